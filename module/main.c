@@ -1,17 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: init and exit, the misc device.
+ * cptdev: init and exit, the misc device, the limits.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/fs.h>
+#include <linux/capability.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
-static const struct file_operations cptdev_fops = {
-	.owner	= THIS_MODULE,
-	.llseek	= noop_llseek,
-};
+#include "cptdev.h"
+#include "mutants.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+static unsigned int held_max_mib;
+module_param(held_max_mib, uint, 0644);
+MODULE_PARM_DESC(held_max_mib,
+		 "Most memory held by all snapshots, MiB (0: half of the memory)");
+
+static unsigned int replica_max_mib;
+module_param(replica_max_mib, uint, 0644);
+MODULE_PARM_DESC(replica_max_mib,
+		 "Most memory of all replicas, MiB (0: three quarters of the memory)");
+
+struct workqueue_struct *cptdev_wq;
+atomic64_t cptdev_held_pages;
+atomic64_t cptdev_replica_pages;
+
+static u64 mib_or(unsigned int mib, u64 pages)
+{
+	return mib ? (u64)mib << 20 : pages << PAGE_SHIFT;
+}
+
+u64 cptdev_held_max(void)
+{
+	return mib_or(READ_ONCE(held_max_mib), totalram_pages() / 2);
+}
+
+u64 cptdev_replica_max(void)
+{
+	return mib_or(READ_ONCE(replica_max_mib), totalram_pages() / 4 * 3);
+}
+
+/* May the caller see other processes' memory, and change replicas? */
+bool cptdev_capable(void)
+{
+	return checkpoint_restore_ns_capable(&init_user_ns);
+}
 
 static struct miscdevice cptdev_misc = {
 	.minor	= MISC_DYNAMIC_MINOR,
@@ -19,7 +55,60 @@ static struct miscdevice cptdev_misc = {
 	.fops	= &cptdev_fops,
 	.mode	= 0660,
 };
-module_misc_device(cptdev_misc);
+
+static int __init cptdev_init(void)
+{
+	int ret;
+
+	if (CPTDEV_ANY_MUTANT)
+		pr_warn("a safeguard was removed from this module: for tests only\n");
+	ret = cptdev_versions_init();
+	if (ret)
+		return ret;
+	ret = cptdev_flush_init();
+	if (ret)
+		goto err_versions;
+	cptdev_wq = alloc_workqueue("cptdev", WQ_UNBOUND, 0);
+	if (!cptdev_wq) {
+		ret = -ENOMEM;
+		goto err_flush;
+	}
+	ret = cptdev_genl_init();
+	if (ret)
+		goto err_wq;
+	ret = misc_register(&cptdev_misc);
+	if (ret)
+		goto err_genl;
+	return 0;
+
+err_genl:
+	cptdev_genl_exit();
+err_wq:
+	destroy_workqueue(cptdev_wq);
+err_flush:
+	cptdev_flush_exit();
+err_versions:
+	cptdev_versions_exit();
+	return ret;
+}
+
+static void __exit cptdev_exit(void)
+{
+	misc_deregister(&cptdev_misc);
+	cptdev_genl_exit();
+	/*
+	 * Sessions that are ending put their notifiers, whose last calls may queue work
+	 * again: in this order nothing is left.
+	 */
+	flush_workqueue(cptdev_wq);
+	mmu_notifier_synchronize();
+	destroy_workqueue(cptdev_wq);
+	cptdev_flush_exit();
+	cptdev_versions_exit();
+}
+
+module_init(cptdev_init);
+module_exit(cptdev_exit);
 
 MODULE_DESCRIPTION("Checkpoints of a process's own memory");
 MODULE_AUTHOR("The cptdev authors");

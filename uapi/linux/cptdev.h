@@ -45,7 +45,7 @@
  *		staged, frozen or held open
  *   EDQUOT	a limit on memory held would be passed
  *   ENOMEM	the kernel has no memory
- *   ENOSPC	the caller's buffer is too small
+ *   ENOSPC	(reserved: a buffer too small)
  *   EMSGSIZE	meta-data longer than CPTDEV_META_MAX
  *   EINTR	a signal came first; nothing was done
  *   ETIMEDOUT	the time-out passed
@@ -79,7 +79,7 @@
 enum cptdev_ioc_nr {
 	/* device */
 	CPTDEV_NR_INFO		= 0x40,
-	CPTDEV_NR_SESSION	= 0x41,
+	CPTDEV_NR_SESSION_SETUP	= 0x41,
 	CPTDEV_NR_RANGE_ADD	= 0x42,
 	CPTDEV_NR_RANGE_DEL	= 0x43,
 	CPTDEV_NR_RANGE_CLEAR	= 0x44,
@@ -131,7 +131,7 @@ enum cptdev_reason {
  * @scan_flags:		flags that CPTDEV_IOC_SCAN knows
  * @scan_categories:	CPTDEV_PAGE_* bits that it can report
  * @snapshot_flags:	flags that CPTDEV_IOC_SNAPSHOT knows
- * @session_flags:	flags that CPTDEV_IOC_SESSION knows
+ * @session_flags:	flags that CPTDEV_IOC_SESSION_SETUP knows
  * @replica_flags:	flags that CPTDEV_IOC_REPLICA_OPEN knows
  * @held_max:		limit on memory held by all snapshots, bytes
  * @held:		memory held by all snapshots now, bytes
@@ -197,8 +197,8 @@ struct cptdev_info {
 #define CPTDEV_FEATURE_MMAP	(1ULL << 4)	/* mmap of a snapshot */
 
 /**
- * struct cptdev_session - CPTDEV_IOC_SESSION: name the session, set its limits
- * @size:	sizeof(struct cptdev_session)
+ * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: a name, and limits
+ * @size:	sizeof(struct cptdev_session_setup)
  * @flags:	CPTDEV_SESSION_*
  * @name:	NUL-terminated name. Published snapshots go to the replica of this
  *		name. Must be unique among the sessions of this machine.
@@ -212,7 +212,7 @@ struct cptdev_info {
  * Errors: EEXIST the name is taken; EBUSY a snapshot was taken already or the
  * session has a name; EINVAL a bad character or an empty name.
  */
-struct cptdev_session {
+struct cptdev_session_setup {
 	__u32 size;
 	__u32 flags;
 	__u8  name[CPTDEV_NAME_MAX];
@@ -331,7 +331,7 @@ struct cptdev_region {
  * Without @vec the pages that match are cleared and counted only.
  *
  * Errors: EINVAL @end before @start or not aligned; EFAULT as usual, and then no
- * mark is lost; EOPNOTSUPP what is mapped there now can't be tracked.
+ * dirty mark is lost; EOPNOTSUPP what is mapped there now can't be tracked.
  */
 struct cptdev_scan {
 	__u32 size;
@@ -438,6 +438,8 @@ struct cptdev_snapshot {
  * reached, a spare that needs everything): take another snapshot; ESTALE fenced: a
  * spare was promoted, this program must stop serving; EINVAL a generation that
  * wasn't published.
+ *
+ * poll(): EPOLLPRI when fenced, or when generations were dropped since the last WAIT.
  */
 struct cptdev_wait {
 	__u32 size;
@@ -512,7 +514,7 @@ struct cptdev_ack {
  * struct cptdev_replica_open - CPTDEV_IOC_REPLICA_OPEN
  * @size:	sizeof(struct cptdev_replica_open)
  * @flags:	CPTDEV_REPLICA_*
- * @name:	as in struct cptdev_session
+ * @name:	as in struct cptdev_session_setup
  * @max_bytes:	when created: most memory it may take, 0 for the module's limit
  * @fd:		out: descriptor, close-on-exec
  * @reserved:	0
@@ -668,10 +670,11 @@ struct cptdev_image_vec {
  * A delta that was being staged through this descriptor is dropped. Readers see
  * nothing of what is staged.
  *
- * Errors: ESTALE @term is lower than the replica's, or @generation is not newer;
- * EILSEQ @base is newer than the replica's generation, or the delta is of another
- * session and @base isn't 0; EEXIST of another session, without CPTDEV_BEGIN_REPLACE;
- * EBUSY another descriptor stages; E2BIG, EMSGSIZE; EINVAL a layout that isn't
+ * Errors: ESTALE @term is lower than the replica's, or equal although it was promoted,
+ * or @generation is not newer; EILSEQ @base is newer than the replica's generation, or
+ * the delta is of another session and @base isn't 0; EEXIST of another session, with
+ * the same term and without CPTDEV_BEGIN_REPLACE; EBUSY another descriptor stages;
+ * E2BIG, EMSGSIZE; EINVAL @base not below @generation, @term 0, a layout that isn't
  * ascending.
  */
 struct cptdev_replica_begin {
@@ -708,7 +711,7 @@ struct cptdev_replica_begin {
  *
  * Errors: EINVAL nothing was begun, or @data_len isn't what the extents say; EFAULT a
  * pointer, or an extent outside the layout; EDQUOT, ENOMEM: the delta can't be
- * committed any more, begin again.
+ * committed any more, begin again. A call that failed otherwise may be repeated.
  */
 struct cptdev_replica_stage {
 	__u32 size;
@@ -731,7 +734,7 @@ struct cptdev_replica_stage {
  * reader sees a mixture within one read.
  *
  * Errors: EINVAL nothing was begun, or another generation; EBUSY the replica is
- * frozen; ESTALE it was promoted meanwhile; EDQUOT a STAGE failed.
+ * frozen, EDQUOT and ENOMEM: a STAGE failed so. A promotion drops what was begun.
  */
 struct cptdev_replica_commit {
 	__u32 size;
@@ -791,7 +794,7 @@ struct cptdev_replica_remove {
 };
 
 #define CPTDEV_IOC_INFO		_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_INFO)
-#define CPTDEV_IOC_SESSION	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_SESSION)
+#define CPTDEV_IOC_SESSION_SETUP	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_SESSION_SETUP)
 #define CPTDEV_IOC_RANGE_ADD	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_RANGE_ADD)
 #define CPTDEV_IOC_RANGE_DEL	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_RANGE_DEL)
 #define CPTDEV_IOC_RANGE_CLEAR	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_RANGE_CLEAR)

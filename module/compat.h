@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every difference between kernels (6.1 to 6.12) and every architecture's fast path,
+ * in one place. The rest of the module reads as code for the newest kernel.
+ */
+#ifndef _CPTDEV_COMPAT_H
+#define _CPTDEV_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/rmap.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/version.h>
+
+/* Before 6.4 there are no per-VMA locks: faults need the mmap_lock. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+static inline void vma_start_write(struct vm_area_struct *vma)
+{
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline void vm_flags_mod(struct vm_area_struct *vma, vm_flags_t set,
+				vm_flags_t clear)
+{
+	vma->vm_flags = (vma->vm_flags | set) & ~clear;
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+static inline long cptdev_gup(struct mm_struct *mm, unsigned long addr,
+			      unsigned int flags, struct page **page)
+{
+	return get_user_pages_remote(mm, addr, 1, flags, page, NULL, NULL);
+}
+#else
+static inline long cptdev_gup(struct mm_struct *mm, unsigned long addr,
+			      unsigned int flags, struct page **page)
+{
+	return get_user_pages_remote(mm, addr, 1, flags, page, NULL);
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+static inline int folio_try_share_anon_rmap_pte(struct folio *folio,
+						struct page *page)
+{
+	return page_try_share_anon_rmap(page);
+}
+#endif
+
+/* A note in place of a PTE that maps nothing, except one that stands for lost memory. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+static inline bool cptdev_pte_marker(pte_t pte)
+{
+	return is_pte_marker(pte);
+}
+#else
+static inline bool cptdev_pte_marker(pte_t pte)
+{
+	return is_pte_marker(pte) && !is_poisoned_swp_entry(pte_to_swp_entry(pte));
+}
+#endif
+
+#ifdef VM_DROPPABLE
+#define CPTDEV_VM_SPECIAL	(VM_SHADOW_STACK | VM_DROPPABLE)
+#elif defined(VM_SHADOW_STACK)
+#define CPTDEV_VM_SPECIAL	VM_SHADOW_STACK
+#else
+#define CPTDEV_VM_SPECIAL	0
+#endif
+
+/* How many page-table entries map the folio: each of them holds one reference. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+/* The kernel's own folio_mapcount() isn't exported; this is for anonymous folios. */
+static inline int cptdev_mapcount(struct folio *folio)
+{
+	long i, nr = folio_nr_pages(folio);
+	int count;
+
+	if (!folio_test_large(folio))
+		return atomic_read(&folio->_mapcount) + 1;
+	count = folio_entire_mapcount(folio);
+	for (i = 0; i < nr; i++)
+		count += atomic_read(&folio_page(folio, i)->_mapcount) + 1;
+	if (folio_test_double_map(folio))
+		count -= nr;
+	return count;
+}
+#else
+static inline int cptdev_mapcount(struct folio *folio)
+{
+	return folio_mapcount(folio);
+}
+#endif
+
+/*
+ * Replace a present PTE by one that differs in the dirty and accessed bits. Returns
+ * false when the processor changed it meanwhile: read it again. The page-table lock
+ * is held.
+ */
+#ifdef CONFIG_X86_64
+/* As ptep_set_wrprotect() does it since 6.6, on Xen PV too. */
+static inline bool cptdev_pte_replace(struct mm_struct *mm, unsigned long addr,
+				      pte_t *ptep, pte_t old, pte_t new)
+{
+	return try_cmpxchg(&ptep->pte, &old.pte, new.pte);
+}
+#else
+static inline bool cptdev_pte_replace(struct mm_struct *mm, unsigned long addr,
+				      pte_t *ptep, pte_t old, pte_t new)
+{
+	pte_t now = ptep_get_and_clear(mm, addr, ptep);
+	bool same = pte_same(now, old);
+
+	set_pte_at(mm, addr, ptep, same ? new : now);
+	return same;
+}
+#endif
+
+/* The same for the mapping of a huge page; false for ever where it isn't known how. */
+#ifdef CONFIG_X86_64
+static inline bool cptdev_pmd_replace(pmd_t *pmdp, pmd_t old, pmd_t new)
+{
+	return try_cmpxchg(&pmdp->pmd, &old.pmd, new.pmd);
+}
+#endif
+
+/*
+ * Of 64 PTEs, those that map their page writable. Reads without the page-table lock:
+ * the caller knows why that is enough.
+ */
+#ifdef CONFIG_X86_64
+static inline u64 cptdev_writable64(const pte_t *ptep)
+{
+	const pteval_t *v = (const pteval_t *)ptep;
+	u64 found = 0;
+	unsigned int i, j;
+
+	for (i = 0; i < 64; i += 16) {
+		pteval_t any = 0;
+
+		for (j = 0; j < 16; j++)
+			any |= READ_ONCE(v[i + j]);
+		if (likely(!(any & _PAGE_RW)))
+			continue;
+		for (j = 0; j < 16; j++)
+			found |= (u64)!!(READ_ONCE(v[i + j]) & _PAGE_RW) << (i + j);
+	}
+	return found;
+}
+#else
+static inline u64 cptdev_writable64(const pte_t *ptep)
+{
+	u64 found = 0;
+	unsigned int i;
+
+	for (i = 0; i < 64; i++)
+		if (pte_write(READ_ONCE(ptep[i])))
+			found |= 1ULL << i;
+	return found;
+}
+#endif
+
+/* The second argument is gone since 6.10. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define cptdev_assign_str(dst, src)	__assign_str(dst, src)
+#else
+#define cptdev_assign_str(dst, src)	__assign_str(dst)
+#endif
+
+#endif /* _CPTDEV_COMPAT_H */

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: flushing the TLB of a process, with nothing but exported symbols.
+ *
+ * The functions that flush aren't exported, and doing it by hand would be wrong where
+ * the processor or the hypervisor has its own ways (broadcast invalidation, lazy TLB,
+ * Xen PV). So the session keeps a small mapping in the process, the *proxy*: unmapping
+ * two of its pages that lie far apart makes the kernel flush everything, since the
+ * range between them is beyond what it would flush page by page.
+ *
+ * The pages lie on two sides of page-table borders, so that unmapping looks at one PTE
+ * in each of two tables and at nothing between.
+ */
+#include <linux/file.h>
+#include <linux/mman.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pseudo_fs.h>
+#include <linux/sched/mm.h>
+
+#include "cptdev.h"
+#include "mutants.h"
+
+/* Far above tlb_single_page_flush_ceiling, which is 33 pages unless raised by hand. */
+#define PROXY_REACH	(64UL << 20)
+/* Aligned as it comes, two whole tables and the reach are in it. */
+#define PROXY_SIZE	(PROXY_REACH + 2 * CHUNK_SIZE)
+
+/* Each session's proxy has an inode of its own, and so an i_mmap tree of its own. */
+static struct vfsmount *proxy_mnt;
+/* What the two pages show: zeros. */
+static struct page *proxy_page;
+
+static int proxy_init_fs_context(struct fs_context *fc)
+{
+	return init_pseudo(fc, 0x63707464) ? 0 : -ENOMEM;
+}
+
+/* No owner: mounted by the module itself, it would never let it go. */
+static struct file_system_type proxy_fs = {
+	.name			= "cptdev",
+	.init_fs_context	= proxy_init_fs_context,
+	.kill_sb		= kill_anon_super,
+};
+
+int cptdev_flush_init(void)
+{
+	proxy_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!proxy_page)
+		return -ENOMEM;
+	proxy_mnt = kern_mount(&proxy_fs);
+	if (IS_ERR(proxy_mnt)) {
+		__free_page(proxy_page);
+		return PTR_ERR(proxy_mnt);
+	}
+	return 0;
+}
+
+void cptdev_flush_exit(void)
+{
+	kern_unmount(proxy_mnt);
+	__free_page(proxy_page);
+}
+
+static int proxy_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vm_flags_mod(vma, VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP,
+		     VM_MAYWRITE | VM_MAYEXEC);
+	return 0;
+}
+
+static const struct file_operations proxy_fops = {
+	.owner	= THIS_MODULE,
+	.mmap	= proxy_mmap,
+};
+
+static struct file *proxy_file(void)
+{
+	struct inode *inode = alloc_anon_inode(proxy_mnt->mnt_sb);
+	struct file *file;
+
+	if (IS_ERR(inode))
+		return ERR_CAST(inode);
+	file = alloc_file_pseudo(inode, proxy_mnt, "[cptdev-proxy]", O_RDWR,
+				 &proxy_fops);
+	if (IS_ERR(file))
+		iput(inode);
+	else
+		__module_get(THIS_MODULE);	/* the file's last fput() drops it */
+	return file;
+}
+
+/* The last page of the first whole page table, and the first one of a later table. */
+static unsigned long proxy_low(const struct cptdev_proxy *p)
+{
+	return ALIGN(p->addr, CHUNK_SIZE) + CHUNK_SIZE - PAGE_SIZE;
+}
+
+static unsigned long proxy_high(const struct cptdev_proxy *p)
+{
+	return proxy_low(p) + PAGE_SIZE + PROXY_REACH - CHUNK_SIZE;
+}
+
+/* The proxy's VMA, unless the process unmapped it. The mmap_lock is held. */
+static struct vm_area_struct *proxy_vma(struct cptdev_session *s)
+{
+	struct vm_area_struct *vma;
+
+	if (!s->proxy.file)
+		return NULL;
+	vma = find_vma(s->mm, s->proxy.addr);
+	if (!vma || vma->vm_file != s->proxy.file ||
+	    vma->vm_start != s->proxy.addr ||
+	    vma->vm_end != s->proxy.addr + PROXY_SIZE)
+		return NULL;
+	return vma;
+}
+
+/* See to it that there is a proxy. Without the mmap_lock; by the process itself. */
+static int proxy_create(struct cptdev_session *s)
+{
+	struct mm_struct *mm = s->mm;
+	unsigned long addr;
+	bool whole;
+
+	if (!s->proxy.file) {
+		struct file *file = proxy_file();
+
+		if (IS_ERR(file))
+			return PTR_ERR(file);
+		s->proxy.file = file;
+	}
+	mmap_read_lock(mm);
+	whole = proxy_vma(s);
+	mmap_read_unlock(mm);
+	if (whole)
+		return 0;
+
+	addr = vm_mmap(s->proxy.file, 0, PROXY_SIZE, PROT_READ, MAP_SHARED, 0);
+	if (IS_ERR_VALUE(addr))
+		return addr;
+	s->proxy.addr = addr;
+	return 0;
+}
+
+/* Only the process itself can unmap, or a kernel thread in its place. */
+static void proxy_unmap(struct cptdev_session *s)
+{
+	unsigned long addr = s->proxy.addr;
+	bool whole;
+
+	mmap_read_lock(s->mm);
+	whole = proxy_vma(s);
+	mmap_read_unlock(s->mm);
+	if (whole)
+		vm_munmap(addr, PROXY_SIZE);
+}
+
+/* At the end of the session, from any context that may sleep. */
+void cptdev_proxy_destroy(struct cptdev_session *s)
+{
+	if (!s->proxy.file)
+		return;
+	if (current->mm == s->mm) {
+		proxy_unmap(s);
+	} else if ((current->flags & PF_KTHREAD) && mmget_not_zero(s->mm)) {
+		kthread_use_mm(s->mm);
+		proxy_unmap(s);
+		kthread_unuse_mm(s->mm);
+		mmput(s->mm);
+	}
+	fput(s->proxy.file);
+	s->proxy.file = NULL;
+}
+
+static int proxy_fill(struct cptdev_session *s, struct vm_area_struct *vma)
+{
+	unsigned long pfn = page_to_pfn(proxy_page);
+
+	if (vmf_insert_pfn(vma, proxy_low(&s->proxy), pfn) != VM_FAULT_NOPAGE ||
+	    vmf_insert_pfn(vma, proxy_high(&s->proxy), pfn) != VM_FAULT_NOPAGE)
+		return -ENOMEM;
+	return 0;
+}
+
+/*
+ * Take the mmap_lock, with everything in place for cptdev_flush(): what can fail fails
+ * here, before a page table was changed. Called by the process itself, under
+ * session->lock. A process that unmaps the proxy gets a new one.
+ */
+int cptdev_flush_lock(struct cptdev_session *s, bool write)
+{
+	struct mm_struct *mm = s->mm;
+	struct vm_area_struct *vma;
+	int ret;
+
+	for (;;) {
+		ret = proxy_create(s);
+		if (ret)
+			return ret;
+		if (write ? mmap_write_lock_killable(mm) : mmap_read_lock_killable(mm))
+			return -EINTR;
+		vma = proxy_vma(s);
+		if (vma) {
+			ret = proxy_fill(s, vma);
+			if (!ret)
+				return 0;
+		}
+		if (write)
+			mmap_write_unlock(mm);
+		else
+			mmap_read_unlock(mm);
+		if (ret)
+			return ret;
+	}
+}
+
+/*
+ * After this every processor sees the page tables as they are now. The mmap_lock has
+ * been held since cptdev_flush_lock().
+ */
+void cptdev_flush(struct cptdev_session *s)
+{
+	if (cptdev_mutant(NO_FLUSH))
+		return;
+	unmap_mapping_range(s->proxy.file->f_mapping, 0, PROXY_SIZE, 0);
+}

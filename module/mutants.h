@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * cptdev: mutants. Each safeguard can be removed at build time, to prove that a test
+ * notices: make ... KCFLAGS=-DCPTDEV_MUTANT_NO_FLUSH. Documentation/testing.rst has the
+ * list and the test that catches each. Such a module says so when it is loaded; never
+ * use one for anything else.
+ */
+#ifndef _CPTDEV_MUTANTS_H
+#define _CPTDEV_MUTANTS_H
+
+#include <linux/kconfig.h>
+
+#define cptdev_mutant(name)	__is_defined(CPTDEV_MUTANT_##name)
+
+#define CPTDEV_ANY_MUTANT						\
+	(cptdev_mutant(NO_FLUSH) ||	/* the TLB isn't flushed */	\
+	 cptdev_mutant(NO_EVENTS) ||	/* notifiers are ignored */	\
+	 cptdev_mutant(NO_HOLES) ||	/* new pages must be writable */ \
+	 cptdev_mutant(NO_PINNED) ||	/* plain references are ignored */ \
+	 cptdev_mutant(COPY_EARLY) ||	/* ... or copied before the flush */ \
+	 cptdev_mutant(NO_VMA_LOCK) ||	/* faults under the VMA lock go on */ \
+	 cptdev_mutant(NO_WP_SEQ))	/* fast GUP goes on */
+
+#endif /* _CPTDEV_MUTANTS_H */

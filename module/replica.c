@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: replicas. A named copy of a session's memory, in pages of the module's own. It
+ * outlives whoever made it and whoever fills it, and holds on to the module.
+ *
+ * What is staged is apart from the content; a commit puts it in place with every reader
+ * outside. Both are arrays by page number: a page, or nothing. What is staged may also
+ * say that the page becomes a hole.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+
+#include "cptdev.h"
+
+DEFINE_MUTEX(cptdev_replicas_lock);
+LIST_HEAD(cptdev_replicas);
+static u64 last_listing;		/* under cptdev_replicas_lock */
+
+u64 cptdev_replicas_count(void)
+{
+	struct cptdev_replica *r;
+	u64 n = 0;
+
+	mutex_lock(&cptdev_replicas_lock);
+	list_for_each_entry(r, &cptdev_replicas, entry)
+		n++;
+	mutex_unlock(&cptdev_replicas_lock);
+	return n;
+}
+
+static void replica_free(struct kref *ref)
+{
+	struct cptdev_replica *r = container_of(ref, struct cptdev_replica, ref);
+
+	cptdev_pages_free(r, r->pages);
+	cptdev_layout_put(r->layout);
+	cptdev_blob_put(r->meta);
+	kfree(r);
+	module_put(THIS_MODULE);
+}
+
+void cptdev_replica_put(struct cptdev_replica *r)
+{
+	kref_put(&r->ref, replica_free);
+}
+
+static struct cptdev_replica *replica_find(const char *name)
+{
+	struct cptdev_replica *r;
+
+	lockdep_assert_held(&cptdev_replicas_lock);
+	list_for_each_entry(r, &cptdev_replicas, entry)
+		if (!strcmp(r->name, name))
+			return r;
+	return NULL;
+}
+
+/* The replica of this name, referenced, or NULL. */
+struct cptdev_replica *cptdev_replica_find(const char *name)
+{
+	struct cptdev_replica *r;
+
+	mutex_lock(&cptdev_replicas_lock);
+	r = replica_find(name);
+	if (r)
+		kref_get(&r->ref);
+	mutex_unlock(&cptdev_replicas_lock);
+	return r;
+}
+
+static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *arg)
+{
+	struct cptdev_replica *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+
+	if (!r)
+		return NULL;
+	r->pages = cptdev_pages_alloc();
+	if (!r->pages) {
+		kfree(r);
+		return NULL;
+	}
+	kref_init(&r->ref);
+	mutex_init(&r->stage_lock);
+	init_rwsem(&r->sem);
+	init_waitqueue_head(&r->wq);
+	strscpy(r->name, arg->name, sizeof(r->name));
+	r->uid = current_euid();
+	r->max_bytes = arg->max_bytes;
+	/* The caller's descriptor holds the module now; this does from then on. */
+	__module_get(THIS_MODULE);
+	return r;
+}
+
+/* Find or create, referenced. Under cptdev_replicas_lock. */
+static struct cptdev_replica *replica_get(const struct cptdev_replica_open *arg,
+					  bool *created)
+{
+	struct cptdev_replica *r = replica_find((const char *)arg->name);
+
+	if (r) {
+		if (arg->flags & CPTDEV_REPLICA_EXCL)
+			return ERR_PTR(-EEXIST);
+		if (!uid_eq(r->uid, current_euid()) && !cptdev_capable())
+			return ERR_PTR(-EACCES);
+		kref_get(&r->ref);
+		return r;
+	}
+	if (!(arg->flags & CPTDEV_REPLICA_CREATE))
+		return ERR_PTR(-ENOENT);
+	r = replica_alloc(arg);
+	if (!r)
+		return ERR_PTR(-ENOMEM);
+	r->listed = true;
+	r->listing = ++last_listing;
+	kref_get(&r->ref);		/* of the list */
+	list_add_tail(&r->entry, &cptdev_replicas);
+	*created = true;
+	return r;
+}
+
+static struct file *replica_file(struct cptdev_replica *r, bool write)
+{
+	struct cptdev_replica_file *rf = kzalloc(sizeof(*rf), GFP_KERNEL_ACCOUNT);
+	struct file *file;
+
+	if (!rf)
+		return ERR_PTR(-ENOMEM);
+	rf->replica = r;
+	rf->write = write;
+	file = anon_inode_getfile("[cptdev-replica]", &cptdev_replica_fops, rf,
+				  write ? O_RDWR : O_RDONLY);
+	if (IS_ERR(file)) {
+		kfree(rf);
+		return file;
+	}
+	/* An anonymous inode can't seek unless told. */
+	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	atomic_inc(&r->openers);
+	return file;
+}
+
+static void replica_unlist(struct cptdev_replica *r)
+{
+	lockdep_assert_held(&cptdev_replicas_lock);
+	if (!r->listed)
+		return;
+	r->listed = false;
+	list_del(&r->entry);
+	cptdev_event_replica(r, CPTDEV_CMD_REPLICA_GONE_NTF);
+	cptdev_replica_put(r);
+}
+
+int cptdev_replica_open(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_open *arg = uarg;
+	bool write = arg->flags & CPTDEV_REPLICA_WRITE;
+	bool created = false;
+	struct cptdev_replica *r;
+	struct file *file;
+
+	if (arg->flags & ~CPTDEV_REPLICA_FLAGS)
+		return -EOPNOTSUPP;
+	if ((arg->flags & CPTDEV_REPLICA_EXCL) && !(arg->flags & CPTDEV_REPLICA_CREATE))
+		return -EINVAL;
+	if (arg->reserved || cptdev_check_name(arg->name))
+		return -EINVAL;
+	if (write && !cptdev_capable())
+		return -EPERM;
+
+	mutex_lock(&cptdev_replicas_lock);
+	r = replica_get(arg, &created);
+	if (IS_ERR(r)) {
+		mutex_unlock(&cptdev_replicas_lock);
+		return PTR_ERR(r);
+	}
+	file = replica_file(r, write);
+	if (!IS_ERR(file))
+		call->new_file = file;
+	if (created && IS_ERR(file))
+		replica_unlist(r);
+	else if (created)
+		cptdev_event_replica(r, CPTDEV_CMD_REPLICA_NEW_NTF);
+	mutex_unlock(&cptdev_replicas_lock);
+	if (IS_ERR(file))
+		cptdev_replica_put(r);
+	return PTR_ERR_OR_ZERO(file);
+}
+
+static int replica_release(struct inode *inode, struct file *filp)
+{
+	struct cptdev_replica_file *rf = filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+
+	mutex_lock(&r->stage_lock);
+	if (r->stager == rf)
+		cptdev_stage_drop(r);
+	down_write(&r->sem);
+	if (rf->froze)
+		r->frozen--;
+	up_write(&r->sem);
+	mutex_unlock(&r->stage_lock);
+	atomic_dec(&r->openers);
+	cptdev_replica_put(r);
+	kfree(rf);
+	return 0;
+}
+
+static int replica_info(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_image_info *info = uarg;
+	u32 size = info->size;
+
+	if (info->flags)
+		return -EOPNOTSUPP;
+	memset(info, 0, sizeof(*info));
+	info->size = size;
+	info->kind = CPTDEV_IMAGE_REPLICA;
+	strscpy((char *)info->name, r->name, sizeof(info->name));
+	info->uid = from_kuid(&init_user_ns, r->uid);
+	info->max_bytes = cptdev_replica_limit(r);
+	mutex_lock(&r->stage_lock);
+	info->staged = r->nr_staged;
+	info->staging = r->staging.generation;
+	mutex_unlock(&r->stage_lock);
+
+	down_read(&r->sem);
+	if (r->promoted)
+		info->state |= CPTDEV_IMAGE_PROMOTED;
+	if (r->frozen)
+		info->state |= CPTDEV_IMAGE_FROZEN;
+	export_uuid(info->uuid, &r->uuid);
+	info->term = r->term;
+	info->generation = r->generation;
+	info->pages = r->nr_pages;
+	info->segments = r->layout ? r->layout->nr : 0;
+	info->meta_len = r->meta ? r->meta->len : 0;
+	rf->seen = r->commits;
+	up_read(&r->sem);
+	return 0;
+}
+
+static int replica_layout(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	int ret;
+
+	down_read(&r->sem);
+	ret = cptdev_layout_read(r->layout, uarg);
+	up_read(&r->sem);
+	return ret;
+}
+
+static int replica_meta(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	int ret;
+
+	down_read(&r->sem);
+	ret = cptdev_blob_read(r->meta, uarg);
+	up_read(&r->sem);
+	return ret;
+}
+
+/* The next run of pages with data from @index on. Under replica->sem. */
+static bool replica_run(struct cptdev_replica *r, unsigned long index,
+			struct cptdev_extent *e)
+{
+	XA_STATE(xas, r->pages, index);
+	unsigned long n = 0;
+	void *entry;
+
+	rcu_read_lock();
+	xas_for_each(&xas, entry, ULONG_MAX) {
+		/* A place that a stage reserved is still empty. */
+		if (xas_retry(&xas, entry) || xa_is_zero(entry))
+			continue;
+		if (n && xas.xa_index != index + n)
+			break;
+		if (!n)
+			index = xas.xa_index;
+		n++;
+	}
+	rcu_read_unlock();
+	*e = (struct cptdev_extent) {
+		.addr = (u64)index << PAGE_SHIFT, .len = (u64)n << PAGE_SHIFT,
+		.kind = CPTDEV_EXTENT_DATA,
+	};
+	return n;
+}
+
+static int replica_extents(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_image_vec *arg = uarg;
+	struct cptdev_extent __user *vec = u64_to_user_ptr(arg->vec);
+	struct cptdev_extent e;
+	int ret = 0;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (!PAGE_ALIGNED(arg->start))
+		return -EINVAL;
+	arg->nr = 0;
+	arg->next = arg->start;
+	down_read(&r->sem);
+	while (!ret && arg->nr < arg->vec_len &&
+	       replica_run(r, arg->next >> PAGE_SHIFT, &e)) {
+		if (copy_to_user(vec + arg->nr, &e, sizeof(e)))
+			ret = -EFAULT;
+		arg->nr++;
+		arg->next = e.addr + e.len;
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	}
+	up_read(&r->sem);
+	return ret;
+}
+
+static int replica_freeze(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_replica_freeze *arg = uarg;
+	bool freeze = !(arg->flags & CPTDEV_FREEZE_THAW);
+
+	if (arg->flags & ~CPTDEV_FREEZE_THAW)
+		return -EOPNOTSUPP;
+	down_write(&r->sem);
+	if (rf->froze != freeze) {
+		rf->froze = freeze;
+		r->frozen += freeze ? 1 : -1;
+	}
+	arg->generation = r->generation;
+	up_write(&r->sem);
+	return 0;
+}
+
+static int replica_promote(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_replica_promote *arg = uarg;
+	int ret = 0;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (!rf->write)
+		return -EBADF;
+	mutex_lock(&r->stage_lock);
+	down_write(&r->sem);
+	arg->generation = r->generation;
+	if (!r->generation) {
+		ret = -ENODATA;
+	} else if (arg->term && arg->term <= r->term) {
+		ret = -ESTALE;
+	} else {
+		r->term = arg->term ?: r->term + 1;
+		r->promoted = true;
+	}
+	arg->term = r->term;
+	up_write(&r->sem);
+	if (!ret)
+		cptdev_stage_drop(r);
+	mutex_unlock(&r->stage_lock);
+	if (!ret) {
+		wake_up_all(&r->wq);
+		cptdev_event_replica(r, CPTDEV_CMD_REPLICA_PROMOTED_NTF);
+	}
+	return ret;
+}
+
+static int replica_remove(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica_remove *arg = uarg;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	mutex_lock(&cptdev_replicas_lock);
+	replica_unlist(rf->replica);
+	mutex_unlock(&cptdev_replicas_lock);
+	return 0;
+}
+
+/* Readable: a commit since the last IMAGE_INFO. Urgent: promoted. */
+static __poll_t replica_poll(struct file *filp, poll_table *wait)
+{
+	struct cptdev_replica_file *rf = filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	__poll_t mask = 0;
+
+	poll_wait(filp, &r->wq, wait);
+	if (READ_ONCE(r->commits) != rf->seen)
+		mask |= EPOLLIN | EPOLLRDNORM;
+	if (READ_ONCE(r->promoted))
+		mask |= EPOLLPRI;
+	return mask;
+}
+
+static const struct cptdev_ioctl_op replica_ops[] = {
+	CPTDEV_OP(CPTDEV_IOC_IMAGE_INFO, replica_info, cptdev_image_info, max_bytes),
+	CPTDEV_OP(CPTDEV_IOC_IMAGE_LAYOUT, replica_layout, cptdev_image_vec, next),
+	CPTDEV_OP(CPTDEV_IOC_IMAGE_EXTENTS, replica_extents, cptdev_image_vec, next),
+	CPTDEV_OP(CPTDEV_IOC_IMAGE_META, replica_meta, cptdev_image_vec, next),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_BEGIN, cptdev_stage_begin, cptdev_replica_begin,
+		  meta),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_STAGE, cptdev_stage, cptdev_replica_stage,
+		  reserved),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_COMMIT, cptdev_stage_commit,
+		  cptdev_replica_commit, pages),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_ABORT, cptdev_stage_abort, cptdev_replica_commit,
+		  pages),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_FREEZE, replica_freeze, cptdev_replica_freeze,
+		  generation),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_PROMOTE, replica_promote, cptdev_replica_promote,
+		  generation),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_REMOVE, replica_remove, cptdev_replica_remove,
+		  flags),
+};
+
+static long replica_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	return cptdev_ioctl(filp, cmd, arg, replica_ops, ARRAY_SIZE(replica_ops));
+}
+
+const struct file_operations cptdev_replica_fops = {
+	.owner		= THIS_MODULE,
+	.read_iter	= cptdev_replica_read,
+	.write_iter	= cptdev_replica_write,
+	.splice_write	= iter_file_splice_write,
+	.poll		= replica_poll,
+	.llseek		= default_llseek,
+	.release	= replica_release,
+	.unlocked_ioctl	= replica_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+};

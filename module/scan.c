@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: SCAN. Which pages changed since they were last asked for, from the dirty and
+ * accessed bits of the page tables. Nothing is write-protected: who is scanned doesn't
+ * notice. Runs with the mmap_lock held for reading.
+ */
+#include <linux/page-flags.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "cptdev.h"
+#include "mutants.h"
+#include "trace.h"
+
+#define SCAN_CONTENT	(CPTDEV_PAGE_CLEAN | CPTDEV_PAGE_HOLE | \
+			 CPTDEV_PAGE_SWAPPED | CPTDEV_PAGE_FILE)
+/* Regions collected before they are copied out. */
+#define SCAN_BATCH	512U
+
+struct scan {
+	struct cptdev_walk walk;
+	struct cptdev_scan *arg;
+	struct cptdev_region *region;	/* NULL: only clear and count */
+	u32 nr;
+	u32 max;
+	unsigned long stop;		/* where there was no room (the walk ends) or 0 */
+	bool flush;
+};
+
+static bool scan_clears(const struct scan *scan, u64 categories)
+{
+	return ((scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY) &&
+		(categories & CPTDEV_PAGE_DIRTY)) ||
+	       ((scan->arg->flags & CPTDEV_SCAN_CLEAR_ACCESSED) &&
+		(categories & CPTDEV_PAGE_ACCESSED));
+}
+
+static bool scan_matches(const struct scan *scan, u64 categories)
+{
+	return !scan->arg->anyof || (categories & scan->arg->anyof);
+}
+
+/* Report [start, end); false: no room. What doesn't match isn't reported. */
+static bool scan_report(struct scan *scan, unsigned long start, unsigned long end,
+			u64 categories)
+{
+	struct cptdev_region *last = scan->nr ? &scan->region[scan->nr - 1] : NULL;
+	u64 pages = (end - start) >> PAGE_SHIFT;
+	u64 report = scan->arg->report ? categories & scan->arg->report : categories;
+
+	if (scan->region && scan_matches(scan, categories)) {
+		if (!last || last->end != start || last->categories != report) {
+			if (scan->nr == scan->max) {
+				scan->stop = start;
+				return false;
+			}
+			last = &scan->region[scan->nr++];
+			last->start = start;
+			last->categories = report;
+		}
+		last->end = end;
+	}
+	scan->arg->pages += pages;
+	if (categories & CPTDEV_PAGE_DIRTY)
+		scan->arg->dirty += pages;
+	return true;
+}
+
+/* What a PTE says, but for the dirty mark, which has other sources too. */
+static u64 pte_categories(pte_t pte)
+{
+	if (pte_none(pte) || (!pte_present(pte) && cptdev_pte_marker(pte)))
+		return CPTDEV_PAGE_HOLE;
+	if (!pte_present(pte))
+		return CPTDEV_PAGE_SWAPPED;
+	if (pte_special(pte))
+		return CPTDEV_PAGE_HOLE;
+	if (!PageAnon(pte_page(pte)))
+		return CPTDEV_PAGE_FILE | (pte_young(pte) ? CPTDEV_PAGE_ACCESSED : 0);
+	return (pte_young(pte) ? CPTDEV_PAGE_ACCESSED : 0) |
+		(pte_dirty(pte) ? CPTDEV_PAGE_DIRTY : 0);
+}
+
+/*
+ * Add the rest of the dirty mark. A hole is dirty when there was content at the last
+ * clearing; content is dirty when there was a hole, or something happened to the page.
+ */
+static u64 mark_categories(const struct cptdev_chunk *c, unsigned int i, u64 found)
+{
+	u64 bit = 1ULL << (i % 64);
+	bool was_hole = c->scan.hole[i / 64] & bit;
+	bool event = atomic64_read(&c->scan.event[i / 64]) & bit;
+
+	if (found & (CPTDEV_PAGE_HOLE | CPTDEV_PAGE_FILE))
+		return found | (was_hole ? 0 : CPTDEV_PAGE_DIRTY);
+	if (was_hole || event)
+		found |= CPTDEV_PAGE_DIRTY;
+	if (!(found & (CPTDEV_PAGE_DIRTY | CPTDEV_PAGE_SWAPPED)))
+		found |= CPTDEV_PAGE_CLEAN;
+	return found;
+}
+
+/* Reclaim may drop a page that isn't dirty: the page takes over what the PTE forgets. */
+static void page_keeps_dirty(struct page *page)
+{
+	if (!PageDirty(page))
+		SetPageDirty(page);
+}
+
+static void clear_pte(struct scan *scan, unsigned long addr, pte_t *ptep)
+{
+	struct mm_struct *mm = scan->walk.s->mm;
+	pte_t old, new;
+
+	do {
+		old = ptep_get(ptep);
+		if (!pte_present(old))
+			return;
+		new = old;
+		if (scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY)
+			new = pte_mkclean(new);
+		if (scan->arg->flags & CPTDEV_SCAN_CLEAR_ACCESSED)
+			new = pte_mkold(new);
+		if (pte_same(old, new))
+			return;
+		if (pte_dirty(old) && !pte_dirty(new))
+			page_keeps_dirty(pte_page(old));
+	} while (!cptdev_pte_replace(mm, addr, ptep, old, new));
+	scan->flush = true;
+}
+
+/*
+ * The event bit goes first and the PTE second, both under the page-table lock: a page
+ * that is taken away later leaves a new event.
+ */
+static void clear_mark(struct scan *scan, struct cptdev_chunk *c, unsigned int i,
+		       u64 categories)
+{
+	u64 bit = 1ULL << (i % 64);
+
+	if (!(scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY))
+		return;
+	cptdev_event_take(scan->walk.s, &c->scan, i / 64, bit);
+	if (categories & (CPTDEV_PAGE_HOLE | CPTDEV_PAGE_FILE))
+		c->scan.hole[i / 64] |= bit;
+	else
+		c->scan.hole[i / 64] &= ~bit;
+}
+
+/* Returns how far it came. */
+static unsigned int scan_ptes(struct scan *scan, struct cptdev_chunk *c, pte_t *ptep,
+			      unsigned long base, unsigned int first,
+			      unsigned int last)
+{
+	unsigned int i;
+
+	for (i = first; i <= last; i++) {
+		unsigned long addr = base + i * PAGE_SIZE;
+		pte_t pte = ptep_get(ptep + i);
+		u64 categories = mark_categories(c, i, pte_categories(pte));
+
+		if (!scan_report(scan, addr, addr + PAGE_SIZE, categories))
+			break;
+		if (scan_clears(scan, categories) && scan_matches(scan, categories)) {
+			clear_mark(scan, c, i, categories);
+			if (!(categories & (CPTDEV_PAGE_HOLE | CPTDEV_PAGE_SWAPPED)))
+				clear_pte(scan, addr, ptep + i);
+		}
+	}
+	return i;
+}
+
+/*
+ * Stretches of pages that have the same base categories and no PTEs of their own: a
+ * huge page, or nothing. The marks may still differ from page to page.
+ */
+static unsigned int scan_alike(struct scan *scan, struct cptdev_chunk *c,
+			       unsigned long base, unsigned int first,
+			       unsigned int last, u64 found)
+{
+	unsigned int i;
+
+	for (i = first; i <= last; i++) {
+		unsigned long addr = base + i * PAGE_SIZE;
+		u64 categories = mark_categories(c, i, found);
+
+		if (!scan_report(scan, addr, addr + PAGE_SIZE, categories))
+			break;
+		if (scan_clears(scan, categories) && scan_matches(scan, categories))
+			clear_mark(scan, c, i, categories);
+	}
+	return i;
+}
+
+static u64 pmd_categories(pmd_t pmd)
+{
+	if (!pmd_present(pmd))
+		return CPTDEV_PAGE_SWAPPED;	/* on its way elsewhere */
+	if (!PageAnon(pmd_page(pmd)))
+		return CPTDEV_PAGE_HOLE;	/* the huge zero page, or a file's */
+	return (pmd_young(pmd) ? CPTDEV_PAGE_ACCESSED : 0) |
+		(pmd_dirty(pmd) ? CPTDEV_PAGE_DIRTY : 0);
+}
+
+/*
+ * A huge page has one dirty bit. It is cleared with the first report; the pages that
+ * weren't reported keep their mark as an event.
+ */
+static void clear_huge(struct scan *scan, struct cptdev_chunk *c, pmd_t *pmd,
+		       unsigned int first, unsigned int next)
+{
+	pmd_t old, new;
+	unsigned int i;
+
+	do {
+		old = READ_ONCE(*pmd);
+		new = old;
+		if (scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY)
+			new = pmd_mkclean(new);
+		if (scan->arg->flags & CPTDEV_SCAN_CLEAR_ACCESSED)
+			new = pmd_mkold(new);
+		if (pmd_same(old, new))
+			return;
+		if (pmd_dirty(old) && !pmd_dirty(new))
+			page_keeps_dirty(pmd_page(old));
+		for (i = 0; pmd_dirty(old) && i < CHUNK_PAGES; i++)
+			if (i < first || i >= next)
+				atomic64_or(1ULL << (i % 64), &c->scan.event[i / 64]);
+	} while (!cptdev_pmd_replace(pmd, old, new));
+	scan->flush = true;
+}
+
+static void scan_huge(struct scan *scan, struct cptdev_chunk *c, pmd_t *pmd,
+		      unsigned long base, unsigned int first, unsigned int last)
+{
+	pmd_t val = READ_ONCE(*pmd);
+	u64 found = pmd_categories(val);
+	unsigned int next;
+
+	next = scan_alike(scan, c, base, first, last, found);
+	if (next > first && scan_clears(scan, found) && pmd_present(val))
+		clear_huge(scan, c, pmd, first, next);
+}
+
+static int scan_table(struct cptdev_walk *walk, struct vm_area_struct *vma,
+		      const struct cptdev_span *span, unsigned long base,
+		      unsigned int first, unsigned int last, pmd_t *pmd)
+{
+	struct scan *scan = container_of(walk, struct scan, walk);
+	struct mm_struct *mm = walk->s->mm;
+	struct cptdev_chunk *c;
+	spinlock_t *ptl;
+	pmd_t val;
+
+	c = cptdev_chunk_get(walk->s, base, span->added);
+	if (IS_ERR(c))
+		return PTR_ERR(c);
+again:
+	val = READ_ONCE(*pmd);
+	if (pmd_none(val)) {
+		scan_alike(scan, c, base, first, last, CPTDEV_PAGE_HOLE);
+		return !!scan->stop;
+	}
+	if (!pmd_present(val) || pmd_leaf(val)) {
+		ptl = pmd_lock(mm, pmd);
+		if (pmd_same(val, READ_ONCE(*pmd))) {
+			scan_huge(scan, c, pmd, base, first, last);
+			spin_unlock(ptl);
+			return !!scan->stop;
+		}
+		spin_unlock(ptl);
+		goto again;
+	}
+	/* The table may be freed until its lock is held and it is still there. */
+	rcu_read_lock();
+	ptl = pte_lockptr(mm, &val);
+	spin_lock(ptl);
+	if (!pmd_same(val, READ_ONCE(*pmd))) {
+		spin_unlock(ptl);
+		rcu_read_unlock();
+		goto again;
+	}
+	scan_ptes(scan, c, pte_offset_kernel(&val, base), base, first, last);
+	spin_unlock(ptl);
+	rcu_read_unlock();
+	return !!scan->stop;
+}
+
+static int scan_empty(struct cptdev_walk *walk, struct vm_area_struct *vma,
+		      const struct cptdev_span *span, unsigned long start,
+		      unsigned long end)
+{
+	struct scan *scan = container_of(walk, struct scan, walk);
+	unsigned long index, pos = start;
+	struct cptdev_chunk *c;
+
+	xa_for_each_range(&walk->s->chunks, index, c, start >> CHUNK_SHIFT,
+			  (end - 1) >> CHUNK_SHIFT) {
+		unsigned long base = index << CHUNK_SHIFT;
+		unsigned long to = min(end, base + CHUNK_SIZE);
+
+		if (pos < base &&
+		    !scan_report(scan, pos, base, CPTDEV_PAGE_HOLE))
+			return 1;
+		pos = max(pos, base);
+		scan_alike(scan, c, base, (pos - base) >> PAGE_SHIFT,
+			   ((to - base) >> PAGE_SHIFT) - 1, CPTDEV_PAGE_HOLE);
+		if (scan->stop)
+			return 1;
+		pos = to;
+	}
+	if (pos < end)
+		scan_report(scan, pos, end, CPTDEV_PAGE_HOLE);
+	return !!scan->stop;
+}
+
+/* What was cleared and doesn't reach the caller is dirty again. */
+static void scan_undo(struct scan *scan, u64 start, u64 end)
+{
+	if (scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY)
+		cptdev_events_set(scan->walk.s, start, end, false, true);
+}
+
+static int scan_batch(struct scan *scan, u64 start, u64 end)
+{
+	struct cptdev_session *s = scan->walk.s;
+	int ret;
+
+	scan->nr = 0;
+	scan->stop = 0;
+	scan->flush = false;
+	ret = cptdev_flush_lock(s, false);
+	if (ret)
+		return ret;
+	ret = cptdev_walk_ranges(&scan->walk, start, end);
+	/* A store after this sets the dirty bit anew. */
+	if (scan->flush)
+		cptdev_flush(s);
+	mmap_read_unlock(s->mm);
+	return min(ret, 0);
+}
+
+static int scan_all(struct scan *scan)
+{
+	struct cptdev_region __user *vec = u64_to_user_ptr(scan->arg->vec);
+	struct cptdev_scan *arg = scan->arg;
+	u64 pos = arg->start;
+	int ret;
+
+	do {
+		scan->max = min(arg->vec_len - arg->nr, SCAN_BATCH);
+		ret = scan_batch(scan, pos, arg->end);
+		if (!ret && copy_to_user(vec + arg->nr, scan->region,
+					 scan->nr * sizeof(*vec)))
+			ret = -EFAULT;
+		if (ret) {
+			scan_undo(scan, pos, scan->stop ?: arg->end);
+			return ret;
+		}
+		arg->nr += scan->nr;
+		pos = scan->stop ?: arg->end;
+	} while (scan->stop && arg->nr < arg->vec_len);
+	arg->walk_end = pos;
+	return 0;
+}
+
+static int scan_valid(const struct cptdev_scan *arg)
+{
+	if (arg->flags & ~CPTDEV_SCAN_FLAGS)
+		return -EOPNOTSUPP;
+	if ((arg->anyof | arg->report) & ~CPTDEV_SCAN_CATEGORIES)
+		return -EOPNOTSUPP;
+	if (!PAGE_ALIGNED(arg->start) || !PAGE_ALIGNED(arg->end))
+		return -EINVAL;
+	if (arg->end && arg->end < arg->start)
+		return -EINVAL;
+	if (arg->end > TASK_SIZE || arg->start > TASK_SIZE)
+		return -EINVAL;
+	return 0;
+}
+
+int cptdev_scan(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_session *s = call->filp->private_data;
+	struct cptdev_scan *arg = uarg;
+	struct scan scan = {
+		.walk = { .s = s, .table = scan_table, .empty = scan_empty },
+		.arg = arg,
+	};
+	int ret;
+
+	ret = scan_valid(arg);
+	if (!ret)
+		ret = cptdev_session_enter(s);
+	if (ret)
+		return ret;
+	arg->nr = 0;
+	arg->dirty = 0;
+	arg->pages = 0;
+	if (arg->vec_len) {
+		scan.region = kvmalloc_array(min(arg->vec_len, SCAN_BATCH),
+					     sizeof(*scan.region), GFP_KERNEL_ACCOUNT);
+		if (!scan.region)
+			return -ENOMEM;
+	}
+
+	mutex_lock(&s->lock);
+	if (!arg->end)
+		arg->end = s->nr_ranges ? s->ranges[s->nr_ranges - 1].end : arg->start;
+	if (arg->start < arg->end)
+		ret = scan_all(&scan);
+	else
+		arg->walk_end = arg->end;
+	s->nr_scans++;
+	mutex_unlock(&s->lock);
+	trace_cptdev_scan(s, arg, ret);
+	kvfree(scan.region);
+	return ret;
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: sessions. Opening the device makes one, bound to the opener's address space;
+ * it begins to cost something with the first range. The list of sessions has those that
+ * were named or have had a range.
+ */
+#include <linux/poll.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+
+#include "cptdev.h"
+
+DEFINE_MUTEX(cptdev_sessions_lock);
+LIST_HEAD(cptdev_sessions);
+static atomic64_t last_id;
+static u64 last_listing;		/* under cptdev_sessions_lock */
+
+static void session_free(struct kref *ref)
+{
+	struct cptdev_session *s = container_of(ref, struct cptdev_session, ref);
+
+	mmdrop(s->mm);
+	kfree(s);
+}
+
+void cptdev_session_put(struct cptdev_session *s)
+{
+	kref_put(&s->ref, session_free);
+}
+
+/* The session of this number, referenced, or NULL. */
+struct cptdev_session *cptdev_session_find(u64 id)
+{
+	struct cptdev_session *s, *found = NULL;
+
+	mutex_lock(&cptdev_sessions_lock);
+	list_for_each_entry(s, &cptdev_sessions, entry) {
+		if (s->id == id) {
+			found = s;
+			cptdev_session_get(s);
+			break;
+		}
+	}
+	mutex_unlock(&cptdev_sessions_lock);
+	return found;
+}
+
+u64 cptdev_sessions_count(void)
+{
+	struct cptdev_session *s;
+	u64 n = 0;
+
+	mutex_lock(&cptdev_sessions_lock);
+	list_for_each_entry(s, &cptdev_sessions, entry)
+		n++;
+	mutex_unlock(&cptdev_sessions_lock);
+	return n;
+}
+
+/* Let others see it. Under cptdev_sessions_lock. */
+void cptdev_session_list(struct cptdev_session *s)
+{
+	lockdep_assert_held(&cptdev_sessions_lock);
+	if (s->listed || s->dead)
+		return;
+	s->listed = true;
+	s->listing = ++last_listing;
+	list_add_tail(&s->entry, &cptdev_sessions);
+	cptdev_event_session(s, CPTDEV_CMD_SESSION_NEW_NTF);
+}
+
+/* Nobody finds it any more, and what it had published is given up. */
+static void session_unlist(struct cptdev_session *s)
+{
+	mutex_lock(&cptdev_sessions_lock);
+	if (s->listed) {
+		s->listed = false;
+		list_del(&s->entry);
+		cptdev_event_session(s, CPTDEV_CMD_SESSION_GONE_NTF);
+	}
+	mutex_unlock(&cptdev_sessions_lock);
+	cptdev_unpublish_all(s);
+}
+
+/*
+ * The address space went away under the session: exec with the descriptor open. Runs
+ * in the exit path of the address space, so the work is left to a worker.
+ */
+void cptdev_session_mm_gone(struct cptdev_session *s)
+{
+	WRITE_ONCE(s->dead, true);
+	cptdev_session_get(s);
+	if (!queue_work(cptdev_wq, &s->gone_work))
+		cptdev_session_put(s);
+}
+
+static void session_gone(struct work_struct *work)
+{
+	struct cptdev_session *s = container_of(work, struct cptdev_session, gone_work);
+
+	session_unlist(s);
+	cptdev_session_put(s);
+}
+
+/* A call that needs the session's own address space. */
+int cptdev_session_enter(struct cptdev_session *s)
+{
+	if (current->mm != s->mm)
+		return -EXDEV;
+	return READ_ONCE(s->dead) ? -ESRCH : 0;
+}
+
+/* Begin to track: the first range is about to be added. */
+int cptdev_session_start(struct cptdev_session *s)
+{
+	int ret;
+
+	lockdep_assert_held(&s->lock);
+	if (s->has_notifier)
+		return 0;
+	s->notifier.ops = &cptdev_notifier_ops;
+	cptdev_session_get(s);
+	ret = mmu_notifier_register(&s->notifier, s->mm);
+	if (ret)
+		cptdev_session_put(s);
+	else
+		s->has_notifier = true;
+	return ret;
+}
+
+static struct cptdev_session *session_alloc(void)
+{
+	struct cptdev_session *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+
+	if (!s)
+		return NULL;
+	kref_init(&s->ref);
+	INIT_LIST_HEAD(&s->entry);
+	mutex_init(&s->lock);
+	xa_init(&s->chunks);
+	spin_lock_init(&s->pub_lock);
+	INIT_LIST_HEAD(&s->published);
+	INIT_LIST_HEAD(&s->following);
+	init_waitqueue_head(&s->wq);
+	INIT_WORK(&s->gone_work, session_gone);
+	s->id = atomic64_inc_return(&last_id);
+	s->term = 1;
+	s->pub_base = CPTDEV_NO_BASE;
+	s->uid = current_euid();
+	s->pid = task_tgid_nr(current);
+	uuid_gen(&s->uuid);
+	s->mm = current->mm;
+	mmgrab(s->mm);
+	return s;
+}
+
+static int session_open(struct inode *inode, struct file *filp)
+{
+	struct cptdev_session *s;
+
+	if (!current->mm)
+		return -EINVAL;
+	s = session_alloc();
+	if (!s)
+		return -ENOMEM;
+	filp->private_data = s;
+	return 0;
+}
+
+/*
+ * The rest of the end. It has to run in the session's address space or in a kernel
+ * thread, which can step into it; close() by another process is neither.
+ */
+static void session_end(struct cptdev_session *s)
+{
+	cptdev_proxy_destroy(s);
+	if (s->has_notifier)
+		mmu_notifier_put(&s->notifier);	/* drops its reference later */
+	mutex_lock(&s->lock);
+	cptdev_ranges_free(s);
+	cptdev_chunks_free(s);
+	cptdev_layout_put(s->layout);
+	s->layout = NULL;
+	mutex_unlock(&s->lock);
+	cptdev_session_put(s);
+}
+
+static void session_end_work(struct work_struct *work)
+{
+	session_end(container_of(work, struct cptdev_session, end_work));
+}
+
+static int session_release(struct inode *inode, struct file *filp)
+{
+	struct cptdev_session *s = filp->private_data;
+
+	WRITE_ONCE(s->dead, true);
+	cptdev_unfollow_all(s);
+	session_unlist(s);
+	if (current->mm == s->mm || !s->proxy.file) {
+		session_end(s);
+	} else {
+		INIT_WORK(&s->end_work, session_end_work);
+		queue_work(cptdev_wq, &s->end_work);
+	}
+	return 0;
+}
+
+/* Readable: the spare has a newer generation than at the last WAIT. */
+static __poll_t session_poll(struct file *filp, poll_table *wait)
+{
+	struct cptdev_session *s = filp->private_data;
+	__poll_t mask = 0;
+
+	poll_wait(filp, &s->wq, wait);
+	spin_lock(&s->pub_lock);
+	if (s->committed > s->committed_seen)
+		mask |= EPOLLIN | EPOLLRDNORM;
+	if (s->fenced || s->cancelled > s->cancelled_seen)
+		mask |= EPOLLPRI;
+	spin_unlock(&s->pub_lock);
+	return mask;
+}
+
+static int session_named(const u8 *name)
+{
+	struct cptdev_session *s;
+
+	list_for_each_entry(s, &cptdev_sessions, entry)
+		if (!strcmp(s->name, name))
+			return -EEXIST;
+	return 0;
+}
+
+static int session_setup(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_session *s = call->filp->private_data;
+	struct cptdev_session_setup *arg = uarg;
+	int ret;
+
+	if (arg->flags & ~CPTDEV_SESSION_REPLACE)
+		return -EOPNOTSUPP;
+	ret = cptdev_check_name(arg->name);
+	if (!ret)
+		ret = cptdev_session_enter(s);
+	if (ret)
+		return ret;
+
+	mutex_lock(&cptdev_sessions_lock);
+	mutex_lock(&s->lock);
+	if (s->generation || s->name[0])
+		ret = -EBUSY;
+	else
+		ret = session_named(arg->name);
+	if (!ret) {
+		strscpy(s->name, arg->name, sizeof(s->name));
+		s->term = arg->term ?: 1;
+		s->flags = arg->flags;
+		s->held_max = arg->held_max;
+		/* It may be known without a name. */
+		if (s->listed)
+			cptdev_event_session(s, CPTDEV_CMD_SESSION_NEW_NTF);
+		cptdev_session_list(s);
+	}
+	mutex_unlock(&s->lock);
+	mutex_unlock(&cptdev_sessions_lock);
+	return ret;
+}
+
+static void info_session(struct cptdev_session *s, struct cptdev_info *info)
+{
+	mutex_lock(&s->lock);
+	info->session_id = s->id;
+	export_uuid(info->session_uuid, &s->uuid);
+	info->session_term = s->term;
+	info->session_held_max = s->held_max ?: cptdev_held_max();
+	info->session_held = atomic64_read(&s->held) << PAGE_SHIFT;
+	info->session_ranges = s->nr_ranges;
+	info->session_bytes = s->bytes;
+	info->session_overhead = sizeof(*s) + s->max_ranges * sizeof(*s->ranges) +
+		atomic64_read(&s->nr_chunks) * sizeof(struct cptdev_chunk);
+	info->generation = s->generation;
+	info->scans = s->nr_scans;
+	info->snapshots = s->nr_snapshots;
+	spin_lock(&s->pub_lock);
+	info->published = s->pub_newest;
+	info->committed = s->committed;
+	info->attached = s->nr_followers;
+	spin_unlock(&s->pub_lock);
+	mutex_unlock(&s->lock);
+}
+
+static int session_info(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_info *info = uarg;
+	u32 size = info->size;
+
+	if (info->flags)
+		return -EOPNOTSUPP;
+	memset(info, 0, sizeof(*info));
+	info->size = size;
+	info->abi_version = CPTDEV_ABI_VERSION;
+	info->page_size = PAGE_SIZE;
+	info->features = CPTDEV_FEATURE_SCAN | CPTDEV_FEATURE_SNAPSHOT |
+		CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
+		CPTDEV_FEATURE_MMAP;
+	info->range_flags = CPTDEV_RANGE_EXCL;
+	info->scan_flags = CPTDEV_SCAN_FLAGS;
+	info->scan_categories = CPTDEV_SCAN_CATEGORIES;
+	info->snapshot_flags = CPTDEV_SNAPSHOT_FLAGS;
+	info->session_flags = CPTDEV_SESSION_REPLACE;
+	info->replica_flags = CPTDEV_REPLICA_FLAGS;
+	info->held_max = cptdev_held_max();
+	info->held = atomic64_read(&cptdev_held_pages) << PAGE_SHIFT;
+	info->replica_max = cptdev_replica_max();
+	info->replica = atomic64_read(&cptdev_replica_pages) << PAGE_SHIFT;
+	info->sessions = cptdev_sessions_count();
+	info->replicas = cptdev_replicas_count();
+	info_session(call->filp->private_data, info);
+	return 0;
+}
+
+static const struct cptdev_ioctl_op session_ops[] = {
+	CPTDEV_OP(CPTDEV_IOC_INFO, session_info, cptdev_info, snapshots),
+	CPTDEV_OP(CPTDEV_IOC_SESSION_SETUP, session_setup,
+		  cptdev_session_setup, held_max),
+	CPTDEV_OP(CPTDEV_IOC_RANGE_ADD, cptdev_range_add, cptdev_range, reserved),
+	CPTDEV_OP(CPTDEV_IOC_RANGE_DEL, cptdev_range_del, cptdev_range, reserved),
+	CPTDEV_OP(CPTDEV_IOC_RANGE_CLEAR, cptdev_range_clear, cptdev_range, reserved),
+	CPTDEV_OP(CPTDEV_IOC_RANGE_LIST, cptdev_range_list, cptdev_range_list, total),
+	CPTDEV_OP(CPTDEV_IOC_SCAN, cptdev_scan, cptdev_scan, pages),
+	CPTDEV_OP_FD(CPTDEV_IOC_SNAPSHOT, cptdev_snapshot, cptdev_snapshot, reserved),
+	CPTDEV_OP(CPTDEV_IOC_WAIT, cptdev_wait, cptdev_wait, committed),
+	CPTDEV_OP_FD(CPTDEV_IOC_DELTA, cptdev_delta, cptdev_delta, pages),
+	CPTDEV_OP(CPTDEV_IOC_ACK, cptdev_ack, cptdev_ack, generation),
+	CPTDEV_OP_FD(CPTDEV_IOC_REPLICA_OPEN, cptdev_replica_open,
+		     cptdev_replica_open, reserved),
+};
+
+static long session_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	return cptdev_ioctl(filp, cmd, arg, session_ops, ARRAY_SIZE(session_ops));
+}
+
+const struct file_operations cptdev_fops = {
+	.owner		= THIS_MODULE,
+	.open		= session_open,
+	.release	= session_release,
+	.unlocked_ioctl	= session_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.poll		= session_poll,
+	.llseek		= noop_llseek,
+};

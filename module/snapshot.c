@@ -1,0 +1,636 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: the atomic cut.
+ *
+ * With the mmap_lock and the VMAs locked for writing no fault is served and no PTE
+ * becomes writable. Every PTE that is writable was written since the last cut (or may
+ * have been): it is made read-only, the page is marked shared and referenced. After the
+ * flush the next store to any of these pages faults, and the kernel's own copy-on-write
+ * leaves the page to us. Pages that aren't writable haven't changed, and aren't touched:
+ * the cut costs what changed.
+ *
+ * Which pages count as changed at a cut:
+ *
+ *   writable PTE		written since the last cut
+ *   event bit			swapped, migrated, split, unmapped, ... (events.c)
+ *   hole bit, yet present	new, by whatever way: mremap, userfaultfd
+ *   in-flight bit		I/O was in flight at the last cut (pinned.c)
+ *   exclusive, VMA read-only	ptrace writes there without a writable PTE
+ *
+ * Each gets the number of this cut before anything else is done about it. So a cut that
+ * fails half-way has lost nothing: the next one takes all pages with a number above its
+ * base.
+ */
+#include <linux/ktime.h>
+#include <linux/mmap_lock.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include "cptdev.h"
+#include "mutants.h"
+#include "trace.h"
+
+struct cut {
+	struct cptdev_walk walk;
+	struct cptdev_snap *snap;
+	u64 generation;
+	u64 base;
+	bool flush;
+	bool in_flight;			/* pages to copy */
+	u64 visited;
+};
+
+/* The pages of one chunk that a cut is interested in. */
+struct cut_pages {
+	struct cptdev_chunk *chunk;
+	unsigned long base;
+	u64 take[CHUNK_WORDS];
+	unsigned int nr;
+};
+
+/* Nothing there that has content of its own. */
+static bool pte_is_hole(pte_t pte)
+{
+	if (pte_none(pte))
+		return true;
+	if (!pte_present(pte))
+		return cptdev_pte_marker(pte);
+	if (pte_special(pte))		/* the zero page */
+		return true;
+	return !PageAnon(pte_page(pte));
+}
+
+/* Present pages among those that were holes; the PTEs are read without lock. */
+static u64 holes_filled(const pte_t *ptep, u64 holes)
+{
+	u64 filled = 0;
+	unsigned int i;
+
+	if (cptdev_mutant(NO_HOLES))
+		return 0;
+	while (holes) {
+		i = __ffs64(holes);
+		holes &= holes - 1;
+		if (!pte_none(READ_ONCE(ptep[i])))
+			filled |= 1ULL << i;
+	}
+	return filled;
+}
+
+/*
+ * Pages whose number is above the base: they changed before the last cut, but aren't in
+ * a snapshot that this one continues. Or they are newly tracked.
+ */
+static u64 numbers_above(const struct cptdev_chunk *c, unsigned int word, u64 base)
+{
+	const u64 *gen = c->gen + word * 64;
+	u64 above = 0;
+	unsigned int i;
+
+	for (i = 0; i < 64; i++)
+		if (gen[i] > base)
+			above |= 1ULL << i;
+	return above;
+}
+
+static void set_numbers(struct cptdev_chunk *c, unsigned int word, u64 changed,
+			u64 generation)
+{
+	c->newest = generation;
+	while (changed) {
+		c->gen[word * 64 + __ffs64(changed)] = generation;
+		changed &= changed - 1;
+	}
+}
+
+/*
+ * In a VMA without write permission, ptrace and /proc/PID/mem write to a page that is
+ * exclusive to the process and leave the PTE read-only. The cut takes the exclusiveness
+ * away; who has it again may have been written.
+ */
+static void forced_writes(struct cut *cut, pmd_t *pmd, u64 *changed,
+			  unsigned long base)
+{
+	struct mm_struct *mm = cut->walk.s->mm;
+	spinlock_t *ptl = pte_lockptr(mm, pmd);
+	unsigned int i;
+	pte_t *ptep;
+
+	spin_lock(ptl);
+	ptep = pte_offset_kernel(pmd, base);
+	for (i = 0; i < CHUNK_PAGES; i++) {
+		pte_t pte = ptep_get(ptep + i);
+
+		if (pte_present(pte) && !pte_special(pte) &&
+		    PageAnon(pte_page(pte)) && PageAnonExclusive(pte_page(pte)))
+			changed[i / 64] |= 1ULL << (i % 64);
+	}
+	spin_unlock(ptl);
+}
+
+/*
+ * Find the pages [first, last] of the table that the snapshot takes, and number those
+ * that changed. The PTEs are read without the page-table lock: faults are kept out, and
+ * what reclaim or migration do to a PTE sets the event bit first. So the event bits are
+ * read last.
+ */
+static void cut_find(struct cut *cut, struct vm_area_struct *vma, pmd_t *pmd,
+		     struct cut_pages *p, unsigned int first, unsigned int last)
+{
+	struct cptdev_chunk *c = p->chunk;
+	u64 changed[CHUNK_WORDS] = {};
+	const pte_t *ptep = pte_offset_kernel(pmd, p->base);
+	bool above = c->newest > cut->base;
+	unsigned int i;
+
+	for (i = first / 64; i <= last / 64; i++) {
+		changed[i] = cptdev_writable64(ptep + i * 64);
+		if (c->cut.hole[i])
+			changed[i] |= holes_filled(ptep + i * 64, c->cut.hole[i]);
+	}
+	if (unlikely(!(vma->vm_flags & VM_WRITE)))
+		forced_writes(cut, pmd, changed, p->base);
+	smp_rmb();	/* pairs with the notifier, which sets the bit first */
+	p->nr = 0;
+	for (i = first / 64; i <= last / 64; i++) {
+		u64 mask = cptdev_word_mask(i, first, last);
+		u64 take = changed[i] | atomic64_read(&c->cut.event[i]) | c->pinned[i];
+
+		take &= mask;
+		if (take)
+			set_numbers(c, i, take, cut->generation);
+		if (above)
+			take |= numbers_above(c, i, cut->base) & mask;
+		p->take[i] = take;
+		p->nr += hweight64(take);
+	}
+}
+
+/*
+ * First of two passes over the table: take the write permission away, so that no store
+ * and no fast GUP can come between the passes. Returns the address of a page that isn't
+ * in memory, or 0.
+ */
+static unsigned long cut_protect(struct cut *cut, const struct cut_pages *p,
+				 pte_t *ptep)
+{
+	struct mm_struct *mm = cut->walk.s->mm;
+	unsigned int i;
+
+	for_each_set_bit(i, (const unsigned long *)p->take, CHUNK_PAGES) {
+		unsigned long addr = p->base + i * PAGE_SIZE;
+		pte_t pte = ptep_get(ptep + i);
+
+		if (pte_none(pte))
+			continue;
+		if (!pte_present(pte)) {
+			if (cptdev_pte_marker(pte))
+				continue;
+			return addr;
+		}
+		if (pte_write(pte)) {
+			ptep_set_wrprotect(mm, addr, ptep + i);
+			cut->flush = true;
+		}
+	}
+	/* Fast GUP: reference, then look at the PTE again. We: the other way round. */
+	smp_mb();
+	return 0;
+}
+
+static void cut_take_hole(struct cut *cut, struct cut_pages *p, unsigned int i)
+{
+	struct cptdev_chunk *c = p->chunk;
+	u64 bit = 1ULL << (i % 64);
+
+	c->cut.hole[i / 64] |= bit;
+	c->pinned[i / 64] &= ~bit;
+	/* A full snapshot says what there is. */
+	if (cut->base)
+		cptdev_snap_push_hole(cut->snap, p->base + i * PAGE_SIZE, 1);
+}
+
+static void cut_take_page(struct cut *cut, struct cut_pages *p, unsigned int i,
+			  struct page *page, bool in_flight)
+{
+	struct cptdev_chunk *c = p->chunk;
+	u64 bit = 1ULL << (i % 64);
+
+	if (!in_flight && PageAnonExclusive(page))
+		in_flight = folio_try_share_anon_rmap_pte(page_folio(page), page);
+	c->cut.hole[i / 64] &= ~bit;
+	if (in_flight) {
+		c->pinned[i / 64] |= bit;
+		cut->in_flight = true;
+	} else {
+		c->pinned[i / 64] &= ~bit;
+	}
+	get_page(page);
+	cptdev_snap_push(cut->snap, p->base + i * PAGE_SIZE, page, in_flight);
+}
+
+/* Second pass: what isn't writable any more is shared and referenced. */
+static void cut_take(struct cut *cut, struct cut_pages *p, pte_t *ptep)
+{
+	struct folio *seen = NULL;
+	bool seen_in_flight = false;
+	unsigned int i;
+
+	for_each_set_bit(i, (const unsigned long *)p->take, CHUNK_PAGES) {
+		pte_t pte = ptep_get(ptep + i);
+		struct page *page;
+		bool in_flight;
+
+		if (pte_is_hole(pte)) {
+			cut_take_hole(cut, p, i);
+			continue;
+		}
+		page = pte_page(pte);
+		/* Our own references to a large folio mustn't count: ask once. */
+		if (page_folio(page) == seen) {
+			in_flight = seen_in_flight;
+		} else {
+			in_flight = cptdev_page_in_flight(page);
+			seen = page_folio(page);
+			seen_in_flight = in_flight;
+		}
+		cut_take_page(cut, p, i, page, in_flight);
+	}
+}
+
+static int cut_gup(struct cut *cut, unsigned long addr, unsigned int flags)
+{
+	struct page *page;
+	long ret;
+
+	ret = cptdev_gup(cut->walk.s->mm, addr, FOLL_FORCE | FOLL_HWPOISON | flags,
+			 &page);
+	if (ret != 1) {
+		cut->walk.bad_addr = addr;
+		return ret < 0 ? ret : -EFAULT;
+	}
+	put_page(page);
+	return 0;
+}
+
+/*
+ * Bring a page back to memory. As uprobes do it, with the mmap_lock held for writing:
+ * dropping it would mean to start again.
+ */
+static int cut_fault_in(struct cut *cut, unsigned long addr)
+{
+	return cut_gup(cut, addr, 0);
+}
+
+static int cut_process(struct cut *cut, struct cut_pages *p, pmd_t *pmd)
+{
+	spinlock_t *ptl = pte_lockptr(cut->walk.s->mm, pmd);
+	unsigned long absent;
+	unsigned int i;
+	pte_t *ptep;
+	int ret;
+
+	ret = cptdev_snap_reserve(cut->snap, p->nr);
+	if (ret)
+		return ret;
+	/* They have their number; what happens from here on is the next cut's. */
+	for (i = 0; i < CHUNK_WORDS; i++)
+		cptdev_event_take(cut->walk.s, &p->chunk->cut, i, p->take[i]);
+	for (;;) {
+		spin_lock(ptl);
+		ptep = pte_offset_kernel(pmd, p->base);
+		absent = cut_protect(cut, p, ptep);
+		if (!absent)
+			break;
+		spin_unlock(ptl);
+		ret = cut_fault_in(cut, absent);
+		if (ret)
+			return ret;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+	cut_take(cut, p, ptep);
+	spin_unlock(ptl);
+	cptdev_snap_settle(cut->snap);
+	return 0;
+}
+
+/* Does anything in the chunk ask for a closer look? Only then is a huge page split. */
+static bool huge_changed(struct cut *cut, struct vm_area_struct *vma, pmd_t pmd,
+			 const struct cptdev_chunk *c, unsigned int first,
+			 unsigned int last)
+{
+	unsigned int i;
+
+	if (!pmd_present(pmd) || pmd_write(pmd) || !(vma->vm_flags & VM_WRITE))
+		return true;
+	if (c->newest > cut->base)
+		return true;
+	for (i = first / 64; i <= last / 64; i++) {
+		u64 bits = atomic64_read(&c->cut.event[i]) | c->pinned[i] |
+			c->cut.hole[i];
+
+		if (bits & cptdev_word_mask(i, first, last))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Split the mapping of a huge page (the page itself stays whole), or wait for its
+ * migration. From then on changes are seen page by page. The notifier call of our own
+ * split carries no news: under the locks that the cut holds, a mapping that is read-only
+ * now was so since the last cut, and one that is writable is taken as a whole.
+ */
+static int cut_split(struct cut *cut, struct cptdev_chunk *c, pmd_t *pmd,
+		     unsigned long base, unsigned int first)
+{
+	struct cptdev_session *s = cut->walk.s;
+	pmd_t val = READ_ONCE(*pmd);
+	unsigned int i;
+	int ret;
+
+	/* 6.1 forgets the dirty bit when it splits. */
+	for (i = 0; pmd_present(val) && pmd_dirty(val) && i < CHUNK_WORDS; i++)
+		atomic64_or(~0ULL, &c->scan.event[i]);
+	s->splitting = base;
+	WRITE_ONCE(s->splitter, current);
+	ret = cut_gup(cut, base + first * PAGE_SIZE, FOLL_SPLIT_PMD);
+	WRITE_ONCE(s->splitter, NULL);
+	return ret;
+}
+
+/* A stretch without pages: where there were any, they are holes now. */
+static int cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c,
+			   unsigned long base, unsigned int first, unsigned int last)
+{
+	struct cut_pages p = { .chunk = c, .base = base };
+	bool above = c->newest > cut->base;
+	unsigned int i;
+	int ret;
+
+	for (i = first / 64; i <= last / 64; i++) {
+		u64 mask = cptdev_word_mask(i, first, last);
+		u64 take = mask & ~c->cut.hole[i];
+
+		if (take)
+			set_numbers(c, i, take, cut->generation);
+		if (above)
+			take |= numbers_above(c, i, cut->base) & mask;
+		cptdev_event_take(cut->walk.s, &c->cut, i, mask);
+		p.take[i] = take;
+		p.nr += hweight64(take);
+	}
+	if (!p.nr)
+		return 0;
+	ret = cptdev_snap_reserve(cut->snap, p.nr);
+	if (ret)
+		return ret;
+	for_each_set_bit(i, (const unsigned long *)p.take, CHUNK_PAGES)
+		cut_take_hole(cut, &p, i);
+	cptdev_snap_settle(cut->snap);
+	return 0;
+}
+
+static int cut_table(struct cptdev_walk *walk, struct vm_area_struct *vma,
+		     const struct cptdev_span *span, unsigned long base,
+		     unsigned int first, unsigned int last, pmd_t *pmd)
+{
+	struct cut *cut = container_of(walk, struct cut, walk);
+	struct cut_pages p = { .base = base };
+	pmd_t val = READ_ONCE(*pmd);
+	int ret;
+
+	cut->visited += last - first + 1;
+	p.chunk = cptdev_chunk_get(walk->s, base, span->added);
+	if (IS_ERR(p.chunk))
+		return PTR_ERR(p.chunk);
+	while (unlikely(!pmd_present(val) || pmd_leaf(val))) {
+		/* the huge zero page, or a file's */
+		if (pmd_present(val) && !PageAnon(pmd_page(val)))
+			return cut_empty_chunk(cut, p.chunk, base, first, last);
+		if (!huge_changed(cut, vma, val, p.chunk, first, last))
+			return 0;
+		ret = cut_split(cut, p.chunk, pmd, base, first);
+		if (ret)
+			return ret;
+		val = READ_ONCE(*pmd);
+	}
+	cut_find(cut, vma, pmd, &p, first, last);
+	return p.nr ? cut_process(cut, &p, pmd) : 0;
+}
+
+/* Pages that were never seen, in a range that is newer than the base, are holes. */
+static int cut_unseen(struct cut *cut, const struct cptdev_span *span,
+		      unsigned long start, unsigned long end)
+{
+	int ret;
+
+	if (start >= end || cut->base == 0 || span->added <= cut->base)
+		return 0;
+	ret = cptdev_vec_reserve(&cut->snap->runs, 1);
+	if (!ret)
+		cptdev_snap_push_hole(cut->snap, start, (end - start) >> PAGE_SHIFT);
+	return ret;
+}
+
+static int cut_empty(struct cptdev_walk *walk, struct vm_area_struct *vma,
+		     const struct cptdev_span *span, unsigned long start,
+		     unsigned long end)
+{
+	struct cut *cut = container_of(walk, struct cut, walk);
+	unsigned long index, pos = start;
+	struct cptdev_chunk *c;
+	int ret;
+
+	xa_for_each_range(&walk->s->chunks, index, c, start >> CHUNK_SHIFT,
+			  (end - 1) >> CHUNK_SHIFT) {
+		unsigned long base = index << CHUNK_SHIFT;
+		unsigned long to = min(end, base + CHUNK_SIZE);
+
+		ret = cut_unseen(cut, span, pos, base);
+		pos = max(pos, base);
+		if (!ret)
+			ret = cut_empty_chunk(cut, c, base, (pos - base) >> PAGE_SHIFT,
+					      ((to - base) >> PAGE_SHIFT) - 1);
+		if (ret)
+			return ret;
+		pos = to;
+	}
+	return cut_unseen(cut, span, pos, end);
+}
+
+static int cut_all(struct cut *cut, u64 *copied)
+{
+	struct cptdev_session *s = cut->walk.s;
+	struct mm_struct *mm = s->mm;
+	int ret;
+
+	/* What comes now makes fast GUP back off, as fork() does. */
+	if (!cptdev_mutant(NO_WP_SEQ))
+		raw_write_seqcount_begin(&mm->write_protect_seq);
+	ret = cptdev_walk_ranges(&cut->walk, 0, ULONG_MAX);
+	if (ret >= 0 && cut->in_flight && cptdev_mutant(COPY_EARLY))
+		ret = cptdev_copy_in_flight(cut->snap, copied);
+	if (cut->flush)
+		cptdev_flush(s);
+	if (!ret && cut->in_flight)
+		ret = cptdev_copy_in_flight(cut->snap, copied);
+	if (!cptdev_mutant(NO_WP_SEQ))
+		raw_write_seqcount_end(&mm->write_protect_seq);
+	return ret;
+}
+
+/* The instant itself. session->lock is held. */
+static int cut_locked(struct cut *cut, struct cptdev_snapshot *arg)
+{
+	struct cptdev_session *s = cut->walk.s;
+	struct mm_struct *mm = s->mm;
+	u64 start;
+	int ret;
+
+	ret = cptdev_flush_lock(s, true);
+	if (ret)
+		return ret;
+	start = ktime_get_ns();
+	ret = cptdev_layout_take(s, &cut->walk);
+	if (!ret) {
+		cut->generation = ++s->generation;
+		ret = cut_all(cut, &arg->copied);
+	}
+	arg->pause_ns = ktime_get_ns() - start;
+	mmap_write_unlock(mm);
+
+	arg->generation = s->generation;
+	arg->visited = cut->visited;
+	arg->bad_addr = cut->walk.bad_addr;
+	arg->reason = cut->walk.reason;
+	return ret;
+}
+
+static int cut_seal(struct cut *cut)
+{
+	struct cptdev_snap *snap = cut->snap;
+
+	snap->generation = cut->generation;
+	snap->base = cut->base;
+	snap->layout = cptdev_layout_get(cut->walk.s->layout);
+	return cptdev_snap_seal(snap);
+}
+
+/* The snapshot is whole and somebody has it: now others may continue from it. */
+static void cut_done(struct cut *cut, struct cptdev_snapshot *arg)
+{
+	struct cptdev_session *s = cut->walk.s;
+	struct cptdev_snap *snap = cut->snap;
+
+	arg->base = snap->base;
+	arg->pages = snap->held.nr;
+	arg->holes = snap->holes;
+	s->newest = snap->generation;
+	s->last_pages = snap->held.nr;
+	s->last_pause = arg->pause_ns;
+	s->nr_snapshots++;
+}
+
+static int snapshot_valid(const struct cptdev_snapshot *arg)
+{
+	const u32 wait = CPTDEV_SNAPSHOT_WAIT | CPTDEV_SNAPSHOT_PUBLISH;
+
+	if (arg->flags & ~CPTDEV_SNAPSHOT_FLAGS)
+		return -EOPNOTSUPP;
+	if (arg->reserved)
+		return -EINVAL;
+	/* Only what is published can reach the spare, in its own order. */
+	if ((arg->flags & wait) == CPTDEV_SNAPSHOT_WAIT)
+		return -EINVAL;
+	if (!(arg->flags & CPTDEV_SNAPSHOT_SINCE) && arg->since)
+		return -EINVAL;
+	if (!(arg->flags & CPTDEV_SNAPSHOT_WAIT) && arg->timeout_ns)
+		return -EINVAL;
+	/* A snapshot that nobody can read is no use. */
+	if ((arg->flags & CPTDEV_SNAPSHOT_NOFD) &&
+	    !(arg->flags & CPTDEV_SNAPSHOT_PUBLISH))
+		return -EINVAL;
+	return 0;
+}
+
+static int snapshot_base(struct cptdev_session *s, const struct cptdev_snapshot *arg,
+			 u64 *base)
+{
+	*base = s->newest;
+	if (arg->flags & CPTDEV_SNAPSHOT_PUBLISH)
+		*base = cptdev_publish_base(s);
+	if (!(arg->flags & CPTDEV_SNAPSHOT_SINCE))
+		return 0;
+	/* A published one may reach back further than asked, never less. */
+	if (arg->since > s->generation)
+		return -EINVAL;
+	*base = arg->flags & CPTDEV_SNAPSHOT_PUBLISH ? min(*base, arg->since) :
+		arg->since;
+	return 0;
+}
+
+static int snapshot_take(struct cut *cut, struct cptdev_snapshot *arg,
+			 struct cptdev_blob *meta, struct cptdev_call *call)
+{
+	struct cptdev_session *s = cut->walk.s;
+	int ret;
+
+	ret = snapshot_base(s, arg, &cut->base);
+	if (ret)
+		return ret;
+	cut->snap = cptdev_snap_alloc(s);
+	if (!cut->snap)
+		return -ENOMEM;
+	cut->snap->meta = cptdev_blob_get(meta);
+	ret = cut_locked(cut, arg);
+	if (!ret)
+		ret = cut_seal(cut);
+	if (!ret && !(arg->flags & CPTDEV_SNAPSHOT_NOFD)) {
+		call->new_file = cptdev_snapfile(cut->snap);
+		ret = PTR_ERR_OR_ZERO(call->new_file);
+		if (ret)
+			call->new_file = NULL;
+	}
+	if (!ret) {
+		cut_done(cut, arg);
+		if (arg->flags & CPTDEV_SNAPSHOT_PUBLISH)
+			cptdev_publish(s, cut->snap);
+	}
+	trace_cptdev_snapshot(s, arg, ret);
+	return ret;
+}
+
+int cptdev_snapshot(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_session *s = call->filp->private_data;
+	struct cptdev_snapshot *arg = uarg;
+	struct cut cut = {
+		.walk = { .s = s, .table = cut_table, .empty = cut_empty },
+	};
+	struct cptdev_blob *meta;
+	u64 committed;
+	int ret;
+
+	ret = snapshot_valid(arg);
+	if (!ret)
+		ret = cptdev_session_enter(s);
+	if (ret)
+		return ret;
+	meta = cptdev_blob_from_user(arg->meta, arg->meta_len);
+	if (IS_ERR(meta))
+		return PTR_ERR(meta);
+	arg->copied = 0;
+
+	mutex_lock(&s->lock);
+	ret = snapshot_take(&cut, arg, meta, call);
+	mutex_unlock(&s->lock);
+
+	cptdev_snap_put(cut.snap);
+	cptdev_blob_put(meta);
+	if (!ret && (arg->flags & CPTDEV_SNAPSHOT_WAIT))
+		ret = cptdev_wait_committed(s, arg->generation, arg->timeout_ns,
+					    &committed);
+	return ret;
+}

@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: staging and commit. A delta is staged beside the content, in any number of
+ * calls, and committed as a whole. Whatever the commit needs, memory above all, is
+ * taken while staging: the commit itself can't fail half-way.
+ */
+#include <linux/highmem.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "cptdev.h"
+#include "trace.h"
+
+/* Staged: the page becomes a hole. */
+#define STAGED_HOLE	xa_mk_value(0)
+/* Extents copied in at a time. */
+#define STAGE_BATCH	64U
+
+struct xarray *cptdev_pages_alloc(void)
+{
+	struct xarray *pages = kmalloc(sizeof(*pages), GFP_KERNEL_ACCOUNT);
+
+	if (pages)
+		xa_init_flags(pages, XA_FLAGS_ACCOUNT);
+	return pages;
+}
+
+static void page_drop(struct cptdev_replica *r, void *entry)
+{
+	if (!entry || xa_is_value(entry))
+		return;
+	__free_page(entry);
+	atomic64_dec(&r->taken);
+	atomic64_dec(&cptdev_replica_pages);
+}
+
+void cptdev_pages_free(struct cptdev_replica *r, struct xarray *pages)
+{
+	unsigned long index;
+	void *entry;
+
+	if (!pages)
+		return;
+	xa_for_each(pages, index, entry) {
+		page_drop(r, entry);
+		cond_resched();
+	}
+	xa_destroy(pages);
+	kfree(pages);
+}
+
+u64 cptdev_replica_limit(const struct cptdev_replica *r)
+{
+	return r->max_bytes ? min(r->max_bytes, cptdev_replica_max()) :
+		cptdev_replica_max();
+}
+
+static struct page *page_take(struct cptdev_replica *r)
+{
+	struct page *page;
+
+	if (atomic64_inc_return(&r->taken) > cptdev_replica_limit(r) >> PAGE_SHIFT) {
+		atomic64_dec(&r->taken);
+		return ERR_PTR(-EDQUOT);
+	}
+	if (atomic64_inc_return(&cptdev_replica_pages) >
+	    cptdev_replica_max() >> PAGE_SHIFT) {
+		page = ERR_PTR(-EDQUOT);
+		goto err;
+	}
+	page = alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT);
+	if (page)
+		return page;
+	page = ERR_PTR(-ENOMEM);
+err:
+	atomic64_dec(&r->taken);
+	atomic64_dec(&cptdev_replica_pages);
+	return page;
+}
+
+/*
+ * Staging. Under replica->stage_lock.
+ */
+
+/* Give up what is staged, and the places that were reserved for it. */
+void cptdev_stage_drop(struct cptdev_replica *r)
+{
+	unsigned long index;
+	void *entry;
+
+	lockdep_assert_held(&r->stage_lock);
+	if (!r->stager)
+		return;
+	r->stager = NULL;
+	if (r->staging.base) {
+		xa_for_each(r->staged, index, entry) {
+			xa_release(r->pages, index);
+			cond_resched();
+		}
+	}
+	cptdev_pages_free(r, r->staged);
+	r->staged = NULL;
+	r->nr_staged = 0;
+	cptdev_layout_put(r->staging.layout);
+	cptdev_blob_put(r->staging.meta);
+	memset(&r->staging, 0, sizeof(r->staging));
+}
+
+/* Stored where there was @old, if the commit is certain to succeed with it. */
+static int stage_store(struct cptdev_replica *r, unsigned long index, void *entry)
+{
+	void *old;
+	int ret = 0;
+
+	/* Into the content it goes at commit: keep a place there. */
+	if (r->staging.base && !xa_is_value(entry))
+		ret = xa_reserve(r->pages, index, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret;
+	old = xa_store(r->staged, index, entry, GFP_KERNEL_ACCOUNT);
+	if (xa_is_err(old))
+		return xa_err(old);
+	if (!old)
+		r->nr_staged++;
+	page_drop(r, old);
+	return 0;
+}
+
+/*
+ * The staged page @index, to write to. @whole: all of it will be written; else it
+ * begins as what is staged already, or as the content.
+ */
+struct page *cptdev_stage_page(struct cptdev_replica *r, unsigned long index,
+			       bool whole)
+{
+	void *staged = xa_load(r->staged, index);
+	struct page *page, *content = NULL;
+	int ret;
+
+	lockdep_assert_held(&r->stage_lock);
+	if (staged && !xa_is_value(staged))
+		return staged;
+	page = page_take(r);
+	if (!IS_ERR(page)) {
+		/* Only a commit changes the content, under the lock that we hold. */
+		if (!staged && r->staging.base)
+			content = xa_load(r->pages, index);
+		if (!whole && content)
+			copy_highpage(page, content);
+		else if (!whole)
+			clear_highpage(page);
+		ret = stage_store(r, index, page);
+		if (!ret)
+			return page;
+		page_drop(r, page);
+		page = ERR_PTR(ret);
+	}
+	/* Without this page the delta isn't what the primary sent. */
+	r->staging.failed = PTR_ERR(page);
+	return page;
+}
+
+static int begin_valid(struct cptdev_replica *r, const struct cptdev_replica_begin *arg)
+{
+	uuid_t uuid;
+	bool other;
+
+	import_uuid(&uuid, arg->uuid);
+	other = r->generation && !uuid_equal(&uuid, &r->uuid);
+	if (arg->base >= arg->generation || !arg->term)
+		return -EINVAL;
+	if (arg->term < r->term)
+		return -ESTALE;
+	/* Another session may take over with a higher term, or when told to. */
+	if (other && arg->term == r->term && !(arg->flags & CPTDEV_BEGIN_REPLACE))
+		return -EEXIST;
+	/* What was promoted is in use: only who came after it may write. */
+	if (r->promoted && arg->term == r->term)
+		return -ESTALE;
+	if (arg->base && (other || arg->base > r->generation))
+		return -EILSEQ;
+	if (!other && arg->generation <= r->generation)
+		return -ESTALE;
+	return 0;
+}
+
+static int begin_take(struct cptdev_replica *r, const struct cptdev_replica_begin *arg,
+		      struct cptdev_staging *st)
+{
+	int ret;
+
+	st->generation = arg->generation;
+	st->base = arg->base;
+	st->term = arg->term;
+	import_uuid(&st->uuid, arg->uuid);
+	st->layout = cptdev_layout_from_user(arg->layout, arg->layout_len);
+	if (IS_ERR(st->layout))
+		return PTR_ERR(st->layout);
+	st->meta = cptdev_blob_from_user(arg->meta, arg->meta_len);
+	if (IS_ERR(st->meta)) {
+		ret = PTR_ERR(st->meta);
+		cptdev_layout_put(st->layout);
+		return ret;
+	}
+	return 0;
+}
+
+int cptdev_stage_begin(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_replica_begin *arg = uarg;
+	struct cptdev_staging st = {};
+	struct xarray *staged = NULL;
+	int ret;
+
+	if (arg->flags & ~CPTDEV_BEGIN_REPLACE)
+		return -EOPNOTSUPP;
+	if (!rf->write)
+		return -EBADF;
+	ret = begin_take(r, arg, &st);
+	if (ret)
+		return ret;
+	staged = cptdev_pages_alloc();
+
+	mutex_lock(&r->stage_lock);
+	if (!staged)
+		ret = -ENOMEM;
+	else if (r->stager && r->stager != rf)
+		ret = -EBUSY;
+	else
+		ret = begin_valid(r, arg);
+	if (!ret) {
+		cptdev_stage_drop(r);
+		r->stager = rf;
+		r->staged = staged;
+		r->staging = st;
+	}
+	mutex_unlock(&r->stage_lock);
+	if (ret) {
+		cptdev_pages_free(r, staged);
+		cptdev_layout_put(st.layout);
+		cptdev_blob_put(st.meta);
+	}
+	return ret;
+}
+
+/*
+ * Pages that become holes. Those without content need no note: nothing but a commit
+ * gives them any.
+ */
+static int stage_holes(struct cptdev_replica *r, unsigned long index,
+		       unsigned long end)
+{
+	unsigned long i;
+	void *entry;
+	int ret = 0;
+
+	xa_for_each_range(r->staged, i, entry, index, end - 1) {
+		if (xa_is_value(entry))
+			continue;
+		xa_erase(r->staged, i);
+		xa_release(r->pages, i);
+		r->nr_staged--;
+		page_drop(r, entry);
+		cond_resched();
+	}
+	if (!r->staging.base)
+		return 0;
+	xa_for_each_range(r->pages, i, entry, index, end - 1) {
+		ret = stage_store(r, i, STAGED_HOLE);
+		if (ret) {
+			r->staging.failed = ret;
+			break;
+		}
+		cond_resched();
+	}
+	return ret;
+}
+
+/* One extent: @data is what is left of the pages, and moves on. */
+static int stage_extent(struct cptdev_replica *r, const struct cptdev_extent *e,
+			u64 *data, u64 *left)
+{
+	u64 index = e->addr >> PAGE_SHIFT, end = (e->addr + e->len) >> PAGE_SHIFT;
+	int ret = 0;
+
+	if (!PAGE_ALIGNED(e->addr) || !PAGE_ALIGNED(e->len) || !e->len || e->reserved)
+		return -EINVAL;
+	if (e->kind != CPTDEV_EXTENT_DATA && e->kind != CPTDEV_EXTENT_HOLE)
+		return -EINVAL;
+	if (!cptdev_layout_covers(r->staging.layout, e->addr, e->len))
+		return -EFAULT;
+	if (e->kind == CPTDEV_EXTENT_HOLE)
+		return stage_holes(r, index, end);
+	if (*left < e->len)
+		return -EINVAL;
+
+	for (; !ret && index < end; index++) {
+		struct page *page = cptdev_stage_page(r, index, true);
+		void *to;
+
+		if (IS_ERR(page))
+			return PTR_ERR(page);
+		to = kmap_local_page(page);
+		if (copy_from_user(to, u64_to_user_ptr(*data), PAGE_SIZE))
+			ret = -EFAULT;
+		kunmap_local(to);
+		*data += PAGE_SIZE;
+		*left -= PAGE_SIZE;
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	}
+	return ret;
+}
+
+static int stage_vec(struct cptdev_replica *r, const struct cptdev_replica_stage *arg)
+{
+	const struct cptdev_extent __user *vec = u64_to_user_ptr(arg->vec);
+	struct cptdev_extent batch[STAGE_BATCH];
+	u64 data = arg->data, left = arg->data_len;
+	u32 done, i, n;
+	int ret;
+
+	for (done = 0; done < arg->vec_len; done += n) {
+		n = min(arg->vec_len - done, STAGE_BATCH);
+		if (copy_from_user(batch, vec + done, n * sizeof(*batch)))
+			return -EFAULT;
+		for (i = 0; i < n; i++) {
+			ret = stage_extent(r, &batch[i], &data, &left);
+			if (ret)
+				return ret;
+		}
+	}
+	return left ? -EINVAL : 0;
+}
+
+int cptdev_stage(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_replica_stage *arg = uarg;
+	int ret;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (arg->reserved)
+		return -EINVAL;
+	if (!rf->write)
+		return -EBADF;
+	mutex_lock(&r->stage_lock);
+	ret = r->stager == rf ? stage_vec(r, arg) : -EINVAL;
+	mutex_unlock(&r->stage_lock);
+	return ret;
+}
+
+/*
+ * Commit. Under replica->stage_lock and, for writing, replica->sem. Pages that go away
+ * are collected and freed when readers are back.
+ */
+
+static void content_replace(struct cptdev_replica *r, unsigned long index, void *entry,
+			    struct list_head *gone)
+{
+	struct page *old;
+
+	if (xa_is_value(entry)) {
+		old = xa_erase(r->pages, index);
+	} else {
+		/* The place was reserved: this allocates nothing. */
+		old = xa_store(r->pages, index, entry, 0);
+		if (WARN_ON_ONCE(xa_is_err(old)))
+			return;
+		r->nr_pages++;
+	}
+	if (old) {
+		r->nr_pages--;
+		list_add(&old->lru, gone);
+	}
+}
+
+/* What isn't mapped any more mustn't come back when it is mapped again. */
+static void content_trim(struct cptdev_replica *r, const struct cptdev_layout *layout,
+			 struct list_head *gone)
+{
+	const struct cptdev_layout *old = r->layout;
+	unsigned long index;
+	void *entry;
+
+	if (old && old->nr == layout->nr &&
+	    !memcmp(old->v, layout->v, old->nr * sizeof(old->v[0])))
+		return;
+	xa_for_each(r->pages, index, entry)
+		if (!cptdev_layout_find(layout, (u64)index << PAGE_SHIFT))
+			content_replace(r, index, STAGED_HOLE, gone);
+}
+
+/* Returns what is to be freed as a whole. */
+static struct xarray *content_commit(struct cptdev_replica *r, struct list_head *gone)
+{
+	struct xarray *rest = r->staged;
+	unsigned long index;
+	void *entry;
+
+	if (!r->staging.base) {
+		rest = r->pages;
+		r->pages = r->staged;
+		r->nr_pages = r->nr_staged;
+	} else {
+		xa_for_each(r->staged, index, entry)
+			content_replace(r, index, entry, gone);
+		xa_destroy(r->staged);
+		content_trim(r, r->staging.layout, gone);
+	}
+	r->staged = NULL;
+	r->nr_staged = 0;
+	return rest;
+}
+
+static void stage_apply(struct cptdev_replica *r)
+{
+	struct cptdev_layout *layout = r->layout;
+	struct cptdev_blob *meta = r->meta;
+	struct page *page, *tmp;
+	struct xarray *rest;
+	LIST_HEAD(gone);
+
+	down_write(&r->sem);
+	rest = content_commit(r, &gone);
+	r->layout = r->staging.layout;
+	r->meta = r->staging.meta;
+	r->uuid = r->staging.uuid;
+	r->term = r->staging.term;
+	r->generation = r->staging.generation;
+	r->promoted = false;
+	r->commits++;
+	up_write(&r->sem);
+
+	r->stager = NULL;
+	memset(&r->staging, 0, sizeof(r->staging));
+	cptdev_layout_put(layout);
+	cptdev_blob_put(meta);
+	cptdev_pages_free(r, rest);
+	list_for_each_entry_safe(page, tmp, &gone, lru)
+		page_drop(r, page);
+}
+
+static int commit_valid(struct cptdev_replica *r, const struct cptdev_replica_file *rf,
+			const struct cptdev_replica_commit *arg)
+{
+	if (r->stager != rf || arg->generation != r->staging.generation)
+		return -EINVAL;
+	if (r->staging.failed)
+		return r->staging.failed;
+	/* FREEZE takes the lock for writing: what it says holds until the commit. */
+	return READ_ONCE(r->frozen) ? -EBUSY : 0;
+}
+
+int cptdev_stage_commit(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_replica_commit *arg = uarg;
+	u64 staged;
+	int ret;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (!rf->write)
+		return -EBADF;
+	mutex_lock(&r->stage_lock);
+	staged = r->nr_staged;
+	ret = commit_valid(r, rf, arg);
+	if (!ret)
+		stage_apply(r);
+	arg->pages = r->nr_pages;
+	trace_cptdev_commit(r, staged, ret);
+	mutex_unlock(&r->stage_lock);
+	if (!ret) {
+		wake_up_all(&r->wq);
+		cptdev_event_replica(r, CPTDEV_CMD_REPLICA_COMMITTED_NTF);
+	}
+	return ret;
+}
+
+int cptdev_stage_abort(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_replica_commit *arg = uarg;
+	int ret = 0;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (arg->generation)
+		return -EINVAL;
+	if (!rf->write)
+		return -EBADF;
+	mutex_lock(&r->stage_lock);
+	if (r->stager == rf)
+		cptdev_stage_drop(r);
+	else
+		ret = -EINVAL;
+	arg->pages = r->nr_pages;
+	mutex_unlock(&r->stage_lock);
+	return ret;
+}
