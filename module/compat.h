@@ -96,6 +96,19 @@ static inline int cptdev_mapcount(struct folio *folio)
 #endif
 
 /*
+ * Does current itself hold the mmap_lock for writing? (A writer is the owner as it is, a
+ * reader with a bit set.) Where that can't be told: no, which is always safe.
+ */
+static inline bool cptdev_mmap_write_owned(struct mm_struct *mm)
+{
+#ifdef CONFIG_PREEMPT_RT
+	return false;
+#else
+	return atomic_long_read(&mm->mmap_lock.owner) == (long)current;
+#endif
+}
+
+/*
  * Replace a present PTE by one that differs in the dirty and accessed bits. Returns
  * false when the processor changed it meanwhile: read it again. The page-table lock
  * is held.

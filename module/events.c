@@ -49,29 +49,54 @@ void cptdev_events_set(struct cptdev_session *s, unsigned long start,
 }
 
 /*
- * fork() and /proc/PID/clear_refs are about to write-protect everything, which would
- * look as if nothing had been written. They hold the mmap_lock for writing, and no
- * fault can make a PTE writable now: so what is writable is what was written.
+ * Harvesting. Who holds the mmap_lock for writing and is about to write-protect
+ * everything (fork, mprotect, clear_refs) would make it look as if nothing had been
+ * written. But as long as it is held no fault can make a PTE writable: so what is
+ * writable now is what was written.
+ *
+ * In memory without write permission ptrace writes to pages that are exclusive to the
+ * process, see snapshot.c; fork() takes that away too, and after mprotect() nobody knows
+ * that there was no permission. There the exclusive pages are harvested as well.
  */
-static void harvest_table(struct cptdev_chunk *c, pmd_t pmd, unsigned long base)
+static u64 exclusive64(const pte_t *ptep)
 {
+	u64 found = 0;
 	unsigned int i;
 
-	if (pmd_leaf(pmd)) {
-		for (i = 0; pmd_write(pmd) && i < CHUNK_WORDS; i++)
-			mark_set(&c->cut, i, ~0ULL);
-		return;
+	for (i = 0; i < 64; i++) {
+		pte_t pte = ptep_get((pte_t *)ptep + i);
+
+		if (pte_present(pte) && !pte_special(pte) &&
+		    PageAnon(pte_page(pte)) && PageAnonExclusive(pte_page(pte)))
+			found |= 1ULL << i;
 	}
+	return found;
+}
+
+static void harvest_table(struct cptdev_session *s, struct cptdev_chunk *c, pmd_t pmd,
+			  unsigned long base, bool exclusive)
+{
+	spinlock_t *ptl = pte_lockptr(s->mm, &pmd);
+	pte_t *ptep = pte_offset_kernel(&pmd, base);
+	unsigned int i;
+
 	for (i = 0; i < CHUNK_WORDS; i++)
-		mark_set(&c->cut, i,
-			 cptdev_writable64(pte_offset_kernel(&pmd, base) + i * 64));
+		mark_set(&c->cut, i, cptdev_writable64(ptep + i * 64));
+	if (!exclusive)
+		return;
+	/* The lock keeps the pages where they are while they are looked at. */
+	spin_lock(ptl);
+	for (i = 0; i < CHUNK_WORDS; i++)
+		mark_set(&c->cut, i, exclusive64(ptep + i * 64));
+	spin_unlock(ptl);
 }
 
 static void harvest(struct cptdev_session *s, unsigned long start,
-		    unsigned long end)
+		    unsigned long end, bool exclusive)
 {
 	unsigned long index, next;
 	struct cptdev_chunk *c;
+	unsigned int i;
 
 	mmap_assert_write_locked(s->mm);
 	rcu_read_lock();
@@ -81,70 +106,122 @@ static void harvest(struct cptdev_session *s, unsigned long start,
 		pmd_t *pmd = cptdev_walk_pmd(s->mm, base, &next);
 		pmd_t val = pmd ? READ_ONCE(*pmd) : __pmd(0);
 
-		if (pmd_present(val))
-			harvest_table(c, val, base);
+		if (!pmd_present(val))
+			continue;
+		if (!pmd_leaf(val)) {
+			harvest_table(s, c, val, base, exclusive);
+		} else if (pmd_write(val) || exclusive) {
+			for (i = 0; i < CHUNK_WORDS; i++)
+				mark_set(&c->cut, i, ~0ULL);
+		}
 	}
 	rcu_read_unlock();
 }
 
-/* clear_refs doesn't lock the VMAs against faults that need no mmap_lock. */
-static void harvest_all(struct cptdev_session *s)
+/* One VMA is copied by fork(). */
+static void harvest_fork(struct cptdev_session *s, unsigned long start,
+			 unsigned long end)
 {
-	struct vm_area_struct *vma;
-	unsigned long addr = 0;
+	struct vm_area_struct *vma = find_vma(s->mm, start);
 
-	while ((vma = find_vma(s->mm, addr))) {
-		vma_start_write(vma);
-		addr = vma->vm_end;
-	}
-	harvest(s, 0, TASK_SIZE);
+	harvest(s, start, end, !vma || !(vma->vm_flags & VM_WRITE));
 }
 
-/* Bits to set for an event. */
-#define EVENT_CUT	1
-#define EVENT_SCAN	2
-
-static unsigned int event_marks(struct cptdev_session *s,
-				const struct mmu_notifier_range *range)
+/*
+ * Not everybody who holds the mmap_lock has also locked the VMAs against faults that need
+ * no mmap_lock. Who holds more locks than that (a VMA is being split) has.
+ */
+static void lock_vmas(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
+	struct vm_area_struct *vma;
+
+	while (start < end && (vma = find_vma(mm, start))) {
+		if (vma->vm_start >= end)
+			break;
+		vma_start_write(vma);
+		start = vma->vm_end;
+	}
+}
+
+/* What an event means for the marks. */
+enum reaction {
+	REACT_NOTHING,
+	REACT_FORK,		/* harvest one VMA */
+	REACT_PROTECT,		/* ... a part of one */
+	REACT_ALL,		/* ... all memory */
+	REACT_CUT,		/* event bits for cuts; dirty bits survive */
+	REACT_BOTH,		/* event bits for cuts and scans */
+};
+
+static enum reaction reaction(struct cptdev_session *s,
+			      const struct mmu_notifier_range *range)
+{
+	bool one_table = range->end - range->start == PMD_SIZE &&
+		!(range->start & ~PMD_MASK);
+
 	switch (range->event) {
-	case MMU_NOTIFY_PROTECTION_PAGE:	/* fork: harvested */
-	case MMU_NOTIFY_SOFT_DIRTY:		/* clear_refs: likewise */
 	case MMU_NOTIFY_RELEASE:
-		return 0;
+		return REACT_NOTHING;
+	case MMU_NOTIFY_PROTECTION_PAGE:
+		return REACT_FORK;
+	case MMU_NOTIFY_SOFT_DIRTY:
+		return REACT_ALL;
 	case MMU_NOTIFY_PROTECTION_VMA:
-		/*
-		 * mprotect, userfaultfd, NUMA hinting: faults may go on, so no
-		 * harvest would be complete. Dirty bits survive.
-		 */
-		return EVENT_CUT;
+		/* userfaultfd and NUMA hinting let faults go on: no harvest then */
+		return cptdev_mmap_write_owned(s->mm) ? REACT_PROTECT : REACT_CUT;
 	case MMU_NOTIFY_CLEAR:
 		/* Our own split of a huge page during the cut: see there. */
-		if (READ_ONCE(s->splitter) == current &&
-		    range->end - range->start == PMD_SIZE &&
+		if (one_table && READ_ONCE(s->splitter) == current &&
 		    range->start == READ_ONCE(s->splitting))
-			return 0;
+			return REACT_NOTHING;
+		/*
+		 * When a VMA is split, the huge page at the border is as well, or
+		 * would be if there were one: PTEs inherit the write permission.
+		 * khugepaged makes it writable. 6.1 forgets the dirty bit.
+		 */
+		if (one_table && cptdev_mmap_write_owned(s->mm))
+			return REACT_PROTECT;
 		fallthrough;
 	default:
-		return EVENT_CUT | EVENT_SCAN;
+		return REACT_BOTH;
 	}
+}
+
+static void react_bits(struct cptdev_session *s, const struct mmu_notifier_range *range,
+		       bool scan)
+{
+	atomic_inc(&s->invalidating);
+	smp_mb__after_atomic();	/* pairs with cptdev_event_take() */
+	cptdev_events_set(s, range->start, range->end, true, scan);
 }
 
 static int notifier_start(struct mmu_notifier *mn,
 			  const struct mmu_notifier_range *range)
 {
 	struct cptdev_session *s = container_of(mn, struct cptdev_session, notifier);
-	unsigned int marks = event_marks(s, range);
 
-	if (range->event == MMU_NOTIFY_PROTECTION_PAGE) {
-		harvest(s, range->start, range->end);
-	} else if (range->event == MMU_NOTIFY_SOFT_DIRTY) {
-		harvest_all(s);		/* the range is all memory */
-	} else if (marks) {
-		atomic_inc(&s->invalidating);
-		smp_mb__after_atomic();	/* pairs with cptdev_event_take() */
-		cptdev_events_set(s, range->start, range->end,
-				  marks & EVENT_CUT, marks & EVENT_SCAN);
+	switch (reaction(s, range)) {
+	case REACT_NOTHING:
+		break;
+	case REACT_FORK:
+		harvest_fork(s, range->start, range->end);
+		break;
+	case REACT_PROTECT:
+		lock_vmas(s->mm, range->start, range->end);
+		harvest(s, range->start, range->end, true);
+		if (range->event == MMU_NOTIFY_CLEAR)
+			cptdev_events_set(s, range->start, range->end, false, true);
+		break;
+	case REACT_ALL:
+		lock_vmas(s->mm, 0, TASK_SIZE);
+		harvest(s, 0, TASK_SIZE, false);
+		break;
+	case REACT_CUT:
+		react_bits(s, range, false);
+		break;
+	case REACT_BOTH:
+		react_bits(s, range, true);
+		break;
 	}
 	return 0;
 }
@@ -153,8 +230,9 @@ static void notifier_end(struct mmu_notifier *mn,
 			 const struct mmu_notifier_range *range)
 {
 	struct cptdev_session *s = container_of(mn, struct cptdev_session, notifier);
+	enum reaction r = reaction(s, range);
 
-	if (event_marks(s, range)) {
+	if (r == REACT_CUT || r == REACT_BOTH) {
 		smp_mb__before_atomic();	/* the PTEs, then "over" */
 		atomic_dec(&s->invalidating);
 	}

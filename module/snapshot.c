@@ -246,8 +246,15 @@ static void cut_take(struct cut *cut, struct cut_pages *p, pte_t *ptep)
 			continue;
 		}
 		page = pte_page(pte);
-		/* Our own references to a large folio mustn't count: ask once. */
-		if (page_folio(page) == seen) {
+		/*
+		 * A page that isn't exclusive was shared by an earlier cut, or by
+		 * fork(), which open(2) forbids while O_DIRECT is under way. The
+		 * references that snapshots have to it are no I/O. Nor is what we take
+		 * from the same large folio here: ask once.
+		 */
+		if (!PageAnonExclusive(page)) {
+			in_flight = false;
+		} else if (page_folio(page) == seen) {
 			in_flight = seen_in_flight;
 		} else {
 			in_flight = cptdev_page_in_flight(page);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the kselftests share: calls that fill in sizes, and an image of tracked memory
+ * in user space, which is brought up to date by snapshots the way a spare would do it.
+ */
+#ifndef CPTDEV_TEST_H
+#define CPTDEV_TEST_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/cptdev.h>
+
+#define PAGE		4096UL
+#define HUGE		(2UL << 20)
+
+/* ioctl() that answers -errno. */
+static inline int t_ioctl(int fd, unsigned long cmd, void *arg)
+{
+	int ret = ioctl(fd, cmd, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static inline int t_open(void)
+{
+	int fd = open(CPTDEV_DEVICE, O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static inline struct cptdev_info t_info(int fd)
+{
+	struct cptdev_info info = { .size = sizeof(info) };
+
+	if (t_ioctl(fd, CPTDEV_IOC_INFO, &info))
+		memset(&info, 0, sizeof(info));
+	return info;
+}
+
+static inline int t_setup(int fd, const char *name, uint64_t term, uint64_t held_max)
+{
+	struct cptdev_session_setup arg = {
+		.size = sizeof(arg), .term = term, .held_max = held_max,
+	};
+
+	snprintf((char *)arg.name, sizeof(arg.name), "%s", name);
+	return t_ioctl(fd, CPTDEV_IOC_SESSION_SETUP, &arg);
+}
+
+static inline int t_range(int fd, unsigned long cmd, void *addr, size_t len,
+			  uint32_t flags)
+{
+	struct cptdev_range arg = {
+		.size = sizeof(arg), .addr = (unsigned long)addr, .len = len,
+		.flags = flags,
+	};
+
+	return t_ioctl(fd, cmd, &arg);
+}
+
+static inline int t_add(int fd, void *addr, size_t len)
+{
+	return t_range(fd, CPTDEV_IOC_RANGE_ADD, addr, len, 0);
+}
+
+static inline int t_del(int fd, void *addr, size_t len)
+{
+	return t_range(fd, CPTDEV_IOC_RANGE_DEL, addr, len, 0);
+}
+
+/* Returns the descriptor or -errno; @out may be NULL. */
+static inline int t_snapshot(int fd, uint32_t flags, uint64_t since,
+			     struct cptdev_snapshot *out)
+{
+	struct cptdev_snapshot arg = {
+		.size = sizeof(arg), .flags = flags, .since = since,
+	};
+	int ret = t_ioctl(fd, CPTDEV_IOC_SNAPSHOT, &arg);
+
+	if (out)
+		*out = arg;
+	return ret ?: arg.fd;
+}
+
+static inline int t_wait(int fd, uint64_t generation, uint64_t timeout_ns,
+			 uint64_t *committed)
+{
+	struct cptdev_wait arg = {
+		.size = sizeof(arg), .generation = generation,
+		.timeout_ns = timeout_ns,
+	};
+	int ret = t_ioctl(fd, CPTDEV_IOC_WAIT, &arg);
+
+	if (committed)
+		*committed = arg.committed;
+	return ret;
+}
+
+static inline int t_delta(int fd, uint64_t id, uint64_t since, struct cptdev_delta *out)
+{
+	struct cptdev_delta arg = {
+		.size = sizeof(arg), .session_id = id, .since = since,
+	};
+	int ret = t_ioctl(fd, CPTDEV_IOC_DELTA, &arg);
+
+	if (out)
+		*out = arg;
+	return ret ?: arg.fd;
+}
+
+static inline int t_ack(int fd, uint64_t id, uint64_t generation, uint32_t flags)
+{
+	struct cptdev_ack arg = {
+		.size = sizeof(arg), .session_id = id, .generation = generation,
+		.flags = flags,
+	};
+
+	return t_ioctl(fd, CPTDEV_IOC_ACK, &arg);
+}
+
+static inline struct cptdev_image_info t_image_info(int fd)
+{
+	struct cptdev_image_info info = { .size = sizeof(info) };
+
+	if (t_ioctl(fd, CPTDEV_IOC_IMAGE_INFO, &info))
+		memset(&info, 0, sizeof(info));
+	return info;
+}
+
+/* All entries of a list, malloc()ed; @nr: how many. */
+static inline void *t_image_vec(int fd, unsigned long cmd, size_t entry, size_t *nr)
+{
+	struct cptdev_image_vec arg = { .size = sizeof(arg), .vec_len = 256 };
+	char *v = NULL;
+
+	*nr = 0;
+	do {
+		v = realloc(v, (*nr + arg.vec_len) * entry);
+		arg.vec = (unsigned long)(v + *nr * entry);
+		if (!v || t_ioctl(fd, cmd, &arg)) {
+			free(v);
+			return NULL;
+		}
+		arg.start = arg.next;
+		*nr += arg.nr;
+	} while (arg.nr);
+	return v;
+}
+
+static inline struct cptdev_extent *t_extents(int fd, size_t *nr)
+{
+	return t_image_vec(fd, CPTDEV_IOC_IMAGE_EXTENTS, sizeof(struct cptdev_extent), nr);
+}
+
+static inline struct cptdev_segment *t_layout(int fd, size_t *nr)
+{
+	return t_image_vec(fd, CPTDEV_IOC_IMAGE_LAYOUT, sizeof(struct cptdev_segment), nr);
+}
+
+static inline char *t_map(size_t len)
+{
+	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p != MAP_FAILED)
+		madvise(p, len, MADV_NOHUGEPAGE);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Memory on a huge-page border, with huge pages allowed. */
+static inline char *t_map_huge(size_t len)
+{
+	char *p = mmap(NULL, len + HUGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *start;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	start = (char *)(((unsigned long)p + HUGE - 1) & ~(HUGE - 1));
+	if (start > p)
+		munmap(p, start - p);
+	munmap(start + len, p + HUGE - start);
+	madvise(start, len, MADV_HUGEPAGE);
+	return start;
+}
+
+static inline int t_write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, strlen(text));
+	close(fd);
+	return n == (ssize_t)strlen(text) ? 0 : -EIO;
+}
+
+/*
+ * What a spare would have: a copy of [addr, addr + len), and which pages have data.
+ */
+struct t_image {
+	unsigned long addr;
+	size_t pages;
+	char *data;
+	bool *has;
+	uint64_t generation;
+};
+
+static inline struct t_image *t_image_new(void *addr, size_t len)
+{
+	struct t_image *im = calloc(1, sizeof(*im));
+
+	im->addr = (unsigned long)addr;
+	im->pages = len / PAGE;
+	im->data = calloc(im->pages, PAGE);
+	im->has = calloc(im->pages, sizeof(*im->has));
+	return im;
+}
+
+static inline void t_image_free(struct t_image *im)
+{
+	free(im->data);
+	free(im->has);
+	free(im);
+}
+
+/* Apply one extent; @pos is where its pages are in the file. */
+static inline int t_image_extent(struct t_image *im, int fd,
+				 const struct cptdev_extent *e, off_t *pos)
+{
+	uint64_t i;
+
+	for (i = 0; i < e->len / PAGE; i++) {
+		unsigned long addr = e->addr + i * PAGE;
+		size_t page = (addr - im->addr) / PAGE;
+		char buf[PAGE] = { 0 };
+
+		if (e->kind == CPTDEV_EXTENT_DATA) {
+			if (pread(fd, buf, PAGE, *pos) != (ssize_t)PAGE)
+				return -EIO;
+			*pos += PAGE;
+		}
+		if (addr < im->addr || page >= im->pages)
+			continue;
+		memcpy(im->data + page * PAGE, buf, PAGE);
+		im->has[page] = e->kind == CPTDEV_EXTENT_DATA;
+	}
+	return 0;
+}
+
+/* Bring the image from its generation to that of the snapshot. */
+static inline int t_image_apply(struct t_image *im, int fd)
+{
+	struct cptdev_image_info info = t_image_info(fd);
+	struct cptdev_extent *v;
+	off_t pos = 0;
+	size_t nr, i;
+	int ret = 0;
+
+	if (!info.generation)
+		return -EINVAL;
+	if (info.base > im->generation || info.generation <= im->generation)
+		return -EILSEQ;
+	if (!info.base) {
+		memset(im->data, 0, im->pages * PAGE);
+		memset(im->has, 0, im->pages * sizeof(*im->has));
+	}
+	v = t_extents(fd, &nr);
+	if (!v)
+		return -EIO;
+	for (i = 0; !ret && i < nr; i++)
+		ret = t_image_extent(im, fd, &v[i], &pos);
+	free(v);
+	if (!ret && pos != (off_t)(info.pages * PAGE))
+		ret = -EIO;
+	im->generation = info.generation;
+	return ret;
+}
+
+/* The first page that differs from @memory, or -1. */
+static inline long t_image_differs(const struct t_image *im, const void *memory)
+{
+	const char *m = memory;
+	size_t i;
+
+	for (i = 0; i < im->pages; i++)
+		if (memcmp(im->data + i * PAGE, m + i * PAGE, PAGE))
+			return i;
+	return -1;
+}
+
+/* A small generator, so that a seed repeats a run. */
+static inline uint64_t t_random(uint64_t *state)
+{
+	uint64_t x = *state;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return *state = x;
+}
+
+#endif /* CPTDEV_TEST_H */
