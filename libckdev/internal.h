@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libckdev: what its files share. System calls that return -errno and leave errno alone,
+ * and a reader of the process's own mappings.
+ */
+#ifndef CKDEV_INTERNAL_H
+#define CKDEV_INTERNAL_H
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "ckdev.h"
+
+/* Entries of a list that are fetched at a time, onto the stack. */
+#define CKDEV_BATCH	64U
+
+#define CKDEV_PAGE_SIZE	((uint64_t)sysconf(_SC_PAGESIZE))
+
+/* The result of a system call, with @saved_errno as it was before. */
+static inline long ckdev_result(long ret, int saved_errno)
+{
+	if (ret < 0)
+		ret = -errno;
+	errno = saved_errno;
+	return ret;
+}
+
+static inline int ckdev_ioctl(int fd, unsigned long cmd, void *arg)
+{
+	int saved = errno;
+
+	return (int)ckdev_result(ioctl(fd, cmd, arg), saved);
+}
+
+static inline ssize_t ckdev_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+	int saved = errno;
+
+	return ckdev_result(pread(fd, buf, len, (off_t)offset), saved);
+}
+
+static inline uint64_t ckdev_min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t ckdev_max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline void ckdev_set_out(uint64_t *out, uint64_t value)
+{
+	if (out)
+		*out = value;
+}
+
+static inline void *ckdev_pointer(uint64_t addr)
+{
+	return (void *)(uintptr_t)addr;
+}
+
+/* More than a list can count is as good as all that it can. */
+static inline __u32 ckdev_count(size_t len)
+{
+	return len > INT_MAX ? INT_MAX : (__u32)len;
+}
+
+int ckdev_copy_name(__u8 *to, const char *name);
+
+/* error.c: @err, with where and why if the caller wants to know. */
+int ckdev_refuse(struct ckdev_refusal *why, uint64_t addr, int reason, int err);
+
+/*
+ * maps.c: the mappings of this process, in ascending order.
+ */
+struct ckdev_maps {
+	int fd;
+	size_t fill;
+	size_t pos;
+	char buf[2048];
+};
+
+struct ckdev_map {
+	uint64_t start;
+	uint64_t end;
+	uint64_t offset;
+	bool write;
+	bool shared;
+	bool file;
+	char line[192];		/* as /proc has it, perhaps cut short */
+};
+
+int ckdev_maps_open(struct ckdev_maps *maps);
+void ckdev_maps_close(struct ckdev_maps *maps);
+int ckdev_maps_next(struct ckdev_maps *maps, struct ckdev_map *map);
+
+#endif /* CKDEV_INTERNAL_H */

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libckdev: the session and its ranges, and what changed in them.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Fields whose meaning differs are worse than a program that doesn't start. */
+static int check_version(int fd)
+{
+	struct cptdev_info info = { .size = sizeof(info) };
+	int ret = ckdev_info(fd, &info);
+
+	if (ret < 0)
+		return ret;
+	return info.abi_version == CPTDEV_ABI_VERSION ? 0 : -EPROTO;
+}
+
+static int close_quietly(int fd)
+{
+	int saved = errno;
+
+	return (int)ckdev_result(close(fd), saved);
+}
+
+int ckdev_open(void)
+{
+	int saved = errno;
+	int fd = (int)ckdev_result(open(CPTDEV_DEVICE, O_RDWR | O_CLOEXEC), saved);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = check_version(fd);
+	if (ret == 0)
+		return fd;
+	close_quietly(fd);
+	/* Something else has the name of the device. */
+	return ret == -ENOTTY ? -ENODEV : ret;
+}
+
+int ckdev_info(int fd, struct cptdev_info *info)
+{
+	return ckdev_ioctl(fd, CPTDEV_IOC_INFO, info);
+}
+
+/* Whatever can't be a name is left to the kernel to refuse. */
+int ckdev_copy_name(__u8 *to, const char *name)
+{
+	size_t len = name ? strnlen(name, CPTDEV_NAME_MAX) : 0;
+
+	if (len == 0 || len == CPTDEV_NAME_MAX)
+		return -EINVAL;
+	memcpy(to, name, len);
+	return 0;
+}
+
+int ckdev_session(int fd, const char *name, uint64_t term, unsigned int flags,
+		  uint64_t held_max)
+{
+	struct cptdev_session_setup arg = {
+		.size = sizeof(arg), .flags = flags, .term = term,
+		.held_max = held_max,
+	};
+	int ret = ckdev_copy_name(arg.name, name);
+
+	return ret < 0 ? ret : ckdev_ioctl(fd, CPTDEV_IOC_SESSION_SETUP, &arg);
+}
+
+int ckdev_range_add(int fd, const void *addr, size_t len, unsigned int flags,
+		    struct ckdev_refusal *why)
+{
+	struct cptdev_range arg = {
+		.size = sizeof(arg), .flags = flags, .addr = CKDEV_PTR(addr),
+		.len = len,
+	};
+	int ret = ckdev_ioctl(fd, CPTDEV_IOC_RANGE_ADD, &arg);
+
+	return ckdev_refuse(why, arg.bad_addr, (int)arg.reason, ret);
+}
+
+int ckdev_range_del(int fd, const void *addr, size_t len)
+{
+	struct cptdev_range arg = {
+		.size = sizeof(arg), .addr = CKDEV_PTR(addr), .len = len,
+	};
+
+	return ckdev_ioctl(fd, CPTDEV_IOC_RANGE_DEL, &arg);
+}
+
+int ckdev_range_clear(int fd)
+{
+	struct cptdev_range arg = { .size = sizeof(arg) };
+
+	return ckdev_ioctl(fd, CPTDEV_IOC_RANGE_CLEAR, &arg);
+}
+
+int ckdev_range_list(int fd, struct cptdev_range_entry *vec, unsigned int len,
+		     uint64_t *pos, uint64_t *total)
+{
+	struct cptdev_range_list arg = {
+		.size = sizeof(arg), .vec = CKDEV_PTR(vec),
+		.vec_len = ckdev_count(len), .start = pos ? *pos : 0,
+	};
+	int ret = ckdev_ioctl(fd, CPTDEV_IOC_RANGE_LIST, &arg);
+
+	if (ret < 0)
+		return ret;
+	ckdev_set_out(total, arg.total);
+	if (arg.nr)
+		ckdev_set_out(pos, vec[arg.nr - 1].addr + vec[arg.nr - 1].len);
+	return (int)arg.nr;
+}
+
+int ckdev_scan(int fd, struct cptdev_scan *scan)
+{
+	int ret = ckdev_ioctl(fd, CPTDEV_IOC_SCAN, scan);
+
+	return ret < 0 ? ret : (int)scan->nr;
+}

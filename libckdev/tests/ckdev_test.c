@@ -1,0 +1,788 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The library against the module: sessions, ranges, scans, snapshots, waiting, replicas.
+ * Needs root and the module; without it everything is skipped (exit status 4).
+ */
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ship.h"
+#include "tap.h"
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define EXIT_SKIP	4
+#define TIME_LIMIT	60	/* seconds for a test */
+
+char *map_pages(void *want, size_t pages)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (want ? MAP_FIXED_NOREPLACE : 0);
+	char *p = mmap(want, pages * PAGE, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, pages * PAGE, MADV_NOHUGEPAGE);
+	return p;
+}
+
+int setup(struct fixture *f, void *addr, size_t pages)
+{
+	struct cptdev_info info = { .size = sizeof(info) };
+	static unsigned int nr;
+
+	memset(f, 0, sizeof(*f));
+	snprintf(f->name, sizeof(f->name), "test-%d-%u", (int)getpid(), nr++);
+	f->fd = ckdev_open();
+	f->spare = ckdev_open();
+	CHECK_OK(f->fd);
+	CHECK_OK(f->spare);
+	CHECK_RET(ckdev_session(f->fd, f->name, 0, 0, 0), 0);
+	CHECK_RET(ckdev_range_add(f->fd, addr, pages * PAGE, 0, NULL), 0);
+	CHECK_RET(ckdev_info(f->fd, &info), 0);
+	f->id = info.session_id;
+	f->replica = ckdev_replica_open(f->spare, f->name, CPTDEV_REPLICA_CREATE |
+					CPTDEV_REPLICA_EXCL | CPTDEV_REPLICA_WRITE, 0);
+	CHECK_OK(f->replica);
+	return 0;
+}
+
+void teardown(struct fixture *f)
+{
+	ckdev_replica_remove(f->replica);
+	close(f->replica);
+	close(f->spare);
+	close(f->fd);
+}
+
+int publish(struct fixture *f)
+{
+	struct cptdev_snapshot snap = {
+		.size = sizeof(snap),
+		.flags = CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD,
+	};
+
+	CHECK_RET(ckdev_snapshot(f->fd, &snap), 0);
+	CHECK_RET(ship_once(f->spare, f->id, f->replica), 1);
+	CHECK_RET(ckdev_wait(f->fd, snap.generation, 0, NULL), 0);
+	return 0;
+}
+
+/*
+ * Sessions
+ */
+
+static int test_open(void)
+{
+	struct cptdev_info info = { .size = sizeof(info) };
+	int fd;
+
+	errno = 77;
+	fd = ckdev_open();
+	CHECK_OK(fd);
+	CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	CHECK_RET(ckdev_info(fd, &info), 0);
+	CHECK(info.abi_version == CPTDEV_ABI_VERSION && info.page_size == PAGE);
+	CHECK(info.features & CPTDEV_FEATURE_SNAPSHOT);
+	CHECK_RET(ckdev_info(-1, &info), -EBADF);
+	CHECK_RET(ckdev_info(STDIN_FILENO, &info), -ENOTTY);
+	info.size = 8;
+	CHECK_RET(ckdev_info(fd, &info), -EINVAL);
+	CHECK(errno == 77);
+	close(fd);
+	return 0;
+}
+
+static int test_session(void)
+{
+	char name[CPTDEV_NAME_MAX + 8];
+	int a = ckdev_open(), b = ckdev_open();
+
+	memset(name, 'x', sizeof(name));
+	name[CPTDEV_NAME_MAX] = '\0';
+	CHECK_RET(ckdev_session(a, NULL, 0, 0, 0), -EINVAL);
+	CHECK_RET(ckdev_session(a, "", 0, 0, 0), -EINVAL);
+	CHECK_RET(ckdev_session(a, "a/b", 0, 0, 0), -EINVAL);
+	CHECK_RET(ckdev_session(a, name, 0, 0, 0), -EINVAL);
+	CHECK_RET(ckdev_session(a, "ok", 0, 1U << 31, 0), -EOPNOTSUPP);
+	name[CPTDEV_NAME_MAX - 1] = '\0';
+	CHECK_RET(ckdev_session(a, name, 7, CPTDEV_SESSION_REPLACE, 1 << 20), 0);
+	CHECK_RET(ckdev_session(a, "other", 0, 0, 0), -EBUSY);
+	CHECK_RET(ckdev_session(b, name, 0, 0, 0), -EEXIST);
+	close(a);
+	CHECK_RET(ckdev_session(b, name, 0, 0, 0), 0);
+	close(b);
+	return 0;
+}
+
+static int child_status(pid_t pid)
+{
+	int status;
+
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int test_fork(void)
+{
+	char *m = map_pages(NULL, 1);
+	struct fixture f;
+	pid_t pid;
+
+	CHECK(setup(&f, m, 1) == 0);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		struct cptdev_snapshot snap = { .size = sizeof(snap) };
+
+		_exit(ckdev_snapshot(f.fd, &snap) == -EXDEV &&
+		      ckdev_range_clear(f.fd) == -EXDEV ? 0 : 1);
+	}
+	CHECK(child_status(pid) == 0);
+	teardown(&f);
+	munmap(m, PAGE);
+	return 0;
+}
+
+static int unprivileged(int fd)
+{
+	struct cptdev_delta d = { .size = sizeof(d), .session_id = 1 };
+
+	if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
+		return 1;
+	if (ckdev_open() != -EACCES)
+		return 2;
+	if (ckdev_delta(fd, &d) != -EPERM || ckdev_ack(fd, 1, 1, 0) != -EPERM)
+		return 3;
+	if (ckdev_replica_open(fd, "nobodys", CPTDEV_REPLICA_CREATE |
+			       CPTDEV_REPLICA_WRITE, 0) != -EPERM)
+		return 4;
+	return 0;
+}
+
+static int test_unprivileged(void)
+{
+	int fd = ckdev_open();
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		_exit(unprivileged(fd));
+	CHECK_RET(child_status(pid), 0);
+	close(fd);
+	return 0;
+}
+
+/*
+ * Ranges
+ */
+
+static int test_range_refused(void)
+{
+	char *m = map_pages(NULL, 8), text[300];
+	char *shared = mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int a = ckdev_open(), b = ckdev_open(), n;
+	struct ckdev_refusal why;
+
+	CHECK_RET(ckdev_range_add(a, shared, PAGE, 0, &why), -EOPNOTSUPP);
+	CHECK(why.addr == shared && why.reason == CPTDEV_REASON_SHARED);
+	n = ckdev_describe_refusal(&why, text, sizeof(text));
+	CHECK(n > 0 && strlen(text) == (size_t)n);
+	CHECK(strstr(text, "shared memory") && strstr(text, " r--s "));
+	CHECK(ckdev_describe_refusal(&why, text, 10) == 9 && strlen(text) == 9);
+
+	munmap(m + 4 * PAGE, PAGE);
+	CHECK_RET(ckdev_range_add(a, m, 8 * PAGE, 0, &why), -EFAULT);
+	CHECK(why.addr == m + 4 * PAGE && why.reason == CPTDEV_REASON_UNMAPPED);
+	CHECK(ckdev_describe_refusal(&why, text, sizeof(text)) > 0);
+	CHECK(strstr(text, "nothing is mapped"));
+	CHECK_RET(ckdev_range_add(a, m + 1, PAGE, 0, &why), -EINVAL);
+	CHECK(!why.addr && why.reason == CPTDEV_REASON_NONE);
+	CHECK_RET(ckdev_range_add(a, m, 0, 0, NULL), -EINVAL);
+
+	CHECK_RET(ckdev_range_add(a, m, 2 * PAGE, 0, &why), 0);
+	CHECK_RET(ckdev_range_add(a, m, 4 * PAGE, CPTDEV_RANGE_EXCL, &why), -EEXIST);
+	CHECK(why.addr == m && why.reason == CPTDEV_REASON_OVERLAP);
+	CHECK_RET(ckdev_range_add(b, m, 4 * PAGE, 0, &why), -EBUSY);
+	CHECK(why.addr == m && why.reason == CPTDEV_REASON_SESSION);
+	CHECK_RET(ckdev_range_del(b, m, PAGE), -ENOENT);
+	close(a);
+	CHECK_RET(ckdev_range_add(b, m, 4 * PAGE, 0, &why), 0);
+	close(b);
+	munmap(shared, PAGE);
+	munmap(m, 8 * PAGE);
+	return 0;
+}
+
+static int test_range_list(void)
+{
+	enum { N = 200, PIECE = 7 };
+	char *m = map_pages(NULL, 2 * N);
+	struct cptdev_range_entry e[PIECE];
+	uint64_t pos = 0, total = 0;
+	int fd = ckdev_open(), i, n, seen = 0;
+
+	for (i = 0; i < N; i++)
+		CHECK_RET(ckdev_range_add(fd, m + 2 * PAGE * i, PAGE, 0, NULL), 0);
+	CHECK_RET(ckdev_range_list(fd, NULL, 0, NULL, &total), 0);
+	CHECK(total == N);
+	while ((n = ckdev_range_list(fd, e, PIECE, &pos, NULL)) > 0) {
+		CHECK(n <= PIECE);
+		for (i = 0; i < n; i++, seen++)
+			CHECK(e[i].addr == CKDEV_PTR(m + 2 * PAGE * seen) &&
+			      e[i].len == PAGE);
+	}
+	CHECK_RET(n, 0);
+	CHECK(seen == N);
+	CHECK_RET(ckdev_range_del(fd, m, N * PAGE), 0);
+	CHECK_RET(ckdev_range_list(fd, NULL, 0, NULL, &total), 0);
+	CHECK(total == N / 2);
+	CHECK_RET(ckdev_range_clear(fd), 0);
+	CHECK_RET(ckdev_range_del(fd, m, 2 * N * PAGE), -ENOENT);
+	close(fd);
+	munmap(m, 2 * N * PAGE);
+	return 0;
+}
+
+/*
+ * Scans
+ */
+
+static int scan_all(int fd, uint64_t *pages)
+{
+	struct cptdev_region r[3];
+	struct cptdev_scan scan = {
+		.size = sizeof(scan), .flags = CPTDEV_SCAN_CLEAR_DIRTY,
+		.vec = CKDEV_PTR(r), .vec_len = 3,
+		.anyof = CPTDEV_PAGE_DIRTY, .report = CPTDEV_PAGE_DIRTY,
+	};
+	struct cptdev_range_entry range;
+	uint64_t pos = 0;
+
+	*pages = 0;
+	CHECK_RET(ckdev_range_list(fd, &range, 1, &pos, NULL), 1);
+	scan.end = range.addr + range.len;
+	do {
+		int i, n = ckdev_scan(fd, &scan);
+
+		CHECK_OK(n);
+		for (i = 0; i < n; i++)
+			*pages += (r[i].end - r[i].start) / PAGE;
+		scan.start = scan.walk_end;
+	} while (scan.walk_end != scan.end);
+	return 0;
+}
+
+static int test_scan(void)
+{
+	enum { N = 1000 };
+	char *m = map_pages(NULL, N);
+	struct cptdev_scan bad = { .size = sizeof(bad), .start = 1 };
+	int fd = ckdev_open(), i;
+	uint64_t pages;
+
+	memset(m, 1, N * PAGE);
+	CHECK_RET(ckdev_range_add(fd, m, N * PAGE, 0, NULL), 0);
+	CHECK(scan_all(fd, &pages) == 0 && pages == N);
+	CHECK(scan_all(fd, &pages) == 0 && pages == 0);
+	for (i = 0; i < N; i += 10)
+		m[i * PAGE]++;
+	CHECK(scan_all(fd, &pages) == 0 && pages == N / 10);
+	CHECK_RET(ckdev_scan(fd, &bad), -EINVAL);
+	close(fd);
+	munmap(m, N * PAGE);
+	return 0;
+}
+
+/*
+ * Snapshots
+ */
+
+static int test_snapshot(void)
+{
+	enum { N = 400 };
+	char *m = map_pages(NULL, N);
+	struct cptdev_image_info info = { .size = sizeof(info) };
+	struct cptdev_snapshot snap = { .size = sizeof(snap) };
+	struct cptdev_extent e[11];
+	uint64_t pos = 0;
+	int fd = ckdev_open(), sfd, n, i, seen = 0;
+	char b[16];
+
+	/* Every other page: as many extents as possible. */
+	for (i = 0; i < N; i += 2)
+		memset(m + i * PAGE, 'a' + i % 26, PAGE);
+	CHECK_RET(ckdev_range_add(fd, m, N * PAGE, 0, NULL), 0);
+	sfd = ckdev_snapshot(fd, &snap);
+	CHECK_OK(sfd);
+	CHECK(sfd == snap.fd && snap.pages == N / 2 && snap.base == 0);
+	memset(m, '!', N * PAGE);
+	CHECK_RET(ckdev_image_info(sfd, &info), 0);
+	CHECK(info.kind == CPTDEV_IMAGE_SNAPSHOT && info.extents == N / 2);
+	while ((n = ckdev_image_extents(sfd, e, ARRAY_SIZE(e), &pos)) > 0) {
+		for (i = 0; i < n; i++, seen++) {
+			CHECK(e[i].addr == CKDEV_PTR(m + 2 * PAGE * seen));
+			CHECK(pread(sfd, b, 1, seen * PAGE) == 1);
+			CHECK(b[0] == 'a' + 2 * seen % 26);
+		}
+	}
+	CHECK_RET(n, 0);
+	CHECK(seen == N / 2);
+	close(sfd);
+	close(fd);
+	munmap(m, N * PAGE);
+	return 0;
+}
+
+static int test_pread_at(void)
+{
+	char *m = map_pages(NULL, 8), b[3 * PAGE];
+	struct cptdev_snapshot full = { .size = sizeof(full) };
+	struct cptdev_snapshot delta = { .size = sizeof(delta) };
+	int fd = ckdev_open(), a, d;
+
+	/* x x . . x . . x */
+	memset(m, 'x', 2 * PAGE);
+	memset(m + 4 * PAGE, 'y', PAGE);
+	memset(m + 7 * PAGE, 'z', PAGE);
+	CHECK_RET(ckdev_range_add(fd, m, 8 * PAGE, 0, NULL), 0);
+	a = ckdev_snapshot(fd, &full);
+	CHECK_OK(a);
+	m[4 * PAGE + 100] = 'Y';
+	madvise(m + 7 * PAGE, PAGE, MADV_DONTNEED);
+	d = ckdev_snapshot(fd, &delta);
+	CHECK_OK(d);
+	CHECK(delta.base == full.generation && delta.pages == 1 && delta.holes == 1);
+
+	CHECK_RET(ckdev_snapshot_pread_at(a, b, 5, m + 4 * PAGE + 98), 5);
+	CHECK(!memcmp(b, "yyyyy", 5));
+	CHECK_RET(ckdev_snapshot_pread_at(d, b, 5, m + 4 * PAGE + 98), 5);
+	CHECK(!memcmp(b, "yyYyy", 5));
+	/* Data to its end, then what the layout says, to where data begins again. */
+	CHECK_RET(ckdev_snapshot_pread_at(a, b, sizeof(b), m + PAGE + 1), PAGE - 1);
+	CHECK(b[0] == 'x' && b[PAGE - 2] == 'x');
+	CHECK_RET(ckdev_snapshot_pread_at(a, b, sizeof(b), m + 3 * PAGE - 1), PAGE + 1);
+	CHECK(b[0] == 0 && b[PAGE] == 0);
+	/* A hole that came, data that stayed. */
+	CHECK_RET(ckdev_snapshot_pread_at(d, b, 2 * PAGE, m + 7 * PAGE), PAGE);
+	CHECK(b[0] == 0);
+	CHECK_RET(ckdev_snapshot_pread_at(d, b, 1, m), -ENXIO);
+	CHECK_RET(ckdev_snapshot_pread_at(d, b, 1, m + 2 * PAGE), -ENXIO);
+	CHECK_RET(ckdev_snapshot_pread_at(d, b, 1, m + 8 * PAGE), -EFAULT);
+	CHECK_RET(ckdev_snapshot_pread_at(a, b, 1, m - 1), -EFAULT);
+	CHECK_RET(ckdev_snapshot_pread_at(a, b, 0, m), 0);
+	CHECK_RET(ckdev_snapshot_pread_at(fd, b, 1, m), -ENOTTY);
+	close(a);
+	close(d);
+	close(fd);
+	munmap(m, 8 * PAGE);
+	return 0;
+}
+
+static int test_pread_at_file(void)
+{
+	char name[] = "/tmp/ckdev-test-XXXXXX", b[8];
+	struct cptdev_snapshot snap = { .size = sizeof(snap) };
+	int file = mkstemp(name), fd = ckdev_open(), sfd;
+	char *m;
+
+	unlink(name);
+	CHECK(ftruncate(file, 4 * PAGE) == 0);
+	m = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	m[PAGE] = 'w';
+	CHECK_RET(ckdev_range_add(fd, m, 4 * PAGE, 0, NULL), 0);
+	munmap(m + 3 * PAGE, PAGE);
+	sfd = ckdev_snapshot(fd, &snap);
+	CHECK_OK(sfd);
+	CHECK_RET(ckdev_snapshot_pread_at(sfd, b, 1, m + PAGE), 1);
+	CHECK(b[0] == 'w');
+	CHECK_RET(ckdev_snapshot_pread_at(sfd, b, 1, m), -ENODATA);
+	CHECK_RET(ckdev_snapshot_pread_at(sfd, b, 1, m + 3 * PAGE), -ENODATA);
+	close(sfd);
+	close(fd);
+	close(file);
+	munmap(m, 3 * PAGE);
+	return 0;
+}
+
+static int test_meta(void)
+{
+	static char meta[CPTDEV_META_MAX], back[CPTDEV_META_MAX];
+	char *m = map_pages(NULL, 1);
+	struct cptdev_snapshot snap = {
+		.size = sizeof(snap), .meta = CKDEV_PTR(meta), .meta_len = sizeof(meta),
+	};
+	int fd = ckdev_open(), sfd, n;
+	uint64_t pos = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(meta); i++)
+		meta[i] = (char)(i * 7 >> 3);
+	CHECK_RET(ckdev_range_add(fd, m, PAGE, 0, NULL), 0);
+	sfd = ckdev_snapshot(fd, &snap);
+	CHECK_OK(sfd);
+	while ((n = ckdev_image_meta(sfd, back + pos, 999, &pos)) > 0)
+		;
+	CHECK_RET(n, 0);
+	CHECK(pos == sizeof(meta) && !memcmp(meta, back, sizeof(meta)));
+	CHECK_RET(ckdev_checkpoint(fd, meta, sizeof(meta) + 1, 0, NULL), -EMSGSIZE);
+	close(sfd);
+	close(fd);
+	munmap(m, PAGE);
+	return 0;
+}
+
+/*
+ * Waiting for the spare
+ */
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static int test_wait(void)
+{
+	struct itimerval soon = { .it_value.tv_usec = 50000 }, never = {
+		.it_value.tv_usec = 0,
+	};
+	char *m = map_pages(NULL, 4);
+	struct sigaction sa = { .sa_handler = on_alarm };
+	uint64_t committed = 99, generation = 99;
+	struct fixture f;
+
+	CHECK(setup(&f, m, 4) == 0);
+	CHECK_RET(ckdev_wait(f.fd, 0, 0, NULL), -EINVAL);
+	CHECK_RET(ckdev_checkpoint(f.fd, NULL, 0, 0, &generation), -ETIMEDOUT);
+	CHECK(generation == 1);
+	CHECK_RET(ckdev_wait(f.fd, 2, 0, NULL), -EINVAL);
+	CHECK_RET(ckdev_wait(f.fd, 1, 1000000, &committed), -ETIMEDOUT);
+	CHECK(committed == 0);
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	CHECK_RET(ckdev_wait(f.fd, 1, CPTDEV_FOREVER, NULL), -EINTR);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	CHECK_RET(ckdev_checkpoint(f.fd, NULL, 0, CPTDEV_FOREVER, &generation), -EINTR);
+	setitimer(ITIMER_REAL, &never, NULL);
+	CHECK(generation == 2);
+
+	CHECK_RET(ship_once(f.spare, f.id, f.replica), 1);
+	CHECK_RET(ckdev_wait(f.fd, 2, 0, &committed), 0);
+	CHECK(committed == 2);
+	CHECK_RET(ckdev_ack(f.spare, f.id, 3, 0), -EINVAL);
+	CHECK_RET(ckdev_ack(f.spare, f.id, 0, CPTDEV_ACK_FENCED), 0);
+	CHECK_RET(ckdev_wait(f.fd, 0, 0, NULL), 0);
+	CHECK_RET(ckdev_checkpoint(f.fd, NULL, 0, CPTDEV_FOREVER, NULL), -ESTALE);
+	teardown(&f);
+	munmap(m, 4 * PAGE);
+	return 0;
+}
+
+/* Until a generation after @since is published. */
+static void await_published(int dev, uint64_t id, uint64_t since)
+{
+	struct cptdev_delta d = { .size = sizeof(d), .session_id = id, .since = since };
+	int fd;
+
+	while ((fd = ckdev_delta(dev, &d)) < 0)
+		usleep(1000);
+	close(fd);
+}
+
+/*
+ * A spare in another process, which forgets all it has after the second generation: the
+ * checkpoint that is under way then is dropped, and must be taken again.
+ */
+static void forgetful_spare(uint64_t id, const char *name)
+{
+	int dev = ckdev_open(), replica, done = 0;
+	const unsigned int flags = CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_WRITE;
+
+	replica = ckdev_replica_open(dev, name, flags, 0);
+	for (;;) {
+		int ret = ship_once(dev, id, replica);
+
+		if (ret < 0)
+			_exit(1);
+		usleep(ret ? 0 : 1000);
+		done += ret;
+		if (ret && done == 2) {
+			await_published(dev, id, 2);
+			ckdev_replica_remove(replica);
+			close(replica);
+			replica = ckdev_replica_open(dev, name, flags, 0);
+		}
+	}
+}
+
+static int test_checkpoint(void)
+{
+	enum { N = 50 };
+	char *m = map_pages(NULL, N), b[PAGE];
+	struct cptdev_image_info info = { .size = sizeof(info) };
+	struct fixture f;
+	int i, replica;
+	uint64_t generation;
+	pid_t pid;
+
+	CHECK(setup(&f, m, N) == 0);
+	ckdev_replica_remove(f.replica);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		forgetful_spare(f.id, f.name);
+	for (i = 1; i <= 10; i++) {
+		memset(m + i * PAGE, i, 3 * PAGE);
+		CHECK_RET(ckdev_checkpoint(f.fd, NULL, 0, 20000000000, &generation), 0);
+	}
+	kill(pid, SIGKILL);
+	child_status(pid);
+	/* More than ten snapshots: one was dropped and taken again. */
+	CHECK(generation > 10);
+	replica = ckdev_replica_open(f.fd, f.name, 0, 0);
+	CHECK_OK(replica);
+	CHECK_RET(ckdev_image_info(replica, &info), 0);
+	CHECK(info.generation == generation);
+	for (i = 0; i < N; i++) {
+		CHECK(pread(replica, b, PAGE, (off_t)CKDEV_PTR(m + i * PAGE)) == PAGE);
+		CHECK(!memcmp(b, m + i * PAGE, PAGE));
+	}
+	ckdev_replica_remove(replica);
+	close(replica);
+	teardown(&f);
+	munmap(m, N * PAGE);
+	return 0;
+}
+
+/*
+ * Replicas
+ */
+
+static int test_delta(void)
+{
+	char *m = map_pages(NULL, 4);
+	struct cptdev_delta d = { .size = sizeof(d) };
+	struct fixture f;
+	int fd;
+
+	CHECK(setup(&f, m, 4) == 0);
+	d.session_id = f.id;
+	CHECK_RET(ckdev_delta(f.spare, &d), -ENODATA);
+	d.session_id = 1ULL << 60;
+	CHECK_RET(ckdev_delta(f.spare, &d), -ENOENT);
+	CHECK(publish(&f) == 0);
+	m[0] = 1;
+	CHECK_RET(ckdev_checkpoint(f.fd, NULL, 0, 0, NULL), -ETIMEDOUT);
+	d.session_id = f.id;
+	d.since = 1;
+	fd = ckdev_delta(f.spare, &d);
+	CHECK_OK(fd);
+	CHECK(fd == d.fd && d.generation == 2 && d.base == 1 && d.pages == 1);
+	close(fd);
+	d.since = 0;
+	CHECK_RET(ckdev_delta(f.spare, &d), -ESTALE);
+	d.since = 99;
+	CHECK_RET(ckdev_delta(f.spare, &d), -EINVAL);
+	CHECK_RET(ckdev_wait(f.fd, 2, 0, NULL), -ECANCELED);
+	CHECK_RET(ckdev_ack(f.fd, f.id, 1, 0), -EINVAL);
+	teardown(&f);
+	munmap(m, 4 * PAGE);
+	return 0;
+}
+
+static int test_replica(void)
+{
+	struct cptdev_segment seg = {
+		.addr = 0x10000, .len = 4 * PAGE, .kind = CPTDEV_SEGMENT_ANON, .prot = 3,
+	};
+	struct cptdev_replica_begin b = {
+		.size = sizeof(b), .uuid = { 1 }, .term = 5, .generation = 3,
+		.layout = CKDEV_PTR(&seg), .layout_len = 1,
+	};
+	struct cptdev_extent e = {
+		.addr = 0x11000, .len = PAGE, .kind = CPTDEV_EXTENT_DATA,
+	};
+	int dev = ckdev_open(), w, r;
+	uint64_t generation, term, pages, pos = 0;
+	char page[PAGE], back[PAGE];
+
+	memset(page, 'p', PAGE);
+	CHECK_RET(ckdev_replica_open(dev, "tr", 0, 0), -ENOENT);
+	CHECK_RET(ckdev_replica_open(dev, "t/r", CPTDEV_REPLICA_CREATE, 0), -EINVAL);
+	w = ckdev_replica_open(dev, "tr", CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_WRITE, 0);
+	r = ckdev_replica_open(dev, "tr", 0, 0);
+	CHECK_OK(w);
+	CHECK_OK(r);
+	CHECK_RET(ckdev_replica_open(dev, "tr", CPTDEV_REPLICA_CREATE |
+				     CPTDEV_REPLICA_EXCL, 0), -EEXIST);
+	CHECK_RET(ckdev_replica_begin(r, &b), -EBADF);
+	CHECK_RET(ckdev_replica_promote(w, NULL, NULL), -ENODATA);
+	CHECK_RET(ckdev_replica_stage(w, &e, 1, page, PAGE), -EINVAL);
+	CHECK_RET(ckdev_replica_abort(w), -EINVAL);
+
+	CHECK_RET(ckdev_replica_begin(w, &b), 0);
+	CHECK_RET(ckdev_replica_stage(w, &e, 1, page, PAGE - 1), -EINVAL);
+	CHECK_RET(ckdev_replica_stage(w, &e, 1, page, PAGE), 0);
+	CHECK_RET(ckdev_replica_commit(w, 4, NULL), -EINVAL);
+	CHECK_RET(ckdev_replica_freeze(r, &generation), 0);
+	CHECK(generation == 0);
+	CHECK_RET(ckdev_replica_commit(w, 3, NULL), -EBUSY);
+	CHECK_RET(ckdev_replica_thaw(r), 0);
+	CHECK_RET(ckdev_replica_thaw(r), 0);
+	CHECK_RET(ckdev_replica_commit(w, 3, &pages), 0);
+	CHECK(pages == 1);
+	CHECK(pread(r, back, PAGE, 0x11000) == PAGE && !memcmp(page, back, PAGE));
+
+	CHECK_RET(ckdev_replica_begin(w, &b), -ESTALE);
+	b.base = 4;
+	b.generation = 5;
+	CHECK_RET(ckdev_replica_begin(w, &b), -EILSEQ);
+	b.base = 3;
+	CHECK_RET(ckdev_replica_begin(w, &b), 0);
+	CHECK_RET(ckdev_replica_abort(w), 0);
+	term = 5;
+	CHECK_RET(ckdev_replica_promote(w, &term, NULL), -ESTALE);
+	CHECK_RET(ckdev_replica_promote(r, NULL, NULL), -EBADF);
+	term = 0;
+	CHECK_RET(ckdev_replica_promote(w, &term, &generation), 0);
+	CHECK(term == 6 && generation == 3);
+	CHECK_RET(ckdev_replica_begin(w, &b), -ESTALE);
+	CHECK_RET(ckdev_image_extents(r, &e, 1, &pos), 1);
+	CHECK(e.addr == 0x11000 && e.len == PAGE);
+	CHECK_RET(ckdev_image_extents(r, &e, 1, &pos), 0);
+	CHECK_RET(ckdev_snapshot_pread_at(r, back, 1, (void *)0x11000), -EINVAL);
+	CHECK_RET(ckdev_replica_remove(r), 0);
+	CHECK_RET(ckdev_replica_open(dev, "tr", 0, 0), -ENOENT);
+	close(w);
+	close(r);
+	close(dev);
+	return 0;
+}
+
+static int test_replica_wait(void)
+{
+	struct cptdev_image_info info = { .size = sizeof(info) };
+	char *m = map_pages(NULL, 4);
+	struct fixture f;
+	int r, ret;
+	pid_t pid;
+
+	CHECK(setup(&f, m, 4) == 0);
+	r = ckdev_replica_open(f.fd, f.name, 0, 0);
+	CHECK_OK(r);
+	CHECK_RET(ckdev_replica_wait(f.fd, 0, 0), -ENOTTY);
+	CHECK_RET(ckdev_replica_wait(r, 1U << 9, 0), -EINVAL);
+	CHECK_RET(ckdev_replica_wait(r, CKDEV_WAIT_COMMITS, 1000000), -ETIMEDOUT);
+	CHECK(publish(&f) == 0);
+	CHECK_RET(ckdev_replica_wait(r, 0, 0), -ETIMEDOUT);
+	CHECK_RET(ckdev_replica_wait(r, CKDEV_WAIT_COMMITS, CPTDEV_FOREVER),
+		  CKDEV_COMMITTED);
+	CHECK_RET(ckdev_image_info(r, &info), 0);
+	CHECK_RET(ckdev_replica_wait(r, CKDEV_WAIT_COMMITS, 0), -ETIMEDOUT);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		usleep(100000);
+		_exit(ckdev_replica_promote(f.replica, NULL, NULL) != 0);
+	}
+	ret = ckdev_replica_wait(r, 0, 20000000000);
+	CHECK_RET(child_status(pid), 0);
+	CHECK_RET(ret, CKDEV_PROMOTED);
+	close(r);
+	teardown(&f);
+	munmap(m, 4 * PAGE);
+	return 0;
+}
+
+static int test_words(void)
+{
+	int i;
+
+	for (i = -200; i < 600; i++) {
+		CHECK(ckdev_strerror(i) && *ckdev_strerror(i));
+		CHECK(ckdev_strreason(i) && *ckdev_strreason(i));
+		CHECK(ckdev_strerror(i) == ckdev_strerror(-i));
+	}
+	CHECK(ckdev_strerror(-2147483647 - 1) == ckdev_strerror(4000));
+	CHECK(ckdev_strerror(ESTALE) != ckdev_strerror(4000));
+	CHECK(strcmp(ckdev_strreason(CPTDEV_REASON_SHARED), ckdev_strreason(4000)));
+	return 0;
+}
+
+static const struct test tests[] = {
+	{ "open gives a session, and leaves errno alone", test_open },
+	{ "session refuses bad and taken names", test_session },
+	{ "a forked child can't use the session", test_fork },
+	{ "what needs privilege is refused without it", test_unprivileged },
+	{ "refused memory is named, with the reason", test_range_refused },
+	{ "ranges are read back in pieces", test_range_list },
+	{ "scan finds what changed, in pieces", test_scan },
+	{ "a snapshot keeps its content and lists it in pieces", test_snapshot },
+	{ "pread_at finds data, holes, and what isn't in the snapshot", test_pread_at },
+	{ "pread_at tells pages that only the file has", test_pread_at_file },
+	{ "meta-data comes back in pieces", test_meta },
+	{ "wait: time-out, signal, commit, fence", test_wait },
+	{ "checkpoint survives a spare that forgets everything", test_checkpoint },
+	{ "delta and ack say what is wrong", test_delta },
+	{ "a replica is staged, committed, frozen, promoted", test_replica },
+	{ "replica_wait sees commits and the promotion", test_replica_wait },
+	{ "every error and reason has words", test_words },
+};
+
+/* In a process of its own: what it leaves behind or breaks is nobody else's. */
+static int run_one(const struct test *t)
+{
+	pid_t pid;
+	int ret;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		alarm(TIME_LIMIT);
+		ret = t->fn();
+		fflush(stdout);
+		_exit(ret);
+	}
+	ret = child_status(pid);
+	if (ret < 0)
+		printf("# killed by a signal (SIGALRM after %d s)\n", TIME_LIMIT);
+	return ret;
+}
+
+static unsigned int run(const struct test *t, unsigned int nr, unsigned int *number)
+{
+	unsigned int i, failed = 0;
+
+	for (i = 0; i < nr; i++) {
+		int ret = run_one(&t[i]);
+
+		failed += ret != 0;
+		printf("%sok %u %s\n", ret ? "not " : "", ++*number, t[i].name);
+		fflush(stdout);
+	}
+	return failed;
+}
+
+int main(void)
+{
+	unsigned int number = 0, failed;
+	int fd = ckdev_open();
+
+	printf("TAP version 13\n");
+	if (fd < 0 || getuid()) {
+		printf("1..0 # SKIP %s\n", fd < 0 ? ckdev_strerror(fd) : "not root");
+		return EXIT_SKIP;
+	}
+	close(fd);
+	printf("1..%u\n", (unsigned int)ARRAY_SIZE(tests) + nr_restore_tests);
+	failed = run(tests, ARRAY_SIZE(tests), &number);
+	failed += run(restore_tests, nr_restore_tests, &number);
+	return failed ? 1 : 0;
+}
