@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What every script of the harness needs: where things are, how it speaks, and the
+# table of kernels. To be sourced.
+
+set -euo pipefail
+
+cptdev_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cptdev_qemu=$cptdev_top/selftests/qemu
+cptdev_build=${CPTDEV_BUILD:-$cptdev_top/build}
+cptdev_cache=${CPTDEV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cptdev}
+
+# Programs of /sbin (depmod, ip) are used, and an ordinary user's PATH lacks it.
+PATH=$PATH:/usr/sbin:/sbin
+
+say() {
+	printf '%s\n' "$*"
+}
+
+warn() {
+	printf '%s\n' "$*" >&2
+}
+
+# die cause next-step...
+die() {
+	printf '%s: %s\n' "${0##*/}" "$1" >&2
+	shift
+	[ $# -eq 0 ] || printf '  %s\n' "$@" >&2
+	exit 1
+}
+
+# list_file file: its lines without comments and blanks
+list_file() {
+	sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$1"
+}
+
+# kernel_names [default|all]
+kernel_names() {
+	list_file "$cptdev_qemu/kernels" |
+		awk -v which="${1:-all}" 'which == "all" || $2 == which {print $1}'
+}
+
+# kernel_field name column: a cell of the table
+kernel_field() {
+	list_file "$cptdev_qemu/kernels" | awk -v name="$1" -v col="$2" '$1 == name {print $col}'
+}
+
+kernel_known() {
+	[ -n "$(kernel_field "$1" 1)" ]
+}
+
+# kernel_require name: die unless the kernel is there to be booted and built for
+kernel_require() {
+	kernel_known "$1" || die "there is no kernel called '$1'" \
+		"The names are: $(kernel_names | xargs)"
+	[ -e "$(kernel_dir "$1")/stamp" ] || die "kernel $1 isn't in the cache" \
+		"Run: make setup K=$1"
+}
+
+kernel_dir() {
+	printf '%s\n' "$cptdev_cache/kernels/$1"
+}
+
+kernel_release() {
+	cat "$(kernel_dir "$1")/release"
+}
+
+# kernel_headers name: the directory to give to kbuild as KDIR
+kernel_headers() {
+	printf '%s/headers/usr/src/linux-headers-%s\n' "$(kernel_dir "$1")" "$(kernel_release "$1")"
+}
+
+# The directory that stands in for the top of the kernel's source: checkpatch.pl and
+# tools/testing/selftests.
+kernel_source() {
+	printf '%s\n' "$cptdev_cache/source/6.1"
+}
