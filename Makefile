@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# cptdev. "make help" lists the targets. "all" is the default, as everywhere, and
+# touches nothing but build/; what installs packages has to be asked for by name.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+# Where everything goes that is made.
+BUILD := $(CURDIR)/build
+HARNESS := selftests/qemu
+
+# Kernels: K='6.1 6.12', K=all; by default those that the table calls default.
+DEFAULT_KERNELS = $(shell awk '$$2 == "default" {print $$1}' $(HARNESS)/kernels)
+ALL_KERNELS = $(shell awk '!/^\#/ && NF {print $$1}' $(HARNESS)/kernels)
+KERNELS = $(if $(K),$(if $(filter all,$(K)),$(ALL_KERNELS),$(K)),$(DEFAULT_KERNELS))
+
+# Rooms of the user space, in the order in which they need each other. Each has a
+# Makefile that builds into O= and knows all, install, uninstall.
+ROOMS := libckdev daemon
+BUILT_ROOMS = $(foreach room,$(ROOMS),$(if $(wildcard $(room)/Makefile),$(room)))
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Headers of the kernel that "make install" builds the module for.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+# "no": only the user space
+INSTALL_MODULE ?= yes
+ROOM_ARGS = O=$(BUILD)/$* DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+
+##	all		build the user space into build/ (default)
+all: $(BUILT_ROOMS:%=room-%)
+
+room-%:
+	@$(MAKE) -C $* $(ROOM_ARGS)
+
+room-daemon: $(if $(wildcard libckdev/Makefile),room-libckdev)
+
+##	setup		install what building and testing need: packages, QEMU, kernels (root)
+setup:
+	@REFRESH=$(REFRESH) $(HARNESS)/setup $(KERNELS)
+
+##	module		build cptdev.ko for each kernel [K=] [MUTANT=]
+module: $(KERNELS:%=module-%) selftests
+
+module-%:
+	@$(HARNESS)/build-module $* $(MUTANT)
+
+selftests:
+	@$(MAKE) -s -C selftests OUTPUT=$(BUILD)/obj/selftests INSTALL_PATH=$(BUILD)/selftests install
+	@$(MAKE) -s -C selftests OUTPUT=$(BUILD)/obj/selftests COLLECTION=cptdev emit_tests \
+		>$(BUILD)/selftests/kselftest-list.txt
+
+##	check		set up, build, run every test [T=test] [K=kernel] [J=guests at once]
+check: setup
+	@$(HARNESS)/check
+
+##	unit		only the unit tests of the user space
+unit:
+	@$(MAKE) check T=unit K=$(firstword $(KERNELS))
+
+##	lint		only the checks of the source
+lint:
+	@$(MAKE) check T=host/lint K=$(firstword $(KERNELS))
+
+##	vm		a shell in a guest [K=kernel] [T=test whose settings it has]
+vm: setup all module
+	@$(HARNESS)/shell $(firstword $(KERNELS)) $(T)
+
+##	demo		kill a host while it works, and lose nothing [SEED=]
+demo: setup all module
+	@$(call run_or_tell,selftests/demo/run)
+
+##	bench		measure, in a guest under instruction counting
+bench: setup all module
+	@$(call run_or_tell,selftests/bench/run)
+
+run_or_tell = if [ -x $(1) ]; then exec $(1); else echo "$(1) isn't there yet" >&2; exit 1; fi
+
+##	install		everything where it belongs [PREFIX=] [DESTDIR=] [KDIR=] [INSTALL_MODULE=no]
+install: $(BUILT_ROOMS:%=install-%) install-uapi install-man $(if $(filter yes,$(INSTALL_MODULE)),install-module)
+
+install-%: room-%
+	@$(MAKE) -C $* $(ROOM_ARGS) install
+
+install-uapi:
+	install -d $(DESTDIR)$(PREFIX)/include/linux
+	install -m 644 uapi/linux/*.h $(DESTDIR)$(PREFIX)/include/linux/
+
+# Documentation/man has <name>.<section> in it.
+MAN := $(wildcard Documentation/man/*.[1-9])
+install-man:
+	@for page in $(MAN); do \
+		install -D -m 644 $$page \
+			$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; \
+	done
+
+install-module:
+	@$(MAKE) -C module KDIR=$(KDIR) modules
+	@$(MAKE) -C module KDIR=$(KDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+
+##	uninstall	take it all away again
+uninstall: $(BUILT_ROOMS:%=uninstall-%)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/include/linux/,$(notdir $(wildcard uapi/linux/*.h)))
+	@for page in $(MAN); do \
+		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
+	done
+	rm -f $(DESTDIR)/lib/modules/*/{extra,updates}/cptdev.ko*
+
+uninstall-%:
+	@$(MAKE) -C $* $(ROOM_ARGS) uninstall
+
+##	clean		remove build/
+clean:
+	rm -rf $(BUILD)
+
+##	help		this list
+help:
+	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
+
+.PHONY: all setup module selftests check unit lint vm demo bench install uninstall clean help \
+	install-uapi install-man install-module
