@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# A guest: its QEMU process from start to end. To be sourced by lib.sh.
+#
+# A guest's directory has
+#
+#   settings	KEY=VALUE, one per line
+#   kernel	name of its kernel
+#   pid		of QEMU
+#   console	what the kernel and init wrote to ttyS0
+#   in, out	the port of execd: a pipe to it, a file from it
+#   qmp.in, qmp.out	QEMU's monitor, likewise
+#   qemu.log	what QEMU itself said
+#   initrd, disk0...	until it ends
+
+vm_boot_limit=${CPTDEV_BOOT_LIMIT:-120}
+
+vm_dir() {
+	printf '%s/%s\n' "$vm_root" "$1"
+}
+
+# vm_setting name key
+vm_setting() {
+	sed -n "s/^$2=//p" "$(vm_dir "$1")/settings"
+}
+
+vm_alive() {
+	local dir pid state
+	dir=$(vm_dir "$1")
+	[ -e "$dir/pid" ] || return 1
+	pid=$(<"$dir/pid")
+	# A process that ended and waits for its parent is no machine.
+	state=$(sed -n 's/^State:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null) || return 1
+	[[ -n $state && $state != Z* && $state != X* ]]
+}
+
+# vm_accel: "kvm" or "tcg". That /dev/kvm is there says little; so something is booted
+# with it, once per boot of this machine.
+vm_accel() {
+	local file=$cptdev_cache/accel boot answer=''
+	if [ -n "${CPTDEV_ACCEL:-}" ]; then
+		printf '%s\n' "$CPTDEV_ACCEL"
+		return
+	fi
+	boot=$(</proc/sys/kernel/random/boot_id)
+	[ ! -e "$file" ] || answer=$(sed -n "s/^$boot //p" "$file")
+	if [ -z "$answer" ]; then
+		answer=tcg
+		! vm_kvm_works "$1" || answer=kvm
+		printf '%s %s\n' "$boot" "$answer" >"$file"
+	fi
+	printf '%s\n' "$answer"
+}
+
+# The kernel finds no root file system and gives up: far enough.
+vm_kvm_works() {
+	local log works=1
+	[ -w /dev/kvm ] || return 1
+	log=$(mktemp)
+	timeout -s KILL 6 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
+		-accel kvm -cpu host -m 256 -kernel "$(kernel_dir "$1")/boot" \
+		-append 'console=ttyS0 panic=-1' -serial "file:$log" >/dev/null 2>&1 </dev/null || true
+	! grep -q 'Unable to mount root fs' "$log" || works=0
+	rm -f "$log"
+	return $works
+}
+
+# vm_module kernel mutant: where its cptdev.ko is
+vm_module() {
+	printf '%s/module/cptdev.ko\n' "$cptdev_build/$1${2:+-$2}"
+}
+
+vm_build_initrd() {
+	local name=$1 kernel=$2 dir base tests module
+	dir=$(vm_dir "$name")
+	module=$(vm_module "$kernel" "$(vm_setting "$name" MUTANT)")
+	[ -e "$module" ] || module=''
+	base=$(build_base "$kernel")
+	tests=$(build_tests)
+	build_extra "$dir/extra" "$module" "$(vm_setting "$name" PROGS)" \
+		"$(vm_setting "$name" FILES | sed "s/@KERNEL@/$kernel/g")"
+	cat "$base" "$tests" "$dir/extra" >"$dir/initrd"
+	rm -f "$dir/extra"
+}
+
+# Each of these prints QEMU arguments, one per line.
+
+vm_args_machine() {
+	local name=$1 kernel=$2 accel cpu icount
+	icount=$(vm_setting "$name" ICOUNT)
+	cpu=$(vm_setting "$name" CPU)
+	accel=$(vm_accel "$kernel")
+	# Instructions are counted by the emulator only.
+	[ -z "$icount" ] || accel=tcg
+	case $accel in
+	kvm) printf '%s\n' -accel kvm -cpu "${cpu:-host}" ;;
+	*) printf '%s\n' -accel tcg -cpu "${cpu:-max}" ;;
+	esac
+	[ -z "$icount" ] || printf '%s\n' -icount "shift=$icount"
+	printf '%s\n' -m "$(vm_setting "$name" MEM)" -smp "$(vm_setting "$name" SMP)"
+}
+
+vm_args_boot() {
+	# An oops ends the guest: what comes after it proves nothing. About maxcpus see
+	# guest/init.
+	printf '%s\n' -kernel "$(kernel_dir "$2")/boot" -initrd initrd -append \
+		"console=ttyS0 ignore_loglevel printk.devkmsg=on maxcpus=1 panic=-1 oops=panic $(vm_setting "$1" CMDLINE)"
+}
+
+vm_args_ports() {
+	printf '%s\n' \
+		-device virtio-serial-pci \
+		-chardev "file,id=port,path=out,input-path=in" \
+		-device "virtserialport,chardev=port,name=cptdev" \
+		-chardev "file,id=qmp,path=qmp.out,input-path=qmp.in" \
+		-mon chardev=qmp,mode=control
+}
+
+# Disks are scratch: nothing needs to survive a crash of this machine.
+vm_args_disks() {
+	local size n=0
+	for size in $(vm_setting "$1" DISK); do
+		truncate -s "${size}M" "$(vm_dir "$1")/disk$n"
+		printf '%s\n' -drive "file=disk$n,format=raw,if=none,id=disk$n,cache=unsafe" \
+			-device "virtio-blk-pci,drive=disk$n"
+		n=$((n + 1))
+	done
+}
+
+# The private network is a pair of datagram sockets, named by the two addresses, in the
+# directory above.
+vm_args_net() {
+	local number peer port forwards=''
+	number=$(vm_setting "$1" NET)
+	if [ -n "$number" ]; then
+		peer=$((3 - number))
+		rm -f "$vm_root/net-$number"
+		printf '%s\n' -netdev "dgram,id=private,local.type=unix,local.path=../net-$number,remote.type=unix,remote.path=../net-$peer" \
+			-device "virtio-net-pci,netdev=private,mac=52:54:00:77:00:0$number"
+	fi
+	for port in $(vm_setting "$1" FWD); do
+		forwards+=",hostfwd=tcp:127.0.0.1:0-10.0.2.15:$port"
+	done
+	[ -z "$forwards" ] || printf '%s\n' -netdev "user,id=outer,restrict=on$forwards" \
+		-device "virtio-net-pci,netdev=outer,mac=52:54:00:77:01:0${number:-0}"
+}
+
+# vm_qemu parent name kernel argument...: becomes QEMU. It dies with its parent, the
+# shell that started it, however that ends (and if it has ended already, doesn't begin);
+# and it holds both ends of its pipes, so that it never sees an end of file.
+# shellcheck disable=SC2016 # for the shell there
+vm_qemu() {
+	local parent=$1 dir args
+	shift
+	dir=$(vm_dir "$1")
+	mapfile -t args < <(vm_args_machine "$1" "$2"; vm_args_boot "$1" "$2"; vm_args_disks "$1"; vm_args_net "$1")
+	shift 2
+	cd "$dir" || exit
+	exec setpriv --pdeathsig KILL bash -c '[ "$PPID" = "$0" ] || exit; exec "$@"' "$parent" \
+		qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
+		"${args[@]}" "$@" 8<>in 9<>qmp.in
+}
+
+# A guest of the same name may have lived before: keep what it left to read.
+vm_keep_old() {
+	local n=1
+	[ -e "$1" ] || return 0
+	while [ -e "$1.$n" ]; do
+		n=$((n + 1))
+	done
+	mv "$1" "$1.$n"
+}
+
+# vm_prepare name kernel KEY=VALUE...
+vm_prepare() {
+	local name=$1 kernel=$2 dir key
+	local -A set=([MEM]=512 [SMP]=2)
+	shift 2
+	! vm_alive "$name" || die "guest $name is running already"
+	kernel_require "$kernel"
+	settings_take set "${vm_guest_keys[*]} ${vm_start_keys[*]}" "$@"
+	dir=$(vm_dir "$name")
+	vm_keep_old "$dir"
+	mkdir -p "$dir"
+	for key in "${!set[@]}"; do
+		printf '%s=%s\n' "$key" "${set[$key]}"
+	done >"$dir/settings"
+	printf '%s\n' "$kernel" >"$dir/kernel"
+	vm_build_initrd "$name" "$kernel"
+	mkfifo "$dir/in" "$dir/qmp.in"
+	: >"$dir/out"
+	: >"$dir/console"
+}
+
+# vm_launch name kernel [KEY=VALUE...]: start it and don't wait
+vm_launch() {
+	local dir args parent=$BASHPID
+	vm_prepare "$@"
+	dir=$(vm_dir "$1")
+	mapfile -t args < <(vm_args_ports)
+	vm_qemu "$parent" "$1" "$2" "${args[@]}" \
+		-chardev file,id=console,path=console -serial chardev:console \
+		>"$dir/qemu.log" 2>&1 </dev/null &
+	printf '%s\n' $! >"$dir/pid"
+	# bash shall not tell when it is killed.
+	disown $!
+	vm_names+=("$1")
+}
+
+# vm_wait_for name seconds command...: until the command is true; false when the guest
+# is gone or the time is over
+vm_wait_for() {
+	local name=$1 end=$((SECONDS + $2))
+	shift 2
+	until "$@"; do
+		vm_alive "$name" || { "$@"; return; }
+		[ "$SECONDS" -lt "$end" ] || return 1
+		nap
+	done
+}
+
+# A twentieth of a second, without starting a program.
+nap() {
+	[ -n "${nap_fd:-}" ] || exec {nap_fd}<> <(:)
+	read -r -t 0.05 -u "$nap_fd" _ || true
+}
+
+vm_said_ready() {
+	grep -q '^READY' "$(vm_dir "$1")/out"
+}
+
+# vm_ready name: wait until it runs commands, and make it as its settings want it
+vm_ready() {
+	local name=$1 kernel modules
+	kernel=$(<"$(vm_dir "$name")/kernel")
+	if ! vm_wait_for "$name" "$vm_boot_limit" vm_said_ready "$name"; then
+		vm_tell_end "$name" "didn't boot"
+		return 1
+	fi
+	modules=$(vm_setting "$name" MODULES)
+	[ -z "$modules" ] || vm_run "$name" "modprobe -a $modules" >&2 || {
+		warn "guest $name: kernel $kernel has no module, or not all of: $modules"
+		return 1
+	}
+	vm_insert_module "$name" || return
+	vm_setup_net "$name"
+}
+
+# As udev would do it, the device gets its group.
+vm_insert_module() {
+	[ -z "$(vm_setting "$1" NOINSMOD)" ] || return 0
+	vm_run "$1" "insmod /usr/lib/cptdev/cptdev.ko $(vm_setting "$1" MODPARAMS) &&
+		chgrp cptdev /dev/cptdev" >&2 || {
+		warn "guest $1: cptdev.ko couldn't be loaded; see $(vm_dir "$1")/console"
+		return 1
+	}
+}
+
+# vm_start name kernel [KEY=VALUE...]
+vm_start() {
+	vm_launch "$@"
+	vm_ready "$1"
+}
+
+# vm_kill name: as if the power went
+vm_kill() {
+	local pid
+	vm_alive "$1" || return 0
+	pid=$(<"$(vm_dir "$1")/pid")
+	kill -KILL "$pid" 2>/dev/null || true
+	while vm_alive "$1"; do
+		nap
+	done
+	vm_sweep "$1"
+}
+
+# What a guest that has ended needs no more, and nobody wants to read.
+vm_sweep() {
+	local dir
+	dir=$(vm_dir "$1")
+	rm -rf "$dir"/{initrd,in,qmp.in,lock,disk[0-9]*}
+}
+
+# vm_stop name: everything in it ends, the module goes, it is switched off, and its log
+# must be clean
+vm_stop() {
+	local name=$1 status=0
+	vm_alive "$name" || {
+		vm_tell_end "$name" "had ended already"
+		return 1
+	}
+	vm_unload "$name" || status=1
+	vm_power_off "$name" || status=1
+	vm_check_log "$name" >&2 || status=1
+	vm_sweep "$name"
+	return $status
+}
+
+# shellcheck disable=SC2016 # for the shell there
+vm_unload() {
+	[ -z "$(vm_setting "$1" NOINSMOD)" ] || return 0
+	vm_run "$1" 'kill -9 -1; n=0
+		while ! rmmod cptdev 2>/tmp/rmmod && [ $n -lt 50 ]; do n=$((n + 1)); usleep 100000; done
+		! grep -q "^cptdev " /proc/modules || { cat /tmp/rmmod; exit 1; }' >&2 || {
+		warn "guest $1: the module can't be unloaded once every process has ended"
+		return 1
+	}
+}
+
+vm_gone() {
+	! vm_alive "$1"
+}
+
+vm_power_off() {
+	local dir
+	dir=$(vm_dir "$1")
+	vm_send "$1" printf 'POWEROFF\n'
+	if ! vm_wait_for "$1" 30 vm_gone "$1"; then
+		vm_kill "$1"
+		warn "guest $1: power off took longer than 30 s"
+		return 1
+	fi
+	grep -q '^BYE' "$dir/out" || {
+		vm_tell_end "$1" "ended without being asked to"
+		return 1
+	}
+}
+
+# vm_tell_end name what: for whoever has to find out why
+vm_tell_end() {
+	local dir
+	dir=$(vm_dir "$1")
+	warn "guest $1 $2. The end of its console ($dir/console):"
+	tail -n 40 "$dir/console" 2>/dev/null | tr -d '\r' | sed 's/^/    /' >&2
+	[ ! -s "$dir/qemu.log" ] || sed 's/^/    qemu: /' "$dir/qemu.log" >&2
+}

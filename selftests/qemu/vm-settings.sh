@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Settings: of a guest (KEY=VALUE arguments of vm_start) and of a test (a file
+# <test>.vm beside it). Documentation/testing.rst describes each key. To be sourced by
+# lib.sh.
+
+# What a guest has of its own: tests that agree in all of these can share one.
+vm_guest_keys=(MEM SMP MODULES CMDLINE MODPARAMS DISK MUTANT NOINSMOD PROGS FILES CPU ICOUNT ALONE)
+# What only vm_start knows.
+vm_start_keys=(NET FWD)
+# What is about the test.
+vm_test_keys=(TIMEOUT KERNELS PROG ARGS MUST_FAIL SLOTS)
+
+# settings_read array-name file allowed-key...: from a file, strictly
+settings_read() {
+	local -n read_into=$1
+	local file=$2 line key number=0
+	shift 2
+	while IFS= read -r line || [ -n "$line" ]; do
+		number=$((number + 1))
+		case $line in
+		'' | '#'*) continue ;;
+		esac
+		key=${line%%=*}
+		[[ $line == *=* && " $* " == *" $key "* ]] ||
+			die "$file:$number: '$line' isn't a setting" "The keys are: $*"
+		read_into["$key"]=${line#*=}
+	done <"$file"
+}
+
+# settings_take array-name allowed-keys argument...: from arguments KEY=VALUE
+settings_take() {
+	local -n take_into=$1
+	local allowed=$2 argument
+	shift 2
+	for argument; do
+		[[ $argument == *=* && " $allowed " == *" ${argument%%=*} "* ]] ||
+			die "'$argument' isn't a setting" "The keys are: $allowed"
+		take_into["${argument%%=*}"]=${argument#*=}
+	done
+}
