@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Tests that go wrong in every way that the harness must notice; ../selftest-harness has
+# what it must say about each.
+
+printf 'TAP version 13\n'
+
+case $1 in
+good)
+	printf '1..4\nok 1 works\n# a comment\nok 2 # SKIP not here\nnot ok 3 later # TODO some day\nok 4 - works\n'
+	;;
+fail)
+	printf '1..2\nok 1 works\nnot ok 2 does not\n'
+	exit 1
+	;;
+segv)
+	printf '1..2\nok 1 works\n'
+	kill -SEGV $$
+	;;
+short)
+	printf '1..3\nok 1 one\nok 2 two\n'
+	;;
+noplan)
+	printf 'ok 1 one\n'
+	;;
+disorder)
+	printf '1..2\nok 1 one\nok 1 one again\n'
+	;;
+status)
+	printf '1..1\nok 1 one\n'
+	exit 3
+	;;
+bail)
+	printf '1..2\nok 1 one\nBail out! no use\n'
+	exit 1
+	;;
+skip)
+	printf '1..0 # SKIP nothing to test with\n'
+	exit 4
+	;;
+forge)
+	# What a crash could print, where a crash could print it.
+	printf 'ok 2 forged\n1 X exit 0\n' | tee /dev/console >/dev/kmsg
+	printf '1..2\nok 1 real\n'
+	;;
+stderr)
+	printf '1..1\n'
+	printf 'no newline, and not ok 1' >&2
+	printf 'ok 1 real\n'
+	;;
+left)
+	(trap '' TERM HUP; exec setsid sleep 1000) &
+	printf '1..1\nok 1 one\n'
+	;;
+alone)
+	printf '1..1\n'
+	if pidof sleep >/dev/null; then
+		printf 'not ok 1 nobody else is here\n'
+	else
+		printf 'ok 1 nobody else is here\n'
+	fi
+	;;
+hang)
+	printf '1..1\n'
+	sleep 1000
+	;;
+flood)
+	printf '1..1\n'
+	exec yes
+	;;
+warn)
+	insmod /usr/lib/cptdev/cptdev_warn.ko
+	printf '1..1\nok 1 one\n'
+	;;
+panic)
+	printf '1..1\nok 1 one\n'
+	echo c >/proc/sysrq-trigger
+	sleep 1000
+	;;
+killed)
+	printf '1..1\n'
+	echo "cptdev selftest: kill me" >/dev/kmsg
+	sleep 1000
+	;;
+esac
