@@ -98,7 +98,7 @@ static void harvest(struct cptdev_session *s, unsigned long start,
 	struct cptdev_chunk *c;
 	unsigned int i;
 
-	mmap_assert_write_locked(s->mm);
+	lockdep_assert_held_write(&s->mm->mmap_lock);
 	rcu_read_lock();
 	xa_for_each_range(&s->chunks, index, c, start >> CHUNK_SHIFT,
 			  (end - 1) >> CHUNK_SHIFT) {

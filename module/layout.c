@@ -242,7 +242,7 @@ int cptdev_layout_take(struct cptdev_session *s, struct cptdev_walk *w)
 	int ret = 0;
 	u32 i;
 
-	mmap_assert_write_locked(s->mm);
+	lockdep_assert_held_write(&s->mm->mmap_lock);
 	for (i = 0; !ret && i < s->nr_ranges; i++)
 		ret = take_span(&t, w, s->ranges[i].start, s->ranges[i].end);
 	if (!ret)

@@ -97,7 +97,7 @@ int cptdev_walk_ranges(struct cptdev_walk *w, unsigned long start,
 	int ret = 0;
 	u32 i;
 
-	mmap_assert_locked(s->mm);
+	lockdep_assert_held(&s->mm->mmap_lock);
 	for (i = 0; !ret && i < s->nr_ranges; i++) {
 		const struct cptdev_span *span = &s->ranges[i];
 
