@@ -30,6 +30,10 @@ die() {
 	exit 1
 }
 
+# What "set -e" does, it does in silence.
+set -o errtrace
+trap 'warn "${0##*/}: failed: ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
+
 # list_file file: its lines without comments and blanks
 list_file() {
 	sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$1"

@@ -157,21 +157,24 @@ apt_missing_quick() {
 		<(list_file "$cptdev_qemu/packages" | sort -u)
 }
 
+# Nothing if there is none.
 qemu_version() {
-	qemu-system-x86_64 --version 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p'
+	{ qemu-system-x86_64 --version 2>/dev/null || true; } | sed -n 's/.*version \([0-9]*\)\..*/\1/p'
 }
 
-# QEMU 7.2, the release's own, crashes 6.12 in early boot.
+# QEMU 7.2, the release's own, crashes 6.12 in early boot. Only what has to come from
+# backports does: with the whole suite as the target, systemd would.
 apt_install_qemu() {
-	local version
+	local version packages
 	version=$(qemu_version)
 	[ "${version:-0}" -lt 10 ] || return 0
 	need_root "qemu-system-x86 10 of bookworm-backports"
 	apt_scratch_update
 	say "setup: installing QEMU from backports${version:+ (version $version is too old)}"
+	packages=({qemu-system-x86,qemu-system-common,qemu-system-data,seabios}/bookworm-backports)
+	apt_possible "${packages[@]}" || packages=(-t bookworm-backports qemu-system-x86)
 	apt_run "install QEMU from backports" apt_with apt-get install -y \
-		--no-install-recommends -o DPkg::Lock::Timeout=300 \
-		{qemu-system-x86,qemu-system-common,qemu-system-data}/bookworm-backports
+		--no-install-recommends -o DPkg::Lock::Timeout=300 "${packages[@]}"
 }
 
 # apt_show package suite field: of the candidate, or of what the suite has
