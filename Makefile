@@ -16,7 +16,8 @@ ALL_KERNELS = $(shell awk '!/^\#/ && NF {print $$1}' $(HARNESS)/kernels)
 KERNELS = $(if $(K),$(if $(filter all,$(K)),$(ALL_KERNELS),$(K)),$(DEFAULT_KERNELS))
 
 # Rooms of the user space, in the order in which they need each other. Each has a
-# Makefile that builds into O= and knows all, install, uninstall.
+# Makefile that builds into O= and knows all, install, uninstall; and if it has unit
+# tests, "unit", which builds them into UNITDIR=.
 ROOMS := libckdev daemon
 BUILT_ROOMS = $(foreach room,$(ROOMS),$(if $(wildcard $(room)/Makefile),$(room)))
 
@@ -26,7 +27,8 @@ DESTDIR ?=
 KDIR ?= /lib/modules/$(shell uname -r)/build
 # "no": only the user space
 INSTALL_MODULE ?= yes
-ROOM_ARGS = O=$(BUILD)/$* DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+ROOM_ARGS = O=$(BUILD)/$* UNITDIR=$(BUILD)/unit DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+UNIT_ROOMS = $(if $(BUILT_ROOMS),$(notdir $(patsubst %/Makefile,%,$(shell grep -l '^unit:' $(BUILT_ROOMS:%=%/Makefile)))))
 
 ##	all		build the user space into build/ (default)
 all: $(BUILT_ROOMS:%=room-%)
@@ -36,12 +38,18 @@ room-%:
 
 room-daemon: $(if $(wildcard libckdev/Makefile),room-libckdev)
 
+# What "make check" needs besides.
+tests: $(UNIT_ROOMS:%=tests-%) selftests
+
+tests-%: room-%
+	@$(MAKE) -C $* $(ROOM_ARGS) unit
+
 ##	setup		install what building and testing need: packages, QEMU, kernels (root)
 setup:
 	@REFRESH=$(REFRESH) $(HARNESS)/setup $(KERNELS)
 
 ##	module		build cptdev.ko for each kernel [K=] [MUTANT=]
-module: $(KERNELS:%=module-%) selftests
+module: $(KERNELS:%=module-%)
 
 module-%:
 	@$(HARNESS)/build-module $* $(MUTANT)
@@ -64,7 +72,7 @@ lint:
 	@$(MAKE) check T=host/lint K=$(firstword $(KERNELS))
 
 ##	vm		a shell in a guest [K=kernel] [T=test whose settings it has]
-vm: setup all module
+vm: setup all tests module
 	@$(HARNESS)/shell $(firstword $(KERNELS)) $(T)
 
 ##	demo		kill a host while it works, and lose nothing [SEED=]
@@ -87,8 +95,8 @@ install-uapi:
 	install -d $(DESTDIR)$(PREFIX)/include/linux
 	install -m 644 uapi/linux/*.h $(DESTDIR)$(PREFIX)/include/linux/
 
-# Documentation/man has <name>.<section> in it.
-MAN := $(wildcard Documentation/man/*.[1-9])
+# The pages of the kernel's part; rooms install their own.
+MAN := $(wildcard Documentation/man/man4/*.4)
 install-man:
 	@for page in $(MAN); do \
 		install -D -m 644 $$page \
@@ -118,5 +126,5 @@ clean:
 help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
-.PHONY: all setup module selftests check unit lint vm demo bench install uninstall clean help \
+.PHONY: all tests setup module selftests check unit lint vm demo bench install uninstall clean help \
 	install-uapi install-man install-module

@@ -126,19 +126,23 @@ build_base() {
 	rm -rf "$root"
 }
 
-# Our own programs, found by what they are: executables below build/daemon and
-# build/libckdev.
+# Our own programs, found by what they are: executables in build/daemon and
+# build/libckdev. What is deeper down there is somebody's own business.
 own_programs() {
 	local file
-	find "$cptdev_build/daemon" "$cptdev_build/libckdev" -type f -perm -u+x \
-		! -name '*.so*' 2>/dev/null |
-	while read -r file; do
-		! is_elf "$file" || printf '%s\n' "$file"
+	for file in "$cptdev_build"/daemon/* "$cptdev_build"/libckdev/*; do
+		case $file in
+		*.so*) ;;
+		*) ! is_program "$file" || ! is_elf "$file" || printf '%s\n' "$file" ;;
+		esac
 	done
 }
 
 own_libraries() {
-	find "$cptdev_build/libckdev" -name '*.so*' 2>/dev/null || true
+	local file
+	for file in "$cptdev_build"/libckdev/*.so*; do
+		[ ! -e "$file" ] || printf '%s\n' "$file"
+	done
 }
 
 # build_tests: prints the archive's name

@@ -88,9 +88,11 @@ seconds_since() {
 # In the guest: the test in a cgroup, so that nothing of it is left afterwards.
 # shellcheck disable=SC2016 # for the shell there
 guest_command() {
+	local program=$2
+	[[ $program == /* ]] || program=./$program
 	printf 'mkdir -p /sys/fs/cgroup/test && echo $$ >/sys/fs/cgroup/test/cgroup.procs
 		echo "cptdev harness: test %s" >/dev/kmsg
-		exec ./%s %s' "$1" "$2" "$3"
+		exec %s %s' "$1" "$program" "$3"
 }
 
 # Ends what the test left running, prints the taint.
