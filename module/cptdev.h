@@ -369,6 +369,7 @@ int cptdev_layout_take(struct cptdev_session *s, struct cptdev_walk *w);
 /* flush.c */
 int cptdev_flush_init(void);
 void cptdev_flush_exit(void);
+int cptdev_proxy_create(struct cptdev_session *s);
 int cptdev_flush_lock(struct cptdev_session *s, bool write);
 void cptdev_flush(struct cptdev_session *s);
 void cptdev_proxy_destroy(struct cptdev_session *s);

@@ -117,7 +117,7 @@ static struct vm_area_struct *proxy_vma(struct cptdev_session *s)
 }
 
 /* See to it that there is a proxy. Without the mmap_lock; by the process itself. */
-static int proxy_create(struct cptdev_session *s)
+int cptdev_proxy_create(struct cptdev_session *s)
 {
 	struct mm_struct *mm = s->mm;
 	unsigned long addr;
@@ -195,7 +195,7 @@ int cptdev_flush_lock(struct cptdev_session *s, bool write)
 	int ret;
 
 	for (;;) {
-		ret = proxy_create(s);
+		ret = cptdev_proxy_create(s);
 		if (ret)
 			return ret;
 		if (write ? mmap_write_lock_killable(mm) : mmap_read_lock_killable(mm))

@@ -111,14 +111,15 @@ int cptdev_session_enter(struct cptdev_session *s)
 	return READ_ONCE(s->dead) ? -ESRCH : 0;
 }
 
-/* Begin to track: the first range is about to be added. */
+/* See to it that all is there to track: a range is about to be added. */
 int cptdev_session_start(struct cptdev_session *s)
 {
 	int ret;
 
 	lockdep_assert_held(&s->lock);
-	if (s->has_notifier)
-		return 0;
+	ret = cptdev_proxy_create(s);
+	if (ret || s->has_notifier)
+		return ret;
 	s->notifier.ops = &cptdev_notifier_ops;
 	cptdev_session_get(s);
 	ret = mmu_notifier_register(&s->notifier, s->mm);

@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Ranges: adding, merging, removing parts, reading back; which memory is refused, with
+ * what error, and that the mapping is named; names and limits of sessions.
+ */
+#include <sys/auxv.h>
+#include <sys/resource.h>
+
+#include "cptdev_test.h"
+#include "kselftest_harness.h"
+
+#define LEN	(64 * PAGE)
+
+FIXTURE(range) {
+	int fd;
+	char *m;
+};
+
+FIXTURE_SETUP(range)
+{
+	self->fd = t_open();
+	ASSERT_LE(0, self->fd);
+	self->m = t_map(LEN);
+	ASSERT_NE(NULL, self->m);
+	memset(self->m, 1, LEN);
+}
+
+FIXTURE_TEARDOWN(range)
+{
+	close(self->fd);
+}
+
+/* The ranges as "start+pages ..." relative to the memory. */
+static const char *list(FIXTURE_DATA(range) *self)
+{
+	static char text[512];
+	struct cptdev_range_entry v[64];
+	struct cptdev_range_list a = {
+		.size = sizeof(a), .vec = (unsigned long)v, .vec_len = 64,
+	};
+	unsigned int i, n = 0;
+
+	if (t_ioctl(self->fd, CPTDEV_IOC_RANGE_LIST, &a))
+		return "error";
+	text[0] = 0;
+	for (i = 0; i < a.nr; i++)
+		n += snprintf(text + n, sizeof(text) - n, "%s%llu+%llu", i ? " " : "",
+			      (v[i].addr - (unsigned long)self->m) / PAGE,
+			      v[i].len / PAGE);
+	return text;
+}
+
+static int add(FIXTURE_DATA(range) *self, unsigned int page, unsigned int n)
+{
+	return t_add(self->fd, self->m + page * PAGE, n * PAGE);
+}
+
+static int del(FIXTURE_DATA(range) *self, unsigned int page, unsigned int n)
+{
+	return t_del(self->fd, self->m + page * PAGE, n * PAGE);
+}
+
+TEST_F(range, add_and_merge)
+{
+	EXPECT_STREQ("", list(self));
+	EXPECT_EQ(0, add(self, 10, 5));
+	EXPECT_STREQ("10+5", list(self));
+	EXPECT_EQ(0, add(self, 20, 5));
+	EXPECT_STREQ("10+5 20+5", list(self));
+	EXPECT_EQ(0, add(self, 15, 1));			/* touches */
+	EXPECT_STREQ("10+6 20+5", list(self));
+	EXPECT_EQ(0, add(self, 12, 10));		/* overlaps both */
+	EXPECT_STREQ("10+15", list(self));
+	EXPECT_EQ(0, add(self, 12, 2));			/* is in it */
+	EXPECT_STREQ("10+15", list(self));
+	EXPECT_EQ(0, add(self, 0, 64));			/* has it */
+	EXPECT_STREQ("0+64", list(self));
+	EXPECT_EQ(64 * PAGE, t_info(self->fd).session_bytes);
+	EXPECT_EQ(1ULL, t_info(self->fd).session_ranges);
+}
+
+TEST_F(range, delete_parts)
+{
+	EXPECT_EQ(0, add(self, 0, 64));
+	EXPECT_EQ(0, del(self, 0, 4));
+	EXPECT_STREQ("4+60", list(self));
+	EXPECT_EQ(0, del(self, 60, 4));
+	EXPECT_STREQ("4+56", list(self));
+	EXPECT_EQ(0, del(self, 10, 10));		/* from its middle */
+	EXPECT_STREQ("4+6 20+40", list(self));
+	EXPECT_EQ(0, del(self, 8, 20));			/* of both */
+	EXPECT_STREQ("4+4 28+32", list(self));
+	EXPECT_EQ(-ENOENT, del(self, 8, 20));		/* nothing there */
+	EXPECT_EQ(36 * PAGE, t_info(self->fd).session_bytes);
+	EXPECT_EQ(0, del(self, 0, 64));
+	EXPECT_STREQ("", list(self));
+	EXPECT_EQ(0ULL, t_info(self->fd).session_bytes);
+	EXPECT_EQ(-ENOENT, del(self, 0, 64));
+}
+
+TEST_F(range, exclusive)
+{
+	struct cptdev_range a = {
+		.size = sizeof(a), .flags = CPTDEV_RANGE_EXCL, .len = 8 * PAGE,
+		.addr = (unsigned long)self->m,
+	};
+
+	EXPECT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_RANGE_ADD, &a));
+	a.addr += 8 * PAGE;				/* touching isn't overlapping */
+	EXPECT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_RANGE_ADD, &a));
+	a.addr += 7 * PAGE;
+	EXPECT_EQ(-EEXIST, t_ioctl(self->fd, CPTDEV_IOC_RANGE_ADD, &a));
+	EXPECT_EQ((unsigned long)self->m + 15 * PAGE, a.bad_addr);
+	EXPECT_EQ((__u32)CPTDEV_REASON_OVERLAP, a.reason);
+	EXPECT_STREQ("0+16", list(self));
+}
+
+TEST_F(range, clear)
+{
+	struct cptdev_range a = { .size = sizeof(a) };
+
+	EXPECT_EQ(0, add(self, 0, 4));
+	EXPECT_EQ(0, add(self, 8, 4));
+	EXPECT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_RANGE_CLEAR, &a));
+	EXPECT_STREQ("", list(self));
+	EXPECT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_RANGE_CLEAR, &a));
+	a.len = PAGE;
+	EXPECT_EQ(-EINVAL, t_ioctl(self->fd, CPTDEV_IOC_RANGE_CLEAR, &a));
+}
+
+TEST_F(range, list_in_pieces)
+{
+	struct cptdev_range_entry v[4];
+	struct cptdev_range_list a = {
+		.size = sizeof(a), .vec = (unsigned long)v, .vec_len = 4,
+	};
+	unsigned int i, seen = 0;
+
+	for (i = 0; i < 10; i++)
+		ASSERT_EQ(0, add(self, i * 3, 1));
+	do {
+		ASSERT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_RANGE_LIST, &a));
+		ASSERT_EQ(10ULL, a.total);
+		for (i = 0; i < a.nr; i++)
+			EXPECT_EQ((unsigned long)self->m + seen++ * 3 * PAGE, v[i].addr);
+		if (a.nr)
+			a.start = v[a.nr - 1].addr + v[a.nr - 1].len;
+	} while (a.nr);
+	EXPECT_EQ(10U, seen);
+	a.vec_len = 0;
+	a.start = 0;
+	EXPECT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_RANGE_LIST, &a));
+	EXPECT_EQ(10ULL, a.total);
+	a.vec_len = 4;
+	a.vec = 8;
+	EXPECT_EQ(-EFAULT, t_ioctl(self->fd, CPTDEV_IOC_RANGE_LIST, &a));
+}
+
+TEST_F(range, wrong_fields)
+{
+	EXPECT_EQ(-EINVAL, t_add(self->fd, self->m + 1, PAGE));
+	EXPECT_EQ(-EINVAL, t_add(self->fd, self->m, PAGE - 1));
+	EXPECT_EQ(-EINVAL, t_add(self->fd, self->m, 0));
+	EXPECT_EQ(-EINVAL, t_add(self->fd, self->m, -PAGE));
+	EXPECT_EQ(-EINVAL, t_add(self->fd, (void *)-PAGE, PAGE));
+	EXPECT_EQ(-EINVAL, t_add(self->fd, (void *)(1UL << 63), PAGE));
+	EXPECT_EQ(-EINVAL, t_del(self->fd, self->m + 1, PAGE));
+	EXPECT_EQ(-EINVAL, t_del(self->fd, self->m, 0));
+	EXPECT_EQ(-EOPNOTSUPP, t_range(self->fd, CPTDEV_IOC_RANGE_DEL, self->m, PAGE,
+				       CPTDEV_RANGE_EXCL));
+	EXPECT_STREQ("", list(self));
+}
+
+/* What is answered, and where and why. */
+static int refused(FIXTURE_DATA(range) *self, void *addr, size_t len, uint32_t *reason,
+		   uint64_t *where)
+{
+	struct cptdev_range a = {
+		.size = sizeof(a), .addr = (unsigned long)addr, .len = len,
+	};
+	int ret = t_ioctl(self->fd, CPTDEV_IOC_RANGE_ADD, &a);
+
+	*reason = a.reason;
+	*where = a.bad_addr;
+	return ret;
+}
+
+TEST_F(range, unmapped)
+{
+	uint32_t reason;
+	uint64_t where;
+
+	munmap(self->m + 5 * PAGE, PAGE);
+	EXPECT_EQ(-EFAULT, refused(self, self->m, LEN, &reason, &where));
+	EXPECT_EQ((unsigned long)self->m + 5 * PAGE, where);
+	EXPECT_EQ((uint32_t)CPTDEV_REASON_UNMAPPED, reason);
+	EXPECT_STREQ("", list(self));
+}
+
+TEST_F(range, shared)
+{
+	uint32_t reason;
+	uint64_t where;
+	char *p;
+
+	p = mmap(self->m + 8 * PAGE, PAGE, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	ASSERT_EQ(self->m + 8 * PAGE, p);
+	EXPECT_EQ(-EOPNOTSUPP, refused(self, self->m, LEN, &reason, &where));
+	EXPECT_EQ((unsigned long)p, where);
+	EXPECT_EQ((uint32_t)CPTDEV_REASON_SHARED, reason);
+}
+
+TEST_F(range, shared_file)
+{
+	int fd = memfd_create("range", 0);
+	uint32_t reason;
+	uint64_t where;
+	char *p;
+
+	ASSERT_EQ(0, ftruncate(fd, PAGE));
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	EXPECT_EQ(-EOPNOTSUPP, refused(self, p, PAGE, &reason, &where));
+	EXPECT_EQ((uint32_t)CPTDEV_REASON_SHARED, reason);
+	/* Mapped privately it is memory like any other. */
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	EXPECT_EQ(0, refused(self, p, PAGE, &reason, &where));
+}
+
+TEST_F(range, hugetlb)
+{
+	uint32_t reason;
+	uint64_t where;
+	char *p;
+
+	t_write_file("/proc/sys/vm/nr_hugepages", "2");
+	p = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (p == MAP_FAILED)
+		SKIP(return, "no hugetlb page to be had");
+	EXPECT_EQ(-EOPNOTSUPP, refused(self, p, HUGE, &reason, &where));
+	EXPECT_EQ((uint32_t)CPTDEV_REASON_HUGETLB, reason);
+	munmap(p, HUGE);
+	t_write_file("/proc/sys/vm/nr_hugepages", "0");
+}
+
+/* A mapped snapshot is memory that belongs to the module. */
+TEST_F(range, device)
+{
+	uint32_t reason;
+	uint64_t where;
+	char *p;
+	int fd;
+
+	ASSERT_EQ(0, add(self, 0, 4));
+	fd = t_snapshot(self->fd, 0, 0, NULL);
+	p = mmap(NULL, 4 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(-EOPNOTSUPP, refused(self, p, PAGE, &reason, &where));
+	EXPECT_EQ((uint32_t)CPTDEV_REASON_DEVICE, reason);
+}
+
+TEST_F(range, vdso)
+{
+	char *p = (char *)getauxval(AT_SYSINFO_EHDR);
+	uint32_t reason;
+	uint64_t where;
+
+	if (!p)
+		SKIP(return, "this kernel has no vDSO");
+	EXPECT_EQ(-EOPNOTSUPP, refused(self, p, PAGE, &reason, &where));
+	EXPECT_TRUE(reason == CPTDEV_REASON_SPECIAL || reason == CPTDEV_REASON_DEVICE);
+}
+
+/* Text, data and bss of the program itself, the heap, the stack. */
+TEST_F(range, own_program)
+{
+	static char bss[3 * PAGE];
+	static char data[3 * PAGE] = { 1 };
+	char stack[3 * PAGE];
+	char *heap = malloc(1 << 20);
+
+#define INSIDE(p) ((void *)(((unsigned long)(p) + PAGE - 1) & ~(PAGE - 1)))
+	EXPECT_EQ(0, t_add(self->fd, INSIDE(bss), PAGE));
+	EXPECT_EQ(0, t_add(self->fd, INSIDE(data), PAGE));
+	EXPECT_EQ(0, t_add(self->fd, INSIDE(heap), 16 * PAGE));
+	EXPECT_EQ(0, t_add(self->fd, INSIDE(stack), PAGE));
+	EXPECT_LE(0, t_snapshot(self->fd, 0, 0, NULL));
+	free(heap);
+}
+
+/* What was tracked once and can't be any more is noticed by the next call. */
+TEST_F(range, becomes_shared)
+{
+	struct cptdev_snapshot s = { .size = sizeof(s) };
+	struct cptdev_scan scan = { .size = sizeof(scan) };
+	char *p;
+
+	ASSERT_EQ(0, add(self, 0, 64));
+	ASSERT_LE(0, t_snapshot(self->fd, 0, 0, NULL));
+	p = mmap(self->m + 9 * PAGE, PAGE, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	ASSERT_EQ(self->m + 9 * PAGE, p);
+	EXPECT_EQ(-EOPNOTSUPP, t_ioctl(self->fd, CPTDEV_IOC_SNAPSHOT, &s));
+	EXPECT_EQ((unsigned long)p, s.bad_addr);
+	EXPECT_EQ((__u32)CPTDEV_REASON_SHARED, s.reason);
+	EXPECT_EQ(-EOPNOTSUPP, t_ioctl(self->fd, CPTDEV_IOC_SCAN, &scan));
+	/* Without that page all is well again. */
+	EXPECT_EQ(0, del(self, 9, 1));
+	EXPECT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_SNAPSHOT, &s));
+}
+
+TEST_F(range, two_sessions)
+{
+	struct cptdev_range a = {
+		.size = sizeof(a), .addr = (unsigned long)self->m, .len = 8 * PAGE,
+	};
+	int other = t_open();
+
+	ASSERT_EQ(0, add(self, 4, 8));
+	EXPECT_EQ(-EBUSY, t_ioctl(other, CPTDEV_IOC_RANGE_ADD, &a));
+	EXPECT_EQ((unsigned long)self->m + 4 * PAGE, a.bad_addr);
+	EXPECT_EQ((__u32)CPTDEV_REASON_SESSION, a.reason);
+	a.len = 4 * PAGE;
+	EXPECT_EQ(0, t_ioctl(other, CPTDEV_IOC_RANGE_ADD, &a));
+	EXPECT_EQ(-EBUSY, add(self, 0, 8));
+	close(other);
+	EXPECT_EQ(0, add(self, 0, 8));
+}
+
+TEST_F(range, many)
+{
+	struct cptdev_info before = t_info(self->fd), after;
+	size_t n = 2000, i;
+	char *p = t_map(2 * n * PAGE);
+
+	for (i = 0; i < n; i++)
+		ASSERT_EQ(0, t_add(self->fd, p + 2 * i * PAGE, PAGE));
+	after = t_info(self->fd);
+	EXPECT_EQ(n, after.session_ranges);
+	EXPECT_EQ(n * PAGE, after.session_bytes);
+	EXPECT_LT(before.session_overhead, after.session_overhead);
+	EXPECT_LE(0, t_snapshot(self->fd, 0, 0, NULL));
+	ASSERT_EQ(0, t_add(self->fd, p, 2 * n * PAGE));
+	EXPECT_EQ(1ULL, t_info(self->fd).session_ranges);
+}
+
+/* The module's own memory is a small part of what is tracked, used or not. */
+TEST_F(range, overhead)
+{
+	size_t len = 256UL << 20;
+	char *p = t_map(len);
+	struct cptdev_info info;
+
+	ASSERT_EQ(0, t_add(self->fd, p, len));
+	info = t_info(self->fd);
+	EXPECT_GT(PAGE, info.session_overhead);		/* nothing was touched */
+	memset(p, 1, 64UL << 20);
+	close(t_snapshot(self->fd, 0, 0, NULL));
+	info = t_info(self->fd);
+	EXPECT_LT(info.session_overhead, (64UL << 20) / 250);
+	EXPECT_EQ(0ULL, info.session_held);
+}
+
+/* The session's own mapping in the process, from /proc/self/maps. */
+static char *proxy(size_t *len)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long start, end;
+	char line[256], *found = NULL;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strstr(line, "cptdev-proxy"))
+			continue;
+		if (sscanf(line, "%lx-%lx", &start, &end) == 2) {
+			found = (char *)start;
+			*len = end - start;
+		}
+	}
+	fclose(f);
+	return found;
+}
+
+TEST_F(range, proxy_unmapped)
+{
+	size_t len;
+	char *p;
+
+	ASSERT_EQ(0, add(self, 0, 64));
+	p = proxy(&len);
+	ASSERT_NE(NULL, p);
+	ASSERT_EQ(0, munmap(p, len));
+	EXPECT_LE(0, t_snapshot(self->fd, 0, 0, NULL));
+	p = proxy(&len);
+	ASSERT_NE(NULL, p);
+	ASSERT_EQ(0, munmap(p + PAGE, PAGE));		/* a hole is as bad */
+	EXPECT_LE(0, t_snapshot(self->fd, 0, 0, NULL));
+	/* It can be neither written nor made writable. */
+	p = proxy(&len);
+	EXPECT_EQ(-1, mprotect(p, PAGE, PROT_READ | PROT_WRITE));
+}
+
+TEST_F(range, proxy_goes_with_session)
+{
+	size_t len;
+
+	ASSERT_EQ(0, add(self, 0, 64));
+	ASSERT_NE(NULL, proxy(&len));
+	close(self->fd);
+	EXPECT_EQ(NULL, proxy(&len));
+	self->fd = t_open();
+}
+
+TEST_F(range, no_address_space)
+{
+	struct rlimit limit = { .rlim_cur = 40UL << 20, .rlim_max = RLIM_INFINITY };
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_AS, &limit));
+	EXPECT_EQ(-ENOMEM, add(self, 0, 64));
+	EXPECT_STREQ("", list(self));
+	limit.rlim_cur = RLIM_INFINITY;
+	ASSERT_EQ(0, setrlimit(RLIMIT_AS, &limit));
+	EXPECT_EQ(0, add(self, 0, 64));
+}
+
+/*
+ * Names
+ */
+
+TEST_F(range, names)
+{
+	char name[CPTDEV_NAME_MAX + 1];
+	int other = t_open();
+
+	EXPECT_EQ(-EINVAL, t_setup(self->fd, "", 0, 0));
+	EXPECT_EQ(-EINVAL, t_setup(self->fd, "a b", 0, 0));
+	EXPECT_EQ(-EINVAL, t_setup(self->fd, "a/b", 0, 0));
+	EXPECT_EQ(-EINVAL, t_setup(self->fd, "\xc3\xa4", 0, 0));
+	memset(name, 'x', sizeof(name));
+	name[CPTDEV_NAME_MAX - 1] = 0;
+	EXPECT_EQ(0, t_setup(self->fd, name, 7, 0));
+	EXPECT_EQ(7ULL, t_info(self->fd).session_term);
+	EXPECT_EQ(-EEXIST, t_setup(other, name, 0, 0));
+	EXPECT_EQ(-EBUSY, t_setup(self->fd, "another", 0, 0));
+	close(self->fd);
+	self->fd = t_open();
+	EXPECT_EQ(0, t_setup(other, name, 0, 0));	/* free again */
+	EXPECT_EQ(1ULL, t_info(other).session_term);
+	close(other);
+}
+
+TEST_F(range, name_without_end)
+{
+	struct cptdev_session_setup a = { .size = sizeof(a) };
+
+	memset(a.name, 'x', sizeof(a.name));
+	EXPECT_EQ(-EINVAL, t_ioctl(self->fd, CPTDEV_IOC_SESSION_SETUP, &a));
+}
+
+TEST_F(range, name_after_snapshot)
+{
+	ASSERT_EQ(0, add(self, 0, 4));
+	ASSERT_LE(0, t_snapshot(self->fd, 0, 0, NULL));
+	EXPECT_EQ(-EBUSY, t_setup(self->fd, "late", 0, 0));
+}
+
+TEST_HARNESS_MAIN
