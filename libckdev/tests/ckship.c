@@ -4,8 +4,10 @@
  *
  *   ckship NAME		follow the first session there is, into the replica NAME
  *   ckship --promote NAME	promote the replica
+ *   ckship --remove NAME	remove it
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +20,13 @@ static int fail(const char *what, int err)
 {
 	fprintf(stderr, "ckship: %s: %s: %s\n", what, strerror(-err), ckdev_strerror(err));
 	return 1;
+}
+
+static int discard(int replica)
+{
+	int ret = ckdev_replica_remove(replica);
+
+	return ret < 0 ? fail("remove", ret) : 0;
 }
 
 static int promote(int replica)
@@ -52,19 +61,23 @@ static int follow(int dev, int replica)
 
 int main(int argc, char **argv)
 {
-	int promotes = argc == 3 && !strcmp(argv[1], "--promote");
+	const unsigned int create = CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_WRITE;
+	bool promotes = argc == 3 && !strcmp(argv[1], "--promote");
+	bool removes = argc == 3 && !strcmp(argv[1], "--remove");
 	int dev, replica;
 
-	if (argc != 2 + promotes) {
-		fprintf(stderr, "usage: ckship [--promote] NAME\n");
+	if (argc != 2 + (promotes || removes)) {
+		fprintf(stderr, "usage: ckship [--promote|--remove] NAME\n");
 		return 2;
 	}
 	dev = ckdev_open();
 	if (dev < 0)
 		return fail(CPTDEV_DEVICE, dev);
-	replica = ckdev_replica_open(dev, argv[1 + promotes],
-				     CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_WRITE, 0);
+	replica = ckdev_replica_open(dev, argv[argc - 1],
+				     removes ? 0 : create, 0);
 	if (replica < 0)
 		return fail("replica", replica);
-	return promotes ? promote(replica) : follow(dev, replica);
+	if (promotes)
+		return promote(replica);
+	return removes ? discard(replica) : follow(dev, replica);
 }
