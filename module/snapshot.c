@@ -60,7 +60,7 @@ static bool pte_is_hole(pte_t pte)
 	return !PageAnon(pte_page(pte));
 }
 
-/* Present pages among those that were holes; the PTEs are read without lock. */
+/* Which holes have become pages with content; the PTEs are read without lock. */
 static u64 holes_filled(const pte_t *ptep, u64 holes)
 {
 	u64 filled = 0;
@@ -71,7 +71,7 @@ static u64 holes_filled(const pte_t *ptep, u64 holes)
 	while (holes) {
 		i = __ffs64(holes);
 		holes &= holes - 1;
-		if (!pte_none(READ_ONCE(ptep[i])))
+		if (!pte_is_hole(READ_ONCE(ptep[i])))
 			filled |= 1ULL << i;
 	}
 	return filled;
@@ -154,9 +154,11 @@ static void cut_find(struct cut *cut, struct vm_area_struct *vma, pmd_t *pmd,
 	p->nr = 0;
 	for (i = first / 64; i <= last / 64; i++) {
 		u64 mask = cptdev_word_mask(i, first, last);
-		u64 take = changed[i] | atomic64_read(&c->cut.event[i]) | c->pinned[i];
+		u64 event = atomic64_read(&c->cut.event[i]);
+		u64 take;
 
-		take &= mask;
+		/* Whatever happens to a hole, it matters when it is none any more. */
+		take = (changed[i] | (event & ~c->cut.hole[i]) | c->pinned[i]) & mask;
 		if (take)
 			set_numbers(c, i, take, cut->generation);
 		if (above)

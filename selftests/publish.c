@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Published snapshots: what a spare that follows gets, in which order, what waiting
+ * answers; and that a spare which was away gets what changed, once.
+ */
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "cptdev_test.h"
+#include "kselftest_harness.h"
+
+#define PAGES	64UL
+#define LEN	(PAGES * PAGE)
+#define PUBLISH	(CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD)
+#define MS	1000000ULL
+
+FIXTURE(publish) {
+	int fd;				/* the program's session */
+	int daemon;			/* the descriptor that stands for a spare */
+	uint64_t id;
+	char *m;
+	struct t_image *image;		/* what that spare has */
+	struct cptdev_delta d;
+};
+
+FIXTURE_SETUP(publish)
+{
+	self->fd = t_open();
+	self->daemon = t_open();
+	ASSERT_LE(0, self->fd);
+	self->m = t_map(LEN);
+	memset(self->m, 1, LEN);
+	ASSERT_EQ(0, t_add(self->fd, self->m, LEN));
+	self->id = t_info(self->fd).session_id;
+	self->image = t_image_new(self->m, LEN);
+}
+
+FIXTURE_TEARDOWN(publish)
+{
+	close(self->fd);
+	close(self->daemon);
+}
+
+static uint64_t publish(FIXTURE_DATA(publish) *self)
+{
+	struct cptdev_snapshot s;
+
+	if (t_snapshot(self->fd, PUBLISH, 0, &s) != -1)
+		return 0;
+	return s.generation;
+}
+
+/* self->d is the last one that there was. */
+static int delta(FIXTURE_DATA(publish) *self, uint64_t since)
+{
+	struct cptdev_delta d;
+	int ret = t_delta(self->daemon, self->id, since, &d);
+
+	if (ret >= 0)
+		self->d = d;
+	return ret;
+}
+
+static int ack(FIXTURE_DATA(publish) *self, uint64_t generation)
+{
+	return t_ack(self->daemon, self->id, generation, 0);
+}
+
+/* Fetch what there is, apply it, acknowledge it. Returns how many there were. */
+static int follow(FIXTURE_DATA(publish) *self)
+{
+	int fd, n = 0;
+
+	while ((fd = delta(self, self->image->generation)) >= 0) {
+		if (t_image_apply(self->image, fd) || ack(self, self->image->generation))
+			return -1;
+		close(fd);
+		n++;
+	}
+	return fd == -ENODATA ? n : fd;
+}
+
+static int wait_for(FIXTURE_DATA(publish) *self, uint64_t generation)
+{
+	return t_wait(self->fd, generation, 0, NULL);
+}
+
+TEST_F(publish, follow)
+{
+	unsigned int i;
+
+	for (i = 0; i < 10; i++) {
+		uint64_t g;
+
+		self->m[i * PAGE]++;
+		g = publish(self);
+		EXPECT_EQ(i + 1ULL, g);
+		EXPECT_EQ(-ETIMEDOUT, wait_for(self, g));
+		EXPECT_EQ(1, follow(self));
+		EXPECT_EQ(0, wait_for(self, g));
+		EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+		EXPECT_EQ(g, t_info(self->fd).committed);
+		EXPECT_EQ(0ULL, t_info(self->fd).session_held);
+	}
+}
+
+TEST_F(publish, incremental)
+{
+	publish(self);
+	close(delta(self, 0));
+	EXPECT_EQ(PAGES, self->d.pages);
+	EXPECT_EQ(0, ack(self, 1));
+	self->m[7 * PAGE]++;
+	publish(self);
+	close(delta(self, 1));
+	EXPECT_EQ(1ULL, self->d.pages);
+	EXPECT_EQ(1ULL, self->d.base);
+	EXPECT_EQ(2ULL, self->d.generation);
+}
+
+/* What nobody has taken grows into one; each page is in it once. */
+TEST_F(publish, waiting_ones_merge)
+{
+	unsigned int i;
+
+	publish(self);
+	ASSERT_EQ(1, follow(self));
+	for (i = 0; i < 20; i++) {
+		self->m[(i % 5) * 10 * PAGE]++;
+		if (i == 7)
+			madvise(self->m + 3 * PAGE, 4 * PAGE, MADV_DONTNEED);
+		if (i == 9)
+			self->m[4 * PAGE] = 9;
+		publish(self);
+	}
+	EXPECT_EQ(6 * PAGE, t_info(self->fd).session_held);
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(1ULL, self->d.base);
+	EXPECT_EQ(21ULL, self->d.generation);
+	EXPECT_EQ(6ULL, self->d.pages);
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+	EXPECT_FALSE(self->image->has[3]);
+	EXPECT_EQ(0, wait_for(self, 15));		/* is in it */
+}
+
+/* One that was taken isn't touched any more: the next one continues it. */
+TEST_F(publish, pipeline)
+{
+	int first, second;
+
+	publish(self);
+	first = delta(self, 0);
+	self->m[0]++;
+	publish(self);
+	second = delta(self, 1);
+	EXPECT_EQ(1ULL, self->d.base);
+	EXPECT_EQ(1ULL, self->d.pages);
+	self->m[PAGE]++;
+	publish(self);
+	EXPECT_EQ(0, t_image_apply(self->image, first));
+	EXPECT_EQ(0, t_image_apply(self->image, second));
+	EXPECT_EQ(0, ack(self, 1));
+	EXPECT_EQ(-ETIMEDOUT, wait_for(self, 2));
+	EXPECT_EQ(0, ack(self, 2));
+	EXPECT_EQ(0, wait_for(self, 2));
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+}
+
+/* A spare that lost what it was sent gets it again, as long as nothing was acked. */
+TEST_F(publish, again)
+{
+	publish(self);
+	close(delta(self, 0));
+	close(self->daemon);
+	self->daemon = t_open();
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+}
+
+TEST_F(publish, was_away)
+{
+	unsigned int i;
+
+	publish(self);
+	ASSERT_EQ(1, follow(self));
+	close(self->daemon);
+	EXPECT_EQ(0ULL, t_info(self->fd).attached);
+	for (i = 0; i < 5; i++) {
+		self->m[i * PAGE]++;
+		publish(self);
+	}
+	self->daemon = t_open();
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(5ULL, self->d.pages);
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+}
+
+/* A new spare needs everything; whoever waits for less is told. */
+TEST_F(publish, new_spare)
+{
+	publish(self);
+	ASSERT_EQ(1, follow(self));
+	self->m[0]++;
+	publish(self);
+	EXPECT_EQ(-ESTALE, delta(self, 0));
+	EXPECT_EQ(-ECANCELED, wait_for(self, 2));
+	EXPECT_EQ(0, wait_for(self, 1));
+	self->m[PAGE]++;
+	publish(self);
+	t_image_free(self->image);
+	self->image = t_image_new(self->m, LEN);
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(0ULL, self->d.base);
+	EXPECT_EQ(PAGES, self->d.pages);
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+	EXPECT_EQ(0, wait_for(self, 3));
+	/* From here on as usual. */
+	self->m[9 * PAGE]++;
+	publish(self);
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(1ULL, self->d.pages);
+}
+
+/* A spare that missed some gets what changed since, not everything. */
+TEST_F(publish, behind)
+{
+	unsigned int i;
+
+	publish(self);
+	ASSERT_EQ(1, follow(self));
+	for (i = 1; i < 6; i++) {
+		self->m[i * PAGE]++;
+		publish(self);
+		close(delta(self, i));
+		EXPECT_EQ(0, ack(self, i + 1));		/* said, but not applied */
+	}
+	EXPECT_EQ(-ESTALE, delta(self, 1));
+	publish(self);
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(1ULL, self->d.base);
+	EXPECT_EQ(5ULL, self->d.pages);
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+}
+
+/* Unpublished snapshots in between don't break the chain. */
+TEST_F(publish, beside_private_ones)
+{
+	struct cptdev_snapshot s;
+
+	publish(self);
+	ASSERT_EQ(1, follow(self));
+	self->m[PAGE]++;
+	close(t_snapshot(self->fd, 0, 0, &s));
+	EXPECT_EQ(1ULL, s.pages);
+	self->m[2 * PAGE]++;
+	close(t_snapshot(self->fd, 0, 0, &s));
+	EXPECT_EQ(1ULL, s.pages);
+	publish(self);
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(1ULL, self->d.base);
+	EXPECT_EQ(4ULL, self->d.generation);
+	EXPECT_EQ(2ULL, self->d.pages);
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+}
+
+TEST_F(publish, with_descriptor)
+{
+	struct cptdev_snapshot s;
+	int fd = t_snapshot(self->fd, CPTDEV_SNAPSHOT_PUBLISH, 0, &s);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ((__u32)CPTDEV_IMAGE_PUBLISHED, t_image_info(fd).state);
+	EXPECT_EQ(LEN, t_info(self->fd).session_held);
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(LEN, t_info(self->fd).session_held);
+	close(fd);
+	EXPECT_EQ(0ULL, t_info(self->fd).session_held);
+}
+
+TEST_F(publish, range_deleted_between)
+{
+	publish(self);
+	ASSERT_EQ(1, follow(self));
+	memset(self->m + 8 * PAGE, 2, 8 * PAGE);
+	publish(self);
+	ASSERT_EQ(0, t_del(self->fd, self->m + 10 * PAGE, 2 * PAGE));
+	self->m[20 * PAGE]++;
+	publish(self);
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(7ULL, self->d.pages);			/* 8, 9, 12 to 15, 20 */
+}
+
+TEST_F(publish, meta_of_the_newest)
+{
+	struct cptdev_snapshot s = {
+		.size = sizeof(s), .flags = PUBLISH, .meta = (unsigned long)"one",
+		.meta_len = 3,
+	};
+	char buf[8] = { 0 };
+	struct cptdev_image_vec v = {
+		.size = sizeof(v), .vec = (unsigned long)buf, .vec_len = 8,
+	};
+	int fd;
+
+	ASSERT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_SNAPSHOT, &s));
+	s.meta = (unsigned long)"second";
+	s.meta_len = 6;
+	ASSERT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_SNAPSHOT, &s));
+	fd = delta(self, 0);
+	ASSERT_EQ(0, t_ioctl(fd, CPTDEV_IOC_IMAGE_META, &v));
+	EXPECT_STREQ("second", buf);
+}
+
+/*
+ * Waiting
+ */
+
+static void ack_later(FIXTURE_DATA(publish) *self, uint64_t generation, uint32_t flags)
+{
+	fflush(NULL);
+	if (fork())
+		return;
+	/* The child has its own descriptor of a spare. */
+	close(t_delta(self->daemon, self->id, 0, NULL));
+	usleep(100000);
+	t_ack(self->daemon, self->id, generation, flags);
+	_exit(0);
+}
+
+TEST_F(publish, wait)
+{
+	uint64_t committed;
+
+	publish(self);
+	EXPECT_EQ(-ETIMEDOUT, t_wait(self->fd, 1, 20 * MS, &committed));
+	EXPECT_EQ(0ULL, committed);
+	ack_later(self, 1, 0);
+	EXPECT_EQ(0, t_wait(self->fd, 1, CPTDEV_FOREVER, &committed));
+	EXPECT_EQ(1ULL, committed);
+	EXPECT_EQ(0, t_wait(self->fd, 0, 0, NULL));
+	EXPECT_EQ(-EINVAL, t_wait(self->fd, 2, 0, NULL));
+	wait(NULL);
+}
+
+TEST_F(publish, wait_in_the_snapshot)
+{
+	struct cptdev_snapshot s = {
+		.size = sizeof(s), .flags = PUBLISH | CPTDEV_SNAPSHOT_WAIT,
+		.timeout_ns = 50 * MS,
+	};
+
+	EXPECT_EQ(-ETIMEDOUT, t_ioctl(self->fd, CPTDEV_IOC_SNAPSHOT, &s));
+	EXPECT_EQ(1ULL, s.generation);
+	EXPECT_EQ(1ULL, t_info(self->fd).published);
+	s.timeout_ns = CPTDEV_FOREVER;
+	ack_later(self, 2, 0);
+	EXPECT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_SNAPSHOT, &s));
+	EXPECT_EQ(2ULL, s.generation);
+	wait(NULL);
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+TEST_F(publish, wait_and_signal)
+{
+	struct sigaction sa = { .sa_handler = on_alarm };
+
+	publish(self);
+	sigaction(SIGALRM, &sa, NULL);
+	ualarm(50000, 0);
+	EXPECT_EQ(-EINTR, t_wait(self->fd, 1, CPTDEV_FOREVER, NULL));
+}
+
+TEST_F(publish, wait_and_kill)
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		int fd = t_open();
+
+		t_add(fd, self->m, LEN);
+		t_snapshot(fd, PUBLISH, 0, NULL);
+		t_wait(fd, 1, CPTDEV_FOREVER, NULL);
+		_exit(1);
+	}
+	usleep(100000);
+	kill(pid, SIGKILL);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(SIGKILL, WTERMSIG(status));
+}
+
+TEST_F(publish, fenced)
+{
+	struct pollfd p = { .fd = self->fd, .events = POLLPRI };
+
+	publish(self);
+	close(delta(self, 0));
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	EXPECT_EQ(0, t_ack(self->daemon, self->id, 0, CPTDEV_ACK_FENCED));
+	EXPECT_EQ(-ESTALE, wait_for(self, 1));
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(POLLPRI, p.revents);
+	/* What was committed before was committed. */
+	publish(self);
+	EXPECT_EQ(-ESTALE, wait_for(self, 2));
+}
+
+TEST_F(publish, poll)
+{
+	struct pollfd p = { .fd = self->fd, .events = POLLIN };
+
+	publish(self);
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	ASSERT_EQ(1, follow(self));
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(0, wait_for(self, 1));
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	/* Something was dropped: that is urgent. */
+	p.events = POLLPRI;
+	publish(self);
+	EXPECT_EQ(-ESTALE, delta(self, 0));
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(-ECANCELED, wait_for(self, 2));
+	EXPECT_EQ(0, poll(&p, 1, 0));
+}
+
+/*
+ * Followers
+ */
+
+TEST_F(publish, attach_and_detach)
+{
+	int other = t_open();
+
+	EXPECT_EQ(0ULL, t_info(self->fd).attached);
+	EXPECT_EQ(-EINVAL, ack(self, 1));		/* follows nobody yet */
+	EXPECT_EQ(-ENODATA, delta(self, 0));
+	EXPECT_EQ(1ULL, t_info(self->fd).attached);
+	EXPECT_EQ(-ENODATA, delta(self, 0));
+	EXPECT_EQ(1ULL, t_info(self->fd).attached);
+	EXPECT_EQ(-ENODATA, t_delta(other, self->id, 0, NULL));
+	EXPECT_EQ(2ULL, t_info(self->fd).attached);
+	close(other);
+	EXPECT_EQ(1ULL, t_info(self->fd).attached);
+	EXPECT_EQ(0, t_ack(self->daemon, self->id, 0, CPTDEV_ACK_DETACH));
+	EXPECT_EQ(0ULL, t_info(self->fd).attached);
+}
+
+TEST_F(publish, wrong_fields)
+{
+	publish(self);
+	EXPECT_EQ(-ENOENT, t_delta(self->daemon, self->id + 1000, 0, NULL));
+	EXPECT_EQ(-EINVAL, t_delta(self->daemon, self->id, 2, NULL));
+	EXPECT_EQ(-ENOENT, t_ack(self->daemon, self->id + 1000, 1, 0));
+	EXPECT_EQ(-EINVAL, ack(self, 0));
+	EXPECT_EQ(-EINVAL, ack(self, 2));
+	EXPECT_EQ(-EINVAL, t_ack(self->daemon, self->id, 1, CPTDEV_ACK_FENCED));
+	EXPECT_EQ(0ULL, t_info(self->fd).committed);
+}
+
+/* The session ends while a spare reads: what it has open stays whole. */
+TEST_F(publish, session_ends)
+{
+	int fd;
+
+	publish(self);
+	fd = delta(self, 0);
+	ASSERT_LE(0, fd);
+	close(self->fd);
+	EXPECT_EQ(-ENOENT, delta(self, 0));
+	EXPECT_EQ(-ENOENT, ack(self, 1));
+	EXPECT_EQ(0, t_image_apply(self->image, fd));
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+	EXPECT_EQ(LEN, t_info(self->daemon).held);
+	close(fd);
+	EXPECT_EQ(0ULL, t_info(self->daemon).held);
+	self->fd = t_open();
+}
+
+TEST_F(publish, limit_keeps_the_chain)
+{
+	uint64_t g;
+
+	close(self->fd);
+	self->fd = t_open();
+	ASSERT_EQ(0, t_setup(self->fd, "pub-limit", 0, (PAGES + 4) * PAGE));
+	ASSERT_EQ(0, t_add(self->fd, self->m, LEN));
+	self->id = t_info(self->fd).session_id;
+	EXPECT_EQ(1ULL, publish(self));
+	memset(self->m, 2, 8 * PAGE);
+	EXPECT_EQ(-EDQUOT, t_snapshot(self->fd, PUBLISH, 0, NULL));
+	EXPECT_EQ(1, follow(self));			/* now there is room */
+	g = publish(self);
+	EXPECT_EQ(3ULL, g);
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(8ULL, self->d.pages);
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+}
+
+TEST_HARNESS_MAIN
