@@ -101,7 +101,8 @@ struct cptdev_layout *cptdev_layout_from_user(u64 uptr, u32 nr)
 		const struct cptdev_segment *seg = &l->v[i];
 
 		if (!PAGE_ALIGNED(seg->addr) || !PAGE_ALIGNED(seg->len) || !seg->len ||
-		    seg->addr < end || seg->len > LLONG_MAX - seg->addr ||
+		    seg->addr < end || seg->addr > LLONG_MAX ||
+		    seg->len > LLONG_MAX - seg->addr ||
 		    seg->kind < CPTDEV_SEGMENT_ANON ||
 		    seg->kind > CPTDEV_SEGMENT_UNMAPPED ||
 		    (seg->prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC))) {
