@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The ioctls, one function each. */
+#include <string.h>
+
+#include "kernel.h"
+
+int kernel_info(struct kernel *k, struct cptdev_info *info)
+{
+	int dev = k->ops->open(k), ret;
+
+	if (dev < 0)
+		return dev;
+	*info = (struct cptdev_info) { .size = sizeof(*info) };
+	ret = k->ops->ioctl(k, dev, CPTDEV_IOC_INFO, info);
+	k->ops->close(k, dev);
+	return ret;
+}
+
+int kernel_delta(struct kernel *k, int dev, u64 id, u64 since)
+{
+	struct cptdev_delta arg = {
+		.size = sizeof(arg), .session_id = id, .since = since,
+	};
+	int ret = k->ops->ioctl(k, dev, CPTDEV_IOC_DELTA, &arg);
+
+	return ret ? ret : arg.fd;
+}
+
+int kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags)
+{
+	struct cptdev_ack arg = {
+		.size = sizeof(arg), .flags = flags, .session_id = id,
+		.generation = generation,
+	};
+
+	return k->ops->ioctl(k, dev, CPTDEV_IOC_ACK, &arg);
+}
+
+int kernel_image_info(struct kernel *k, int fd, struct cptdev_image_info *info)
+{
+	*info = (struct cptdev_image_info) { .size = sizeof(*info) };
+	return k->ops->ioctl(k, fd, CPTDEV_IOC_IMAGE_INFO, info);
+}
+
+int kernel_image_read(struct kernel *k, int fd, unsigned int cmd, void *vec, u32 nr,
+		      u64 start, u64 *next)
+{
+	struct cptdev_image_vec arg = {
+		.size = sizeof(arg), .vec = (unsigned long)vec, .vec_len = nr,
+		.start = start,
+	};
+	int ret = k->ops->ioctl(k, fd, cmd, &arg);
+
+	if (ret)
+		return ret;
+	*next = arg.next;
+	return arg.nr;
+}
+
+int kernel_replica_open_on(struct kernel *k, int dev, const char *name, u32 flags)
+{
+	struct cptdev_replica_open arg = { .size = sizeof(arg), .flags = flags };
+	int ret;
+
+	strncpy((char *)arg.name, name, sizeof(arg.name) - 1);
+	ret = k->ops->ioctl(k, dev, CPTDEV_IOC_REPLICA_OPEN, &arg);
+	return ret ? ret : arg.fd;
+}
+
+int kernel_replica_open(struct kernel *k, const char *name, u32 flags)
+{
+	int dev = k->ops->open(k), ret;
+
+	if (dev < 0)
+		return dev;
+	ret = kernel_replica_open_on(k, dev, name, flags);
+	k->ops->close(k, dev);
+	return ret;
+}
+
+int kernel_replica_promote(struct kernel *k, int fd, u64 *term, u64 *generation)
+{
+	struct cptdev_replica_promote arg = { .size = sizeof(arg), .term = *term };
+	int ret = k->ops->ioctl(k, fd, CPTDEV_IOC_REPLICA_PROMOTE, &arg);
+
+	*term = arg.term;
+	*generation = arg.generation;
+	return ret;
+}
+
+int kernel_replica_commit(struct kernel *k, int fd, u64 generation, u64 *pages)
+{
+	struct cptdev_replica_commit arg = {
+		.size = sizeof(arg), .generation = generation,
+	};
+	int ret = k->ops->ioctl(k, fd, CPTDEV_IOC_REPLICA_COMMIT, &arg);
+
+	*pages = arg.pages;
+	return ret;
+}
+
+int kernel_replica_remove(struct kernel *k, int fd)
+{
+	struct cptdev_replica_remove arg = { .size = sizeof(arg) };
+
+	return k->ops->ioctl(k, fd, CPTDEV_IOC_REPLICA_REMOVE, &arg);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel's side, behind a table: the module, or memory that plays it in a test.
+ * Descriptors are real ones in both cases, so that poll, mmap and sendfile work on them.
+ */
+#ifndef CPTDEV_KERNEL_H
+#define CPTDEV_KERNEL_H
+
+#include "records.h"
+
+struct kernel;
+
+/* Calls return a descriptor or 0, or a negative errno. */
+struct kernel_ops {
+	int (*open)(struct kernel *k);			/* CPTDEV_DEVICE */
+	void (*close)(struct kernel *k, int fd);	/* any of the three kinds */
+	int (*ioctl)(struct kernel *k, int fd, unsigned int cmd, void *arg);
+	/* Make the replica, owned by @uid; it is no error if there is one. */
+	int (*create)(struct kernel *k, const char *name, u32 uid);
+	/* A descriptor that polls readable when there are events. */
+	int (*listen)(struct kernel *k);
+	/* As netlink_events() and netlink_dump(). */
+	int (*events)(struct kernel *k, kernel_event_fn fn, void *arg);
+	int (*dump)(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg);
+};
+
+struct kernel {
+	const struct kernel_ops *ops;
+};
+
+/* The module. One per process. */
+struct kernel *kernel_module(void);
+
+int kernel_info(struct kernel *k, struct cptdev_info *info);
+
+int kernel_delta(struct kernel *k, int dev, u64 id, u64 since);
+int kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
+
+int kernel_image_info(struct kernel *k, int fd, struct cptdev_image_info *info);
+/*
+ * IMAGE_LAYOUT, _EXTENTS or _META: at most @nr entries from @start on. Returns how many
+ * were read; @next is where to go on.
+ */
+int kernel_image_read(struct kernel *k, int fd, unsigned int cmd, void *vec, u32 nr,
+		      u64 start, u64 *next);
+
+/* @flags: CPTDEV_REPLICA_*. */
+int kernel_replica_open(struct kernel *k, const char *name, u32 flags);
+/* The same on a descriptor of the device that is open already. */
+int kernel_replica_open_on(struct kernel *k, int dev, const char *name, u32 flags);
+/* @term: 0 for the next one; both are answers as well. */
+int kernel_replica_promote(struct kernel *k, int fd, u64 *term, u64 *generation);
+int kernel_replica_commit(struct kernel *k, int fd, u64 generation, u64 *pages);
+int kernel_replica_remove(struct kernel *k, int fd);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What netlink tells about sessions and replicas (linux/cptdev_netlink.h).
+ */
+#ifndef CPTDEV_RECORDS_H
+#define CPTDEV_RECORDS_H
+
+#include <linux/cptdev.h>
+#include <linux/cptdev_netlink.h>
+
+#include "types.h"
+
+struct session_rec {
+	u64 id;
+	char name[CPTDEV_NAME_MAX];	/* empty: has no name */
+	u8 uuid[CPTDEV_UUID_LEN];
+	u32 pid;
+	u32 uid;
+	u64 term;
+	u64 generation;
+	u64 published;
+	u64 committed;
+	u32 attached;
+	u32 ranges;
+	u64 bytes;
+	u64 held;
+	u64 held_max;
+	u32 flags;
+	u64 last_pages;
+	u64 last_pause_ns;
+};
+
+struct replica_rec {
+	char name[CPTDEV_NAME_MAX];
+	u8 uuid[CPTDEV_UUID_LEN];
+	u32 uid;
+	u64 term;
+	u64 generation;
+	u64 staging;
+	u64 pages;
+	u64 staged;
+	u64 max_bytes;
+	u32 flags;
+	u64 commits;
+	u32 openers;
+};
+
+/* One message: exactly one of the two records is there. */
+struct kernel_event {
+	u8 cmd;				/* enum cptdev_genl_cmd */
+	const struct session_rec *session;
+	const struct replica_rec *replica;
+};
+
+typedef void (*kernel_event_fn)(const struct kernel_event *ev, void *arg);
+
+#endif
