@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Layouts, extents and pages as frames. Nothing that a peer says is believed. No I/O. */
+#include "image.h"
+
+#define PROT_KNOWN	7U		/* PROT_READ, PROT_WRITE, PROT_EXEC */
+/* The kernel takes no address from here on either. */
+#define ADDR_MAX	((u64)1 << 63)
+
+/* [addr, addr + len) in whole pages, after @from. */
+static bool range_valid(u64 addr, u64 len, u32 page_size, u64 from)
+{
+	u64 mask = page_size - 1;
+
+	return len && !(addr & mask) && !(len & mask) && addr >= from &&
+		addr < ADDR_MAX && len <= ADDR_MAX - addr;
+}
+
+void segment_encode(struct writer *w, const struct cptdev_segment *seg)
+{
+	write_u64(w, seg->addr);
+	write_u64(w, seg->len);
+	write_u64(w, seg->offset);
+	write_u32(w, seg->kind);
+	write_u32(w, seg->prot);
+}
+
+static void segment_read(struct reader *r, struct cptdev_segment *seg)
+{
+	seg->addr = read_u64(r);
+	seg->len = read_u64(r);
+	seg->offset = read_u64(r);
+	seg->kind = read_u32(r);
+	seg->prot = read_u32(r);
+}
+
+static int segment_valid(const struct cptdev_segment *seg, u32 page_size, u64 from,
+			 struct fault *f)
+{
+	if (!range_valid(seg->addr, seg->len, page_size, from))
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "LAYOUT: segment 0x%llx of 0x%llx bytes after 0x%llx",
+				 seg->addr, seg->len, from);
+	if (seg->kind < CPTDEV_SEGMENT_ANON || seg->kind > CPTDEV_SEGMENT_UNMAPPED)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "LAYOUT: segment 0x%llx is of kind %u", seg->addr,
+				 seg->kind);
+	if (seg->prot & ~PROT_KNOWN)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "LAYOUT: segment 0x%llx has protection 0x%x",
+				 seg->addr, seg->prot);
+	return 0;
+}
+
+int layout_decode(const u8 *p, size_t len, u32 page_size, u64 from,
+		  struct cptdev_segment *seg, u32 max, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+	size_t nr = len / WIRE_SEGMENT_LEN, i;
+
+	if (!nr || len % WIRE_SEGMENT_LEN)
+		return fault_set(f, WIRE_E_PROTOCOL, "LAYOUT of %zu bytes", len);
+	if (nr > max)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "LAYOUT: more segments than BEGIN said");
+	for (i = 0; i < nr; i++) {
+		segment_read(&r, &seg[i]);
+		if (segment_valid(&seg[i], page_size, from, f))
+			return -1;
+		from = seg[i].addr + seg[i].len;
+	}
+	return nr;
+}
+
+void data_head_encode(struct writer *w, u32 extents)
+{
+	write_u32(w, extents);
+	write_u32(w, 0);
+}
+
+void extent_encode(struct writer *w, const struct cptdev_extent *e)
+{
+	write_u64(w, e->addr);
+	write_u64(w, e->len);
+	write_u32(w, e->kind);
+	write_u32(w, 0);
+}
+
+static void extent_read(struct reader *r, struct cptdev_extent *e)
+{
+	e->addr = read_u64(r);
+	e->len = read_u64(r);
+	e->kind = read_u32(r);
+	e->reserved = read_u32(r);
+}
+
+static int extent_valid(const struct cptdev_extent *e, u32 page_size, u64 from,
+			struct fault *f)
+{
+	if (!range_valid(e->addr, e->len, page_size, from))
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "DATA: extent 0x%llx of 0x%llx bytes after 0x%llx",
+				 e->addr, e->len, from);
+	if (e->kind != CPTDEV_EXTENT_DATA && e->kind != CPTDEV_EXTENT_HOLE)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "DATA: extent 0x%llx is of kind %u", e->addr, e->kind);
+	if (e->reserved)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "DATA: reserved field of an extent isn't 0");
+	return 0;
+}
+
+static int data_head_decode(struct reader *r, struct data *d, struct fault *f)
+{
+	u32 reserved;
+
+	d->nr = read_u32(r);
+	reserved = read_u32(r);
+	if (r->short_of)
+		return fault_set(f, WIRE_E_PROTOCOL, "DATA is cut short");
+	if (reserved)
+		return fault_set(f, WIRE_E_PROTOCOL, "DATA: reserved field isn't 0");
+	if (!d->nr || d->nr > WIRE_DATA_EXTENTS)
+		return fault_set(f, WIRE_E_PROTOCOL, "DATA with %u extents", d->nr);
+	if (r->left < (size_t)d->nr * WIRE_EXTENT_LEN)
+		return fault_set(f, WIRE_E_PROTOCOL, "DATA: extents are cut short");
+	return 0;
+}
+
+int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, struct data *d,
+		struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+	u64 pages = 0;
+	u32 i;
+
+	if (data_head_decode(&r, d, f))
+		return -1;
+	for (i = 0; i < d->nr; i++) {
+		extent_read(&r, &d->extents[i]);
+		if (extent_valid(&d->extents[i], page_size, from, f))
+			return -1;
+		from = d->extents[i].addr + d->extents[i].len;
+		if (d->extents[i].kind != CPTDEV_EXTENT_DATA)
+			continue;
+		pages += d->extents[i].len;
+		if (pages > WIRE_DATA_BYTES)
+			return fault_set(f, WIRE_E_PROTOCOL,
+					 "DATA: more than %u bytes of pages",
+					 WIRE_DATA_BYTES);
+	}
+	if (pages != r.left)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "DATA: %zu bytes of pages, the extents say %llu",
+				 r.left, pages);
+	d->pages = r.p;
+	d->pages_len = r.left;
+	d->end = from;
+	return 0;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The bulk of a delta: LAYOUT and DATA. */
+#ifndef CPTDEVD_IMAGE_H
+#define CPTDEVD_IMAGE_H
+
+#include "bytes.h"
+#include "wire.h"
+
+void segment_encode(struct writer *w, const struct cptdev_segment *seg);
+/*
+ * A LAYOUT: at most @max segments into @seg, ascending from @from on. Returns how many
+ * there were, or -1.
+ */
+int layout_decode(const u8 *p, size_t len, u32 page_size, u64 from,
+		  struct cptdev_segment *seg, u32 max, struct fault *f);
+
+void data_head_encode(struct writer *w, u32 extents);
+void extent_encode(struct writer *w, const struct cptdev_extent *e);
+
+/* A DATA frame, decoded. */
+struct data {
+	struct cptdev_extent extents[WIRE_DATA_EXTENTS];
+	u32 nr;
+	const u8 *pages;
+	size_t pages_len;
+	u64 end;		/* where its last extent ends */
+};
+
+/* Extents ascend from @from on, and the pages are those of the DATA extents. */
+int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, struct data *d,
+		struct fault *f);
+
+#endif

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Small messages: encoding, and decoding with every field checked. No I/O. */
+#include "message.h"
+#include "name.h"
+
+/* All was read, and nothing is left over. */
+static int whole(const struct reader *r, u16 type, struct fault *f)
+{
+	if (r->short_of)
+		return fault_set(f, WIRE_E_PROTOCOL, "%s is cut short",
+				 wire_type_name(type));
+	if (r->left)
+		return fault_set(f, WIRE_E_PROTOCOL, "%s: %zu bytes too many",
+				 wire_type_name(type), r->left);
+	return 0;
+}
+
+static int bad(struct fault *f, u16 type, const char *field, u64 value)
+{
+	return fault_set(f, WIRE_E_PROTOCOL, "%s: %s is %llu", wire_type_name(type),
+			 field, value);
+}
+
+int empty_decode(u16 type, size_t len, struct fault *f)
+{
+	struct reader r = { .left = len };
+
+	return whole(&r, type, f);
+}
+
+/*
+ * Text for people: it goes to logs and terminals, so nothing but printable ASCII is
+ * taken from a peer.
+ */
+static void text_encode(struct writer *w, const char *text)
+{
+	size_t len = strnlen(text, WIRE_TEXT_MAX);
+
+	write_u16(w, len);
+	write_u16(w, 0);
+	write_copy(w, text, len);
+}
+
+static int text_decode(struct reader *r, u16 type, char *text, struct fault *f)
+{
+	u16 len = read_u16(r), reserved = read_u16(r), i;
+	const u8 *p;
+
+	if (len > WIRE_TEXT_MAX)
+		return bad(f, type, "length of the text", len);
+	p = read_bytes(r, len);
+	if (whole(r, type, f))
+		return -1;
+	if (reserved)
+		return bad(f, type, "reserved field", reserved);
+	for (i = 0; i < len; i++)
+		text[i] = p[i] >= ' ' && p[i] <= '~' ? p[i] : '?';
+	text[len] = '\0';
+	return 0;
+}
+
+void refuse_encode(struct writer *w, const struct msg_refuse *m)
+{
+	write_u32(w, m->fault.code);
+	text_encode(w, m->fault.text);
+}
+
+int refuse_decode(const u8 *p, size_t len, struct msg_refuse *m, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+
+	m->fault.code = read_u32(&r);
+	return text_decode(&r, WIRE_REFUSE, m->fault.text, f);
+}
+
+void heartbeat_encode(struct writer *w, const struct msg_heartbeat *m)
+{
+	write_u64(w, m->clock);
+	write_u64(w, m->echo);
+	write_u64(w, m->held);
+}
+
+int heartbeat_decode(const u8 *p, size_t len, struct msg_heartbeat *m, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+
+	m->clock = read_u64(&r);
+	m->echo = read_u64(&r);
+	m->held = read_u64(&r);
+	return whole(&r, WIRE_HEARTBEAT, f);
+}
+
+void session_encode(struct writer *w, const struct msg_session *m)
+{
+	size_t len = strlen(m->name);
+
+	write_copy(w, m->uuid, CPTDEV_UUID_LEN);
+	write_u64(w, m->term);
+	write_u32(w, m->flags);
+	write_u32(w, m->uid);
+	write_u16(w, len);
+	write_u16(w, 0);
+	write_copy(w, m->name, len);
+}
+
+int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+	u16 name_len, reserved;
+	const u8 *name;
+
+	read_copy(&r, m->uuid, CPTDEV_UUID_LEN);
+	m->term = read_u64(&r);
+	m->flags = read_u32(&r);
+	m->uid = read_u32(&r);
+	name_len = read_u16(&r);
+	reserved = read_u16(&r);
+	name = read_bytes(&r, name_len);
+	if (whole(&r, WIRE_SESSION, f))
+		return -1;
+	if (!m->term)
+		return bad(f, WIRE_SESSION, "term", 0);
+	if (m->flags & ~WIRE_SESSION_REPLACE)
+		return bad(f, WIRE_SESSION, "flags", m->flags);
+	if (m->uid == (u32)-1)
+		return bad(f, WIRE_SESSION, "uid", m->uid);
+	if (reserved)
+		return bad(f, WIRE_SESSION, "reserved field", reserved);
+	if (!name_valid((const char *)name, name_len))
+		return fault_set(f, WIRE_E_PROTOCOL, "SESSION: bad name");
+	memset(m->name, 0, sizeof(m->name));
+	memcpy(m->name, name, name_len);
+	return 0;
+}
+
+void state_encode(struct writer *w, const struct msg_state *m)
+{
+	write_u32(w, m->fault.code);
+	write_u32(w, m->flags);
+	write_copy(w, m->uuid, CPTDEV_UUID_LEN);
+	write_u64(w, m->generation);
+	write_u64(w, m->term);
+	text_encode(w, m->fault.text);
+}
+
+int state_decode(const u8 *p, size_t len, struct msg_state *m, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+
+	m->fault.code = read_u32(&r);
+	m->flags = read_u32(&r);
+	read_copy(&r, m->uuid, CPTDEV_UUID_LEN);
+	m->generation = read_u64(&r);
+	m->term = read_u64(&r);
+	if (text_decode(&r, WIRE_SESSION_STATE, m->fault.text, f))
+		return -1;
+	if (m->flags & ~WIRE_STATE_PROMOTED)
+		return bad(f, WIRE_SESSION_STATE, "flags", m->flags);
+	return 0;
+}
+
+void begin_encode(struct writer *w, const struct msg_begin *m)
+{
+	write_u64(w, m->base);
+	write_u64(w, m->generation);
+	write_u64(w, m->term);
+	write_u32(w, m->flags);
+	write_u32(w, m->segments);
+	write_u32(w, m->meta_len);
+	write_u32(w, 0);
+	write_u64(w, m->pages);
+}
+
+int begin_decode(const u8 *p, size_t len, struct msg_begin *m, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+	u32 reserved;
+
+	m->base = read_u64(&r);
+	m->generation = read_u64(&r);
+	m->term = read_u64(&r);
+	m->flags = read_u32(&r);
+	m->segments = read_u32(&r);
+	m->meta_len = read_u32(&r);
+	reserved = read_u32(&r);
+	m->pages = read_u64(&r);
+	if (whole(&r, WIRE_BEGIN, f))
+		return -1;
+	if (m->base >= m->generation)
+		return fault_set(f, WIRE_E_PROTOCOL, "BEGIN: base %llu, generation %llu",
+				 m->base, m->generation);
+	if (!m->term)
+		return bad(f, WIRE_BEGIN, "term", 0);
+	if (m->flags & ~WIRE_SESSION_REPLACE)
+		return bad(f, WIRE_BEGIN, "flags", m->flags);
+	if (m->segments > CPTDEV_LAYOUT_MAX)
+		return bad(f, WIRE_BEGIN, "number of segments", m->segments);
+	if (m->meta_len > CPTDEV_META_MAX)
+		return bad(f, WIRE_BEGIN, "length of the meta-data", m->meta_len);
+	if (reserved)
+		return bad(f, WIRE_BEGIN, "reserved field", reserved);
+	return 0;
+}
+
+void commit_encode(struct writer *w, u64 generation)
+{
+	write_u64(w, generation);
+}
+
+int commit_decode(const u8 *p, size_t len, u64 *generation, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+
+	*generation = read_u64(&r);
+	return whole(&r, WIRE_COMMIT, f);
+}
+
+void committed_encode(struct writer *w, const struct msg_committed *m)
+{
+	write_u64(w, m->generation);
+	write_u64(w, m->pages);
+}
+
+int committed_decode(const u8 *p, size_t len, struct msg_committed *m, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+
+	m->generation = read_u64(&r);
+	m->pages = read_u64(&r);
+	return whole(&r, WIRE_COMMITTED, f);
+}
+
+void failed_encode(struct writer *w, const struct msg_failed *m)
+{
+	write_u64(w, m->generation);
+	write_u32(w, m->fault.code);
+	text_encode(w, m->fault.text);
+}
+
+int failed_decode(const u8 *p, size_t len, struct msg_failed *m, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+
+	m->generation = read_u64(&r);
+	m->fault.code = read_u32(&r);
+	if (text_decode(&r, WIRE_FAILED, m->fault.text, f))
+		return -1;
+	if (m->fault.code == WIRE_OK)
+		return bad(f, WIRE_FAILED, "code", 0);
+	return 0;
+}

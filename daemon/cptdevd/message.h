@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is said about a session and its deltas. Decoders check every field alone; what
+ * depends on the state is checked by who keeps the state.
+ */
+#ifndef CPTDEVD_MESSAGE_H
+#define CPTDEVD_MESSAGE_H
+
+#include "bytes.h"
+#include "wire.h"
+
+struct msg_refuse {			/* REFUSE */
+	struct fault fault;
+};
+
+struct msg_heartbeat {			/* HEARTBEAT */
+	u64 clock;			/* sender's, ns */
+	u64 echo;			/* newest one heard from the receiver, 0: none */
+	u64 held;			/* ns since that was heard */
+};
+
+struct msg_session {			/* SESSION */
+	u8 uuid[CPTDEV_UUID_LEN];
+	u64 term;
+	u32 flags;			/* WIRE_SESSION_* */
+	u32 uid;
+	char name[CPTDEV_NAME_MAX];
+};
+
+struct msg_state {			/* SESSION_STATE */
+	u32 flags;			/* WIRE_STATE_* */
+	u8 uuid[CPTDEV_UUID_LEN];
+	u64 generation;
+	u64 term;
+	struct fault fault;		/* WIRE_OK: shipping may begin */
+};
+
+struct msg_begin {			/* BEGIN */
+	u64 base;
+	u64 generation;
+	u64 term;
+	u32 flags;			/* WIRE_SESSION_* */
+	u32 segments;
+	u32 meta_len;
+	u64 pages;
+};
+
+struct msg_committed {			/* COMMITTED */
+	u64 generation;
+	u64 pages;
+};
+
+struct msg_failed {			/* FAILED */
+	u64 generation;
+	struct fault fault;
+};
+
+void refuse_encode(struct writer *w, const struct msg_refuse *m);
+int refuse_decode(const u8 *p, size_t len, struct msg_refuse *m, struct fault *f);
+void heartbeat_encode(struct writer *w, const struct msg_heartbeat *m);
+int heartbeat_decode(const u8 *p, size_t len, struct msg_heartbeat *m, struct fault *f);
+void session_encode(struct writer *w, const struct msg_session *m);
+int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault *f);
+void state_encode(struct writer *w, const struct msg_state *m);
+int state_decode(const u8 *p, size_t len, struct msg_state *m, struct fault *f);
+void begin_encode(struct writer *w, const struct msg_begin *m);
+int begin_decode(const u8 *p, size_t len, struct msg_begin *m, struct fault *f);
+void commit_encode(struct writer *w, u64 generation);
+int commit_decode(const u8 *p, size_t len, u64 *generation, struct fault *f);
+void committed_encode(struct writer *w, const struct msg_committed *m);
+int committed_decode(const u8 *p, size_t len, struct msg_committed *m, struct fault *f);
+void failed_encode(struct writer *w, const struct msg_failed *m);
+int failed_decode(const u8 *p, size_t len, struct msg_failed *m, struct fault *f);
+/* Messages without content: BYE, GONE. */
+int empty_decode(u16 type, size_t len, struct fault *f);
+
+#endif

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Names for the numbers of the wire format, and faults. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "wire.h"
+
+int fault_set(struct fault *f, u32 code, const char *fmt, ...)
+{
+	va_list ap;
+
+	f->code = code;
+	va_start(ap, fmt);
+	vsnprintf(f->text, sizeof(f->text), fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+const char *wire_type_name(u16 type)
+{
+	switch ((enum wire_type)type) {
+	case WIRE_HELLO:		return "HELLO";
+	case WIRE_WELCOME:		return "WELCOME";
+	case WIRE_REFUSE:		return "REFUSE";
+	case WIRE_STARTTLS:		return "STARTTLS";
+	case WIRE_HEARTBEAT:		return "HEARTBEAT";
+	case WIRE_BYE:			return "BYE";
+	case WIRE_SESSION:		return "SESSION";
+	case WIRE_SESSION_STATE:	return "SESSION_STATE";
+	case WIRE_GONE:			return "GONE";
+	case WIRE_BEGIN:		return "BEGIN";
+	case WIRE_LAYOUT:		return "LAYOUT";
+	case WIRE_META:			return "META";
+	case WIRE_DATA:			return "DATA";
+	case WIRE_COMMIT:		return "COMMIT";
+	case WIRE_COMMITTED:		return "COMMITTED";
+	case WIRE_FAILED:		return "FAILED";
+	case WIRE_ABORT:		return "ABORT";
+	}
+	return NULL;
+}
+
+const char *wire_code_name(u32 code)
+{
+	switch ((enum wire_code)code) {
+	case WIRE_OK:			return "ok";
+	case WIRE_E_PROTOCOL:		return "protocol";
+	case WIRE_E_CHECKSUM:		return "checksum";
+	case WIRE_E_VERSION:		return "version";
+	case WIRE_E_FEATURE:		return "feature";
+	case WIRE_E_PAGE_SIZE:		return "page-size";
+	case WIRE_E_IDENTITY:		return "identity";
+	case WIRE_E_LIMIT:		return "limit";
+	case WIRE_E_TIMEOUT:		return "timeout";
+	case WIRE_E_FENCED:		return "fenced";
+	case WIRE_E_OTHER:		return "other-session";
+	case WIRE_E_CONFLICT:		return "conflict";
+	case WIRE_E_OWNER:		return "owner";
+	case WIRE_E_BUSY:		return "busy";
+	case WIRE_E_GAP:		return "gap";
+	case WIRE_E_STALE:		return "stale";
+	case WIRE_E_MEMORY:		return "memory";
+	case WIRE_E_KERNEL:		return "kernel";
+	}
+	return "unknown";
+}

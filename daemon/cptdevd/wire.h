@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The numbers of the wire format. Documentation/wire-format.rst describes it, byte by
+ * byte; whatever changes here changes there, and the vectors in tests/frame.c say so.
+ */
+#ifndef CPTDEVD_WIRE_H
+#define CPTDEVD_WIRE_H
+
+#include <linux/cptdev.h>
+
+#include "types.h"
+
+#define WIRE_MAGIC		0x46545043U	/* "CPTF" */
+#define WIRE_VERSION		1		/* the only one so far */
+#define WIRE_HEADER_LEN		32
+#define WIRE_CHECKED_LEN	24		/* bytes of the header under the checksum */
+
+/* Most bytes of pages and most extents of a DATA frame, most bytes of any payload. */
+#define WIRE_DATA_BYTES		(1U << 20)
+#define WIRE_DATA_EXTENTS	4096U
+#define WIRE_EXTENT_LEN		24
+#define WIRE_DATA_HEAD_LEN	8
+#define WIRE_PAYLOAD_MAX	(1200U * 1024)
+/* Before the handshake is over nobody needs to be believed to have more. */
+#define WIRE_GREETING_MAX	4096U
+
+#define WIRE_SEGMENT_LEN	32
+/* What this implementation puts into one LAYOUT; a peer may put more. */
+#define WIRE_LAYOUT_PIECE	2048U
+
+#define WIRE_TEXT_MAX		200
+#define WIRE_TLV_MAX		2048
+
+enum wire_type {
+	/* the link itself: channel 0 */
+	WIRE_HELLO		= 0x01,
+	WIRE_WELCOME		= 0x02,
+	WIRE_REFUSE		= 0x03,
+	WIRE_STARTTLS		= 0x04,		/* reserved: answered with REFUSE */
+	WIRE_HEARTBEAT		= 0x05,
+	WIRE_BYE		= 0x06,
+	/* a session: channel 1 and up */
+	WIRE_SESSION		= 0x10,
+	WIRE_SESSION_STATE	= 0x11,
+	WIRE_GONE		= 0x12,
+	/* a delta of it */
+	WIRE_BEGIN		= 0x20,
+	WIRE_LAYOUT		= 0x21,
+	WIRE_META		= 0x22,
+	WIRE_DATA		= 0x23,
+	WIRE_COMMIT		= 0x24,
+	WIRE_COMMITTED		= 0x25,
+	WIRE_FAILED		= 0x26,
+	WIRE_ABORT		= 0x27,
+};
+
+/* Features, offered and agreed on in the handshake. None is implemented yet. */
+#define WIRE_FEATURE_STARTTLS	(1ULL << 0)	/* TLS 1.3 after STARTTLS */
+#define WIRE_FEATURE_PSK	(1ULL << 1)	/* a key that both have */
+#define WIRE_FEATURE_ZSTD	(1ULL << 2)	/* compressed DATA */
+#define WIRE_FEATURE_LZ4	(1ULL << 3)
+#define WIRE_FEATURE_SUBPAGE	(1ULL << 4)	/* differences within pages */
+#define WIRE_FEATURES		0ULL		/* what this implementation has */
+
+/* Types of the tail of HELLO and WELCOME. */
+#define WIRE_TLV_AUTH_METHOD	1		/* reserved */
+#define WIRE_TLV_AUTH_DATA	2		/* reserved */
+#define WIRE_TLV_CRITICAL	0x8000		/* refuse it when it isn't known */
+
+/* Codes of REFUSE, SESSION_STATE and FAILED. */
+enum wire_code {
+	WIRE_OK			= 0,
+	/* the link */
+	WIRE_E_PROTOCOL		= 1,	/* a frame or field that isn't allowed there */
+	WIRE_E_CHECKSUM		= 2,
+	WIRE_E_VERSION		= 3,	/* no version in common */
+	WIRE_E_FEATURE		= 4,	/* a required feature isn't there */
+	WIRE_E_PAGE_SIZE	= 5,
+	WIRE_E_IDENTITY		= 6,	/* not the node that is expected here */
+	WIRE_E_LIMIT		= 7,	/* too many sessions or connections */
+	WIRE_E_TIMEOUT		= 8,
+	/* a session */
+	WIRE_E_FENCED		= 16,	/* a newer term exists: stop */
+	WIRE_E_OTHER		= 17,	/* another session's content is in the way */
+	WIRE_E_CONFLICT		= 18,	/* a session of this name runs on the spare */
+	WIRE_E_OWNER		= 19,	/* the replica belongs to another user */
+	WIRE_E_BUSY		= 20,	/* the replica is frozen or staged by another */
+	WIRE_E_GAP		= 21,	/* the delta starts after the replica */
+	WIRE_E_STALE		= 22,	/* the generation isn't newer */
+	WIRE_E_MEMORY		= 23,	/* no memory, or a limit */
+	WIRE_E_KERNEL		= 24,	/* another error; the text has it */
+};
+
+/* Flags of SESSION and BEGIN. */
+#define WIRE_SESSION_REPLACE	(1U << 0)
+/* Flags of SESSION_STATE. */
+#define WIRE_STATE_PROMOTED	(1U << 0)
+
+/* A refusal, in the making or received. */
+struct fault {
+	u32 code;			/* enum wire_code */
+	char text[WIRE_TEXT_MAX + 1];
+};
+
+/* Fill @f and return -1, so that a check can end with it. */
+int fault_set(struct fault *f, u32 code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+const char *wire_type_name(u16 type);
+const char *wire_code_name(u32 code);
+
+#endif

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Headers and checksums: fixed bytes, and each field wrong alone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "frame.h"
+#include "hex.h"
+
+static const struct frame example = {
+	.type = WIRE_DATA, .length = 0x00012345, .channel = 7,
+	.sequence = 0x1122334455667788ULL, .checksum = 0x99aabbccddeeff00ULL,
+};
+
+#define MAX_LEN		WIRE_PAYLOAD_MAX
+
+static int decode(const u8 *head, struct frame *f, struct fault *fault)
+{
+	return frame_decode(head, MAX_LEN, example.sequence, f, fault);
+}
+
+static void a_header_is_these_bytes(void **state)
+{
+	u8 head[WIRE_HEADER_LEN];
+
+	(void)state;
+	frame_encode(head, &example);
+	hex_assert(head, sizeof(head),
+		   "43 50 54 46  23 00  00 00  45 23 01 00  07 00 00 00"
+		   "88 77 66 55 44 33 22 11  00 ff ee dd cc bb aa 99");
+}
+
+static void what_was_written_is_read(void **state)
+{
+	u8 head[WIRE_HEADER_LEN];
+	struct fault fault;
+	struct frame f;
+
+	(void)state;
+	frame_encode(head, &example);
+	assert_int_equal(decode(head, &f, &fault), 0);
+	assert_int_equal(f.type, example.type);
+	assert_int_equal(f.length, example.length);
+	assert_int_equal(f.channel, example.channel);
+	assert_int_equal(f.sequence, example.sequence);
+	assert_int_equal(f.checksum, example.checksum);
+}
+
+/* One change to a good header, and a word that the refusal has. */
+static void refused(const struct frame *f, const char *word)
+{
+	u8 head[WIRE_HEADER_LEN];
+	struct fault fault;
+	struct frame out;
+
+	frame_encode(head, f);
+	assert_int_equal(decode(head, &out, &fault), -1);
+	assert_int_equal(fault.code, WIRE_E_PROTOCOL);
+	if (!strstr(fault.text, word))
+		fail_msg("'%s' doesn't say '%s'", fault.text, word);
+}
+
+static void each_wrong_field_is_named(void **state)
+{
+	struct frame f;
+
+	(void)state;
+	f = example;
+	f.type = 0x7f;
+	refused(&f, "unknown type 0x7f");
+	f = example;
+	f.type = 0;
+	refused(&f, "unknown type 0x0");
+	f = example;
+	f.flags = 1;
+	refused(&f, "flags 0x1");
+	f = example;
+	f.length = MAX_LEN + 1;
+	refused(&f, "at most");
+	f = example;
+	f.length = ~0U;
+	refused(&f, "4294967295 bytes");
+	f = example;
+	f.channel = 0;
+	refused(&f, "DATA on channel 0");
+	f = example;
+	f.type = WIRE_HEARTBEAT;
+	refused(&f, "HEARTBEAT on channel 7");
+	f = example;
+	f.sequence++;
+	refused(&f, "frame number");
+}
+
+static void anything_else_is_no_frame(void **state)
+{
+	u8 head[WIRE_HEADER_LEN] = "GET / HTTP/1.1\r\nHost: spare\r\n";
+	struct fault fault;
+	struct frame f;
+
+	(void)state;
+	assert_int_equal(decode(head, &f, &fault), -1);
+	assert_non_null(strstr(fault.text, "not a frame: it begins with 0x20544547"));
+}
+
+/* XXH3-64 of the first 24 bytes of the header and of the payload, seed 0. */
+static void the_checksum_is_this_number(void **state)
+{
+	struct frame_hash *h = frame_hash_new();
+	u8 head[WIRE_HEADER_LEN];
+
+	(void)state;
+	frame_encode(head, &example);
+	assert_int_equal(frame_checksum(h, head, NULL, 0, NULL, 0),
+			 0xa32e53405c00dac6ULL);
+	assert_int_equal(frame_checksum(h, head, "checkpoint", 10, NULL, 0),
+			 0x0cbfcc80b35e80f6ULL);
+	/* In one piece or in two. */
+	assert_int_equal(frame_checksum(h, head, "check", 5, "point", 5),
+			 0x0cbfcc80b35e80f6ULL);
+	frame_hash_free(h);
+}
+
+/* The checksum itself is the only part of a header that it doesn't cover. */
+static void every_bit_counts(void **state)
+{
+	struct frame_hash *h = frame_hash_new();
+	u8 head[WIRE_HEADER_LEN], payload[40] = "payload";
+	u64 sum;
+	size_t i;
+
+	(void)state;
+	frame_encode(head, &example);
+	sum = frame_checksum(h, head, payload, sizeof(payload), NULL, 0);
+	for (i = 0; i < 8 * WIRE_CHECKED_LEN; i++) {
+		head[i / 8] ^= 1 << (i % 8);
+		assert_true(frame_checksum(h, head, payload, sizeof(payload), NULL, 0) !=
+			    sum);
+		head[i / 8] ^= 1 << (i % 8);
+	}
+	for (i = 0; i < 8 * sizeof(payload); i++) {
+		payload[i / 8] ^= 1 << (i % 8);
+		assert_true(frame_checksum(h, head, payload, sizeof(payload), NULL, 0) !=
+			    sum);
+		payload[i / 8] ^= 1 << (i % 8);
+	}
+	frame_hash_free(h);
+}
+
+static void every_type_and_code_has_a_name(void **state)
+{
+	unsigned int i, types = 0;
+
+	(void)state;
+	for (i = 0; i < 0x10000; i++)
+		types += wire_type_name(i) != NULL;
+	assert_int_equal(types, 17);
+	for (i = WIRE_OK; i <= WIRE_E_TIMEOUT; i++)
+		assert_string_not_equal(wire_code_name(i), "unknown");
+	for (i = WIRE_E_FENCED; i <= WIRE_E_KERNEL; i++)
+		assert_string_not_equal(wire_code_name(i), "unknown");
+	assert_string_equal(wire_code_name(9999), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_header_is_these_bytes),
+		cmocka_unit_test(what_was_written_is_read),
+		cmocka_unit_test(each_wrong_field_is_named),
+		cmocka_unit_test(anything_else_is_no_frame),
+		cmocka_unit_test(the_checksum_is_this_number),
+		cmocka_unit_test(every_bit_counts),
+		cmocka_unit_test(every_type_and_code_has_a_name),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("frames", tests, NULL, NULL);
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* LAYOUT and DATA: bytes, limits, order, and everything that a peer may get wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hex.h"
+#include "image.h"
+
+#define PAGE	4096U
+#define BUF	(2U << 20)
+
+static u8 *buf;
+static struct data data;
+
+static int setup(void **state)
+{
+	(void)state;
+	buf = calloc(1, BUF);
+	return !buf;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(buf);
+	return 0;
+}
+
+static const struct cptdev_segment seg = {
+	.addr = 0x1000, .len = 0x3000, .offset = 0x5000, .kind = CPTDEV_SEGMENT_FILE,
+	.prot = 5,
+};
+
+#define SEGMENT_BYTES							\
+	"00 10 00 00 00 00 00 00  00 30 00 00 00 00 00 00"		\
+	"00 50 00 00 00 00 00 00  02 00 00 00  05 00 00 00"
+
+static void a_segment_is_these_bytes(void **state)
+{
+	struct writer w = { .p = buf, .cap = BUF };
+	struct cptdev_segment out[2];
+	struct fault f;
+
+	(void)state;
+	segment_encode(&w, &seg);
+	hex_assert(buf, w.len, SEGMENT_BYTES);
+	assert_int_equal(layout_decode(buf, w.len, PAGE, 0, out, 2, &f), 1);
+	assert_memory_equal(out, &seg, sizeof(seg));
+}
+
+static void layout_fails(const struct cptdev_segment *a, const struct cptdev_segment *b,
+			 u64 from, const char *word)
+{
+	struct writer w = { .p = buf, .cap = BUF };
+	struct cptdev_segment out[2];
+	struct fault f;
+
+	segment_encode(&w, a);
+	if (b)
+		segment_encode(&w, b);
+	assert_int_equal(layout_decode(buf, w.len, PAGE, from, out, 2, &f), -1);
+	assert_int_equal(f.code, WIRE_E_PROTOCOL);
+	if (!strstr(f.text, word))
+		fail_msg("'%s' doesn't say '%s'", f.text, word);
+}
+
+static void each_wrong_segment_is_refused(void **state)
+{
+	struct cptdev_segment s;
+
+	(void)state;
+#define WRONG(field, value, word)					\
+	do {								\
+		s = seg;						\
+		s.field = value;					\
+		layout_fails(&s, NULL, 0, word);			\
+	} while (0)
+	WRONG(addr, 0x1001, "segment 0x1001");
+	WRONG(addr, ~0ULL - 0xfff, "segment");
+	WRONG(addr, 1ULL << 63, "segment");
+	WRONG(len, 0, "of 0x0 bytes");
+	WRONG(len, 0x3001, "of 0x3001 bytes");
+	WRONG(len, 1ULL << 63, "segment");
+	WRONG(len, ~0ULL - 0xfff, "segment");
+	WRONG(kind, 0, "kind 0");
+	WRONG(kind, 4, "kind 4");
+	WRONG(prot, 8, "protection 0x8");
+#undef WRONG
+}
+
+static void segments_ascend_without_overlap(void **state)
+{
+	struct cptdev_segment s = seg, out[2];
+	struct writer w = { .p = buf, .cap = BUF };
+	struct fault f;
+
+	(void)state;
+	layout_fails(&seg, &seg, 0, "after 0x4000");
+	layout_fails(&seg, NULL, 0x2000, "after 0x2000");
+	s.addr = 0x3000;
+	layout_fails(&seg, &s, 0, "after 0x4000");
+	s.addr = 0x4000;
+	segment_encode(&w, &seg);
+	segment_encode(&w, &s);
+	assert_int_equal(layout_decode(buf, w.len, PAGE, 0, out, 2, &f), 2);
+	assert_int_equal(layout_decode(buf, w.len, PAGE, 0, out, 1, &f), -1);
+	assert_non_null(strstr(f.text, "than BEGIN said"));
+	assert_int_equal(layout_decode(buf, w.len - 1, PAGE, 0, out, 2, &f), -1);
+	assert_int_equal(layout_decode(buf, 0, PAGE, 0, out, 2, &f), -1);
+}
+
+/* A DATA frame in @buf; @pages that follow the extents. */
+static size_t data_frame(const struct cptdev_extent *e, u32 nr, size_t pages)
+{
+	struct writer w = { .p = buf, .cap = BUF };
+	u32 i;
+
+	data_head_encode(&w, nr);
+	for (i = 0; i < nr; i++)
+		extent_encode(&w, &e[i]);
+	memset(w.p + w.len, 0x5a, pages * PAGE);
+	return w.len + pages * PAGE;
+}
+
+static const struct cptdev_extent good[] = {
+	{ .addr = 0x1000, .len = 0x2000, .kind = CPTDEV_EXTENT_DATA },
+	{ .addr = 0x3000, .len = 0x100000000000ULL, .kind = CPTDEV_EXTENT_HOLE },
+	{ .addr = 0x100000003000ULL, .len = 0x1000, .kind = CPTDEV_EXTENT_DATA },
+};
+
+static void data_is_these_bytes(void **state)
+{
+	struct fault f;
+	size_t n = data_frame(good, 3, 3);
+
+	(void)state;
+	hex_assert(buf, 8 + 3 * 24,
+		   "03 00 00 00  00 00 00 00"
+		   "00 10 00 00 00 00 00 00  00 20 00 00 00 00 00 00"
+		   "01 00 00 00  00 00 00 00"
+		   "00 30 00 00 00 00 00 00  00 00 00 00 00 10 00 00"
+		   "02 00 00 00  00 00 00 00"
+		   "00 30 00 00 00 10 00 00  00 10 00 00 00 00 00 00"
+		   "01 00 00 00  00 00 00 00");
+	assert_int_equal(data_decode(buf, n, PAGE, 0, &data, &f), 0);
+	assert_int_equal(data.nr, 3);
+	assert_memory_equal(data.extents, good, sizeof(good));
+	assert_int_equal(data.pages_len, 3 * PAGE);
+	assert_ptr_equal(data.pages, buf + 8 + 3 * 24);
+	assert_int_equal(data.end, 0x100000004000ULL);
+}
+
+/* Every length up to the right one, and one byte more. */
+static void data_of_any_other_length_is_refused(void **state)
+{
+	struct fault f;
+	size_t n = data_frame(good, 3, 3), len;
+	u8 *exact;
+
+	(void)state;
+	for (len = 0; len <= n + 1; len += len > 200 && len < n - 2 ? 61 : 1) {
+		exact = malloc(len);
+		memcpy(exact, buf, len);
+		assert_int_equal(data_decode(exact, len, PAGE, 0, &data, &f),
+				 len == n ? 0 : -1);
+		free(exact);
+	}
+}
+
+static void data_fails(const struct cptdev_extent *e, u32 nr, size_t pages, u64 from,
+		       const char *word)
+{
+	size_t n = data_frame(e, nr, pages);
+	struct fault f;
+
+	assert_int_equal(data_decode(buf, n, PAGE, from, &data, &f), -1);
+	assert_int_equal(f.code, WIRE_E_PROTOCOL);
+	if (!strstr(f.text, word))
+		fail_msg("'%s' doesn't say '%s'", f.text, word);
+}
+
+static void each_wrong_extent_is_refused(void **state)
+{
+	struct cptdev_extent e;
+
+	(void)state;
+#define WRONG(field, value, word)					\
+	do {								\
+		e = good[0];						\
+		e.field = value;					\
+		data_fails(&e, 1, 2, 0, word);				\
+	} while (0)
+	WRONG(addr, 0x1800, "extent 0x1800");
+	WRONG(addr, ~0ULL - 0xfff, "extent");
+	WRONG(len, 0, "0x0 bytes");
+	WRONG(len, 0x1fff, "0x1fff bytes");
+	WRONG(len, ~0ULL - 0xfff, "extent");
+	WRONG(len, 0x3000, "the extents say 12288");
+	WRONG(len, 0x1000, "the extents say 4096");
+	WRONG(len, 1ULL << 40, "more than 1048576 bytes");
+	WRONG(kind, 0, "kind 0");
+	WRONG(kind, 3, "kind 3");
+#undef WRONG
+	e = good[0];
+	data_frame(&e, 1, 2);
+	buf[8 + 20] = 1;
+	{
+		struct fault f;
+
+		assert_int_equal(data_decode(buf, 8 + 24 + 2 * PAGE, PAGE, 0, &data, &f),
+				 -1);
+		assert_non_null(strstr(f.text, "reserved field of an extent"));
+	}
+}
+
+static void extents_ascend_over_frames_too(void **state)
+{
+	struct cptdev_extent two[2] = { good[0], good[0] };
+
+	(void)state;
+	data_fails(two, 2, 4, 0, "after 0x3000");
+	data_fails(good, 1, 2, 0x2000, "after 0x2000");
+}
+
+static void a_frame_has_so_much_and_no_more(void **state)
+{
+	static struct cptdev_extent many[WIRE_DATA_EXTENTS + 1];
+	struct cptdev_extent big = good[0];
+	struct fault f;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = (struct cptdev_extent) {
+			.addr = 0x1000 * i, .len = 0x1000, .kind = CPTDEV_EXTENT_HOLE,
+		};
+	assert_int_equal(data_decode(buf, data_frame(many, WIRE_DATA_EXTENTS, 0), PAGE, 0,
+				     &data, &f), 0);
+	data_fails(many, WIRE_DATA_EXTENTS + 1, 0, 0, "with 4097 extents");
+	data_fails(many, 0, 0, 0, "with 0 extents");
+
+	big.len = WIRE_DATA_BYTES;
+	assert_int_equal(data_decode(buf, data_frame(&big, 1, 256), PAGE, 0, &data, &f),
+			 0);
+	big.len += PAGE;
+	data_fails(&big, 1, 257, 0, "more than 1048576 bytes");
+	/* The longest frame that is right fits under the cap. */
+	assert_true(WIRE_DATA_HEAD_LEN + WIRE_DATA_EXTENTS * WIRE_EXTENT_LEN +
+		    WIRE_DATA_BYTES <= WIRE_PAYLOAD_MAX);
+}
+
+/* Sums that run over must not look small. */
+static void lengths_that_wrap_are_refused(void **state)
+{
+	struct cptdev_extent e[2] = {
+		{ .addr = 0x1000, .len = (1ULL << 62), .kind = CPTDEV_EXTENT_DATA },
+		{ .addr = (1ULL << 62) + 0x1000, .len = (1ULL << 62) - 0x1000,
+		  .kind = CPTDEV_EXTENT_DATA },
+	};
+
+	(void)state;
+	data_fails(e, 2, 0, 0, "more than");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		T(a_segment_is_these_bytes),
+		T(each_wrong_segment_is_refused),
+		T(segments_ascend_without_overlap),
+		T(data_is_these_bytes),
+		T(data_of_any_other_length_is_refused),
+		T(each_wrong_extent_is_refused),
+		T(extents_ascend_over_frames_too),
+		T(a_frame_has_so_much_and_no_more),
+		T(lengths_that_wrap_are_refused),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("images", tests, NULL, NULL);
+}
