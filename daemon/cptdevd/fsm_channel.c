@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A channel of the incoming link: a session, replayed into its replica. No I/O. */
+#include "fsm.h"
+
+static const char *const channel_states[] = {
+	[CHAN_NONE]	= "NONE",
+	[CHAN_READY]	= "READY",
+	[CHAN_COLLECTING]	= "COLLECTING",
+	[CHAN_STAGING]	= "STAGING",
+	[CHAN_FAILED]	= "FAILED",
+};
+
+static const char *const channel_events[] = {
+	[CHAN_SESSION]	= "SESSION",
+	[CHAN_BEGIN]	= "BEGIN",
+	[CHAN_LAYOUT]	= "LAYOUT",
+	[CHAN_META]	= "META",
+	[CHAN_DATA]	= "DATA",
+	[CHAN_COMMIT]	= "COMMIT",
+	[CHAN_ABORT]	= "ABORT",
+	[CHAN_GONE]	= "GONE",
+	[CHAN_WHOLE]	= "WHOLE",
+	[CHAN_REFUSED]	= "REFUSED",
+	[CHAN_TROUBLE]	= "TROUBLE",
+};
+
+static const char *const channel_actions[] = {
+	[CHAN_DO_OPEN - FSM_OWN]	= "open, answer SESSION_STATE",
+	[CHAN_DO_COLLECT - FSM_OWN]	= "make room",
+	[CHAN_DO_LAYOUT - FSM_OWN]	= "keep the segments",
+	[CHAN_DO_META - FSM_OWN]	= "keep the bytes",
+	[CHAN_DO_BEGIN - FSM_OWN]	= "begin to stage",
+	[CHAN_DO_STAGE - FSM_OWN]	= "stage the pages",
+	[CHAN_DO_COMMIT - FSM_OWN]	= "commit, answer COMMITTED",
+	[CHAN_DO_DROP - FSM_OWN]	= "forget the delta",
+	[CHAN_DO_FAIL - FSM_OWN]	= "abort, answer FAILED",
+	[CHAN_DO_CLOSE - FSM_OWN]	= "close the replica",
+};
+
+static const struct fsm_cell channel_cells[][ARRAY_SIZE(channel_events)] = {
+	[CHAN_NONE] = {
+		[CHAN_SESSION]	= GO(CHAN_READY, CHAN_DO_OPEN),
+		[CHAN_BEGIN]	= BAD(CHAN_NONE),
+		[CHAN_LAYOUT]	= BAD(CHAN_NONE),
+		[CHAN_META]	= BAD(CHAN_NONE),
+		[CHAN_DATA]	= BAD(CHAN_NONE),
+		[CHAN_COMMIT]	= BAD(CHAN_NONE),
+		[CHAN_ABORT]	= BAD(CHAN_NONE),
+		[CHAN_GONE]	= BAD(CHAN_NONE),
+		[CHAN_WHOLE]	= NEVER(CHAN_NONE),
+		[CHAN_REFUSED]	= NEVER(CHAN_NONE),
+		[CHAN_TROUBLE]	= NEVER(CHAN_NONE),
+	},
+	[CHAN_READY] = {
+		[CHAN_SESSION]	= GO(CHAN_READY, CHAN_DO_OPEN),
+		[CHAN_BEGIN]	= GO(CHAN_COLLECTING, CHAN_DO_COLLECT),
+		[CHAN_LAYOUT]	= BAD(CHAN_READY),
+		[CHAN_META]	= BAD(CHAN_READY),
+		[CHAN_DATA]	= BAD(CHAN_READY),
+		[CHAN_COMMIT]	= BAD(CHAN_READY),
+		[CHAN_ABORT]	= BAD(CHAN_READY),
+		[CHAN_GONE]	= GO(CHAN_NONE, CHAN_DO_CLOSE),
+		[CHAN_WHOLE]	= NEVER(CHAN_READY),
+		[CHAN_REFUSED]	= GO(CHAN_FAILED, FSM_NONE),
+		[CHAN_TROUBLE]	= GO(CHAN_FAILED, CHAN_DO_FAIL),
+	},
+	[CHAN_COLLECTING] = {
+		[CHAN_SESSION]	= GO(CHAN_READY, CHAN_DO_OPEN),
+		[CHAN_BEGIN]	= BAD(CHAN_COLLECTING),
+		[CHAN_LAYOUT]	= GO(CHAN_COLLECTING, CHAN_DO_LAYOUT),
+		[CHAN_META]	= GO(CHAN_COLLECTING, CHAN_DO_META),
+		[CHAN_DATA]	= BAD(CHAN_COLLECTING),
+		[CHAN_COMMIT]	= BAD(CHAN_COLLECTING),
+		[CHAN_ABORT]	= GO(CHAN_READY, CHAN_DO_DROP),
+		[CHAN_GONE]	= GO(CHAN_NONE, CHAN_DO_CLOSE),
+		[CHAN_WHOLE]	= GO(CHAN_STAGING, CHAN_DO_BEGIN),
+		[CHAN_REFUSED]	= NEVER(CHAN_COLLECTING),
+		[CHAN_TROUBLE]	= GO(CHAN_FAILED, CHAN_DO_FAIL),
+	},
+	[CHAN_STAGING] = {
+		[CHAN_SESSION]	= GO(CHAN_READY, CHAN_DO_OPEN),
+		[CHAN_BEGIN]	= BAD(CHAN_STAGING),
+		[CHAN_LAYOUT]	= BAD(CHAN_STAGING),
+		[CHAN_META]	= BAD(CHAN_STAGING),
+		[CHAN_DATA]	= GO(CHAN_STAGING, CHAN_DO_STAGE),
+		[CHAN_COMMIT]	= GO(CHAN_READY, CHAN_DO_COMMIT),
+		[CHAN_ABORT]	= GO(CHAN_READY, CHAN_DO_DROP),
+		[CHAN_GONE]	= GO(CHAN_NONE, CHAN_DO_CLOSE),
+		[CHAN_WHOLE]	= NEVER(CHAN_STAGING),
+		[CHAN_REFUSED]	= NEVER(CHAN_STAGING),
+		[CHAN_TROUBLE]	= GO(CHAN_FAILED, CHAN_DO_FAIL),
+	},
+	[CHAN_FAILED] = {
+		[CHAN_SESSION]	= GO(CHAN_READY, CHAN_DO_OPEN),
+		[CHAN_BEGIN]	= STAY(CHAN_FAILED),
+		[CHAN_LAYOUT]	= STAY(CHAN_FAILED),
+		[CHAN_META]	= STAY(CHAN_FAILED),
+		[CHAN_DATA]	= STAY(CHAN_FAILED),
+		[CHAN_COMMIT]	= STAY(CHAN_FAILED),
+		[CHAN_ABORT]	= STAY(CHAN_FAILED),
+		[CHAN_GONE]	= GO(CHAN_NONE, CHAN_DO_CLOSE),
+		[CHAN_WHOLE]	= NEVER(CHAN_FAILED),
+		[CHAN_REFUSED]	= NEVER(CHAN_FAILED),
+		[CHAN_TROUBLE]	= NEVER(CHAN_FAILED),
+	},
+};
+
+const struct fsm fsm_channel = {
+	.name = "channel",
+	.title = "Replaying a session",
+	.states = channel_states,
+	.nr_states = ARRAY_SIZE(channel_states),
+	.events = channel_events,
+	.nr_events = ARRAY_SIZE(channel_events),
+	.actions = channel_actions,
+	.nr_actions = ARRAY_SIZE(channel_actions),
+	.cells = &channel_cells[0][0],
+};
