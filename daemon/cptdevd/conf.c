@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The configuration file. One table says which keys there are, what they hold and what
+ * they may be; libinih takes the file apart.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <ini.h>
+
+#include "conf.h"
+#include "conf_value.h"
+#include "name.h"
+
+#define KEY(sec, nm, knd, field, lo, hi)				\
+	{ .section = sec, .name = nm, .kind = knd,			\
+	  .offset = offsetof(struct conf, field),			\
+	  .size = sizeof(((struct conf *)0)->field), .min = lo, .max = hi }
+
+static const struct conf_key keys[] = {
+	KEY("node", "name", CONF_NAME, name, 0, 0),
+	KEY("node", "log_level", CONF_LEVEL, log_level, 0, 0),
+	KEY("node", "control", CONF_PATH, control, 0, 0),
+	KEY("listen", "address", CONF_ADDRESS, listen, 0, 0),
+	KEY("listen", "port", CONF_NUMBER, listen_port, 0, 65535),
+	KEY("listen", "allow", CONF_ALLOW, allow, 0, 0),
+	KEY("peer", "address", CONF_ADDRESS, peer, 0, 0),
+	KEY("peer", "port", CONF_NUMBER, peer_port, 1, 65535),
+	KEY("peer", "name", CONF_NAME, peer_name, 0, 0),
+	KEY("failover", "heartbeat_interval_ms", CONF_NUMBER, heartbeat_ms, 10, 60000),
+	KEY("failover", "timeout_ms", CONF_NUMBER, timeout_ms, 100, 600000),
+	KEY("failover", "failover", CONF_FAILOVER, failover, 0, 0),
+	KEY("failover", "on_promote", CONF_PATH, on_promote, 0, 0),
+	KEY("limits", "max_sessions", CONF_NUMBER, max_sessions, 1, 4096),
+	KEY("limits", "max_clients", CONF_NUMBER, max_clients, 1, 1024),
+};
+
+struct parse {
+	struct conf *conf;
+	FILE *from;
+	const char *name;
+	FILE *errors;
+	int line;
+	bool cut;			/* in the rest of a line that is too long */
+	unsigned int mistakes;
+	int seen[ARRAY_SIZE(keys)];	/* line of each key, 0: not given */
+};
+
+static void mistake(struct parse *p, int line, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void mistake(struct parse *p, int line, const char *fmt, ...)
+{
+	va_list ap;
+
+	p->mistakes++;
+	if (line)
+		fprintf(p->errors, "%s:%d: ", p->name, line);
+	else
+		fprintf(p->errors, "%s: ", p->name);
+	va_start(ap, fmt);
+	vfprintf(p->errors, fmt, ap);
+	va_end(ap);
+	fputc('\n', p->errors);
+}
+
+/* fgets() that counts lines, and that takes no line apart. */
+static char *next_line(char *str, int num, void *stream)
+{
+	struct parse *p = stream;
+	char *s = fgets(str, num, p->from);
+	size_t len = s ? strlen(s) : 0;
+	bool whole = len && s[len - 1] == '\n';
+
+	if (!s)
+		return NULL;
+	if (!p->cut)
+		p->line++;
+	if (!whole && !feof(p->from) && !p->cut)
+		mistake(p, p->line, "the line is longer than %d characters", num - 2);
+	if (p->cut || (!whole && !feof(p->from)))
+		s[0] = '\0';
+	p->cut = !whole;
+	return s;
+}
+
+static int key_find(const char *section, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(keys); i++)
+		if (!strcmp(keys[i].section, section) && !strcmp(keys[i].name, name))
+			return i;
+	return -1;
+}
+
+/* What could have been meant: the sections, or the keys of one of them. */
+static void list_known(const char *section, char *buf, size_t size)
+{
+	const char *last = "";
+	size_t i, len = 0;
+
+	buf[0] = '\0';
+	for (i = 0; i < ARRAY_SIZE(keys) && len < size; i++) {
+		const char *what = section ? keys[i].name : keys[i].section;
+
+		if (section ? strcmp(keys[i].section, section) : !strcmp(last, what))
+			continue;
+		len += snprintf(buf + len, size - len, "%s%s", len ? ", " : "", what);
+		last = what;
+	}
+}
+
+static void unknown_key(struct parse *p, const char *section, const char *name)
+{
+	char known[256];
+
+	list_known(section, known, sizeof(known));
+	if (*known) {
+		mistake(p, p->line, "unknown key '%s' in [%s]; it has: %s", name, section,
+			known);
+		return;
+	}
+	list_known(NULL, known, sizeof(known));
+	if (!*section)
+		mistake(p, p->line, "'%s' stands before the first section; there are: %s",
+			name, known);
+	else if (!strncmp(section, "peer", 4))
+		mistake(p, p->line, "section [%s]: one peer only can be given so far, in [peer]",
+			section);
+	else
+		mistake(p, p->line, "unknown section [%s]; there are: %s", section, known);
+}
+
+static void repeated_key(struct parse *p, int i)
+{
+	bool peer = !strcmp(keys[i].section, "peer");
+
+	mistake(p, p->line, "'%s' in [%s] was given in line %d already%s", keys[i].name,
+		keys[i].section, p->seen[i],
+		peer ? "; one peer only can be given so far" : "");
+}
+
+static int take_key(void *user, const char *section, const char *name, const char *value)
+{
+	struct parse *p = user;
+	int i = key_find(section, name);
+	char why[256];
+
+	if (i < 0) {
+		unknown_key(p, section, name);
+	} else if (p->seen[i]) {
+		repeated_key(p, i);
+	} else {
+		p->seen[i] = p->line;
+		if (conf_value(&keys[i], value, p->conf, why, sizeof(why)))
+			mistake(p, p->line, "%s = %s: %s", name, value, why);
+	}
+	return 1;		/* the line as such was in order */
+}
+
+static int line_of(const struct parse *p, const char *section, const char *name)
+{
+	return p->seen[key_find(section, name)];
+}
+
+static void check_whole(struct parse *p)
+{
+	struct conf *c = p->conf;
+
+	if (c->timeout_ms < 2 * c->heartbeat_ms)
+		mistake(p, MAX(line_of(p, "failover", "timeout_ms"),
+			       line_of(p, "failover", "heartbeat_interval_ms")),
+			"timeout_ms = %u must be at least twice heartbeat_interval_ms = %u",
+			c->timeout_ms, c->heartbeat_ms);
+	if (!c->peer.ss_family && !c->listen_port)
+		mistake(p, line_of(p, "listen", "port"),
+			"nothing to do: [peer] address isn't given and [listen] port is 0");
+	if (!c->peer.ss_family && c->listen_port && c->allow == ALLOW_PEER)
+		mistake(p, line_of(p, "listen", "allow"),
+			"nobody may connect: [peer] address isn't given; give it, or say allow = any in [listen]");
+	if (*c->on_promote && access(c->on_promote, X_OK))
+		mistake(p, line_of(p, "failover", "on_promote"),
+			"on_promote = %s: can't be executed: %s", c->on_promote,
+			strerror(errno));
+	conf_set_port(&c->listen, c->listen_port);
+	conf_set_port(&c->peer, c->peer_port);
+}
+
+/* The host's name as far as it can be a node's. */
+static void default_name(struct conf *c)
+{
+	char host[HOST_NAME_MAX + 1] = "";
+	size_t i, n = 0;
+
+	gethostname(host, sizeof(host) - 1);
+	for (i = 0; host[i] && host[i] != '.' && n < sizeof(c->name) - 1; i++)
+		c->name[n++] = host[i];
+	if (!name_valid(c->name, n))
+		strcpy(c->name, "node");
+}
+
+static void defaults(struct conf *c)
+{
+	static const struct in6_addr any = IN6ADDR_ANY_INIT;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&c->listen;
+
+	*c = (struct conf) {
+		.log_level = 6,
+		.control = CONTROL_SOCKET,
+		.listen_port = CONF_PORT,
+		.peer_port = CONF_PORT,
+		.heartbeat_ms = 200,
+		.timeout_ms = 2000,
+		.max_sessions = 64,
+		.max_clients = 16,
+	};
+	in6->sin6_family = AF_INET6;
+	in6->sin6_addr = any;
+	default_name(c);
+}
+
+int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors)
+{
+	struct parse p = { .conf = c, .from = from, .name = name, .errors = errors };
+	int line;
+
+	defaults(c);
+	line = ini_parse_stream(next_line, &p, take_key, &p);
+	if (line > 0)
+		mistake(&p, line, "neither a [section] nor a line 'key = value'");
+	else if (line < 0)
+		mistake(&p, 0, "no memory");
+	if (ferror(from))
+		mistake(&p, 0, "%s", strerror(errno));
+	check_whole(&p);
+	return p.mistakes ? -1 : 0;
+}
+
+int conf_read(struct conf *c, const char *path, FILE *errors)
+{
+	FILE *from = fopen(path, "re");
+	int ret;
+
+	if (!from) {
+		fprintf(errors, "%s: %s\n", path, strerror(errno));
+		if (errno == ENOENT)
+			fprintf(errors, "Copy the sample, %s.sample, and give the peer's address in it; cptdevd.conf(5) describes it.\n",
+				CONF_DEFAULT);
+		return -1;
+	}
+	ret = conf_parse(c, from, path, errors);
+	fclose(from);
+	return ret;
+}
+
+void conf_print_keys(FILE *to)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(keys); i++)
+		fprintf(to, "%s %s\n", keys[i].section, keys[i].name);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The configuration file, cptdevd.conf(5). */
+#ifndef CPTDEVD_CONF_H
+#define CPTDEVD_CONF_H
+
+#include <netinet/in.h>
+#include <stdio.h>
+
+#include <linux/cptdev.h>
+
+#include "types.h"
+
+#define CONF_DEFAULT	SYSCONFDIR "/cptdev/cptdevd.conf"
+#define CONF_PORT	7475
+#define CONF_PATH_MAX	108		/* what a unix socket's address holds */
+
+enum conf_failover { FAILOVER_MANUAL, FAILOVER_AUTO };
+enum conf_allow { ALLOW_PEER, ALLOW_ANY };
+
+struct conf {
+	/* [node] */
+	char name[CPTDEV_NAME_MAX];
+	u32 log_level;			/* as syslog(3) has them */
+	char control[CONF_PATH_MAX];
+	/* [listen] */
+	struct sockaddr_storage listen;
+	u32 listen_port;		/* 0: don't listen */
+	u32 allow;			/* enum conf_allow */
+	/* [peer] */
+	struct sockaddr_storage peer;	/* ss_family 0: there is none */
+	u32 peer_port;
+	char peer_name[CPTDEV_NAME_MAX];	/* empty: any */
+	/* [failover] */
+	u32 heartbeat_ms;
+	u32 timeout_ms;
+	u32 failover;			/* enum conf_failover */
+	char on_promote[256];
+	/* [limits] */
+	u32 max_sessions;
+	u32 max_clients;
+};
+
+/*
+ * Read @path. Every mistake in it is told on @errors, a line each: where, what, and what
+ * is allowed. Returns 0 only when there was none.
+ */
+int conf_read(struct conf *c, const char *path, FILE *errors);
+/* The same from an open file, called @name in the messages. */
+int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors);
+
+/* Each key on a line "section key", for the tests of the documentation. */
+void conf_print_keys(FILE *to);
+
+#endif

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Values of the configuration: one function per kind. */
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "conf_value.h"
+#include "name.h"
+
+struct word {
+	const char *word;
+	u32 value;
+};
+
+static const struct word levels[] = {
+	{ "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
+	{ "info", LOG_INFO }, { "debug", LOG_DEBUG }, {},
+};
+
+static const struct word failovers[] = {
+	{ "manual", FAILOVER_MANUAL }, { "auto", FAILOVER_AUTO }, {},
+};
+
+static const struct word allows[] = {
+	{ "peer", ALLOW_PEER }, { "any", ALLOW_ANY }, {},
+};
+
+static int take_word(const struct word *w, const char *value, void *to, char *why,
+		     size_t size)
+{
+	size_t len = 0;
+
+	for (; w->word; w++) {
+		if (!strcmp(w->word, value)) {
+			*(u32 *)to = w->value;
+			return 0;
+		}
+		if (len < size)
+			len += snprintf(why + len, size - len, "%s%s",
+					len ? ", " : "allowed are ", w->word);
+	}
+	return -1;
+}
+
+static int take_number(const struct conf_key *key, const char *value, void *to, char *why,
+		       size_t size)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(value, &end, 10);
+	if (!errno && *value >= '0' && *value <= '9' && !*end && n >= key->min &&
+	    n <= key->max) {
+		*(u32 *)to = n;
+		return 0;
+	}
+	snprintf(why, size, "allowed are whole numbers from %u to %u", key->min, key->max);
+	return -1;
+}
+
+static int take_name(const struct conf_key *key, const char *value, char *to, char *why,
+		     size_t size)
+{
+	if (name_valid(value, strlen(value))) {
+		strncpy(to, value, key->size - 1);
+		return 0;
+	}
+	snprintf(why, size, "a name has 1 to %d of the characters A-Z a-z 0-9 . _ -",
+		 CPTDEV_NAME_MAX - 1);
+	return -1;
+}
+
+static int take_path(const struct conf_key *key, const char *value, char *to, char *why,
+		     size_t size)
+{
+	if (*value == '/' && strlen(value) < key->size) {
+		strcpy(to, value);
+		return 0;
+	}
+	snprintf(why, size, "allowed are absolute paths of less than %zu characters",
+		 key->size);
+	return -1;
+}
+
+/* Numbers only: a name server mustn't have a say in whether the spare is found. */
+static int take_address(const char *value, struct sockaddr_storage *to, char *why,
+			size_t size)
+{
+	struct addrinfo hints = {
+		.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM,
+	};
+	struct addrinfo *ai;
+
+	if (*value && !getaddrinfo(value, NULL, &hints, &ai)) {
+		memset(to, 0, sizeof(*to));
+		memcpy(to, ai->ai_addr, ai->ai_addrlen);
+		freeaddrinfo(ai);
+		return 0;
+	}
+	snprintf(why, size,
+		 "allowed are IPv4 and IPv6 addresses in numbers (192.0.2.1, 2001:db8::1)");
+	return -1;
+}
+
+int conf_value(const struct conf_key *key, const char *value, struct conf *c, char *why,
+	       size_t size)
+{
+	void *to = (char *)c + key->offset;
+
+	switch (key->kind) {
+	case CONF_NUMBER:
+		return take_number(key, value, to, why, size);
+	case CONF_NAME:
+		return take_name(key, value, to, why, size);
+	case CONF_PATH:
+		return take_path(key, value, to, why, size);
+	case CONF_ADDRESS:
+		return take_address(value, to, why, size);
+	case CONF_LEVEL:
+		return take_word(levels, value, to, why, size);
+	case CONF_FAILOVER:
+		return take_word(failovers, value, to, why, size);
+	case CONF_ALLOW:
+		return take_word(allows, value, to, why, size);
+	}
+	return -1;
+}
+
+void conf_set_port(struct sockaddr_storage *ss, u32 port)
+{
+	if (ss->ss_family == AF_INET)
+		((struct sockaddr_in *)ss)->sin_port = htons(port);
+	else if (ss->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)ss)->sin6_port = htons(port);
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The configuration: what is taken, and what every mistake is answered with. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "conf.h"
+
+static char *errors;
+static struct conf conf;
+
+static int parse(const char *text)
+{
+	FILE *from = fmemopen((void *)text, strlen(text), "r"), *to;
+	size_t len;
+	int ret;
+
+	free(errors);
+	errors = NULL;
+	to = open_memstream(&errors, &len);
+	ret = conf_parse(&conf, from, "test.conf", to);
+	fclose(to);
+	fclose(from);
+	return ret;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(errors);
+	errors = NULL;
+	return 0;
+}
+
+#define PEER	"[peer]\naddress = 192.0.2.2\n"
+
+static void a_peers_address_is_enough(void **state)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct sockaddr_in *in = (struct sockaddr_in *)&conf.peer;
+
+	(void)state;
+	assert_int_equal(parse(PEER), 0);
+	assert_string_equal(errors, "");
+	assert_string_equal(inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)),
+			    "192.0.2.2");
+	assert_int_equal(ntohs(in->sin_port), CONF_PORT);
+	assert_int_equal(conf.listen.ss_family, AF_INET6);
+	assert_int_equal(conf.heartbeat_ms, 200);
+	assert_int_equal(conf.timeout_ms, 2000);
+	assert_int_equal(conf.failover, FAILOVER_MANUAL);
+	assert_int_equal(conf.allow, ALLOW_PEER);
+	assert_int_equal(conf.log_level, LOG_INFO);
+	assert_true(*conf.name);
+}
+
+static void every_key_is_taken(void **state)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&conf.peer;
+
+	(void)state;
+	assert_int_equal(parse(
+		"; a comment\n"
+		"[node]\n"
+		"name = alpha.1\n"
+		"log_level = debug\n"
+		"control = /run/x/control\n"
+		"[listen]\n"
+		"address = 192.0.2.1\n"
+		"port = 4000\n"
+		"allow = any\n"
+		"[peer]\n"
+		"name = beta\n"
+		"address = 2001:db8::2\n"
+		"port = 4001\n"
+		"[failover]\n"
+		"heartbeat_interval_ms = 10\n"
+		"timeout_ms = 100\n"
+		"failover = auto\n"
+		"on_promote = /bin/true\n"
+		"[limits]\n"
+		"max_sessions = 4096\n"
+		"max_clients = 1\n"), 0);
+	assert_string_equal(errors, "");
+	assert_string_equal(conf.name, "alpha.1");
+	assert_int_equal(conf.log_level, LOG_DEBUG);
+	assert_string_equal(conf.control, "/run/x/control");
+	assert_int_equal(ntohs(((struct sockaddr_in *)&conf.listen)->sin_port), 4000);
+	assert_int_equal(conf.allow, ALLOW_ANY);
+	assert_string_equal(conf.peer_name, "beta");
+	assert_int_equal(ntohs(in6->sin6_port), 4001);
+	assert_int_equal(conf.heartbeat_ms, 10);
+	assert_int_equal(conf.failover, FAILOVER_AUTO);
+	assert_string_equal(conf.on_promote, "/bin/true");
+	assert_int_equal(conf.max_sessions, 4096);
+	assert_int_equal(conf.max_clients, 1);
+}
+
+static void says(const char *text, const char *word)
+{
+	assert_int_equal(parse(text), -1);
+	if (!strstr(errors, word))
+		fail_msg("'%s' doesn't say '%s'", errors, word);
+}
+
+static void what_isnt_known_is_refused(void **state)
+{
+	(void)state;
+	says(PEER "[node]\nnome = x\n",
+	     "test.conf:4: unknown key 'nome' in [node]; it has: name, log_level, control");
+	says(PEER "[nodes]\nname = x\n",
+	     "test.conf:4: unknown section [nodes]; there are: node, listen, peer, failover, limits");
+	says("name = x\n" PEER, "test.conf:1: 'name' stands before the first section");
+	says(PEER "\ngarbage\n", "test.conf:4: neither a [section] nor");
+}
+
+static void one_peer_only(void **state)
+{
+	(void)state;
+	says(PEER PEER, "test.conf:4: 'address' in [peer] was given in line 2 already; one peer only");
+	says(PEER "[peer2]\naddress = 192.0.2.3\n", "one peer only can be given so far");
+}
+
+static void a_bad_value_names_the_good_ones(void **state)
+{
+	(void)state;
+	says(PEER "port = 0\n", "test.conf:3: port = 0: allowed are whole numbers from 1 to 65535");
+	says(PEER "port = 65536\n", "from 1 to 65535");
+	says(PEER "port = 12x\n", "from 1 to 65535");
+	says(PEER "port = -1\n", "from 1 to 65535");
+	says(PEER "port =\n", "from 1 to 65535");
+	says(PEER "port = 99999999999999999999\n", "from 1 to 65535");
+	says("[peer]\naddress = spare.example.org\n",
+	     "test.conf:2: address = spare.example.org: allowed are IPv4 and IPv6 addresses in numbers");
+	says("[peer]\naddress =\n", "addresses in numbers");
+	says(PEER "[node]\nname = a b\n", "1 to 63 of the characters");
+	says(PEER "[node]\nlog_level = loud\n", "allowed are error, warning, notice, info, debug");
+	says(PEER "[node]\ncontrol = run/x\n", "absolute paths");
+	says(PEER "[failover]\nfailover = yes\n", "allowed are manual, auto");
+	says(PEER "[listen]\nallow = all\n", "allowed are peer, any");
+	says(PEER "[failover]\non_promote = /nonexistent\n", "can't be executed");
+}
+
+static void values_have_to_fit_together(void **state)
+{
+	(void)state;
+	says(PEER "[failover]\ntimeout_ms = 399\n",
+	     "test.conf:4: timeout_ms = 399 must be at least twice heartbeat_interval_ms = 200");
+	says("[listen]\nport = 0\n", "nothing to do");
+	says("[listen]\nport = 1\n", "nobody may connect");
+	assert_int_equal(parse("[listen]\nallow = any\n"), 0);
+	assert_int_equal(parse(PEER "[listen]\nport = 0\n"), 0);
+}
+
+static void all_mistakes_are_told_at_once(void **state)
+{
+	(void)state;
+	says("[peer]\nport = 0\nfrob = 1\n[node]\nname = ?\n", "port = 0");
+	assert_non_null(strstr(errors, "frob"));
+	assert_non_null(strstr(errors, "name = ?"));
+}
+
+static void a_line_that_is_too_long_is_told(void **state)
+{
+	char text[600] = "[node]\nname = ";
+
+	(void)state;
+	memset(text + strlen(text), 'x', 400);
+	strcat(text, "\n" PEER);
+	says(text, "test.conf:2: the line is longer than");
+	/* What comes after it is counted right. */
+	strcat(text, "port = 0\n");
+	says(text, "test.conf:5: port = 0");
+}
+
+static void a_file_that_isnt_there_is_told(void **state)
+{
+	FILE *to;
+	size_t len;
+
+	(void)state;
+	to = open_memstream(&errors, &len);
+	assert_int_equal(conf_read(&conf, "/nonexistent/file", to), -1);
+	fclose(to);
+	assert_non_null(strstr(errors, "/nonexistent/file: No such file"));
+	assert_non_null(strstr(errors, "sample"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_teardown(fn, teardown)
+		T(a_peers_address_is_enough),
+		T(every_key_is_taken),
+		T(what_isnt_known_is_refused),
+		T(one_peer_only),
+		T(a_bad_value_names_the_good_ones),
+		T(values_have_to_fit_together),
+		T(all_mistakes_are_told_at_once),
+		T(a_line_that_is_too_long_is_told),
+		T(a_file_that_isnt_there_is_told),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("configuration", tests, NULL, NULL);
+}
