@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Channels of the incoming link: the actions of the table fsm_channel. A refusal of the
+ * kernel's is told to the sender and concerns one session; a frame that breaks the rules
+ * ends the link.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "log.h"
+
+static int chan_event(struct chan *c, unsigned int event, const u8 *payload, u32 len);
+
+static struct chan *chan_find(struct in *in, u32 number)
+{
+	struct chan *c;
+
+	LIST_FOREACH(c, &in->channels, entry)
+		if (c->number == number)
+			return c;
+	return NULL;
+}
+
+static struct chan *chan_new(struct in *in, u32 number)
+{
+	struct fault *f = &in->conn->fault;
+	struct chan *c;
+
+	if (in->nr_channels >= in->d->conf.max_sessions) {
+		fault_set(f, WIRE_E_LIMIT, "more than max_sessions = %u sessions",
+			  in->d->conf.max_sessions);
+		return NULL;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		fault_set(f, WIRE_E_MEMORY, "no memory");
+		return NULL;
+	}
+	c->in = in;
+	c->number = number;
+	c->state = CHAN_NONE;
+	c->fd = -1;
+	LIST_INSERT_HEAD(&in->channels, c, entry);
+	in->nr_channels++;
+	return c;
+}
+
+static void chan_drop(struct chan *c)
+{
+	if (c->in->collect.chan == c)
+		collect_end(&c->in->collect);
+	if (c->staging)
+		replay_abort(c);
+	c->staging = 0;
+}
+
+/* Closing the replica drops what is staged. */
+void chan_close(struct chan *c)
+{
+	if (c->in->collect.chan == c)
+		collect_end(&c->in->collect);
+	replay_close(c);
+	LIST_REMOVE(c, entry);
+	c->in->nr_channels--;
+	free(c);
+}
+
+void chan_close_all(struct in *in)
+{
+	while (!LIST_EMPTY(&in->channels))
+		chan_close(LIST_FIRST(&in->channels));
+}
+
+/*
+ * Actions; 0, or -1 when the peer broke the rules. Those of the kernel's refusals become
+ * events.
+ */
+
+static int chan_trouble(struct chan *c)
+{
+	return chan_event(c, CHAN_TROUBLE, NULL, 0);
+}
+
+static int chan_open(struct chan *c, const u8 *payload, u32 len)
+{
+	u8 buf[WIRE_TEXT_MAX + 64];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	char before[sizeof(c->last.text)];
+	struct msg_state m;
+	int ret;
+
+	strcpy(before, c->last.text);
+	if (session_decode(payload, len, &c->session, &c->in->conn->fault))
+		return -1;
+	chan_drop(c);
+	ret = replay_open(c, &m);
+	state_encode(&w, &m);
+	conn_send(c->in->conn, WIRE_SESSION_STATE, c->number, &w);
+	if (!ret) {
+		log_info("session %s of %s: replaying from generation %llu",
+			 c->session.name, c->in->node.name, m.generation);
+		return 0;
+	}
+	/* It is asked again and again; once is enough to say so. */
+	if (strcmp(before, c->last.text))
+		log_notice("session %s of %s refused: %s", c->session.name,
+			   c->in->node.name, c->last.text);
+	return chan_event(c, CHAN_REFUSED, NULL, 0);
+}
+
+static int chan_begin(struct chan *c)
+{
+	struct collect *col = &c->in->collect;
+	int ret = replay_begin(c, col);
+
+	collect_end(col);
+	return ret ? chan_trouble(c) : 0;
+}
+
+static int chan_whole(struct chan *c)
+{
+	if (!collect_whole(&c->in->collect))
+		return 0;
+	return chan_event(c, CHAN_WHOLE, NULL, 0);
+}
+
+static int chan_collect(struct chan *c, const u8 *payload, u32 len)
+{
+	struct collect *col = &c->in->collect;
+	struct fault *f = &c->in->conn->fault;
+	struct msg_begin m;
+
+	if (begin_decode(payload, len, &m, f))
+		return -1;
+	if (col->chan)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "BEGIN on channel %u while that of channel %u isn't complete",
+				 c->number, col->chan->number);
+	if (m.term != c->session.term)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "BEGIN with term %llu, the session has %llu", m.term,
+				 c->session.term);
+	c->staging = m.generation;
+	c->expected = m.pages;
+	if (collect_begin(col, c, &m)) {
+		fault_set(&c->last, WIRE_E_MEMORY, "spare: no memory for the layout");
+		return chan_trouble(c);
+	}
+	return chan_whole(c);
+}
+
+static int chan_layout(struct chan *c, const u8 *payload, u32 len)
+{
+	struct in *in = c->in;
+
+	if (collect_layout(&in->collect, in->d->self.page_size, payload, len,
+			   &in->conn->fault))
+		return -1;
+	return chan_whole(c);
+}
+
+static int chan_meta(struct chan *c, const u8 *payload, u32 len)
+{
+	if (collect_meta(&c->in->collect, payload, len, &c->in->conn->fault))
+		return -1;
+	return chan_whole(c);
+}
+
+static int chan_stage(struct chan *c, const u8 *payload, u32 len)
+{
+	static struct data data;	/* one thread: one frame at a time */
+	struct in *in = c->in;
+
+	if (data_decode(payload, len, in->d->self.page_size, c->end, &data,
+			&in->conn->fault))
+		return -1;
+	return replay_stage(c, &data) ? chan_trouble(c) : 0;
+}
+
+static int chan_commit(struct chan *c, const u8 *payload, u32 len)
+{
+	u8 buf[16];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	struct fault *f = &c->in->conn->fault;
+	struct msg_committed m;
+	u64 generation;
+
+	if (commit_decode(payload, len, &generation, f))
+		return -1;
+	if (generation != c->staging)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "COMMIT of generation %llu, %llu was begun", generation,
+				 c->staging);
+	if (c->pages != c->expected)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "COMMIT after %llu pages, BEGIN said %llu", c->pages,
+				 c->expected);
+	if (replay_commit(c, &m))
+		return chan_trouble(c);
+	c->staging = 0;
+	committed_encode(&w, &m);
+	conn_send(c->in->conn, WIRE_COMMITTED, c->number, &w);
+	return 0;
+}
+
+static void chan_fail(struct chan *c)
+{
+	u8 buf[WIRE_TEXT_MAX + 16];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	struct msg_failed m = { .generation = c->staging, .fault = c->last };
+
+	log_warn("session %s of %s, generation %llu: %s", c->session.name,
+		 c->in->node.name, c->staging, c->last.text);
+	chan_drop(c);
+	failed_encode(&w, &m);
+	conn_send(c->in->conn, WIRE_FAILED, c->number, &w);
+}
+
+static int chan_gone(struct chan *c, u32 len)
+{
+	if (empty_decode(WIRE_GONE, len, &c->in->conn->fault))
+		return -1;
+	log_info("session %s of %s ended; its replica stays at generation %llu",
+		 c->session.name, c->in->node.name, c->committed);
+	chan_close(c);
+	return 0;
+}
+
+static int chan_abort(struct chan *c, u32 len)
+{
+	if (empty_decode(WIRE_ABORT, len, &c->in->conn->fault))
+		return -1;
+	chan_drop(c);
+	return 0;
+}
+
+static int chan_act(struct chan *c, unsigned int action, const u8 *payload, u32 len)
+{
+	switch (action) {
+	case CHAN_DO_OPEN:
+		return chan_open(c, payload, len);
+	case CHAN_DO_COLLECT:
+		return chan_collect(c, payload, len);
+	case CHAN_DO_LAYOUT:
+		return chan_layout(c, payload, len);
+	case CHAN_DO_META:
+		return chan_meta(c, payload, len);
+	case CHAN_DO_BEGIN:
+		return chan_begin(c);
+	case CHAN_DO_STAGE:
+		return chan_stage(c, payload, len);
+	case CHAN_DO_COMMIT:
+		return chan_commit(c, payload, len);
+	case CHAN_DO_DROP:
+		return chan_abort(c, len);
+	case CHAN_DO_FAIL:
+		chan_fail(c);
+		break;
+	case CHAN_DO_CLOSE:
+		return chan_gone(c, len);
+	}
+	return 0;
+}
+
+static int chan_event(struct chan *c, unsigned int event, const u8 *payload, u32 len)
+{
+	unsigned int before = c->state;
+	unsigned int action = fsm_step(&fsm_channel, &c->state, event);
+
+	if (action >= FSM_OWN)
+		return chan_act(c, action, payload, len);
+	if (action == FSM_NONE)
+		return 0;
+	return fault_set(&c->in->conn->fault, WIRE_E_PROTOCOL,
+			 "channel %u: %s while %s", c->number,
+			 fsm_channel.events[event], fsm_channel.states[before]);
+}
+
+static unsigned int event_of(u16 type)
+{
+	switch (type) {
+	case WIRE_SESSION:
+		return CHAN_SESSION;
+	case WIRE_BEGIN:
+		return CHAN_BEGIN;
+	case WIRE_LAYOUT:
+		return CHAN_LAYOUT;
+	case WIRE_META:
+		return CHAN_META;
+	case WIRE_DATA:
+		return CHAN_DATA;
+	case WIRE_COMMIT:
+		return CHAN_COMMIT;
+	case WIRE_ABORT:
+		return CHAN_ABORT;
+	default:
+		return CHAN_GONE;
+	}
+}
+
+int chan_frame(struct in *in, const struct frame *f, const u8 *payload)
+{
+	struct chan *c = chan_find(in, f->channel);
+
+	if (!c && f->type != WIRE_SESSION)
+		return fault_set(&in->conn->fault, WIRE_E_PROTOCOL,
+				 "%s on channel %u, which isn't open",
+				 wire_type_name(f->type), f->channel);
+	if (!c)
+		c = chan_new(in, f->channel);
+	return c ? chan_event(c, event_of(f->type), payload, f->length) : -1;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Connections: making, ending, and what they wait for. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "conn.h"
+
+/* Room for the longest message of a handshake, and for the longest frame head. */
+#define TX_GREETING	(WIRE_GREETING_MAX + 2 * WIRE_HEADER_LEN)
+#define TX_UP		(256U * 1024)
+#define RX_AHEAD	(64U * 1024)
+/* With so much to be said, nothing more is listened to. */
+#define QUEUE_PAUSE	(64U * 1024)
+
+static int buffers(struct conn *c, size_t rx, size_t tx)
+{
+	u8 *p = realloc(c->rx, rx);
+
+	if (!p)
+		return -ENOMEM;
+	c->rx = p;
+	c->rx_cap = rx;
+	p = realloc(c->tx.p, tx);
+	if (!p)
+		return -ENOMEM;
+	c->tx.p = p;
+	c->tx.cap = tx;
+	return 0;
+}
+
+bool conn_listens(const struct conn *c)
+{
+	return c->queued < QUEUE_PAUSE;
+}
+
+void conn_update(struct conn *c)
+{
+	bool in = !c->ended && conn_listens(c);
+	bool out = !c->ended && conn_wants_write(c);
+
+	loop_change(c->loop, &c->watch, (in ? EPOLLIN : 0) | (out ? EPOLLOUT : 0));
+}
+
+void conn_end(struct conn *c, enum conn_end end)
+{
+	if (c->ended || (end == CONN_FAULT && c->deaf))
+		return;
+	if (end == CONN_FAULT)
+		c->deaf = true;
+	else
+		c->ended = true;
+	conn_update(c);
+	c->ops->end(c, end);
+}
+
+static void conn_event(struct watch *w, u32 events)
+{
+	struct conn *c = container_of(w, struct conn, watch);
+
+	if (events & EPOLLOUT)
+		conn_write(c);
+	if (!c->ended && (c->rx_held || (events & (EPOLLIN | EPOLLHUP | EPOLLERR))))
+		conn_read(c);
+	if (!c->ended)
+		conn_update(c);
+}
+
+static void conn_free(struct garbage *g)
+{
+	struct conn *c = container_of(g, struct conn, garbage);
+
+	conn_tx_free(c);
+	frame_hash_free(c->hash);
+	free(c->rx);
+	free(c->tx.p);
+	free(c);
+}
+
+struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops, void *owner)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	*c = (struct conn) {
+		.loop = l, .ops = ops, .owner = owner, .fd = fd,
+		.watch = { .fd = -1, .fn = conn_event }, .heard_at = l->now,
+		.rx_max = WIRE_GREETING_MAX, .hash = frame_hash_new(),
+	};
+	STAILQ_INIT(&c->queue);
+	if (!c->hash || buffers(c, TX_GREETING, TX_GREETING) ||
+	    loop_watch(l, &c->watch, fd, EPOLLIN)) {
+		conn_free(&c->garbage);
+		return NULL;
+	}
+	return c;
+}
+
+int conn_up(struct conn *c)
+{
+	c->up = true;
+	c->rx_max = WIRE_PAYLOAD_MAX;
+	return buffers(c, WIRE_PAYLOAD_MAX + WIRE_HEADER_LEN + RX_AHEAD, TX_UP);
+}
+
+void conn_kick(struct conn *c)
+{
+	c->more = true;
+	conn_update(c);
+}
+
+void conn_finish(struct conn *c)
+{
+	c->finishing = true;
+	conn_kick(c);
+}
+
+void conn_close(struct conn *c)
+{
+	c->ended = true;
+	loop_unwatch(c->loop, &c->watch);
+	close(c->fd);
+	loop_discard(c->loop, &c->garbage, conn_free);
+}

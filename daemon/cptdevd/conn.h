@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A connection: frames in, frames out, on a socket that never blocks. What it takes is
+ * bounded: one frame in, one buffer out, and a queue of small messages; while that is
+ * long, nothing is read.
+ */
+#ifndef CPTDEVD_CONN_H
+#define CPTDEVD_CONN_H
+
+#include "bytes.h"
+#include "frame.h"
+#include "loop.h"
+#include "message.h"
+
+struct conn;
+struct conn_msg;
+
+/* An open file whose pages are sent; it stays open as long as somebody needs it. */
+struct conn_file {
+	int fd;
+	unsigned int refs;
+	void (*free)(struct conn_file *f);
+};
+
+enum conn_end {
+	CONN_EOF,
+	CONN_ERROR,		/* @error has the errno */
+	CONN_FAULT,		/* @fault: the peer broke the rules */
+	CONN_FLUSHED,		/* conn_finish() is through */
+};
+
+struct conn_ops {
+	/* A frame with everything right but its content. -1: @fault says what is wrong. */
+	int (*frame)(struct conn *c, const struct frame *f, const u8 *payload);
+	/* Nothing else is to be sent: add a frame, or return false. */
+	bool (*pull)(struct conn *c);
+	/*
+	 * No more frames. The owner closes, now or, after CONN_FAULT, when it has said
+	 * why: nothing else is told to it then.
+	 */
+	void (*end)(struct conn *c, enum conn_end end);
+};
+
+struct conn_stats {
+	u64 bytes_in;
+	u64 bytes_out;
+	u64 frames_in;
+	u64 frames_out;
+};
+
+struct conn {
+	struct loop *loop;
+	struct watch watch;
+	struct garbage garbage;
+	const struct conn_ops *ops;
+	void *owner;
+	int fd;
+	bool up;			/* the handshake is over */
+	bool finishing;			/* see conn_finish() */
+	bool shut;			/* and the last byte is out */
+	bool deaf;			/* after CONN_FAULT: what comes is thrown away */
+	bool ended;
+	bool more;			/* pull() may have something */
+
+	u8 *rx;
+	size_t rx_cap;
+	size_t rx_len;
+	u32 rx_max;			/* longest payload that is taken */
+	bool rx_held;			/* frames wait until the queue is shorter */
+	u64 rx_sequence;		/* of the last frame */
+	u64 heard_at;			/* when the last byte came, ns */
+
+	STAILQ_HEAD(conn_msg_list, conn_msg) queue;
+	size_t queued;			/* bytes in it */
+	struct writer tx;
+	size_t tx_sent;
+	size_t tx_frame;		/* where the frame that is being built begins */
+	u64 tx_sequence;
+	struct conn_file *file;		/* what follows the buffer */
+	u64 file_pos;
+	u64 file_left;
+	bool corked;
+
+	struct frame_hash *hash;
+	struct fault fault;
+	int error;
+	struct conn_stats stats;
+
+	u64 peer_clock;			/* of its last heartbeat */
+	u64 peer_clock_at;
+	u64 rtt_ns;			/* 0: not yet known */
+};
+
+/* Takes over @fd, which is connected or connecting. */
+struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops, void *owner);
+/* The handshake is over: long frames from now on. */
+int conn_up(struct conn *c);
+/* There is something to pull. */
+void conn_kick(struct conn *c);
+/* Send what is queued, nothing else, and take nothing any more; then CONN_FLUSHED. */
+void conn_finish(struct conn *c);
+void conn_close(struct conn *c);
+
+/* Queue a small message. */
+void conn_send(struct conn *c, u16 type, u32 channel, const struct writer *payload);
+void conn_heartbeat(struct conn *c);
+int conn_heartbeat_in(struct conn *c, const u8 *payload, u32 len);
+void conn_refuse(struct conn *c, const struct fault *f);
+
+void conn_file_put(struct conn_file *f);
+
+/*
+ * For pull(): begin a frame, write its payload, end it. The payload may go on in @len
+ * bytes of a file, which are mapped at @map for the checksum.
+ */
+struct writer *conn_frame(struct conn *c);
+void conn_frame_cancel(struct conn *c);
+void conn_frame_end(struct conn *c, u16 type, u32 channel);
+void conn_frame_end_file(struct conn *c, u16 type, u32 channel, struct conn_file *file,
+			 const void *map, u64 pos, u64 len);
+
+/* Between conn.c, conn_rx.c and conn_tx.c. */
+bool conn_listens(const struct conn *c);
+void conn_read(struct conn *c);
+void conn_write(struct conn *c);
+bool conn_wants_write(const struct conn *c);
+void conn_update(struct conn *c);
+void conn_end(struct conn *c, enum conn_end end);
+void conn_tx_free(struct conn *c);
+
+#endif

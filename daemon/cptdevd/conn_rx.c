@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Connections: receiving. Bytes become frames; each is checked before anybody sees it. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "conn.h"
+
+/* So much is taken at a time, before others have their turn. */
+#define READ_BUDGET	(4U << 20)
+/* With more than this missing in a frame, nothing behind it is read ahead. */
+#define READ_AHEAD	(64U * 1024)
+
+static int rx_frame(struct conn *c, const struct frame *f, const u8 *at)
+{
+	u64 sum = frame_checksum(c->hash, at, at + WIRE_HEADER_LEN, f->length, NULL, 0);
+
+	if (sum != f->checksum)
+		return fault_set(&c->fault, WIRE_E_CHECKSUM,
+				 "%s number %llu on channel %u: wrong checksum",
+				 wire_type_name(f->type), f->sequence, f->channel);
+	c->rx_sequence = f->sequence;
+	c->stats.frames_in++;
+	return c->ops->frame(c, f, at + WIRE_HEADER_LEN);
+}
+
+/*
+ * The frame at @off: how many bytes it has, 0 if it isn't whole, -1 if it isn't right.
+ * @want: how many bytes are missing.
+ */
+static ssize_t rx_take(struct conn *c, size_t off, size_t *want)
+{
+	size_t have = c->rx_len - off, len;
+	struct frame f;
+
+	*want = WIRE_HEADER_LEN;
+	if (have < WIRE_HEADER_LEN)
+		return 0;
+	if (frame_decode(c->rx + off, c->rx_max, c->rx_sequence + 1, &f, &c->fault))
+		return -1;
+	len = WIRE_HEADER_LEN + f.length;
+	*want = len - MIN(len, have);
+	if (have < len)
+		return 0;
+	return rx_frame(c, &f, c->rx + off) ? -1 : (ssize_t)len;
+}
+
+static bool rx_open(const struct conn *c)
+{
+	return !c->ended && !c->finishing && !c->deaf;
+}
+
+/* All whole frames in the buffer, as long as the answers aren't too many. */
+static void rx_parse(struct conn *c, size_t *want)
+{
+	size_t off = 0;
+	ssize_t n = 0;
+
+	while (rx_open(c) && conn_listens(c) && (n = rx_take(c, off, want)) > 0)
+		off += n;
+	c->rx_held = rx_open(c) && !conn_listens(c);
+	if (n < 0)
+		conn_end(c, CONN_FAULT);
+	if (!rx_open(c))
+		off = c->rx_len;
+	c->rx_len -= off;
+	if (off && c->rx_len)
+		memmove(c->rx, c->rx + off, c->rx_len);
+}
+
+static ssize_t rx_recv(struct conn *c, size_t want)
+{
+	size_t room = c->rx_cap - c->rx_len;
+	ssize_t n;
+
+	/* So that what has to be moved to the front stays short. */
+	if (want > READ_AHEAD && want < room)
+		room = want;
+	n = recv(c->fd, c->rx + c->rx_len, room, 0);
+	if (n > 0) {
+		c->rx_len += n;
+		c->stats.bytes_in += n;
+		c->heard_at = clock_mono();
+	}
+	return n;
+}
+
+static void rx_ended(struct conn *c, ssize_t n)
+{
+	if (c->finishing) {
+		conn_end(c, CONN_FLUSHED);
+		return;
+	}
+	c->error = n < 0 ? errno : 0;
+	conn_end(c, n < 0 ? CONN_ERROR : CONN_EOF);
+}
+
+void conn_read(struct conn *c)
+{
+	size_t want = WIRE_HEADER_LEN, budget = READ_BUDGET;
+	ssize_t n;
+
+	for (;;) {
+		rx_parse(c, &want);
+		if (c->ended || c->rx_held || !budget)
+			return;
+		n = rx_recv(c, want);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			rx_ended(c, n);
+			return;
+		}
+		budget -= MIN(budget, (size_t)n);
+	}
+}

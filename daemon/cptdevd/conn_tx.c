@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Connections: sending. First what is queued, then what pull() adds: several frames in
+ * one buffer, after which may come pages straight from a file.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include "conn.h"
+
+#define WRITE_BUDGET	(4U << 20)
+/* The head of a frame is no longer than this, up and before. */
+#define HEAD_UP		(WIRE_HEADER_LEN + WIRE_DATA_HEAD_LEN + \
+			 WIRE_DATA_EXTENTS * WIRE_EXTENT_LEN)
+#define HEAD_GREETING	(WIRE_HEADER_LEN + WIRE_GREETING_MAX)
+
+struct conn_msg {
+	STAILQ_ENTRY(conn_msg) entry;
+	u16 type;
+	u32 channel;
+	u32 len;
+	u8 payload[];
+};
+
+/*
+ * The queue
+ */
+
+void conn_send(struct conn *c, u16 type, u32 channel, const struct writer *payload)
+{
+	u32 len = payload ? payload->len : 0;
+	struct conn_msg *m = malloc(sizeof(*m) + len);
+
+	if (c->finishing) {
+		free(m);
+		return;
+	}
+	if (!m) {
+		/* A message that is missing is worse than a link that is. */
+		c->error = ENOMEM;
+		conn_kick(c);
+		return;
+	}
+	m->type = type;
+	m->channel = channel;
+	m->len = len;
+	if (len)
+		memcpy(m->payload, payload->p, len);
+	STAILQ_INSERT_TAIL(&c->queue, m, entry);
+	c->queued += sizeof(*m) + len;
+	conn_kick(c);
+}
+
+static void queue_pop(struct conn *c)
+{
+	struct conn_msg *m = STAILQ_FIRST(&c->queue);
+
+	STAILQ_REMOVE_HEAD(&c->queue, entry);
+	c->queued -= sizeof(*m) + m->len;
+	free(m);
+}
+
+void conn_file_put(struct conn_file *f)
+{
+	if (f && !--f->refs)
+		f->free(f);
+}
+
+void conn_tx_free(struct conn *c)
+{
+	while (!STAILQ_EMPTY(&c->queue))
+		queue_pop(c);
+	conn_file_put(c->file);
+	c->file = NULL;
+}
+
+static bool queue_take(struct conn *c)
+{
+	struct conn_msg *m = STAILQ_FIRST(&c->queue);
+
+	if (!m)
+		return false;
+	write_copy(conn_frame(c), m->payload, m->len);
+	conn_frame_end(c, m->type, m->channel);
+	queue_pop(c);
+	return true;
+}
+
+void conn_refuse(struct conn *c, const struct fault *f)
+{
+	u8 buf[WIRE_TEXT_MAX + 16];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	struct msg_refuse m = { .fault = *f };
+
+	refuse_encode(&w, &m);
+	conn_send(c, WIRE_REFUSE, 0, &w);
+}
+
+/* One at a time: if the last one isn't gone yet, bytes are on their way anyway. */
+void conn_heartbeat(struct conn *c)
+{
+	u8 buf[24];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	u64 now = clock_mono();
+	struct msg_heartbeat m = {
+		.clock = now, .echo = c->peer_clock,
+		.held = c->peer_clock ? now - c->peer_clock_at : 0,
+	};
+
+	if (c->queued)
+		return;
+	heartbeat_encode(&w, &m);
+	conn_send(c, WIRE_HEARTBEAT, 0, &w);
+}
+
+int conn_heartbeat_in(struct conn *c, const u8 *payload, u32 len)
+{
+	u64 now = clock_mono(), away;
+	struct msg_heartbeat m;
+
+	if (heartbeat_decode(payload, len, &m, &c->fault))
+		return -1;
+	c->peer_clock = m.clock;
+	c->peer_clock_at = now;
+	away = now - m.echo;
+	if (m.echo && m.echo <= now && m.held <= away)
+		c->rtt_ns = away - m.held;
+	return 0;
+}
+
+/*
+ * Building frames
+ */
+
+struct writer *conn_frame(struct conn *c)
+{
+	c->tx_frame = c->tx.len;
+	write_room(&c->tx, WIRE_HEADER_LEN);
+	return &c->tx;
+}
+
+void conn_frame_cancel(struct conn *c)
+{
+	c->tx.len = c->tx_frame;
+}
+
+void conn_frame_end_file(struct conn *c, u16 type, u32 channel, struct conn_file *file,
+			 const void *map, u64 pos, u64 len)
+{
+	u8 *head = c->tx.p + c->tx_frame;
+	size_t inner = c->tx.len - c->tx_frame - WIRE_HEADER_LEN;
+	struct frame f = {
+		.type = type, .length = inner + len, .channel = channel,
+		.sequence = ++c->tx_sequence,
+	};
+
+	frame_encode(head, &f);
+	f.checksum = frame_checksum(c->hash, head, head + WIRE_HEADER_LEN, inner, map,
+				    len);
+	store_le(head + WIRE_CHECKED_LEN, f.checksum, 8);
+	c->stats.frames_out++;
+	if (!len)
+		return;
+	file->refs++;
+	c->file = file;
+	c->file_pos = pos;
+	c->file_left = len;
+}
+
+void conn_frame_end(struct conn *c, u16 type, u32 channel)
+{
+	conn_frame_end_file(c, type, channel, NULL, NULL, 0, 0);
+}
+
+/*
+ * Sending
+ */
+
+bool conn_wants_write(const struct conn *c)
+{
+	return !c->shut && (c->more || c->finishing || c->tx_sent < c->tx.len ||
+			    c->file_left || !STAILQ_EMPTY(&c->queue));
+}
+
+/* More frames, as many as are ready and fit; false if there is none. */
+static bool tx_fill(struct conn *c)
+{
+	size_t head = c->up ? HEAD_UP : HEAD_GREETING;
+
+	c->tx.len = 0;
+	c->tx_sent = 0;
+	while (!c->file_left && c->tx.cap - c->tx.len >= head)
+		if (!queue_take(c) && (c->finishing || !c->ops->pull(c)))
+			break;
+	return c->tx.len;
+}
+
+/* Between the first and the last frame of a burst no packet goes out half full. */
+static void tx_cork(struct conn *c, bool cork)
+{
+	int value = cork;
+
+	if (c->corked == cork)
+		return;
+	c->corked = cork;
+	setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
+}
+
+static ssize_t tx_buffer(struct conn *c)
+{
+	ssize_t n = send(c->fd, c->tx.p + c->tx_sent, c->tx.len - c->tx_sent,
+			 MSG_NOSIGNAL | (c->file_left ? MSG_MORE : 0));
+
+	if (n > 0)
+		c->tx_sent += n;
+	return n;
+}
+
+static ssize_t tx_file(struct conn *c)
+{
+	off_t pos = c->file_pos;
+	ssize_t n;
+
+	tx_cork(c, true);
+	n = sendfile(c->fd, c->file->fd, &pos, c->file_left);
+	if (n == 0) {
+		errno = EIO;		/* the file is shorter than it said */
+		return -1;
+	}
+	if (n < 0)
+		return n;
+	c->file_pos += n;
+	c->file_left -= n;
+	if (!c->file_left) {
+		conn_file_put(c->file);
+		c->file = NULL;
+	}
+	return n;
+}
+
+static void tx_done(struct conn *c)
+{
+	c->more = false;
+	tx_cork(c, false);
+	if (!c->finishing)
+		return;
+	/* Whatever the peer still sends is thrown away, until it has read this. */
+	c->shut = true;
+	shutdown(c->fd, SHUT_WR);
+}
+
+static void tx_error(struct conn *c, int error)
+{
+	c->error = error;
+	conn_end(c, CONN_ERROR);
+}
+
+void conn_write(struct conn *c)
+{
+	size_t budget = WRITE_BUDGET;
+	ssize_t n;
+
+	if (c->error) {
+		tx_error(c, c->error);
+		return;
+	}
+	while (budget && !c->ended) {
+		if (c->tx_sent < c->tx.len) {
+			n = tx_buffer(c);
+		} else if (c->file_left) {
+			n = tx_file(c);
+		} else if (tx_fill(c)) {
+			continue;
+		} else {
+			tx_done(c);
+			return;
+		}
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n < 0) {
+			tx_error(c, errno);
+			return;
+		}
+		c->stats.bytes_out += n;
+		budget -= MIN(budget, (size_t)n);
+	}
+}

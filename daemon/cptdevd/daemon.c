@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Putting the parts together, and taking them apart. */
+#include <string.h>
+
+#include "daemon.h"
+#include "log.h"
+
+int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
+{
+	memset(d, 0, sizeof(*d));
+	d->conf = *conf;
+	d->kernel = k;
+	LIST_INIT(&d->sessions);
+	LIST_INIT(&d->peers);
+	LIST_INIT(&d->ins);
+	LIST_INIT(&d->clients);
+	d->events.fd = d->listener.fd = d->control.fd = -1;
+	node_self(&d->self, conf);
+	if (loop_open(&d->loop))
+		return -1;
+	d->started = d->loop.now;
+	if (ctl_open(d) || in_listen(d) || peer_open(d) || known_open(d))
+		return -1;
+	return 0;
+}
+
+/* Also what daemon_open() left behind when it failed. */
+void daemon_close(struct daemon *d)
+{
+	in_close_all(d);
+	known_close(d);
+	while (!LIST_EMPTY(&d->peers))
+		peer_close(LIST_FIRST(&d->peers));
+	ctl_close(d);
+	loop_close(&d->loop);
+}
+
+void daemon_stop(struct daemon *d)
+{
+	struct in *in, *next;
+	struct peer *p;
+
+	d->stopping = true;
+	LIST_FOREACH(p, &d->peers, entry)
+		out_stop(&p->out);
+	for (in = LIST_FIRST(&d->ins); in; in = next) {
+		next = LIST_NEXT(in, entry);
+		in_stop(in);
+	}
+}
+
+bool daemon_busy(const struct daemon *d)
+{
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		if (p->out.conn)
+			return true;
+	return !LIST_EMPTY(&d->ins);
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The daemon: what it knows, and who calls whom. Nothing is global, so that a test can
+ * run two of them.
+ *
+ *   kernel events -> known.c -> out.c, ship.c  -> conn.c -> the peer
+ *   the peer -> conn.c -> in.c, chan.c, collect.c -> the replica
+ *                           in.c -> peer.c, failover.c: is the peer alive?
+ *   control socket -> ctl.c -> status.c
+ */
+#ifndef CPTDEVD_DAEMON_H
+#define CPTDEVD_DAEMON_H
+
+#include <sys/queue.h>
+
+#include "conf.h"
+#include "conn.h"
+#include "delta.h"
+#include "detector.h"
+#include "fsm.h"
+#include "greeting.h"
+#include "image.h"
+#include "kernel.h"
+#include "lag.h"
+#include "loop.h"
+#include "rate.h"
+
+/* Deltas of one session that may be on their way at a time. */
+#define SHIP_WINDOW	2
+
+struct daemon;
+struct peer;
+
+/* A session of this host, as the kernel tells. */
+struct known {
+	LIST_ENTRY(known) entry;
+	struct session_rec rec;
+	bool seen;			/* in the dump that is going on */
+	bool told;			/* that there is no room to ship it */
+};
+
+/* A session on its way to the peer. */
+struct ship {
+	TAILQ_ENTRY(ship) entry;
+	struct out *out;
+	struct known *session;
+	u32 channel;
+	unsigned int state;		/* enum ship_state */
+	int dev;			/* stands for the spare, -1: not attached */
+	struct delta *delta;		/* SHIP_SENDING */
+	struct msg_state peer;		/* what the spare said last */
+	u64 since;			/* newest generation that was sent */
+	u64 window[SHIP_WINDOW];	/* sent and not committed, oldest first */
+	unsigned int in_flight;
+	u64 committed;
+	u64 bytes;			/* of pages, sent */
+	u32 back_off_ms;
+	struct timer retry;
+	struct garbage garbage;
+	struct fault last;		/* why it isn't shipped, or wasn't */
+	struct lag lag;
+};
+
+/* The link on which this host ships. */
+struct out {
+	struct daemon *d;
+	struct peer *peer;
+	unsigned int state;		/* enum out_state */
+	struct watch connecting;
+	struct conn *conn;
+	struct timer retry;
+	struct timer tick;
+	u32 back_off_ms;
+	u32 next_channel;
+	TAILQ_HEAD(ship_list, ship) ships;
+	struct ship *head;		/* whose BEGIN isn't complete */
+	struct node node;		/* the other end, once it has said so */
+	u32 heartbeat_ms;		/* what both are content with */
+	struct fault last;
+	u64 attempts;
+	u64 connects;
+	struct rate rate;
+};
+
+/* A session of the peer, replayed. */
+struct chan {
+	LIST_ENTRY(chan) entry;
+	struct in *in;
+	u32 number;
+	unsigned int state;		/* enum chan_state */
+	int fd;				/* the replica, -1: not open */
+	struct msg_session session;
+	u64 staging;			/* generation that was begun */
+	u64 end;			/* where its last extent ended */
+	u64 committed;
+	u64 pages;			/* staged so far */
+	u64 expected;			/* of which BEGIN said so many */
+	struct fault last;
+};
+
+/* What comes between BEGIN and the first page. One per link. */
+struct collect {
+	struct chan *chan;		/* whose it is, NULL: nobody's */
+	struct msg_begin begin;
+	struct cptdev_segment *segments;
+	u32 nr_segments;
+	u64 end;
+	u8 *meta;
+	u32 meta_len;
+};
+
+/* A connection that somebody made to us. */
+struct in {
+	LIST_ENTRY(in) entry;
+	struct daemon *d;
+	struct conn *conn;
+	struct peer *peer;		/* once it has said HELLO */
+	unsigned int state;		/* enum in_state */
+	char address[64];
+	struct node node;
+	u32 heartbeat_ms;
+	struct timer tick;
+	LIST_HEAD(chan_list, chan) channels;
+	u32 nr_channels;
+	struct collect collect;
+	struct garbage garbage;
+	struct rate rate;
+};
+
+/* A replica that the peer feeds. */
+struct feed {
+	LIST_ENTRY(feed) entry;
+	char name[CPTDEV_NAME_MAX];
+};
+
+/* The other host. */
+struct peer {
+	LIST_ENTRY(peer) entry;
+	struct daemon *d;
+	struct out out;
+	struct in *in;			/* its present link to us */
+	struct node node;		/* as it called itself in HELLO */
+	struct detector detector;
+	struct timer tick;
+	LIST_HEAD(feed_list, feed) feeds;
+	u32 nr_feeds;
+	struct failover_times {
+		u64 heard;		/* ns, CLOCK_MONOTONIC */
+		u64 decided;
+		u64 promoted;
+		u64 decided_wall;	/* ns, CLOCK_REALTIME */
+		u32 replicas;
+	} failover;
+};
+
+struct client;				/* of the control socket, ctl.c */
+
+struct daemon {
+	struct conf conf;
+	struct kernel *kernel;
+	struct node self;
+	struct loop loop;
+	u64 started;
+	bool module;			/* it is loaded */
+	struct watch events;
+	struct timer redump;
+	LIST_HEAD(known_list, known) sessions;
+	LIST_HEAD(peer_list, peer) peers;
+	struct watch listener;
+	u16 listen_port;		/* which it is, if the kernel chose */
+	LIST_HEAD(in_list, in) ins;
+	struct watch control;
+	LIST_HEAD(client_list, client) clients;
+	u32 nr_clients;
+	bool stopping;
+};
+
+/* daemon.c */
+int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k);
+void daemon_close(struct daemon *d);
+/* Say BYE; true as long as it isn't said to all. */
+void daemon_stop(struct daemon *d);
+bool daemon_busy(const struct daemon *d);
+
+/* node.c: who this host is */
+void node_self(struct node *n, const struct conf *conf);
+
+/* known.c */
+int known_open(struct daemon *d);
+void known_close(struct daemon *d);
+struct known *known_find_name(struct daemon *d, const char *name);
+
+/* peer.c */
+int peer_open(struct daemon *d);
+void peer_close(struct peer *p);
+void peer_up(struct peer *p, struct in *in);
+void peer_down(struct peer *p, bool bye);
+/* Note that the peer feeds the replica; false when there are too many. */
+bool peer_feeds(struct peer *p, const char *name);
+
+/* failover.c */
+void failover_decide(struct peer *p, u64 heard);
+void failover_ran(struct daemon *d);
+
+/* out.c */
+void out_open(struct out *o, struct peer *p);
+void out_close(struct out *o);
+void out_stop(struct out *o);
+void out_known(struct out *o, struct known *k);
+void out_gone(struct out *o, struct known *k);
+u32 link_heartbeat_ms(const struct node *self, const struct node *other);
+
+/* ship.c */
+struct ship *ship_new(struct out *o, struct known *k);
+void ship_free(struct ship *s);
+/* -1: the peer broke the rules, the connection's fault says how. */
+int ship_event(struct ship *s, unsigned int event);
+int ship_frame(struct ship *s, const struct frame *f, const u8 *payload);
+void ship_pull(struct ship *s);
+
+/* in.c */
+int in_listen(struct daemon *d);
+void in_close_all(struct daemon *d);
+void in_stop(struct in *in);
+void in_replace(struct in *in);
+void in_silent(struct in *in);
+void in_drop(struct in *in);
+
+/* chan.c */
+int chan_frame(struct in *in, const struct frame *f, const u8 *payload);
+void chan_close_all(struct in *in);
+void chan_close(struct chan *c);
+
+/* replay.c: what a channel does with its replica; 0, or -1 with @chan->last */
+int replay_open(struct chan *c, struct msg_state *m);
+int replay_begin(struct chan *c, const struct collect *col);
+int replay_stage(struct chan *c, const struct data *data);
+int replay_commit(struct chan *c, struct msg_committed *m);
+void replay_abort(struct chan *c);
+void replay_close(struct chan *c);
+
+/* collect.c */
+int collect_begin(struct collect *col, struct chan *c, const struct msg_begin *m);
+int collect_layout(struct collect *col, u32 page_size, const u8 *p, u32 len,
+		   struct fault *f);
+int collect_meta(struct collect *col, const u8 *p, u32 len, struct fault *f);
+bool collect_whole(const struct collect *col);
+void collect_end(struct collect *col);
+
+/* ctl.c */
+int ctl_open(struct daemon *d);
+void ctl_close(struct daemon *d);
+
+/* status.c */
+struct json_object;
+struct json_object *status_json(struct daemon *d);
+
+#endif

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Deltas: BEGIN, the layout, the meta-data, the pages, COMMIT. The pages aren't copied:
+ * they are mapped for the checksum, and the socket takes them from the file.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "delta.h"
+#include "image.h"
+
+/* Extents that are looked at in one go. */
+#define EXTENTS_BATCH	256U
+
+static void delta_free(struct conn_file *f)
+{
+	struct delta *d = container_of(f, struct delta, file);
+
+	if (d->map)
+		munmap((void *)d->map, d->map_len);
+	d->kernel->ops->close(d->kernel, f->fd);
+	free(d);
+}
+
+void delta_put(struct delta *d)
+{
+	if (d)
+		conn_file_put(&d->file);
+}
+
+static int delta_map(struct delta *d)
+{
+	void *map;
+
+	if (!d->info.pages)
+		return 0;
+	d->map_len = d->info.pages * sysconf(_SC_PAGESIZE);
+	map = mmap(NULL, d->map_len, PROT_READ, MAP_PRIVATE, d->file.fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	d->map = map;
+	return 0;
+}
+
+int delta_open(struct kernel *k, int fd, struct delta **dp)
+{
+	struct delta *d = calloc(1, sizeof(*d));
+	int ret;
+
+	if (!d) {
+		k->ops->close(k, fd);
+		return -ENOMEM;
+	}
+	d->kernel = k;
+	d->file = (struct conn_file) { .fd = fd, .refs = 1, .free = delta_free };
+	ret = kernel_image_info(k, fd, &d->info);
+	if (!ret)
+		ret = delta_map(d);
+	if (ret)
+		delta_put(d);
+	else
+		*dp = d;
+	return ret;
+}
+
+bool delta_in_head(const struct delta *d)
+{
+	return d->phase == DELTA_LAYOUT || d->phase == DELTA_META;
+}
+
+bool delta_unfinished(const struct delta *d)
+{
+	return d->phase != DELTA_BEGIN && d->phase != DELTA_DONE;
+}
+
+/* The next phase that has something to say. */
+static void delta_advance(struct delta *d)
+{
+	d->phase++;
+	d->next = 0;
+	if (d->phase == DELTA_LAYOUT && !d->info.segments)
+		d->phase++;
+	if (d->phase == DELTA_META && !d->info.meta_len)
+		d->phase++;
+	if (d->phase == DELTA_DATA && !d->info.extents)
+		d->phase++;
+}
+
+static int frame_begin(struct delta *d, struct conn *c, u32 channel)
+{
+	struct msg_begin m = {
+		.base = d->info.base, .generation = d->info.generation,
+		.term = d->info.term, .segments = d->info.segments,
+		.meta_len = d->info.meta_len, .pages = d->info.pages,
+	};
+
+	if (d->info.state & CPTDEV_IMAGE_REPLACE)
+		m.flags |= WIRE_SESSION_REPLACE;
+	begin_encode(conn_frame(c), &m);
+	conn_frame_end(c, WIRE_BEGIN, channel);
+	delta_advance(d);
+	return 0;
+}
+
+static int frame_layout(struct delta *d, struct conn *c, u32 channel)
+{
+	static struct cptdev_segment segs[WIRE_LAYOUT_PIECE];
+	struct writer *w;
+	int n, i;
+
+	n = kernel_image_read(d->kernel, d->file.fd, CPTDEV_IOC_IMAGE_LAYOUT, segs,
+			      ARRAY_SIZE(segs), d->next, &d->next);
+	if (n <= 0)
+		return n ? n : -EIO;
+	w = conn_frame(c);
+	for (i = 0; i < n; i++)
+		segment_encode(w, &segs[i]);
+	conn_frame_end(c, WIRE_LAYOUT, channel);
+	if (d->next >= d->info.segments)
+		delta_advance(d);
+	return 0;
+}
+
+static int frame_meta(struct delta *d, struct conn *c, u32 channel)
+{
+	struct writer *w = conn_frame(c);
+	u8 *room = write_room(w, d->info.meta_len);
+	u64 next = 0;
+	int n;
+
+	n = kernel_image_read(d->kernel, d->file.fd, CPTDEV_IOC_IMAGE_META, room,
+			      d->info.meta_len, 0, &next);
+	if (n != (int)d->info.meta_len) {
+		conn_frame_cancel(c);
+		return n < 0 ? n : -EIO;
+	}
+	conn_frame_end(c, WIRE_META, channel);
+	delta_advance(d);
+	return 0;
+}
+
+/* What the frame has so far. */
+struct data_frame {
+	struct writer *w;
+	u32 extents;
+	u64 bytes;
+};
+
+/* As much of the extent as fits; true when that is all of it. */
+static bool data_add(struct delta *d, struct data_frame *f, const struct cptdev_extent *e)
+{
+	struct cptdev_extent part = {
+		.addr = e->addr + d->extent_done, .len = e->len - d->extent_done,
+		.kind = e->kind,
+	};
+	bool rest = false;
+
+	if (e->kind == CPTDEV_EXTENT_DATA) {
+		rest = part.len > WIRE_DATA_BYTES - f->bytes;
+		if (rest)
+			part.len = WIRE_DATA_BYTES - f->bytes;
+		f->bytes += part.len;
+	}
+	if (part.len) {
+		extent_encode(f->w, &part);
+		f->extents++;
+	}
+	d->extent_done = rest ? d->extent_done + part.len : 0;
+	return !rest;
+}
+
+static bool data_full(const struct data_frame *f)
+{
+	return f->extents == WIRE_DATA_EXTENTS || f->bytes == WIRE_DATA_BYTES;
+}
+
+/* The next extents, in batches, until the frame is full or all were taken. */
+static int data_fill(struct delta *d, struct data_frame *f)
+{
+	struct cptdev_extent batch[EXTENTS_BATCH];
+	u64 next;
+	int n, i;
+
+	while (!data_full(f) && d->extent < d->info.extents) {
+		n = kernel_image_read(d->kernel, d->file.fd, CPTDEV_IOC_IMAGE_EXTENTS,
+				      batch, ARRAY_SIZE(batch), d->extent, &next);
+		if (n <= 0)
+			return n ? n : -EIO;
+		for (i = 0; i < n && !data_full(f); i++)
+			if (data_add(d, f, &batch[i]))
+				d->extent++;
+	}
+	return 0;
+}
+
+static int frame_data(struct delta *d, struct conn *c, u32 channel)
+{
+	struct data_frame f = { .w = conn_frame(c) };
+	size_t head = f.w->len;
+	int ret;
+
+	data_head_encode(f.w, 0);
+	ret = data_fill(d, &f);
+	if (ret) {
+		conn_frame_cancel(c);
+		return ret;
+	}
+	store_le(f.w->p + head, f.extents, 4);
+	conn_frame_end_file(c, WIRE_DATA, channel, &d->file, d->map + d->pos, d->pos,
+			    f.bytes);
+	d->pos += f.bytes;
+	if (d->extent >= d->info.extents)
+		delta_advance(d);
+	return 0;
+}
+
+static int frame_commit(struct delta *d, struct conn *c, u32 channel)
+{
+	commit_encode(conn_frame(c), d->info.generation);
+	conn_frame_end(c, WIRE_COMMIT, channel);
+	delta_advance(d);
+	return 0;
+}
+
+int delta_frame(struct delta *d, struct conn *c, u32 channel)
+{
+	switch (d->phase) {
+	case DELTA_BEGIN:
+		return frame_begin(d, c, channel);
+	case DELTA_LAYOUT:
+		return frame_layout(d, c, channel);
+	case DELTA_META:
+		return frame_meta(d, c, channel);
+	case DELTA_DATA:
+		return frame_data(d, c, channel);
+	case DELTA_COMMIT:
+		return frame_commit(d, c, channel);
+	case DELTA_DONE:
+		break;
+	}
+	return -EIO;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A delta on its way out: a snapshot's descriptor, taken apart into frames. */
+#ifndef CPTDEVD_DELTA_H
+#define CPTDEVD_DELTA_H
+
+#include "conn.h"
+#include "kernel.h"
+
+enum delta_phase {
+	DELTA_BEGIN, DELTA_LAYOUT, DELTA_META, DELTA_DATA, DELTA_COMMIT, DELTA_DONE,
+};
+
+struct delta {
+	struct conn_file file;
+	struct kernel *kernel;
+	struct cptdev_image_info info;
+	const u8 *map;
+	size_t map_len;
+	enum delta_phase phase;
+	u64 next;			/* segment or byte of meta-data */
+	u64 extent;			/* which one, and what of it was sent */
+	u64 extent_done;
+	u64 pos;			/* in the file */
+};
+
+/* Takes over @fd, also when it fails with a negative errno. */
+int delta_open(struct kernel *k, int fd, struct delta **dp);
+void delta_put(struct delta *d);
+
+/* Add the next frame. Returns 0 or a negative errno. */
+int delta_frame(struct delta *d, struct conn *c, u32 channel);
+
+/* Between BEGIN and the last META nobody else may begin. */
+bool delta_in_head(const struct delta *d);
+/* Was anything sent that the peer would have to forget? */
+bool delta_unfinished(const struct delta *d);
+
+#endif

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What follows from a dead peer: the replicas that it fed are promoted, or somebody is
+ * told that they could be. The command that is run for each promotion runs by itself.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "daemon.h"
+#include "log.h"
+
+extern char **environ;
+
+static u64 clock_wall(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+/* Signals are blocked here, for the loop; the command gets them as usual. */
+static int spawn(pid_t *pid, char *const argv[])
+{
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int ret;
+
+	sigemptyset(&none);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	ret = posix_spawn(pid, argv[0], NULL, &attr, argv, environ);
+	posix_spawnattr_destroy(&attr);
+	return ret;
+}
+
+static void run_command(struct daemon *d, const char *name, u64 generation, u64 term)
+{
+	char gen_text[24], term_text[24];
+	char *argv[] = { d->conf.on_promote, (char *)name, gen_text, term_text, NULL };
+	pid_t pid;
+	int ret;
+
+	if (!*d->conf.on_promote)
+		return;
+	snprintf(gen_text, sizeof(gen_text), "%llu", generation);
+	snprintf(term_text, sizeof(term_text), "%llu", term);
+	ret = spawn(&pid, argv);
+	if (ret)
+		log_err("can't run %s: %s", d->conf.on_promote, strerror(ret));
+	else
+		log_info("running %s %s %s %s (pid %d)", argv[0], name, gen_text,
+			 term_text, pid);
+}
+
+/* Commands that ended: SIGCHLD came. */
+void failover_ran(struct daemon *d)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (WIFEXITED(status) && !WEXITSTATUS(status))
+			log_info("%s (pid %d) is done", d->conf.on_promote, pid);
+		else if (WIFEXITED(status))
+			log_err("%s (pid %d) failed with exit status %d",
+				d->conf.on_promote, pid, WEXITSTATUS(status));
+		else
+			log_err("%s (pid %d) was killed by signal %d",
+				d->conf.on_promote, pid, WTERMSIG(status));
+	}
+}
+
+/* Is there anything to promote? */
+static bool promotable(struct kernel *k, int fd)
+{
+	struct cptdev_image_info info;
+
+	return !kernel_image_info(k, fd, &info) && info.generation &&
+		!(info.state & CPTDEV_IMAGE_PROMOTED);
+}
+
+static void promote(struct peer *p, const char *name)
+{
+	struct daemon *d = p->d;
+	u64 term = 0, generation = 0, began = clock_mono();
+	int fd, ret;
+
+	fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE);
+	if (fd < 0) {
+		log_err("can't promote %s: %s", name, strerror(-fd));
+		return;
+	}
+	if (!promotable(d->kernel, fd)) {
+		d->kernel->ops->close(d->kernel, fd);
+		return;
+	}
+	ret = kernel_replica_promote(d->kernel, fd, &term, &generation);
+	d->kernel->ops->close(d->kernel, fd);
+	if (ret) {
+		log_err("can't promote %s: %s", name, strerror(-ret));
+		return;
+	}
+	p->failover.promoted = clock_mono();
+	p->failover.replicas++;
+	log_notice("promoted %s: generation %llu, term %llu, in %llu us", name, generation,
+		   term, (p->failover.promoted - began) / NSEC_PER_USEC);
+	run_command(d, name, generation, term);
+}
+
+/* Seconds and milliseconds since the epoch, to be compared with other hosts' logs. */
+static void log_decision(const struct peer *p)
+{
+	const struct failover_times *t = &p->failover;
+	u64 silence = (t->decided - t->heard) / NSEC_PER_MSEC;
+	u64 wall_ms = t->decided_wall / NSEC_PER_MSEC;
+
+	log_warn("peer %s counts as dead: last heard %llu ms ago, at %llu.%03llu; decided at %llu.%03llu",
+		 p->node.name, silence, (wall_ms - silence) / 1000,
+		 (wall_ms - silence) % 1000, wall_ms / 1000, wall_ms % 1000);
+}
+
+void failover_decide(struct peer *p, u64 heard)
+{
+	struct feed *f;
+
+	p->failover = (struct failover_times) {
+		.heard = heard, .decided = clock_mono(), .decided_wall = clock_wall(),
+	};
+	log_decision(p);
+	LIST_FOREACH(f, &p->feeds, entry) {
+		if (p->d->conf.failover == FAILOVER_AUTO)
+			promote(p, f->name);
+		else
+			log_warn("failover = manual: to go on with %s here, run: cptdevctl promote %s",
+				 f->name, f->name);
+	}
+	if (LIST_EMPTY(&p->feeds))
+		log_notice("peer %s fed nothing: there is nothing to promote",
+			   p->node.name);
+}

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The incoming link: the actions of the table fsm_incoming. Somebody connects, says who
+ * he is, and ships sessions into replicas here. Whoever connects anew replaces himself;
+ * whoever says nothing is dropped, the oldest first when there are many.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "log.h"
+#include "tcp.h"
+
+/* Connections that haven't said who they are, at most. */
+#define GREETING_MAX	8
+/* So long they have to do so, and to read why they were refused. */
+#define GREETING_NS	(5 * NSEC_PER_SEC)
+#define CLOSING_NS	NSEC_PER_SEC
+
+static int in_event(struct in *in, unsigned int event);
+
+static void in_garbage(struct garbage *g)
+{
+	free(container_of(g, struct in, garbage));
+}
+
+/* It is over; nobody is told. */
+void in_drop(struct in *in)
+{
+	if (!in->conn)
+		return;
+	loop_disarm(&in->tick);
+	chan_close_all(in);
+	collect_end(&in->collect);
+	conn_close(in->conn);
+	in->conn = NULL;
+	LIST_REMOVE(in, entry);
+	loop_discard(&in->d->loop, &in->garbage, in_garbage);
+}
+
+/*
+ * Actions
+ */
+
+/* Take the link away from the peer, if it was his present one. */
+static void in_detach(struct in *in, bool bye)
+{
+	struct peer *p = in->peer;
+
+	in->peer = NULL;
+	if (p && p->in == in) {
+		p->in = NULL;
+		peer_down(p, bye);
+	}
+}
+
+static void in_close(struct in *in, bool bye)
+{
+	if (in->peer)
+		log_notice("link from %s %s", in->node.name, bye ? "closed: it shuts down" :
+			   "lost");
+	chan_close_all(in);
+	in_detach(in, bye);
+	in_drop(in);
+}
+
+/* Its replicas are free before the answer goes out: the peer may be back at once. */
+static void in_finish(struct in *in)
+{
+	chan_close_all(in);
+	in_detach(in, false);
+	conn_finish(in->conn);
+	loop_arm(&in->d->loop, &in->tick, CLOSING_NS);
+}
+
+static void in_refuse(struct in *in)
+{
+	log_warn("connection from %s refused: %s", in->address, in->conn->fault.text);
+	conn_refuse(in->conn, &in->conn->fault);
+	in_finish(in);
+}
+
+static void in_refuse_tls(struct in *in)
+{
+	fault_set(&in->conn->fault, WIRE_E_FEATURE,
+		  "STARTTLS isn't supported by this version");
+	in_refuse(in);
+}
+
+static int in_welcome(struct in *in)
+{
+	u8 buf[256];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	struct welcome m = {
+		.node = in->d->self, .version = WIRE_VERSION, .features = WIRE_FEATURES,
+	};
+
+	if (conn_up(in->conn))
+		return fault_set(&in->conn->fault, WIRE_E_MEMORY, "no memory");
+	welcome_encode(&w, &m);
+	conn_send(in->conn, WIRE_WELCOME, 0, &w);
+	in->heartbeat_ms = link_heartbeat_ms(&in->d->self, &in->node);
+	log_notice("link from %s (%s): receiving from it", in->node.name, in->address);
+	peer_up(in->peer, in);
+	loop_arm(&in->d->loop, &in->tick, 0);
+	return 0;
+}
+
+static void in_leave(struct in *in)
+{
+	conn_send(in->conn, WIRE_BYE, 0, NULL);
+	in_finish(in);
+}
+
+static int in_act(struct in *in, unsigned int action)
+{
+	switch (action) {
+	case IN_DO_WELCOME:
+		return in_welcome(in);
+	case IN_DO_REFUSE:
+		in_refuse(in);
+		break;
+	case IN_DO_REFUSE_TLS:
+		in_refuse_tls(in);
+		break;
+	case IN_DO_FAREWELL:
+		in_close(in, true);
+		break;
+	case IN_DO_LEAVE:
+		in_leave(in);
+		break;
+	case IN_DO_CLOSE:
+		in_close(in, false);
+		break;
+	}
+	return 0;
+}
+
+static int in_event(struct in *in, unsigned int event)
+{
+	unsigned int before = in->state;
+	unsigned int action = fsm_step(&fsm_incoming, &in->state, event);
+
+	if (in->state != before)
+		log_debug("incoming link %s: %s: %s -> %s", in->address,
+			  fsm_incoming.events[event], fsm_incoming.states[before],
+			  fsm_incoming.states[in->state]);
+	if (action >= FSM_OWN)
+		return in_act(in, action);
+	if (action == FSM_NONE || !in->conn)
+		return 0;
+	return fault_set(&in->conn->fault, WIRE_E_PROTOCOL, "%s while %s",
+			 fsm_incoming.events[event], fsm_incoming.states[before]);
+}
+
+/*
+ * Frames
+ */
+
+/* Is it the node that may be linked here? */
+static int in_identify(struct in *in, const struct hello *m, struct fault *f)
+{
+	struct peer *p = LIST_FIRST(&in->d->peers);
+	const char *want = in->d->conf.peer_name;
+
+	if (*want && strcmp(want, m->node.name))
+		return fault_set(f, WIRE_E_IDENTITY,
+				 "this node is called %s, %s is expected here",
+				 m->node.name, want);
+	if (p->in && memcmp(p->in->node.uuid, m->node.uuid, CPTDEV_UUID_LEN))
+		return fault_set(f, WIRE_E_IDENTITY,
+				 "another node, %s, is linked here already",
+				 p->in->node.name);
+	in->peer = p;
+	in->node = m->node;
+	return 0;
+}
+
+static int frame_hello(struct in *in, const u8 *payload, u32 len)
+{
+	struct fault *f = &in->conn->fault;
+	struct welcome answer;
+	struct hello m;
+
+	if (in->state != IN_GREETING)
+		return in_event(in, IN_HELLO);
+	if (hello_decode(payload, len, &m, f))
+		return -1;
+	if (hello_answer(&m, &in->d->self, &answer, f) || in_identify(in, &m, f))
+		return in_event(in, IN_HELLO_BAD);
+	return in_event(in, IN_HELLO);
+}
+
+static int frame_heartbeat(struct in *in, const u8 *payload, u32 len)
+{
+	if (conn_heartbeat_in(in->conn, payload, len))
+		return -1;
+	return in_event(in, IN_HEARTBEAT);
+}
+
+static int frame_bye(struct in *in, u32 len)
+{
+	if (empty_decode(WIRE_BYE, len, &in->conn->fault))
+		return -1;
+	return in_event(in, IN_BYE);
+}
+
+static int frame_refuse(struct in *in, const u8 *payload, u32 len)
+{
+	struct msg_refuse m;
+
+	if (refuse_decode(payload, len, &m, &in->conn->fault))
+		return -1;
+	log_warn("the peer refuses: %s", m.fault.text);
+	return in_event(in, IN_REFUSE);
+}
+
+/* Deliver after the table has agreed. */
+static int frame_channel(struct in *in, const struct frame *f, const u8 *payload)
+{
+	if (in_event(in, IN_CHANNEL))
+		return -1;
+	return chan_frame(in, f, payload);
+}
+
+static int in_frame(struct conn *c, const struct frame *f, const u8 *payload)
+{
+	struct in *in = c->owner;
+
+	switch (f->type) {
+	case WIRE_HELLO:
+		return frame_hello(in, payload, f->length);
+	case WIRE_STARTTLS:
+		return in_event(in, IN_STARTTLS);
+	case WIRE_HEARTBEAT:
+		return frame_heartbeat(in, payload, f->length);
+	case WIRE_BYE:
+		return frame_bye(in, f->length);
+	case WIRE_REFUSE:
+		return frame_refuse(in, payload, f->length);
+	case WIRE_SESSION:
+	case WIRE_GONE:
+	case WIRE_BEGIN:
+	case WIRE_LAYOUT:
+	case WIRE_META:
+	case WIRE_DATA:
+	case WIRE_COMMIT:
+	case WIRE_ABORT:
+		return frame_channel(in, f, payload);
+	}
+	return fault_set(&c->fault, WIRE_E_PROTOCOL, "%s from the side that ships",
+			 wire_type_name(f->type));
+}
+
+static bool in_pull(struct conn *c)
+{
+	(void)c;
+	return false;		/* answers only, and they are queued */
+}
+
+static void in_end(struct conn *c, enum conn_end end)
+{
+	static const unsigned int event[] = {
+		[CONN_EOF] = IN_LOST, [CONN_ERROR] = IN_LOST, [CONN_FAULT] = IN_BROKEN,
+		[CONN_FLUSHED] = IN_FLUSHED,
+	};
+
+	in_event(c->owner, event[end]);
+}
+
+static const struct conn_ops in_ops = {
+	.frame	= in_frame,
+	.pull	= in_pull,
+	.end	= in_end,
+};
+
+/* The silence of a link that is up is the detector's business, in peer.c. */
+static void in_tick(struct timer *t)
+{
+	struct in *in = container_of(t, struct in, tick);
+
+	if (in->state != IN_UP) {
+		in_event(in, IN_SILENT);
+		return;
+	}
+	conn_heartbeat(in->conn);
+	rate_update(&in->rate, in->conn->stats.bytes_in, in->d->loop.now);
+	loop_arm(&in->d->loop, &in->tick, in->heartbeat_ms * NSEC_PER_MSEC);
+}
+
+/*
+ * Accepting
+ */
+
+static struct in *oldest_greeting(struct daemon *d)
+{
+	struct in *in, *oldest = NULL;
+	unsigned int n = 0;
+
+	/* New ones are put in front. */
+	for (in = LIST_FIRST(&d->ins); in; in = LIST_NEXT(in, entry)) {
+		if (in->state == IN_UP)
+			continue;
+		oldest = in;
+		n++;
+	}
+	return n >= GREETING_MAX ? oldest : NULL;
+}
+
+static bool in_allowed(struct daemon *d, const struct sockaddr_storage *from,
+		       const char *address)
+{
+	if (d->conf.allow == ALLOW_ANY || tcp_same_host(from, &d->conf.peer))
+		return true;
+	log_warn("connection from %s closed: it isn't the [peer] address of the configuration (allow = peer)",
+		 address);
+	return false;
+}
+
+static int in_new(struct daemon *d, int fd, const char *address)
+{
+	struct in *in = calloc(1, sizeof(*in));
+
+	if (!in)
+		return -ENOMEM;
+	in->d = d;
+	in->state = IN_GREETING;
+	in->tick.fn = in_tick;
+	LIST_INIT(&in->channels);
+	snprintf(in->address, sizeof(in->address), "%s", address);
+	tcp_tune(fd, d->conf.timeout_ms);
+	in->conn = conn_new(&d->loop, fd, &in_ops, in);
+	if (!in->conn) {
+		free(in);
+		return -ENOMEM;
+	}
+	LIST_INSERT_HEAD(&d->ins, in, entry);
+	loop_arm(&d->loop, &in->tick, GREETING_NS);
+	return 0;
+}
+
+static void in_accept(struct watch *w, u32 events)
+{
+	struct daemon *d = container_of(w, struct daemon, listener);
+	struct sockaddr_storage from;
+	char address[64];
+	struct in *oldest;
+	int fd = tcp_accept(w->fd, &from);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	tcp_text(&from, address, sizeof(address));
+	oldest = oldest_greeting(d);
+	if (oldest)
+		in_drop(oldest);
+	if (d->stopping || !in_allowed(d, &from, address) || in_new(d, fd, address))
+		close(fd);
+}
+
+int in_listen(struct daemon *d)
+{
+	char address[64];
+	int fd, ret;
+
+	LIST_INIT(&d->ins);
+	d->listener = (struct watch) { .fd = -1, .fn = in_accept };
+	if (!d->conf.listen_port)
+		return 0;
+	tcp_text(&d->conf.listen, address, sizeof(address));
+	fd = tcp_listen(&d->conf.listen, &d->listen_port);
+	ret = fd < 0 ? fd : loop_watch(&d->loop, &d->listener, fd, EPOLLIN);
+	if (ret)
+		log_err("can't listen on %s: %s", address, strerror(-ret));
+	else
+		log_info("listening on %s", address);
+	return ret;
+}
+
+/* The same node has connected anew. */
+void in_replace(struct in *in)
+{
+	in->peer = NULL;
+	log_info("link from %s (%s) is replaced by a new one", in->node.name,
+		 in->address);
+	in_event(in, IN_REPLACED);
+}
+
+/* The failure detector has heard nothing from it. */
+void in_silent(struct in *in)
+{
+	in_event(in, IN_SILENT);
+}
+
+void in_stop(struct in *in)
+{
+	in_event(in, IN_STOP);
+}
+
+void in_close_all(struct daemon *d)
+{
+	int fd = d->listener.fd;
+
+	loop_unwatch(&d->loop, &d->listener);
+	if (fd >= 0)
+		close(fd);
+	while (!LIST_EMPTY(&d->ins))
+		in_drop(LIST_FIRST(&d->ins));
+}

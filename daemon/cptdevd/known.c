@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The sessions of this host: dumped once, then kept up to date by events. What was
+ * missed, when the socket overflows, is dumped again. Without the module there are none;
+ * the kernel tells when it is loaded.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "log.h"
+
+#define REDUMP_NS	NSEC_PER_SEC
+
+static struct known *known_find(struct daemon *d, u64 id)
+{
+	struct known *k;
+
+	LIST_FOREACH(k, &d->sessions, entry)
+		if (k->rec.id == id)
+			return k;
+	return NULL;
+}
+
+struct known *known_find_name(struct daemon *d, const char *name)
+{
+	struct known *k;
+
+	LIST_FOREACH(k, &d->sessions, entry)
+		if (!strcmp(k->rec.name, name))
+			return k;
+	return NULL;
+}
+
+static void known_remove(struct daemon *d, struct known *k)
+{
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		out_gone(&p->out, k);
+	LIST_REMOVE(k, entry);
+	free(k);
+}
+
+/* An event may be older than the dump that it comes after: numbers don't go back. */
+static void known_merge(struct session_rec *to, const struct session_rec *rec)
+{
+	u64 generation = MAX(to->generation, rec->generation);
+	u64 published = MAX(to->published, rec->published);
+	u64 committed = MAX(to->committed, rec->committed);
+
+	*to = *rec;
+	to->generation = generation;
+	to->published = published;
+	to->committed = committed;
+}
+
+static void known_update(struct daemon *d, const struct session_rec *rec)
+{
+	struct known *k = known_find(d, rec->id);
+	struct peer *p;
+
+	if (!k) {
+		k = calloc(1, sizeof(*k));
+		if (!k) {
+			loop_arm(&d->loop, &d->redump, REDUMP_NS);
+			return;
+		}
+		LIST_INSERT_HEAD(&d->sessions, k, entry);
+	}
+	known_merge(&k->rec, rec);
+	k->seen = true;
+	LIST_FOREACH(p, &d->peers, entry)
+		out_known(&p->out, k);
+}
+
+static void known_event(const struct kernel_event *ev, void *arg)
+{
+	struct daemon *d = arg;
+	struct known *k;
+
+	if (!ev->session)
+		return;
+	if (ev->cmd != CPTDEV_CMD_SESSION_GONE_NTF) {
+		known_update(d, ev->session);
+		return;
+	}
+	k = known_find(d, ev->session->id);
+	if (k)
+		known_remove(d, k);
+}
+
+static void known_sweep(struct daemon *d)
+{
+	struct known *k, *next;
+
+	for (k = LIST_FIRST(&d->sessions); k; k = next) {
+		next = LIST_NEXT(k, entry);
+		if (!k->seen)
+			known_remove(d, k);
+	}
+}
+
+static void module_there(struct daemon *d, bool there, bool first)
+{
+	if (there && !d->module)
+		log_notice("the module is loaded");
+	if (!there && (d->module || first))
+		log_warn("the module cptdev isn't loaded: waiting for it. Next: modprobe cptdev; if that fails, cptdevctl check");
+	d->module = there;
+}
+
+/* Ask for all of them, and forget those that aren't there any more. */
+static void known_dump(struct daemon *d, bool first)
+{
+	struct known *k;
+	int ret;
+
+	LIST_FOREACH(k, &d->sessions, entry)
+		k->seen = false;
+	ret = d->kernel->ops->dump(d->kernel, CPTDEV_CMD_SESSION_GET, known_event, d);
+	module_there(d, ret != -ENOENT, first);
+	if (ret && ret != -ENOENT) {
+		log_warn("can't ask the kernel for sessions: %s; trying again",
+			 strerror(-ret));
+		loop_arm(&d->loop, &d->redump, REDUMP_NS);
+		return;
+	}
+	known_sweep(d);
+}
+
+static void known_redump(struct timer *t)
+{
+	known_dump(container_of(t, struct daemon, redump), false);
+}
+
+static void known_readable(struct watch *w, u32 events)
+{
+	struct daemon *d = container_of(w, struct daemon, events);
+	int ret = d->kernel->ops->events(d->kernel, known_event, d);
+
+	(void)events;
+	if (ret == -ENOBUFS)
+		log_info("events of the kernel were lost: asking for the state");
+	if (ret)
+		known_dump(d, false);
+}
+
+int known_open(struct daemon *d)
+{
+	int fd, ret;
+
+	LIST_INIT(&d->sessions);
+	d->redump.fn = known_redump;
+	d->events = (struct watch) { .fd = -1, .fn = known_readable };
+	fd = d->kernel->ops->listen(d->kernel);
+	if (fd < 0) {
+		log_err("can't listen to the kernel: netlink: %s", strerror(-fd));
+		return fd;
+	}
+	ret = loop_watch(&d->loop, &d->events, fd, EPOLLIN);
+	if (!ret)
+		known_dump(d, true);
+	return ret;
+}
+
+void known_close(struct daemon *d)
+{
+	loop_unwatch(&d->loop, &d->events);
+	loop_disarm(&d->redump);
+	while (!LIST_EMPTY(&d->sessions))
+		known_remove(d, LIST_FIRST(&d->sessions));
+}

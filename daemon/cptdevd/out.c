@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The outgoing link: the actions of the table fsm_outgoing. It connects, greets, ships
+ * the sessions that have a name, and begins anew when it is lost.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "log.h"
+#include "tcp.h"
+
+#define BACK_OFF_MIN_MS	100U
+#define BACK_OFF_MAX_MS	2000U
+
+static int out_event(struct out *o, unsigned int event);
+
+/*
+ * Both ends beat so often that the other's time-out has room for two lost ones.
+ */
+u32 link_heartbeat_ms(const struct node *self, const struct node *other)
+{
+	u32 ms = MIN(self->heartbeat_ms, other->timeout_ms / 3);
+
+	return MAX(ms, 1U);
+}
+
+static u64 out_timeout(const struct out *o)
+{
+	return o->d->conf.timeout_ms * NSEC_PER_MSEC;
+}
+
+/*
+ * Sessions
+ */
+
+static struct ship *ship_of(struct out *o, const struct known *k)
+{
+	struct ship *s;
+
+	TAILQ_FOREACH(s, &o->ships, entry)
+		if (s->session == k)
+			return s;
+	return NULL;
+}
+
+static u32 nr_ships(const struct out *o)
+{
+	struct ship *s;
+	u32 n = 0;
+
+	TAILQ_FOREACH(s, &o->ships, entry)
+		n++;
+	return n;
+}
+
+static struct ship *out_ship(struct out *o, struct known *k)
+{
+	struct ship *s = ship_of(o, k);
+
+	if (s)
+		return s;
+	if (nr_ships(o) < o->d->conf.max_sessions)
+		return ship_new(o, k);
+	if (!k->told)
+		log_warn("session %s isn't shipped: there are max_sessions = %u already",
+			 k->rec.name, o->d->conf.max_sessions);
+	k->told = true;
+	return NULL;
+}
+
+/* Something happened to a session of this host. */
+void out_known(struct out *o, struct known *k)
+{
+	struct ship *s;
+
+	if (o->state != OUT_UP || !k->rec.name[0])
+		return;
+	s = out_ship(o, k);
+	if (!s)
+		return;
+	if (k->rec.published > s->committed)
+		lag_published(&s->lag, k->rec.published, o->d->loop.now);
+	if (k->rec.published > s->since)
+		ship_event(s, SHIP_SNAPSHOT);
+}
+
+void out_gone(struct out *o, struct known *k)
+{
+	struct ship *s = ship_of(o, k);
+
+	if (s)
+		ship_event(s, SHIP_ENDED);
+}
+
+/*
+ * Frames
+ */
+
+static int frame_welcome(struct out *o, const u8 *payload, u32 len)
+{
+	struct welcome m;
+
+	if (welcome_decode(payload, len, &m, &o->conn->fault) ||
+	    welcome_check(&m, &o->d->self, &o->conn->fault))
+		return -1;
+	o->node = m.node;
+	return out_event(o, OUT_WELCOME);
+}
+
+static int frame_refuse(struct out *o, const u8 *payload, u32 len)
+{
+	struct msg_refuse m;
+
+	if (refuse_decode(payload, len, &m, &o->conn->fault))
+		return -1;
+	if (m.fault.code != o->last.code || strcmp(m.fault.text, o->last.text))
+		log_warn("the peer refuses: %s", m.fault.text);
+	o->last = m.fault;
+	return out_event(o, OUT_REFUSE);
+}
+
+static int frame_heartbeat(struct out *o, const u8 *payload, u32 len)
+{
+	if (conn_heartbeat_in(o->conn, payload, len))
+		return -1;
+	return out_event(o, OUT_HEARTBEAT);
+}
+
+static int frame_bye(struct out *o, u32 len)
+{
+	if (empty_decode(WIRE_BYE, len, &o->conn->fault))
+		return -1;
+	log_info("the peer %s shuts down", o->node.name);
+	return out_event(o, OUT_BYE);
+}
+
+/* Deliver after the table has agreed. A channel that is over is no mistake. */
+static int frame_channel(struct out *o, const struct frame *f, const u8 *payload)
+{
+	struct ship *s;
+
+	if (out_event(o, OUT_CHANNEL))
+		return -1;
+	TAILQ_FOREACH(s, &o->ships, entry)
+		if (s->channel == f->channel)
+			return ship_frame(s, f, payload);
+	if (f->channel < o->next_channel)
+		return 0;
+	return fault_set(&o->conn->fault, WIRE_E_PROTOCOL,
+			 "%s on channel %u, which was never opened",
+			 wire_type_name(f->type), f->channel);
+}
+
+static int out_frame(struct conn *c, const struct frame *f, const u8 *payload)
+{
+	struct out *o = c->owner;
+
+	switch (f->type) {
+	case WIRE_WELCOME:
+		return frame_welcome(o, payload, f->length);
+	case WIRE_REFUSE:
+		return frame_refuse(o, payload, f->length);
+	case WIRE_HEARTBEAT:
+		return frame_heartbeat(o, payload, f->length);
+	case WIRE_BYE:
+		return frame_bye(o, f->length);
+	case WIRE_SESSION_STATE:
+	case WIRE_COMMITTED:
+	case WIRE_FAILED:
+		return frame_channel(o, f, payload);
+	}
+	return fault_set(&c->fault, WIRE_E_PROTOCOL, "%s from the side that receives",
+			 wire_type_name(f->type));
+}
+
+/* Whose turn it is: each that is sending, one frame after the other. */
+static struct ship *next_sending(struct out *o)
+{
+	struct ship *s;
+
+	if (o->head)
+		return o->head;
+	TAILQ_FOREACH(s, &o->ships, entry)
+		if (s->state == SHIP_SENDING)
+			return s;
+	return NULL;
+}
+
+static bool out_pull(struct conn *c)
+{
+	struct out *o = c->owner;
+	struct ship *s = o->state == OUT_UP ? next_sending(o) : NULL;
+
+	if (!s)
+		return false;
+	TAILQ_REMOVE(&o->ships, s, entry);
+	TAILQ_INSERT_TAIL(&o->ships, s, entry);
+	ship_pull(s);
+	return true;
+}
+
+static void out_disconnect(struct out *o);
+
+static void out_end(struct conn *c, enum conn_end end)
+{
+	struct out *o = c->owner;
+
+	if (o->state == OUT_STOPPED) {
+		out_disconnect(o);
+		return;
+	}
+	if (end == CONN_FAULT) {
+		log_err("the peer breaks the protocol: %s", c->fault.text);
+		conn_refuse(c, &c->fault);
+		conn_write(c);
+		o->last = c->fault;
+	} else if (end == CONN_ERROR) {
+		fault_set(&o->last, WIRE_E_KERNEL, "%s", strerror(c->error));
+	} else {
+		fault_set(&o->last, WIRE_E_KERNEL, "the peer closed the connection");
+	}
+	out_event(o, OUT_LOST);
+}
+
+static const struct conn_ops out_ops = {
+	.frame	= out_frame,
+	.pull	= out_pull,
+	.end	= out_end,
+};
+
+/*
+ * Connecting
+ */
+
+static void connect_failed(struct out *o, int err)
+{
+	char text[sizeof(o->last.text)];
+
+	snprintf(text, sizeof(text), "can't connect: %s", strerror(err));
+	if (strcmp(text, o->last.text))
+		log_warn("%s; trying again", text);
+	fault_set(&o->last, WIRE_E_KERNEL, "%s", text);
+	out_event(o, OUT_LOST);
+}
+
+static void out_connecting(struct watch *w, u32 events)
+{
+	struct out *o = container_of(w, struct out, connecting);
+	int err = tcp_error(w->fd), fd = w->fd;
+
+	(void)events;
+	if (err) {
+		connect_failed(o, err);
+		return;
+	}
+	loop_unwatch(&o->d->loop, w);
+	o->conn = conn_new(&o->d->loop, fd, &out_ops, o);
+	if (o->conn) {
+		out_event(o, OUT_CONNECTED);
+		return;
+	}
+	close(fd);
+	connect_failed(o, ENOMEM);
+}
+
+static void out_connect(struct out *o)
+{
+	struct conf *conf = &o->d->conf;
+	int fd = tcp_connect(&conf->peer, conf->timeout_ms), ret;
+
+	o->attempts++;
+	loop_arm(&o->d->loop, &o->tick, out_timeout(o));
+	if (fd < 0) {
+		connect_failed(o, -fd);
+		return;
+	}
+	ret = loop_watch(&o->d->loop, &o->connecting, fd, EPOLLOUT);
+	if (!ret)
+		return;
+	close(fd);
+	connect_failed(o, -ret);
+}
+
+/*
+ * Actions
+ */
+
+static void out_greet(struct out *o)
+{
+	u8 buf[256];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	struct hello m;
+
+	hello_make(&m, &o->d->self);
+	hello_encode(&w, &m);
+	conn_send(o->conn, WIRE_HELLO, 0, &w);
+	loop_arm(&o->d->loop, &o->tick, out_timeout(o));
+}
+
+static int out_start(struct out *o)
+{
+	struct known *k;
+
+	if (conn_up(o->conn))
+		return fault_set(&o->conn->fault, WIRE_E_MEMORY, "no memory");
+	o->connects++;
+	o->next_channel = 1;
+	o->back_off_ms = BACK_OFF_MIN_MS;
+	o->last.code = WIRE_OK;
+	*o->last.text = '\0';
+	o->heartbeat_ms = link_heartbeat_ms(&o->d->self, &o->node);
+	log_notice("linked to %s: shipping to it", o->node.name);
+	loop_arm(&o->d->loop, &o->tick, 0);
+	LIST_FOREACH(k, &o->d->sessions, entry)
+		out_known(o, k);
+	return 0;
+}
+
+static void out_detach(struct out *o)
+{
+	while (!TAILQ_EMPTY(&o->ships))
+		ship_free(TAILQ_FIRST(&o->ships));
+}
+
+static void out_disconnect(struct out *o)
+{
+	struct conn *c = o->conn;
+
+	loop_disarm(&o->tick);
+	if (o->connecting.fd >= 0) {
+		int fd = o->connecting.fd;
+
+		loop_unwatch(&o->d->loop, &o->connecting);
+		close(fd);
+	}
+	o->conn = NULL;
+	out_detach(o);
+	if (c)
+		conn_close(c);
+}
+
+static void out_lose(struct out *o)
+{
+	if (o->conn && o->conn->up)
+		log_notice("link to %s lost%s%s: its spares are detached", o->node.name,
+			   *o->last.text ? ": " : "", o->last.text);
+	out_disconnect(o);
+	loop_arm(&o->d->loop, &o->retry, o->back_off_ms * NSEC_PER_MSEC);
+	o->back_off_ms = MIN(o->back_off_ms * 2, BACK_OFF_MAX_MS);
+}
+
+/* The peer knows then that it isn't to promote anything. */
+static void out_leave(struct out *o)
+{
+	loop_disarm(&o->retry);
+	if (!o->conn || !o->conn->up) {
+		out_disconnect(o);
+		return;
+	}
+	loop_disarm(&o->tick);
+	conn_send(o->conn, WIRE_BYE, 0, NULL);
+	conn_finish(o->conn);
+	out_detach(o);
+}
+
+static int out_act(struct out *o, unsigned int action)
+{
+	switch (action) {
+	case OUT_DO_CONNECT:
+		out_connect(o);
+		break;
+	case OUT_DO_GREET:
+		out_greet(o);
+		break;
+	case OUT_DO_START:
+		return out_start(o);
+	case OUT_DO_CLOSE:
+		out_lose(o);
+		break;
+	case OUT_DO_LEAVE:
+		out_leave(o);
+		break;
+	}
+	return 0;
+}
+
+static int out_event(struct out *o, unsigned int event)
+{
+	unsigned int before = o->state;
+	unsigned int action = fsm_step(&fsm_outgoing, &o->state, event);
+
+	if (o->state != before)
+		log_debug("outgoing link: %s: %s -> %s", fsm_outgoing.events[event],
+			  fsm_outgoing.states[before], fsm_outgoing.states[o->state]);
+	if (action >= FSM_OWN)
+		return out_act(o, action);
+	if (action == FSM_NONE || !o->conn)
+		return 0;
+	return fault_set(&o->conn->fault, WIRE_E_PROTOCOL, "%s while %s",
+			 fsm_outgoing.events[event], fsm_outgoing.states[before]);
+}
+
+/*
+ * Timers
+ */
+
+static void out_retry(struct timer *t)
+{
+	out_event(container_of(t, struct out, retry), OUT_RETRY);
+}
+
+static bool out_silent(const struct out *o)
+{
+	return o->state != OUT_UP || clock_mono() - o->conn->heard_at > out_timeout(o);
+}
+
+static void out_tick(struct timer *t)
+{
+	struct out *o = container_of(t, struct out, tick);
+
+	if (out_silent(o)) {
+		fault_set(&o->last, WIRE_E_TIMEOUT, "no answer for %u ms",
+			  o->d->conf.timeout_ms);
+		out_event(o, OUT_SILENT);
+		return;
+	}
+	conn_heartbeat(o->conn);
+	rate_update(&o->rate, o->conn->stats.bytes_out, o->d->loop.now);
+	loop_arm(&o->d->loop, &o->tick, o->heartbeat_ms * NSEC_PER_MSEC);
+}
+
+/* Without an address of the peer it stays down. */
+void out_open(struct out *o, struct peer *p)
+{
+	o->d = p->d;
+	o->peer = p;
+	o->state = OUT_DOWN;
+	o->connecting = (struct watch) { .fd = -1, .fn = out_connecting };
+	o->retry.fn = out_retry;
+	o->tick.fn = out_tick;
+	o->back_off_ms = BACK_OFF_MIN_MS;
+	TAILQ_INIT(&o->ships);
+	if (o->d->conf.peer.ss_family)
+		loop_arm(&o->d->loop, &o->retry, 0);
+}
+
+void out_stop(struct out *o)
+{
+	out_event(o, OUT_STOP);
+	loop_disarm(&o->retry);
+}
+
+void out_close(struct out *o)
+{
+	out_disconnect(o);
+	loop_disarm(&o->retry);
+}

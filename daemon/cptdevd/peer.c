@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The other host: its link to us, the replicas that it feeds, and whether it is alive.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "log.h"
+
+/* Replicas that are remembered for promotion, for each session that may be shipped. */
+#define FEEDS_PER_SESSION	4
+
+static u64 tick_interval(const struct peer *p)
+{
+	u64 ns = p->detector.timeout / 20;
+
+	return MAX(ns, 5 * NSEC_PER_MSEC);
+}
+
+static void peer_dead(struct peer *p)
+{
+	u64 heard = p->detector.heard;
+
+	if (p->in)
+		in_silent(p->in);
+	failover_decide(p, heard);
+}
+
+static void peer_tick(struct timer *t)
+{
+	struct peer *p = container_of(t, struct peer, tick);
+	u64 interval = tick_interval(p), now = clock_mono();
+
+	if (p->in)
+		detector_heard(&p->detector, p->in->conn->heard_at);
+	loop_arm(&p->d->loop, t, interval);
+	if (detector_tick(&p->detector, now, interval) == DET_DO_DECIDE)
+		peer_dead(p);
+}
+
+static struct feed *feed_find(struct peer *p, const char *name)
+{
+	struct feed *f;
+
+	LIST_FOREACH(f, &p->feeds, entry)
+		if (!strcmp(f->name, name))
+			return f;
+	return NULL;
+}
+
+static void feed_remove(struct peer *p, struct feed *f)
+{
+	LIST_REMOVE(f, entry);
+	p->nr_feeds--;
+	free(f);
+}
+
+static void feeds_clear(struct peer *p)
+{
+	while (!LIST_EMPTY(&p->feeds))
+		feed_remove(p, LIST_FIRST(&p->feeds));
+}
+
+bool peer_feeds(struct peer *p, const char *name)
+{
+	struct feed *f = feed_find(p, name);
+
+	if (f)
+		return true;
+	if (p->nr_feeds >= FEEDS_PER_SESSION * p->d->conf.max_sessions)
+		return false;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return false;
+	strcpy(f->name, name);
+	LIST_INSERT_HEAD(&p->feeds, f, entry);
+	p->nr_feeds++;
+	return true;
+}
+
+/* Another node in its place has nothing to do with what the first one fed. */
+static void peer_identify(struct peer *p, const struct node *node)
+{
+	if (memcmp(p->node.uuid, node->uuid, sizeof(node->uuid)))
+		feeds_clear(p);
+	p->node = *node;
+}
+
+void peer_up(struct peer *p, struct in *in)
+{
+	struct in *old = p->in;
+
+	p->in = in;
+	if (old)
+		in_replace(old);
+	peer_identify(p, &in->node);
+	if (detector_up(&p->detector, clock_mono()) == DET_DO_BACK)
+		log_notice("peer %s is back", p->node.name);
+}
+
+void peer_down(struct peer *p, bool bye)
+{
+	u64 now = clock_mono();
+
+	if (bye)
+		detector_bye(&p->detector, now);
+	else if (detector_broken(&p->detector, now) == DET_DO_START)
+		log_notice("peer %s: the link broke; it counts as dead in %u ms",
+			   p->node.name, p->d->conf.timeout_ms);
+}
+
+int peer_open(struct daemon *d)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	LIST_INIT(&d->peers);
+	if (!p)
+		return -1;
+	p->d = d;
+	LIST_INIT(&p->feeds);
+	LIST_INSERT_HEAD(&d->peers, p, entry);
+	detector_init(&p->detector, d->conf.timeout_ms * NSEC_PER_MSEC);
+	p->tick.fn = peer_tick;
+	loop_arm(&d->loop, &p->tick, tick_interval(p));
+	out_open(&p->out, p);
+	return 0;
+}
+
+void peer_close(struct peer *p)
+{
+	out_close(&p->out);
+	loop_disarm(&p->tick);
+	feeds_clear(p);
+	LIST_REMOVE(p, entry);
+	free(p);
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Replaying into a replica. Whether a session may is decided here, before a byte of it is
+ * taken; the module decides it once more at each delta.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "log.h"
+#include "uuid.h"
+
+static int refuse(struct chan *c, u32 code, const char *why)
+{
+	return fault_set(&c->last, code, "%s", why);
+}
+
+/*
+ * Another session of this name lives here: this host took over, or two programs were
+ * started. The newer term is right; with equal ones nobody is.
+ */
+static int check_local(struct chan *c)
+{
+	const struct msg_session *m = &c->session;
+	struct known *k = known_find_name(c->in->d, m->name);
+
+	if (!k || uuid_same(k->rec.uuid, m->uuid) || k->rec.term < m->term)
+		return 0;
+	if (k->rec.term > m->term)
+		return fault_set(&c->last, WIRE_E_FENCED,
+				 "a program of this name runs on the spare with term %llu, this one has %llu",
+				 k->rec.term, m->term);
+	return fault_set(&c->last, WIRE_E_CONFLICT,
+			 "a program of this name runs on the spare as well (pid %u, term %llu): stop one of them",
+			 k->rec.pid, k->rec.term);
+}
+
+static int check_terms(struct chan *c, const struct cptdev_image_info *info)
+{
+	const struct msg_session *m = &c->session;
+	bool promoted = info->state & CPTDEV_IMAGE_PROMOTED;
+
+	if (info->term > m->term || (promoted && info->term == m->term))
+		return fault_set(&c->last, WIRE_E_FENCED,
+				 "the replica on the spare has term %llu%s, this session %llu",
+				 info->term, promoted ? " (promoted)" : "", m->term);
+	if (info->generation && !uuid_same(info->uuid, m->uuid) &&
+	    info->term == m->term && !(m->flags & WIRE_SESSION_REPLACE))
+		return fault_set(&c->last, WIRE_E_OTHER,
+				 "the spare keeps another session's memory under this name (generation %llu): start the program with replace, or remove it there (cptdevctl replica remove %s)",
+				 info->generation, m->name);
+	return 0;
+}
+
+static int check_replica(struct chan *c, const struct cptdev_image_info *info)
+{
+	if (info->uid != c->session.uid)
+		return fault_set(&c->last, WIRE_E_OWNER,
+				 "the replica on the spare belongs to user %u, this session to %u",
+				 info->uid, c->session.uid);
+	if (check_terms(c, info))
+		return -1;
+	if (info->state & CPTDEV_IMAGE_FROZEN)
+		return refuse(c, WIRE_E_BUSY,
+			      "the replica on the spare is frozen by a reader");
+	return 0;
+}
+
+static int failed(struct chan *c, const char *what, int err)
+{
+	u32 code = WIRE_E_KERNEL;
+
+	if (err == -ENOMEM || err == -EDQUOT)
+		code = WIRE_E_MEMORY;
+	else if (err == -EBUSY)
+		code = WIRE_E_BUSY;
+	else if (err == -EILSEQ)
+		code = WIRE_E_GAP;
+	else if (err == -EEXIST)
+		code = WIRE_E_OTHER;
+	return fault_set(&c->last, code, "spare: can't %s: %s%s", what, strerror(-err),
+			 err == -ENOENT && !c->in->d->module ?
+			 " (the module isn't loaded there)" : "");
+}
+
+/* A peer can't fill this host with replicas. */
+static int create(struct chan *c)
+{
+	struct daemon *d = c->in->d;
+	struct cptdev_info info;
+	int ret = kernel_info(d->kernel, &info);
+
+	if (ret)
+		return failed(c, "create the replica", ret);
+	if (info.replicas >= d->conf.max_sessions)
+		return fault_set(&c->last, WIRE_E_LIMIT,
+				 "the spare has %llu replicas, max_sessions allows %u",
+				 info.replicas, d->conf.max_sessions);
+	ret = d->kernel->ops->create(d->kernel, c->session.name, c->session.uid);
+	return ret ? failed(c, "create the replica", ret) : 0;
+}
+
+static int open_replica(struct chan *c)
+{
+	struct kernel *k = c->in->d->kernel;
+	const char *name = c->session.name;
+
+	c->fd = kernel_replica_open(k, name, CPTDEV_REPLICA_WRITE);
+	if (c->fd == -ENOENT) {
+		if (create(c))
+			return -1;
+		c->fd = kernel_replica_open(k, name, CPTDEV_REPLICA_WRITE);
+	}
+	return c->fd < 0 ? failed(c, "open the replica", c->fd) : 0;
+}
+
+static int look(struct chan *c, struct msg_state *m)
+{
+	struct cptdev_image_info info;
+	int ret;
+
+	if (check_local(c) || open_replica(c))
+		return -1;
+	ret = kernel_image_info(c->in->d->kernel, c->fd, &info);
+	if (ret)
+		return failed(c, "look at the replica", ret);
+	m->generation = info.generation;
+	m->term = info.term;
+	memcpy(m->uuid, info.uuid, sizeof(m->uuid));
+	if (info.state & CPTDEV_IMAGE_PROMOTED)
+		m->flags |= WIRE_STATE_PROMOTED;
+	c->committed = info.generation;
+	return check_replica(c, &info);
+}
+
+/* Open the replica for the session; @m becomes the answer. */
+int replay_open(struct chan *c, struct msg_state *m)
+{
+	replay_close(c);
+	*m = (struct msg_state) {};
+	if (look(c, m)) {
+		m->fault = c->last;
+		replay_close(c);
+		return -1;
+	}
+	if (!peer_feeds(c->in->peer, c->session.name)) {
+		replay_close(c);
+		refuse(c, WIRE_E_LIMIT, "the spare can't remember more replicas");
+		m->fault = c->last;
+		return -1;
+	}
+	c->last.code = WIRE_OK;
+	return 0;
+}
+
+/*
+ * A call on the replica failed. If it was promoted in between that is the reason,
+ * whatever the call says.
+ */
+static int replay_failed(struct chan *c, const char *what, int err)
+{
+	struct cptdev_image_info info;
+
+	if (!kernel_image_info(c->in->d->kernel, c->fd, &info) && check_terms(c, &info))
+		return -1;
+	if (err == -ESTALE)
+		return fault_set(&c->last, WIRE_E_STALE,
+				 "spare: generation %llu isn't newer than the replica's",
+				 c->staging);
+	return failed(c, what, err);
+}
+
+int replay_begin(struct chan *c, const struct collect *col)
+{
+	struct kernel *k = c->in->d->kernel;
+	struct cptdev_replica_begin arg = {
+		.size = sizeof(arg),
+		.flags = col->begin.flags & WIRE_SESSION_REPLACE ?
+			CPTDEV_BEGIN_REPLACE : 0,
+		.term = col->begin.term, .base = col->begin.base,
+		.generation = col->begin.generation,
+		.layout = (unsigned long)col->segments, .layout_len = col->nr_segments,
+		.meta = (unsigned long)col->meta, .meta_len = col->meta_len,
+	};
+	int ret;
+
+	c->staging = col->begin.generation;
+	c->end = 0;
+	c->pages = 0;
+	memcpy(arg.uuid, c->session.uuid, sizeof(arg.uuid));
+	ret = k->ops->ioctl(k, c->fd, CPTDEV_IOC_REPLICA_BEGIN, &arg);
+	return ret ? replay_failed(c, "begin", ret) : 0;
+}
+
+int replay_stage(struct chan *c, const struct data *data)
+{
+	struct daemon *d = c->in->d;
+	struct cptdev_replica_stage arg = {
+		.size = sizeof(arg),
+		.vec = (unsigned long)data->extents, .vec_len = data->nr,
+		.data = (unsigned long)data->pages, .data_len = data->pages_len,
+	};
+	int ret;
+
+	c->end = data->end;
+	c->pages += data->pages_len / d->self.page_size;
+	ret = d->kernel->ops->ioctl(d->kernel, c->fd, CPTDEV_IOC_REPLICA_STAGE, &arg);
+	return ret ? replay_failed(c, "stage pages", ret) : 0;
+}
+
+int replay_commit(struct chan *c, struct msg_committed *m)
+{
+	int ret;
+
+	m->generation = c->staging;
+	ret = kernel_replica_commit(c->in->d->kernel, c->fd, c->staging, &m->pages);
+	if (ret)
+		return replay_failed(c, "commit", ret);
+	c->committed = c->staging;
+	return 0;
+}
+
+void replay_abort(struct chan *c)
+{
+	struct cptdev_replica_commit arg = { .size = sizeof(arg) };
+	struct kernel *k = c->in->d->kernel;
+
+	if (c->fd >= 0)
+		k->ops->ioctl(k, c->fd, CPTDEV_IOC_REPLICA_ABORT, &arg);
+}
+
+void replay_close(struct chan *c)
+{
+	if (c->fd >= 0)
+		c->in->d->kernel->ops->close(c->in->d->kernel, c->fd);
+	c->fd = -1;
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Shipping a session: the actions of the table fsm_ship. A descriptor of the device
+ * stands for the spare; it is opened when the spare says that it follows and closed when
+ * it doesn't any more, so that the kernel knows without being told.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "log.h"
+#include "uuid.h"
+
+#define BACK_OFF_MIN_MS	100U
+#define BACK_OFF_MAX_MS	1000U
+
+static const char *ship_name(const struct ship *s)
+{
+	return s->session->rec.name;
+}
+
+static void ship_retry(struct timer *t)
+{
+	ship_event(container_of(t, struct ship, retry), SHIP_RETRY);
+}
+
+static void ship_ask(struct ship *s)
+{
+	const struct session_rec *rec = &s->session->rec;
+	u8 buf[128];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	struct msg_session m = { .term = rec->term, .uid = rec->uid };
+
+	memcpy(m.uuid, rec->uuid, sizeof(m.uuid));
+	strcpy(m.name, rec->name);
+	if (rec->flags & CPTDEV_GENL_SESSION_REPLACE)
+		m.flags |= WIRE_SESSION_REPLACE;
+	session_encode(&w, &m);
+	conn_send(s->out->conn, WIRE_SESSION, s->channel, &w);
+}
+
+struct ship *ship_new(struct out *o, struct known *k)
+{
+	struct ship *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->out = o;
+	s->session = k;
+	s->channel = o->next_channel++;
+	s->dev = -1;
+	s->state = SHIP_ASKING;
+	s->retry.fn = ship_retry;
+	s->back_off_ms = BACK_OFF_MIN_MS;
+	TAILQ_INSERT_TAIL(&o->ships, s, entry);
+	ship_ask(s);
+	return s;
+}
+
+/* Forget the delta that is on its way; the peer forgets what it has of it. */
+static void ship_drop_delta(struct ship *s)
+{
+	struct out *o = s->out;
+
+	if (!s->delta)
+		return;
+	if (delta_unfinished(s->delta) && o->conn)
+		conn_send(o->conn, WIRE_ABORT, s->channel, NULL);
+	if (o->head == s)
+		o->head = NULL;
+	delta_put(s->delta);
+	s->delta = NULL;
+}
+
+static void ship_detach(struct ship *s)
+{
+	struct kernel *k = s->out->d->kernel;
+
+	ship_drop_delta(s);
+	s->in_flight = 0;
+	if (s->dev >= 0)
+		k->ops->close(k, s->dev);
+	s->dev = -1;
+}
+
+static void ship_garbage(struct garbage *g)
+{
+	free(container_of(g, struct ship, garbage));
+}
+
+void ship_free(struct ship *s)
+{
+	ship_detach(s);
+	loop_disarm(&s->retry);
+	TAILQ_REMOVE(&s->out->ships, s, entry);
+	loop_discard(&s->out->d->loop, &s->garbage, ship_garbage);
+}
+
+/*
+ * Actions
+ */
+
+/* What is new is told; what is repeated at every attempt isn't. */
+static void ship_note(struct ship *s, const struct fault *f)
+{
+	if (f->code != WIRE_E_FENCED && strcmp(f->text, s->last.text))
+		log_warn("session %s isn't shipped to %s: %s; trying again", ship_name(s),
+			 s->out->node.name, f->text);
+	s->last = *f;
+}
+
+static int ship_trouble(struct ship *s, const char *what, int err)
+{
+	struct fault f;
+
+	fault_set(&f, WIRE_E_KERNEL, "%s: %s", what, strerror(-err));
+	ship_note(s, &f);
+	return ship_event(s, SHIP_TROUBLE);
+}
+
+static int ship_fetch(struct ship *s)
+{
+	struct daemon *d = s->out->d;
+	int fd = kernel_delta(d->kernel, s->dev, s->session->rec.id, s->since), ret;
+
+	/* ENOENT: the event that it is gone will follow. */
+	if (fd == -ENODATA || fd == -ESTALE || fd == -ENOENT)
+		return ship_event(s, SHIP_NOTHING);
+	if (fd < 0)
+		return ship_trouble(s, "can't fetch a delta", fd);
+	ret = delta_open(d->kernel, fd, &s->delta);
+	if (ret)
+		return ship_trouble(s, "can't read a delta", ret);
+	return ship_event(s, SHIP_DELTA);
+}
+
+static void ship_ack(struct ship *s, u64 generation)
+{
+	struct daemon *d = s->out->d;
+	int ret = kernel_ack(d->kernel, s->dev, s->session->rec.id, generation, 0);
+
+	if (ret && ret != -ENOENT)
+		log_warn("session %s: can't acknowledge generation %llu: %s",
+			 ship_name(s), generation, strerror(-ret));
+	s->committed = MAX(s->committed, generation);
+	lag_committed(&s->lag, generation);
+}
+
+static int ship_attach(struct ship *s)
+{
+	struct kernel *k = s->out->d->kernel;
+
+	if (s->dev < 0)
+		s->dev = k->ops->open(k);
+	return s->dev < 0 ? s->dev : 0;
+}
+
+/* Go on from what the spare has: of this very session, or nothing. */
+static int ship_resume(struct ship *s)
+{
+	bool same = uuid_same(s->peer.uuid, s->session->rec.uuid);
+	int ret = ship_attach(s);
+
+	if (ret)
+		return ship_trouble(s, "can't open " CPTDEV_DEVICE, ret);
+	s->since = same ? s->peer.generation : 0;
+	s->committed = s->since;
+	s->last.code = WIRE_OK;
+	log_info("session %s: %s follows from generation %llu", ship_name(s),
+		 s->out->node.name, s->since);
+	ret = ship_fetch(s);
+	/* The fetch attached; the answer to an earlier commit may have been lost. */
+	if (!ret && s->since && s->dev >= 0)
+		ship_ack(s, s->peer.generation);
+	return ret;
+}
+
+static void ship_back_off(struct ship *s)
+{
+	ship_detach(s);
+	loop_arm(&s->out->d->loop, &s->retry, s->back_off_ms * NSEC_PER_MSEC);
+	s->back_off_ms = MIN(s->back_off_ms * 2, BACK_OFF_MAX_MS);
+}
+
+/*
+ * The kernel takes the news from who is attached only. Asking for what comes after the
+ * last generation there can be attaches, whatever the answer, and does nothing else.
+ */
+static void ship_fence(struct ship *s)
+{
+	struct daemon *d = s->out->d;
+	u64 id = s->session->rec.id;
+	int ret = ship_attach(s);
+
+	log_err("session %s (pid %u) is FENCED: %s; it must stop serving",
+		ship_name(s), s->session->rec.pid, s->last.text);
+	if (!ret) {
+		kernel_delta(d->kernel, s->dev, id, ~0ULL);
+		ret = kernel_ack(d->kernel, s->dev, id, 0, CPTDEV_ACK_FENCED);
+	}
+	if (ret && ret != -ENOENT)
+		log_err("session %s: can't fence it: %s", ship_name(s), strerror(-ret));
+	loop_disarm(&s->retry);
+	ship_detach(s);
+}
+
+static int ship_committed(struct ship *s, bool fetch)
+{
+	ship_ack(s, s->window[0]);
+	s->back_off_ms = BACK_OFF_MIN_MS;
+	*s->last.text = '\0';
+	memmove(s->window, s->window + 1, --s->in_flight * sizeof(s->window[0]));
+	return fetch ? ship_fetch(s) : 0;
+}
+
+static void ship_end(struct ship *s)
+{
+	ship_detach(s);
+	conn_send(s->out->conn, WIRE_GONE, s->channel, NULL);
+	ship_free(s);
+}
+
+static int ship_act(struct ship *s, unsigned int action)
+{
+	switch (action) {
+	case SHIP_DO_ASK:
+		ship_ask(s);
+		break;
+	case SHIP_DO_RESUME:
+		return ship_resume(s);
+	case SHIP_DO_FETCH:
+		return ship_fetch(s);
+	case SHIP_DO_SEND:
+		conn_kick(s->out->conn);
+		break;
+	case SHIP_DO_ACK:
+		return ship_committed(s, false);
+	case SHIP_DO_ACK_FETCH:
+		return ship_committed(s, true);
+	case SHIP_DO_BACK_OFF:
+		ship_back_off(s);
+		break;
+	case SHIP_DO_FENCE:
+		ship_fence(s);
+		break;
+	case SHIP_DO_END:
+		ship_end(s);
+		break;
+	}
+	return 0;
+}
+
+int ship_event(struct ship *s, unsigned int event)
+{
+	unsigned int before = s->state;
+	unsigned int action = fsm_step(&fsm_ship, &s->state, event);
+
+	log_debug("session %s: %s: %s -> %s, %s", ship_name(s), fsm_ship.events[event],
+		  fsm_ship.states[before], fsm_ship.states[s->state],
+		  fsm_action_name(&fsm_ship, action));
+	if (action >= FSM_OWN)
+		return ship_act(s, action);
+	if (action == FSM_NONE)
+		return 0;
+	return fault_set(&s->out->conn->fault, WIRE_E_PROTOCOL,
+			 "session %s: %s while %s", ship_name(s), fsm_ship.events[event],
+			 fsm_ship.states[before]);
+}
+
+/*
+ * Frames from the peer
+ */
+
+static int frame_state(struct ship *s, const u8 *payload, u32 len)
+{
+	struct msg_state m;
+
+	if (state_decode(payload, len, &m, &s->out->conn->fault))
+		return -1;
+	if (s->state == SHIP_ASKING) {
+		s->peer = m;
+		if (m.fault.code != WIRE_OK)
+			ship_note(s, &m.fault);
+	}
+	if (m.fault.code == WIRE_OK)
+		return ship_event(s, SHIP_OK);
+	return ship_event(s, m.fault.code == WIRE_E_FENCED ? SHIP_FENCE : SHIP_REFUSAL);
+}
+
+static int frame_committed(struct ship *s, const u8 *payload, u32 len)
+{
+	struct conn *c = s->out->conn;
+	struct msg_committed m;
+	bool expected;
+
+	if (committed_decode(payload, len, &m, &c->fault))
+		return -1;
+	/* When it is detached by now, the next SESSION_STATE will tell. */
+	expected = s->in_flight && m.generation == s->window[0];
+	if (!expected && s->dev >= 0)
+		return fault_set(&c->fault, WIRE_E_PROTOCOL,
+				 "session %s: COMMITTED generation %llu, which wasn't its turn",
+				 ship_name(s), m.generation);
+	return ship_event(s, SHIP_COMMITTED);
+}
+
+static int frame_failed(struct ship *s, const u8 *payload, u32 len)
+{
+	struct msg_failed m;
+
+	if (failed_decode(payload, len, &m, &s->out->conn->fault))
+		return -1;
+	ship_note(s, &m.fault);
+	return ship_event(s, m.fault.code == WIRE_E_FENCED ? SHIP_FENCE : SHIP_FAILED);
+}
+
+int ship_frame(struct ship *s, const struct frame *f, const u8 *payload)
+{
+	if (f->type == WIRE_SESSION_STATE)
+		return frame_state(s, payload, f->length);
+	if (f->type == WIRE_COMMITTED)
+		return frame_committed(s, payload, f->length);
+	return frame_failed(s, payload, f->length);
+}
+
+/*
+ * Frames to the peer
+ */
+
+static void ship_sent(struct ship *s)
+{
+	s->since = s->delta->info.generation;
+	s->bytes += s->delta->map_len;
+	s->window[s->in_flight++] = s->since;
+	delta_put(s->delta);
+	s->delta = NULL;
+	ship_event(s, s->in_flight == SHIP_WINDOW ? SHIP_SENT_FULL : SHIP_SENT);
+}
+
+void ship_pull(struct ship *s)
+{
+	struct out *o = s->out;
+	int ret = delta_frame(s->delta, o->conn, s->channel);
+
+	if (ret) {
+		ship_trouble(s, "can't read a delta", ret);
+		return;
+	}
+	o->head = delta_in_head(s->delta) ? s : NULL;
+	if (s->delta->phase == DELTA_DONE)
+		ship_sent(s);
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the daemon tells about itself. cptdevctl(8) describes the keys; the kernel's side
+ * is asked of the kernel, not of the daemon.
+ */
+#include "daemon.h"
+#include "json.h"
+#include "tcp.h"
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+static void lower(struct json_object *o, const char *key, const char *word)
+{
+	char text[32];
+	size_t i;
+
+	for (i = 0; word[i] && i < sizeof(text) - 1; i++)
+		text[i] = word[i] >= 'A' && word[i] <= 'Z' ? word[i] + 32 : word[i];
+	text[i] = '\0';
+	js_str(o, key, text);
+}
+
+static void fault(struct json_object *o, const struct fault *f)
+{
+	if (f->code == WIRE_OK)
+		js_null(o, "error");
+	else
+		js_str(o, "error", f->text);
+}
+
+static u64 ms_ago(struct daemon *d, u64 at)
+{
+	return d->loop.now > at ? (d->loop.now - at) / NSEC_PER_MSEC : 0;
+}
+
+static void link_stats(struct json_object *o, struct daemon *d, const struct conn *c,
+		       const struct rate *r)
+{
+	js_u64(o, "last_heard_ms", ms_ago(d, c->heard_at));
+	js_u64(o, "rtt_us", c->rtt_ns / NSEC_PER_USEC);
+	js_u64(o, "bytes_sent", c->stats.bytes_out);
+	js_u64(o, "bytes_received", c->stats.bytes_in);
+	js_u64(o, "frames_sent", c->stats.frames_out);
+	js_u64(o, "frames_received", c->stats.frames_in);
+	js_u64(o, "bytes_per_second", r->per_second);
+}
+
+static struct json_object *ship(struct ship *s)
+{
+	struct json_object *o = js_new();
+	const struct session_rec *rec = &s->session->rec;
+	u64 behind = rec->published > s->committed ? rec->published - s->committed : 0;
+
+	js_str(o, "name", rec->name);
+	js_uuid(o, "uuid", rec->uuid);
+	js_u64(o, "session_id", rec->id);
+	lower(o, "state", fsm_ship.states[s->state]);
+	js_u64(o, "published", rec->published);
+	js_u64(o, "shipped", s->since);
+	js_u64(o, "committed", s->committed);
+	js_u64(o, "lag_generations", behind);
+	js_u64(o, "lag_ms", lag_ns(&s->lag, s->out->d->loop.now) / NSEC_PER_MSEC);
+	js_u64(o, "bytes_shipped", s->bytes);
+	fault(o, &s->last);
+	return o;
+}
+
+static struct json_object *outgoing(struct out *o)
+{
+	struct json_object *j = js_new(), *list = js_list();
+	char address[64];
+	struct ship *s;
+
+	lower(j, "state", fsm_outgoing.states[o->state]);
+	tcp_text(&o->d->conf.peer, address, sizeof(address));
+	js_str(j, "address", address);
+	js_u64(j, "attempts", o->attempts);
+	js_u64(j, "connects", o->connects);
+	if (o->conn)
+		link_stats(j, o->d, o->conn, &o->rate);
+	fault(j, &o->last);
+	TAILQ_FOREACH(s, &o->ships, entry)
+		json_object_array_add(list, ship(s));
+	js_put(j, "sessions", list);
+	return j;
+}
+
+static struct json_object *replayed(struct chan *c)
+{
+	struct json_object *o = js_new();
+
+	js_str(o, "name", c->session.name);
+	js_uuid(o, "uuid", c->session.uuid);
+	lower(o, "state", fsm_channel.states[c->state]);
+	js_u64(o, "committed", c->committed);
+	js_u64(o, "staging", c->staging);
+	js_u64(o, "term", c->session.term);
+	fault(o, &c->last);
+	return o;
+}
+
+static struct json_object *incoming(struct in *in)
+{
+	struct json_object *o = js_new(), *list = js_list();
+	struct chan *c;
+
+	lower(o, "state", in ? fsm_incoming.states[in->state] : "down");
+	if (in) {
+		js_str(o, "address", in->address);
+		link_stats(o, in->d, in->conn, &in->rate);
+		LIST_FOREACH(c, &in->channels, entry)
+			json_object_array_add(list, replayed(c));
+	}
+	js_put(o, "replicas", list);
+	return o;
+}
+
+/* Of the last time that the peer counted as dead. */
+static struct json_object *failover(const struct failover_times *t)
+{
+	struct json_object *o;
+
+	if (!t->decided)
+		return NULL;
+	o = js_new();
+	js_u64(o, "decided_unix_ms", t->decided_wall / NSEC_PER_MSEC);
+	js_u64(o, "silence_ms", (t->decided - t->heard) / NSEC_PER_MSEC);
+	js_u64(o, "promotion_us", t->promoted ?
+		 (t->promoted - t->decided) / NSEC_PER_USEC : 0);
+	js_u64(o, "replicas_promoted", t->replicas);
+	return o;
+}
+
+static struct json_object *peer(struct peer *p)
+{
+	struct json_object *o = js_new();
+	const struct node *n = p->in ? &p->node : &p->out.node;
+	u64 now = clock_mono();
+
+	if (!*n->name)
+		n = &p->node;
+	if (*n->name) {
+		js_str(o, "name", n->name);
+		js_uuid(o, "uuid", n->uuid);
+	} else {
+		js_null(o, "name");
+		js_null(o, "uuid");
+	}
+	js_str(o, "detector", detector_word(&p->detector, now));
+	js_u64(o, "silence_ms", p->detector.running ?
+		 detector_silence(&p->detector, now) / NSEC_PER_MSEC : 0);
+	js_put(o, "failover", failover(&p->failover));
+	js_put(o, "outgoing", p->d->conf.peer.ss_family ? outgoing(&p->out) : NULL);
+	js_put(o, "incoming", incoming(p->in));
+	return o;
+}
+
+struct json_object *status_json(struct daemon *d)
+{
+	struct json_object *o = js_document(), *node = js_new(), *list = js_list();
+	struct peer *p;
+
+	d->loop.now = clock_mono();
+	js_str(o, "version", VERSION);
+	js_str(node, "name", d->self.name);
+	js_uuid(node, "uuid", d->self.uuid);
+	js_put(o, "node", node);
+	js_u64(o, "uptime_ms", ms_ago(d, d->started));
+	js_bool(o, "module", d->module);
+	js_u64(o, "listen_port", d->listen_port);
+	js_u64(o, "heartbeat_interval_ms", d->conf.heartbeat_ms);
+	js_u64(o, "timeout_ms", d->conf.timeout_ms);
+	js_str(o, "failover", d->conf.failover == FAILOVER_AUTO ? "auto" : "manual");
+	LIST_FOREACH(p, &d->peers, entry)
+		json_object_array_add(list, peer(p));
+	js_put(o, "peers", list);
+	return o;
+}

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The kernel that plays the module: descriptors, sessions, events. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fake.h"
+#include "fake_replica.h"
+#include "uuid.h"
+
+static struct fake *to_fake(struct kernel *k)
+{
+	return container_of(k, struct fake, kernel);
+}
+
+static void event(struct fake *f, u8 cmd, const struct session_rec *s,
+		  const struct replica_rec *r)
+{
+	struct fake_event *e = &f->event[f->nr_events];
+
+	if (f->nr_events == ARRAY_SIZE(f->event)) {
+		f->overflow = true;
+		return;
+	}
+	f->nr_events++;
+	e->cmd = cmd;
+	e->is_session = s;
+	if (s)
+		e->session = *s;
+	else
+		e->replica = *r;
+	eventfd_write(f->eventfd, 1);
+}
+
+void fake_replica_event(struct fake *f, u8 cmd, const struct fake_replica *r)
+{
+	event(f, cmd, NULL, &r->rec);
+}
+
+int fake_new_fd(struct fake *f, enum fake_kind kind)
+{
+	int fd = kind == FAKE_SNAPSHOT ? memfd_create("fake", MFD_CLOEXEC) :
+		eventfd(0, EFD_CLOEXEC);
+
+	if (fd < 0 || fd >= FAKE_FDS)
+		return -EMFILE;
+	f->fd[fd] = (struct fake_fd) { .kind = kind };
+	return fd;
+}
+
+/*
+ * Sessions
+ */
+
+struct fake_session *fake_session(struct fake *f, const char *name, u32 pages)
+{
+	return fake_session_with(f, name, pages, 1, 0);
+}
+
+struct fake_session *fake_session_with(struct fake *f, const char *name, u32 pages,
+				       u64 term, u32 flags)
+{
+	struct fake_session *s = f->session;
+	u32 i;
+
+	while (s->used)
+		s++;
+	memset(s, 0, sizeof(*s));
+	s->used = true;
+	s->pages = pages;
+	s->segments = 1;
+	s->mem = calloc(pages, FAKE_PAGE);
+	s->frozen = calloc(pages, FAKE_PAGE);
+	s->changed = calloc(pages, sizeof(*s->changed));
+	s->hole = calloc(pages, sizeof(*s->hole));
+	s->hole_next = calloc(pages, sizeof(*s->hole_next));
+	s->dirty = calloc(pages, sizeof(*s->dirty));
+	for (i = 0; i < pages; i++)
+		s->dirty[i] = true;
+	s->rec.id = ++f->last_id;
+	s->rec.term = term;
+	s->rec.flags = flags;
+	s->rec.pid = 4711;
+	s->rec.uid = 1000;
+	strcpy(s->rec.name, name);
+	for (i = 0; i < CPTDEV_UUID_LEN; i++)
+		s->rec.uuid[i] = rand();
+	event(f, CPTDEV_CMD_SESSION_NEW_NTF, &s->rec, NULL);
+	return s;
+}
+
+static void session_free(struct fake_session *s)
+{
+	free(s->mem);
+	free(s->frozen);
+	free(s->changed);
+	free(s->dirty);
+	free(s->hole);
+	free(s->hole_next);
+	s->used = false;
+}
+
+void fake_session_end(struct fake *f, struct fake_session *s)
+{
+	event(f, CPTDEV_CMD_SESSION_GONE_NTF, &s->rec, NULL);
+	session_free(s);
+}
+
+void fake_write(struct fake_session *s, u32 page, u8 value)
+{
+	memset(s->mem + (size_t)page * FAKE_PAGE, value, FAKE_PAGE);
+	s->dirty[page] = true;
+	s->hole_next[page] = false;
+}
+
+void fake_punch(struct fake_session *s, u32 page)
+{
+	memset(s->mem + (size_t)page * FAKE_PAGE, 0, FAKE_PAGE);
+	s->dirty[page] = true;
+	s->hole_next[page] = true;
+}
+
+u64 fake_publish(struct fake *f, struct fake_session *s)
+{
+	u32 i;
+
+	memcpy(s->frozen, s->mem, (size_t)s->pages * FAKE_PAGE);
+	memcpy(s->hole, s->hole_next, s->pages * sizeof(*s->hole));
+	s->rec.published = ++s->rec.generation;
+	for (i = 0; i < s->pages; i++)
+		if (s->dirty[i])
+			s->changed[i] = s->rec.generation;
+	memset(s->dirty, 0, s->pages * sizeof(*s->dirty));
+	event(f, CPTDEV_CMD_SNAPSHOT_NTF, &s->rec, NULL);
+	return s->rec.generation;
+}
+
+static struct fake_session *session_by_id(struct fake *f, u64 id)
+{
+	int i;
+
+	for (i = 0; i < FAKE_SESSIONS; i++)
+		if (f->session[i].used && f->session[i].rec.id == id)
+			return &f->session[i];
+	return NULL;
+}
+
+u32 fake_attached(const struct fake *f, const struct fake_session *s)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < FAKE_FDS; i++)
+		n += f->fd[i].kind == FAKE_DEVICE && f->fd[i].follows[s - f->session];
+	return n;
+}
+
+u32 fake_open_fds(const struct fake *f)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < FAKE_FDS; i++)
+		n += f->fd[i].kind != FAKE_NONE;
+	return n;
+}
+
+/*
+ * Snapshots
+ */
+
+static void snapshot_add(struct fake_fd *s, int fd, const struct fake_session *from,
+			 u32 page)
+{
+	u32 kind = from->hole[page] ? CPTDEV_EXTENT_HOLE : CPTDEV_EXTENT_DATA;
+	u64 addr = FAKE_BASE + (u64)page * FAKE_PAGE;
+	struct cptdev_extent *last = &s->extents[s->info.extents - 1];
+
+	if (s->info.extents && last->kind == kind && last->addr + last->len == addr)
+		last->len += FAKE_PAGE;
+	else
+		s->extents[s->info.extents++] = (struct cptdev_extent) {
+			.addr = addr, .len = FAKE_PAGE, .kind = kind,
+		};
+	if (kind == CPTDEV_EXTENT_HOLE)
+		return;
+	if (pwrite(fd, from->frozen + (size_t)page * FAKE_PAGE, FAKE_PAGE,
+		   s->info.pages * FAKE_PAGE) != FAKE_PAGE)
+		abort();
+	s->info.pages++;
+}
+
+static int snapshot_new(struct fake *f, struct fake_session *from, u64 since)
+{
+	int fd = fake_new_fd(f, FAKE_SNAPSHOT);
+	struct fake_fd *s = &f->fd[fd];
+	u32 i;
+
+	if (fd < 0)
+		return fd;
+	s->session = from;
+	s->extents = calloc(from->pages + 1, sizeof(*s->extents));
+	for (i = 0; i < from->pages; i++)
+		if (from->changed[i] > since)
+			snapshot_add(s, fd, from, i);
+	s->info.kind = CPTDEV_IMAGE_SNAPSHOT;
+	memcpy(s->info.uuid, from->rec.uuid, CPTDEV_UUID_LEN);
+	s->info.term = from->rec.term;
+	s->info.generation = from->rec.published;
+	s->info.base = since;
+	s->info.segments = from->segments;
+	s->info.meta_len = from->meta_len;
+	if (from->rec.flags & CPTDEV_GENL_SESSION_REPLACE)
+		s->info.state |= CPTDEV_IMAGE_REPLACE;
+	from->deltas++;
+	from->delta_pages += s->info.pages;
+	return fd;
+}
+
+static int snapshot_layout(const struct fake_session *s, struct cptdev_image_vec *arg)
+{
+	struct cptdev_segment *seg = (void *)(unsigned long)arg->vec;
+	u32 each = s->pages / s->segments;
+	u64 i;
+
+	arg->nr = 0;
+	for (i = arg->start; i < s->segments && arg->nr < arg->vec_len; i++) {
+		u32 pages = i + 1 == s->segments ? s->pages - i * each : each;
+
+		seg[arg->nr++] = (struct cptdev_segment) {
+			.addr = FAKE_BASE + i * each * FAKE_PAGE,
+			.len = (u64)pages * FAKE_PAGE,
+			.kind = CPTDEV_SEGMENT_ANON, .prot = 3,
+		};
+	}
+	arg->next = i;
+	return 0;
+}
+
+static int snapshot_ioctl(struct fake_fd *s, unsigned int cmd, void *uarg)
+{
+	struct cptdev_image_vec *arg = uarg;
+	u64 left;
+
+	switch (cmd) {
+	case CPTDEV_IOC_IMAGE_INFO:
+		*(struct cptdev_image_info *)uarg = s->info;
+		return 0;
+	case CPTDEV_IOC_IMAGE_LAYOUT:
+		return snapshot_layout(s->session, arg);
+	case CPTDEV_IOC_IMAGE_EXTENTS:
+		left = s->info.extents - arg->start;
+		arg->nr = MIN(left, arg->vec_len);
+		memcpy((void *)(unsigned long)arg->vec, s->extents + arg->start,
+		       arg->nr * sizeof(*s->extents));
+		arg->next = arg->start + arg->nr;
+		return 0;
+	case CPTDEV_IOC_IMAGE_META:
+		arg->nr = s->info.meta_len;
+		memcpy((void *)(unsigned long)arg->vec, s->session->meta, arg->nr);
+		return 0;
+	}
+	return -ENOTTY;
+}
+
+/*
+ * The device
+ */
+
+static int device_delta(struct fake *f, int fd, struct cptdev_delta *arg)
+{
+	struct fake_session *s = session_by_id(f, arg->session_id);
+
+	if (!s)
+		return -ENOENT;
+	if (f->fail_delta)
+		return -f->fail_delta;
+	f->fd[fd].follows[s - f->session] = true;
+	if (arg->since > s->rec.published)
+		return -EINVAL;
+	if (arg->since == s->rec.published)
+		return -ENODATA;
+	if (arg->since < s->reach) {
+		s->reach = 0;
+		return -ESTALE;
+	}
+	arg->fd = snapshot_new(f, s, arg->since);
+	return arg->fd < 0 ? arg->fd : 0;
+}
+
+static int device_ack(struct fake *f, int fd, const struct cptdev_ack *arg)
+{
+	struct fake_session *s = session_by_id(f, arg->session_id);
+
+	if (!s)
+		return -ENOENT;
+	if (!f->fd[fd].follows[s - f->session])
+		return -EINVAL;
+	if (arg->flags & CPTDEV_ACK_FENCED) {
+		s->fenced = true;
+		return 0;
+	}
+	if (!arg->generation || arg->generation > s->rec.published)
+		return -EINVAL;
+	s->rec.committed = MAX(s->rec.committed, arg->generation);
+	event(f, CPTDEV_CMD_COMMITTED_NTF, &s->rec, NULL);
+	return 0;
+}
+
+static int device_info(struct fake *f, struct cptdev_info *arg)
+{
+	int i;
+
+	arg->replicas = 0;
+	arg->abi_version = CPTDEV_ABI_VERSION;
+	for (i = 0; i < FAKE_REPLICAS; i++)
+		arg->replicas += f->replica[i].used;
+	return 0;
+}
+
+static int device_ioctl(struct fake *f, int fd, unsigned int cmd, void *arg)
+{
+	switch (cmd) {
+	case CPTDEV_IOC_INFO:
+		return device_info(f, arg);
+	case CPTDEV_IOC_DELTA:
+		return device_delta(f, fd, arg);
+	case CPTDEV_IOC_ACK:
+		return device_ack(f, fd, arg);
+	case CPTDEV_IOC_REPLICA_OPEN:
+		return fake_replica_open(f, arg);
+	}
+	return -ENOTTY;
+}
+
+/*
+ * The table
+ */
+
+static int fake_open(struct kernel *k)
+{
+	return to_fake(k)->absent ? -ENOENT : fake_new_fd(to_fake(k), FAKE_DEVICE);
+}
+
+static void fake_close(struct kernel *k, int fd)
+{
+	struct fake *f = to_fake(k);
+
+	if (f->fd[fd].kind == FAKE_NONE)
+		abort();
+	if (f->fd[fd].kind == FAKE_REPLICA)
+		fake_replica_close(f->fd[fd].replica, fd);
+	free(f->fd[fd].extents);
+	memset(&f->fd[fd], 0, sizeof(f->fd[fd]));
+	close(fd);
+}
+
+static int fake_ioctl(struct kernel *k, int fd, unsigned int cmd, void *arg)
+{
+	struct fake *f = to_fake(k);
+
+	switch (f->fd[fd].kind) {
+	case FAKE_DEVICE:
+		return device_ioctl(f, fd, cmd, arg);
+	case FAKE_SNAPSHOT:
+		return snapshot_ioctl(&f->fd[fd], cmd, arg);
+	case FAKE_REPLICA:
+		return fake_replica_ioctl(f, fd, cmd, arg);
+	case FAKE_NONE:
+		break;
+	}
+	return -EBADF;
+}
+
+static int fake_create(struct kernel *k, const char *name, u32 uid)
+{
+	return fake_replica_new(to_fake(k), name, uid) ? 0 : -ENOMEM;
+}
+
+static int fake_listen(struct kernel *k)
+{
+	return to_fake(k)->eventfd;
+}
+
+static int fake_events(struct kernel *k, kernel_event_fn fn, void *arg)
+{
+	struct fake *f = to_fake(k);
+	eventfd_t count;
+	u32 i;
+
+	eventfd_read(f->eventfd, &count);
+	if (f->overflow || f->family_changed) {
+		int ret = f->overflow ? -ENOBUFS : 1;
+
+		f->overflow = f->family_changed = false;
+		f->nr_events = 0;
+		return ret;
+	}
+	for (i = 0; i < f->nr_events; i++) {
+		struct kernel_event ev = { .cmd = f->event[i].cmd };
+
+		if (f->event[i].is_session)
+			ev.session = &f->event[i].session;
+		else
+			ev.replica = &f->event[i].replica;
+		fn(&ev, arg);
+	}
+	f->nr_events = 0;
+	return 0;
+}
+
+static int fake_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
+{
+	struct fake *f = to_fake(k);
+	struct kernel_event ev = { .cmd = cmd };
+	int i;
+
+	if (f->absent)
+		return -ENOENT;
+	for (i = 0; i < FAKE_SESSIONS; i++) {
+		ev.session = &f->session[i].rec;
+		if (f->session[i].used)
+			fn(&ev, arg);
+	}
+	return 0;
+}
+
+static const struct kernel_ops fake_ops = {
+	.open	= fake_open,
+	.close	= fake_close,
+	.ioctl	= fake_ioctl,
+	.create	= fake_create,
+	.listen	= fake_listen,
+	.events	= fake_events,
+	.dump	= fake_dump,
+};
+
+void fake_init(struct fake *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->kernel.ops = &fake_ops;
+	f->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void fake_free(struct fake *f)
+{
+	int i;
+
+	for (i = 0; i < FAKE_SESSIONS; i++)
+		if (f->session[i].used)
+			session_free(&f->session[i]);
+	for (i = 0; i < FAKE_REPLICAS; i++)
+		if (f->replica[i].used)
+			fake_replica_remove(f, &f->replica[i]);
+	close(f->eventfd);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A kernel that plays the module: sessions whose memory the test writes, snapshots as
+ * files in memory (so that mmap and sendfile are the real ones), replicas with staging
+ * and commit. It follows linux/cptdev.h as far as the daemon can see.
+ */
+#ifndef TESTS_FAKE_H
+#define TESTS_FAKE_H
+
+#include "kernel.h"
+
+#define FAKE_PAGE	4096U
+#define FAKE_BASE	0x10000000ULL	/* where every session's memory begins */
+#define FAKE_FDS	512
+#define FAKE_SESSIONS	64
+#define FAKE_REPLICAS	64
+
+struct fake_session {
+	struct session_rec rec;
+	bool used;
+	u32 pages;
+	u8 *mem;
+	u8 *frozen;		/* as of the last publication */
+	u64 *changed;		/* per page: generation */
+	bool *dirty;		/* per page: since the last publication */
+	bool *hole;		/* per page: as of the last publication */
+	bool *hole_next;
+	u32 segments;		/* the memory is shown as so many pieces */
+	u8 meta[65536];
+	u32 meta_len;
+	u64 reach;		/* DELTA for less answers ESTALE */
+	u64 deltas;		/* that were fetched */
+	u64 delta_pages;	/* in all of them */
+	bool fenced;
+};
+
+struct fake_replica {
+	struct replica_rec rec;
+	bool used;
+	bool promoted;
+	bool frozen;
+	u32 pages;		/* room */
+	u8 **content;
+	u8 **staged;		/* a page, or fake_hole */
+	u64 stage_base;
+	u64 stage_term;
+	u8 stage_uuid[CPTDEV_UUID_LEN];
+	int stager;		/* descriptor, -1: nobody */
+	u32 segments;
+	u32 meta_len;
+	u8 *meta;
+	u32 stage_segments;
+	u32 stage_meta_len;
+	u8 *stage_meta;
+};
+
+enum fake_kind { FAKE_NONE, FAKE_DEVICE, FAKE_SNAPSHOT, FAKE_REPLICA };
+
+struct fake_fd {
+	enum fake_kind kind;
+	bool write;
+	bool follows[FAKE_SESSIONS];
+	struct fake_replica *replica;
+	struct fake_session *session;
+	struct cptdev_image_info info;
+	struct cptdev_extent *extents;
+};
+
+struct fake_event {
+	u8 cmd;
+	struct session_rec session;
+	bool is_session;
+	struct replica_rec replica;
+};
+
+struct fake {
+	struct kernel kernel;
+	bool absent;			/* the module isn't loaded */
+	bool family_changed;
+	bool overflow;			/* the next read answers ENOBUFS */
+	int fail_stage;			/* errno of the next STAGE, and of others: */
+	int fail_commit;
+	int fail_delta;
+	int eventfd;
+	u64 last_id;
+	struct fake_session session[FAKE_SESSIONS];
+	struct fake_replica replica[FAKE_REPLICAS];
+	struct fake_fd fd[FAKE_FDS];
+	struct fake_event event[256];
+	u32 nr_events;
+	u32 stages;			/* calls of STAGE */
+};
+
+void fake_init(struct fake *f);
+void fake_free(struct fake *f);
+
+struct fake_session *fake_session(struct fake *f, const char *name, u32 pages);
+struct fake_session *fake_session_with(struct fake *f, const char *name, u32 pages,
+				       u64 term, u32 flags);
+void fake_session_end(struct fake *f, struct fake_session *s);
+/* Write a value over page @page; it is published with the next fake_publish(). */
+void fake_write(struct fake_session *s, u32 page, u8 value);
+void fake_punch(struct fake_session *s, u32 page);
+u64 fake_publish(struct fake *f, struct fake_session *s);
+
+struct fake_replica *fake_replica(struct fake *f, const char *name);
+/* Is the replica what was published last? */
+bool fake_same(const struct fake_replica *r, const struct fake_session *s);
+void fake_replica_remove(struct fake *f, struct fake_replica *r);
+/* Descriptors that stand for a spare of the session. */
+u32 fake_attached(const struct fake *f, const struct fake_session *s);
+/* Descriptors of any kind that are open. */
+u32 fake_open_fds(const struct fake *f);
+
+#endif

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Two daemons in one process. */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <setjmp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "log.h"
+#include "pair.h"
+#include "tcp.h"
+
+u16 free_port(void)
+{
+	struct sockaddr_storage ss = { .ss_family = AF_INET };
+	u16 port = 0;
+	int fd;
+
+	((struct sockaddr_in *)&ss)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	fd = tcp_listen(&ss, &port);
+	assert_true(fd >= 0);
+	close(fd);
+	return port;
+}
+
+static void loopback(struct sockaddr_storage *ss, u16 port)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	in->sin_family = AF_INET;
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in->sin_port = htons(port);
+}
+
+void host_open(struct host *h, const char *name, u16 port)
+{
+	memset(h, 0, sizeof(*h));
+	h->name = name;
+	strcpy(h->dir, "/tmp/cptdevd-test.XXXXXX");
+	assert_non_null(mkdtemp(h->dir));
+	h->conf = (struct conf) {
+		.listen_port = port, .heartbeat_ms = 50, .timeout_ms = 1000,
+		.max_sessions = 16, .max_clients = 4,
+	};
+	strcpy(h->conf.name, name);
+	snprintf(h->conf.control, sizeof(h->conf.control), "%s/control", h->dir);
+	loopback(&h->conf.listen, port);
+	fake_init(&h->fake);
+	log_level(getenv("VERBOSE") ? LOG_DEBUG : LOG_EMERG);
+	signal(SIGPIPE, SIG_IGN);	/* as main() does */
+}
+
+void host_start(struct host *h)
+{
+	assert_int_equal(daemon_open(&h->daemon, &h->conf, &h->fake.kernel), 0);
+	h->runs = true;
+}
+
+void host_kill(struct host *h)
+{
+	if (h->runs)
+		daemon_close(&h->daemon);
+	h->runs = false;
+}
+
+static void turn(struct host *h, int ms)
+{
+	if (h->runs)
+		loop_turn(&h->daemon.loop, ms);
+}
+
+void host_stop(struct host *h, struct host *other)
+{
+	u64 until = clock_mono() + NSEC_PER_SEC;
+
+	daemon_stop(&h->daemon);
+	while (daemon_busy(&h->daemon) && clock_mono() < until) {
+		turn(h, 1);
+		turn(other, 1);
+	}
+	host_kill(h);
+}
+
+void host_close(struct host *h)
+{
+	host_kill(h);
+	assert_int_equal(fake_open_fds(&h->fake), 0);
+	fake_free(&h->fake);
+	rmdir(h->dir);
+}
+
+void pair_run(struct pair *p, u32 ms)
+{
+	u64 until = clock_mono() + ms * NSEC_PER_MSEC;
+
+	do {
+		turn(&p->a, 0);
+		turn(&p->b, 1);
+	} while (clock_mono() < until);
+}
+
+struct peer *host_peer(struct host *h)
+{
+	return LIST_FIRST(&h->daemon.peers);
+}
+
+bool host_linked(struct host *h)
+{
+	return h->runs && host_peer(h)->out.state == OUT_UP && host_peer(h)->in;
+}
+
+struct ship *host_ship(struct host *h, const char *name)
+{
+	struct ship *s;
+
+	TAILQ_FOREACH(s, &host_peer(h)->out.ships, entry)
+		if (!strcmp(s->session->rec.name, name))
+			return s;
+	return NULL;
+}
+
+void pair_open(struct pair *p)
+{
+	u16 port_a = free_port(), port_b = free_port();
+
+	host_open(&p->a, "alpha", port_a);
+	host_open(&p->b, "beta", port_b);
+	loopback(&p->a.conf.peer, port_b);
+	loopback(&p->b.conf.peer, port_a);
+	host_start(&p->a);
+	host_start(&p->b);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
+}
+
+void pair_close(struct pair *p)
+{
+	host_close(&p->a);
+	host_close(&p->b);
+}

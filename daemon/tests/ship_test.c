@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Two daemons over loopback: what is published here is replayed there. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pair.h"
+
+static int setup(void **state)
+{
+	struct pair *p = calloc(1, sizeof(*p));
+
+	pair_open(p);
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	pair_close(*state);
+	free(*state);
+	return 0;
+}
+
+static bool committed(struct fake_session *s)
+{
+	return s->rec.committed == s->rec.published;
+}
+
+static void publish_some(struct host *h, struct fake_session *s, u32 page, u8 value)
+{
+	fake_write(s, page, value);
+	fake_publish(&h->fake, s);
+}
+
+static void a_snapshot_arrives_and_is_acknowledged(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 100);
+
+	publish_some(&p->a, s, 3, 0x33);
+	WAIT_FOR(p, committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+	assert_int_equal(fake_replica(&p->b.fake, "kv")->rec.uid, 1000);
+	assert_int_equal(fake_attached(&p->a.fake, s), 1);
+}
+
+static void only_what_changed_is_shipped(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 1000);
+
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, committed(s));
+	assert_int_equal(s->delta_pages, 1000);
+	publish_some(&p->a, s, 7, 2);
+	WAIT_FOR(p, committed(s));
+	assert_int_equal(s->delta_pages, 1001);
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
+static void pages_become_holes(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 64);
+
+	publish_some(&p->a, s, 5, 5);
+	WAIT_FOR(p, committed(s));
+	fake_punch(s, 5);
+	fake_punch(s, 6);
+	publish_some(&p->a, s, 7, 7);
+	WAIT_FOR(p, committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+	assert_null(fake_replica(&p->b.fake, "kv")->content[5]);
+}
+
+/* More than fits into one frame of each kind. */
+static void layout_meta_and_pages_come_in_pieces(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 6000);
+	u32 i;
+
+	s->segments = 5000;
+	s->meta_len = sizeof(s->meta);
+	memset(s->meta, 0xab, sizeof(s->meta));
+	for (i = 0; i < s->pages; i += 2)
+		fake_write(s, i, i);
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+	/* Every other page is an extent of its own: many frames full of extents. */
+	for (i = 0; i < s->pages; i += 2)
+		fake_write(s, i, ~i);
+	for (i = 1; i < s->pages; i += 4)
+		fake_punch(s, i);
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
+static void an_empty_delta_moves_the_generation(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, committed(s));
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, committed(s));
+	assert_int_equal(fake_replica(&p->b.fake, "kv")->rec.generation, 2);
+}
+
+static void many_generations_and_sessions(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s[8];
+	char name[16];
+	u32 i, g;
+
+	for (i = 0; i < ARRAY_SIZE(s); i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		s[i] = fake_session(&p->a.fake, name, 50 + i);
+	}
+	for (g = 0; g < 50; g++) {
+		for (i = 0; i < ARRAY_SIZE(s); i++)
+			publish_some(&p->a, s[i], (g * 7 + i) % 50, g + i);
+		pair_run(p, 0);
+	}
+	for (i = 0; i < ARRAY_SIZE(s); i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		WAIT_FOR(p, committed(s[i]));
+		assert_true(fake_same(fake_replica(&p->b.fake, name), s[i]));
+	}
+}
+
+/* Both roles at once, under different names. */
+static void both_directions_at_once(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *a = fake_session(&p->a.fake, "from-a", 3000);
+	struct fake_session *b = fake_session(&p->b.fake, "from-b", 3000);
+	u32 g;
+
+	for (g = 0; g < 10; g++) {
+		publish_some(&p->a, a, g, g);
+		publish_some(&p->b, b, g, ~g);
+		pair_run(p, 0);
+	}
+	WAIT_FOR(p, committed(a) && committed(b));
+	assert_true(fake_same(fake_replica(&p->b.fake, "from-a"), a));
+	assert_true(fake_same(fake_replica(&p->a.fake, "from-b"), b));
+}
+
+static void a_big_delta_doesnt_block_a_small_one(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *big = fake_session(&p->a.fake, "big", 8192);
+	struct fake_session *small = fake_session(&p->a.fake, "small", 4);
+
+	fake_publish(&p->a.fake, big);
+	WAIT_FOR(p, p->b.fake.stages > 2);
+	publish_some(&p->a, small, 1, 1);
+	WAIT_FOR(p, committed(small));
+	assert_false(committed(big));
+	WAIT_FOR(p, committed(big));
+	assert_true(fake_same(fake_replica(&p->b.fake, "big"), big));
+}
+
+static void two_deltas_are_on_their_way_at_most(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	u32 i;
+
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, committed(s));
+	/* Only A runs: nothing is committed. */
+	for (i = 0; i < 20; i++) {
+		publish_some(&p->a, s, i % 10, i);
+		loop_turn(&p->a.daemon.loop, 0);
+		loop_turn(&p->a.daemon.loop, 0);
+	}
+	assert_int_equal(host_ship(&p->a, "kv")->in_flight, SHIP_WINDOW);
+	assert_int_equal(s->deltas, 1 + SHIP_WINDOW);
+	WAIT_FOR(p, committed(s));
+	/* What couldn't be fetched went along with the next one. */
+	assert_true(s->deltas < 20);
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
+static void nothing_reaches_back_so_the_next_one_does(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+
+	s->reach = 1;
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, s->reach == 0);
+	pair_run(p, 50);
+	assert_false(committed(s));
+	publish_some(&p->a, s, 2, 2);
+	WAIT_FOR(p, committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
+static void a_session_without_a_name_is_not_shipped(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "", 10);
+
+	publish_some(&p->a, s, 1, 1);
+	pair_run(p, 50);
+	assert_int_equal(s->deltas, 0);
+	assert_true(TAILQ_EMPTY(&host_peer(&p->a)->out.ships));
+}
+
+static void a_session_ends_and_its_replica_stays(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, committed(s));
+	fake_session_end(&p->a.fake, s);
+	WAIT_FOR(p, LIST_EMPTY(&host_peer(&p->b)->in->channels));
+	assert_true(TAILQ_EMPTY(&host_peer(&p->a)->out.ships));
+	assert_int_equal(fake_replica(&p->b.fake, "kv")->rec.generation, 1);
+	assert_int_equal(fake_open_fds(&p->a.fake), 0);
+}
+
+/* A session ends while megabytes of it are on their way. */
+static void a_session_ends_in_the_middle(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 8192);
+	struct fake_session *other = fake_session(&p->a.fake, "other", 8);
+
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, p->b.fake.stages > 2);
+	fake_session_end(&p->a.fake, s);
+	publish_some(&p->a, other, 1, 1);
+	WAIT_FOR(p, committed(other));
+	assert_true(host_linked(&p->a));
+	assert_int_equal(host_peer(&p->a)->out.connects, 1);
+	assert_int_equal(fake_replica(&p->b.fake, "kv")->rec.generation, 0);
+	assert_int_equal(fake_replica(&p->b.fake, "kv")->stager, -1);
+}
+
+static void no_memory_for_a_stage_is_tried_again(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 1000);
+
+	p->b.fake.fail_stage = ENOMEM;
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, p->b.fake.stages == 1);
+	WAIT_FOR(p, committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+	assert_int_equal(host_peer(&p->a)->out.connects, 1);
+}
+
+static void a_commit_that_fails_is_tried_again(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+
+	p->b.fake.fail_commit = ENOMEM;
+	publish_some(&p->a, s, 1, 1);
+	publish_some(&p->a, s, 2, 2);
+	WAIT_FOR(p, committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
+static void trouble_of_the_own_kernel_is_tried_again(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+
+	p->a.fake.fail_delta = ENOMEM;
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, host_ship(&p->a, "kv") &&
+		 host_ship(&p->a, "kv")->state == SHIP_REFUSED);
+	p->a.fake.fail_delta = 0;
+	WAIT_FOR(p, committed(s));
+}
+
+static void lost_events_are_made_good_by_a_dump(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10), *t;
+
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, committed(s));
+	p->a.fake.overflow = true;
+	t = fake_session(&p->a.fake, "new", 10);
+	fake_session_end(&p->a.fake, s);
+	publish_some(&p->a, t, 1, 1);
+	WAIT_FOR(p, committed(t));
+	assert_null(host_ship(&p->a, "kv"));
+}
+
+static void the_module_comes_later(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s;
+
+	host_kill(&p->a);
+	p->a.fake.absent = true;
+	host_start(&p->a);
+	WAIT_FOR(p, host_linked(&p->a));
+	assert_false(p->a.daemon.module);
+	p->a.fake.absent = false;
+	p->a.fake.family_changed = true;
+	s = fake_session(&p->a.fake, "kv", 10);
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, committed(s));
+	assert_true(p->a.daemon.module);
+}
+
+static void more_sessions_than_allowed_wait(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s[20];
+	char name[16];
+	u32 i, n = 0;
+
+	for (i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		s[i] = fake_session(&p->a.fake, name, 4);
+		publish_some(&p->a, s[i], 0, i);
+	}
+	pair_run(p, 200);
+	for (i = 0; i < 20; i++)
+		n += committed(s[i]);
+	assert_int_equal(n, 16);
+	assert_true(host_linked(&p->a));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		T(a_snapshot_arrives_and_is_acknowledged),
+		T(only_what_changed_is_shipped),
+		T(pages_become_holes),
+		T(layout_meta_and_pages_come_in_pieces),
+		T(an_empty_delta_moves_the_generation),
+		T(many_generations_and_sessions),
+		T(both_directions_at_once),
+		T(a_big_delta_doesnt_block_a_small_one),
+		T(two_deltas_are_on_their_way_at_most),
+		T(nothing_reaches_back_so_the_next_one_does),
+		T(a_session_without_a_name_is_not_shipped),
+		T(a_session_ends_and_its_replica_stays),
+		T(a_session_ends_in_the_middle),
+		T(no_memory_for_a_stage_is_tried_again),
+		T(a_commit_that_fails_is_tried_again),
+		T(trouble_of_the_own_kernel_is_tried_again),
+		T(lost_events_are_made_good_by_a_dump),
+		T(the_module_comes_later),
+		T(more_sessions_than_allowed_wait),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("shipping", tests, NULL, NULL);
+}
