@@ -45,6 +45,10 @@
 vm_root=${CPTDEV_VM_ROOT:-$cptdev_build/vm/$(basename "$0" .sh)}
 vm_names=()
 
+# The runner says which kernels; by hand, it is the first of the table.
+KERNEL=${KERNEL:-$(kernel_names default | head -n 1)}
+KERNEL_B=${KERNEL_B:-$KERNEL}
+
 [ -n "${CPTDEV_VM_ROOT:-}" ] || rm -rf "$vm_root"
 
 vm_cleanup() {

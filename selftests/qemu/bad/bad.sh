@@ -1,8 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Tests that go wrong in every way that the harness must notice; ../selftest-harness has
-# what it must say about each.
+# Tests that go wrong in every way that the harness must notice, and one that looks at its
+# settings; ../selftest-harness has what it must say about each.
+
+# check name command...: a point
+check() {
+	local name=$1 verdict=ok
+	shift
+	number=$((number + 1))
+	"$@" >&2 || verdict='not ok'
+	printf '%s %d %s\n' "$verdict" "$number" "$name"
+}
 
 printf 'TAP version 13\n'
 
@@ -82,5 +91,22 @@ killed)
 	printf '1..1\n'
 	echo "cptdev selftest: kill me" >/dev/kmsg
 	sleep 1000
+	;;
+settings)
+	number=0
+	check settings_disk test "$(cat /sys/block/vda/size)" = $((32 * 2048))
+	check settings_second_disk test "$(cat /sys/block/vdb/size)" = $((64 * 2048))
+	check settings_smp test "$(nproc)" = 3
+	check settings_mem test "$(awk '/^MemTotal/ {print int($2 / 102400)}' /proc/meminfo)" = 6
+	check settings_cmdline grep -qw quiet /proc/cmdline
+	check settings_modules test -e /sys/block/zram0
+	check settings_progs test "$(echo x | xz | xz -d)" = x
+	check ext4_mounts eval 'mkfs.ext4 -q /dev/vda && mkdir /tmp/m && mount /dev/vda /tmp/m'
+	check direct_writes dd if=/dev/zero of=/tmp/m/f bs=4096 count=16 oflag=direct
+	check swap_goes_on eval 'mkswap /dev/vdb && swapon /dev/vdb && swapoff /dev/vdb'
+	check zram_swap eval 'echo 32M >/sys/block/zram0/disksize && mkswap /dev/zram0 && swapon /dev/zram0'
+	check network_namespaces eval 'ip netns add n && ip link add v0 type veth peer name v1 netns n'
+	check netem tc qdisc add dev lo root netem delay 1ms
+	printf '1..%d\n' $number
 	;;
 esac
