@@ -29,6 +29,8 @@ function end_as_text() {
 		return "can't be killed"
 	if (how == "lost")
 		return "the machine ended under it, or didn't answer any more"
+	if (value == 127 && !points)
+		return "exit status 127: there is no such program, or it lacks a library"
 	if (value != 0 && value != 4 && !failed)
 		return "exit status " value ", but no point failed"
 	return ""
