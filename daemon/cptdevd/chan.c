@@ -223,6 +223,7 @@ static int chan_gone(struct chan *c, u32 len)
 		return -1;
 	log_info("session %s of %s ended; its replica stays at generation %llu",
 		 c->session.name, c->in->node.name, c->committed);
+	peer_starves(c->in->peer, c->session.name);
 	chan_close(c);
 	return 0;
 }

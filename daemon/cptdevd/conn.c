@@ -38,7 +38,7 @@ bool conn_listens(const struct conn *c)
 void conn_update(struct conn *c)
 {
 	bool in = !c->ended && conn_listens(c);
-	bool out = !c->ended && conn_wants_write(c);
+	bool out = !c->ended && c->blocked;
 
 	loop_change(c->loop, &c->watch, (in ? EPOLLIN : 0) | (out ? EPOLLOUT : 0));
 }
@@ -55,15 +55,30 @@ void conn_end(struct conn *c, enum conn_end end)
 	c->ops->end(c, end);
 }
 
+/* Write, and go on with what waited for that. */
+static void conn_flush(struct conn *c)
+{
+	conn_write(c);
+	if (!c->ended && c->rx_held)
+		conn_read(c);
+	if (!c->ended)
+		conn_update(c);
+}
+
+static void conn_chore(struct chore *chore)
+{
+	conn_flush(container_of(chore, struct conn, flush));
+}
+
 static void conn_event(struct watch *w, u32 events)
 {
 	struct conn *c = container_of(w, struct conn, watch);
 
-	if (events & EPOLLOUT)
-		conn_write(c);
-	if (!c->ended && (c->rx_held || (events & (EPOLLIN | EPOLLHUP | EPOLLERR))))
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		conn_read(c);
-	if (!c->ended)
+	if (!c->ended && (events & EPOLLOUT))
+		conn_flush(c);
+	else if (!c->ended)
 		conn_update(c);
 }
 
@@ -87,6 +102,7 @@ struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops, void *
 	*c = (struct conn) {
 		.loop = l, .ops = ops, .owner = owner, .fd = fd,
 		.watch = { .fd = -1, .fn = conn_event }, .heard_at = l->now,
+		.flush.fn = conn_chore,
 		.rx_max = WIRE_GREETING_MAX, .hash = frame_hash_new(),
 	};
 	STAILQ_INIT(&c->queue);
@@ -105,10 +121,12 @@ int conn_up(struct conn *c)
 	return buffers(c, WIRE_PAYLOAD_MAX + WIRE_HEADER_LEN + RX_AHEAD, TX_UP);
 }
 
+/* At the end of the turn: then all that is to be said goes out together. */
 void conn_kick(struct conn *c)
 {
 	c->more = true;
-	conn_update(c);
+	if (!c->ended && !c->blocked)
+		loop_chore(c->loop, &c->flush);
 }
 
 void conn_finish(struct conn *c)
@@ -120,6 +138,7 @@ void conn_finish(struct conn *c)
 void conn_close(struct conn *c)
 {
 	c->ended = true;
+	loop_no_chore(c->loop, &c->flush);
 	loop_unwatch(c->loop, &c->watch);
 	close(c->fd);
 	loop_discard(c->loop, &c->garbage, conn_free);

@@ -51,6 +51,7 @@ struct conn_stats {
 struct conn {
 	struct loop *loop;
 	struct watch watch;
+	struct chore flush;
 	struct garbage garbage;
 	const struct conn_ops *ops;
 	void *owner;
@@ -79,6 +80,7 @@ struct conn {
 	struct conn_file *file;		/* what follows the buffer */
 	u64 file_pos;
 	u64 file_left;
+	bool blocked;			/* the socket takes no more */
 	bool corked;
 
 	struct frame_hash *hash;
@@ -107,6 +109,9 @@ void conn_heartbeat(struct conn *c);
 int conn_heartbeat_in(struct conn *c, const u8 *payload, u32 len);
 void conn_refuse(struct conn *c, const struct fault *f);
 
+/* So many bytes of pages may be written into a frame; more come from a file. */
+#define CONN_INLINE_MAX	(64U * 1024)
+
 void conn_file_put(struct conn_file *f);
 
 /*
@@ -123,7 +128,6 @@ void conn_frame_end_file(struct conn *c, u16 type, u32 channel, struct conn_file
 bool conn_listens(const struct conn *c);
 void conn_read(struct conn *c);
 void conn_write(struct conn *c);
-bool conn_wants_write(const struct conn *c);
 void conn_update(struct conn *c);
 void conn_end(struct conn *c, enum conn_end end);
 void conn_tx_free(struct conn *c);

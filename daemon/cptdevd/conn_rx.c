@@ -68,7 +68,8 @@ static void rx_parse(struct conn *c, size_t *want)
 		memmove(c->rx, c->rx + off, c->rx_len);
 }
 
-static ssize_t rx_recv(struct conn *c, size_t want)
+/* @more: there may be more at once. */
+static ssize_t rx_recv(struct conn *c, size_t want, bool *more)
 {
 	size_t room = c->rx_cap - c->rx_len;
 	ssize_t n;
@@ -77,6 +78,7 @@ static ssize_t rx_recv(struct conn *c, size_t want)
 	if (want > READ_AHEAD && want < room)
 		room = want;
 	n = recv(c->fd, c->rx + c->rx_len, room, 0);
+	*more = n == (ssize_t)room;
 	if (n > 0) {
 		c->rx_len += n;
 		c->stats.bytes_in += n;
@@ -98,13 +100,14 @@ static void rx_ended(struct conn *c, ssize_t n)
 void conn_read(struct conn *c)
 {
 	size_t want = WIRE_HEADER_LEN, budget = READ_BUDGET;
+	bool more = true;
 	ssize_t n;
 
 	for (;;) {
 		rx_parse(c, &want);
-		if (c->ended || c->rx_held || !budget)
+		if (c->ended || c->rx_held || !budget || !more)
 			return;
-		n = rx_recv(c, want);
+		n = rx_recv(c, want, &more);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {

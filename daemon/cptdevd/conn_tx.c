@@ -15,7 +15,7 @@
 #define WRITE_BUDGET	(4U << 20)
 /* The head of a frame is no longer than this, up and before. */
 #define HEAD_UP		(WIRE_HEADER_LEN + WIRE_DATA_HEAD_LEN + \
-			 WIRE_DATA_EXTENTS * WIRE_EXTENT_LEN)
+			 WIRE_DATA_EXTENTS * WIRE_EXTENT_LEN + CONN_INLINE_MAX)
 #define HEAD_GREETING	(WIRE_HEADER_LEN + WIRE_GREETING_MAX)
 
 struct conn_msg {
@@ -180,12 +180,6 @@ void conn_frame_end(struct conn *c, u16 type, u32 channel)
  * Sending
  */
 
-bool conn_wants_write(const struct conn *c)
-{
-	return !c->shut && (c->more || c->finishing || c->tx_sent < c->tx.len ||
-			    c->file_left || !STAILQ_EMPTY(&c->queue));
-}
-
 /* More frames, as many as are ready and fit; false if there is none. */
 static bool tx_fill(struct conn *c)
 {
@@ -193,6 +187,8 @@ static bool tx_fill(struct conn *c)
 
 	c->tx.len = 0;
 	c->tx_sent = 0;
+	if (c->shut)
+		return false;
 	while (!c->file_left && c->tx.cap - c->tx.len >= head)
 		if (!queue_take(c) && (c->finishing || !c->ops->pull(c)))
 			break;
@@ -246,7 +242,7 @@ static void tx_done(struct conn *c)
 {
 	c->more = false;
 	tx_cork(c, false);
-	if (!c->finishing)
+	if (!c->finishing || c->shut)
 		return;
 	/* Whatever the peer still sends is thrown away, until it has read this. */
 	c->shut = true;
@@ -268,6 +264,7 @@ void conn_write(struct conn *c)
 		tx_error(c, c->error);
 		return;
 	}
+	c->blocked = false;
 	while (budget && !c->ended) {
 		if (c->tx_sent < c->tx.len) {
 			n = tx_buffer(c);
@@ -279,13 +276,17 @@ void conn_write(struct conn *c)
 			tx_done(c);
 			return;
 		}
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		if (n < 0 && errno == EAGAIN) {
+			c->blocked = true;
 			return;
-		if (n < 0) {
+		}
+		if (n < 0 && errno != EINTR) {
 			tx_error(c, errno);
 			return;
 		}
+		n = MAX(n, 0);
 		c->stats.bytes_out += n;
 		budget -= MIN(budget, (size_t)n);
 	}
+	conn_kick(c);		/* others first */
 }

@@ -197,6 +197,8 @@ void peer_up(struct peer *p, struct in *in);
 void peer_down(struct peer *p, bool bye);
 /* Note that the peer feeds the replica; false when there are too many. */
 bool peer_feeds(struct peer *p, const char *name);
+/* It doesn't any more: the session ended while its host was alive. */
+void peer_starves(struct peer *p, const char *name);
 
 /* failover.c */
 void failover_decide(struct peer *p, u64 heard);

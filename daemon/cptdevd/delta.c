@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Deltas: BEGIN, the layout, the meta-data, the pages, COMMIT. The pages aren't copied:
- * they are mapped for the checksum, and the socket takes them from the file.
+ * they are mapped for the checksum, and the socket takes them from the file. But few
+ * pages are copied: that takes less time than mapping them, all goes out in one call, and
+ * nobody holds on to pages that the program is about to write to again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +21,7 @@ static void delta_free(struct conn_file *f)
 	struct delta *d = container_of(f, struct delta, file);
 
 	if (d->map)
-		munmap((void *)d->map, d->map_len);
+		munmap((void *)d->map, d->len);
 	d->kernel->ops->close(d->kernel, f->fd);
 	free(d);
 }
@@ -34,10 +36,10 @@ static int delta_map(struct delta *d)
 {
 	void *map;
 
-	if (!d->info.pages)
+	d->len = d->info.pages * sysconf(_SC_PAGESIZE);
+	if (d->len <= CONN_INLINE_MAX)
 		return 0;
-	d->map_len = d->info.pages * sysconf(_SC_PAGESIZE);
-	map = mmap(NULL, d->map_len, PROT_READ, MAP_PRIVATE, d->file.fd, 0);
+	map = mmap(NULL, d->len, PROT_READ, MAP_PRIVATE, d->file.fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
 	d->map = map;
@@ -195,6 +197,30 @@ static int data_fill(struct delta *d, struct data_frame *f)
 	return 0;
 }
 
+/* The pages, copied behind the extents. */
+static int data_copy(struct delta *d, struct data_frame *f)
+{
+	u8 *room = write_room(f->w, f->bytes);
+	ssize_t n = pread(d->file.fd, room, f->bytes, d->pos);
+
+	if (n < 0)
+		return -errno;
+	return n == (ssize_t)f->bytes ? 0 : -EIO;
+}
+
+static void data_end(struct delta *d, struct conn *c, u32 channel,
+		     const struct data_frame *f)
+{
+	if (d->map)
+		conn_frame_end_file(c, WIRE_DATA, channel, &d->file, d->map + d->pos,
+				    d->pos, f->bytes);
+	else
+		conn_frame_end(c, WIRE_DATA, channel);
+	d->pos += f->bytes;
+	if (d->extent >= d->info.extents)
+		delta_advance(d);
+}
+
 static int frame_data(struct delta *d, struct conn *c, u32 channel)
 {
 	struct data_frame f = { .w = conn_frame(c) };
@@ -203,16 +229,14 @@ static int frame_data(struct delta *d, struct conn *c, u32 channel)
 
 	data_head_encode(f.w, 0);
 	ret = data_fill(d, &f);
+	if (!ret && !d->map)
+		ret = data_copy(d, &f);
 	if (ret) {
 		conn_frame_cancel(c);
 		return ret;
 	}
 	store_le(f.w->p + head, f.extents, 4);
-	conn_frame_end_file(c, WIRE_DATA, channel, &d->file, d->map + d->pos, d->pos,
-			    f.bytes);
-	d->pos += f.bytes;
-	if (d->extent >= d->info.extents)
-		delta_advance(d);
+	data_end(d, c, channel, &f);
 	return 0;
 }
 

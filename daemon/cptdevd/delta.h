@@ -14,8 +14,8 @@ struct delta {
 	struct conn_file file;
 	struct kernel *kernel;
 	struct cptdev_image_info info;
-	const u8 *map;
-	size_t map_len;
+	size_t len;			/* of the pages */
+	const u8 *map;			/* NULL: they are few, and copied */
 	enum delta_phase phase;
 	u64 next;			/* segment or byte of meta-data */
 	u64 extent;			/* which one, and what of it was sent */

@@ -19,6 +19,7 @@ u64 clock_mono(void)
 int loop_open(struct loop *l)
 {
 	LIST_INIT(&l->timers);
+	TAILQ_INIT(&l->chores);
 	SLIST_INIT(&l->garbage);
 	l->now = clock_mono();
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -45,6 +46,20 @@ void loop_discard(struct loop *l, struct garbage *g, void (*fn)(struct garbage *
 {
 	g->free = fn;
 	SLIST_INSERT_HEAD(&l->garbage, g, entry);
+}
+
+void loop_chore(struct loop *l, struct chore *c)
+{
+	if (!c->due)
+		TAILQ_INSERT_TAIL(&l->chores, c, entry);
+	c->due = true;
+}
+
+void loop_no_chore(struct loop *l, struct chore *c)
+{
+	if (c->due)
+		TAILQ_REMOVE(&l->chores, c, entry);
+	c->due = false;
 }
 
 int loop_watch(struct loop *l, struct watch *w, int fd, u32 events)
@@ -130,12 +145,26 @@ static void run_timers(struct loop *l)
 	}
 }
 
+/* Those that were due when it began: what they bring about may wait. */
+static void run_chores(struct loop *l)
+{
+	struct chore *c, *last = TAILQ_LAST(&l->chores, chore_list);
+
+	while ((c = TAILQ_FIRST(&l->chores))) {
+		loop_no_chore(l, c);
+		c->fn(c);
+		if (c == last)
+			break;
+	}
+}
+
 int loop_turn(struct loop *l, int max_ms)
 {
 	struct epoll_event ev[EVENTS];
 	int n, i;
 
-	n = epoll_wait(l->epoll, ev, EVENTS, wait_ms(l, max_ms));
+	n = epoll_wait(l->epoll, ev, EVENTS,
+		       TAILQ_EMPTY(&l->chores) ? wait_ms(l, max_ms) : 0);
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	l->now = clock_mono();
@@ -148,6 +177,7 @@ int loop_turn(struct loop *l, int max_ms)
 	}
 	l->now = clock_mono();
 	run_timers(l);
+	run_chores(l);
 	collect_garbage(l);
 	return 0;
 }

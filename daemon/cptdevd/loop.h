@@ -26,6 +26,13 @@ struct timer {
 	LIST_ENTRY(timer) entry;
 };
 
+/* Something to be done once, at the end of the turn. */
+struct chore {
+	bool due;
+	void (*fn)(struct chore *c);
+	TAILQ_ENTRY(chore) entry;
+};
+
 /* Something to be freed when no event can refer to it any more. */
 struct garbage {
 	void (*free)(struct garbage *g);
@@ -36,6 +43,7 @@ struct loop {
 	int epoll;
 	u64 now;			/* ns, CLOCK_MONOTONIC, of this turn */
 	LIST_HEAD(timer_list, timer) timers;
+	TAILQ_HEAD(chore_list, chore) chores;
 	SLIST_HEAD(garbage_list, garbage) garbage;
 };
 
@@ -49,9 +57,12 @@ void loop_unwatch(struct loop *l, struct watch *w);
 void loop_arm(struct loop *l, struct timer *t, u64 delay_ns);
 void loop_disarm(struct timer *t);
 
+void loop_chore(struct loop *l, struct chore *c);
+void loop_no_chore(struct loop *l, struct chore *c);
+
 void loop_discard(struct loop *l, struct garbage *g, void (*fn)(struct garbage *g));
 
-/* One turn: wait at most @max_ms, then descriptors first, timers after. */
+/* One turn: wait at most @max_ms, then descriptors first, timers after, chores last. */
 int loop_turn(struct loop *l, int max_ms);
 
 u64 clock_mono(void);

@@ -79,6 +79,14 @@ bool peer_feeds(struct peer *p, const char *name)
 	return true;
 }
 
+void peer_starves(struct peer *p, const char *name)
+{
+	struct feed *f = feed_find(p, name);
+
+	if (f)
+		feed_remove(p, f);
+}
+
 /* Another node in its place has nothing to do with what the first one fed. */
 static void peer_identify(struct peer *p, const struct node *node)
 {

@@ -331,7 +331,7 @@ int ship_frame(struct ship *s, const struct frame *f, const u8 *payload)
 static void ship_sent(struct ship *s)
 {
 	s->since = s->delta->info.generation;
-	s->bytes += s->delta->map_len;
+	s->bytes += s->delta->len;
 	s->window[s->in_flight++] = s->since;
 	delta_put(s->delta);
 	s->delta = NULL;

@@ -194,11 +194,12 @@ static void snapshot_add(struct fake_fd *s, int fd, const struct fake_session *f
 static int snapshot_new(struct fake *f, struct fake_session *from, u64 since)
 {
 	int fd = fake_new_fd(f, FAKE_SNAPSHOT);
-	struct fake_fd *s = &f->fd[fd];
+	struct fake_fd *s;
 	u32 i;
 
 	if (fd < 0)
 		return fd;
+	s = &f->fd[fd];
 	s->session = from;
 	s->extents = calloc(from->pages + 1, sizeof(*s->extents));
 	for (i = 0; i < from->pages; i++)

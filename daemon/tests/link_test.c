@@ -468,6 +468,21 @@ static void a_replica_that_holds_nothing_is_not_promoted(void **state)
 	assert_false(replica(p)->promoted);
 }
 
+/* Its program ended before the host did: it isn't started where nobody wanted it. */
+static void a_session_that_had_ended_is_not_promoted(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s;
+
+	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	s = fed(p);
+	fake_session_end(&p->a.fake, s);
+	WAIT_FOR(p, LIST_EMPTY(&host_peer(&p->b)->in->channels));
+	host_kill(&p->a);
+	WAIT_FOR(p, host_peer(&p->b)->detector.state == DET_DEAD);
+	assert_false(replica(p)->promoted);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -497,6 +512,7 @@ int main(void)
 		T(a_daemon_that_is_back_in_time_is_no_failure),
 		T(a_peer_that_was_never_heard_promotes_nothing),
 		T(a_replica_that_holds_nothing_is_not_promoted),
+		T(a_session_that_had_ended_is_not_promoted),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
