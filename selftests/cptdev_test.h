@@ -205,6 +205,18 @@ static inline int t_write_file(const char *path, const char *text)
 	return n == (ssize_t)strlen(text) ? 0 : -EIO;
 }
 
+/* Swap on a scratch disk of the guest, until the guest ends. */
+static inline void t_swap_on(const char *disk)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd),
+		 "grep -q %s /proc/swaps || mkswap %s >/dev/null && swapon %s 2>/dev/null",
+		 disk, disk, disk);
+	if (system(cmd))
+		return;
+}
+
 /*
  * What a spare would have: a copy of [addr, addr + len), and which pages have data.
  */

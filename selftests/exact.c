@@ -743,6 +743,7 @@ static void set_up(void)
 	t.disk = open("/dev/vda", O_RDONLY | O_DIRECT | O_CLOEXEC);
 	if (t.disk < 0)
 		ksft_print_msg("no disk: no O_DIRECT, no pinned pages\n");
+	t_swap_on("/dev/vdb");
 	t_write_file("/sys/kernel/mm/ksm/run", "1");
 	t_write_file("/sys/kernel/mm/ksm/sleep_millisecs", "5");
 

@@ -258,6 +258,7 @@ TEST_F(scan, swapped)
 	unsigned int i;
 	volatile char c;
 
+	t_swap_on("/dev/vdb");
 	memset(self->m, 1, LEN);
 	dirty(self, CLEAR);
 	if (madvise(self->m, 8 * PAGE, MADV_PAGEOUT))
