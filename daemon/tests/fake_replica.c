@@ -262,6 +262,9 @@ int fake_replica_ioctl(struct fake *f, int fd, unsigned int cmd, void *arg)
 		if (r->stager == fd)
 			stage_drop(r);
 		return 0;
+	case CPTDEV_IOC_REPLICA_REMOVE:
+		fake_replica_remove(f, r);
+		return 0;
 	case CPTDEV_IOC_REPLICA_PROMOTE:
 		return replica_promote(f, r, arg);
 	}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cptdevctl check: what the facts mean, and the next step. */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "check.h"
+
+static void finding(struct findings *out, enum level level, const char *name,
+		    const char *next, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+static void finding(struct findings *out, enum level level, const char *name,
+		    const char *next, const char *fmt, ...)
+{
+	struct finding *f = &out->list[out->nr];
+	va_list ap;
+
+	if (out->nr == FINDINGS_MAX)
+		return;
+	out->nr++;
+	f->level = level;
+	f->name = name;
+	snprintf(f->next, sizeof(f->next), "%s", next ? next : "");
+	va_start(ap, fmt);
+	vsnprintf(f->text, sizeof(f->text), fmt, ap);
+	va_end(ap);
+}
+
+/* "6.1.0-18-cloud-amd64" */
+static const char *flavour(const char *release)
+{
+	if (strstr(release, "-cloud-"))
+		return "Debian, cloud flavour";
+	if (strstr(release, "-rt-"))
+		return "Debian, real-time flavour";
+	if (strstr(release, "-amd64"))
+		return "Debian";
+	return "not a stock Debian kernel";
+}
+
+static void rule_kernel(const struct facts *f, struct findings *out)
+{
+	unsigned int major = 0, minor = 0;
+
+	sscanf(f->release, "%u.%u", &major, &minor);
+	if (strcmp(f->machine, "x86_64"))
+		finding(out, LEVEL_WARN, "kernel", NULL,
+			"%s on %s: only x86_64 is tested", f->release, f->machine);
+	else if (major < 6 || (major == 6 && minor < 1))
+		finding(out, LEVEL_FAIL, "kernel", "boot a kernel 6.1 or newer",
+			"%s is older than what the module is made for", f->release);
+	else
+		finding(out, LEVEL_OK, "kernel", NULL, "%s (%s)", f->release,
+			flavour(f->release));
+}
+
+static bool signatures_matter(const struct facts *f)
+{
+	return f->secure_boot == YES || f->sig_enforce == YES ||
+		(*f->lockdown && strcmp(f->lockdown, "none"));
+}
+
+static void rule_signatures(const struct facts *f, struct findings *out)
+{
+	if (!signatures_matter(f))
+		return;
+	finding(out, f->loaded ? LEVEL_OK : LEVEL_FAIL, "signature",
+		f->loaded ? NULL :
+		"sign the module with a key that the firmware knows (mokutil --import), or switch Secure Boot off",
+		"only signed modules are loaded here (Secure Boot %s, lockdown %s); loading an unsigned one says \"Required key not available\" or \"Operation not permitted\"",
+		f->secure_boot == YES ? "on" : "off", *f->lockdown ? f->lockdown : "none");
+}
+
+static void rule_module(const struct facts *f, struct findings *out)
+{
+	if (f->loaded)
+		finding(out, LEVEL_OK, "module", NULL, "cptdev is loaded%s%s",
+			*f->version ? ", version " : "", f->version);
+	else if (f->installed)
+		finding(out, LEVEL_FAIL, "module", "modprobe cptdev",
+			"cptdev is installed for this kernel, but not loaded");
+	else if (f->headers)
+		finding(out, LEVEL_FAIL, "module",
+			"make -C module && make -C module modules_install && depmod && modprobe cptdev",
+			"cptdev isn't installed for this kernel; its headers are there");
+	else
+		finding(out, LEVEL_FAIL, "module",
+			"apt-get install linux-headers-$(uname -r), then make -C module",
+			"cptdev isn't installed for this kernel, nor are its headers");
+}
+
+static void rule_headers(const struct facts *f, struct findings *out)
+{
+	if (f->headers)
+		finding(out, LEVEL_OK, "headers", NULL, "kernel headers are installed");
+	else if (f->loaded)
+		finding(out, LEVEL_WARN, "headers",
+			"apt-get install linux-headers-$(uname -r)",
+			"no kernel headers: the module can't be built here");
+}
+
+static void rule_abi(const struct facts *f, struct findings *out)
+{
+	if (f->info_err)
+		return;
+	if (f->info.abi_version == CPTDEV_ABI_VERSION)
+		finding(out, LEVEL_OK, "abi", NULL, "the module speaks ABI %u",
+			f->info.abi_version);
+	else
+		finding(out, LEVEL_FAIL, "abi", "install module and tools of one version",
+			"the module speaks ABI %u, this tool %u", f->info.abi_version,
+			CPTDEV_ABI_VERSION);
+}
+
+static void rule_device(const struct facts *f, struct findings *out)
+{
+	if (!f->loaded && !f->device)
+		return;
+	if (!f->device)
+		finding(out, LEVEL_FAIL, "device", "look into dmesg; is devtmpfs mounted?",
+			"%s isn't there although the module is loaded", CPTDEV_DEVICE);
+	else if (!f->open_err)
+		finding(out, LEVEL_OK, "device", NULL, "%s opens (mode %04o, group %s)",
+			CPTDEV_DEVICE, f->device_mode, f->device_group);
+	else
+		finding(out, LEVEL_FAIL, "device",
+			f->open_err == EACCES ?
+			"run as root, or: usermod -aG cptdev USER, and log in again" :
+			"look into dmesg",
+			"%s (mode %04o, group %s) can't be opened: %s", CPTDEV_DEVICE,
+			f->device_mode, f->device_group, strerror(f->open_err));
+}
+
+/* Programs that aren't root's need the group; the udev rule gives it. */
+static void rule_group(const struct facts *f, struct findings *out)
+{
+	if (!f->device)
+		return;
+	if (!strcmp(f->device_group, "cptdev"))
+		finding(out, LEVEL_OK, "group", NULL,
+			"%s belongs to the group cptdev%s", CPTDEV_DEVICE,
+			f->in_group ? ", and you are in it" : "");
+	else
+		finding(out, LEVEL_WARN, "group",
+			"install the udev rule and the group (make install), then: udevadm trigger --name-match=cptdev",
+			"%s belongs to the group %s: only root's programs can use it",
+			CPTDEV_DEVICE, f->device_group);
+}
+
+static void rule_capability(const struct facts *f, struct findings *out)
+{
+	if (f->capable)
+		finding(out, LEVEL_OK, "capability", NULL,
+			"you may promote (CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN)");
+	else
+		finding(out, LEVEL_WARN, "capability", "run as root to promote",
+			"you may look, but not promote: CAP_CHECKPOINT_RESTORE is missing");
+}
+
+static void rule_netlink(const struct facts *f, struct findings *out)
+{
+	if (!f->loaded)
+		return;
+	if (!f->family_err)
+		finding(out, LEVEL_OK, "netlink", NULL, "the family \"%s\" answers",
+			CPTDEV_GENL_NAME);
+	else
+		finding(out, LEVEL_FAIL, "netlink",
+			"use the host's network namespace: the family is seen in it alone",
+			"the netlink family \"%s\" doesn't answer: %s", CPTDEV_GENL_NAME,
+			strerror(f->family_err));
+}
+
+static void rule_memory(const struct facts *f, struct findings *out)
+{
+	if (*f->thp)
+		finding(out, LEVEL_OK, "huge-pages", NULL,
+			"transparent huge pages: %s%s", f->thp,
+			strcmp(f->thp, "always") ? "" :
+			"; they are split by the first write after a snapshot");
+	if (f->ksm == YES)
+		finding(out, LEVEL_WARN, "ksm", "echo 0 >/sys/kernel/mm/ksm/run",
+			"same-page merging runs: it makes pages look changed that aren't");
+	if (f->swap_kib)
+		finding(out, LEVEL_OK, "swap", NULL,
+			"%llu MiB of swap: pages that a snapshot needs are read back, which lengthens the pause",
+			f->swap_kib / 1024);
+}
+
+static void rule_peer(struct json_object *peer, struct findings *out)
+{
+	struct json_object *o = js_at(peer, "outgoing"), *in = js_at(peer, "incoming");
+	const char *state = js_get_str(o, "state"), *error = js_get_str(o, "error");
+	const char *address = js_get_str(o, "address");
+
+	if (state && !strcmp(state, "up"))
+		finding(out, LEVEL_OK, "peer", NULL, "linked to %s, %.1f ms away",
+			address, js_get_u64(o, "rtt_us") / 1000.0);
+	else if (state)
+		finding(out, LEVEL_FAIL, "peer",
+			"is cptdevd running there, does a firewall let the port through, does it know this host as its peer?",
+			"no link to %s: %s", address, error ? error : state);
+	state = js_get_str(in, "state");
+	if (state && !strcmp(state, "up"))
+		finding(out, LEVEL_OK, "peer-in", NULL, "the peer is linked to this host");
+	else
+		finding(out, LEVEL_WARN, "peer-in", NULL,
+			"the peer isn't linked to this host: nothing is received");
+}
+
+static void rule_daemon(const struct facts *f, struct findings *out)
+{
+	struct json_object *peers = js_at(f->daemon, "peers");
+	size_t i;
+
+	if (!f->daemon) {
+		finding(out, LEVEL_FAIL, "daemon",
+			f->daemon_err == EACCES ? "run as root" :
+			"systemctl start cptdevd; journalctl -u cptdevd", "%s",
+			f->daemon_why);
+		return;
+	}
+	finding(out, LEVEL_OK, "daemon", NULL, "cptdevd %s answers",
+		js_get_str(f->daemon, "version"));
+	for (i = 0; peers && i < json_object_array_length(peers); i++)
+		rule_peer(json_object_array_get_idx(peers, i), out);
+}
+
+void rules_apply(const struct facts *f, struct findings *out)
+{
+	out->nr = 0;
+	rule_kernel(f, out);
+	rule_module(f, out);
+	rule_signatures(f, out);
+	rule_headers(f, out);
+	rule_abi(f, out);
+	rule_device(f, out);
+	rule_group(f, out);
+	rule_capability(f, out);
+	rule_netlink(f, out);
+	rule_memory(f, out);
+	rule_daemon(f, out);
+}

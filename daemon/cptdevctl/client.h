@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CPTDEVCTL_CLIENT_H
+#define CPTDEVCTL_CLIENT_H
+
+#include "json.h"
+
+/*
+ * Ask the daemon for its status. NULL: it can't be asked, @why says why, and @err has the
+ * errno.
+ */
+struct json_object *client_status(const char *path, int *err, char *why, size_t size);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the verbs share. */
+#ifndef CPTDEVCTL_CTL_H
+#define CPTDEVCTL_CTL_H
+
+#include <stdio.h>
+
+#include "json.h"
+#include "kernel.h"
+
+enum exit_status {
+	EXIT_DONE	= 0,
+	EXIT_FAILED	= 1,	/* it was tried and didn't work; a check that fails */
+	EXIT_USAGE	= 2,
+	EXIT_KERNEL	= 3,	/* the module isn't there or can't be asked */
+	EXIT_TIMEOUT	= 4,
+};
+
+struct ctl {
+	bool json;
+	u32 timeout_s;			/* 0: none was given */
+	const char *socket;		/* of the daemon */
+	u64 term;			/* promote */
+	bool term_given;
+	struct kernel *kernel;
+	u64 page_size;
+	FILE *out;
+	FILE *err;
+};
+
+typedef int (*verb_fn)(struct ctl *c, int argc, char **argv);
+
+int verb_status(struct ctl *c, int argc, char **argv);
+int verb_monitor(struct ctl *c, int argc, char **argv);
+int verb_promote(struct ctl *c, int argc, char **argv);
+int verb_replica(struct ctl *c, int argc, char **argv);
+int verb_check(struct ctl *c, int argc, char **argv);
+int verb_version(struct ctl *c, int argc, char **argv);
+
+/*
+ * Say what went wrong and what to do next, as text or as JSON; @status is returned.
+ * @code is a word for programs; @next may be NULL.
+ */
+int ctl_fail(struct ctl *c, enum exit_status status, const char *code, const char *next,
+	     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Can the device be opened at all? 0, or the status of the failure that was told. */
+int ctl_need_device(struct ctl *c);
+/* ctl_fail() for a call on a replica that answered -@err. */
+int ctl_fail_replica(struct ctl *c, const char *name, const char *what, int err);
+
+void ctl_print_json(struct ctl *c, struct json_object *o);
+
+#endif

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * cptdevctl: what the kernel and the daemon know, and what a person may decide. A table
+ * of verbs prints its own help; without a verb the status is shown.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+/* So long a verb takes at most, unless --timeout says otherwise. */
+#define TIMEOUT_S	10
+
+static const struct verb {
+	const char *name;
+	const char *args;
+	verb_fn fn;
+	const char *help;
+} verbs[] = {
+	{ "status", "", verb_status,
+	  "sessions, replicas, peers, and how far behind they are (default)" },
+	{ "monitor", "", verb_monitor,
+	  "what there is, then a line for each change" },
+	{ "promote", " NAME [--term N]", verb_promote,
+	  "make the replica what this host goes on from" },
+	{ "replica", " list | remove NAME", verb_replica,
+	  "the replicas that this host keeps" },
+	{ "check", "", verb_check,
+	  "is everything there that is needed, and if not, what to do" },
+	{ "version", "", verb_version, "of this tool, the module and the daemon" },
+};
+
+static void usage(FILE *to)
+{
+	size_t i;
+
+	fprintf(to, "usage: cptdevctl [VERB] [options]\n\n");
+	for (i = 0; i < ARRAY_SIZE(verbs); i++)
+		fprintf(to, "  %s%-*s %s\n", verbs[i].name,
+			28 - (int)strlen(verbs[i].name), verbs[i].args, verbs[i].help);
+	fprintf(to,
+		"\n"
+		"  -j, --json             answer in JSON, errors too\n"
+		"  -t, --timeout SECONDS  give up after so long (default %d; monitor: never)\n"
+		"  -s, --socket PATH      control socket of the daemon\n"
+		"  -T, --term N           promote: the new term\n"
+		"  -V, --version          print the version and exit\n"
+		"  -h, --help             print this and exit\n"
+		"\n"
+		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 the module can't be asked,\n"
+		"4 time-out. See cptdevctl(8).\n", TIMEOUT_S);
+}
+
+static int bad_number(struct ctl *c, const char *option, const char *value,
+		      const char *allowed)
+{
+	return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
+			"%s %s: allowed are %s", option, value, allowed);
+}
+
+static bool number(const char *text, u64 min, u64 max, u64 *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return !errno && *text >= '0' && *text <= '9' && !*end && *value >= min &&
+		*value <= max;
+}
+
+static int parse_timeout(struct ctl *c, const char *text)
+{
+	u64 value;
+
+	if (!number(text, 1, 86400, &value))
+		return bad_number(c, "--timeout", text, "1 to 86400 seconds");
+	c->timeout_s = value;
+	return -1;
+}
+
+static int parse_term(struct ctl *c, const char *text)
+{
+	c->term_given = true;
+	if (!number(text, 1, ~0ULL, &c->term))
+		return bad_number(c, "--term", text, "whole numbers from 1");
+	return -1;
+}
+
+/* Returns an exit status, or -1 to go on. */
+static int parse_option(struct ctl *c, int option)
+{
+	switch (option) {
+	case 'j':
+		c->json = true;
+		return -1;
+	case 't':
+		return parse_timeout(c, optarg);
+	case 's':
+		c->socket = optarg;
+		return -1;
+	case 'T':
+		return parse_term(c, optarg);
+	case 'V':
+		fprintf(c->out, "cptdevctl %s\n", VERSION);
+		return EXIT_DONE;
+	case 'h':
+		usage(c->out);
+		return EXIT_DONE;
+	}
+	return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
+			"unknown option, or its value is missing");
+}
+
+static int parse_options(struct ctl *c, int argc, char **argv)
+{
+	static const struct option longopts[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "term", required_argument, NULL, 'T' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{}
+	};
+	int option, i, status = -1;
+
+	/* So that a mistake before it is told in JSON as well. */
+	for (i = 1; i < argc; i++)
+		c->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");
+	opterr = 0;
+	while (status < 0 &&
+	       (option = getopt_long(argc, argv, "jt:s:T:Vh", longopts, NULL)) != -1)
+		status = parse_option(c, option);
+	return status;
+}
+
+/*
+ * The time-out: whatever hangs, a call into the kernel included. The message is made
+ * before, since a signal handler may do little.
+ */
+static char timeout_text[256];
+
+static void on_alarm(int sig)
+{
+	ssize_t n = write(STDOUT_FILENO, timeout_text, strlen(timeout_text));
+
+	(void)sig;
+	(void)n;
+	_exit(EXIT_TIMEOUT);
+}
+
+static void arm_timeout(const struct ctl *c, const char *verb)
+{
+	u32 seconds = c->timeout_s ? c->timeout_s : TIMEOUT_S;
+
+	if (c->json)
+		snprintf(timeout_text, sizeof(timeout_text),
+			 "{ \"schema_version\": %d, \"error\": { \"code\": \"timeout\", \"message\": \"%s took longer than %u s\" } }\n",
+			 JSON_SCHEMA_VERSION, verb, seconds);
+	else
+		snprintf(timeout_text, sizeof(timeout_text),
+			 "cptdevctl: %s took longer than %u s\n", verb, seconds);
+	signal(SIGALRM, on_alarm);
+	alarm(seconds);
+}
+
+static int run_verb(struct ctl *c, int argc, char **argv)
+{
+	const char *name = argc ? argv[0] : "status";
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (strcmp(verbs[i].name, name))
+			continue;
+		if (argc > 1 && !*verbs[i].args)
+			return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
+					"%s takes no argument '%s'", name, argv[1]);
+		if (c->term_given && verbs[i].fn != verb_promote)
+			return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
+					"--term belongs to promote");
+		/* It ends by itself, and with success. */
+		if (verbs[i].fn != verb_monitor)
+			arm_timeout(c, name);
+		return verbs[i].fn(c, argc ? argc - 1 : 0, argv + 1);
+	}
+	return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "unknown verb '%s'",
+			name);
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl c = {
+		.socket = CONTROL_SOCKET, .kernel = kernel_module(),
+		.page_size = sysconf(_SC_PAGESIZE), .out = stdout, .err = stderr,
+	};
+	int status = parse_options(&c, argc, argv);
+
+	return status >= 0 ? status : run_verb(&c, argc - optind, argv + optind);
+}

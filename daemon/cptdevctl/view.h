@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is shown: the kernel's side and the daemon's. It is gathered in one place
+ * (gather.c) and shown in others, so that what is shown can be tested without a kernel.
+ */
+#ifndef CPTDEVCTL_VIEW_H
+#define CPTDEVCTL_VIEW_H
+
+#include <stdio.h>
+
+#include "ctl.h"
+
+struct view {
+	int kernel_err;			/* ENOENT: no module; else why it can't be asked */
+	bool has_info;			/* the device could be opened */
+	struct cptdev_info info;
+	struct session_rec *sessions;
+	u32 nr_sessions;
+	struct replica_rec *replicas;
+	u32 nr_replicas;
+	u64 page_size;
+	struct json_object *daemon;	/* its status, NULL: can't be asked */
+	int daemon_err;
+	char daemon_why[256];
+};
+
+void view_gather(struct view *v, struct kernel *k, const char *socket);
+void view_free(struct view *v);
+
+void view_text(const struct view *v, FILE *to);
+struct json_object *view_json(const struct view *v);
+
+void replicas_text(const struct view *v, FILE *to);
+struct json_object *session_json(const struct session_rec *s);
+struct json_object *replica_json(const struct replica_rec *r, u64 page_size);
+
+#endif

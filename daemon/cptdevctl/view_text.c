@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What is shown, as text. */
+#include <errno.h>
+#include <string.h>
+
+#include "table.h"
+#include "uuid.h"
+#include "view.h"
+
+/*
+ * The daemon's view of a session
+ */
+
+/* The outgoing entry of the session, whichever peer has it, or NULL. */
+static struct json_object *shipped(const struct view *v, const struct session_rec *s)
+{
+	struct json_object *peers = js_at(v->daemon, "peers"), *list, *ship;
+	char text[UUID_TEXT_LEN];
+	size_t i, j;
+
+	uuid_text(s->uuid, text);
+	for (i = 0; peers && i < json_object_array_length(peers); i++) {
+		list = js_at(js_at(json_object_array_get_idx(peers, i), "outgoing"),
+			     "sessions");
+		for (j = 0; list && j < json_object_array_length(list); j++) {
+			const char *uuid;
+
+			ship = json_object_array_get_idx(list, j);
+			uuid = js_get_str(ship, "uuid");
+			if (uuid && !strcmp(uuid, text))
+				return ship;
+		}
+	}
+	return NULL;
+}
+
+static const char *session_state(const struct session_rec *s, struct json_object *ship)
+{
+	if (s->flags & CPTDEV_GENL_SESSION_FENCED)
+		return "FENCED";
+	if (!*s->name)
+		return "no name, not shipped";
+	if (s->attached)
+		return "followed";
+	if (ship && js_get_str(ship, "error"))
+		return "refused, see below";
+	return "no spare";
+}
+
+static void behind_cell(struct table *t, const struct session_rec *s,
+			struct json_object *ship)
+{
+	u64 n = s->published > s->committed ? s->published - s->committed : 0;
+
+	if (!n || !ship)
+		table_cell(t, "%llu", n);
+	else
+		table_cell(t, "%llu (%llu ms)", n, js_get_u64(ship, "lag_ms"));
+}
+
+static void session_row(struct table *t, const struct view *v, const struct session_rec *s)
+{
+	struct json_object *ship = shipped(v, s);
+	char size[16];
+
+	table_cell(t, "%s", *s->name ? s->name : "-");
+	table_cell(t, "%llu", s->id);
+	table_cell(t, "%u", s->pid);
+	table_cell(t, "%llu", s->term);
+	table_cell(t, "%llu", s->generation);
+	table_cell(t, "%llu", s->committed);
+	behind_cell(t, s, ship);
+	table_cell(t, "%s", size_text(s->bytes, size));
+	table_cell(t, "%s", size_text(s->held, size));
+	table_cell(t, "%s", session_state(s, ship));
+}
+
+static void sessions_text(const struct view *v, FILE *to)
+{
+	static const char *const headings[] = {
+		"NAME", "ID", "PID", "TERM", "GENERATION", "COMMITTED", "BEHIND",
+		"MEMORY", "HELD", "STATE",
+	};
+	struct table t;
+	u32 i;
+
+	if (!v->nr_sessions) {
+		fprintf(to, "Sessions: none\n");
+		return;
+	}
+	table_init(&t, headings, ARRAY_SIZE(headings));
+	for (i = 0; i < v->nr_sessions; i++)
+		session_row(&t, v, &v->sessions[i]);
+	fprintf(to, "Sessions\n");
+	table_print(&t, to);
+	for (i = 0; i < v->nr_sessions; i++) {
+		const char *error = js_get_str(shipped(v, &v->sessions[i]), "error");
+
+		if (error)
+			fprintf(to, "  %s: %s\n", v->sessions[i].name, error);
+	}
+}
+
+static void replica_row(struct table *t, const struct view *v, const struct replica_rec *r)
+{
+	bool promoted = r->flags & CPTDEV_GENL_REPLICA_PROMOTED;
+	bool frozen = r->flags & CPTDEV_GENL_REPLICA_FROZEN;
+	char size[16];
+
+	table_cell(t, "%s", r->name);
+	table_cell(t, "%llu", r->term);
+	table_cell(t, "%llu", r->generation);
+	table_cell(t, "%s", size_text(r->pages * v->page_size, size));
+	table_cell(t, "%u", r->uid);
+	table_cell(t, "%llu", r->commits);
+	if (!r->generation)
+		table_cell(t, "empty");
+	else
+		table_cell(t, "%s%s", promoted ? "PROMOTED" : "follows",
+			   frozen ? ", frozen" : "");
+}
+
+void replicas_text(const struct view *v, FILE *to)
+{
+	static const char *const headings[] = {
+		"NAME", "TERM", "GENERATION", "SIZE", "OWNER", "COMMITS", "STATE",
+	};
+	struct table t;
+	u32 i;
+
+	if (!v->nr_replicas) {
+		fprintf(to, "Replicas: none\n");
+		return;
+	}
+	table_init(&t, headings, ARRAY_SIZE(headings));
+	for (i = 0; i < v->nr_replicas; i++)
+		replica_row(&t, v, &v->replicas[i]);
+	fprintf(to, "Replicas\n");
+	table_print(&t, to);
+}
+
+/*
+ * Peers
+ */
+
+static void link_text(struct json_object *link, const char *what, const char *moved,
+		      FILE *to)
+{
+	const char *state = js_get_str(link, "state");
+	const char *error = js_get_str(link, "error");
+	char sum[16], rate[16];
+
+	fprintf(to, "  %s: %s", what, state ? state : "off");
+	if (state && !strcmp(state, "up"))
+		fprintf(to, ", heard %llu ms ago, round trip %.1f ms, %s, %s/s",
+			js_get_u64(link, "last_heard_ms"),
+			js_get_u64(link, "rtt_us") / 1000.0,
+			size_text(js_get_u64(link, moved), sum),
+			size_text(js_get_u64(link, "bytes_per_second"), rate));
+	if (error && *error)
+		fprintf(to, ": %s", error);
+	fputc('\n', to);
+}
+
+static void failover_text(struct json_object *f, FILE *to)
+{
+	if (!f)
+		return;
+	fprintf(to, "  last failover: dead after %llu ms of silence, %llu replicas promoted in %.1f ms\n",
+		js_get_u64(f, "silence_ms"), js_get_u64(f, "replicas_promoted"),
+		js_get_u64(f, "promotion_us") / 1000.0);
+}
+
+static void peer_text(struct json_object *p, FILE *to)
+{
+	const char *name = js_get_str(p, "name");
+	const char *address = js_get_str(js_at(p, "outgoing"), "address");
+
+	fprintf(to, "Peer %s", name ? name : "(has no name yet)");
+	if (address)
+		fprintf(to, " at %s", address);
+	fprintf(to, ": %s\n", js_get_str(p, "detector"));
+	link_text(js_at(p, "outgoing"), "shipping", "bytes_sent", to);
+	link_text(js_at(p, "incoming"), "receiving", "bytes_received", to);
+	failover_text(js_at(p, "failover"), to);
+}
+
+static void daemon_text(const struct view *v, FILE *to)
+{
+	struct json_object *peers = js_at(v->daemon, "peers");
+	size_t i;
+
+	if (!v->daemon) {
+		fprintf(to, "Daemon: %s\n", v->daemon_why);
+		if (v->daemon_err == ENOENT || v->daemon_err == ECONNREFUSED)
+			fprintf(to, "  Nothing is shipped or received. Next: systemctl start cptdevd\n");
+		return;
+	}
+	fprintf(to, "Daemon: cptdevd %s, node %s, up %llu s, failover %s\n",
+		js_get_str(v->daemon, "version"),
+		js_get_str(js_at(v->daemon, "node"), "name"),
+		js_get_u64(v->daemon, "uptime_ms") / 1000,
+		js_get_str(v->daemon, "failover"));
+	for (i = 0; peers && i < json_object_array_length(peers); i++)
+		peer_text(json_object_array_get_idx(peers, i), to);
+}
+
+static void kernel_text(const struct view *v, FILE *to)
+{
+	char a[16], b[16], c[16], d[16];
+
+	if (v->kernel_err == ENOENT)
+		fprintf(to, "Module: cptdev isn't loaded\n  Next: modprobe cptdev; if that fails, cptdevctl check\n");
+	else if (v->kernel_err)
+		fprintf(to, "Module: can't be asked: %s\n", strerror(v->kernel_err));
+	else if (v->has_info)
+		fprintf(to, "Module: cptdev, ABI %u, snapshots hold %s of %s, replicas %s of %s\n",
+			v->info.abi_version, size_text(v->info.held, a),
+			size_text(v->info.held_max, b), size_text(v->info.replica, c),
+			size_text(v->info.replica_max, d));
+	else
+		fprintf(to, "Module: cptdev is loaded\n");
+}
+
+void view_text(const struct view *v, FILE *to)
+{
+	kernel_text(v, to);
+	daemon_text(v, to);
+	if (v->kernel_err)
+		return;
+	sessions_text(v, to);
+	replicas_text(v, to);
+}

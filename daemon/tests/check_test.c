@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cptdevctl check: machines that never were, and what is found about them. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "check.h"
+
+static struct findings out;
+
+static struct facts good(void)
+{
+	struct facts f = {
+		.release = "6.1.0-18-amd64", .machine = "x86_64", .loaded = true,
+		.installed = true, .headers = true, .secure_boot = NO, .lockdown = "none",
+		.sig_enforce = NO, .device = true, .device_mode = 0660,
+		.device_group = "cptdev", .root = true, .capable = true,
+		.info = { .abi_version = CPTDEV_ABI_VERSION }, .thp = "madvise",
+	};
+
+	f.daemon = json_tokener_parse(
+		"{\"version\":\"1.0.0\",\"peers\":[{\"outgoing\":{\"state\":\"up\","
+		"\"address\":\"192.0.2.2:7475\",\"rtt_us\":250},"
+		"\"incoming\":{\"state\":\"up\"}}]}");
+	return f;
+}
+
+static const struct finding *find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < out.nr; i++)
+		if (!strcmp(out.list[i].name, name))
+			return &out.list[i];
+	return NULL;
+}
+
+/* Apply the rules, and look for a finding of that level with these words. */
+static void finds(struct facts *f, const char *name, enum level level, const char *words)
+{
+	const struct finding *found;
+
+	rules_apply(f, &out);
+	facts_free(f);
+	found = find(name);
+	if (!found)
+		fail_msg("nothing about %s", name);
+	if (found->level != level)
+		fail_msg("%s: level %u: %s", name, found->level, found->text);
+	if (!strstr(found->text, words) && !strstr(found->next, words))
+		fail_msg("%s: '%s', next '%s': no word of '%s'", name, found->text,
+			 found->next, words);
+	if (level == LEVEL_FAIL && !*found->next)
+		fail_msg("%s: no next step", name);
+}
+
+static void a_good_machine_passes(void **state)
+{
+	struct facts f = good();
+
+	(void)state;
+	rules_apply(&f, &out);
+	facts_free(&f);
+	assert_int_equal(findings_worst(&out), LEVEL_OK);
+	assert_non_null(strstr(find("kernel")->text, "6.1.0-18-amd64 (Debian)"));
+	assert_non_null(strstr(find("peer")->text, "192.0.2.2:7475, 0.2 ms away"));
+}
+
+/* One thing changed in a good machine. */
+#define WITH(change, name, level, words)				\
+	do {								\
+		struct facts f = good();				\
+		change;							\
+		finds(&f, name, level, words);				\
+	} while (0)
+
+static void kernels(void **state)
+{
+	(void)state;
+	WITH(strcpy(f.release, "5.10.0-28-amd64"), "kernel", LEVEL_FAIL, "older");
+	WITH(strcpy(f.release, "6.0.1"), "kernel", LEVEL_FAIL, "6.1 or newer");
+	WITH(strcpy(f.release, "6.12.9-cloud-amd64"), "kernel", LEVEL_OK, "cloud flavour");
+	WITH(strcpy(f.release, "6.13.0-custom"), "kernel", LEVEL_OK, "not a stock");
+	WITH(strcpy(f.machine, "aarch64"), "kernel", LEVEL_WARN, "only x86_64");
+}
+
+static void modules(void **state)
+{
+	(void)state;
+	WITH(f.loaded = false, "module", LEVEL_FAIL, "modprobe cptdev");
+	WITH((f.loaded = false, f.installed = false), "module", LEVEL_FAIL,
+	     "modules_install");
+	WITH((f.loaded = false, f.installed = false, f.headers = false), "module",
+	     LEVEL_FAIL, "apt-get install linux-headers");
+	WITH(f.headers = false, "headers", LEVEL_WARN, "apt-get install linux-headers");
+	WITH(f.info.abi_version = 9, "abi", LEVEL_FAIL, "ABI 9");
+}
+
+static void signatures(void **state)
+{
+	(void)state;
+	WITH((f.loaded = false, f.secure_boot = YES), "signature", LEVEL_FAIL,
+	     "Required key not available");
+	WITH((f.loaded = false, strcpy(f.lockdown, "integrity")), "signature", LEVEL_FAIL,
+	     "lockdown integrity");
+	WITH((f.loaded = false, f.sig_enforce = YES), "signature", LEVEL_FAIL, "mokutil");
+	WITH(f.secure_boot = YES, "signature", LEVEL_OK, "only signed modules");
+}
+
+static void devices(void **state)
+{
+	(void)state;
+	WITH(f.device = false, "device", LEVEL_FAIL, "isn't there");
+	WITH(f.open_err = EACCES, "device", LEVEL_FAIL, "usermod -aG cptdev");
+	WITH(strcpy(f.device_group, "root"), "group", LEVEL_WARN, "udevadm trigger");
+	WITH(f.capable = false, "capability", LEVEL_WARN, "run as root");
+	WITH(f.family_err = ENOENT, "netlink", LEVEL_FAIL, "network namespace");
+}
+
+static void memory(void **state)
+{
+	(void)state;
+	WITH(f.ksm = YES, "ksm", LEVEL_WARN, "look changed");
+	WITH(f.swap_kib = 2048, "swap", LEVEL_OK, "2 MiB of swap");
+	WITH(strcpy(f.thp, "always"), "huge-pages", LEVEL_OK, "split by the first write");
+}
+
+static void daemons(void **state)
+{
+	(void)state;
+	WITH((json_object_put(f.daemon), f.daemon = NULL, f.daemon_err = ENOENT,
+	      strcpy(f.daemon_why, "cptdevd isn't running")), "daemon", LEVEL_FAIL,
+	     "systemctl start");
+	WITH((json_object_put(f.daemon), f.daemon = NULL, f.daemon_err = EACCES,
+	      strcpy(f.daemon_why, "not open")), "daemon", LEVEL_FAIL, "run as root");
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      "{\"version\":\"1\",\"peers\":[{\"outgoing\":{\"state\":\"down\","
+	      "\"address\":\"192.0.2.2:7475\",\"error\":\"can't connect: Connection refused\"},"
+	      "\"incoming\":{\"state\":\"down\"}}]}")), "peer", LEVEL_FAIL,
+	     "Connection refused");
+	assert_int_equal(find("peer-in")->level, LEVEL_WARN);
+}
+
+static void findings_are_lines(void **state)
+{
+	struct facts f = good();
+	struct json_object *o;
+	char *text;
+	size_t len;
+	FILE *to = open_memstream(&text, &len);
+
+	(void)state;
+	f.loaded = false;
+	rules_apply(&f, &out);
+	facts_free(&f);
+	findings_text(&out, to);
+	fclose(to);
+	assert_non_null(strstr(text,
+		"ok    kernel      6.1.0-18-amd64 (Debian)\n"
+		"FAIL  module      cptdev is installed for this kernel, but not loaded\n"
+		"                  Next: modprobe cptdev\n"));
+	free(text);
+	o = findings_json(&out);
+	assert_false(json_object_get_boolean(js_at(o, "ok")));
+	assert_string_equal(js_get_str(json_object_array_get_idx(js_at(o, "checks"), 1),
+				       "result"), "fail");
+	json_object_put(o);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_good_machine_passes),
+		cmocka_unit_test(kernels),
+		cmocka_unit_test(modules),
+		cmocka_unit_test(signatures),
+		cmocka_unit_test(devices),
+		cmocka_unit_test(memory),
+		cmocka_unit_test(daemons),
+		cmocka_unit_test(findings_are_lines),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("cptdevctl check", tests, NULL, NULL);
+}

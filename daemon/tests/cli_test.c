@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What cptdevctl prints, from data that the test gives: text to the letter, and JSON. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fake.h"
+#include "monitor.h"
+#include "table.h"
+#include "view.h"
+
+static char *text;
+static size_t text_len;
+static FILE *to;
+static struct ctl ctl;
+
+static int setup(void **state)
+{
+	(void)state;
+	to = open_memstream(&text, &text_len);
+	ctl = (struct ctl) { .out = to, .err = to, .page_size = 4096 };
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fclose(to);
+	free(text);
+	return 0;
+}
+
+static void printed(const char *want)
+{
+	fflush(to);
+	if (strcmp(text, want))
+		fail_msg("have:\n%s\nwant:\n%s", text, want);
+}
+
+static struct session_rec sessions[] = {
+	{ .id = 3, .name = "kv", .uuid = { 0x11, [15] = 0x22 }, .pid = 812, .uid = 1000,
+	  .term = 1, .generation = 121, .published = 120, .committed = 118,
+	  .attached = 1, .ranges = 2, .bytes = 64 << 20, .held = 8192,
+	  .held_max = 1 << 30, .last_pages = 2, .last_pause_ns = 41000 },
+	{ .id = 4, .pid = 813, .term = 1 },
+	{ .id = 12, .name = "ledger", .uuid = { 0x33 }, .pid = 900, .term = 2,
+	  .generation = 7, .published = 7, .flags = CPTDEV_GENL_SESSION_FENCED },
+	{ .id = 13, .name = "queue", .uuid = { 0x44 }, .pid = 901, .term = 1,
+	  .generation = 1, .published = 1 },
+};
+
+static struct replica_rec replicas[] = {
+	{ .name = "other", .uid = 0, .term = 2, .generation = 9, .pages = 256,
+	  .commits = 9, .flags = CPTDEV_GENL_REPLICA_PROMOTED, .max_bytes = 1 << 30 },
+	{ .name = "web", .uid = 33 },
+	{ .name = "zoo", .uid = 1, .term = 1, .generation = 4, .pages = 1, .commits = 4,
+	  .flags = CPTDEV_GENL_REPLICA_FROZEN },
+};
+
+static const char daemon_status[] =
+	"{\"schema_version\":1,\"version\":\"1.0.0\",\"node\":{\"name\":\"alpha\"},"
+	"\"uptime_ms\":75000,\"failover\":\"auto\",\"peers\":[{\"name\":\"beta\","
+	"\"detector\":\"alive\",\"failover\":{\"silence_ms\":2003,\"promotion_us\":1500,"
+	"\"replicas_promoted\":2},\"outgoing\":{\"state\":\"up\","
+	"\"address\":\"192.0.2.2:7475\",\"last_heard_ms\":12,\"rtt_us\":340,"
+	"\"bytes_sent\":5242880,\"bytes_per_second\":1048576,\"error\":null,"
+	"\"sessions\":[{\"name\":\"kv\",\"uuid\":\"11000000-0000-0000-0000-000000000022\","
+	"\"lag_ms\":15,\"error\":null},"
+	"{\"name\":\"queue\",\"uuid\":\"44000000-0000-0000-0000-000000000000\","
+	"\"lag_ms\":900,\"error\":\"the spare keeps another session's memory\"}]},"
+	"\"incoming\":{\"state\":\"down\",\"replicas\":[]}}]}";
+
+static struct view view(void)
+{
+	return (struct view) {
+		.has_info = true, .page_size = 4096,
+		.info = { .abi_version = 1, .page_size = 4096, .held = 8192,
+			  .held_max = 1 << 30, .replica = 1 << 20, .replica_max = 3ULL << 30 },
+		.sessions = sessions, .nr_sessions = ARRAY_SIZE(sessions),
+		.replicas = replicas, .nr_replicas = ARRAY_SIZE(replicas),
+		.daemon = json_tokener_parse(daemon_status),
+	};
+}
+
+static void the_status_of_a_host(void **state)
+{
+	struct view v = view();
+
+	(void)state;
+	view_text(&v, to);
+	json_object_put(v.daemon);
+	printed("Module: cptdev, ABI 1, snapshots hold 8.0 KiB of 1.0 GiB, replicas 1.0 MiB of 3.0 GiB\n"
+		"Daemon: cptdevd 1.0.0, node alpha, up 75 s, failover auto\n"
+		"Peer beta at 192.0.2.2:7475: alive\n"
+		"  shipping: up, heard 12 ms ago, round trip 0.3 ms, 5.0 MiB, 1.0 MiB/s\n"
+		"  receiving: down\n"
+		"  last failover: dead after 2003 ms of silence, 2 replicas promoted in 1.5 ms\n"
+		"Sessions\n"
+		"  NAME    ID  PID  TERM  GENERATION  COMMITTED  BEHIND      MEMORY    HELD     STATE\n"
+		"  kv      3   812  1     121         118        2 (15 ms)   64.0 MiB  8.0 KiB  followed\n"
+		"  -       4   813  1     0           0          0           0 B       0 B      no name, not shipped\n"
+		"  ledger  12  900  2     7           0          7           0 B       0 B      FENCED\n"
+		"  queue   13  901  1     1           0          1 (900 ms)  0 B       0 B      refused, see below\n"
+		"  queue: the spare keeps another session's memory\n"
+		"Replicas\n"
+		"  NAME   TERM  GENERATION  SIZE     OWNER  COMMITS  STATE\n"
+		"  other  2     9           1.0 MiB  0      9        PROMOTED\n"
+		"  web    0     0           0 B      33     0        empty\n"
+		"  zoo    1     4           4.0 KiB  1      4        follows, frozen\n");
+}
+
+static void the_status_without_module_and_daemon(void **state)
+{
+	struct view v = { .kernel_err = ENOENT, .daemon_err = ENOENT,
+			  .daemon_why = "cptdevd isn't running (/run/x)" };
+
+	(void)state;
+	view_text(&v, to);
+	printed("Module: cptdev isn't loaded\n"
+		"  Next: modprobe cptdev; if that fails, cptdevctl check\n"
+		"Daemon: cptdevd isn't running (/run/x)\n"
+		"  Nothing is shipped or received. Next: systemctl start cptdevd\n");
+}
+
+static void the_status_of_an_idle_host(void **state)
+{
+	struct view v = { .daemon_err = EACCES, .daemon_why = "not open to you" };
+
+	(void)state;
+	view_text(&v, to);
+	printed("Module: cptdev is loaded\n"
+		"Daemon: not open to you\n"
+		"Sessions: none\n"
+		"Replicas: none\n");
+}
+
+static struct json_object *at(struct json_object *o, const char *key, size_t index)
+{
+	return json_object_array_get_idx(js_at(o, key), index);
+}
+
+static void the_status_in_json(void **state)
+{
+	struct view v = view();
+	struct json_object *o = view_json(&v), *s, *r;
+
+	(void)state;
+	assert_int_equal(js_get_u64(o, "schema_version"), 1);
+	assert_true(json_object_get_boolean(js_at(js_at(o, "kernel"), "module")));
+	assert_int_equal(json_object_array_length(js_at(o, "sessions")), 4);
+	s = at(o, "sessions", 0);
+	assert_string_equal(js_line(s),
+		"{\"id\":3,\"name\":\"kv\",\"uuid\":\"11000000-0000-0000-0000-000000000022\","
+		"\"pid\":812,\"uid\":1000,\"term\":1,\"generation\":121,\"published\":120,"
+		"\"committed\":118,\"spares\":1,\"ranges\":2,\"bytes\":67108864,\"held\":8192,"
+		"\"held_max\":1073741824,\"fenced\":false,\"replace\":false,\"last_pages\":2,"
+		"\"last_pause_ns\":41000}");
+	assert_null(js_at(at(o, "sessions", 1), "name"));
+	assert_true(json_object_get_boolean(js_at(at(o, "sessions", 2), "fenced")));
+	r = at(o, "replicas", 0);
+	assert_string_equal(js_line(r),
+		"{\"name\":\"other\",\"uuid\":\"00000000-0000-0000-0000-000000000000\","
+		"\"uid\":0,\"term\":2,\"generation\":9,\"staging\":0,\"pages\":256,"
+		"\"bytes\":1048576,\"staged\":0,\"max_bytes\":1073741824,\"promoted\":true,"
+		"\"frozen\":false,\"commits\":9,\"openers\":0}");
+	assert_string_equal(js_get_str(js_at(o, "daemon"), "version"), "1.0.0");
+	assert_null(js_at(o, "daemon_error"));
+	json_object_put(o);
+	json_object_put(v.daemon);
+}
+
+static void without_a_daemon_json_says_why(void **state)
+{
+	struct view v = { .kernel_err = ENOENT, .daemon_why = "cptdevd isn't running" };
+	struct json_object *o = view_json(&v);
+
+	(void)state;
+	assert_false(json_object_get_boolean(js_at(js_at(o, "kernel"), "module")));
+	assert_null(js_at(o, "daemon"));
+	assert_string_equal(js_get_str(o, "daemon_error"), "cptdevd isn't running");
+	json_object_put(o);
+}
+
+#define WALL	1767323045678000000ULL	/* 2026-01-02 03:04:05.678 UTC */
+
+static void records_are_lines(void **state)
+{
+	struct kernel_event s = { CPTDEV_CMD_SNAPSHOT_NTF, &sessions[0], NULL };
+	struct kernel_event r = { CPTDEV_CMD_REPLICA_PROMOTED_NTF, NULL, &replicas[0] };
+
+	(void)state;
+	monitor_record(&ctl, WALL, &s);
+	monitor_record(&ctl, WALL, &r);
+	monitor_note(&ctl, WALL, "resync");
+	printed("2026-01-02T03:04:05.678Z session kv id=3 snapshot term=1 generation=121 published=120 committed=118 spares=1 pages=2 pause_us=41\n"
+		"2026-01-02T03:04:05.678Z replica other promoted term=2 generation=9 pages=256 promoted=yes\n"
+		"2026-01-02T03:04:05.678Z module resync\n");
+}
+
+static void records_are_lines_of_json(void **state)
+{
+	struct kernel_event s = { CPTDEV_CMD_SESSION_GET, &sessions[0], NULL };
+	struct json_object *o;
+	char *line;
+
+	(void)state;
+	ctl.json = true;
+	monitor_record(&ctl, WALL, &s);
+	monitor_note(&ctl, WALL, "loaded");
+	fflush(to);
+	line = strtok(text, "\n");
+	o = json_tokener_parse(line);
+	assert_int_equal(js_get_u64(o, "schema_version"), 1);
+	assert_string_equal(js_get_str(o, "time"), "2026-01-02T03:04:05.678Z");
+	assert_string_equal(js_get_str(o, "object"), "session");
+	assert_string_equal(js_get_str(o, "event"), "present");
+	assert_int_equal(js_get_u64(js_at(o, "session"), "id"), 3);
+	json_object_put(o);
+	line = strtok(NULL, "\n");
+	assert_string_equal(line, "{\"schema_version\":1,\"time\":\"2026-01-02T03:04:05.678Z\",\"object\":\"module\",\"event\":\"loaded\"}");
+	assert_null(strtok(NULL, "\n"));
+}
+
+static void every_event_has_a_word(void **state)
+{
+	u8 cmd;
+
+	(void)state;
+	for (cmd = 1; cmd <= CPTDEV_CMD_MAX; cmd++)
+		assert_string_not_equal(monitor_word(cmd), "unknown");
+}
+
+static void errors_say_what_to_do(void **state)
+{
+	(void)state;
+	assert_int_equal(ctl_fail(&ctl, EXIT_KERNEL, "no-module", "cptdevctl check",
+				  "the module %s isn't loaded", "cptdev"), EXIT_KERNEL);
+	printed("cptdevctl: the module cptdev isn't loaded\nNext: cptdevctl check\n");
+}
+
+static void errors_are_json_too(void **state)
+{
+	struct json_object *o, *e;
+
+	(void)state;
+	ctl.json = true;
+	ctl_fail(&ctl, EXIT_FAILED, "failed", NULL, "can't");
+	fflush(to);
+	o = json_tokener_parse(text);
+	e = js_at(o, "error");
+	assert_int_equal(js_get_u64(o, "schema_version"), 1);
+	assert_string_equal(js_get_str(e, "code"), "failed");
+	assert_string_equal(js_get_str(e, "message"), "can't");
+	assert_null(js_at(e, "next"));
+	json_object_put(o);
+}
+
+/*
+ * Verbs that change something, with a kernel in memory
+ */
+
+static struct fake *fake;
+
+static int setup_fake(void **state)
+{
+	setup(state);
+	fake = calloc(1, sizeof(*fake));
+	fake_init(fake);
+	ctl.kernel = &fake->kernel;
+	return 0;
+}
+
+static int teardown_fake(void **state)
+{
+	assert_int_equal(fake_open_fds(fake), 0);
+	fake_free(fake);
+	free(fake);
+	return teardown(state);
+}
+
+static void make_replica(u64 generation)
+{
+	fake->kernel.ops->create(&fake->kernel, "kv", 0);
+	fake_replica(fake, "kv")->rec.generation = generation;
+	fake_replica(fake, "kv")->rec.term = 1;
+}
+
+static void promote_tells_the_term(void **state)
+{
+	char *argv[] = { (char *)"kv" };
+
+	(void)state;
+	make_replica(120);
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_DONE);
+	assert_true(fake_replica(fake, "kv")->promoted);
+	printed("promoted kv: generation 120, term 2\n"
+		"A program that waits for it on this host takes over now. One that is started\n"
+		"by hand restores the replica and names its session kv with term 2; the\n"
+		"program that it takes over from is refused from now on.\n");
+}
+
+static void promote_tells_the_term_in_json(void **state)
+{
+	char *argv[] = { (char *)"kv" };
+
+	(void)state;
+	make_replica(120);
+	ctl.json = true;
+	ctl.term = 7;
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_DONE);
+	printed("{\n  \"schema_version\": 1,\n  \"name\": \"kv\",\n  \"generation\": 120,\n  \"term\": 7\n}\n");
+}
+
+static void promote_fails_with_the_cause(void **state)
+{
+	char *argv[] = { (char *)"kv" };
+
+	(void)state;
+	assert_int_equal(verb_promote(&ctl, 0, argv), EXIT_USAGE);
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_FAILED);
+	make_replica(0);
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_FAILED);
+	fake_replica(fake, "kv")->rec.generation = 5;
+	ctl.term = 1;
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_FAILED);
+	fake->absent = true;
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_KERNEL);
+	printed("cptdevctl: promote needs the name of one replica\n"
+		"Next: cptdevctl replica list\n"
+		"cptdevctl: can't promote kv: no replica has this name\n"
+		"Next: cptdevctl replica list\n"
+		"cptdevctl: can't promote kv: nothing was ever committed to it\n"
+		"cptdevctl: can't promote kv: the term must be higher than the replica's\n"
+		"Next: leave --term away: the next term is taken\n"
+		"cptdevctl: can't open /dev/cptdev: No such file or directory\n"
+		"Next: cptdevctl check\n");
+}
+
+static void a_replica_is_removed(void **state)
+{
+	char *argv[] = { (char *)"remove", (char *)"kv" };
+
+	(void)state;
+	make_replica(1);
+	assert_int_equal(verb_replica(&ctl, 2, argv), EXIT_DONE);
+	assert_null(fake_replica(fake, "kv"));
+	assert_int_equal(verb_replica(&ctl, 2, argv), EXIT_FAILED);
+	assert_int_equal(verb_replica(&ctl, 1, argv), EXIT_USAGE);
+	printed("removed kv\n"
+		"cptdevctl: can't remove kv: no replica has this name\n"
+		"Next: cptdevctl replica list\n"
+		"cptdevctl: replica needs 'list', or 'remove' and a name\n");
+}
+
+static void columns_are_as_wide_as_needed(void **state)
+{
+	static const char *const headings[] = { "A", "LONG", "B" };
+	struct table t;
+
+	(void)state;
+	table_init(&t, headings, 3);
+	table_cell(&t, "%s", "wide cell");
+	table_cell(&t, "%d", 1);
+	table_cell(&t, "%s", "x");
+	table_print(&t, to);
+	printed("  A          LONG  B\n"
+		"  wide cell  1     x\n");
+}
+
+static void sizes_have_units(void **state)
+{
+	char size[16];
+
+	(void)state;
+	assert_string_equal(size_text(0, size), "0 B");
+	assert_string_equal(size_text(1023, size), "1023 B");
+	assert_string_equal(size_text(1024, size), "1.0 KiB");
+	assert_string_equal(size_text(1ULL << 40, size), "1.0 TiB");
+	assert_string_equal(size_text(~0ULL, size), "16384.0 PiB");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define F(fn) cmocka_unit_test_setup_teardown(fn, setup_fake, teardown_fake)
+		T(the_status_of_a_host),
+		T(the_status_without_module_and_daemon),
+		T(the_status_of_an_idle_host),
+		T(the_status_in_json),
+		T(without_a_daemon_json_says_why),
+		T(records_are_lines),
+		T(records_are_lines_of_json),
+		T(every_event_has_a_word),
+		T(errors_say_what_to_do),
+		T(errors_are_json_too),
+		F(promote_tells_the_term),
+		F(promote_tells_the_term_in_json),
+		F(promote_fails_with_the_cause),
+		F(a_replica_is_removed),
+		T(columns_are_as_wide_as_needed),
+		T(sizes_have_units),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("cptdevctl", tests, NULL, NULL);
+}
