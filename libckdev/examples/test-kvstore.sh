@@ -13,34 +13,13 @@ work=$(mktemp -d)
 server=
 trap 'stop_server; rm -rf "$work"' EXIT
 
-number=0
-failed=0
-
-# Read the tests' own names off this file: the plan can't be forgotten.
-tests() {
-	sed -n 's/^\(test_[a-z_0-9]*\)() { # .*/\1/p' "$here/test-kvstore.sh"
-}
-
-name_of() {
-	sed -n "s/^$1() { # //p" "$here/test-kvstore.sh"
-}
-
-fail() {
-	echo "# $*"
-	return 1
-}
-
-same() { # what, got, wanted
-	[ "$2" = "$3" ] || fail "$1: got '$2', want '$3'"
-}
-
-has() { # pattern, file
-	grep -q "$1" "$2" || fail "no '$1' in: $(tail -n 3 "$2")"
-}
+# shellcheck source=libckdev/tests/tap.sh
+. "$here/../tests/tap.sh"
 
 # Start a server; $port is where it serves.
 start_server() {
 	stop_server
+	: >"$work/out"		# or the last one's port would be read
 	"$bin/kvstore" --role alone --port 0 --bind 127.0.0.1 "$@" >"$work/out" 2>"$work/err" &
 	server=$!
 	for _ in $(seq 100); do
@@ -108,6 +87,15 @@ load() {
 		>"$work/load" 2>"$work/load.err"
 }
 
+# Until a line of kvload's output says so.
+await_load() { # pattern
+	for _ in $(seq 200); do
+		! grep -q "$1" "$work/load" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	fail "no '$1' in: $(tail -n 3 "$work/load")"
+}
+
 # What kvload brought to the store is what the text has.
 exact() {
 	count <"$work/text" >"$work/want"
@@ -154,7 +142,8 @@ test_text() { # a text is counted as sort and uniq count it
 test_text_one_by_one() { # one connection, one word at a time
 	start_server || return 1
 	text | head -c 20000 >"$work/text"
-	load --connections 1 --window 1 "127.0.0.1:$port" "$work/text" || return 1
+	load --connections 1 --window 1 "127.0.0.1:$port" "$work/text" ||
+		fail "$(cat "$work/load.err")" || return 1
 	exact
 }
 
@@ -163,7 +152,7 @@ test_text_odd() { # an empty text, one word without an end, bytes that are no te
 	: >"$work/text"
 	load "127.0.0.1:$port" "$work/text" || fail "$(cat "$work/load.err")" || return 1
 	printf 'word' >"$work/text"
-	load "127.0.0.1:$port" "$work/text" || return 1
+	load "127.0.0.1:$port" "$work/text" || fail "$(cat "$work/load.err")" || return 1
 	exact || return 1
 	start_server || return 1
 	{
@@ -342,7 +331,7 @@ test_never_reads() { # who never reads is held back, cut off, and disturbs nobod
 
 	start_server --stall 2 || return 1
 	text >"$work/text"
-	load "127.0.0.1:$port" "$work/text" || return 1
+	load "127.0.0.1:$port" "$work/text" || fail "$(cat "$work/load.err")" || return 1
 	before=$(memory_kib)
 	# Requests without end; the pipe blocks when the server reads no more.
 	for i in 1 2 3 4; do
@@ -377,7 +366,7 @@ test_dumps() { # DUMPs at the same time wait for each other
 
 	start_server || return 1
 	text >"$work/text"
-	load "127.0.0.1:$port" "$work/text" || return 1
+	load "127.0.0.1:$port" "$work/text" || fail "$(cat "$work/load.err")" || return 1
 	for i in 1 2 3 4 5 6; do
 		printf x >"$work/one$i"
 		timeout 20 "$bin/kvload" --dump "$work/dump$i" "127.0.0.1:$port" \
@@ -406,10 +395,11 @@ test_loses_state() { # a server that lost acknowledged words is found out
 	local pid
 
 	start_server || return 1
-	yes 'some words that go on and on' | head -n 200000 >"$work/text"
-	load --window 20 --timeout 1 "127.0.0.1:$port" "$work/text" &
+	yes 'some words that go on and on' | head -n 500000 >"$work/text"
+	: >"$work/load"
+	load --window 20 --timeout 1 --progress 1 "127.0.0.1:$port" "$work/text" &
 	pid=$!
-	sleep 0.3
+	await_load '^kvload: progress .*acked=[1-9]' || return 1
 	kill -KILL "$server"
 	wait "$server" 2>/dev/null
 	"$bin/kvstore" --role alone --port "$port" --bind 127.0.0.1 >"$work/out" 2>&1 &
@@ -423,15 +413,17 @@ test_half_open() { # connections that die without a word: sent again, counted on
 	local pid
 
 	start_server || return 1
-	yes 'a text with the same words over and over' | head -n 60000 >"$work/text"
+	yes 'a text with the same words over and over' | head -n 200000 >"$work/text"
+	: >"$work/load"
 	load --connections 6 --window 200 --timeout 1 \
 		"127.0.0.1:$port,127.0.0.1:$port" "$work/text" &
 	pid=$!
+	await_load '^kvload: connected .*client=5' || return 1
 	for _ in 1 2; do
-		sleep 0.2
 		kill -STOP "$server"
 		sleep 1.5
 		kill -CONT "$server"
+		sleep 0.2
 	done
 	wait "$pid" || fail "$(cat "$work/load.err")" || return 1
 	exact || return 1
@@ -474,12 +466,13 @@ test_ledger() { # SIGUSR1 writes the ledger as it is, SIGTERM as well
 	local pid
 
 	start_server || return 1
-	yes 'one two three' | head -n 200000 >"$work/text"
+	yes 'one two three' | head -n 500000 >"$work/text"
 	rm -f "$work/ledger"
+	: >"$work/load"
 	"$bin/kvload" --ledger "$work/ledger" --window 10 "127.0.0.1:$port" "$work/text" \
-		>/dev/null &
+		>"$work/load" &
 	pid=$!
-	sleep 0.2
+	await_load '^kvload: connected ' || return 1
 	kill -USR1 "$pid"
 	for _ in $(seq 100); do
 		[ -s "$work/ledger" ] && break
@@ -512,16 +505,4 @@ test_port_taken() { # a port that is taken is named
 	has "port $port: Address already in use" "$work/err2"
 }
 
-all=$(tests)
-echo "TAP version 13"
-echo "1..$(wc -w <<<"$all")"
-for t in $all; do
-	number=$((number + 1))
-	if "$t"; then
-		echo "ok $number $(name_of "$t")"
-	else
-		echo "not ok $number $(name_of "$t")"
-		failed=$((failed + 1))
-	fi
-done
-[ "$failed" -eq 0 ]
+tap_run "$here/test-kvstore.sh"
