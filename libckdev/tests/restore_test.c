@@ -11,7 +11,6 @@
 #include "ship.h"
 #include "tap.h"
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define PLACE		((char *)0x210000000000)
 
 #define RESTORE(f, r) \

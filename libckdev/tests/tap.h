@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include <ckdev.h>
 
@@ -49,6 +50,12 @@ struct test {
 		}							\
 	} while (0)
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* spare_test.c */
+extern const struct test spare_tests[];
+extern const unsigned int nr_spare_tests;
+
 /* restore_test.c */
 extern const struct test restore_tests[];
 extern const unsigned int nr_restore_tests;
@@ -70,5 +77,8 @@ int setup(struct fixture *f, void *addr, size_t pages);
 void teardown(struct fixture *f);
 /* Publish a snapshot, bring it into the replica, and wait for that. */
 int publish(struct fixture *f);
+
+/* The exit status, or -1: killed by a signal. */
+int child_status(pid_t pid);
 
 #endif /* TAP_H */
