@@ -327,11 +327,11 @@ vm_power_off() {
 	}
 }
 
-# vm_tell_end name what: for whoever has to find out why
+# vm_tell_end name what: for whoever has to find out why. A panic is about 60 lines.
 vm_tell_end() {
 	local dir
 	dir=$(vm_dir "$1")
 	warn "guest $1 $2. The end of its console ($dir/console):"
-	tail -n 40 "$dir/console" 2>/dev/null | tr -d '\r' | sed 's/^/    /' >&2
+	tail -n 70 "$dir/console" 2>/dev/null | tr -d '\r' | sed 's/^/    /' >&2
 	[ ! -s "$dir/qemu.log" ] || sed 's/^/    qemu: /' "$dir/qemu.log" >&2
 }
