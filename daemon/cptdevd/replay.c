@@ -15,6 +15,11 @@ static int refuse(struct chan *c, u32 code, const char *why)
 	return fault_set(&c->last, code, "%s", why);
 }
 
+static int frozen(struct chan *c)
+{
+	return refuse(c, WIRE_E_BUSY, "the replica on the spare is frozen by a reader");
+}
+
 /*
  * Another session of this name lives here: this host took over, or two programs were
  * started. The newer term is right; with equal ones nobody is.
@@ -60,10 +65,7 @@ static int check_replica(struct chan *c, const struct cptdev_image_info *info)
 				 info->uid, c->session.uid);
 	if (check_terms(c, info))
 		return -1;
-	if (info->state & CPTDEV_IMAGE_FROZEN)
-		return refuse(c, WIRE_E_BUSY,
-			      "the replica on the spare is frozen by a reader");
-	return 0;
+	return info->state & CPTDEV_IMAGE_FROZEN ? frozen(c) : 0;
 }
 
 static int failed(struct chan *c, const char *what, int err)
@@ -214,6 +216,8 @@ int replay_commit(struct chan *c, struct msg_committed *m)
 
 	m->generation = c->staging;
 	ret = kernel_replica_commit(c->in->d->kernel, c->fd, c->staging, &m->pages);
+	if (ret == -EBUSY)
+		return frozen(c);
 	if (ret)
 		return replay_failed(c, "commit", ret);
 	c->committed = c->staging;

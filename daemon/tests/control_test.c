@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The control socket: answers, and clients that behave badly. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "json.h"
+#include "pair.h"
+
+static int setup(void **state)
+{
+	struct pair *p = calloc(1, sizeof(*p));
+
+	pair_open(p);
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	pair_close(*state);
+	free(*state);
+	return 0;
+}
+
+static int dial(struct host *h)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	strcpy(un.sun_path, h->conf.control);
+	assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	return fd;
+}
+
+/* One line of the answer, NULL: closed. */
+static struct json_object *answer(struct pair *p, int fd)
+{
+	static char buf[1 << 20];
+	u64 until = clock_mono() + WAIT_MS * NSEC_PER_MSEC;
+	size_t len = 0;
+	ssize_t n;
+
+	while (clock_mono() < until) {
+		n = recv(fd, buf + len, 1, 0);
+		if (n == 0 || (n < 0 && errno != EAGAIN))
+			return NULL;
+		if (n > 0 && buf[len++] == '\n') {
+			buf[len] = '\0';
+			return json_tokener_parse(buf);
+		}
+		if (n < 0)
+			pair_run(p, 0);
+	}
+	fail_msg("no answer");
+	return NULL;
+}
+
+static struct json_object *ask(struct pair *p, int fd, const char *line)
+{
+	assert_int_equal(send(fd, line, strlen(line), MSG_NOSIGNAL), strlen(line));
+	return answer(p, fd);
+}
+
+#define STATUS	"{\"command\":\"status\"}\n"
+
+static struct json_object *first(struct json_object *o, const char *key)
+{
+	return json_object_array_get_idx(js_at(o, key), 0);
+}
+
+static void the_status_has_links_and_sessions(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 100);
+	struct json_object *o, *peer, *ship;
+	int fd = dial(&p->a);
+
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, s->rec.committed == 1);
+	pair_run(p, 150);
+	o = ask(p, fd, STATUS);
+	assert_int_equal(js_get_u64(o, "schema_version"), 1);
+	assert_string_equal(js_get_str(js_at(o, "node"), "name"), "alpha");
+	peer = first(o, "peers");
+	assert_string_equal(js_get_str(peer, "name"), "beta");
+	assert_string_equal(js_get_str(peer, "detector"), "alive");
+	assert_string_equal(js_get_str(js_at(peer, "incoming"), "state"), "up");
+	assert_string_equal(js_get_str(js_at(peer, "outgoing"), "state"), "up");
+	assert_true(js_get_u64(js_at(peer, "outgoing"), "rtt_us") > 0);
+	assert_true(js_get_u64(js_at(peer, "outgoing"), "bytes_sent") > 100 * 4096);
+	ship = first(js_at(peer, "outgoing"), "sessions");
+	assert_string_equal(js_get_str(ship, "name"), "kv");
+	assert_string_equal(js_get_str(ship, "state"), "waiting");
+	assert_int_equal(js_get_u64(ship, "committed"), 1);
+	assert_int_equal(js_get_u64(ship, "lag_generations"), 0);
+	assert_int_equal(js_get_u64(ship, "bytes_shipped"), 100 * 4096);
+	json_object_put(o);
+	close(fd);
+
+	fd = dial(&p->b);
+	o = ask(p, fd, STATUS);
+	ship = first(js_at(first(o, "peers"), "incoming"), "replicas");
+	assert_string_equal(js_get_str(ship, "name"), "kv");
+	assert_int_equal(js_get_u64(ship, "committed"), 1);
+	json_object_put(o);
+	close(fd);
+}
+
+static void lag_is_told_in_generations_and_time(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	struct json_object *o, *ship;
+	int fd = dial(&p->a), i;
+
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, s->rec.committed == 1);
+	fake_replica(&p->b.fake, "kv")->frozen = true;
+	for (i = 0; i < 3; i++)
+		fake_publish(&p->a.fake, s);
+	pair_run(p, 100);
+	o = ask(p, fd, STATUS);
+	ship = first(js_at(first(o, "peers"), "outgoing"), "sessions");
+	assert_int_equal(js_get_u64(ship, "lag_generations"), 3);
+	assert_in_range(js_get_u64(ship, "lag_ms"), 80, 1000);
+	assert_non_null(strstr(js_get_str(ship, "error"), "frozen"));
+	json_object_put(o);
+	close(fd);
+}
+
+static void requests_follow_each_other(void **state)
+{
+	struct pair *p = *state;
+	struct json_object *o;
+	int fd = dial(&p->a), i;
+
+	assert_true(send(fd, STATUS STATUS STATUS, 3 * strlen(STATUS), 0) > 0);
+	for (i = 0; i < 3; i++) {
+		o = answer(p, fd);
+		assert_non_null(js_at(o, "peers"));
+		json_object_put(o);
+	}
+	close(fd);
+}
+
+static void refused(struct pair *p, const char *line, const char *code)
+{
+	int fd = dial(&p->a);
+	struct json_object *o = ask(p, fd, line);
+
+	assert_int_equal(js_get_u64(o, "schema_version"), 1);
+	assert_string_equal(js_get_str(js_at(o, "error"), "code"), code);
+	json_object_put(o);
+	close(fd);
+}
+
+static void nonsense_is_refused(void **state)
+{
+	struct pair *p = *state;
+	char *line = malloc(8001);
+
+	refused(p, "\n", "bad-request");
+	refused(p, "hello\n", "bad-request");
+	refused(p, "[1,2]\n", "bad-request");
+	refused(p, "{\"command\":7}\n", "bad-request");
+	refused(p, "{\"command\":\"reboot\"}\n", "unknown-command");
+	memset(line, 'x', 8000);
+	line[8000] = '\0';
+	refused(p, line, "bad-request");
+	free(line);
+}
+
+static void clients_are_limited(void **state)
+{
+	struct pair *p = *state;
+	struct json_object *o;
+	int fd[5], i;
+
+	for (i = 0; i < 5; i++) {
+		fd[i] = dial(&p->a);
+		pair_run(p, 5);
+	}
+	assert_int_equal(p->a.daemon.nr_clients, 4);
+	o = answer(p, fd[4]);
+	assert_string_equal(js_get_str(js_at(o, "error"), "code"), "too-many-clients");
+	json_object_put(o);
+	for (i = 0; i < 5; i++)
+		close(fd[i]);
+	WAIT_FOR(p, p->a.daemon.nr_clients == 0);
+}
+
+/* The daemon neither waits for it nor collects answers for it. */
+static void a_client_that_doesnt_read_is_left_alone(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	int fd = dial(&p->a), i;
+
+	for (i = 0; i < 1000; i++)
+		if (send(fd, STATUS, strlen(STATUS), MSG_NOSIGNAL) < 0)
+			pair_run(p, 0);
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, s->rec.committed == 1);
+	close(fd);
+	WAIT_FOR(p, p->a.daemon.nr_clients == 0);
+}
+
+static void the_socket_is_for_root_and_its_group(void **state)
+{
+	struct pair *p = *state;
+	struct stat st;
+
+	assert_int_equal(stat(p->a.conf.control, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0660);
+}
+
+static void a_second_daemon_is_refused(void **state)
+{
+	struct pair *p = *state;
+	struct daemon second;
+	struct conf conf = p->a.conf;
+
+	conf.listen_port = 0;
+	assert_int_not_equal(daemon_open(&second, &conf, &p->a.fake.kernel), 0);
+	daemon_close(&second);
+	close(dial(&p->a));
+}
+
+/* What one that was killed left behind is no obstacle. */
+static void a_stale_socket_is_replaced(void **state)
+{
+	struct pair *p = *state;
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	host_kill(&p->a);
+	strcpy(un.sun_path, p->a.conf.control);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	close(fd);
+	host_start(&p->a);
+	close(dial(&p->a));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		T(the_status_has_links_and_sessions),
+		T(lag_is_told_in_generations_and_time),
+		T(requests_follow_each_other),
+		T(nonsense_is_refused),
+		T(clients_are_limited),
+		T(a_client_that_doesnt_read_is_left_alone),
+		T(the_socket_is_for_root_and_its_group),
+		T(a_second_daemon_is_refused),
+		T(a_stale_socket_is_replaced),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("control socket", tests, NULL, NULL);
+}
