@@ -141,27 +141,49 @@ static inline bool cptdev_pmd_replace(pmd_t *pmdp, pmd_t old, pmd_t new)
 #endif
 
 /*
- * Of 64 PTEs, those that map their page writable. Reads without the page-table lock:
- * the caller knows why that is enough.
+ * Of 64 PTEs, those that map their page writable, or dirty, or that are in use. Reads
+ * without the page-table lock: the caller knows why that is enough, and looks again under
+ * the lock at those that are found. One that maps no page may be found as well.
+ *
+ * This is where a cut or a scan of memory that didn't change spends its time: sixteen
+ * entries are looked at together, an instruction each.
  */
 #ifdef CONFIG_X86_64
-static inline u64 cptdev_writable64(const pte_t *ptep)
+#ifndef _PAGE_DIRTY_BITS
+#define _PAGE_DIRTY_BITS	_PAGE_DIRTY
+#endif
+
+static inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
 {
 	const pteval_t *v = (const pteval_t *)ptep;
 	u64 found = 0;
 	unsigned int i, j;
 
-	for (i = 0; i < 64; i += 16) {
-		pteval_t any = 0;
-
-		for (j = 0; j < 16; j++)
-			any |= READ_ONCE(v[i + j]);
-		if (likely(!(any & _PAGE_RW)))
+	for (i = 0; i < 64; i += 16, v += 16) {
+		barrier();
+		if (likely(!((v[0] | v[1] | v[2] | v[3] | v[4] | v[5] | v[6] | v[7] |
+			      v[8] | v[9] | v[10] | v[11] | v[12] | v[13] | v[14] |
+			      v[15]) & bits)))
 			continue;
 		for (j = 0; j < 16; j++)
-			found |= (u64)!!(READ_ONCE(v[i + j]) & _PAGE_RW) << (i + j);
+			found |= (u64)!!(v[j] & bits) << (i + j);
 	}
 	return found;
+}
+
+static inline u64 cptdev_writable64(const pte_t *ptep)
+{
+	return cptdev_ptes64(ptep, _PAGE_RW);
+}
+
+static inline u64 cptdev_dirty64(const pte_t *ptep)
+{
+	return cptdev_ptes64(ptep, _PAGE_DIRTY_BITS);
+}
+
+static inline u64 cptdev_used64(const pte_t *ptep)
+{
+	return cptdev_ptes64(ptep, ~0UL);
 }
 #else
 static inline u64 cptdev_writable64(const pte_t *ptep)
@@ -171,6 +193,28 @@ static inline u64 cptdev_writable64(const pte_t *ptep)
 
 	for (i = 0; i < 64; i++)
 		if (pte_write(READ_ONCE(ptep[i])))
+			found |= 1ULL << i;
+	return found;
+}
+
+static inline u64 cptdev_dirty64(const pte_t *ptep)
+{
+	u64 found = 0;
+	unsigned int i;
+
+	for (i = 0; i < 64; i++)
+		if (pte_dirty(READ_ONCE(ptep[i])))
+			found |= 1ULL << i;
+	return found;
+}
+
+static inline u64 cptdev_used64(const pte_t *ptep)
+{
+	u64 found = 0;
+	unsigned int i;
+
+	for (i = 0; i < 64; i++)
+		if (!pte_none(READ_ONCE(ptep[i])))
 			found |= 1ULL << i;
 	return found;
 }

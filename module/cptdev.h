@@ -166,11 +166,13 @@ struct cptdev_follower {
 struct cptdev_vec {
 	struct list_head blocks;
 	struct page *last;		/* the block that is being filled */
-	struct page **block;		/* index, once sealed */
-	u64 nr;
-	u32 nr_blocks;
-	u32 per_block;
+	void *next;			/* the place in it for the next entry */
+	u32 room;			/* entries that fit there */
 	u32 entry;			/* bytes */
+	u32 per_block;
+	u32 nr_blocks;
+	u64 nr;
+	struct page **block;		/* index, once sealed */
 };
 
 /*
@@ -205,7 +207,9 @@ struct cptdev_snap {
 	struct cptdev_blob *meta;	/* or NULL */
 	struct cptdev_vec held;		/* frozen pages */
 	struct cptdev_vec runs;		/* struct cptdev_run */
-	struct cptdev_run *last_run;
+	struct cptdev_run *last_run;	/* its length isn't stored yet, ... */
+	unsigned long run_end;		/* ... this is where it ends */
+	u32 run_kind;
 	u64 charged;			/* pages counted in the limits */
 	u64 holes;
 };
@@ -293,7 +297,7 @@ static inline struct cptdev_chunk *cptdev_chunk_find(struct cptdev_session *s,
 
 void cptdev_vec_init(struct cptdev_vec *v, u32 entry);
 int cptdev_vec_reserve(struct cptdev_vec *v, u32 nr);
-void *cptdev_vec_push(struct cptdev_vec *v);
+void cptdev_vec_next_block(struct cptdev_vec *v);
 int cptdev_vec_seal(struct cptdev_vec *v);
 void cptdev_vec_free(struct cptdev_vec *v);
 void *cptdev_vec_at(const struct cptdev_vec *v, u64 index);
@@ -313,12 +317,37 @@ void cptdev_snap_put(struct cptdev_snap *snap);
 int cptdev_snap_reserve(struct cptdev_snap *snap, u32 pages);
 void cptdev_snap_settle(struct cptdev_snap *snap);
 int cptdev_snap_seal(struct cptdev_snap *snap);
-void cptdev_snap_push(struct cptdev_snap *snap, unsigned long addr,
-		      struct page *page, bool in_flight);
+void cptdev_snap_new_run(struct cptdev_snap *snap, unsigned long addr, u32 kind);
 void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages);
 struct page *cptdev_snap_page(const struct cptdev_snap *snap, u64 index);
 struct cptdev_snap *cptdev_snap_merge(struct cptdev_snap *old,
 				      struct cptdev_snap *new);
+
+/* A place for one more entry. The caller has reserved. */
+static inline void *cptdev_vec_push(struct cptdev_vec *v)
+{
+	void *place;
+
+	if (unlikely(!v->room))
+		cptdev_vec_next_block(v);
+	place = v->next;
+	v->next += v->entry;
+	v->room--;
+	v->nr++;
+	return place;
+}
+
+/* Takes over the caller's reference to the page. */
+static inline void cptdev_snap_push(struct cptdev_snap *snap, unsigned long addr,
+				    struct page *page, bool in_flight)
+{
+	unsigned long *held = cptdev_vec_push(&snap->held);
+
+	*held = (unsigned long)page | (in_flight ? CPTDEV_HELD_COPY : 0);
+	if (addr != snap->run_end || snap->run_kind != CPTDEV_EXTENT_DATA)
+		cptdev_snap_new_run(snap, addr, CPTDEV_EXTENT_DATA);
+	snap->run_end = addr + PAGE_SIZE;
+}
 
 /* Bits [first, last] of a word of pages that begins at page @base of the chunk. */
 static inline u64 cptdev_word_mask(unsigned int word, unsigned int first,
@@ -409,7 +438,7 @@ int cptdev_ack(struct cptdev_call *call, void *arg);
 struct file *cptdev_snapfile(struct cptdev_snap *snap);
 
 /* pinned.c */
-bool cptdev_page_in_flight(struct page *page);
+bool cptdev_folio_in_flight(struct folio *folio);
 int cptdev_copy_in_flight(struct cptdev_snap *snap, u64 *copied);
 
 /* replica.c */

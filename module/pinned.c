@@ -21,19 +21,16 @@
  * read-only before: a fast GUP that came later sees the change and backs off. Too many
  * references are only a reason to copy, so a moment's extra one does no harm.
  */
-bool cptdev_page_in_flight(struct page *page)
+bool cptdev_folio_in_flight(struct folio *folio)
 {
-	struct folio *folio = page_folio(page);
 	int expected;
 
 	if (cptdev_mutant(NO_PINNED))
 		return false;
-	if (folio_test_ksm(folio))
-		return false;		/* nobody writes to these */
 	expected = cptdev_mapcount(folio);
-	if (folio_test_swapcache(folio))
+	if (unlikely(folio_test_swapcache(folio)))
 		expected += folio_nr_pages(folio);
-	if (!folio_test_lru(folio))
+	if (unlikely(!folio_test_lru(folio)))
 		expected++;
 	return folio_ref_count(folio) > expected;
 }

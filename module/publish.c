@@ -136,7 +136,8 @@ int cptdev_wait_committed(struct cptdev_session *s, u64 generation,
 	ret = -ETIMEDOUT;
 	if (!wait_over(s, generation, &ret) && timeout) {
 		err = wait_event_interruptible_hrtimeout(s->wq,
-				wait_over(s, generation, &ret), timeout);
+							 wait_over(s, generation, &ret),
+							 timeout);
 		if (err == -ERESTARTSYS)
 			ret = -EINTR;
 	}

@@ -15,6 +15,7 @@
 
 #include "cptdev.h"
 
+/* The list, the names on it, and who may still be found by name. */
 DEFINE_MUTEX(cptdev_replicas_lock);
 LIST_HEAD(cptdev_replicas);
 static u64 last_listing;		/* under cptdev_replicas_lock */

@@ -4,6 +4,7 @@
  * accessed bits of the page tables. Nothing is write-protected: who is scanned doesn't
  * notice. Runs with the mmap_lock held for reading.
  */
+#include <linux/bitops.h>
 #include <linux/page-flags.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -147,27 +148,62 @@ static void clear_mark(struct scan *scan, struct cptdev_chunk *c, unsigned int i
 		c->scan.hole[i / 64] &= ~bit;
 }
 
-/* Returns how far it came. */
-static unsigned int scan_ptes(struct scan *scan, struct cptdev_chunk *c, pte_t *ptep,
-			      unsigned long base, unsigned int first,
-			      unsigned int last)
+/* False: no room. */
+static bool scan_pte(struct scan *scan, struct cptdev_chunk *c, pte_t *ptep,
+		     unsigned long addr, unsigned int i)
 {
-	unsigned int i;
+	u64 categories = mark_categories(c, i, pte_categories(ptep_get(ptep)));
 
-	for (i = first; i <= last; i++) {
-		unsigned long addr = base + i * PAGE_SIZE;
-		pte_t pte = ptep_get(ptep + i);
-		u64 categories = mark_categories(c, i, pte_categories(pte));
-
-		if (!scan_report(scan, addr, addr + PAGE_SIZE, categories))
-			break;
-		if (scan_clears(scan, categories) && scan_matches(scan, categories)) {
-			clear_mark(scan, c, i, categories);
-			if (!(categories & (CPTDEV_PAGE_HOLE | CPTDEV_PAGE_SWAPPED)))
-				clear_pte(scan, addr, ptep + i);
-		}
+	if (!scan_report(scan, addr, addr + PAGE_SIZE, categories))
+		return false;
+	if (scan_clears(scan, categories) && scan_matches(scan, categories)) {
+		clear_mark(scan, c, i, categories);
+		if (!(categories & (CPTDEV_PAGE_HOLE | CPTDEV_PAGE_SWAPPED)))
+			clear_pte(scan, addr, ptep);
 	}
-	return i;
+	return true;
+}
+
+/*
+ * All pages of a word that mark_categories() may call dirty. Content that went away left
+ * an event.
+ */
+static u64 scan_candidates(const struct cptdev_chunk *c, const pte_t *ptep,
+			   unsigned int word)
+{
+	u64 hole = c->scan.hole[word];
+	u64 found = atomic64_read(&c->scan.event[word]) & ~hole;
+
+	found |= cptdev_dirty64(ptep);
+	if (hole)
+		found |= hole & cptdev_used64(ptep);
+	return found;
+}
+
+static void scan_ptes(struct scan *scan, struct cptdev_chunk *c, pte_t *ptep,
+		      unsigned long base, unsigned int first, unsigned int last)
+{
+	bool only_dirty = scan->arg->anyof == CPTDEV_PAGE_DIRTY;
+	unsigned int word, i;
+
+	for (word = first / 64; word <= last / 64; word++) {
+		u64 clean = cptdev_word_mask(word, first, last);
+		u64 bits = clean;
+
+		if (only_dirty)
+			bits &= scan_candidates(c, ptep + word * 64, word);
+		clean &= ~bits;
+		for (; bits; bits &= bits - 1) {
+			i = word * 64 + __ffs64(bits);
+			if (!scan_pte(scan, c, ptep + i, base + i * PAGE_SIZE, i)) {
+				clean &= (bits & -bits) - 1;
+				break;
+			}
+		}
+		scan->arg->pages += hweight64(clean);
+		if (bits)
+			return;
+	}
 }
 
 /*
@@ -249,7 +285,7 @@ static int scan_table(struct cptdev_walk *walk, struct vm_area_struct *vma,
 	struct scan *scan = container_of(walk, struct scan, walk);
 	struct mm_struct *mm = walk->s->mm;
 	struct cptdev_chunk *c;
-	spinlock_t *ptl;
+	spinlock_t *ptl;		/* of the PMD, or of the table below it */
 	pmd_t val;
 
 	c = cptdev_chunk_get(walk->s, base, span->added);

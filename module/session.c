@@ -11,6 +11,7 @@
 
 #include "cptdev.h"
 
+/* The list, and that what is found on it isn't gone yet. */
 DEFINE_MUTEX(cptdev_sessions_lock);
 LIST_HEAD(cptdev_sessions);
 static atomic64_t last_id;

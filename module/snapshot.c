@@ -37,6 +37,8 @@ struct cut {
 	u64 base;
 	bool flush;
 	bool in_flight;			/* pages to copy */
+	struct folio *large;		/* the last large folio, for cut_share() */
+	bool large_in_flight;
 	u64 visited;
 };
 
@@ -108,8 +110,8 @@ static void set_numbers(struct cptdev_chunk *c, unsigned int word, u64 changed,
  * exclusive to the process and leave the PTE read-only. The cut takes the exclusiveness
  * away; who has it again may have been written.
  */
-static void forced_writes(struct cut *cut, pmd_t *pmd, u64 *changed,
-			  unsigned long base)
+static void forced_writes(struct cut *cut, pmd_t *pmd, struct cut_pages *p,
+			  unsigned int first, unsigned int last)
 {
 	struct mm_struct *mm = cut->walk.s->mm;
 	spinlock_t *ptl = pte_lockptr(mm, pmd);
@@ -117,13 +119,13 @@ static void forced_writes(struct cut *cut, pmd_t *pmd, u64 *changed,
 	pte_t *ptep;
 
 	spin_lock(ptl);
-	ptep = pte_offset_kernel(pmd, base);
-	for (i = 0; i < CHUNK_PAGES; i++) {
+	ptep = pte_offset_kernel(pmd, p->base);
+	for (i = first; i <= last; i++) {
 		pte_t pte = ptep_get(ptep + i);
 
 		if (pte_present(pte) && !pte_special(pte) &&
 		    PageAnon(pte_page(pte)) && PageAnonExclusive(pte_page(pte)))
-			changed[i / 64] |= 1ULL << (i % 64);
+			p->take[i / 64] |= 1ULL << (i % 64);
 	}
 	spin_unlock(ptl);
 }
@@ -138,27 +140,26 @@ static void cut_find(struct cut *cut, struct vm_area_struct *vma, pmd_t *pmd,
 		     struct cut_pages *p, unsigned int first, unsigned int last)
 {
 	struct cptdev_chunk *c = p->chunk;
-	u64 changed[CHUNK_WORDS] = {};
 	const pte_t *ptep = pte_offset_kernel(pmd, p->base);
 	bool above = c->newest > cut->base;
 	unsigned int i;
 
-	for (i = first / 64; i <= last / 64; i++) {
-		changed[i] = cptdev_writable64(ptep + i * 64);
-		if (c->cut.hole[i])
-			changed[i] |= holes_filled(ptep + i * 64, c->cut.hole[i]);
-	}
 	if (unlikely(!(vma->vm_flags & VM_WRITE)))
-		forced_writes(cut, pmd, changed, p->base);
-	smp_rmb();	/* pairs with the notifier, which sets the bit first */
+		forced_writes(cut, pmd, p, first, last);
 	p->nr = 0;
 	for (i = first / 64; i <= last / 64; i++) {
-		u64 mask = cptdev_word_mask(i, first, last);
-		u64 event = atomic64_read(&c->cut.event[i]);
-		u64 take;
+		u64 hole = c->cut.hole[i], take = p->take[i], mask;
 
+		take |= cptdev_writable64(ptep + i * 64);
+		if (unlikely(hole))
+			take |= holes_filled(ptep + i * 64, hole);
+		smp_rmb();	/* pairs with the notifier, which sets the bit first */
 		/* Whatever happens to a hole, it matters when it is none any more. */
-		take = (changed[i] | (event & ~c->cut.hole[i]) | c->pinned[i]) & mask;
+		take |= (atomic64_read(&c->cut.event[i]) & ~hole) | c->pinned[i];
+		if (likely(!take && !above))
+			continue;
+		mask = cptdev_word_mask(i, first, last);
+		take &= mask;
 		if (take)
 			set_numbers(c, i, take, cut->generation);
 		if (above)
@@ -177,22 +178,24 @@ static unsigned long cut_protect(struct cut *cut, const struct cut_pages *p,
 				 pte_t *ptep)
 {
 	struct mm_struct *mm = cut->walk.s->mm;
-	unsigned int i;
+	unsigned int word, i;
+	u64 bits;
 
-	for_each_set_bit(i, (const unsigned long *)p->take, CHUNK_PAGES) {
-		unsigned long addr = p->base + i * PAGE_SIZE;
-		pte_t pte = ptep_get(ptep + i);
+	for (word = 0; word < CHUNK_WORDS; word++) {
+		for (bits = p->take[word]; bits; bits &= bits - 1) {
+			pte_t pte;
 
-		if (pte_none(pte))
-			continue;
-		if (!pte_present(pte)) {
-			if (cptdev_pte_marker(pte))
-				continue;
-			return addr;
-		}
-		if (pte_write(pte)) {
-			ptep_set_wrprotect(mm, addr, ptep + i);
-			cut->flush = true;
+			i = word * 64 + __ffs64(bits);
+			pte = ptep_get(ptep + i);
+			if (unlikely(!pte_present(pte))) {
+				if (pte_none(pte) || cptdev_pte_marker(pte))
+					continue;
+				return p->base + i * PAGE_SIZE;
+			}
+			if (pte_write(pte)) {
+				ptep_set_wrprotect(mm, p->base + i * PAGE_SIZE, ptep + i);
+				cut->flush = true;
+			}
 		}
 	}
 	/* Fast GUP: reference, then look at the PTE again. We: the other way round. */
@@ -203,28 +206,54 @@ static unsigned long cut_protect(struct cut *cut, const struct cut_pages *p,
 static void cut_take_hole(struct cut *cut, struct cut_pages *p, unsigned int i)
 {
 	struct cptdev_chunk *c = p->chunk;
-	u64 bit = 1ULL << (i % 64);
 
-	c->cut.hole[i / 64] |= bit;
-	c->pinned[i / 64] &= ~bit;
+	c->pinned[i / 64] &= ~(1ULL << (i % 64));
 	/* A full snapshot says what there is. */
 	if (cut->base)
 		cptdev_snap_push_hole(cut->snap, p->base + i * PAGE_SIZE, 1);
 }
 
+/*
+ * Our own references to a large folio mustn't count as I/O: it is asked about once in a
+ * chunk, before the first is taken.
+ */
+static bool cut_large_in_flight(struct cut *cut, struct folio *folio)
+{
+	if (folio != cut->large) {
+		cut->large = folio;
+		cut->large_in_flight = cptdev_folio_in_flight(folio);
+	}
+	return cut->large_in_flight;
+}
+
+/*
+ * Share the page, so that the next store copies it, unless I/O may be in flight. A page
+ * that isn't exclusive was shared by an earlier cut, or by fork(), which open(2) forbids
+ * while O_DIRECT is under way: the references that snapshots have to it are no I/O.
+ */
+static bool cut_share(struct cut *cut, struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	if (!PageAnonExclusive(page))
+		return true;
+	if (unlikely(folio_test_large(folio)) ? cut_large_in_flight(cut, folio) :
+	    cptdev_folio_in_flight(folio))
+		return false;
+	return !folio_try_share_anon_rmap_pte(folio, page);
+}
+
 static void cut_take_page(struct cut *cut, struct cut_pages *p, unsigned int i,
-			  struct page *page, bool in_flight)
+			  struct page *page)
 {
 	struct cptdev_chunk *c = p->chunk;
 	u64 bit = 1ULL << (i % 64);
+	bool in_flight = !cut_share(cut, page);
 
-	if (!in_flight && PageAnonExclusive(page))
-		in_flight = folio_try_share_anon_rmap_pte(page_folio(page), page);
-	c->cut.hole[i / 64] &= ~bit;
-	if (in_flight) {
+	if (unlikely(in_flight)) {
 		c->pinned[i / 64] |= bit;
 		cut->in_flight = true;
-	} else {
+	} else if (unlikely(c->pinned[i / 64] & bit)) {
 		c->pinned[i / 64] &= ~bit;
 	}
 	get_page(page);
@@ -234,36 +263,26 @@ static void cut_take_page(struct cut *cut, struct cut_pages *p, unsigned int i,
 /* Second pass: what isn't writable any more is shared and referenced. */
 static void cut_take(struct cut *cut, struct cut_pages *p, pte_t *ptep)
 {
-	struct folio *seen = NULL;
-	bool seen_in_flight = false;
-	unsigned int i;
+	unsigned int word, i;
+	u64 bits, holes;
 
-	for_each_set_bit(i, (const unsigned long *)p->take, CHUNK_PAGES) {
-		pte_t pte = ptep_get(ptep + i);
-		struct page *page;
-		bool in_flight;
+	cut->large = NULL;
+	for (word = 0; word < CHUNK_WORDS; word++) {
+		holes = 0;
+		for (bits = p->take[word]; bits; bits &= bits - 1) {
+			pte_t pte;
 
-		if (pte_is_hole(pte)) {
-			cut_take_hole(cut, p, i);
-			continue;
+			i = word * 64 + __ffs64(bits);
+			pte = ptep_get(ptep + i);
+			if (unlikely(pte_is_hole(pte))) {
+				holes |= bits & -bits;
+				cut_take_hole(cut, p, i);
+			} else {
+				cut_take_page(cut, p, i, pte_page(pte));
+			}
 		}
-		page = pte_page(pte);
-		/*
-		 * A page that isn't exclusive was shared by an earlier cut, or by
-		 * fork(), which open(2) forbids while O_DIRECT is under way. The
-		 * references that snapshots have to it are no I/O. Nor is what we take
-		 * from the same large folio here: ask once.
-		 */
-		if (!PageAnonExclusive(page)) {
-			in_flight = false;
-		} else if (page_folio(page) == seen) {
-			in_flight = seen_in_flight;
-		} else {
-			in_flight = cptdev_page_in_flight(page);
-			seen = page_folio(page);
-			seen_in_flight = in_flight;
-		}
-		cut_take_page(cut, p, i, page, in_flight);
+		p->chunk->cut.hole[word] &= ~p->take[word];
+		p->chunk->cut.hole[word] |= holes;
 	}
 }
 
@@ -397,6 +416,8 @@ static int cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c,
 		return ret;
 	for_each_set_bit(i, (const unsigned long *)p.take, CHUNK_PAGES)
 		cut_take_hole(cut, &p, i);
+	for (i = 0; i < CHUNK_WORDS; i++)
+		c->cut.hole[i] |= p.take[i];
 	cptdev_snap_settle(cut->snap);
 	return 0;
 }

@@ -115,16 +115,13 @@ int cptdev_vec_reserve(struct cptdev_vec *v, u32 nr)
 	return 0;
 }
 
-/* The caller has reserved. */
-void *cptdev_vec_push(struct cptdev_vec *v)
+/* The newest block is full. */
+void cptdev_vec_next_block(struct cptdev_vec *v)
 {
-	u32 slot = v->nr % v->per_block;
-
-	if (slot == 0)
-		v->last = v->last ? list_next_entry(v->last, lru) :
-			list_first_entry(&v->blocks, struct page, lru);
-	v->nr++;
-	return page_address(v->last) + slot * v->entry;
+	v->last = v->last ? list_next_entry(v->last, lru) :
+		list_first_entry(&v->blocks, struct page, lru);
+	v->next = page_address(v->last);
+	v->room = v->per_block;
 }
 
 /* Nothing is pushed any more: drop what was reserved in vain, make an index. */
@@ -234,6 +231,7 @@ struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s)
 	INIT_LIST_HEAD(&snap->entry);
 	cptdev_vec_init(&snap->held, sizeof(unsigned long));
 	cptdev_vec_init(&snap->runs, sizeof(struct cptdev_run));
+	snap->run_end = 1;		/* no page's address */
 	snap->session = s;
 	cptdev_session_get(s);
 	return snap;
@@ -277,43 +275,36 @@ void cptdev_snap_settle(struct cptdev_snap *snap)
 		snap_uncharge(snap, snap->charged - snap->held.nr);
 }
 
-static void snap_push_run(struct cptdev_snap *snap, unsigned long addr, u64 pages,
-			  u32 kind)
+static void snap_end_run(struct cptdev_snap *snap)
 {
 	struct cptdev_run *run = snap->last_run;
 
-	if (run && run->kind == kind &&
-	    run->addr + run->pages * PAGE_SIZE == addr) {
-		run->pages += pages;
-		return;
-	}
-	run = cptdev_vec_push(&snap->runs);
-	run->addr = addr;
-	run->pages = pages;
-	run->kind = kind;
-	snap->last_run = run;
+	if (run)
+		run->pages = (snap->run_end - run->addr) >> PAGE_SHIFT;
 }
 
-/* Takes over the caller's reference to the page. */
-void cptdev_snap_push(struct cptdev_snap *snap, unsigned long addr,
-		      struct page *page, bool in_flight)
+void cptdev_snap_new_run(struct cptdev_snap *snap, unsigned long addr, u32 kind)
 {
-	unsigned long *held = cptdev_vec_push(&snap->held);
-
-	*held = (unsigned long)page | (in_flight ? CPTDEV_HELD_COPY : 0);
-	snap_push_run(snap, addr, 1, CPTDEV_EXTENT_DATA);
+	snap_end_run(snap);
+	snap->last_run = cptdev_vec_push(&snap->runs);
+	snap->last_run->addr = addr;
+	snap->last_run->kind = kind;
+	snap->run_kind = kind;
 }
 
 void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages)
 {
 	snap->holes += pages;
-	snap_push_run(snap, addr, pages, CPTDEV_EXTENT_HOLE);
+	if (addr != snap->run_end || snap->run_kind != CPTDEV_EXTENT_HOLE)
+		cptdev_snap_new_run(snap, addr, CPTDEV_EXTENT_HOLE);
+	snap->run_end = addr + pages * PAGE_SIZE;
 }
 
 int cptdev_snap_seal(struct cptdev_snap *snap)
 {
 	int ret;
 
+	snap_end_run(snap);
 	cptdev_snap_settle(snap);
 	ret = cptdev_vec_seal(&snap->held);
 	return ret ?: cptdev_vec_seal(&snap->runs);
