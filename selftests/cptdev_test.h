@@ -140,20 +140,24 @@ static inline struct cptdev_image_info t_image_info(int fd)
 static inline void *t_image_vec(int fd, unsigned long cmd, size_t entry, size_t *nr)
 {
 	struct cptdev_image_vec arg = { .size = sizeof(arg), .vec_len = 256 };
-	char *v = NULL;
+	char *v = NULL, *more;
 
 	*nr = 0;
 	do {
-		v = realloc(v, (*nr + arg.vec_len) * entry);
+		more = realloc(v, (*nr + arg.vec_len) * entry);
+		if (!more)
+			goto fail;
+		v = more;
 		arg.vec = (unsigned long)(v + *nr * entry);
-		if (!v || t_ioctl(fd, cmd, &arg)) {
-			free(v);
-			return NULL;
-		}
+		if (t_ioctl(fd, cmd, &arg))
+			goto fail;
 		arg.start = arg.next;
 		*nr += arg.nr;
 	} while (arg.nr);
 	return v;
+fail:
+	free(v);
+	return NULL;
 }
 
 static inline struct cptdev_extent *t_extents(int fd, size_t *nr)

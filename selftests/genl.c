@@ -17,8 +17,7 @@
 #define LEN	(16 * PAGE)
 #define PUBLISH	(CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD)
 
-#define MAX(a, b)	((a) > (b) ? (a) : (b))
-#define ATTR_MAX	MAX(CPTDEV_A_SESSION_MAX, CPTDEV_A_REPLICA_MAX)
+#define ATTR_MAX	(CPTDEV_A_SESSION_MAX | CPTDEV_A_REPLICA_MAX)	/* not less than either */
 
 /* A message of ours, taken apart. */
 struct message {

@@ -30,7 +30,7 @@ static int commit(int fd)
 	struct cptdev_replica_commit c = { .size = sizeof(c), .generation = 1 };
 
 	return t_ioctl(fd, CPTDEV_IOC_REPLICA_BEGIN, &b) ?:
-		pwrite(fd, "x", 1, 0x100000) != 1 ?:
+		(pwrite(fd, "x", 1, 0x100000) == 1 ? 0 : -1) ?:
 		t_ioctl(fd, CPTDEV_IOC_REPLICA_COMMIT, &c);
 }
 

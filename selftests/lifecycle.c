@@ -466,6 +466,21 @@ static void other_process(int sock, enum end how)
 	end(how);
 }
 
+/* What is held by anybody, once the dust has settled: work goes on in the kernel. */
+static uint64_t held_by_others(FIXTURE_DATA(life) *self)
+{
+	struct cptdev_info info;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		info = t_info(self->fd);
+		if (info.held == info.session_held && info.sessions == 1)
+			return 0;
+		usleep(20000);
+	}
+	return info.held - info.session_held + info.sessions - 1;
+}
+
 static void survives(struct __test_metadata *_metadata, FIXTURE_DATA(life) *self,
 		     enum end how)
 {
@@ -485,35 +500,33 @@ static void survives(struct __test_metadata *_metadata, FIXTURE_DATA(life) *self
 	EXPECT_EQ(0, memcmp(got, self->before, LEN));
 	close(fd);
 	free(got);
+	EXPECT_EQ(0ULL, held_by_others(self));
 }
 
-/* What is held by anybody, once the dust has settled: work goes on in the kernel. */
-static uint64_t held_by_others(FIXTURE_DATA(life) *self)
+TEST_F(life, exit)
 {
-	struct cptdev_info info;
-	int i;
-
-	for (i = 0; i < 100; i++) {
-		info = t_info(self->fd);
-		if (info.held == info.session_held && info.sessions == 1)
-			return 0;
-		usleep(20000);
-	}
-	return info.held - info.session_held + info.sessions - 1;
+	survives(_metadata, self, END_EXIT);
 }
 
-#define SURVIVES(name, how)						\
-TEST_F(life, name)							\
-{									\
-	survives(_metadata, self, how);					\
-	EXPECT_EQ(0ULL, held_by_others(self));				\
+TEST_F(life, sigkill)
+{
+	survives(_metadata, self, END_KILL);
 }
 
-SURVIVES(exit, END_EXIT)
-SURVIVES(sigkill, END_KILL)
-SURVIVES(exec, END_EXEC)
-SURVIVES(crash, END_CRASH)
-SURVIVES(sigkill_by_a_thread, END_THREAD)
+TEST_F(life, exec)
+{
+	survives(_metadata, self, END_EXEC);
+}
+
+TEST_F(life, crash)
+{
+	survives(_metadata, self, END_CRASH);
+}
+
+TEST_F(life, sigkill_by_a_thread)
+{
+	survives(_metadata, self, END_THREAD);
+}
 
 /* Killed at any moment, in the middle of a cut as well. */
 TEST_F(life, sigkill_any_time)

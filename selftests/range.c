@@ -369,7 +369,9 @@ static char *proxy(size_t *len)
 	unsigned long start, end;
 	char line[256], *found = NULL;
 
-	while (f && fgets(line, sizeof(line), f)) {
+	if (!f)
+		return NULL;
+	while (fgets(line, sizeof(line), f)) {
 		if (!strstr(line, "cptdev-proxy"))
 			continue;
 		if (sscanf(line, "%lx-%lx", &start, &end) == 2) {

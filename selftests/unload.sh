@@ -23,8 +23,7 @@ refused() {
 
 # Work in the kernel that goes on after the last close, for a moment.
 unload() {
-	local i
-	for i in {1..50}; do
+	for _ in {1..50}; do
 		rmmod cptdev 2>/dev/null && return
 		sleep 0.1
 	done
@@ -38,8 +37,7 @@ user() {
 }
 
 cycles() {
-	local i
-	for i in {1..20}; do
+	for _ in {1..20}; do
 		insmod $module || return 1
 		"$tests/hold" all-and-exit || return 1
 		unload || return 1
