@@ -79,8 +79,8 @@ vm: setup all tests module
 demo: setup all module
 	@$(call run_or_tell,selftests/demo/run)
 
-##	bench		measure, in a guest under instruction counting
-bench: setup all module
+##	bench		measure, in guests that count instructions [K=]
+bench: setup selftests module
 	@$(call run_or_tell,selftests/bench/run)
 
 run_or_tell = if [ -x $(1) ]; then exec $(1); else echo "$(1) isn't there yet" >&2; exit 1; fi
