@@ -213,7 +213,18 @@ static void ctl_accept(struct watch *w, u32 events)
 	close(fd);
 }
 
-/* For root and the group of the directory that it is in. */
+/* Under systemd the unit makes it; who starts the daemon by hand needn't know of it. */
+static void ctl_directory(const char *path)
+{
+	char dir[CONF_PATH_MAX];
+
+	strcpy(dir, path);
+	*strrchr(dir, '/') = '\0';	/* it is absolute */
+	if (dir[0] && !mkdir(dir, 0750))
+		log_info("made %s for the control socket", dir);
+}
+
+/* For root and the daemon's group. */
 static int ctl_bind(int fd, const char *path)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -221,6 +232,7 @@ static int ctl_bind(int fd, const char *path)
 	int ret;
 
 	strcpy(un.sun_path, path);	/* of CONF_PATH_MAX */
+	ctl_directory(path);
 	unlink(path);
 	mask = umask(0117);
 	ret = bind(fd, (struct sockaddr *)&un, sizeof(un)) ? -errno : 0;

@@ -235,6 +235,24 @@ static void a_second_daemon_is_refused(void **state)
 	close(dial(&p->a));
 }
 
+static void the_directory_is_made(void **state)
+{
+	struct pair *p = *state;
+	struct daemon second;
+	struct conf conf = p->a.conf;
+	char dir[sizeof(conf.control)];
+	struct stat st;
+
+	snprintf(dir, sizeof(dir), "%.80s.d", p->a.conf.control);
+	snprintf(conf.control, sizeof(conf.control), "%.90s/control", dir);
+	conf.listen_port = 0;
+	assert_int_equal(daemon_open(&second, &conf, &p->a.fake.kernel), 0);
+	assert_int_equal(stat(dir, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0750);
+	daemon_close(&second);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 /* What one that was killed left behind is no obstacle. */
 static void a_stale_socket_is_replaced(void **state)
 {
@@ -262,6 +280,7 @@ int main(void)
 		T(a_client_that_doesnt_read_is_left_alone),
 		T(the_socket_is_for_root_and_its_group),
 		T(a_second_daemon_is_refused),
+		T(the_directory_is_made),
 		T(a_stale_socket_is_replaced),
 	};
 
