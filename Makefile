@@ -88,6 +88,7 @@ bench: setup selftests module
 
 ##	install		everything where it belongs [PREFIX=] [DESTDIR=] [KDIR=] [INSTALL_MODULE=no]
 install: $(BUILT_ROOMS:%=install-%) install-uapi install-man $(if $(filter yes,$(INSTALL_MODULE)),install-module)
+	$(if $(DESTDIR),,ldconfig)
 
 install-%: room-%
 	@$(MAKE) -C $* $(ROOM_ARGS) install
@@ -108,13 +109,23 @@ install-module:
 	@$(MAKE) -C module KDIR=$(KDIR) modules
 	@$(MAKE) -C module KDIR=$(KDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 
-##	uninstall	take it all away again
-uninstall: $(BUILT_ROOMS:%=uninstall-%)
+##	uninstall	take it all away again, the module for every kernel [as install]
+uninstall: $(BUILT_ROOMS:%=uninstall-%) $(if $(filter yes,$(INSTALL_MODULE)),uninstall-module)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/include/linux/,$(notdir $(wildcard uapi/linux/*.h)))
 	@for page in $(MAN); do \
 		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
 	done
-	rm -f $(DESTDIR)/lib/modules/*/{extra,updates}/cptdev.ko*
+	$(if $(DESTDIR),,ldconfig)
+
+# Where kbuild puts it: extra until 6.2, updates since.
+uninstall-module:
+	@shopt -s nullglob; \
+	for ko in $(DESTDIR)/lib/modules/*/{extra,updates}/cptdev.ko*; do \
+		dir=$${ko%/*}; \
+		rm -f "$$ko"; \
+		rmdir --ignore-fail-on-non-empty "$$dir"; \
+		$(if $(DESTDIR),:,depmod "$$(basename "$${dir%/*}")"); \
+	done
 
 uninstall-%:
 	@$(MAKE) -C $* $(ROOM_ARGS) uninstall
@@ -128,4 +139,4 @@ help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
 .PHONY: all tests setup module selftests check unit lint vm demo bench install uninstall clean help \
-	install-uapi install-man install-module
+	install-uapi install-man install-module uninstall-module
