@@ -132,7 +132,7 @@ static inline bool cptdev_pte_replace(struct mm_struct *mm, unsigned long addr,
 }
 #endif
 
-/* The same for the mapping of a huge page; false for ever where it isn't known how. */
+/* The same for the mapping of a huge page. Other architectures have to come with theirs. */
 #ifdef CONFIG_X86_64
 static inline bool cptdev_pmd_replace(pmd_t *pmdp, pmd_t old, pmd_t new)
 {
@@ -156,7 +156,7 @@ static inline bool cptdev_pmd_replace(pmd_t *pmdp, pmd_t old, pmd_t new)
 static inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
 {
 	const pteval_t *v = (const pteval_t *)ptep;
-	u64 found = 0;
+	u64 found = 0, some;
 	unsigned int i, j;
 
 	for (i = 0; i < 64; i += 16, v += 16) {
@@ -165,8 +165,11 @@ static inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
 			      v[8] | v[9] | v[10] | v[11] | v[12] | v[13] | v[14] |
 			      v[15]) & bits)))
 			continue;
+		some = 0;
+#pragma GCC unroll 16
 		for (j = 0; j < 16; j++)
-			found |= (u64)!!(v[j] & bits) << (i + j);
+			some |= (u64)!!(v[j] & bits) << j;
+		found |= some << i;
 	}
 	return found;
 }

@@ -16,6 +16,9 @@
  *     replica->stage_lock		staging
  *       replica->sem			content: read by readers, written by commit
  *
+ * Nobody touches memory of the caller's under any of these: it may take as long as the
+ * caller likes, who serves its faults by himself (userfaultfd).
+ *
  * What runs under someone else's locks takes none of these: notifier callbacks
  * (events.c) and the fault handler of a mapped snapshot (snapfile.c) look things up
  * under RCU or in what doesn't change. A fault handler that took session->lock would
@@ -511,8 +514,10 @@ struct xarray *cptdev_pages_alloc(void);
 void cptdev_pages_free(struct cptdev_replica *r, struct xarray *pages);
 u64 cptdev_replica_limit(const struct cptdev_replica *r);
 void cptdev_stage_drop(struct cptdev_replica *r);
-struct page *cptdev_stage_page(struct cptdev_replica *r, unsigned long index,
-			       bool whole);
+struct page *cptdev_page_take(struct cptdev_replica *r);
+void cptdev_page_drop(struct cptdev_replica *r, void *entry);
+int cptdev_stage_put(struct cptdev_replica_file *rf, u64 pos, size_t len,
+		     struct page *page);
 int cptdev_stage_begin(struct cptdev_call *call, void *arg);
 int cptdev_stage(struct cptdev_call *call, void *arg);
 int cptdev_stage_commit(struct cptdev_call *call, void *arg);

@@ -263,8 +263,8 @@ static int replica_get(struct sk_buff *skb, struct genl_info *info)
 }
 
 /*
- * Dumps go on where they stopped: after the session of number args[0], ids ascend with
- * the list. Replicas have no number; args[0] counts them.
+ * Dumps go on where they stopped: after the session or replica whose place in the list
+ * is args[0]; the lists ascend.
  */
 static int session_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {

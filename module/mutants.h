@@ -2,8 +2,8 @@
 /*
  * cptdev: mutants. Each safeguard can be removed at build time, to prove that a test
  * notices: make ... KCFLAGS=-DCPTDEV_MUTANT_NO_FLUSH. Documentation/testing.rst has the
- * list and the test that catches each. Such a module says so when it is loaded; never
- * use one for anything else.
+ * list and the tests that catch them. Such a module says so when it is loaded; never use
+ * one for anything else.
  */
 #ifndef _CPTDEV_MUTANTS_H
 #define _CPTDEV_MUTANTS_H

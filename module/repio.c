@@ -15,82 +15,120 @@ static size_t page_part(loff_t pos, size_t count)
 	return min_t(size_t, count, PAGE_SIZE - offset_in_page(pos));
 }
 
-static ssize_t read_part(struct cptdev_replica *r, loff_t pos, struct iov_iter *to)
-{
-	const struct cptdev_segment *seg = NULL;
-	size_t n = page_part(pos, iov_iter_count(to)), done;
-	struct page *page;
+/* Pages that are read in one go. */
+#define READ_BATCH	16
 
-	if (r->layout)
-		seg = cptdev_layout_find(r->layout, pos);
-	if (!seg)
-		return -EFAULT;
-	page = xa_load(r->pages, pos >> PAGE_SHIFT);
-	if (page)
-		done = copy_page_to_iter(page, offset_in_page(pos), n, to);
-	else if (seg->kind == CPTDEV_SEGMENT_ANON)
-		done = iov_iter_zero(n, to);
-	else
-		return -ENODATA;	/* only the file has it, or nobody */
-	return done < n ? -EFAULT : done;
+/*
+ * Reference the content from @pos on, up to @count bytes; a hole is the zero page.
+ * Returns the number of pages, or the error if there is none. The generation must be
+ * *@generation, unless that is 0.
+ */
+static int read_gather(struct cptdev_replica *r, loff_t pos, size_t count,
+		       struct page **pages, u64 *generation)
+{
+	const struct cptdev_segment *seg;
+	int n, ret = 0;
+
+	down_read(&r->sem);
+	if (*generation && *generation != r->generation)
+		count = 0;
+	*generation = r->generation;
+	for (n = 0; n < READ_BATCH && count; n++) {
+		size_t part = page_part(pos, count);
+		struct page *page;
+
+		seg = r->layout ? cptdev_layout_find(r->layout, pos) : NULL;
+		page = seg ? xa_load(r->pages, pos >> PAGE_SHIFT) : NULL;
+		if (!seg)
+			ret = -EFAULT;
+		else if (!page && seg->kind != CPTDEV_SEGMENT_ANON)
+			ret = -ENODATA;		/* only the file has it, or nobody */
+		if (ret)
+			break;
+		pages[n] = page ?: ZERO_PAGE(0);
+		get_page(pages[n]);
+		pos += part;
+		count -= part;
+	}
+	up_read(&r->sem);
+	return n ?: ret;
 }
 
-/* One call sees one generation: the content is locked for its time. */
+/*
+ * One call sees one generation: it ends early when another is committed meanwhile. What
+ * is copied out is referenced, not locked: the caller's memory may be slow (userfaultfd),
+ * and a commit mustn't wait for it.
+ */
 ssize_t cptdev_replica_read(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct cptdev_replica_file *rf = iocb->ki_filp->private_data;
-	struct cptdev_replica *r = rf->replica;
-	ssize_t done = 0, n = 0;
+	struct page *pages[READ_BATCH];
+	u64 generation = 0;
+	ssize_t done = 0;
+	int i, n, ret = 0;
 
-	down_read(&r->sem);
-	while (iov_iter_count(to)) {
-		n = read_part(r, iocb->ki_pos, to);
-		if (n < 0)
-			break;
-		done += n;
-		iocb->ki_pos += n;
-		if (fatal_signal_pending(current)) {
-			n = -EINTR;
+	while (!ret && iov_iter_count(to)) {
+		n = read_gather(rf->replica, iocb->ki_pos, iov_iter_count(to), pages,
+				&generation);
+		if (n <= 0) {
+			ret = n;
 			break;
 		}
+		for (i = 0; i < n; i++) {
+			size_t part = page_part(iocb->ki_pos, iov_iter_count(to)), got = 0;
+
+			if (!ret)
+				got = copy_page_to_iter(pages[i],
+							offset_in_page(iocb->ki_pos),
+							part, to);
+			put_page(pages[i]);
+			done += got;
+			iocb->ki_pos += got;
+			if (got < part)
+				ret = -EFAULT;
+		}
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
 		cond_resched();
 	}
-	up_read(&r->sem);
-	return done ?: n;
+	return done ?: ret;
 }
 
-static ssize_t write_part(struct cptdev_replica *r, loff_t pos, struct iov_iter *from)
+static ssize_t write_part(struct cptdev_replica_file *rf, loff_t pos,
+			  struct iov_iter *from)
 {
 	size_t n = page_part(pos, iov_iter_count(from)), done;
-	struct page *page;
+	struct page *page = cptdev_page_take(rf->replica);
+	int ret;
 
-	if (!cptdev_layout_find(r->staging.layout, pos))
-		return -EFAULT;
-	page = cptdev_stage_page(r, pos >> PAGE_SHIFT, n == PAGE_SIZE);
-	if (IS_ERR(page))
-		return PTR_ERR(page);
-	done = copy_page_from_iter(page, offset_in_page(pos), n, from);
-	return done ?: -EFAULT;
+	if (!IS_ERR(page)) {
+		done = copy_page_from_iter(page, offset_in_page(pos), n, from);
+		if (!done) {
+			cptdev_page_drop(rf->replica, page);
+			return -EFAULT;
+		}
+		n = done;
+	}
+	ret = cptdev_stage_put(rf, pos, n, page);
+	return ret ?: n;
 }
 
 ssize_t cptdev_replica_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct cptdev_replica_file *rf = iocb->ki_filp->private_data;
-	struct cptdev_replica *r = rf->replica;
 	ssize_t done = 0, n = 0;
 
-	mutex_lock(&r->stage_lock);
-	if (r->stager != rf)
-		n = -EINVAL;
+	if (READ_ONCE(rf->replica->stager) != rf)
+		return -EINVAL;
 	while (n >= 0 && iov_iter_count(from)) {
-		n = write_part(r, iocb->ki_pos, from);
+		n = write_part(rf, iocb->ki_pos, from);
 		if (n < 0)
 			break;
 		done += n;
 		iocb->ki_pos += n;
 		if (fatal_signal_pending(current))
 			n = -EINTR;
+		cond_resched();
 	}
-	mutex_unlock(&r->stage_lock);
 	return done ?: n;
 }

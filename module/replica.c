@@ -296,14 +296,17 @@ static bool replica_run(struct cptdev_replica *r, unsigned long index,
 	return n;
 }
 
+/* Extents copied out at a time, without the lock. */
+#define EXTENT_BATCH	32U
+
 static int replica_extents(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
 	struct cptdev_replica *r = rf->replica;
 	struct cptdev_image_vec *arg = uarg;
 	struct cptdev_extent __user *vec = u64_to_user_ptr(arg->vec);
-	struct cptdev_extent e;
-	int ret = 0;
+	struct cptdev_extent batch[EXTENT_BATCH];
+	u32 n, max;
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
@@ -311,19 +314,23 @@ static int replica_extents(struct cptdev_call *call, void *uarg)
 		return -EINVAL;
 	arg->nr = 0;
 	arg->next = arg->start;
-	down_read(&r->sem);
-	while (!ret && arg->nr < arg->vec_len &&
-	       replica_run(r, arg->next >> PAGE_SHIFT, &e)) {
-		if (copy_to_user(vec + arg->nr, &e, sizeof(e)))
-			ret = -EFAULT;
-		arg->nr++;
-		arg->next = e.addr + e.len;
+	do {
+		max = min(arg->vec_len - arg->nr, EXTENT_BATCH);
+		down_read(&r->sem);
+		for (n = 0; n < max; n++) {
+			if (!replica_run(r, arg->next >> PAGE_SHIFT, &batch[n]))
+				break;
+			arg->next = batch[n].addr + batch[n].len;
+		}
+		up_read(&r->sem);
+		if (copy_to_user(vec + arg->nr, batch, n * sizeof(*batch)))
+			return -EFAULT;
+		arg->nr += n;
 		if (fatal_signal_pending(current))
-			ret = -EINTR;
+			return -EINTR;
 		cond_resched();
-	}
-	up_read(&r->sem);
-	return ret;
+	} while (n == EXTENT_BATCH);
+	return 0;
 }
 
 static int replica_freeze(struct cptdev_call *call, void *uarg)

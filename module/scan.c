@@ -353,8 +353,13 @@ static int scan_empty(struct cptdev_walk *walk, struct vm_area_struct *vma,
 /* What was cleared and doesn't reach the caller is dirty again. */
 static void scan_undo(struct scan *scan, u64 start, u64 end)
 {
-	if (scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY)
-		cptdev_events_set(scan->walk.s, start, end, false, true);
+	struct cptdev_session *s = scan->walk.s;
+
+	if (!(scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY))
+		return;
+	mutex_lock(&s->lock);
+	cptdev_events_set(s, start, end, false, true);
+	mutex_unlock(&s->lock);
 }
 
 static int scan_batch(struct scan *scan, u64 start, u64 end)
@@ -376,16 +381,23 @@ static int scan_batch(struct scan *scan, u64 start, u64 end)
 	return min(ret, 0);
 }
 
+/*
+ * Regions are copied out between batches, without the lock: the caller's memory may be
+ * slow (userfaultfd), and others wait for the lock.
+ */
 static int scan_all(struct scan *scan)
 {
 	struct cptdev_region __user *vec = u64_to_user_ptr(scan->arg->vec);
+	struct cptdev_session *s = scan->walk.s;
 	struct cptdev_scan *arg = scan->arg;
 	u64 pos = arg->start;
 	int ret;
 
 	do {
 		scan->max = min(arg->vec_len - arg->nr, SCAN_BATCH);
+		mutex_lock(&s->lock);
 		ret = scan_batch(scan, pos, arg->end);
+		mutex_unlock(&s->lock);
 		if (!ret && copy_to_user(vec + arg->nr, scan->region,
 					 scan->nr * sizeof(*vec)))
 			ret = -EFAULT;
@@ -443,12 +455,12 @@ int cptdev_scan(struct cptdev_call *call, void *uarg)
 	mutex_lock(&s->lock);
 	if (!arg->end)
 		arg->end = s->nr_ranges ? s->ranges[s->nr_ranges - 1].end : arg->start;
+	s->nr_scans++;
+	mutex_unlock(&s->lock);
 	if (arg->start < arg->end)
 		ret = scan_all(&scan);
 	else
 		arg->walk_end = arg->end;
-	s->nr_scans++;
-	mutex_unlock(&s->lock);
 	trace_cptdev_scan(s, arg, ret);
 	kvfree(scan.region);
 	return ret;

@@ -260,7 +260,10 @@ static void cut_take_page(struct cut *cut, struct cut_pages *p, unsigned int i,
 	cptdev_snap_push(cut->snap, p->base + i * PAGE_SIZE, page, in_flight);
 }
 
-/* Second pass: what isn't writable any more is shared and referenced. */
+/*
+ * Second pass: what isn't writable any more is shared and referenced. See pte_is_hole();
+ * what isn't present is a hole here.
+ */
 static void cut_take(struct cut *cut, struct cut_pages *p, pte_t *ptep)
 {
 	unsigned int word, i;
@@ -270,17 +273,23 @@ static void cut_take(struct cut *cut, struct cut_pages *p, pte_t *ptep)
 	for (word = 0; word < CHUNK_WORDS; word++) {
 		holes = 0;
 		for (bits = p->take[word]; bits; bits &= bits - 1) {
+			struct page *page;
 			pte_t pte;
 
 			i = word * 64 + __ffs64(bits);
 			pte = ptep_get(ptep + i);
-			if (unlikely(pte_is_hole(pte))) {
-				holes |= bits & -bits;
-				cut_take_hole(cut, p, i);
-			} else {
-				cut_take_page(cut, p, i, pte_page(pte));
+			if (likely(pte_present(pte) && !pte_special(pte))) {
+				page = pte_page(pte);
+				if (likely(PageAnon(page))) {
+					cut_take_page(cut, p, i, page);
+					continue;
+				}
 			}
+			holes |= bits & -bits;
+			cut_take_hole(cut, p, i);
 		}
+		if (!p->take[word])
+			continue;
 		p->chunk->cut.hole[word] &= ~p->take[word];
 		p->chunk->cut.hole[word] |= holes;
 	}

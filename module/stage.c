@@ -26,7 +26,7 @@ struct xarray *cptdev_pages_alloc(void)
 	return pages;
 }
 
-static void page_drop(struct cptdev_replica *r, void *entry)
+void cptdev_page_drop(struct cptdev_replica *r, void *entry)
 {
 	if (!entry || xa_is_value(entry))
 		return;
@@ -43,7 +43,7 @@ void cptdev_pages_free(struct cptdev_replica *r, struct xarray *pages)
 	if (!pages)
 		return;
 	xa_for_each(pages, index, entry) {
-		page_drop(r, entry);
+		cptdev_page_drop(r, entry);
 		cond_resched();
 	}
 	xa_destroy(pages);
@@ -56,7 +56,7 @@ u64 cptdev_replica_limit(const struct cptdev_replica *r)
 		cptdev_replica_max();
 }
 
-static struct page *page_take(struct cptdev_replica *r)
+struct page *cptdev_page_take(struct cptdev_replica *r)
 {
 	struct page *page;
 
@@ -123,42 +123,79 @@ static int stage_store(struct cptdev_replica *r, unsigned long index, void *entr
 		return xa_err(old);
 	if (!old)
 		r->nr_staged++;
-	page_drop(r, old);
+	cptdev_page_drop(r, old);
 	return 0;
 }
 
-/*
- * The staged page @index, to write to. @whole: all of it will be written; else it
- * begins as what is staged already, or as the content.
- */
-struct page *cptdev_stage_page(struct cptdev_replica *r, unsigned long index,
-			       bool whole)
+/* The staged page @index, to write a part of: it begins as what there is. */
+static struct page *stage_page(struct cptdev_replica *r, unsigned long index)
 {
 	void *staged = xa_load(r->staged, index);
 	struct page *page, *content = NULL;
 	int ret;
 
-	lockdep_assert_held(&r->stage_lock);
 	if (staged && !xa_is_value(staged))
 		return staged;
-	page = page_take(r);
-	if (!IS_ERR(page)) {
-		/* Only a commit changes the content, under the lock that we hold. */
-		if (!staged && r->staging.base)
-			content = xa_load(r->pages, index);
-		if (!whole && content)
-			copy_highpage(page, content);
-		else if (!whole)
-			clear_highpage(page);
+	page = cptdev_page_take(r);
+	if (IS_ERR(page))
+		return page;
+	/* Only a commit changes the content, under the lock that we hold. */
+	if (!staged && r->staging.base)
+		content = xa_load(r->pages, index);
+	if (content)
+		copy_highpage(page, content);
+	else
+		clear_highpage(page);
+	ret = stage_store(r, index, page);
+	if (!ret)
+		return page;
+	cptdev_page_drop(r, page);
+	return ERR_PTR(ret);
+}
+
+/*
+ * Stage @len bytes at the address @pos, all in one page; they are in @page, at the same
+ * place. Takes over @page, or the error that there is none. It was filled without a
+ * lock: the caller's memory may be slow (userfaultfd), and a promotion mustn't wait for
+ * it.
+ */
+int cptdev_stage_put(struct cptdev_replica_file *rf, u64 pos, size_t len,
+		     struct page *page)
+{
+	struct cptdev_replica *r = rf->replica;
+	unsigned long index = pos >> PAGE_SHIFT;
+	struct page *whole;
+	int ret;
+
+	mutex_lock(&r->stage_lock);
+	if (r->stager != rf) {
+		ret = -EINVAL;
+		goto out;
+	}
+	if (!cptdev_layout_find(r->staging.layout, pos)) {
+		ret = -EFAULT;
+		goto out;
+	}
+	ret = PTR_ERR_OR_ZERO(page);
+	if (!ret && len == PAGE_SIZE) {
 		ret = stage_store(r, index, page);
 		if (!ret)
-			return page;
-		page_drop(r, page);
-		page = ERR_PTR(ret);
+			page = NULL;
+	} else if (!ret) {
+		whole = stage_page(r, index);
+		ret = PTR_ERR_OR_ZERO(whole);
+		if (!ret)
+			memcpy_page(whole, offset_in_page(pos), page, offset_in_page(pos),
+				    len);
 	}
 	/* Without this page the delta isn't what the primary sent. */
-	r->staging.failed = PTR_ERR(page);
-	return page;
+	if (ret)
+		r->staging.failed = ret;
+out:
+	mutex_unlock(&r->stage_lock);
+	if (!IS_ERR(page))
+		cptdev_page_drop(r, page);
+	return ret;
 }
 
 static int begin_valid(struct cptdev_replica *r, const struct cptdev_replica_begin *arg)
@@ -263,7 +300,7 @@ static int stage_holes(struct cptdev_replica *r, unsigned long index,
 		xa_erase(r->staged, i);
 		xa_release(r->pages, i);
 		r->nr_staged--;
-		page_drop(r, entry);
+		cptdev_page_drop(r, entry);
 		cond_resched();
 	}
 	if (!r->staging.base)
@@ -279,34 +316,51 @@ static int stage_holes(struct cptdev_replica *r, unsigned long index,
 	return ret;
 }
 
+static int stage_data(struct cptdev_replica_file *rf, u64 addr, u64 data)
+{
+	struct page *page = cptdev_page_take(rf->replica);
+	unsigned long left;
+	void *to;
+
+	if (!IS_ERR(page)) {
+		to = kmap_local_page(page);
+		left = copy_from_user(to, u64_to_user_ptr(data), PAGE_SIZE);
+		kunmap_local(to);
+		if (left) {
+			cptdev_page_drop(rf->replica, page);
+			return -EFAULT;
+		}
+	}
+	return cptdev_stage_put(rf, addr, PAGE_SIZE, page);
+}
+
 /* One extent: @data is what is left of the pages, and moves on. */
-static int stage_extent(struct cptdev_replica *r, const struct cptdev_extent *e,
+static int stage_extent(struct cptdev_replica_file *rf, const struct cptdev_extent *e,
 			u64 *data, u64 *left)
 {
-	u64 index = e->addr >> PAGE_SHIFT, end = (e->addr + e->len) >> PAGE_SHIFT;
+	struct cptdev_replica *r = rf->replica;
+	u64 addr, end = e->addr + e->len;
 	int ret = 0;
 
 	if (!PAGE_ALIGNED(e->addr) || !PAGE_ALIGNED(e->len) || !e->len || e->reserved)
 		return -EINVAL;
 	if (e->kind != CPTDEV_EXTENT_DATA && e->kind != CPTDEV_EXTENT_HOLE)
 		return -EINVAL;
-	if (!cptdev_layout_covers(r->staging.layout, e->addr, e->len))
-		return -EFAULT;
-	if (e->kind == CPTDEV_EXTENT_HOLE)
-		return stage_holes(r, index, end);
+	mutex_lock(&r->stage_lock);
+	if (r->stager != rf)
+		ret = -EINVAL;
+	else if (!cptdev_layout_covers(r->staging.layout, e->addr, e->len))
+		ret = -EFAULT;
+	else if (e->kind == CPTDEV_EXTENT_HOLE)
+		ret = stage_holes(r, e->addr >> PAGE_SHIFT, end >> PAGE_SHIFT);
+	mutex_unlock(&r->stage_lock);
+	if (ret || e->kind == CPTDEV_EXTENT_HOLE)
+		return ret;
 	if (*left < e->len)
 		return -EINVAL;
 
-	for (; !ret && index < end; index++) {
-		struct page *page = cptdev_stage_page(r, index, true);
-		void *to;
-
-		if (IS_ERR(page))
-			return PTR_ERR(page);
-		to = kmap_local_page(page);
-		if (copy_from_user(to, u64_to_user_ptr(*data), PAGE_SIZE))
-			ret = -EFAULT;
-		kunmap_local(to);
+	for (addr = e->addr; !ret && addr < end; addr += PAGE_SIZE) {
+		ret = stage_data(rf, addr, *data);
 		*data += PAGE_SIZE;
 		*left -= PAGE_SIZE;
 		if (fatal_signal_pending(current))
@@ -316,7 +370,8 @@ static int stage_extent(struct cptdev_replica *r, const struct cptdev_extent *e,
 	return ret;
 }
 
-static int stage_vec(struct cptdev_replica *r, const struct cptdev_replica_stage *arg)
+static int stage_vec(struct cptdev_replica_file *rf,
+		     const struct cptdev_replica_stage *arg)
 {
 	const struct cptdev_extent __user *vec = u64_to_user_ptr(arg->vec);
 	struct cptdev_extent batch[STAGE_BATCH];
@@ -329,7 +384,7 @@ static int stage_vec(struct cptdev_replica *r, const struct cptdev_replica_stage
 		if (copy_from_user(batch, vec + done, n * sizeof(*batch)))
 			return -EFAULT;
 		for (i = 0; i < n; i++) {
-			ret = stage_extent(r, &batch[i], &data, &left);
+			ret = stage_extent(rf, &batch[i], &data, &left);
 			if (ret)
 				return ret;
 		}
@@ -340,9 +395,7 @@ static int stage_vec(struct cptdev_replica *r, const struct cptdev_replica_stage
 int cptdev_stage(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
-	struct cptdev_replica *r = rf->replica;
 	struct cptdev_replica_stage *arg = uarg;
-	int ret;
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
@@ -350,10 +403,9 @@ int cptdev_stage(struct cptdev_call *call, void *uarg)
 		return -EINVAL;
 	if (!rf->write)
 		return -EBADF;
-	mutex_lock(&r->stage_lock);
-	ret = r->stager == rf ? stage_vec(r, arg) : -EINVAL;
-	mutex_unlock(&r->stage_lock);
-	return ret;
+	if (READ_ONCE(rf->replica->stager) != rf)
+		return -EINVAL;
+	return stage_vec(rf, arg);
 }
 
 /*
@@ -444,7 +496,7 @@ static void stage_apply(struct cptdev_replica *r)
 	cptdev_blob_put(meta);
 	cptdev_pages_free(r, rest);
 	list_for_each_entry_safe(page, tmp, &gone, lru)
-		page_drop(r, page);
+		cptdev_page_drop(r, page);
 }
 
 static int commit_valid(struct cptdev_replica *r, const struct cptdev_replica_file *rf,

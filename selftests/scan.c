@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "cptdev_test.h"
+#include "slow.h"
 #include "kselftest_harness.h"
 
 #define PAGES	64UL
@@ -390,6 +391,31 @@ TEST_F(scan, no_faults)
 		t_ioctl(self->fd, CPTDEV_IOC_SCAN, &self->s);
 	}
 	EXPECT_EQ(0, faults() - before);
+}
+
+static void *slow_scan(void *arg)
+{
+	struct t_slow_call *c = arg;
+	struct cptdev_scan s = {
+		.size = sizeof(s), .vec = (unsigned long)c->slow->m, .vec_len = 16,
+	};
+
+	c->ret = t_ioctl(c->fd, CPTDEV_IOC_SCAN, &s);
+	return NULL;
+}
+
+/* Who has slow memory for the answer keeps nobody else waiting. */
+TEST_F(scan, slow_memory)
+{
+	struct t_slow slow = { .len = PAGE };
+	struct t_slow_call call = { .fd = self->fd, .slow = &slow };
+	char *m = t_map(LEN);
+
+	if (!t_slow_map(&slow))
+		SKIP(return, "no userfaultfd");
+	t_slow_begin(&call, slow_scan);
+	EXPECT_EQ(0, t_add(self->fd, m, LEN));
+	EXPECT_EQ(0, t_slow_end(&call));
 }
 
 TEST_F(scan, nothing_to_scan)

@@ -42,10 +42,9 @@
  *   ENOENT	no such range, session or replica
  *   EEXIST	a range that overlaps; a name that is taken
  *   EBUSY	in use: a range of another session, a replica that is being
- *		staged, frozen or held open
+ *		staged or frozen
  *   EDQUOT	a limit on memory held would be passed
  *   ENOMEM	the kernel has no memory
- *   ENOSPC	(reserved: a buffer too small)
  *   EMSGSIZE	meta-data longer than CPTDEV_META_MAX
  *   EINTR	a signal came first; nothing was done
  *   ETIMEDOUT	the time-out passed
@@ -112,10 +111,10 @@ enum cptdev_ioc_nr {
 enum cptdev_reason {
 	CPTDEV_REASON_NONE	= 0,
 	CPTDEV_REASON_UNMAPPED	= 1,	/* nothing is mapped there */
-	CPTDEV_REASON_SHARED	= 2,	/* MAP_SHARED, shared memory, memfd */
+	CPTDEV_REASON_SHARED	= 2,	/* MAP_SHARED, memfd, secret memory */
 	CPTDEV_REASON_HUGETLB	= 3,	/* hugetlbfs */
 	CPTDEV_REASON_DEVICE	= 4,	/* PFN or mixed map, device memory, DAX */
-	CPTDEV_REASON_SPECIAL	= 5,	/* vDSO, shadow stack, secret memory */
+	CPTDEV_REASON_SPECIAL	= 5,	/* vDSO, shadow stack */
 	CPTDEV_REASON_SESSION	= 6,	/* tracked by another session */
 	CPTDEV_REASON_OVERLAP	= 7,	/* already a range (CPTDEV_RANGE_EXCL) */
 };
@@ -137,7 +136,7 @@ enum cptdev_reason {
  * @held:		memory held by all snapshots now, bytes
  * @replica_max:	limit on the memory of all replicas, bytes
  * @replica:		memory of all replicas now, bytes
- * @sessions:		sessions with ranges
+ * @sessions:		sessions
  * @replicas:		replicas
  * @session_id:		this session: its number, unique since the module was loaded
  * @session_uuid:	this session: random, unique everywhere
@@ -147,7 +146,8 @@ enum cptdev_reason {
  * @session_ranges:	this session: number of ranges
  * @session_bytes:	this session: bytes in them
  * @session_overhead:	this session: the module's own memory for them, bytes
- * @generation:		this session: of the newest snapshot, 0 before the first
+ * @generation:		this session: of the newest snapshot, failed ones counted; 0
+ *			before the first
  * @published:		this session: of the newest published snapshot
  * @committed:		this session: newest generation known to be on the spare
  * @attached:		this session: spares that follow it
@@ -231,8 +231,8 @@ struct cptdev_session_setup {
  * struct cptdev_range - CPTDEV_IOC_RANGE_ADD, _DEL, _CLEAR
  * @size:	sizeof(struct cptdev_range)
  * @flags:	CPTDEV_RANGE_*
- * @addr:	first byte (ADD, DEL)
- * @len:	bytes (ADD, DEL)
+ * @addr:	first byte; 0 for CLEAR
+ * @len:	bytes; 0 for CLEAR
  * @bad_addr:	out, on EFAULT, EOPNOTSUPP, EEXIST and EBUSY: where
  * @reason:	out, likewise: why (enum cptdev_reason)
  * @reserved:	0
@@ -293,7 +293,7 @@ struct cptdev_range_list {
 #define CPTDEV_PAGE_DIRTY	(1ULL << 0)	/* changed since it was last cleared */
 #define CPTDEV_PAGE_ACCESSED	(1ULL << 1)	/* read or written, likewise */
 #define CPTDEV_PAGE_CLEAN	(1ULL << 2)	/* present, not dirty */
-#define CPTDEV_PAGE_HOLE	(1ULL << 3)	/* no page: reads as zeros or unmapped */
+#define CPTDEV_PAGE_HOLE	(1ULL << 3)	/* no page: zeros, unmapped, or a file's, untouched */
 #define CPTDEV_PAGE_SWAPPED	(1ULL << 4)	/* swapped out */
 #define CPTDEV_PAGE_FILE	(1ULL << 5)	/* as in the file that is mapped */
 
@@ -434,10 +434,9 @@ struct cptdev_snapshot {
  * Returns 0 when @committed is @generation or newer. A session's descriptor also
  * polls readable while @committed is newer than at the last WAIT.
  *
- * Errors: ETIMEDOUT; EINTR any signal; ECANCELED the generation was dropped (limit
- * reached, a spare that needs everything): take another snapshot; ESTALE fenced: a
- * spare was promoted, this program must stop serving; EINVAL a generation that
- * wasn't published.
+ * Errors: ETIMEDOUT; EINTR any signal; ECANCELED the generation was dropped (the
+ * spare needs an older base): take another snapshot; ESTALE fenced: a spare was
+ * promoted, this program must stop serving; EINVAL a generation that wasn't published.
  *
  * poll(): EPOLLPRI when fenced, or when generations were dropped since the last WAIT.
  */
@@ -490,7 +489,7 @@ struct cptdev_delta {
  * @size:	sizeof(struct cptdev_ack)
  * @flags:	CPTDEV_ACK_*
  * @session_id:	which session
- * @generation:	what the spare has committed; without meaning with a flag
+ * @generation:	what the spare has committed; 0 with a flag
  *
  * For the daemon. Wakes whoever waits for the generation and drops the published
  * snapshots up to it.
@@ -711,7 +710,8 @@ struct cptdev_replica_begin {
  *
  * Errors: EINVAL nothing was begun, or @data_len isn't what the extents say; EFAULT a
  * pointer, or an extent outside the layout; EDQUOT, ENOMEM: the delta can't be
- * committed any more, begin again. A call that failed otherwise may be repeated.
+ * committed any more, begin again. A call that failed otherwise may be repeated; a part
+ * of it may be staged.
  */
 struct cptdev_replica_stage {
 	__u32 size;

@@ -63,7 +63,7 @@ enum cptdev_genl_session_attr {
 	CPTDEV_A_SESSION_PID,		/* u32, thread group in the initial namespace */
 	CPTDEV_A_SESSION_UID,		/* u32, in the initial namespace */
 	CPTDEV_A_SESSION_TERM,		/* u64 */
-	CPTDEV_A_SESSION_GENERATION,	/* u64, newest snapshot */
+	CPTDEV_A_SESSION_GENERATION,	/* u64, newest snapshot, failed ones counted */
 	CPTDEV_A_SESSION_PUBLISHED,	/* u64, newest published one */
 	CPTDEV_A_SESSION_COMMITTED,	/* u64, newest one on the spare */
 	CPTDEV_A_SESSION_ATTACHED,	/* u32, spares that follow */
