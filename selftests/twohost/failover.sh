@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The spare takes over: by hand after the network was cut, so that the old primary lives
+# and is fenced when it is back; by itself after the primary's host was lost. What it goes
+# on from is what the application had, byte for byte, with all that was acknowledged. TAP.
+
+# shellcheck source=selftests/twohost/hosts.sh
+. "$(dirname "$0")/hosts.sh"
+
+status_says() {
+	vm_run "$1" 'cptdevctl status' | grep -q -- "$2"
+}
+
+# dead_in_time: when did b's daemon decide?
+dead_in_time() {
+	local silence
+	silence=$(vm_run b 'cptdevctl status --json' |
+		sed -n '/"failover": *{/,/}/s/.*"silence_ms": *\([0-9]*\).*/\1/p')
+	say_why "decided after $silence ms of silence; timeout_ms is $timeout_ms"
+	[ "${silence:-0}" -ge "$timeout_ms" ] && [ "$silence" -le $((timeout_ms + margin_ms)) ]
+}
+
+promoted_once() {
+	say_why "promoted: $(vm_run b 'cat /tmp/promotions')"
+	[ "$(vm_run b 'cat /tmp/promotions')" = "kv $generation 2" ]
+}
+
+# unchanged seed generation: the promoted replica is what it was
+unchanged() {
+	local seed=$1
+	read_replica && [ "$generation $term $promoted" = "$2 2 1" ] && same_as_generation "$2"
+}
+
+# test_fenced when number: a program with the old term doesn't get at the promoted replica.
+test_fenced() {
+	local of=$seed last=$generation from
+	app_start "$2" -r
+	t "$1: a program of the old term is fenced" until_true app_said fenced
+	from=$(published)
+	until_true published_since $((from + 10))
+	t "$1: nothing of it is acknowledged" not app_said acked
+	t "$1: the replica is as it was" unchanged "$of" "$last"
+	app_kill
+}
+
+test_manual() {
+	local last from
+	app_start 1
+	t 'checkpoints are acknowledged' until_true acked_since 3
+	vm_net a drop
+	t 'manual: a that is not heard counts as dead' until_true status_is b detector dead
+	t 'manual: in time' dead_in_time
+	t 'manual: status says so' status_says b dead
+	t 'manual: the log has the next step' daemon_said b 'run: cptdevctl promote kv$'
+	t 'manual: nothing is promoted' replica_is promoted false
+	t 'promoted by hand' vm_run b 'cptdevctl promote kv >/dev/null'
+	t 'the replica is right' replica_right
+	last=$generation
+	t 'its term is higher' [ "$term $promoted" = '2 1' ]
+	vm_net a pass
+	t 'network back: the old primary is told' until_true app_said fenced
+	t 'and status says so there' status_says a FENCED
+	from=$(published)
+	t 'it goes on in vain' until_true published_since $((from + 10))
+	t 'it was told of nothing that is not in the replica' not acked_since "$last"
+	t 'the replica is as it was' unchanged "$seed" "$last"
+	app_kill
+	test_fenced 'started again' 2
+	vm_run b 'cptdevctl replica remove kv >/dev/null'
+}
+
+test_auto() {
+	daemon_end b 15
+	daemon_start b auto
+	app_start 3
+	t 'auto: checkpoints are acknowledged' until_true acked_since 3
+	daemon_end a 9
+	daemon_start a
+	t "auto: a's daemon killed and started again: it goes on" goes_on
+	t 'auto: that was no reason to promote' replica_is promoted false
+	link_slow
+	until_true staging
+	vm_kill a
+	t 'auto: host lost: the spare is promoted' until_true replica_is promoted true
+	t 'auto: in time' dead_in_time
+	t 'the replica is right' replica_right
+	t 'the command was told once' promoted_once
+}
+
+test_host_back() {
+	host_launch a 1
+	host_ready a
+	daemon_start a
+	test_fenced 'host back' 4
+}
+
+main() {
+	begin
+	daemon_start b
+	daemon_start a
+	test_manual
+	test_auto
+	test_host_back
+	finish
+}
+
+main

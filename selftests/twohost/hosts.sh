@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Two hosts, a daemon on each, a program on a. To be sourced by the tests here.
+#
+#	a 10.77.0.1                       b 10.77.0.2
+#	ledger write kv                   ledger read kv
+#	cptdevd  ------------------------ cptdevd
+#
+# What was in the program's memory is known in two ways that don't lead through cptdev:
+# its ledger (a line for each generation, printed before it is published), and the same
+# writes done once more on this machine. Waiting for a state has a limit; nothing that
+# failed is done again.
+
+# shellcheck source=selftests/qemu/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../qemu/lib.sh"
+
+# Silence that means death. Long, since an emulated host under load may stall; the time
+# in which a loaded machine may react to it.
+timeout_ms=4000
+margin_ms=4000
+# Of the memory's content; the run prints it.
+SEED=${SEED:-$EPOCHSECONDS}
+# Seconds that a state may take to come.
+limit=60
+
+ledger=$cptdev_build/selftests/ledger
+points=0
+app=''
+seed=0
+
+say_why() {
+	printf '# %s\n' "$*"
+}
+
+# t name command...: a point
+t() {
+	local name=$1
+	shift
+	points=$((points + 1))
+	if "$@"; then
+		printf 'ok %d %s\n' $points "$name"
+	else
+		printf 'not ok %d %s\n' $points "$name"
+	fi
+}
+
+not() {
+	! "$@"
+}
+
+begin() {
+	printf 'TAP version 13\n'
+	say_why "SEED=$SEED"
+	host_launch a 1
+	host_launch b 2
+	host_ready a
+	host_ready b
+}
+
+finish() {
+	# A replica holds the module.
+	vm_run b 'cptdevctl replica remove kv >/dev/null'
+	t 'both hosts stop in order: a' vm_stop a
+	t 'both hosts stop in order: b' vm_stop b
+	printf '1..%d\n' $points
+}
+
+# until_true command...: wait for it
+until_true() {
+	local end=$((SECONDS + limit))
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || {
+			say_why "not so within $limit s: $*"
+			return 1
+		}
+		nap
+	done
+}
+
+# The hosts
+
+# host_launch name number: a's link can be made slow
+host_launch() {
+	local -A kernel=([a]=$KERNEL [b]=$KERNEL_B)
+	vm_launch "$1" "${kernel[$1]}" NET="$2" SMP=1 MEM=320 MODULES=sch_netem
+}
+
+# host_ready name
+host_ready() {
+	vm_ready "$1"
+	# Little is in the sockets: what isn't staged on b is with the daemon of a.
+	vm_run "$1" 'mkdir /run/cptdevd; echo 4096 16384 131072 >/proc/sys/net/ipv4/tcp_wmem'
+}
+
+# daemon_start name [failover]: the number to wait for and signal is in daemon_<name>
+daemon_start() {
+	local peer=10.77.0.2 number
+	[ "$1" = a ] || peer=10.77.0.1
+	vm_run "$1" "printf '%s\n' '[node]' name=$1 '[peer]' address=$peer '[failover]' \
+		timeout_ms=$timeout_ms failover=${2:-manual} on_promote=/tmp/promoted >/tmp/conf
+		printf '%s\n' '#!/bin/sh' 'echo \$* >>/tmp/promotions' >/tmp/promoted
+		chmod +x /tmp/promoted"
+	number=$(vm_spawn "$1" 'exec cptdevd -f -c /tmp/conf')
+	printf -v "daemon_$1" %s "$number"
+}
+
+# daemon_end name signal
+daemon_end() {
+	local number=daemon_$1
+	vm_signal "$1" "${!number}" "$2"
+	vm_wait "$1" "${!number}" $limit >/dev/null 2>&1 || true
+}
+
+# daemon_said name pattern: since it was started
+daemon_said() {
+	local number=daemon_$1
+	vm_output "$1" "${!number}" E | grep -qE -- "$2"
+}
+
+# Two megabytes in a second, so that whatever happens happens while a delta is on its way.
+link_slow() {
+	vm_run a 'tc qdisc replace dev eth0 root netem rate 16mbit'
+}
+
+link_fast() {
+	vm_run a 'tc qdisc del dev eth0 root'
+}
+
+# status name key: the first value of that key; numbers, words, true, false
+status() {
+	vm_run "$1" 'cptdevctl status --json' 2>/dev/null |
+		sed -n "s/^.*\"$2\": *\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p" | head -n 1
+}
+
+# status_is name key value
+status_is() {
+	[ "$(status "$1" "$2")" = "$3" ]
+}
+
+# replica key: of the first replica on b, as the kernel has it; the daemon isn't needed
+replica() {
+	vm_run b 'cptdevctl replica list --json' 2>/dev/null |
+		sed -n "s/^.*\"$1\": *\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p" | head -n 1
+}
+
+replica_is() {
+	[ "$(replica "$1")" = "$2" ]
+}
+
+# A delta is on its way, and some of it, but not most, is there.
+staging() {
+	local staged
+	staged=$(replica staged)
+	[ "${staged:-0}" -gt 0 ] && [ "$staged" -lt 900 ]
+}
+
+# The program
+
+# app_start number option...: another one has another content
+app_start() {
+	seed=$((SEED + $1))
+	shift
+	app=$(vm_spawn a "exec ./ledger $* write kv $seed")
+}
+
+app_output() {
+	vm_output a "$app" O
+}
+
+app_said() {
+	app_output | grep -q "^$1"
+}
+
+app_kill() {
+	vm_signal a "$app" 9
+	vm_wait a "$app" $limit >/dev/null || true
+}
+
+# The newest generation that the program knows to be on the spare.
+acked() {
+	app_output | sed -n 's/^acked //p' | tail -n 1 | grep . || echo 0
+}
+
+published() {
+	app_output | sed -n 's/^gen \([0-9]*\) .*/\1/p' | tail -n 1 | grep . || echo 0
+}
+
+acked_since() {
+	[ "$(acked)" -gt "$1" ]
+}
+
+published_since() {
+	[ "$(published)" -gt "$1" ]
+}
+
+# Generations that are published and acknowledged after all that there are now.
+goes_on() {
+	local from
+	from=$(published)
+	until_true acked_since $((from + 2))
+}
+
+# The comparison
+
+ledger_sum() {
+	app_output | awk -v g="$1" '$1 == "gen" && $2 == g {print $4}'
+}
+
+# read_replica: its generation, sum, term; and all of it in /tmp/replica of b
+read_replica() {
+	local word what
+	what=$(vm_run b './ledger read kv /tmp/replica') || {
+		say_why "reading the replica: $what"
+		return 1
+	}
+	read -r word generation word sum word term word promoted <<<"$what"
+}
+
+# same_as_generation g: is what was read what the program had then? Byte for byte with
+# the writes done anew on b, and by its sum with those done on this machine.
+same_as_generation() {
+	local again
+	again=$("$ledger" replay "$seed" "$1")
+	[ "${again#sum }" = "$sum" ] &&
+		vm_run b "./ledger replay $seed $1 /tmp/program >/dev/null && cmp /tmp/program /tmp/replica"
+}
+
+# The ledger of a program whose host was lost may lack its last lines.
+same_as_ledger() {
+	local line
+	line=$(ledger_sum "$1")
+	[ -z "$line" ] && ! vm_alive a && say_why "the ledger of the lost host ends before $1" &&
+		return
+	[ "$line" = "$sum" ] || {
+		say_why "the ledger has '$line' for generation $1, the replica $sum"
+		return 1
+	}
+}
+
+# replica_right: the replica is a generation of the program, byte for byte, and nothing
+# that was acknowledged is newer.
+replica_right() {
+	local before
+	before=$(acked)
+	read_replica || return
+	say_why "seed $seed: replica $generation, acknowledged $before, published $(published)"
+	[ "$before" -le "$generation" ] || {
+		say_why "an acknowledged generation is lost"
+		return 1
+	}
+	same_as_ledger "$generation" || return
+	same_as_generation "$generation"
+}
