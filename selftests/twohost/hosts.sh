@@ -25,6 +25,8 @@ SEED=${SEED:-$EPOCHSECONDS}
 limit=60
 
 ledger=$cptdev_build/selftests/ledger
+# That the program changes in each generation.
+pages=128
 points=0
 app=''
 seed=0
@@ -161,7 +163,7 @@ staging() {
 app_start() {
 	seed=$((SEED + $1))
 	shift
-	app=$(vm_spawn a "exec ./ledger $* write kv $seed")
+	app=$(vm_spawn a "exec ./ledger -p $pages $* write kv $seed")
 }
 
 app_output() {
@@ -221,9 +223,9 @@ read_replica() {
 # the writes done anew on b, and by its sum with those done on this machine.
 same_as_generation() {
 	local again
-	again=$("$ledger" replay "$seed" "$1")
+	again=$("$ledger" -p "$pages" replay "$seed" "$1")
 	[ "${again#sum }" = "$sum" ] &&
-		vm_run b "./ledger replay $seed $1 /tmp/program >/dev/null && cmp /tmp/program /tmp/replica"
+		vm_run b "./ledger -p $pages replay $seed $1 /tmp/program >/dev/null && cmp /tmp/program /tmp/replica"
 }
 
 # The ledger of a program whose host was lost may lack its last lines.
