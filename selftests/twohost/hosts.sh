@@ -92,7 +92,7 @@ host_launch() {
 host_ready() {
 	vm_ready "$1"
 	# Little is in the sockets: what isn't staged on b is with the daemon of a.
-	vm_run "$1" 'mkdir /run/cptdevd; echo 4096 16384 131072 >/proc/sys/net/ipv4/tcp_wmem'
+	vm_run "$1" 'echo 4096 16384 131072 >/proc/sys/net/ipv4/tcp_wmem'
 }
 
 # daemon_start name [failover]: the number to wait for and signal is in daemon_<name>
@@ -120,9 +120,9 @@ daemon_said() {
 	vm_output "$1" "${!number}" E | grep -qE -- "$2"
 }
 
-# Two megabytes in a second, so that whatever happens happens while a delta is on its way.
+# A megabyte in a second, so that whatever happens happens while a delta is on its way.
 link_slow() {
-	vm_run a 'tc qdisc replace dev eth0 root netem rate 16mbit'
+	vm_run a 'tc qdisc replace dev eth0 root netem rate 8mbit'
 }
 
 link_fast() {
@@ -150,11 +150,12 @@ replica_is() {
 	[ "$(replica "$1")" = "$2" ]
 }
 
-# A delta is on its way, and some of it, but not most, is there.
+# A delta is on its way, and some of it is there. All memory is 1279 pages: whoever is
+# told of less than half has time to act on it.
 staging() {
 	local staged
 	staged=$(replica staged)
-	[ "${staged:-0}" -gt 0 ] && [ "$staged" -lt 900 ]
+	[ "${staged:-0}" -gt 0 ] && [ "$staged" -lt 640 ]
 }
 
 # The program
