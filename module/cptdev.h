@@ -352,6 +352,17 @@ static inline void cptdev_snap_push(struct cptdev_snap *snap, unsigned long addr
 	snap->run_end = addr + PAGE_SIZE;
 }
 
+/* Which pages of chunk @index lie in [start, end); at least one does. */
+static inline void cptdev_chunk_clip(unsigned long index, unsigned long start,
+				     unsigned long end, unsigned int *first,
+				     unsigned int *last)
+{
+	unsigned long base = index << CHUNK_SHIFT;
+
+	*first = start > base ? (start - base) >> PAGE_SHIFT : 0;
+	*last = end - base < CHUNK_SIZE ? (end - base - 1) >> PAGE_SHIFT : CHUNK_PAGES - 1;
+}
+
 /* Bits [first, last] of a word of pages that begins at page @base of the chunk. */
 static inline u64 cptdev_word_mask(unsigned int word, unsigned int first,
 				   unsigned int last)

@@ -30,12 +30,9 @@ void cptdev_events_set(struct cptdev_session *s, unsigned long start,
 	rcu_read_lock();
 	xa_for_each_range(&s->chunks, index, c, start >> CHUNK_SHIFT,
 			  (end - 1) >> CHUNK_SHIFT) {
-		unsigned long base = index << CHUNK_SHIFT;
-		unsigned int first = start > base ? (start - base) >> PAGE_SHIFT : 0;
-		unsigned int last = end - base < CHUNK_SIZE ?
-			(end - base - 1) >> PAGE_SHIFT : CHUNK_PAGES - 1;
-		unsigned int i;
+		unsigned int first, last, i;
 
+		cptdev_chunk_clip(index, start, end, &first, &last);
 		for (i = first / 64; i <= last / 64; i++) {
 			u64 bits = cptdev_word_mask(i, first, last);
 

@@ -138,12 +138,9 @@ static void range_renew(struct cptdev_session *s, unsigned long start,
 	cptdev_events_set(s, start, end, true, true);
 	xa_for_each_range(&s->chunks, index, c, start >> CHUNK_SHIFT,
 			  (end - 1) >> CHUNK_SHIFT) {
-		unsigned long base = index << CHUNK_SHIFT;
-		unsigned int first = start > base ? (start - base) >> PAGE_SHIFT : 0;
-		unsigned int last = end - base < CHUNK_SIZE ?
-			(end - base - 1) >> PAGE_SHIFT : CHUNK_PAGES - 1;
-		unsigned int i;
+		unsigned int first, last, i;
 
+		cptdev_chunk_clip(index, start, end, &first, &last);
 		for (i = first / 64; i <= last / 64; i++) {
 			u64 mask = cptdev_word_mask(i, first, last);
 

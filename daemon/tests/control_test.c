@@ -15,22 +15,6 @@
 #include "json.h"
 #include "pair.h"
 
-static int setup(void **state)
-{
-	struct pair *p = calloc(1, sizeof(*p));
-
-	pair_open(p);
-	*state = p;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	pair_close(*state);
-	free(*state);
-	return 0;
-}
-
 static int dial(struct host *h)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -271,7 +255,7 @@ static void a_stale_socket_is_replaced(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
 		T(the_status_has_links_and_sessions),
 		T(lag_is_told_in_generations_and_time),
 		T(requests_follow_each_other),

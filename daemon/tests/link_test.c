@@ -11,33 +11,6 @@
 
 #include "pair.h"
 
-static int setup(void **state)
-{
-	struct pair *p = calloc(1, sizeof(*p));
-
-	pair_open(p);
-	*state = p;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	pair_close(*state);
-	free(*state);
-	return 0;
-}
-
-static bool committed(struct fake_session *s)
-{
-	return s->rec.committed == s->rec.published;
-}
-
-static void publish_some(struct host *h, struct fake_session *s, u32 page, u8 value)
-{
-	fake_write(s, page, value);
-	fake_publish(&h->fake, s);
-}
-
 /* Break the connection on which A ships, as a network does. */
 static void cut(struct pair *p)
 {
@@ -62,10 +35,10 @@ static void a_lost_link_comes_back_and_goes_on(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 1000);
 
 	publish_some(&p->a, s, 0, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	cut(p);
 	publish_some(&p->a, s, 9, 9);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	/* Not everything anew. */
 	assert_int_equal(s->delta_pages, 1001);
 	assert_true(fake_same(replica(p), s));
@@ -82,7 +55,7 @@ static void a_link_lost_in_the_middle_leaves_nothing_behind(void **state)
 	WAIT_FOR(p, replica(p)->stager == -1);
 	WAIT_FOR(p, fake_attached(&p->a.fake, s) == 0);
 	assert_int_equal(replica(p)->rec.generation, 0);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(replica(p), s));
 }
 
@@ -92,7 +65,7 @@ static void the_answer_to_a_commit_is_lost(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
 
 	publish_some(&p->a, s, 0, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	publish_some(&p->a, s, 0, 2);
 	/* A sends; B commits, but A doesn't read the answer any more. */
 	while (replica(p)->rec.generation != 2) {
@@ -101,7 +74,7 @@ static void the_answer_to_a_commit_is_lost(void **state)
 		loop_turn(&p->b.daemon.loop, 0);
 	}
 	shutdown(host_peer(&p->a)->out.conn->fd, SHUT_RDWR);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_int_equal(s->deltas, 2);
 }
 
@@ -111,12 +84,12 @@ static void the_spares_daemon_is_restarted(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 100);
 
 	publish_some(&p->a, s, 0, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	host_kill(&p->b);
 	publish_some(&p->a, s, 1, 2);
 	WAIT_FOR(p, fake_attached(&p->a.fake, s) == 0);
 	host_start(&p->b);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_int_equal(s->delta_pages, 101);
 	assert_true(fake_same(replica(p), s));
 }
@@ -127,12 +100,12 @@ static void the_spare_is_restarted_without_its_replica(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 100);
 
 	publish_some(&p->a, s, 0, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	host_kill(&p->b);
 	fake_replica_remove(&p->b.fake, replica(p));
 	host_start(&p->b);
 	publish_some(&p->a, s, 1, 2);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_int_equal(s->delta_pages, 200);
 	assert_true(fake_same(replica(p), s));
 }
@@ -143,11 +116,11 @@ static void the_primarys_daemon_is_restarted(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 100);
 
 	publish_some(&p->a, s, 0, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	host_kill(&p->a);
 	publish_some(&p->a, s, 1, 2);
 	host_start(&p->a);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_int_equal(s->delta_pages, 101);
 	assert_true(fake_same(replica(p), s));
 	assert_int_equal(host_peer(&p->b)->detector.state, DET_ALIVE);
@@ -170,7 +143,7 @@ static void a_new_connection_replaces_the_old_one(void **state)
 	host_start(&p->a);
 	WAIT_FOR(p, host_peer(&p->b)->in && host_peer(&p->b)->in != old);
 	close(fd);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(replica(p), s));
 }
 
@@ -186,7 +159,7 @@ static void a_promoted_replica_fences_the_session(void **state)
 	int fd;
 
 	publish_some(&p->a, s, 0, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	fd = kernel_replica_open(&p->b.fake.kernel, "kv", CPTDEV_REPLICA_WRITE);
 	assert_int_equal(kernel_replica_promote(&p->b.fake.kernel, fd, &term,
 						&generation), 0);
@@ -208,7 +181,7 @@ static void a_newer_term_on_the_spare_fences_from_the_start(void **state)
 	struct fake_session *old = fake_session_with(&p->a.fake, "kv", 10, 5, 0), *s;
 
 	publish_some(&p->a, old, 0, 1);
-	WAIT_FOR(p, committed(old));
+	WAIT_FOR(p, pair_committed(old));
 	fake_session_end(&p->a.fake, old);
 	s = fake_session(&p->a.fake, "kv", 10);
 	publish_some(&p->a, s, 0, 1);
@@ -222,12 +195,12 @@ static void a_higher_term_takes_over(void **state)
 	struct fake_session *old = fake_session(&p->a.fake, "kv", 10), *s;
 
 	publish_some(&p->a, old, 0, 1);
-	WAIT_FOR(p, committed(old));
+	WAIT_FOR(p, pair_committed(old));
 	fake_session_end(&p->a.fake, old);
 	replica(p)->promoted = true;
 	s = fake_session_with(&p->a.fake, "kv", 10, 2, 0);
 	publish_some(&p->a, s, 0, 9);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(replica(p), s));
 	assert_false(replica(p)->promoted);
 }
@@ -245,7 +218,7 @@ static void another_sessions_memory_is_not_wiped_out(void **state)
 	struct fake_session *old = fake_session(&p->a.fake, "kv", 10), *s;
 
 	publish_some(&p->a, old, 0, 1);
-	WAIT_FOR(p, committed(old));
+	WAIT_FOR(p, pair_committed(old));
 	fake_session_end(&p->a.fake, old);
 	s = fake_session(&p->a.fake, "kv", 10);
 	publish_some(&p->a, s, 0, 2);
@@ -254,7 +227,7 @@ static void another_sessions_memory_is_not_wiped_out(void **state)
 	assert_int_equal(fake_attached(&p->a.fake, s), 0);
 	/* The operator does as he is told. */
 	fake_replica_remove(&p->b.fake, replica(p));
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(replica(p), s));
 }
 
@@ -264,11 +237,11 @@ static void with_replace_it_is(void **state)
 	struct fake_session *old = fake_session(&p->a.fake, "kv", 10), *s;
 
 	publish_some(&p->a, old, 0, 1);
-	WAIT_FOR(p, committed(old));
+	WAIT_FOR(p, pair_committed(old));
 	fake_session_end(&p->a.fake, old);
 	s = fake_session_with(&p->a.fake, "kv", 10, 1, CPTDEV_GENL_SESSION_REPLACE);
 	publish_some(&p->a, s, 0, 2);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(replica(p), s));
 }
 
@@ -283,7 +256,7 @@ static void two_programs_of_one_name_are_told(void **state)
 	assert_non_null(strstr(refused(p, WIRE_E_CONFLICT)->last.text, "stop one of them"));
 	assert_false(s->fenced);
 	fake_session_end(&p->b.fake, other);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 }
 
 static void a_program_with_a_newer_term_on_the_spare_fences(void **state)
@@ -297,7 +270,7 @@ static void a_program_with_a_newer_term_on_the_spare_fences(void **state)
 	publish_some(&p->a, s, 0, 1);
 	WAIT_FOR(p, s->fenced);
 	/* While it ships back to where the old one was. */
-	WAIT_FOR(p, committed(other));
+	WAIT_FOR(p, pair_committed(other));
 	assert_false(other->fenced);
 }
 
@@ -318,14 +291,14 @@ static void a_frozen_replica_is_waited_for(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
 
 	publish_some(&p->a, s, 0, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	replica(p)->frozen = true;
 	publish_some(&p->a, s, 0, 2);
 	refused(p, WIRE_E_BUSY);
 	pair_run(p, 200);
 	assert_int_equal(replica(p)->rec.generation, 1);
 	replica(p)->frozen = false;
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	/* It was fetched twice at most: after that only the question was repeated. */
 	assert_true(s->deltas <= 3);
 }
@@ -355,7 +328,7 @@ static struct fake_session *fed(struct pair *p)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
 
 	publish_some(&p->a, s, 0, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	return s;
 }
 
@@ -437,7 +410,7 @@ static void a_daemon_that_is_back_in_time_is_no_failure(void **state)
 	assert_int_equal(host_peer(&p->b)->detector.state, DET_LOST);
 	host_start(&p->a);
 	publish_some(&p->a, s, 1, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	pair_run(p, 1500);
 	assert_false(replica(p)->promoted);
 }
@@ -486,7 +459,7 @@ static void a_session_that_had_ended_is_not_promoted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
 		T(a_lost_link_comes_back_and_goes_on),
 		T(a_link_lost_in_the_middle_leaves_nothing_behind),
 		T(the_answer_to_a_commit_is_lost),

@@ -141,3 +141,30 @@ void pair_close(struct pair *p)
 	host_close(&p->a);
 	host_close(&p->b);
 }
+
+int pair_setup(void **state)
+{
+	struct pair *p = calloc(1, sizeof(*p));
+
+	pair_open(p);
+	*state = p;
+	return 0;
+}
+
+int pair_teardown(void **state)
+{
+	pair_close(*state);
+	free(*state);
+	return 0;
+}
+
+bool pair_committed(const struct fake_session *s)
+{
+	return s->rec.committed == s->rec.published;
+}
+
+void publish_some(struct host *h, struct fake_session *s, u32 page, u8 value)
+{
+	fake_write(s, page, value);
+	fake_publish(&h->fake, s);
+}

@@ -28,6 +28,9 @@ struct pair {
 /* Both running, B knows A's port and the other way round, and both links are up. */
 void pair_open(struct pair *p);
 void pair_close(struct pair *p);
+/* The same, for cmocka: *state is the pair. */
+int pair_setup(void **state);
+int pair_teardown(void **state);
 
 void host_open(struct host *h, const char *name, u16 port);
 void host_start(struct host *h);
@@ -35,6 +38,10 @@ void host_start(struct host *h);
 void host_kill(struct host *h);
 void host_stop(struct host *h, struct host *other);
 void host_close(struct host *h);
+
+/* The spare has all that the session published. */
+bool pair_committed(const struct fake_session *s);
+void publish_some(struct host *h, struct fake_session *s, u32 page, u8 value);
 
 /* Let both run for a while. */
 void pair_run(struct pair *p, u32 ms);

@@ -10,40 +10,13 @@
 
 #include "pair.h"
 
-static int setup(void **state)
-{
-	struct pair *p = calloc(1, sizeof(*p));
-
-	pair_open(p);
-	*state = p;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	pair_close(*state);
-	free(*state);
-	return 0;
-}
-
-static bool committed(struct fake_session *s)
-{
-	return s->rec.committed == s->rec.published;
-}
-
-static void publish_some(struct host *h, struct fake_session *s, u32 page, u8 value)
-{
-	fake_write(s, page, value);
-	fake_publish(&h->fake, s);
-}
-
 static void a_snapshot_arrives_and_is_acknowledged(void **state)
 {
 	struct pair *p = *state;
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 100);
 
 	publish_some(&p->a, s, 3, 0x33);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 	assert_int_equal(fake_replica(&p->b.fake, "kv")->rec.uid, 1000);
 	assert_int_equal(fake_attached(&p->a.fake, s), 1);
@@ -55,10 +28,10 @@ static void only_what_changed_is_shipped(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 1000);
 
 	publish_some(&p->a, s, 0, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_int_equal(s->delta_pages, 1000);
 	publish_some(&p->a, s, 7, 2);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_int_equal(s->delta_pages, 1001);
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
@@ -69,11 +42,11 @@ static void pages_become_holes(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 64);
 
 	publish_some(&p->a, s, 5, 5);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	fake_punch(s, 5);
 	fake_punch(s, 6);
 	publish_some(&p->a, s, 7, 7);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 	assert_null(fake_replica(&p->b.fake, "kv")->content[5]);
 }
@@ -91,7 +64,7 @@ static void layout_meta_and_pages_come_in_pieces(void **state)
 	for (i = 0; i < s->pages; i += 2)
 		fake_write(s, i, i);
 	fake_publish(&p->a.fake, s);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 	/* Every other page is an extent of its own: many frames full of extents. */
 	for (i = 0; i < s->pages; i += 2)
@@ -99,7 +72,7 @@ static void layout_meta_and_pages_come_in_pieces(void **state)
 	for (i = 1; i < s->pages; i += 4)
 		fake_punch(s, i);
 	fake_publish(&p->a.fake, s);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
 
@@ -109,9 +82,9 @@ static void an_empty_delta_moves_the_generation(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
 
 	publish_some(&p->a, s, 1, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	fake_publish(&p->a.fake, s);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_int_equal(fake_replica(&p->b.fake, "kv")->rec.generation, 2);
 }
 
@@ -133,7 +106,7 @@ static void many_generations_and_sessions(void **state)
 	}
 	for (i = 0; i < ARRAY_SIZE(s); i++) {
 		snprintf(name, sizeof(name), "s%u", i);
-		WAIT_FOR(p, committed(s[i]));
+		WAIT_FOR(p, pair_committed(s[i]));
 		assert_true(fake_same(fake_replica(&p->b.fake, name), s[i]));
 	}
 }
@@ -151,7 +124,7 @@ static void both_directions_at_once(void **state)
 		publish_some(&p->b, b, g, ~g);
 		pair_run(p, 0);
 	}
-	WAIT_FOR(p, committed(a) && committed(b));
+	WAIT_FOR(p, pair_committed(a) && pair_committed(b));
 	assert_true(fake_same(fake_replica(&p->b.fake, "from-a"), a));
 	assert_true(fake_same(fake_replica(&p->a.fake, "from-b"), b));
 }
@@ -165,9 +138,9 @@ static void a_big_delta_doesnt_block_a_small_one(void **state)
 	fake_publish(&p->a.fake, big);
 	WAIT_FOR(p, p->b.fake.stages > 2);
 	publish_some(&p->a, small, 1, 1);
-	WAIT_FOR(p, committed(small));
-	assert_false(committed(big));
-	WAIT_FOR(p, committed(big));
+	WAIT_FOR(p, pair_committed(small));
+	assert_false(pair_committed(big));
+	WAIT_FOR(p, pair_committed(big));
 	assert_true(fake_same(fake_replica(&p->b.fake, "big"), big));
 }
 
@@ -178,7 +151,7 @@ static void two_deltas_are_on_their_way_at_most(void **state)
 	u32 i;
 
 	publish_some(&p->a, s, 0, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	/* Only A runs: nothing is committed. */
 	for (i = 0; i < 20; i++) {
 		publish_some(&p->a, s, i % 10, i);
@@ -187,7 +160,7 @@ static void two_deltas_are_on_their_way_at_most(void **state)
 	}
 	assert_int_equal(host_ship(&p->a, "kv")->in_flight, SHIP_WINDOW);
 	assert_int_equal(s->deltas, 1 + SHIP_WINDOW);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	/* What couldn't be fetched went along with the next one. */
 	assert_true(s->deltas < 20);
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
@@ -202,9 +175,9 @@ static void nothing_reaches_back_so_the_next_one_does(void **state)
 	publish_some(&p->a, s, 1, 1);
 	WAIT_FOR(p, s->reach == 0);
 	pair_run(p, 50);
-	assert_false(committed(s));
+	assert_false(pair_committed(s));
 	publish_some(&p->a, s, 2, 2);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
 
@@ -225,7 +198,7 @@ static void a_session_ends_and_its_replica_stays(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
 
 	publish_some(&p->a, s, 1, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	fake_session_end(&p->a.fake, s);
 	WAIT_FOR(p, LIST_EMPTY(&host_peer(&p->b)->in->channels));
 	assert_true(TAILQ_EMPTY(&host_peer(&p->a)->out.ships));
@@ -244,7 +217,7 @@ static void a_session_ends_in_the_middle(void **state)
 	WAIT_FOR(p, p->b.fake.stages > 2);
 	fake_session_end(&p->a.fake, s);
 	publish_some(&p->a, other, 1, 1);
-	WAIT_FOR(p, committed(other));
+	WAIT_FOR(p, pair_committed(other));
 	assert_true(host_linked(&p->a));
 	assert_int_equal(host_peer(&p->a)->out.connects, 1);
 	assert_int_equal(fake_replica(&p->b.fake, "kv")->rec.generation, 0);
@@ -259,7 +232,7 @@ static void no_memory_for_a_stage_is_tried_again(void **state)
 	p->b.fake.fail_stage = ENOMEM;
 	publish_some(&p->a, s, 1, 1);
 	WAIT_FOR(p, p->b.fake.stages == 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 	assert_int_equal(host_peer(&p->a)->out.connects, 1);
 }
@@ -272,7 +245,7 @@ static void a_commit_that_fails_is_tried_again(void **state)
 	p->b.fake.fail_commit = ENOMEM;
 	publish_some(&p->a, s, 1, 1);
 	publish_some(&p->a, s, 2, 2);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
 
@@ -286,7 +259,7 @@ static void trouble_of_the_own_kernel_is_tried_again(void **state)
 	WAIT_FOR(p, host_ship(&p->a, "kv") &&
 		 host_ship(&p->a, "kv")->state == SHIP_REFUSED);
 	p->a.fake.fail_delta = 0;
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 }
 
 static void lost_events_are_made_good_by_a_dump(void **state)
@@ -295,12 +268,12 @@ static void lost_events_are_made_good_by_a_dump(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10), *t;
 
 	publish_some(&p->a, s, 1, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	p->a.fake.overflow = true;
 	t = fake_session(&p->a.fake, "new", 10);
 	fake_session_end(&p->a.fake, s);
 	publish_some(&p->a, t, 1, 1);
-	WAIT_FOR(p, committed(t));
+	WAIT_FOR(p, pair_committed(t));
 	assert_null(host_ship(&p->a, "kv"));
 }
 
@@ -318,7 +291,7 @@ static void the_module_comes_later(void **state)
 	p->a.fake.family_changed = true;
 	s = fake_session(&p->a.fake, "kv", 10);
 	publish_some(&p->a, s, 1, 1);
-	WAIT_FOR(p, committed(s));
+	WAIT_FOR(p, pair_committed(s));
 	assert_true(p->a.daemon.module);
 }
 
@@ -336,7 +309,7 @@ static void more_sessions_than_allowed_wait(void **state)
 	}
 	pair_run(p, 200);
 	for (i = 0; i < 20; i++)
-		n += committed(s[i]);
+		n += pair_committed(s[i]);
 	assert_int_equal(n, 16);
 	assert_true(host_linked(&p->a));
 }
@@ -344,7 +317,7 @@ static void more_sessions_than_allowed_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
 		T(a_snapshot_arrives_and_is_acknowledged),
 		T(only_what_changed_is_shipped),
 		T(pages_become_holes),
