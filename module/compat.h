@@ -145,13 +145,20 @@ static inline bool cptdev_pmd_replace(pmd_t *pmdp, pmd_t old, pmd_t new)
  * without the page-table lock: the caller knows why that is enough, and looks again under
  * the lock at those that are found. One that maps no page may be found as well.
  *
- * This is where a cut or a scan of memory that didn't change spends its time: sixteen
- * entries are looked at together, an instruction each.
+ * This is where a cut or a scan of memory that didn't change spends its time: 64 entries
+ * are looked at together, an instruction each.
  */
 #ifdef CONFIG_X86_64
 #ifndef _PAGE_DIRTY_BITS
 #define _PAGE_DIRTY_BITS	_PAGE_DIRTY
 #endif
+
+static __always_inline pteval_t cptdev_or16(const pteval_t *v)
+{
+	barrier();
+	return v[0] | v[1] | v[2] | v[3] | v[4] | v[5] | v[6] | v[7] | v[8] | v[9] |
+	       v[10] | v[11] | v[12] | v[13] | v[14] | v[15];
+}
 
 static inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
 {
@@ -159,11 +166,11 @@ static inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
 	u64 found = 0, some;
 	unsigned int i, j;
 
+	if (likely(!((cptdev_or16(v) | cptdev_or16(v + 16) | cptdev_or16(v + 32) |
+		      cptdev_or16(v + 48)) & bits)))
+		return 0;
 	for (i = 0; i < 64; i += 16, v += 16) {
-		barrier();
-		if (likely(!((v[0] | v[1] | v[2] | v[3] | v[4] | v[5] | v[6] | v[7] |
-			      v[8] | v[9] | v[10] | v[11] | v[12] | v[13] | v[14] |
-			      v[15]) & bits)))
+		if (!(cptdev_or16(v) & bits))
 			continue;
 		some = 0;
 #pragma GCC unroll 16

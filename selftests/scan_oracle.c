@@ -23,21 +23,19 @@ static int fd;
 static volatile bool pause_all, stop;
 static volatile int paused;
 
+/* Who leaves looks once more before it writes: the next pause may have begun. */
 static void *writer(void *arg)
 {
 	uint64_t seed = 77 + (unsigned long)arg;
-	bool waiting = false;
 
 	while (!stop) {
-		if (pause_all) {
-			if (!waiting)
-				__atomic_add_fetch(&paused, 1, __ATOMIC_SEQ_CST);
-			waiting = true;
+		if (__atomic_load_n(&pause_all, __ATOMIC_SEQ_CST)) {
+			__atomic_add_fetch(&paused, 1, __ATOMIC_SEQ_CST);
+			while (pause_all)
+				;
+			__atomic_sub_fetch(&paused, 1, __ATOMIC_SEQ_CST);
 			continue;
 		}
-		if (waiting)
-			__atomic_sub_fetch(&paused, 1, __ATOMIC_SEQ_CST);
-		waiting = false;
 		/* Few pages: their TLB entries stay, and are used again. */
 		mem[(t_random(&seed) % 16 * 48 + t_random(&seed) % 2) * PAGE +
 		    t_random(&seed) % PAGE]++;
@@ -116,7 +114,7 @@ int main(int argc, char **argv)
 		ret = harvest();
 		if (i % 2)
 			continue;
-		pause_all = true;
+		__atomic_store_n(&pause_all, true, __ATOMIC_SEQ_CST);
 		while (paused < THREADS)
 			;
 		ret = ret ?: harvest();
