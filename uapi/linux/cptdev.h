@@ -293,7 +293,7 @@ struct cptdev_range_list {
 #define CPTDEV_PAGE_DIRTY	(1ULL << 0)	/* changed since it was last cleared */
 #define CPTDEV_PAGE_ACCESSED	(1ULL << 1)	/* read or written, likewise */
 #define CPTDEV_PAGE_CLEAN	(1ULL << 2)	/* present, not dirty */
-#define CPTDEV_PAGE_HOLE	(1ULL << 3)	/* no page: zeros, unmapped, or a file's, untouched */
+#define CPTDEV_PAGE_HOLE	(1ULL << 3)	/* zeros, unmapped, or a file's untouched */
 #define CPTDEV_PAGE_SWAPPED	(1ULL << 4)	/* swapped out */
 #define CPTDEV_PAGE_FILE	(1ULL << 5)	/* as in the file that is mapped */
 
