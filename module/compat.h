@@ -160,7 +160,7 @@ static __always_inline pteval_t cptdev_or16(const pteval_t *v)
 	       v[10] | v[11] | v[12] | v[13] | v[14] | v[15];
 }
 
-static inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
+static __always_inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
 {
 	const pteval_t *v = (const pteval_t *)ptep;
 	u64 found = 0, some;
