@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Every difference between kernels (6.1 to 6.12) and every architecture's fast path,
+ * Every difference between kernels (6.1 to 7.2) and every architecture's fast path,
  * in one place. The rest of the module reads as code for the newest kernel.
  */
 #ifndef _CPTDEV_COMPAT_H
@@ -12,6 +12,9 @@
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/version.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+#include <linux/leafops.h>
+#endif
 
 /* Before 6.4 there are no per-VMA locks: faults need the mmap_lock. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
@@ -55,6 +58,11 @@ static inline int folio_try_share_anon_rmap_pte(struct folio *folio,
 static inline bool cptdev_pte_marker(pte_t pte)
 {
 	return is_pte_marker(pte);
+}
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+static inline bool cptdev_pte_marker(pte_t pte)
+{
+	return pte_is_marker(pte) && !softleaf_is_poison_marker(softleaf_from_pte(pte));
 }
 #else
 static inline bool cptdev_pte_marker(pte_t pte)
@@ -111,48 +119,28 @@ static inline bool cptdev_mmap_write_owned(struct mm_struct *mm)
 /*
  * Replace a present PTE by one that differs in the dirty and accessed bits. Returns
  * false when the processor changed it meanwhile: read it again. The page-table lock
- * is held.
+ * is held. As ptep_set_wrprotect() does it since 6.6, on Xen PV too; where to begin for
+ * another processor than x86-64.
  */
-#ifdef CONFIG_X86_64
-/* As ptep_set_wrprotect() does it since 6.6, on Xen PV too. */
-static inline bool cptdev_pte_replace(struct mm_struct *mm, unsigned long addr,
-				      pte_t *ptep, pte_t old, pte_t new)
+static inline bool cptdev_pte_replace(pte_t *ptep, pte_t old, pte_t new)
 {
 	return try_cmpxchg(&ptep->pte, &old.pte, new.pte);
 }
-#else
-static inline bool cptdev_pte_replace(struct mm_struct *mm, unsigned long addr,
-				      pte_t *ptep, pte_t old, pte_t new)
-{
-	pte_t now = ptep_get_and_clear(mm, addr, ptep);
-	bool same = pte_same(now, old);
 
-	set_pte_at(mm, addr, ptep, same ? new : now);
-	return same;
-}
-#endif
-
-/* The same for the mapping of a huge page. Other architectures have to come with theirs. */
-#ifdef CONFIG_X86_64
+/* The same for the mapping of a huge page. */
 static inline bool cptdev_pmd_replace(pmd_t *pmdp, pmd_t old, pmd_t new)
 {
 	return try_cmpxchg(&pmdp->pmd, &old.pmd, new.pmd);
 }
+
+/* Bits of a PTE that says its page is dirty. */
+#ifdef _PAGE_DIRTY_BITS
+#define CPTDEV_PTE_DIRTY	_PAGE_DIRTY_BITS
+#else
+#define CPTDEV_PTE_DIRTY	_PAGE_DIRTY
 #endif
 
-/*
- * Of 64 PTEs, those that map their page writable, or dirty, or that are in use. Reads
- * without the page-table lock: the caller knows why that is enough, and looks again under
- * the lock at those that are found. One that maps no page may be found as well.
- *
- * This is where a cut or a scan of memory that didn't change spends its time: 64 entries
- * are looked at together, an instruction each.
- */
-#ifdef CONFIG_X86_64
-#ifndef _PAGE_DIRTY_BITS
-#define _PAGE_DIRTY_BITS	_PAGE_DIRTY
-#endif
-
+/* Of 64 PTEs, those that have one of @bits: sweep.c, without SIMD. */
 static __always_inline pteval_t cptdev_or16(const pteval_t *v)
 {
 	barrier();
@@ -181,54 +169,75 @@ static __always_inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
 	return found;
 }
 
-static inline u64 cptdev_writable64(const pte_t *ptep)
+/* Does this entry lead to a table of PTEs? And to which: with no second look. */
+static inline bool cptdev_pmd_table(pmd_t pmd)
 {
-	return cptdev_ptes64(ptep, _PAGE_RW);
+	return (pmd_val(pmd) & (_PAGE_PRESENT | _PAGE_PSE)) == _PAGE_PRESENT;
 }
 
-static inline u64 cptdev_dirty64(const pte_t *ptep)
+static inline pte_t *cptdev_pmd_ptes(pmd_t pmd)
 {
-	return cptdev_ptes64(ptep, _PAGE_DIRTY_BITS);
+	return __va(pmd_val(pmd) & PTE_PFN_MASK);
 }
 
-static inline u64 cptdev_used64(const pte_t *ptep)
+/* The lock of the table that this entry leads to: pte_lockptr() looks for huge pages. */
+static inline spinlock_t *cptdev_table_lock(struct mm_struct *mm, pmd_t pmd)
 {
-	return cptdev_ptes64(ptep, ~0UL);
-}
+#if defined(CONFIG_SPLIT_PTE_PTLOCKS) || USE_SPLIT_PTE_PTLOCKS
+	struct page *table = pfn_to_page((pmd_val(pmd) & PTE_PFN_MASK) >> PAGE_SHIFT);
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+	return ptlock_ptr(table);
 #else
-static inline u64 cptdev_writable64(const pte_t *ptep)
-{
-	u64 found = 0;
-	unsigned int i;
-
-	for (i = 0; i < 64; i++)
-		if (pte_write(READ_ONCE(ptep[i])))
-			found |= 1ULL << i;
-	return found;
-}
-
-static inline u64 cptdev_dirty64(const pte_t *ptep)
-{
-	u64 found = 0;
-	unsigned int i;
-
-	for (i = 0; i < 64; i++)
-		if (pte_dirty(READ_ONCE(ptep[i])))
-			found |= 1ULL << i;
-	return found;
-}
-
-static inline u64 cptdev_used64(const pte_t *ptep)
-{
-	u64 found = 0;
-	unsigned int i;
-
-	for (i = 0; i < 64; i++)
-		if (!pte_none(READ_ONCE(ptep[i])))
-			found |= 1ULL << i;
-	return found;
-}
+	return ptlock_ptr(page_ptdesc(table));
 #endif
+#else
+	return &mm->page_table_lock;
+#endif
+}
+
+/*
+ * What a cut asks of nearly all pages, with as few instructions as it takes. A plain PTE
+ * maps a page that has a struct page: pte_page() needs no second look.
+ */
+static inline bool cptdev_pte_plain(pteval_t pte)
+{
+	return (pte & (_PAGE_PRESENT | _PAGE_SPECIAL)) == _PAGE_PRESENT;
+}
+
+static inline struct page *cptdev_plain_page(pteval_t pte)
+{
+	return pfn_to_page((pte & PTE_PFN_MASK) >> PAGE_SHIFT);
+}
+
+/* PageAnonExclusive(), without asking whether it is a page of hugetlb: those are refused. */
+static inline bool cptdev_page_exclusive(struct page *page)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+	return test_bit(PG_anon_exclusive, &page->flags);
+#else
+	return test_bit(PG_anon_exclusive, &page->flags.f);
+#endif
+}
+
+/* No tail page, which has neither references nor a mapping of its own. */
+static inline bool cptdev_page_anon(struct page *page)
+{
+	return folio_test_anon((struct folio *)page);
+}
+
+/* An anonymous page of this process's alone, mapped once, with no other reference. */
+static inline bool cptdev_page_alone(struct page *page)
+{
+	return page_ref_count(page) == 1 && atomic_read(&page->_mapcount) == 0 &&
+		cptdev_page_exclusive(page) && cptdev_page_anon(page);
+}
+
+/* An anonymous page that isn't exclusive any more. */
+static inline bool cptdev_page_shared(struct page *page)
+{
+	return !PageTail(page) && cptdev_page_anon(page) && !cptdev_page_exclusive(page);
+}
 
 /* The second argument is gone since 6.10. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)

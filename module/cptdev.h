@@ -72,9 +72,9 @@ struct cptdev_mark {
 };
 
 struct cptdev_chunk {
-	struct cptdev_mark cut;
 	struct cptdev_mark scan;
-	/* I/O may be in flight: changed at every cut until it isn't. */
+	struct cptdev_mark cut;
+	/* Cuts: I/O may be in flight, changed at every cut until it isn't. Behind the mark. */
 	u64 pinned[CHUNK_WORDS];
 	/* The generation in which each page last changed, and the highest of them. */
 	u64 newest;
@@ -88,6 +88,28 @@ struct cptdev_span {
 	unsigned long end;
 	u64 added;
 };
+
+/*
+ * What a walk has come to: the pages [first, last] of one page table, all in one VMA. If
+ * it was swept, @found has those that the walk looks for (sweep.c).
+ */
+struct cptdev_table {
+	pmd_t *pmd;
+	pte_t *ptes;			/* 512, if it was swept */
+	struct cptdev_chunk *chunk;	/* NULL: there is none yet */
+	unsigned long base;
+	unsigned int first;
+	unsigned int last;
+	u32 quiet;			/* pages that were passed over before it */
+	bool empty;			/* no table here */
+	bool swept;
+	bool marks;			/* a mark has bits: there may be more to it */
+	u32 words;			/* those that have any bits in @found */
+	u64 found[CHUNK_WORDS];
+};
+
+/* Tables that are swept at a time: short enough to do without preemption. */
+#define CPTDEV_SWEEP	16
 
 /* What is mapped in the ranges. Shared by the snapshots that saw the same. */
 struct cptdev_layout {
@@ -133,6 +155,7 @@ struct cptdev_session {
 	struct task_struct *splitter;	/* whose split ... */
 	unsigned long splitting;	/* ... of this page is no event */
 	struct cptdev_proxy proxy;
+	struct cptdev_table tables[CPTDEV_SWEEP];	/* of a walk */
 	struct cptdev_layout *layout;	/* of the newest cut */
 	u64 generation;			/* of the newest cut, whole or not */
 	u64 newest;			/* of the newest whole snapshot */
@@ -173,7 +196,7 @@ struct cptdev_vec {
 	u32 room;			/* entries that fit there */
 	u32 entry;			/* bytes */
 	u32 per_block;
-	u32 nr_blocks;
+	u64 places;			/* in all blocks */
 	u64 nr;
 	struct page **block;		/* index, once sealed */
 };
@@ -186,10 +209,14 @@ struct cptdev_vec {
 
 /* A run of pages in a snapshot, in ascending order. */
 struct cptdev_run {
-	unsigned long addr;
-	u64 pages : 56;
-	u64 kind : 8;			/* CPTDEV_EXTENT_* */
+	unsigned long start;		/* in its low bits: CPTDEV_EXTENT_* */
+	unsigned long end;
 };
+
+static inline u32 cptdev_run_kind(const struct cptdev_run *run)
+{
+	return run->start & ~PAGE_MASK;
+}
 
 /* Meta-data, shared by whoever has it. */
 struct cptdev_blob {
@@ -210,9 +237,8 @@ struct cptdev_snap {
 	struct cptdev_blob *meta;	/* or NULL */
 	struct cptdev_vec held;		/* frozen pages */
 	struct cptdev_vec runs;		/* struct cptdev_run */
-	struct cptdev_run *last_run;	/* its length isn't stored yet, ... */
-	unsigned long run_end;		/* ... this is where it ends */
-	u32 run_kind;
+	struct cptdev_run *last_run;	/* may grow */
+	struct cptdev_run no_run;	/* the last one in the beginning */
 	u64 charged;			/* pages counted in the limits */
 	u64 holes;
 };
@@ -317,10 +343,8 @@ static inline struct cptdev_blob *cptdev_blob_get(struct cptdev_blob *b)
 
 struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s);
 void cptdev_snap_put(struct cptdev_snap *snap);
-int cptdev_snap_reserve(struct cptdev_snap *snap, u32 pages);
-void cptdev_snap_settle(struct cptdev_snap *snap);
+int cptdev_snap_reserve_more(struct cptdev_snap *snap, u32 pages);
 int cptdev_snap_seal(struct cptdev_snap *snap);
-void cptdev_snap_new_run(struct cptdev_snap *snap, unsigned long addr, u32 kind);
 void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages);
 struct page *cptdev_snap_page(const struct cptdev_snap *snap, u64 index);
 struct cptdev_snap *cptdev_snap_merge(struct cptdev_snap *old,
@@ -340,6 +364,68 @@ static inline void *cptdev_vec_push(struct cptdev_vec *v)
 	return place;
 }
 
+/* Places for up to @nr entries in a row, and how many; what was used is said next. */
+static inline void *cptdev_vec_places(struct cptdev_vec *v, u32 *nr)
+{
+	if (unlikely(!v->room))
+		cptdev_vec_next_block(v);
+	*nr = min(*nr, v->room);
+	return v->next;
+}
+
+/* The first @nr of them, up to @end. */
+static inline void cptdev_vec_used(struct cptdev_vec *v, u32 nr, void *end)
+{
+	v->next = end;
+	v->room -= nr;
+	v->nr += nr;
+}
+
+static inline u64 cptdev_vec_left(const struct cptdev_vec *v)
+{
+	return v->places - v->nr;
+}
+
+/*
+ * Before pushing up to @pages pages or holes: memory for the lists, and the limits. What
+ * is charged has a place in the list of those that are held; holes leave their charge to
+ * what comes next.
+ */
+static inline int cptdev_snap_reserve(struct cptdev_snap *snap, u32 pages)
+{
+	if (likely(snap->charged - snap->held.nr >= pages &&
+		   cptdev_vec_left(&snap->runs) >= pages))
+		return 0;
+	return cptdev_snap_reserve_more(snap, pages);
+}
+
+static inline struct cptdev_run *cptdev_snap_new_run(struct cptdev_snap *snap,
+						     unsigned long addr, u32 kind)
+{
+	struct cptdev_run *run = cptdev_vec_push(&snap->runs);
+
+	run->start = addr | kind;
+	snap->last_run = run;
+	return run;
+}
+
+static inline void cptdev_snap_push_run(struct cptdev_snap *snap, unsigned long addr,
+					u64 pages, u32 kind)
+{
+	struct cptdev_run *run = snap->last_run;
+
+	if (addr != run->end || cptdev_run_kind(run) != kind)
+		run = cptdev_snap_new_run(snap, addr, kind);
+	run->end = addr + pages * PAGE_SIZE;
+}
+
+/* The pages from @addr on are in the list of those that are held. */
+static inline void cptdev_snap_extend(struct cptdev_snap *snap, unsigned long addr,
+				      u32 pages)
+{
+	cptdev_snap_push_run(snap, addr, pages, CPTDEV_EXTENT_DATA);
+}
+
 /* Takes over the caller's reference to the page. */
 static inline void cptdev_snap_push(struct cptdev_snap *snap, unsigned long addr,
 				    struct page *page, bool in_flight)
@@ -347,9 +433,7 @@ static inline void cptdev_snap_push(struct cptdev_snap *snap, unsigned long addr
 	unsigned long *held = cptdev_vec_push(&snap->held);
 
 	*held = (unsigned long)page | (in_flight ? CPTDEV_HELD_COPY : 0);
-	if (addr != snap->run_end || snap->run_kind != CPTDEV_EXTENT_DATA)
-		cptdev_snap_new_run(snap, addr, CPTDEV_EXTENT_DATA);
-	snap->run_end = addr + PAGE_SIZE;
+	cptdev_snap_extend(snap, addr, 1);
 }
 
 /* Which pages of chunk @index lie in [start, end); at least one does. */
@@ -374,6 +458,21 @@ static inline u64 cptdev_word_mask(unsigned int word, unsigned int first,
 	return GENMASK_ULL(hi % 64, lo % 64);
 }
 
+/* The pages of word @i that are asked for: nearly always all. */
+static inline u64 cptdev_table_mask(const struct cptdev_table *t, unsigned int i)
+{
+	if (likely(t->first == 0 && t->last == CHUNK_PAGES - 1))
+		return ~0ULL;
+	return cptdev_word_mask(i, t->first, t->last);
+}
+
+/* How many bits in a row are set from bit @i on, which is. */
+static inline unsigned int cptdev_ones(u64 bits, unsigned int i)
+{
+	bits = ~(bits >> i);
+	return bits ? __ffs64(bits) : 64;
+}
+
 /* layout.c */
 struct cptdev_layout *cptdev_layout_alloc(u32 max);
 struct cptdev_layout *cptdev_layout_from_user(u64 uptr, u32 nr);
@@ -389,16 +488,20 @@ static inline struct cptdev_layout *cptdev_layout_get(struct cptdev_layout *l)
 }
 
 /* walk.c */
+
 struct cptdev_walk {
 	struct cptdev_session *s;
-	/* Pages [first, last] of the page table under @pmd, all in @vma. */
-	int (*table)(struct cptdev_walk *w, struct vm_area_struct *vma,
-		     const struct cptdev_span *span, unsigned long base,
-		     unsigned int first, unsigned int last, pmd_t *pmd);
-	/* Nothing is mapped in [start, end); @vma is NULL where there is none. */
-	int (*empty)(struct cptdev_walk *w, struct vm_area_struct *vma,
-		     const struct cptdev_span *span, unsigned long start,
-		     unsigned long end);
+	/* Look for PTEs with these bits, and for this mark; 0: visit every table. */
+	u64 bits;
+	bool cut;
+	u64 newer;			/* cuts: and for chunks with numbers above this */
+	int (*table)(struct cptdev_walk *w, struct cptdev_table *t);
+	/* Nothing is mapped in [start, end). */
+	int (*empty)(struct cptdev_walk *w, unsigned long start, unsigned long end);
+	/* Where the walk is; @vma is NULL where there is none. */
+	const struct cptdev_span *span;
+	struct vm_area_struct *vma;
+	u64 quiet;			/* pages that were passed over */
 	unsigned long bad_addr;
 	enum cptdev_reason reason;
 };
@@ -408,6 +511,14 @@ int cptdev_walk_ranges(struct cptdev_walk *w, unsigned long start,
 pmd_t *cptdev_walk_pmd(struct mm_struct *mm, unsigned long addr,
 		       unsigned long *next);
 int cptdev_layout_take(struct cptdev_session *s, struct cptdev_walk *w);
+
+/* sweep.c */
+void cptdev_sweep_init(void);
+void cptdev_table_look(const struct cptdev_walk *w, struct cptdev_table *t);
+unsigned int cptdev_sweep(struct cptdev_walk *w, struct cptdev_table *from,
+			  unsigned long end, unsigned long *next);
+u32 cptdev_sweep_avx2(const pte_t *table, u64 bits, u64 *found, const u64 *marks,
+		      u32 lines);
 
 /* flush.c */
 int cptdev_flush_init(void);

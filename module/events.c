@@ -18,28 +18,43 @@ static void mark_set(struct cptdev_mark *m, unsigned int word, u64 bits)
 		atomic64_or(bits, &m->event[word]);
 }
 
+static void chunk_set(struct cptdev_chunk *c, unsigned int first, unsigned int last,
+		      bool cut, bool scan)
+{
+	unsigned int i;
+
+	for (i = first / 64; i <= last / 64; i++) {
+		u64 bits = cptdev_word_mask(i, first, last);
+
+		if (cut)
+			mark_set(&c->cut, i, bits);
+		if (scan)
+			mark_set(&c->scan, i, bits);
+	}
+}
+
 /* Event bits for all pages of [start, end), in one of the marks or both. */
 void cptdev_events_set(struct cptdev_session *s, unsigned long start,
 		       unsigned long end, bool cut, bool scan)
 {
-	unsigned long index;
+	unsigned long index = start >> CHUNK_SHIFT;
 	struct cptdev_chunk *c;
+	unsigned int first, last;
 
 	if (cptdev_mutant(NO_EVENTS))
 		return;
 	rcu_read_lock();
-	xa_for_each_range(&s->chunks, index, c, start >> CHUNK_SHIFT,
-			  (end - 1) >> CHUNK_SHIFT) {
-		unsigned int first, last, i;
-
-		cptdev_chunk_clip(index, start, end, &first, &last);
-		for (i = first / 64; i <= last / 64; i++) {
-			u64 bits = cptdev_word_mask(i, first, last);
-
-			if (cut)
-				mark_set(&c->cut, i, bits);
-			if (scan)
-				mark_set(&c->scan, i, bits);
+	if (likely(end - start == PAGE_SIZE)) {
+		/* a page that is copied because a snapshot has it: the quick way */
+		c = cptdev_chunk_find(s, start);
+		first = (start & ~CHUNK_MASK) >> PAGE_SHIFT;
+		if (c)
+			chunk_set(c, first, first, cut, scan);
+	} else {
+		xa_for_each_range(&s->chunks, index, c, index,
+				  (end - 1) >> CHUNK_SHIFT) {
+			cptdev_chunk_clip(index, start, end, &first, &last);
+			chunk_set(c, first, last, cut, scan);
 		}
 	}
 	rcu_read_unlock();
@@ -78,7 +93,7 @@ static void harvest_table(struct cptdev_session *s, struct cptdev_chunk *c, pmd_
 	unsigned int i;
 
 	for (i = 0; i < CHUNK_WORDS; i++)
-		mark_set(&c->cut, i, cptdev_writable64(ptep + i * 64));
+		mark_set(&c->cut, i, cptdev_ptes64(ptep + i * 64, _PAGE_RW));
 	if (!exclusive)
 		return;
 	/* The lock keeps the pages where they are while they are looked at. */

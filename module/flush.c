@@ -221,7 +221,10 @@ int cptdev_flush_lock(struct cptdev_session *s, bool write)
  */
 void cptdev_flush(struct cptdev_session *s)
 {
+	unsigned long low = proxy_low(&s->proxy), high = proxy_high(&s->proxy);
+
 	if (cptdev_mutant(NO_FLUSH))
 		return;
-	unmap_mapping_range(s->proxy.file->f_mapping, 0, PROXY_SIZE, 0);
+	unmap_mapping_range(s->proxy.file->f_mapping, low - s->proxy.addr,
+			    high + PAGE_SIZE - low, 0);
 }

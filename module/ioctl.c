@@ -83,8 +83,10 @@ int cptdev_check_name(const u8 *name)
 
 	if (len == 0 || len == CPTDEV_NAME_MAX)
 		return -EINVAL;
+	/* The kernel's isalnum() knows the letters of Latin-1, too. */
 	for (i = 0; i < len; i++)
-		if (!isalnum(name[i]) && !strchr("._-", name[i]))
+		if (!isascii(name[i]) ||
+		    (!isalnum(name[i]) && !strchr("._-", name[i])))
 			return -EINVAL;
 	return 0;
 }

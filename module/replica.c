@@ -249,11 +249,14 @@ static int replica_layout(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
 	struct cptdev_replica *r = rf->replica;
+	struct cptdev_layout *layout;
 	int ret;
 
 	down_read(&r->sem);
-	ret = cptdev_layout_read(r->layout, uarg);
+	layout = r->layout ? cptdev_layout_get(r->layout) : NULL;
 	up_read(&r->sem);
+	ret = cptdev_layout_read(layout, uarg);
+	cptdev_layout_put(layout);
 	return ret;
 }
 
@@ -261,11 +264,14 @@ static int replica_meta(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
 	struct cptdev_replica *r = rf->replica;
+	struct cptdev_blob *meta;
 	int ret;
 
 	down_read(&r->sem);
-	ret = cptdev_blob_read(r->meta, uarg);
+	meta = cptdev_blob_get(r->meta);
 	up_read(&r->sem);
+	ret = cptdev_blob_read(meta, uarg);
+	cptdev_blob_put(meta);
 	return ret;
 }
 

@@ -25,7 +25,9 @@ struct scan {
 	u32 nr;
 	u32 max;
 	unsigned long stop;		/* where there was no room (the walk ends) or 0 */
+	u64 without;			/* category of pages without content of their own */
 	bool flush;
+	bool simple;			/* only dirty pages, to be made clean */
 };
 
 static bool scan_clears(const struct scan *scan, u64 categories)
@@ -67,11 +69,17 @@ static bool scan_report(struct scan *scan, unsigned long start, unsigned long en
 	return true;
 }
 
+/* Where nothing was written there are zeros, or what the file has, mapped now or not. */
+static u64 vma_without(struct vm_area_struct *vma)
+{
+	return vma && !vma_is_anonymous(vma) ? CPTDEV_PAGE_FILE : CPTDEV_PAGE_HOLE;
+}
+
 /* What a PTE says, but for the dirty mark, which has other sources too. */
-static u64 pte_categories(pte_t pte)
+static u64 pte_categories(const struct scan *scan, pte_t pte)
 {
 	if (pte_none(pte) || (!pte_present(pte) && cptdev_pte_marker(pte)))
-		return CPTDEV_PAGE_HOLE;
+		return scan->without;
 	if (!pte_present(pte))
 		return CPTDEV_PAGE_SWAPPED;
 	if (pte_special(pte))
@@ -108,9 +116,8 @@ static void page_keeps_dirty(struct page *page)
 		SetPageDirty(page);
 }
 
-static void clear_pte(struct scan *scan, unsigned long addr, pte_t *ptep)
+static void clear_pte(struct scan *scan, pte_t *ptep)
 {
-	struct mm_struct *mm = scan->walk.s->mm;
 	pte_t old, new;
 
 	do {
@@ -126,7 +133,7 @@ static void clear_pte(struct scan *scan, unsigned long addr, pte_t *ptep)
 			return;
 		if (pte_dirty(old) && !pte_dirty(new))
 			page_keeps_dirty(pte_page(old));
-	} while (!cptdev_pte_replace(mm, addr, ptep, old, new));
+	} while (!cptdev_pte_replace(ptep, old, new));
 	scan->flush = true;
 }
 
@@ -152,57 +159,85 @@ static void clear_mark(struct scan *scan, struct cptdev_chunk *c, unsigned int i
 static bool scan_pte(struct scan *scan, struct cptdev_chunk *c, pte_t *ptep,
 		     unsigned long addr, unsigned int i)
 {
-	u64 categories = mark_categories(c, i, pte_categories(ptep_get(ptep)));
+	u64 categories = mark_categories(c, i, pte_categories(scan, ptep_get(ptep)));
 
 	if (!scan_report(scan, addr, addr + PAGE_SIZE, categories))
 		return false;
 	if (scan_clears(scan, categories) && scan_matches(scan, categories)) {
 		clear_mark(scan, c, i, categories);
 		if (!(categories & (CPTDEV_PAGE_HOLE | CPTDEV_PAGE_SWAPPED)))
-			clear_pte(scan, addr, ptep);
+			clear_pte(scan, ptep);
 	}
 	return true;
 }
 
-/*
- * All pages of a word that mark_categories() may call dirty. Content that went away left
- * an event.
- */
-static u64 scan_candidates(const struct cptdev_chunk *c, const pte_t *ptep,
-			   unsigned int word)
+/* Make up to @nr pages clean that are in memory and dirty. Returns how many were. */
+static unsigned int clean_ptes(struct scan *scan, pte_t *ptep, unsigned int nr)
 {
-	u64 hole = c->scan.hole[word];
-	u64 found = atomic64_read(&c->scan.event[word]) & ~hole;
+	unsigned int n;
 
-	found |= cptdev_dirty64(ptep);
-	if (hole)
-		found |= hole & cptdev_used64(ptep);
-	return found;
+	for (n = 0; n < nr; n++, ptep++) {
+		pte_t old = ptep_get(ptep);
+		struct page *page;
+
+		if (!cptdev_pte_plain(pte_val(old)) || !pte_dirty(old))
+			break;
+		page = cptdev_plain_page(pte_val(old));
+		if (PageTail(page) || !cptdev_page_anon(page))
+			break;
+		page_keeps_dirty(page);
+		while (!cptdev_pte_replace(ptep, old, pte_mkclean(old)))
+			old = ptep_get(ptep);
+	}
+	return n;
 }
 
-static void scan_ptes(struct scan *scan, struct cptdev_chunk *c, pte_t *ptep,
-		      unsigned long base, unsigned int first, unsigned int last)
+/*
+ * Pages in a row that were found dirty, when that is all the caller asks for: the same as
+ * scan_pte() for each. Returns how many it was right for.
+ */
+static unsigned int scan_run(struct scan *scan, pte_t *ptep, unsigned long addr,
+			     unsigned int nr)
 {
-	bool only_dirty = scan->arg->anyof == CPTDEV_PAGE_DIRTY;
-	unsigned int word, i;
+	unsigned int n;
 
-	for (word = first / 64; word <= last / 64; word++) {
-		u64 clean = cptdev_word_mask(word, first, last);
-		u64 bits = clean;
+	if (scan->region && scan->nr == scan->max)
+		return 0;
+	n = clean_ptes(scan, ptep, nr);
+	if (n) {
+		scan->flush = true;
+		scan_report(scan, addr, addr + n * PAGE_SIZE, CPTDEV_PAGE_DIRTY);
+	}
+	return n;
+}
 
-		if (only_dirty)
-			bits &= scan_candidates(c, ptep + word * 64, word);
-		clean &= ~bits;
-		for (; bits; bits &= bits - 1) {
-			i = word * 64 + __ffs64(bits);
-			if (!scan_pte(scan, c, ptep + i, base + i * PAGE_SIZE, i)) {
-				clean &= (bits & -bits) - 1;
-				break;
+static void scan_ptes(struct scan *scan, struct cptdev_table *t, pte_t *ptep)
+{
+	bool runs = scan->simple && t->swept && !t->marks;
+	unsigned int word, i, n;
+	unsigned long addr;
+
+	for (word = t->first / 64; word <= t->last / 64; word++) {
+		u64 mask = cptdev_table_mask(t, word);
+		u64 bits = t->swept ? t->found[word] & mask : mask;
+		u64 clean = mask & ~bits;
+
+		while (bits) {
+			unsigned int bit = __ffs64(bits);
+
+			i = word * 64 + bit;
+			addr = t->base + i * PAGE_SIZE;
+			n = runs ? scan_run(scan, ptep + i, addr,
+					    cptdev_ones(bits, bit)) : 0;
+			if (!n && !scan_pte(scan, t->chunk, ptep + i, addr, i)) {
+				clean &= (1ULL << bit) - 1;
+				scan->arg->pages += hweight64(clean);
+				return;
 			}
+			n = max(n, 1U);
+			bits &= ~GENMASK_ULL(bit + n - 1, bit);
 		}
 		scan->arg->pages += hweight64(clean);
-		if (bits)
-			return;
 	}
 }
 
@@ -228,12 +263,12 @@ static unsigned int scan_alike(struct scan *scan, struct cptdev_chunk *c,
 	return i;
 }
 
-static u64 pmd_categories(pmd_t pmd)
+static u64 pmd_categories(const struct scan *scan, pmd_t pmd)
 {
 	if (!pmd_present(pmd))
 		return CPTDEV_PAGE_SWAPPED;	/* on its way elsewhere */
 	if (!PageAnon(pmd_page(pmd)))
-		return CPTDEV_PAGE_HOLE;	/* the huge zero page, or a file's */
+		return scan->without;		/* the huge zero page, or a file's */
 	return (pmd_young(pmd) ? CPTDEV_PAGE_ACCESSED : 0) |
 		(pmd_dirty(pmd) ? CPTDEV_PAGE_DIRTY : 0);
 }
@@ -270,7 +305,7 @@ static void scan_huge(struct scan *scan, struct cptdev_chunk *c, pmd_t *pmd,
 		      unsigned long base, unsigned int first, unsigned int last)
 {
 	pmd_t val = READ_ONCE(*pmd);
-	u64 found = pmd_categories(val);
+	u64 found = pmd_categories(scan, val);
 	unsigned int next;
 
 	next = scan_alike(scan, c, base, first, last, found);
@@ -278,56 +313,63 @@ static void scan_huge(struct scan *scan, struct cptdev_chunk *c, pmd_t *pmd,
 		clear_huge(scan, c, pmd, first, next);
 }
 
-static int scan_table(struct cptdev_walk *walk, struct vm_area_struct *vma,
-		      const struct cptdev_span *span, unsigned long base,
-		      unsigned int first, unsigned int last, pmd_t *pmd)
+static int scan_table(struct cptdev_walk *walk, struct cptdev_table *t)
 {
 	struct scan *scan = container_of(walk, struct scan, walk);
 	struct mm_struct *mm = walk->s->mm;
-	struct cptdev_chunk *c;
 	spinlock_t *ptl;		/* of the PMD, or of the table below it */
 	pmd_t val;
 
-	c = cptdev_chunk_get(walk->s, base, span->added);
-	if (IS_ERR(c))
-		return PTR_ERR(c);
+	if (unlikely(!t->chunk))
+		t->chunk = cptdev_chunk_get(walk->s, t->base, walk->span->added);
+	if (IS_ERR(t->chunk))
+		return PTR_ERR(t->chunk);
+	scan->without = vma_without(walk->vma);
 again:
-	val = READ_ONCE(*pmd);
+	val = READ_ONCE(*t->pmd);
 	if (pmd_none(val)) {
-		scan_alike(scan, c, base, first, last, CPTDEV_PAGE_HOLE);
+		scan_alike(scan, t->chunk, t->base, t->first, t->last, scan->without);
 		return !!scan->stop;
 	}
 	if (!pmd_present(val) || pmd_leaf(val)) {
-		ptl = pmd_lock(mm, pmd);
-		if (pmd_same(val, READ_ONCE(*pmd))) {
-			scan_huge(scan, c, pmd, base, first, last);
+		cptdev_widen();
+		ptl = pmd_lock(mm, t->pmd);
+		if (pmd_same(val, READ_ONCE(*t->pmd)) || cptdev_mutant(NO_RECHECK)) {
+			scan_huge(scan, t->chunk, t->pmd, t->base, t->first, t->last);
 			spin_unlock(ptl);
 			return !!scan->stop;
 		}
 		spin_unlock(ptl);
 		goto again;
 	}
-	/* The table may be freed until its lock is held and it is still there. */
+	/* The table may be taken away until its lock is held, and freed after RCU. */
 	rcu_read_lock();
+	val = READ_ONCE(*t->pmd);
+	if (!pmd_present(val) || pmd_leaf(val)) {
+		rcu_read_unlock();
+		goto again;
+	}
+	cptdev_widen();
 	ptl = pte_lockptr(mm, &val);
 	spin_lock(ptl);
-	if (!pmd_same(val, READ_ONCE(*pmd))) {
+	if (!pmd_same(val, READ_ONCE(*t->pmd)) && !cptdev_mutant(NO_RECHECK)) {
 		spin_unlock(ptl);
 		rcu_read_unlock();
 		goto again;
 	}
-	scan_ptes(scan, c, pte_offset_kernel(&val, base), base, first, last);
+	if (walk->bits && !t->swept)
+		cptdev_table_look(walk, t);
+	scan_ptes(scan, t, pte_offset_kernel(&val, t->base));
 	spin_unlock(ptl);
 	rcu_read_unlock();
 	return !!scan->stop;
 }
 
-static int scan_empty(struct cptdev_walk *walk, struct vm_area_struct *vma,
-		      const struct cptdev_span *span, unsigned long start,
-		      unsigned long end)
+static int scan_empty(struct cptdev_walk *walk, unsigned long start, unsigned long end)
 {
 	struct scan *scan = container_of(walk, struct scan, walk);
 	unsigned long index, pos = start;
+	u64 without = vma_without(walk->vma);
 	struct cptdev_chunk *c;
 
 	xa_for_each_range(&walk->s->chunks, index, c, start >> CHUNK_SHIFT,
@@ -336,17 +378,17 @@ static int scan_empty(struct cptdev_walk *walk, struct vm_area_struct *vma,
 		unsigned long to = min(end, base + CHUNK_SIZE);
 
 		if (pos < base &&
-		    !scan_report(scan, pos, base, CPTDEV_PAGE_HOLE))
+		    !scan_report(scan, pos, base, without))
 			return 1;
 		pos = max(pos, base);
 		scan_alike(scan, c, base, (pos - base) >> PAGE_SHIFT,
-			   ((to - base) >> PAGE_SHIFT) - 1, CPTDEV_PAGE_HOLE);
+			   ((to - base) >> PAGE_SHIFT) - 1, without);
 		if (scan->stop)
 			return 1;
 		pos = to;
 	}
 	if (pos < end)
-		scan_report(scan, pos, end, CPTDEV_PAGE_HOLE);
+		scan_report(scan, pos, end, without);
 	return !!scan->stop;
 }
 
@@ -373,7 +415,9 @@ static int scan_batch(struct scan *scan, u64 start, u64 end)
 	ret = cptdev_flush_lock(s, false);
 	if (ret)
 		return ret;
+	scan->walk.quiet = 0;
 	ret = cptdev_walk_ranges(&scan->walk, start, end);
+	scan->arg->pages += scan->walk.quiet;
 	/* A store after this sets the dirty bit anew. */
 	if (scan->flush)
 		cptdev_flush(s);
@@ -451,6 +495,12 @@ int cptdev_scan(struct cptdev_call *call, void *uarg)
 		if (!scan.region)
 			return -ENOMEM;
 	}
+
+	/* Who asks for more than that has every page looked at. */
+	if (arg->anyof == CPTDEV_PAGE_DIRTY)
+		scan.walk.bits = CPTDEV_PTE_DIRTY;
+	scan.simple = arg->anyof == CPTDEV_PAGE_DIRTY && arg->report == CPTDEV_PAGE_DIRTY &&
+		arg->flags == CPTDEV_SCAN_CLEAR_DIRTY;
 
 	mutex_lock(&s->lock);
 	if (!arg->end)

@@ -128,7 +128,8 @@ int cptdev_session_start(struct cptdev_session *s)
 		cptdev_session_put(s);
 	else
 		s->has_notifier = true;
-	return ret;
+	/* It gives up for any signal; the caller needn't know: he is called again. */
+	return ret == -EINTR ? -ERESTARTNOINTR : ret;
 }
 
 static struct cptdev_session *session_alloc(void)

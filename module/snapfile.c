@@ -176,8 +176,9 @@ static int snap_extents(struct cptdev_call *call, void *uarg)
 	for (i = arg->start; i < snap->runs.nr && arg->nr < arg->vec_len; i++) {
 		const struct cptdev_run *run = cptdev_vec_at(&snap->runs, i);
 		struct cptdev_extent e = {
-			.addr = run->addr, .len = (u64)run->pages << PAGE_SHIFT,
-			.kind = run->kind,
+			.addr = run->start & PAGE_MASK,
+			.len = run->end - (run->start & PAGE_MASK),
+			.kind = cptdev_run_kind(run),
 		};
 
 		if (copy_to_user(vec + arg->nr, &e, sizeof(e)))

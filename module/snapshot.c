@@ -42,14 +42,6 @@ struct cut {
 	u64 visited;
 };
 
-/* The pages of one chunk that a cut is interested in. */
-struct cut_pages {
-	struct cptdev_chunk *chunk;
-	unsigned long base;
-	u64 take[CHUNK_WORDS];
-	unsigned int nr;
-};
-
 /* Nothing there that has content of its own. */
 static bool pte_is_hole(pte_t pte)
 {
@@ -66,15 +58,14 @@ static bool pte_is_hole(pte_t pte)
 static u64 holes_filled(const pte_t *ptep, u64 holes)
 {
 	u64 filled = 0;
-	unsigned int i;
 
-	if (cptdev_mutant(NO_HOLES))
-		return 0;
-	while (holes) {
-		i = __ffs64(holes);
-		holes &= holes - 1;
-		if (!pte_is_hole(READ_ONCE(ptep[i])))
-			filled |= 1ULL << i;
+	for (; holes; holes &= holes - 1) {
+		pte_t pte = READ_ONCE(ptep[__ffs64(holes)]);
+
+		if (cptdev_mutant(NO_HOLES) && !pte_write(pte))
+			continue;
+		if (!pte_is_hole(pte))
+			filled |= holes & -holes;
 	}
 	return filled;
 }
@@ -110,119 +101,101 @@ static void set_numbers(struct cptdev_chunk *c, unsigned int word, u64 changed,
  * exclusive to the process and leave the PTE read-only. The cut takes the exclusiveness
  * away; who has it again may have been written.
  */
-static void forced_writes(struct cut *cut, pmd_t *pmd, struct cut_pages *p,
-			  unsigned int first, unsigned int last)
+static void forced_writes(struct cut *cut, struct cptdev_table *t)
 {
-	struct mm_struct *mm = cut->walk.s->mm;
-	spinlock_t *ptl = pte_lockptr(mm, pmd);
+	spinlock_t *ptl = pte_lockptr(cut->walk.s->mm, t->pmd);
 	unsigned int i;
-	pte_t *ptep;
 
 	spin_lock(ptl);
-	ptep = pte_offset_kernel(pmd, p->base);
-	for (i = first; i <= last; i++) {
-		pte_t pte = ptep_get(ptep + i);
+	for (i = t->first; i <= t->last; i++) {
+		pte_t pte = ptep_get(t->ptes + i);
 
 		if (pte_present(pte) && !pte_special(pte) &&
 		    PageAnon(pte_page(pte)) && PageAnonExclusive(pte_page(pte)))
-			p->take[i / 64] |= 1ULL << (i % 64);
+			t->found[i / 64] |= 1ULL << (i % 64);
 	}
 	spin_unlock(ptl);
 }
 
 /*
- * Find the pages [first, last] of the table that the snapshot takes, and number those
- * that changed. The PTEs are read without the page-table lock: faults are kept out, and
- * what reclaim or migration do to a PTE sets the event bit first. So the event bits are
- * read last.
+ * More than what the PTEs say: which of the pages that were found did change, and which
+ * others the snapshot takes. The pages that changed get their number.
  */
-static void cut_find(struct cut *cut, struct vm_area_struct *vma, pmd_t *pmd,
-		     struct cut_pages *p, unsigned int first, unsigned int last)
+static void cut_find_more(struct cut *cut, struct cptdev_table *t)
 {
-	struct cptdev_chunk *c = p->chunk;
-	const pte_t *ptep = pte_offset_kernel(pmd, p->base);
+	struct cptdev_chunk *c = t->chunk;
 	bool above = c->newest > cut->base;
 	unsigned int i;
 
-	if (unlikely(!(vma->vm_flags & VM_WRITE)))
-		forced_writes(cut, pmd, p, first, last);
-	p->nr = 0;
-	for (i = first / 64; i <= last / 64; i++) {
-		u64 hole = c->cut.hole[i], take = p->take[i], mask;
+	for (i = 0; i < CHUNK_WORDS; i++) {
+		u64 take = t->found[i] & cptdev_table_mask(t, i);
+		u64 hole = take & c->cut.hole[i];
 
-		take |= cptdev_writable64(ptep + i * 64);
-		if (unlikely(hole))
-			take |= holes_filled(ptep + i * 64, hole);
-		smp_rmb();	/* pairs with the notifier, which sets the bit first */
-		/* Whatever happens to a hole, it matters when it is none any more. */
-		take |= (atomic64_read(&c->cut.event[i]) & ~hole) | c->pinned[i];
-		if (likely(!take && !above))
-			continue;
-		mask = cptdev_word_mask(i, first, last);
-		take &= mask;
+		take &= ~hole | holes_filled(t->ptes + i * 64, hole);
 		if (take)
 			set_numbers(c, i, take, cut->generation);
 		if (above)
-			take |= numbers_above(c, i, cut->base) & mask;
-		p->take[i] = take;
-		p->nr += hweight64(take);
+			take |= numbers_above(c, i, cut->base) & cptdev_table_mask(t, i);
+		t->found[i] = take;
 	}
 }
 
-/*
- * First of two passes over the table: take the write permission away, so that no store
- * and no fast GUP can come between the passes. Returns the address of a page that isn't
- * in memory, or 0.
- */
-static unsigned long cut_protect(struct cut *cut, const struct cut_pages *p,
-				 pte_t *ptep)
+/* What the snapshot takes; returns how many pages. */
+static unsigned int cut_find(struct cut *cut, struct cptdev_table *t)
 {
-	struct mm_struct *mm = cut->walk.s->mm;
-	unsigned int word, i;
-	u64 bits;
+	unsigned int i, nr = 0;
+	u32 words;
 
-	for (word = 0; word < CHUNK_WORDS; word++) {
-		for (bits = p->take[word]; bits; bits &= bits - 1) {
-			pte_t pte;
-
-			i = word * 64 + __ffs64(bits);
-			pte = ptep_get(ptep + i);
-			if (unlikely(!pte_present(pte))) {
-				if (pte_none(pte) || cptdev_pte_marker(pte))
-					continue;
-				return p->base + i * PAGE_SIZE;
-			}
-			if (pte_write(pte)) {
-				ptep_set_wrprotect(mm, p->base + i * PAGE_SIZE, ptep + i);
-				cut->flush = true;
-			}
-		}
+	if (unlikely(t->marks))
+		cut_find_more(cut, t);
+	for (words = t->words; words; words &= words - 1) {
+		i = __ffs(words);
+		t->found[i] &= cptdev_table_mask(t, i);
+		nr += hweight64(t->found[i]);
 	}
-	/* Fast GUP: reference, then look at the PTE again. We: the other way round. */
-	smp_mb();
-	return 0;
+	if (nr)
+		t->chunk->newest = cut->generation;
+	return nr;
 }
 
-static void cut_take_hole(struct cut *cut, struct cut_pages *p, unsigned int i)
+/* No store and no fast GUP from here on; a page that is writable was written. */
+static __always_inline void protect(struct cut *cut, struct cptdev_chunk *c, pte_t *ptep,
+				    unsigned int i)
 {
-	struct cptdev_chunk *c = p->chunk;
+	c->gen[i] = cut->generation;
+	ptep_set_wrprotect(cut->walk.s->mm, 0, ptep);
+}
 
+static void cut_take_hole(struct cut *cut, struct cptdev_chunk *c, unsigned long base,
+			  unsigned int i)
+{
 	c->pinned[i / 64] &= ~(1ULL << (i % 64));
+	c->cut.hole[i / 64] |= 1ULL << (i % 64);
 	/* A full snapshot says what there is. */
 	if (cut->base)
-		cptdev_snap_push_hole(cut->snap, p->base + i * PAGE_SIZE, 1);
+		cptdev_snap_push_hole(cut->snap, base + i * PAGE_SIZE, 1);
 }
 
 /*
  * Our own references to a large folio mustn't count as I/O: it is asked about once in a
- * chunk, before the first is taken.
+ * chunk, before the first is taken, with all its pages protected.
  */
-static bool cut_large_in_flight(struct cut *cut, struct folio *folio)
+static bool cut_large_in_flight(struct cut *cut, struct cptdev_table *t,
+				struct folio *folio)
 {
-	if (folio != cut->large) {
-		cut->large = folio;
-		cut->large_in_flight = cptdev_folio_in_flight(folio);
+	unsigned int i;
+
+	if (folio == cut->large)
+		return cut->large_in_flight;
+	for_each_set_bit(i, (const unsigned long *)t->found, CHUNK_PAGES) {
+		pte_t pte = ptep_get(t->ptes + i);
+
+		if (pte_present(pte) && pte_write(pte))
+			protect(cut, t->chunk, t->ptes + i, i);
 	}
+	smp_mb();		/* see cut_share() */
+	cut->large = folio;
+	cut->large_in_flight = cptdev_folio_in_flight(folio);
 	return cut->large_in_flight;
 }
 
@@ -230,69 +203,159 @@ static bool cut_large_in_flight(struct cut *cut, struct folio *folio)
  * Share the page, so that the next store copies it, unless I/O may be in flight. A page
  * that isn't exclusive was shared by an earlier cut, or by fork(), which open(2) forbids
  * while O_DIRECT is under way: the references that snapshots have to it are no I/O.
+ *
+ * Fast GUP takes its reference and then looks at the PTE again. We: the other way round.
  */
-static bool cut_share(struct cut *cut, struct page *page)
+static bool cut_share(struct cut *cut, struct cptdev_table *t, struct page *page)
 {
 	struct folio *folio = page_folio(page);
 
 	if (!PageAnonExclusive(page))
 		return true;
-	if (unlikely(folio_test_large(folio)) ? cut_large_in_flight(cut, folio) :
+	smp_mb();		/* the PTE is read-only, then the references */
+	if (unlikely(folio_test_large(folio)) ? cut_large_in_flight(cut, t, folio) :
 	    cptdev_folio_in_flight(folio))
 		return false;
 	return !folio_try_share_anon_rmap_pte(folio, page);
 }
 
-static void cut_take_page(struct cut *cut, struct cut_pages *p, unsigned int i,
-			  struct page *page)
+/* A page of any kind. Returns false if it isn't in memory. */
+static bool cut_take_any(struct cut *cut, struct cptdev_table *t, unsigned int i)
 {
-	struct cptdev_chunk *c = p->chunk;
+	struct cptdev_chunk *c = t->chunk;
+	pte_t pte = ptep_get(t->ptes + i);
 	u64 bit = 1ULL << (i % 64);
-	bool in_flight = !cut_share(cut, page);
+	struct page *page;
+	bool in_flight;
 
-	if (unlikely(in_flight)) {
+	if (pte_is_hole(pte)) {
+		cut_take_hole(cut, c, t->base, i);
+		return true;
+	}
+	if (!pte_present(pte))
+		return false;
+	if (pte_write(pte))
+		protect(cut, c, t->ptes + i, i);
+	page = pte_page(pte);
+	in_flight = !cut_share(cut, t, page);
+	if (in_flight) {
 		c->pinned[i / 64] |= bit;
 		cut->in_flight = true;
-	} else if (unlikely(c->pinned[i / 64] & bit)) {
+	} else {
 		c->pinned[i / 64] &= ~bit;
 	}
+	c->cut.hole[i / 64] &= ~bit;
 	get_page(page);
-	cptdev_snap_push(cut->snap, p->base + i * PAGE_SIZE, page, in_flight);
+	cptdev_snap_push(cut->snap, t->base + i * PAGE_SIZE, page, in_flight);
+	return true;
+}
+
+/* Protect the page; is it the process's alone then? The order matters, see cut_share(). */
+static __always_inline bool protect_alone(struct cut *cut, struct cptdev_chunk *c,
+					  pte_t *ptep, unsigned int i, struct page *page)
+{
+	protect(cut, c, ptep, i);
+	smp_mb__after_atomic();		/* see cut_share() */
+	return cptdev_mutant(PROTECT_LATE) || cptdev_page_alone(page);
+}
+
+/* A mutant: ask about the pages first, protect them later. */
+static unsigned int alone_too_early(const pte_t *ptep, unsigned int nr)
+{
+	unsigned int n;
+
+	for (n = 0; n < nr; n++) {
+		pteval_t pte = pte_val(READ_ONCE(ptep[n]));
+
+		if (!cptdev_pte_plain(pte) || !(pte & _PAGE_RW) ||
+		    !cptdev_page_alone(cptdev_plain_page(pte)))
+			break;
+	}
+	cptdev_widen();
+	return n;
 }
 
 /*
- * Second pass: what isn't writable any more is shared and referenced. See pte_is_hole();
- * what isn't present is a hole here.
+ * The pages [i, i + nr) as long as they are what nearly all are: in memory, of the process
+ * alone, nobody else has a reference. Does what cut_take_any() does with them, in as few
+ * steps as it takes: the cut spends its time here. Returns how many.
  */
-static void cut_take(struct cut *cut, struct cut_pages *p, pte_t *ptep)
+static __always_inline unsigned int cut_take_plain(struct cut *cut,
+						   struct cptdev_table *t,
+						   unsigned int i, unsigned int nr,
+						   unsigned long *held)
 {
-	unsigned int word, i;
-	u64 bits, holes;
+	struct cptdev_chunk *c = t->chunk;
+	pte_t *ptep = t->ptes + i;
+	unsigned int n;
 
-	cut->large = NULL;
-	for (word = 0; word < CHUNK_WORDS; word++) {
-		holes = 0;
-		for (bits = p->take[word]; bits; bits &= bits - 1) {
-			struct page *page;
-			pte_t pte;
+	if (cptdev_mutant(PROTECT_LATE))
+		nr = alone_too_early(ptep, nr);
+	for (n = 0; n < nr; n++) {
+		pteval_t pte = pte_val(ptep_get(ptep + n));
+		struct page *page;
 
-			i = word * 64 + __ffs64(bits);
-			pte = ptep_get(ptep + i);
-			if (likely(pte_present(pte) && !pte_special(pte))) {
-				page = pte_page(pte);
-				if (likely(PageAnon(page))) {
-					cut_take_page(cut, p, i, page);
-					continue;
-				}
-			}
-			holes |= bits & -bits;
-			cut_take_hole(cut, p, i);
+		if (unlikely(!cptdev_pte_plain(pte)))
+			break;
+		page = cptdev_plain_page(pte);
+		if (likely(pte & _PAGE_RW)) {
+			if (unlikely(!protect_alone(cut, c, ptep + n, i + n, page)))
+				break;
+			ClearPageAnonExclusive(page);
+		} else if (unlikely(!cptdev_page_shared(page))) {
+			break;
 		}
-		if (!p->take[word])
-			continue;
-		p->chunk->cut.hole[word] &= ~p->take[word];
-		p->chunk->cut.hole[word] |= holes;
+		page_ref_inc(page);
+		held[n] = (unsigned long)page;
 	}
+	return n;
+}
+
+/* They are neither holes nor in flight, if they ever were. */
+static void cut_unmark(struct cptdev_chunk *c, unsigned int word, unsigned int bit,
+		       unsigned int nr)
+{
+	u64 bits = GENMASK_ULL(bit + nr - 1, bit);
+
+	c->cut.hole[word] &= ~bits;
+	c->pinned[word] &= ~bits;
+}
+
+/*
+ * Take the pages, and strike them off t->found. Returns the address of one that has to be
+ * brought to memory first, or 0. The page-table lock is held.
+ */
+static unsigned long cut_take(struct cut *cut, struct cptdev_table *t)
+{
+	struct cptdev_snap *snap = cut->snap;
+	u32 words;
+
+	for (words = t->words; words; words &= words - 1) {
+		unsigned int word = __ffs(words);
+		u64 left = t->found[word];
+
+		while (left) {
+			unsigned int bit = __ffs64(left), i = word * 64 + bit;
+			unsigned int nr = cptdev_ones(left, bit), n;
+			unsigned long *held = cptdev_vec_places(&snap->held, &nr);
+
+			n = cut_take_plain(cut, t, i, nr, held);
+			if (likely(n)) {
+				cptdev_vec_used(&snap->held, n, held + n);
+				cptdev_snap_extend(snap, t->base + i * PAGE_SIZE, n);
+				if (unlikely(t->marks))
+					cut_unmark(t->chunk, word, bit, n);
+			} else if (cut_take_any(cut, t, i)) {
+				n = 1;
+			} else {
+				t->found[word] = left;
+				return t->base + i * PAGE_SIZE;
+			}
+			left &= -2ULL << (bit + n - 1);
+		}
+		t->found[word] = 0;
+	}
+	return 0;
 }
 
 static int cut_gup(struct cut *cut, unsigned long addr, unsigned int flags)
@@ -319,36 +382,33 @@ static int cut_fault_in(struct cut *cut, unsigned long addr)
 	return cut_gup(cut, addr, 0);
 }
 
-static int cut_process(struct cut *cut, struct cut_pages *p, pmd_t *pmd)
+static int cut_process(struct cut *cut, struct cptdev_table *t, unsigned int nr)
 {
-	spinlock_t *ptl = pte_lockptr(cut->walk.s->mm, pmd);
+	spinlock_t *ptl = cptdev_table_lock(cut->walk.s->mm, *t->pmd);
 	unsigned long absent;
 	unsigned int i;
-	pte_t *ptep;
 	int ret;
 
-	ret = cptdev_snap_reserve(cut->snap, p->nr);
+	ret = cptdev_snap_reserve(cut->snap, nr);
 	if (ret)
 		return ret;
 	/* They have their number; what happens from here on is the next cut's. */
-	for (i = 0; i < CHUNK_WORDS; i++)
-		cptdev_event_take(cut->walk.s, &p->chunk->cut, i, p->take[i]);
+	for (i = 0; t->marks && i < CHUNK_WORDS; i++)
+		cptdev_event_take(cut->walk.s, &t->chunk->cut, i, t->found[i]);
+	cut->flush = true;
+	cut->large = NULL;
 	for (;;) {
 		spin_lock(ptl);
-		ptep = pte_offset_kernel(pmd, p->base);
-		absent = cut_protect(cut, p, ptep);
-		if (!absent)
-			break;
+		absent = cut_take(cut, t);
 		spin_unlock(ptl);
+		if (likely(!absent))
+			break;
 		ret = cut_fault_in(cut, absent);
 		if (ret)
 			return ret;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}
-	cut_take(cut, p, ptep);
-	spin_unlock(ptl);
-	cptdev_snap_settle(cut->snap);
 	return 0;
 }
 
@@ -401,9 +461,9 @@ static int cut_split(struct cut *cut, struct cptdev_chunk *c, pmd_t *pmd,
 static int cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c,
 			   unsigned long base, unsigned int first, unsigned int last)
 {
-	struct cut_pages p = { .chunk = c, .base = base };
 	bool above = c->newest > cut->base;
-	unsigned int i;
+	u64 holes[CHUNK_WORDS] = { 0 };
+	unsigned int i, nr = 0;
 	int ret;
 
 	for (i = first / 64; i <= last / 64; i++) {
@@ -415,48 +475,72 @@ static int cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c,
 		if (above)
 			take |= numbers_above(c, i, cut->base) & mask;
 		cptdev_event_take(cut->walk.s, &c->cut, i, mask);
-		p.take[i] = take;
-		p.nr += hweight64(take);
+		holes[i] = take;
+		nr += hweight64(take);
 	}
-	if (!p.nr)
+	if (!nr)
 		return 0;
-	ret = cptdev_snap_reserve(cut->snap, p.nr);
+	ret = cptdev_snap_reserve(cut->snap, nr);
 	if (ret)
 		return ret;
-	for_each_set_bit(i, (const unsigned long *)p.take, CHUNK_PAGES)
-		cut_take_hole(cut, &p, i);
-	for (i = 0; i < CHUNK_WORDS; i++)
-		c->cut.hole[i] |= p.take[i];
-	cptdev_snap_settle(cut->snap);
+	for_each_set_bit(i, (const unsigned long *)holes, CHUNK_PAGES)
+		cut_take_hole(cut, c, base, i);
 	return 0;
 }
 
-static int cut_table(struct cptdev_walk *walk, struct vm_area_struct *vma,
-		     const struct cptdev_span *span, unsigned long base,
-		     unsigned int first, unsigned int last, pmd_t *pmd)
+/*
+ * A table that wasn't swept: it has no chunk yet, or there is no table but a huge page.
+ * Returns 1 if there is nothing more to do.
+ */
+static int cut_prepare(struct cut *cut, struct cptdev_table *t)
 {
-	struct cut *cut = container_of(walk, struct cut, walk);
-	struct cut_pages p = { .base = base };
-	pmd_t val = READ_ONCE(*pmd);
+	pmd_t val = READ_ONCE(*t->pmd);
 	int ret;
 
-	cut->visited += last - first + 1;
-	p.chunk = cptdev_chunk_get(walk->s, base, span->added);
-	if (IS_ERR(p.chunk))
-		return PTR_ERR(p.chunk);
-	while (unlikely(!pmd_present(val) || pmd_leaf(val))) {
+	if (!t->chunk)
+		t->chunk = cptdev_chunk_get(cut->walk.s, t->base, cut->walk.span->added);
+	if (IS_ERR(t->chunk))
+		return PTR_ERR(t->chunk);
+	/*
+	 * No page was ever written here: the file's pages are holes. Since 6.6 their table
+	 * may be taken away at any time, without any of the locks that we have.
+	 */
+	if (!cut->walk.vma->anon_vma)
+		return cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last) ?: 1;
+	while (!pmd_present(val) || pmd_leaf(val)) {
 		/* the huge zero page, or a file's */
 		if (pmd_present(val) && !PageAnon(pmd_page(val)))
-			return cut_empty_chunk(cut, p.chunk, base, first, last);
-		if (!huge_changed(cut, vma, val, p.chunk, first, last))
-			return 0;
-		ret = cut_split(cut, p.chunk, pmd, base, first);
+			return cut_empty_chunk(cut, t->chunk, t->base, t->first,
+					       t->last) ?: 1;
+		if (!huge_changed(cut, cut->walk.vma, val, t->chunk, t->first, t->last))
+			return 1;
+		ret = cut_split(cut, t->chunk, t->pmd, t->base, t->first);
 		if (ret)
 			return ret;
-		val = READ_ONCE(*pmd);
+		val = READ_ONCE(*t->pmd);
 	}
-	cut_find(cut, vma, pmd, &p, first, last);
-	return p.nr ? cut_process(cut, &p, pmd) : 0;
+	cptdev_table_look(&cut->walk, t);
+	/* Such tables aren't swept. */
+	if (!(cut->walk.vma->vm_flags & VM_WRITE))
+		forced_writes(cut, t);
+	return 0;
+}
+
+static int cut_table(struct cptdev_walk *walk, struct cptdev_table *t)
+{
+	struct cut *cut = container_of(walk, struct cut, walk);
+	unsigned int nr;
+	int ret;
+
+	cut->visited += t->last - t->first + 1;
+	if (unlikely(!t->swept)) {
+		ret = cut_prepare(cut, t);
+		if (ret)
+			return min(ret, 0);
+	}
+	nr = cut_find(cut, t);
+	cptdev_widen();
+	return nr ? cut_process(cut, t, nr) : 0;
 }
 
 /* Pages that were never seen, in a range that is newer than the base, are holes. */
@@ -473,9 +557,7 @@ static int cut_unseen(struct cut *cut, const struct cptdev_span *span,
 	return ret;
 }
 
-static int cut_empty(struct cptdev_walk *walk, struct vm_area_struct *vma,
-		     const struct cptdev_span *span, unsigned long start,
-		     unsigned long end)
+static int cut_empty(struct cptdev_walk *walk, unsigned long start, unsigned long end)
 {
 	struct cut *cut = container_of(walk, struct cut, walk);
 	unsigned long index, pos = start;
@@ -487,7 +569,7 @@ static int cut_empty(struct cptdev_walk *walk, struct vm_area_struct *vma,
 		unsigned long base = index << CHUNK_SHIFT;
 		unsigned long to = min(end, base + CHUNK_SIZE);
 
-		ret = cut_unseen(cut, span, pos, base);
+		ret = cut_unseen(cut, walk->span, pos, base);
 		pos = max(pos, base);
 		if (!ret)
 			ret = cut_empty_chunk(cut, c, base, (pos - base) >> PAGE_SHIFT,
@@ -496,7 +578,7 @@ static int cut_empty(struct cptdev_walk *walk, struct vm_area_struct *vma,
 			return ret;
 		pos = to;
 	}
-	return cut_unseen(cut, span, pos, end);
+	return cut_unseen(cut, walk->span, pos, end);
 }
 
 static int cut_all(struct cut *cut, u64 *copied)
@@ -508,9 +590,12 @@ static int cut_all(struct cut *cut, u64 *copied)
 	/* What comes now makes fast GUP back off, as fork() does. */
 	if (!cptdev_mutant(NO_WP_SEQ))
 		raw_write_seqcount_begin(&mm->write_protect_seq);
+	cut->walk.newer = cut->base;
 	ret = cptdev_walk_ranges(&cut->walk, 0, ULONG_MAX);
+	cut->visited += cut->walk.quiet;
 	if (ret >= 0 && cut->in_flight && cptdev_mutant(COPY_EARLY))
 		ret = cptdev_copy_in_flight(cut->snap, copied);
+	cptdev_widen();
 	if (cut->flush)
 		cptdev_flush(s);
 	if (!ret && cut->in_flight)
@@ -632,11 +717,10 @@ static int snapshot_take(struct cut *cut, struct cptdev_snapshot *arg,
 		if (ret)
 			call->new_file = NULL;
 	}
-	if (!ret) {
+	if (!ret || cptdev_mutant(COUNT_FAILED))
 		cut_done(cut, arg);
-		if (arg->flags & CPTDEV_SNAPSHOT_PUBLISH)
-			cptdev_publish(s, cut->snap);
-	}
+	if (!ret && (arg->flags & CPTDEV_SNAPSHOT_PUBLISH))
+		cptdev_publish(s, cut->snap);
 	trace_cptdev_snapshot(s, arg, ret);
 	return ret;
 }
@@ -646,7 +730,8 @@ int cptdev_snapshot(struct cptdev_call *call, void *uarg)
 	struct cptdev_session *s = call->filp->private_data;
 	struct cptdev_snapshot *arg = uarg;
 	struct cut cut = {
-		.walk = { .s = s, .table = cut_table, .empty = cut_empty },
+		.walk = { .s = s, .bits = _PAGE_RW, .cut = true,
+			  .table = cut_table, .empty = cut_empty },
 	};
 	struct cptdev_blob *meta;
 	u64 committed;

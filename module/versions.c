@@ -105,12 +105,12 @@ int cptdev_vec_reserve(struct cptdev_vec *v, u32 nr)
 {
 	struct page *page;
 
-	while ((u64)v->nr_blocks * v->per_block - v->nr < nr) {
+	while (cptdev_vec_left(v) < nr) {
 		page = alloc_page(GFP_KERNEL_ACCOUNT);
 		if (!page)
 			return -ENOMEM;
 		list_add_tail(&page->lru, &v->blocks);
-		v->nr_blocks++;
+		v->places += v->per_block;
 	}
 	return 0;
 }
@@ -142,7 +142,7 @@ int cptdev_vec_seal(struct cptdev_vec *v)
 		list_del(&page->lru);
 		__free_page(page);
 	}
-	v->nr_blocks = want;
+	v->places = (u64)want * v->per_block;
 	return 0;
 }
 
@@ -231,7 +231,8 @@ struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s)
 	INIT_LIST_HEAD(&snap->entry);
 	cptdev_vec_init(&snap->held, sizeof(unsigned long));
 	cptdev_vec_init(&snap->runs, sizeof(struct cptdev_run));
-	snap->run_end = 1;		/* no page's address */
+	snap->last_run = &snap->no_run;
+	snap->no_run.end = 1;		/* no page's address */
 	snap->session = s;
 	cptdev_session_get(s);
 	return snap;
@@ -244,68 +245,53 @@ static void snap_uncharge(struct cptdev_snap *snap, u64 pages)
 	snap->charged -= pages;
 }
 
-/*
- * Before pushing up to @pages pages or holes: memory for the lists, and the limits.
- */
-int cptdev_snap_reserve(struct cptdev_snap *snap, u32 pages)
+/* A sum over the limit is right again when the snapshot is freed. */
+static int snap_charge(struct cptdev_snap *snap, u64 pages)
 {
 	struct cptdev_session *s = snap->session;
 	u64 max = cptdev_held_max() >> PAGE_SHIFT;
 	u64 own = s->held_max ? s->held_max >> PAGE_SHIFT : max;
 	u64 own_held, all_held;
-	int ret;
 
-	ret = cptdev_vec_reserve(&snap->held, pages);
-	if (!ret)
-		ret = cptdev_vec_reserve(&snap->runs, pages);
-	if (ret)
-		return ret;
-
-	/* A sum over the limit is right again when the snapshot is freed. */
 	snap->charged += pages;
 	own_held = atomic64_add_return(pages, &s->held);
 	all_held = atomic64_add_return(pages, &cptdev_held_pages);
 	return own_held > own || all_held > max ? -EDQUOT : 0;
 }
 
-/* What was reserved and not needed. */
-void cptdev_snap_settle(struct cptdev_snap *snap)
-{
-	if (snap->charged > snap->held.nr)
-		snap_uncharge(snap, snap->charged - snap->held.nr);
-}
+/* Pages that are reserved beyond what was asked for, if the limits allow. */
+#define SNAP_AHEAD	64
 
-static void snap_end_run(struct cptdev_snap *snap)
+/* See cptdev_snap_reserve(). */
+int cptdev_snap_reserve_more(struct cptdev_snap *snap, u32 pages)
 {
-	struct cptdev_run *run = snap->last_run;
+	u64 left = snap->charged - snap->held.nr, want = pages + SNAP_AHEAD;
+	int ret;
 
-	if (run)
-		run->pages = (snap->run_end - run->addr) >> PAGE_SHIFT;
-}
-
-void cptdev_snap_new_run(struct cptdev_snap *snap, unsigned long addr, u32 kind)
-{
-	snap_end_run(snap);
-	snap->last_run = cptdev_vec_push(&snap->runs);
-	snap->last_run->addr = addr;
-	snap->last_run->kind = kind;
-	snap->run_kind = kind;
+	ret = cptdev_vec_reserve(&snap->held, max(left, want));
+	if (!ret)
+		ret = cptdev_vec_reserve(&snap->runs, want);
+	if (!ret && left < pages) {
+		ret = snap_charge(snap, pages - left);
+		left = pages;
+	}
+	if (!ret && left < want && snap_charge(snap, want - left))
+		snap_uncharge(snap, want - left);
+	return ret;
 }
 
 void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages)
 {
 	snap->holes += pages;
-	if (addr != snap->run_end || snap->run_kind != CPTDEV_EXTENT_HOLE)
-		cptdev_snap_new_run(snap, addr, CPTDEV_EXTENT_HOLE);
-	snap->run_end = addr + pages * PAGE_SIZE;
+	cptdev_snap_push_run(snap, addr, pages, CPTDEV_EXTENT_HOLE);
 }
 
 int cptdev_snap_seal(struct cptdev_snap *snap)
 {
 	int ret;
 
-	snap_end_run(snap);
-	cptdev_snap_settle(snap);
+	/* What was reserved and not needed. */
+	snap_uncharge(snap, snap->charged - snap->held.nr);
 	ret = cptdev_vec_seal(&snap->held);
 	return ret ?: cptdev_vec_seal(&snap->runs);
 }
@@ -366,17 +352,27 @@ struct snap_cursor {
 	u64 skip;		/* pages of the run that are behind us */
 };
 
-static bool cursor_get(const struct snap_cursor *c, struct cptdev_run *r)
+/* What is left of a run there. */
+struct snap_rest {
+	unsigned long addr;
+	u64 pages;
+	u32 kind;
+};
+
+static bool cursor_get(const struct snap_cursor *c, struct snap_rest *r)
 {
+	const struct cptdev_run *run;
+
 	if (c->run == c->snap->runs.nr)
 		return false;
-	*r = *(struct cptdev_run *)cptdev_vec_at(&c->snap->runs, c->run);
-	r->addr += c->skip * PAGE_SIZE;
-	r->pages -= c->skip;
+	run = cptdev_vec_at(&c->snap->runs, c->run);
+	r->kind = cptdev_run_kind(run);
+	r->addr = (run->start & PAGE_MASK) + c->skip * PAGE_SIZE;
+	r->pages = (run->end - r->addr) >> PAGE_SHIFT;
 	return true;
 }
 
-static void cursor_advance(struct snap_cursor *c, const struct cptdev_run *r,
+static void cursor_advance(struct snap_cursor *c, const struct snap_rest *r,
 			   u64 pages)
 {
 	if (r->kind == CPTDEV_EXTENT_DATA)
@@ -389,7 +385,7 @@ static void cursor_advance(struct snap_cursor *c, const struct cptdev_run *r,
 }
 
 /* How many of the run's pages lie before @addr. */
-static u64 run_before(const struct cptdev_run *r, unsigned long addr)
+static u64 run_before(const struct snap_rest *r, unsigned long addr)
 {
 	if (addr <= r->addr)
 		return 0;
@@ -397,7 +393,7 @@ static u64 run_before(const struct cptdev_run *r, unsigned long addr)
 }
 
 static int merge_copy(struct cptdev_snap *to, const struct snap_cursor *from,
-		      const struct cptdev_run *r, u64 pages)
+		      const struct snap_rest *r, u64 pages)
 {
 	u64 i, n;
 	int ret;
@@ -428,7 +424,7 @@ static int merge_copy(struct cptdev_snap *to, const struct snap_cursor *from,
 }
 
 /* How many pages of the older run, from its start, are alike: in the layout, or not. */
-static u64 merge_covered(const struct cptdev_layout *l, const struct cptdev_run *r,
+static u64 merge_covered(const struct cptdev_layout *l, const struct snap_rest *r,
 			 u64 pages, bool *covered)
 {
 	const struct cptdev_segment *seg = cptdev_layout_find(l, r->addr);
@@ -446,7 +442,7 @@ static u64 merge_covered(const struct cptdev_layout *l, const struct cptdev_run 
 static int merge_runs(struct cptdev_snap *to, struct snap_cursor *a,
 		      struct snap_cursor *b)
 {
-	struct cptdev_run ra, rb;
+	struct snap_rest ra, rb;
 	bool has_a = cursor_get(a, &ra), has_b = cursor_get(b, &rb);
 	bool covered;
 	u64 n;

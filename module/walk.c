@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * cptdev: the one visit of the page tables. Ranges are cut into pieces that lie in one
- * VMA and one page table; the visitor decides what to do with each.
+ * VMA and one page table; the visitor decides what to do with each that isn't quiet.
  */
 #include <linux/sched/signal.h>
 
@@ -34,24 +34,35 @@ pmd_t *cptdev_walk_pmd(struct mm_struct *mm, unsigned long addr,
 	return pmd_offset(pud, addr);
 }
 
-static int walk_vma(struct cptdev_walk *w, struct vm_area_struct *vma,
-		    const struct cptdev_span *span, unsigned long addr,
-		    unsigned long end)
+static int visit(struct cptdev_walk *w, struct cptdev_table *t)
 {
-	unsigned long next;
+	if (unlikely(t->empty))
+		return w->empty(w, t->base + t->first * PAGE_SIZE,
+				t->base + (t->last + 1) * PAGE_SIZE);
+	return w->table(w, t);
+}
+
+/* Tables below one entry of the level above the PMDs. */
+static int walk_tables(struct cptdev_walk *w, struct cptdev_table *from,
+		       unsigned long end)
+{
+	unsigned long next = from->base + from->first * PAGE_SIZE;
+	unsigned int i, nr;
 	int ret = 0;
 
-	for (; !ret && addr < end; addr = next) {
-		pmd_t *pmd = cptdev_walk_pmd(w->s->mm, addr, &next);
-		unsigned long base = addr & CHUNK_MASK;
+	while (!ret && next < end) {
+		from->base = next & CHUNK_MASK;
+		from->first = (next - from->base) >> PAGE_SHIFT;
+		nr = cptdev_sweep(w, from, end, &next);
+		for (i = 0; !ret && i < nr; i++) {
+			struct cptdev_table *t = &w->s->tables[i];
 
-		next = min(next, end);
-		if (!pmd || pmd_none(READ_ONCE(*pmd)))
-			ret = w->empty(w, vma, span, addr, next);
-		else
-			ret = w->table(w, vma, span, base,
-				       (addr - base) >> PAGE_SHIFT,
-				       ((next - base) >> PAGE_SHIFT) - 1, pmd);
+			w->quiet += t->quiet;
+			ret = visit(w, t);
+		}
+		if (!ret)
+			w->quiet += from->quiet;
+		from->pmd += CPTDEV_SWEEP;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -59,8 +70,28 @@ static int walk_vma(struct cptdev_walk *w, struct vm_area_struct *vma,
 	return ret;
 }
 
-static int walk_span(struct cptdev_walk *w, const struct cptdev_span *span,
-		     unsigned long addr, unsigned long end)
+static int walk_vma(struct cptdev_walk *w, unsigned long addr, unsigned long end)
+{
+	struct cptdev_table from = { 0 };
+	unsigned long next;
+	int ret = 0;
+
+	for (; !ret && addr < end; addr = next) {
+		from.pmd = cptdev_walk_pmd(w->s->mm, addr, &next);
+		next = min(next, end);
+		if (!from.pmd) {
+			ret = w->empty(w, addr, next);
+			continue;
+		}
+		next = pud_addr_end(addr, end);
+		from.base = addr & CHUNK_MASK;
+		from.first = (addr - from.base) >> PAGE_SHIFT;
+		ret = walk_tables(w, &from, next);
+	}
+	return ret;
+}
+
+static int walk_span(struct cptdev_walk *w, unsigned long addr, unsigned long end)
 {
 	unsigned long next;
 	int ret = 0;
@@ -70,7 +101,8 @@ static int walk_span(struct cptdev_walk *w, const struct cptdev_span *span,
 
 		if (!vma || vma->vm_start > addr) {
 			next = vma ? min(vma->vm_start, end) : end;
-			ret = w->empty(w, NULL, span, addr, next);
+			w->vma = NULL;
+			ret = w->empty(w, addr, next);
 			continue;
 		}
 		w->reason = cptdev_vma_refuse(vma);
@@ -79,7 +111,8 @@ static int walk_span(struct cptdev_walk *w, const struct cptdev_span *span,
 			return -EOPNOTSUPP;
 		}
 		next = min(vma->vm_end, end);
-		ret = walk_vma(w, vma, span, addr, next);
+		w->vma = vma;
+		ret = walk_vma(w, addr, next);
 	}
 	return ret;
 }
@@ -101,9 +134,10 @@ int cptdev_walk_ranges(struct cptdev_walk *w, unsigned long start,
 	for (i = 0; !ret && i < s->nr_ranges; i++) {
 		const struct cptdev_span *span = &s->ranges[i];
 
-		if (span->end > start && span->start < end)
-			ret = walk_span(w, span, max(start, span->start),
-					min(end, span->end));
+		if (span->end <= start || span->start >= end)
+			continue;
+		w->span = span;
+		ret = walk_span(w, max(start, span->start), min(end, span->end));
 	}
 	return ret;
 }

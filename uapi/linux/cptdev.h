@@ -46,6 +46,8 @@
  *   EDQUOT	a limit on memory held would be passed
  *   ENOMEM	the kernel has no memory
  *   EMSGSIZE	meta-data longer than CPTDEV_META_MAX
+ *   EAGAIN	the process locks its memory to come, and RLIMIT_MEMLOCK doesn't
+ *		allow for the module's own mapping in it
  *   EINTR	a signal came first; nothing was done
  *   ETIMEDOUT	the time-out passed
  *   ECANCELED	the generation waited for was dropped and won't be committed
@@ -113,7 +115,7 @@ enum cptdev_reason {
 	CPTDEV_REASON_UNMAPPED	= 1,	/* nothing is mapped there */
 	CPTDEV_REASON_SHARED	= 2,	/* MAP_SHARED, memfd, secret memory */
 	CPTDEV_REASON_HUGETLB	= 3,	/* hugetlbfs */
-	CPTDEV_REASON_DEVICE	= 4,	/* PFN or mixed map, device memory, DAX */
+	CPTDEV_REASON_DEVICE	= 4,	/* PFN or mixed map, device or kernel memory, DAX */
 	CPTDEV_REASON_SPECIAL	= 5,	/* vDSO, shadow stack */
 	CPTDEV_REASON_SESSION	= 6,	/* tracked by another session */
 	CPTDEV_REASON_OVERLAP	= 7,	/* already a range (CPTDEV_RANGE_EXCL) */
@@ -293,9 +295,9 @@ struct cptdev_range_list {
 #define CPTDEV_PAGE_DIRTY	(1ULL << 0)	/* changed since it was last cleared */
 #define CPTDEV_PAGE_ACCESSED	(1ULL << 1)	/* read or written, likewise */
 #define CPTDEV_PAGE_CLEAN	(1ULL << 2)	/* present, not dirty */
-#define CPTDEV_PAGE_HOLE	(1ULL << 3)	/* zeros, unmapped, or a file's untouched */
+#define CPTDEV_PAGE_HOLE	(1ULL << 3)	/* zeros, or nothing is mapped */
 #define CPTDEV_PAGE_SWAPPED	(1ULL << 4)	/* swapped out */
-#define CPTDEV_PAGE_FILE	(1ULL << 5)	/* as in the file that is mapped */
+#define CPTDEV_PAGE_FILE	(1ULL << 5)	/* of a private file, never written */
 
 /* A run of pages with the same categories: [start, end). */
 struct cptdev_region {
@@ -373,15 +375,16 @@ struct cptdev_scan {
  * @reason:	out, likewise: why (enum cptdev_reason)
  * @reserved:	0
  *
- * What a snapshot promises:
+ * What a snapshot promises (cptdev(4) says it sentence by sentence):
  *
- * a) It is one instant. If it has a store, it has every store that happened before
- *    it, by whichever thread.
- * b) Its content never changes afterwards.
- * c) What changed after @base and before the instant is in it: stores, system
- *    calls, unmapping, transfers by the kernel or a device. It may have more.
- * d) A transfer by a device that is in flight at the instant may be in it in part;
- *    the page is in each later snapshot until the transfer is over, and once more.
+ * a) Who stores to tracked memory meanwhile waits in a page fault, at most as long as
+ *    the cut takes, and notices nothing else.
+ * b) It is one instant, within the call. If it has a store, it has every store that
+ *    happened before it, by whichever thread, and whichever way the order came about.
+ *    What changed after @base is in it: stores, system calls, unmapping, transfers by
+ *    the kernel or a device. It may have more. Its content never changes afterwards.
+ * c) A transfer by a device that is in flight at the instant may be in it in part; the
+ *    page is in each later snapshot until the transfer is over, and once more.
  *
  * Without CPTDEV_SNAPSHOT_SINCE it is incremental: a published snapshot continues
  * the published ones, an unpublished one continues the newest of any kind.
