@@ -3,7 +3,8 @@
  * libckdev: checkpoints of a program's own memory, by the cptdev module.
  *
  * Thin calls over the ioctls of linux/cptdev.h, which has the meaning of every field and
- * of every error. ckdev(7) is the overview.
+ * of every error. ckdev(7) is the overview. Calls that programs for other systems know are
+ * in sys/cpt.h and sys/mwrwatch.h.
  *
  * What holds for each call here:
  *

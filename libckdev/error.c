@@ -23,14 +23,20 @@ struct text {
 
 static const struct text reasons[] = {
 	{ CPTDEV_REASON_NONE, "not refused" },
-	{ CPTDEV_REASON_UNMAPPED, "nothing is mapped there" },
-	{ CPTDEV_REASON_SHARED, "shared memory: only private memory can be tracked" },
-	{ CPTDEV_REASON_HUGETLB, "hugetlb pages can't be tracked" },
-	{ CPTDEV_REASON_DEVICE, "memory of a device or a DAX file can't be tracked" },
+	{ CPTDEV_REASON_UNMAPPED, "nothing is mapped there: map it first, or leave it out" },
+	{ CPTDEV_REASON_SHARED,
+	  "shared memory, which others can change unseen: leave it out, or map it "
+	  "MAP_PRIVATE" },
+	{ CPTDEV_REASON_HUGETLB,
+	  "hugetlb pages can't be tracked: leave them out, or use anonymous memory" },
+	{ CPTDEV_REASON_DEVICE,
+	  "memory of a device, the kernel or a DAX file can't be tracked: leave it out" },
 	{ CPTDEV_REASON_SPECIAL,
-	  "memory of a special kind (vDSO, shadow stack, secret) can't be tracked" },
-	{ CPTDEV_REASON_SESSION, "another session of this process tracks it" },
-	{ CPTDEV_REASON_OVERLAP, "it is in a range already" },
+	  "memory of a special kind (vDSO, shadow stack) can't be tracked: leave it out" },
+	{ CPTDEV_REASON_SESSION,
+	  "another session of this process tracks it: delete the range there first" },
+	{ CPTDEV_REASON_OVERLAP,
+	  "it is in a range already: leave it out, or don't ask for CPTDEV_RANGE_EXCL" },
 	{ CKDEV_REASON_READONLY, "it is mapped without permission to write" },
 	{ CKDEV_REASON_TAKEN, "something is mapped there already" },
 	{ CKDEV_REASON_NOT_ANON,
@@ -50,6 +56,9 @@ static const struct text errors[] = {
 	  "no such device, range, session or replica: is the module loaded (modprobe "
 	  "cptdev), and the name or number right? (To restore: mount /proc)" },
 	{ EINTR, "a signal came first: call again" },
+	{ EAGAIN,
+	  "memory to come is locked (mlockall), and RLIMIT_MEMLOCK doesn't allow for the "
+	  "module's own mapping: raise it by 68 MiB" },
 	{ EIO, "the replica can't be read whole: report it, and take another spare" },
 	{ ENXIO,
 	  "not in this snapshot, unchanged since its base: look in an older one. (On "

@@ -71,6 +71,12 @@ static inline __u32 ckdev_count(size_t len)
 
 int ckdev_copy_name(__u8 *to, const char *name);
 
+/*
+ * session.c: @fd is the caller's own variable, negative at first. Returns 0, 1 if it is a
+ * new session, or -errno.
+ */
+int ckdev_session_own(int *fd);
+
 /* error.c: @err, with where and why if the caller wants to know. */
 int ckdev_refuse(struct ckdev_refusal *why, uint64_t addr, int reason, int err);
 

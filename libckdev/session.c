@@ -41,6 +41,22 @@ int ckdev_open(void)
 	return ret == -ENOTTY ? -ENODEV : ret;
 }
 
+/*
+ * A session for the process, opened when it is first needed. After a fork() it is of no
+ * use, and the child opens another.
+ */
+int ckdev_session_own(int *fd)
+{
+	int ret = *fd < 0 ? -EXDEV : ckdev_range_list(*fd, NULL, 0, NULL, NULL);
+
+	if (ret != -EXDEV)
+		return ret;
+	if (*fd >= 0)
+		close_quietly(*fd);
+	*fd = ckdev_open();
+	return *fd < 0 ? *fd : 1;
+}
+
 int ckdev_info(int fd, struct cptdev_info *info)
 {
 	return ckdev_ioctl(fd, CPTDEV_IOC_INFO, info);

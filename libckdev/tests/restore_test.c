@@ -107,6 +107,80 @@ static int test_file(void)
 	return 0;
 }
 
+/*
+ * A library as the loader maps it: pages of its file, which are .data, and behind them
+ * anonymous ones, .bss. The spare has a copy of the file and has written to its own.
+ */
+#define DATA_PAGES	6
+#define BSS_PAGES	4
+
+static int library_file(void)
+{
+	char name[] = "/tmp/ckdev-test-XXXXXX";
+	int file = mkstemp(name), i;
+
+	unlink(name);
+	for (i = 0; i < DATA_PAGES; i++)
+		if (pwrite(file, "file", 4, i * PAGE) != 4)
+			return -1;
+	return ftruncate(file, DATA_PAGES * PAGE) ? -1 : file;
+}
+
+static char *map_library(void)
+{
+	int file = library_file();
+	char *m = mmap(PLACE, DATA_PAGES * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_FIXED_NOREPLACE, file, 0);
+
+	close(file);
+	return m == PLACE && map_pages(PLACE + DATA_PAGES * PAGE, BSS_PAGES) ? m : NULL;
+}
+
+static int spare_of_library(struct fixture *f)
+{
+	struct ckdev_restore r = { .flags = 0 };
+	char *m, *bss = PLACE + DATA_PAGES * PAGE;
+
+	munmap(PLACE, (DATA_PAGES + BSS_PAGES) * PAGE);
+	m = map_library();
+	CHECK(m);
+	memcpy(m + 3 * PAGE, "mine", 4);
+	memcpy(bss + 2 * PAGE, "mine", 4);
+	CHECK_RET(RESTORE(f, r), 0);
+	CHECK(r.segments == 2 && r.bytes == 2 * PAGE);
+	CHECK(!memcmp(m + PAGE, "DATA", 4) && !memcmp(m + 3 * PAGE, "file", 4));
+	CHECK(!memcmp(bss + PAGE, "BSS", 4) && !bss[2 * PAGE]);
+	return 0;
+}
+
+static int test_library(void)
+{
+	char *m = map_library(), *bss = PLACE + DATA_PAGES * PAGE;
+	struct fixture f;
+	pid_t pid;
+
+	CHECK(m);
+	CHECK(setup(&f, m, DATA_PAGES + BSS_PAGES) == 0);
+	memcpy(m + PAGE, "DATA", 4);
+	memcpy(m + 2 * PAGE, "gone", 4);
+	CHECK(publish(&f) == 0);
+	memcpy(bss + PAGE, "BSS", 4);
+	madvise(m + 2 * PAGE, PAGE, MADV_DONTNEED);
+	CHECK(publish(&f) == 0);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		int ret = spare_of_library(&f);
+
+		fflush(stdout);
+		_exit(ret);
+	}
+	CHECK_RET(child_status(pid), 0);
+	teardown(&f);
+	munmap(m, (DATA_PAGES + BSS_PAGES) * PAGE);
+	return 0;
+}
+
 /* Memory that isn't there is mapped, with the protection it had. */
 static int test_map(void)
 {
@@ -300,6 +374,7 @@ static int test_two_processes(void)
 const struct test restore_tests[] = {
 	{ "restore: all comes back, and nothing else stays", test_same_process },
 	{ "restore: private mappings of files", test_file },
+	{ "restore: a library's .data and .bss, with another copy of its file", test_library },
 	{ "restore: maps what isn't there, with its protection", test_map },
 	{ "restore: what can't be done is refused before anything is", test_refused },
 	{ "restore: not over its own stack", test_stack },

@@ -52,6 +52,18 @@ struct test {
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
+/* Exit status of a program that skips all. */
+#define EXIT_SKIP	4
+
+/*
+ * tap.c: run them, each in a process of its own, and print a point for each. @number is
+ * the last point's. Returns how many failed.
+ */
+unsigned int run_tests(const struct test *t, unsigned int nr, unsigned int *number);
+
+/* The exit status, or -1: killed by a signal. */
+int child_status(pid_t pid);
+
 /* spare_test.c */
 extern const struct test spare_tests[];
 extern const unsigned int nr_spare_tests;
@@ -77,8 +89,5 @@ int setup(struct fixture *f, void *addr, size_t pages);
 void teardown(struct fixture *f);
 /* Publish a snapshot, bring it into the replica, and wait for that. */
 int publish(struct fixture *f);
-
-/* The exit status, or -1: killed by a signal. */
-int child_status(pid_t pid);
 
 #endif /* TAP_H */
