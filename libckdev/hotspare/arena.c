@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libhotspare: the reserved region, and the classes in it.
+ *
+ * Locks aren't part of a checkpoint. hs_arena_lock() takes all of them, so that no
+ * allocation is half done at a cut; it comes before, and after a take-over they are new.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "arena.h"
+
+#define ROOT_MAGIC	0x746f6f722d7368ULL	/* "hs-root" */
+#define CLASS_MAGIC	0x7373616c632d7368ULL	/* "hs-class" */
+#define VERSION		1U
+
+struct root {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t nr;			/* classes, in the slots 1 to this */
+	uint16_t hash[HS_HASH];		/* slots by the class's number, 0: none */
+};
+
+/* Lock order: the arena's, then the classes', by slot. */
+static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t class_lock[HS_CLASSES + 1] = {
+	[0 ... HS_CLASSES] = PTHREAD_MUTEX_INITIALIZER,
+};
+static struct root *root;
+
+/* At its place and nowhere else: EEXIST if there is something already. */
+static void *map_at(uintptr_t addr, size_t len, int prot)
+{
+	void *p = mmap((void *)addr, len, prot,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (p == MAP_FAILED || p == (void *)addr)
+		return p;
+	/* Linux before 4.17 takes the address for a wish. */
+	munmap(p, len);
+	errno = EEXIST;
+	return MAP_FAILED;
+}
+
+static int root_create(void)
+{
+	struct root *r;
+
+	if (root)
+		return 0;
+	r = map_at(HS_BASE, HS_PAGE, PROT_READ | PROT_WRITE);
+	if (r == MAP_FAILED)
+		return -1;
+	r->magic = ROOT_MAGIC;
+	r->version = VERSION;
+	__atomic_store_n(&root, r, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static struct hs_class *class_at(unsigned int slot)
+{
+	return (struct hs_class *)(HS_BASE + slot * HS_SLOT);
+}
+
+static unsigned int slot_of(const void *addr)
+{
+	return (unsigned int)(((uintptr_t)addr - HS_BASE) / HS_SLOT);
+}
+
+static unsigned int hash_of(int number)
+{
+	return ((uint32_t)number * 2654435761U) >> 23;
+}
+
+/* The place of the class in the table, or the free one where it would be. */
+static uint16_t *hash_place(struct root *r, int number)
+{
+	unsigned int i = hash_of(number);
+	uint16_t slot;
+
+	while ((slot = __atomic_load_n(&r->hash[i], __ATOMIC_ACQUIRE))) {
+		if (class_at(slot)->number == number)
+			break;
+		i = (i + 1) % HS_HASH;
+	}
+	return &r->hash[i];
+}
+
+/* Without locks: classes don't go away. */
+struct hs_class *hs_class_find(int number)
+{
+	struct root *r = __atomic_load_n(&root, __ATOMIC_ACQUIRE);
+	uint16_t slot = r ? __atomic_load_n(hash_place(r, number), __ATOMIC_ACQUIRE) : 0;
+
+	return slot ? class_at(slot) : NULL;
+}
+
+/* The class that the address is in, or NULL. */
+struct hs_class *hs_class_of(const void *addr)
+{
+	struct root *r = __atomic_load_n(&root, __ATOMIC_ACQUIRE);
+	unsigned int slot;
+
+	if (!r || (uintptr_t)addr < HS_BASE + HS_SLOT)
+		return NULL;
+	if ((uintptr_t)addr >= HS_BASE + (HS_CLASSES + 1) * HS_SLOT)
+		return NULL;
+	slot = slot_of(addr);
+	return slot <= __atomic_load_n(&r->nr, __ATOMIC_ACQUIRE) ? class_at(slot) : NULL;
+}
+
+void hs_class_lock(const struct hs_class *c)
+{
+	pthread_mutex_lock(&class_lock[slot_of(c)]);
+}
+
+void hs_class_unlock(const struct hs_class *c)
+{
+	pthread_mutex_unlock(&class_lock[slot_of(c)]);
+}
+
+void hs_arena_lock(void)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&arena_lock);
+	for (i = 1; i <= (root ? root->nr : 0); i++)
+		pthread_mutex_lock(&class_lock[i]);
+}
+
+void hs_arena_unlock(void)
+{
+	unsigned int i;
+
+	for (i = root ? root->nr : 0; i; i--)
+		pthread_mutex_unlock(&class_lock[i]);
+	pthread_mutex_unlock(&arena_lock);
+}
+
+/*
+ * A class
+ */
+
+static size_t table_len(uint32_t pages)
+{
+	/* One more: the page behind the last is looked at, and is nothing. */
+	return ((pages + 2ULL) * sizeof(struct hs_page) + HS_PAGE - 1) & ~(HS_PAGE - 1);
+}
+
+static int make_writable(void *addr, size_t len)
+{
+	return mprotect(addr, len, PROT_READ | PROT_WRITE);
+}
+
+/* From @c->pages to @pages; nothing has changed if it fails. */
+static int grow_to(struct hs_class *c, uint32_t pages)
+{
+	uint32_t nr = pages - c->pages;
+
+	if (make_writable(c, HS_TABLE + table_len(pages)) ||
+	    make_writable(hs_page_addr(c, c->pages + 1), (size_t)nr << HS_PAGE_SHIFT))
+		return -1;
+	c->pages = pages;
+	hs_pages_new(c, pages - nr + 1, nr);
+	return 0;
+}
+
+/* By at least @pages, to twice the size if that can be had. The class is locked. */
+int hs_class_grow(struct hs_class *c, uint32_t pages)
+{
+	uint64_t least = (uint64_t)c->pages + pages, twice = (uint64_t)c->pages * 2;
+
+	if (least > HS_MAX_PAGES - 2) {
+		errno = ENOMEM;
+		return -1;
+	}
+	if (twice > HS_MAX_PAGES - 2)
+		twice = HS_MAX_PAGES - 2;
+	if (twice > least && !grow_to(c, (uint32_t)twice))
+		return 0;
+	return grow_to(c, (uint32_t)least);
+}
+
+static struct hs_class *class_map(unsigned int slot, int number, uint32_t pages, bool debug)
+{
+	struct hs_class *c = map_at(HS_BASE + slot * HS_SLOT, HS_SLOT, PROT_NONE);
+
+	if (c == MAP_FAILED)
+		return NULL;
+	if (make_writable(c, HS_TABLE))
+		goto fail;
+	c->magic = CLASS_MAGIC;
+	c->number = number;
+	c->debug = debug;
+	if (hs_class_grow(c, pages))
+		goto fail;
+	return c;
+fail:
+	munmap(c, HS_SLOT);
+	return NULL;
+}
+
+/* NULL, with errno: EEXIST, ENOSPC, ENOMEM. */
+struct hs_class *hs_class_create(int number, uint32_t pages, bool debug)
+{
+	struct hs_class *c = NULL;
+
+	pthread_mutex_lock(&arena_lock);
+	if (root_create())
+		goto out;
+	if (hs_class_find(number)) {
+		errno = EEXIST;
+	} else if (root->nr == HS_CLASSES) {
+		errno = ENOSPC;
+	} else {
+		c = class_map(root->nr + 1, number, pages, debug);
+		if (c) {
+			__atomic_store_n(&root->nr, root->nr + 1, __ATOMIC_RELEASE);
+			__atomic_store_n(hash_place(root, number), root->nr,
+					 __ATOMIC_RELEASE);
+		}
+	}
+out:
+	pthread_mutex_unlock(&arena_lock);
+	return c;
+}
+
+int hs_arena_pieces(hs_piece_fn fn, void *arg)
+{
+	unsigned int i;
+	int ret;
+
+	if (!root)
+		return 0;
+	ret = fn(arg, root, HS_PAGE);
+	for (i = 1; !ret && i <= root->nr; i++) {
+		struct hs_class *c = class_at(i);
+
+		ret = fn(arg, c, HS_TABLE + table_len(c->pages));
+		if (!ret && c->pages)
+			ret = fn(arg, hs_page_addr(c, 1), (size_t)c->pages << HS_PAGE_SHIFT);
+	}
+	return ret;
+}
+
+/*
+ * Restoring: what the first pages say is believed only as far as it can be true
+ */
+
+static int not_an_arena(void)
+{
+	errno = EUCLEAN;
+	return -1;
+}
+
+static int restore_class(struct hs_class *c, hs_piece_fn fill, void *arg)
+{
+	if (make_writable(c, HS_TABLE) || fill(arg, c, HS_TABLE))
+		return -1;
+	if (c->magic != CLASS_MAGIC || c->pages > HS_MAX_PAGES - 2)
+		return not_an_arena();
+	if (make_writable(c, HS_TABLE + table_len(c->pages)) ||
+	    make_writable(hs_page_addr(c, 1), (size_t)c->pages << HS_PAGE_SHIFT))
+		return -1;
+	if (fill(arg, hs_page(c, 0), table_len(c->pages)))
+		return -1;
+	return fill(arg, hs_page_addr(c, 1), (size_t)c->pages << HS_PAGE_SHIFT);
+}
+
+static int restore_root(struct root *r, hs_piece_fn fill, void *arg)
+{
+	unsigned int i, used = 0;
+
+	if (fill(arg, r, HS_PAGE))
+		return -1;
+	for (i = 0; i < HS_HASH; i++) {
+		used += !!r->hash[i];
+		if (r->hash[i] > r->nr)
+			return not_an_arena();
+	}
+	if (r->magic != ROOT_MAGIC || r->version != VERSION || r->nr > HS_CLASSES ||
+	    used != r->nr)
+		return not_an_arena();
+	return 0;
+}
+
+/* @mapped: how many slots are, the root's among them. */
+static int restore_all(unsigned int *mapped, hs_piece_fn fill, void *arg)
+{
+	struct root *r = map_at(HS_BASE, HS_PAGE, PROT_READ | PROT_WRITE);
+	int ret;
+
+	if (r == MAP_FAILED)
+		return -1;
+	*mapped = 1;
+	ret = restore_root(r, fill, arg);
+	for (; !ret && *mapped <= r->nr; ++*mapped) {
+		struct hs_class *c = class_at(*mapped);
+
+		if (map_at((uintptr_t)c, HS_SLOT, PROT_NONE) == MAP_FAILED)
+			return -1;
+		ret = restore_class(c, fill, arg);
+	}
+	return ret ?: fill(arg, NULL, 0);
+}
+
+/*
+ * @fill is called in the order of addresses, and with NULL in the end. Returns 0, or -1:
+ * nothing is mapped then. errno: EEXIST: there is an arena, or something else at its place.
+ * EUCLEAN: that is no arena. ENOMEM. Or what @fill left.
+ */
+int hs_arena_restore(hs_piece_fn fill, void *arg)
+{
+	unsigned int mapped = 0;
+	int saved, ret = -1;
+
+	pthread_mutex_lock(&arena_lock);
+	if (root)
+		errno = EEXIST;
+	else
+		ret = restore_all(&mapped, fill, arg);
+	saved = errno;
+	if (!ret)
+		__atomic_store_n(&root, (struct root *)HS_BASE, __ATOMIC_RELEASE);
+	else if (mapped)
+		munmap((void *)HS_BASE, HS_PAGE);
+	for (; ret && mapped > 1; mapped--)
+		munmap(class_at(mapped - 1), HS_SLOT);
+	pthread_mutex_unlock(&arena_lock);
+	errno = saved;
+	return ret ? -1 : 0;
+}

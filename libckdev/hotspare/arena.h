@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libhotspare: memory that is saved in a checkpoint, at addresses that are the same in
+ * every process. All that is known about it is kept in it, but for the locks: so it works
+ * on after a take-over, as it was at the cut.
+ *
+ *   HS_BASE		the root page: which classes there are
+ *   HS_BASE + n slots	class n: its header, its table of pages, its pages
+ *
+ * Between the mappings of many kinds that the kernel makes at its own choice, and where
+ * neither programs nor AddressSanitizer have theirs.
+ */
+#ifndef HS_ARENA_H
+#define HS_ARENA_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+#define HS_PAGE_SHIFT	12
+#define HS_PAGE		(1UL << HS_PAGE_SHIFT)
+#define HS_BASE		0x200000000000UL
+#define HS_SLOT		(1UL << 38)	/* 256 GiB */
+#define HS_CLASSES	191		/* the first slot is the root's */
+#define HS_END		(HS_BASE + (HS_CLASSES + 1) * HS_SLOT)
+#define HS_HASH		512		/* places for their numbers, more than twice as many */
+
+#define HS_TABLE	HS_PAGE		/* where in a slot the table of pages is, ... */
+#define HS_DATA		(1UL << 30)	/* ... and where the pages are */
+#define HS_MAX_PAGES	((HS_SLOT - HS_DATA) >> HS_PAGE_SHIFT)
+
+#define HS_BINS		64		/* lists of free runs, by length */
+#define HS_SIZES	32		/* sizes of small objects */
+
+/* No page: page 0 of a class is never given out. */
+#define HS_NONE		0U
+
+enum hs_kind {
+	HS_NOTHING,			/* in the middle of something */
+	HS_FREE,			/* the first page of a free run, and its last */
+	HS_LARGE,			/* the first page of an object of its own */
+	HS_SPAN,			/* the first page of objects of one size, ... */
+	HS_SPAN_PART,			/* ... and those behind it */
+};
+
+/* A page, or what begins there. */
+struct hs_page {
+	uint32_t kind : 4;		/* enum hs_kind */
+	uint32_t size : 8;		/* spans: which of the sizes */
+	uint32_t dirty : 1;		/* free runs: may have memory behind them */
+	uint32_t pages;			/* its length; SPAN_PART: from the first page to here */
+	uint32_t next, prev;		/* free runs of a bin, spans with room */
+};
+
+/* The first page of a slot. */
+struct hs_class {
+	uint64_t magic;
+	int32_t number;			/* the program's name for it */
+	uint32_t debug;
+	uint32_t pages;			/* that can be read and written */
+	uint32_t used;			/* that aren't free */
+	uint32_t dirty;			/* free ones that may have memory behind them */
+	uint64_t objects;
+	uint64_t bytes;			/* in them, as they were rounded */
+	uint64_t bins;			/* which have a run */
+	uint32_t bin[HS_BINS];
+	uint32_t span[HS_SIZES];	/* spans of that size with room */
+};
+
+/* arena.c */
+struct hs_class *hs_class_find(int number);
+struct hs_class *hs_class_of(const void *addr);
+struct hs_class *hs_class_create(int number, uint32_t pages, bool debug);
+void hs_class_lock(const struct hs_class *c);
+void hs_class_unlock(const struct hs_class *c);
+int hs_class_grow(struct hs_class *c, uint32_t pages);
+void hs_arena_lock(void);
+void hs_arena_unlock(void);
+
+/* What is used of the arena: called for each piece, with the arena locked. */
+typedef int (*hs_piece_fn)(void *arg, void *addr, size_t len);
+int hs_arena_pieces(hs_piece_fn fn, void *arg);
+/* The same in a process that has no arena yet: the caller fills each piece. */
+int hs_arena_restore(hs_piece_fn fill, void *arg);
+
+/* pages.c */
+uint32_t hs_pages_get(struct hs_class *c, uint32_t nr, uint32_t align);
+void hs_pages_put(struct hs_class *c, uint32_t first, uint32_t nr);
+bool hs_pages_extend(struct hs_class *c, uint32_t first, uint32_t nr, uint32_t want);
+void hs_pages_list(struct hs_class *c, uint32_t *head, uint32_t page);
+void hs_pages_unlist(struct hs_class *c, uint32_t *head, uint32_t page);
+void hs_pages_new(struct hs_class *c, uint32_t first, uint32_t nr);
+
+static inline struct hs_page *hs_page(const struct hs_class *c, uint32_t nr)
+{
+	return (struct hs_page *)((char *)c + HS_TABLE) + nr;
+}
+
+static inline char *hs_page_addr(const struct hs_class *c, uint32_t nr)
+{
+	return (char *)c + HS_DATA + ((size_t)nr << HS_PAGE_SHIFT);
+}
+
+#endif /* HS_ARENA_H */

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libhotspare: a checkpoint: the arena, and what the process is besides.
+ */
+#ifndef HS_CHECKPOINT_H
+#define HS_CHECKPOINT_H
+
+#include "hooks.h"
+#include "image.h"
+#include "process.h"
+#include "ranges.h"
+#include "sections.h"
+#include "threads.h"
+
+struct json_object;
+struct hs_snapshot;
+struct hs_sums;
+
+/* All but memory, as it was at the cut. */
+struct hs_state {
+	struct hs_fds fds;
+	struct hs_threads threads;
+	struct hs_signals signals;
+	struct hs_process process;
+	struct hs_ranges ranges;
+	struct hs_hooks hooks;
+	struct hs_sections own;
+};
+
+#define HS_TEXTS	7
+
+/*
+ * The same as it is written. To capture it is for the moment of the cut; making texts of it
+ * has time, but takes memory.
+ */
+struct hs_texts {
+	struct hs_state state;
+	const char *build;
+	struct json_object *json[HS_TEXTS];
+	const char *text[HS_TEXTS];
+	size_t len[HS_TEXTS];
+};
+
+/* build.c: what program and libraries this is, and where they are mapped */
+const char *hs_build_text(struct hs_error *e);
+int hs_build_compare(struct json_object *json, struct hs_error *e);
+
+/* checkpoint.c */
+void hs_state_free(struct hs_state *s);
+int hs_state_parse(uint32_t type, struct json_object *o, struct hs_state *s, struct hs_error *e);
+int hs_texts_capture(struct hs_texts *t, struct hs_error *e);
+int hs_texts_make(struct hs_texts *t, struct hs_error *e);
+void hs_texts_free(struct hs_texts *t);
+int hs_checkpoint_write(struct hs_writer *w, int fd, const struct hs_image_head *head,
+			const struct hs_texts *t, const struct hs_snapshot *snap,
+			struct hs_sums *sums);
+
+#endif /* HS_CHECKPOINT_H */

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libhotspare: descriptors that come back under their numbers. What each is made of is
+ * found out when it is registered; what changes (offsets, counters, what waits in a pipe)
+ * is read at the cut, with nothing but system calls; as text it is written later.
+ *
+ *   fd.c		the list of those that are registered
+ *   fd_query.c		what a descriptor is
+ *   fd_restore.c	making one that is the same
+ *   fd_json.c		both ways between here and a checkpoint's section
+ */
+#ifndef HS_FD_H
+#define HS_FD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "error.h"
+
+struct json_object;
+
+enum hs_fd_kind {
+	HS_FD_FILE,
+	HS_FD_SOCKET,			/* UDP, listening TCP, Unix */
+	HS_FD_PAIR,			/* an end of socketpair(2) */
+	HS_FD_PIPE,			/* an end of pipe(2) */
+	HS_FD_EVENT,
+	HS_FD_TIMER,
+	HS_FD_SIGNAL,
+	HS_FD_EPOLL,
+	HS_FD_KINDS
+};
+
+/* What is re-read at the cut. */
+#define HS_FD_NAME	(1 << 0)	/* sockets: the own address */
+#define HS_FD_PEER	(1 << 1)	/* the other's */
+#define HS_FD_REFRESH	(1 << 2)	/* both again at each cut */
+
+#define HS_FD_DATA_MAX	(1U << 20)	/* bytes in a pipe or a pair */
+
+struct hs_fd_file {
+	char *path;
+	int64_t offset;
+	int64_t size;			/* as it was at the cut, to notice a change */
+	struct timespec mtime;
+	bool changed;			/* found when it was restored */
+};
+
+struct hs_fd_address {
+	socklen_t len;			/* 0: none */
+	struct sockaddr_storage addr;
+};
+
+struct hs_fd_socket {
+	int domain, type, protocol;
+	int backlog;			/* -1: it doesn't listen */
+	bool reuse_addr, reuse_port, v6_only, broadcast;
+	struct hs_fd_address name, peer;
+};
+
+/* What lies in it unread; kept by the end that reads. */
+struct hs_fd_data {
+	int other;			/* the other end, registered as well */
+	int type;			/* pairs: SOCK_STREAM ... */
+	uint32_t size;			/* pipes: how much fits */
+	uint32_t len;
+	char *bytes;
+};
+
+struct hs_fd_timer {
+	int clock;
+	int set_flags;			/* TFD_TIMER_ABSTIME ... */
+	uint64_t ticks;			/* expired and not read */
+	/* What is left; but a time of day stays one. */
+	struct itimerspec value;
+};
+
+struct hs_fd_epoll {
+	uint32_t nr;
+	struct hs_fd_epoll_item {
+		int fd;
+		struct epoll_event event;
+	} *item;
+};
+
+struct hs_fd {
+	int fd;
+	enum hs_fd_kind kind;
+	int what;			/* HS_FD_NAME ... */
+	int flags;			/* fcntl(F_GETFL) */
+	bool cloexec;
+	int same_as;			/* a lower one with the same open file, or -1 */
+	uint64_t device, inode;		/* what it is of, here: to see what belongs together */
+	union {
+		struct hs_fd_file file;
+		struct hs_fd_socket socket;
+		struct hs_fd_data data;
+		struct {
+			uint64_t count;
+			bool semaphore;
+		} event;
+		struct hs_fd_timer timer;
+		sigset_t signals;
+		struct hs_fd_epoll epoll;
+	};
+};
+
+struct hs_fds {
+	uint32_t nr;
+	struct hs_fd *v;		/* in ascending order */
+};
+
+/* fd.c */
+int hs_fds_capture(struct hs_fds *to, struct hs_error *e);
+void hs_fds_adopt(struct hs_fds *list);
+void hs_fds_free(struct hs_fds *list);
+void hs_fd_clear(struct hs_fd *f);
+struct hs_fd *hs_fds_find(const struct hs_fds *list, int fd);
+
+/* fd_query.c */
+int hs_fd_query(struct hs_fd *f, const char *path, struct hs_error *e);
+int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e);
+int hs_fds_link(struct hs_fds *list, struct hs_error *e);
+
+/* fd_restore.c */
+int hs_fds_restore(struct hs_fds *list, struct hs_error *e);
+
+/* fd_json.c: NULL or -1 and errno */
+struct json_object *hs_fds_json(const struct hs_fds *list);
+int hs_fds_parse(struct hs_fds *list, struct json_object *json, struct hs_error *e);
+
+#endif /* HS_FD_H */

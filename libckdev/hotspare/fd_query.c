@@ -1,0 +1,578 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libhotspare: what a descriptor is, as the kernel tells: fstat(2), socket options, and
+ * /proc/self/fdinfo for those that have no calls to ask them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "fd.h"
+
+/*
+ * /proc/self/fdinfo/N: lines "key: value"
+ */
+
+struct info {
+	char *text;
+	size_t len;
+};
+
+static int info_read(int fd, struct info *info)
+{
+	char path[40];
+	FILE *f, *to;
+	char buf[512];
+	size_t n;
+
+	*info = (struct info) { 0 };
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	to = f ? open_memstream(&info->text, &info->len) : NULL;
+	if (!to) {
+		if (f)
+			fclose(f);
+		return -1;
+	}
+	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
+		fwrite(buf, 1, n, to);
+	fclose(f);
+	if (!fclose(to))
+		return 0;
+	free(info->text);
+	return -1;
+}
+
+/* What follows the key, or NULL. */
+static const char *info_get(const struct info *info, const char *key)
+{
+	size_t len = strlen(key);
+	const char *p = info->text;
+
+	while (p && *p) {
+		if (!strncmp(p, key, len) && p[len] == ':')
+			return p + len + 1;
+		p = strchr(p, '\n');
+		p += !!p;
+	}
+	return NULL;
+}
+
+static bool info_number(const struct info *info, const char *key, int base, uint64_t *value)
+{
+	const char *text = info_get(info, key);
+
+	if (text)
+		*value = strtoull(text, NULL, base);
+	return text;
+}
+
+/*
+ * Files
+ */
+
+/* What kind_of() takes for one. */
+static bool is_file(mode_t mode)
+{
+	return S_ISREG(mode) || S_ISCHR(mode);
+}
+
+static int query_file(struct hs_fd *f, const char *path, const char *link,
+		      struct hs_error *e)
+{
+	size_t len = strlen(link);
+	struct stat st;
+
+	if (!path && len > 10 && !strcmp(link + len - 10, " (deleted)"))
+		return hs_fail(e, ENOENT, "descriptor %d: its file has no name any more: "
+				  "deregister it, or name one (hs_fdreg_filefd)", f->fd);
+	f->file.path = path ? realpath(path, NULL) : strdup(link);
+	if (!f->file.path)
+		return hs_fail(e, errno, "descriptor %d: %s: %s", f->fd, path ?: link,
+			       strerror(errno));
+	if (!path || stat(f->file.path, &st) || is_file(st.st_mode))
+		return 0;
+	free(f->file.path);
+	return hs_fail(e, EPROTOTYPE, "descriptor %d: %s is no file", f->fd, path);
+}
+
+/* Better now than when it is missed: a restart opens it by its name. */
+static int capture_file(struct hs_fd *f, const struct stat *st, struct hs_error *e)
+{
+	if (access(f->file.path, F_OK) && (errno == ENOENT || errno == ENOTDIR))
+		return hs_fail(e, ENOENT, "descriptor %d: there is no %.80s any more: deregister "
+			       "it (hs_fd_deregister)", f->fd, f->file.path);
+	f->file.offset = lseek(f->fd, 0, SEEK_CUR);
+	f->file.size = st->st_size;
+	f->file.mtime = st->st_mtim;
+	return 0;
+}
+
+/*
+ * Sockets
+ */
+
+static int option(int fd, int level, int name)
+{
+	socklen_t len = sizeof(int);
+	int value = 0;
+
+	return getsockopt(fd, level, name, &value, &len) ? 0 : value;
+}
+
+static void query_addresses(struct hs_fd *f)
+{
+	struct hs_fd_socket *s = &f->socket;
+
+	s->name.len = s->peer.len = 0;
+	if (f->what & HS_FD_NAME) {
+		s->name.len = sizeof(s->name.addr);
+		if (getsockname(f->fd, (struct sockaddr *)&s->name.addr, &s->name.len))
+			s->name.len = 0;
+	}
+	if (f->what & HS_FD_PEER) {
+		s->peer.len = sizeof(s->peer.addr);
+		/* ENOTCONN is no error: there is none, then. */
+		if (getpeername(f->fd, (struct sockaddr *)&s->peer.addr, &s->peer.len))
+			s->peer.len = 0;
+	}
+}
+
+/* The kernel keeps it where connected sockets have what was acknowledged selectively. */
+static int tcp_backlog(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+		return SOMAXCONN;
+	return info.tcpi_sacked > INT32_MAX ? SOMAXCONN : (int)info.tcpi_sacked;
+}
+
+static int query_socket(struct hs_fd *f, struct hs_error *e)
+{
+	struct hs_fd_socket *s = &f->socket;
+	struct hs_fd_address peer = { .len = sizeof(peer.addr) };
+	bool connected = !getpeername(f->fd, (struct sockaddr *)&peer.addr, &peer.len);
+
+	s->domain = option(f->fd, SOL_SOCKET, SO_DOMAIN);
+	s->type = option(f->fd, SOL_SOCKET, SO_TYPE);
+	s->protocol = option(f->fd, SOL_SOCKET, SO_PROTOCOL);
+	s->reuse_addr = option(f->fd, SOL_SOCKET, SO_REUSEADDR);
+	s->reuse_port = option(f->fd, SOL_SOCKET, SO_REUSEPORT);
+	s->broadcast = option(f->fd, SOL_SOCKET, SO_BROADCAST);
+	s->backlog = -1;
+	if (s->domain != AF_INET && s->domain != AF_INET6 && s->domain != AF_UNIX)
+		return hs_fail(e, EPROTONOSUPPORT, "descriptor %d: a socket of family %d "
+				  "can't be saved", f->fd, s->domain);
+	if (s->domain == AF_INET6)
+		s->v6_only = option(f->fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	if (s->type == SOCK_RAW)
+		return hs_fail(e, EPROTONOSUPPORT, "descriptor %d: a raw socket can't be saved",
+			       f->fd);
+	if (s->type != SOCK_DGRAM && connected)
+		return hs_fail(e, EISCONN, "descriptor %d: a connection can't be saved; "
+				  "clients have to connect again", f->fd);
+	if (option(f->fd, SOL_SOCKET, SO_ACCEPTCONN))
+		s->backlog = s->domain == AF_UNIX ? SOMAXCONN : tcp_backlog(f->fd);
+	else if (s->type != SOCK_DGRAM)
+		return hs_fail(e, ENOTCONN, "descriptor %d: this socket doesn't listen yet: "
+				  "register it afterwards", f->fd);
+	query_addresses(f);
+	return 0;
+}
+
+/*
+ * Pipes and pairs: what was written and not read yet
+ */
+
+static int capture_bytes(struct hs_fd *f, int waiting, struct hs_error *e)
+{
+	if (waiting < 0 || (unsigned int)waiting > HS_FD_DATA_MAX)
+		return hs_fail(e, EFBIG, "descriptor %d: more than %u bytes wait in it",
+				  f->fd, HS_FD_DATA_MAX);
+	f->data.len = (uint32_t)waiting;
+	f->data.bytes = waiting ? malloc((size_t)waiting) : NULL;
+	if (waiting && !f->data.bytes)
+		return hs_fail(e, ENOMEM, "descriptor %d: no memory", f->fd);
+	return 0;
+}
+
+/* By way of another pipe, since reading takes it out. */
+static int peek_pipe(struct hs_fd *f)
+{
+	ssize_t n = -1;
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC | O_NONBLOCK))
+		return -1;
+	if (fcntl(p[1], F_SETPIPE_SZ, f->data.size) >= 0 &&
+	    tee(f->fd, p[1], f->data.len, SPLICE_F_NONBLOCK) == f->data.len)
+		n = read(p[0], f->data.bytes, f->data.len);
+	close(p[0]);
+	close(p[1]);
+	return n == f->data.len ? 0 : -1;
+}
+
+static int capture_data(struct hs_fd *f, struct hs_error *e)
+{
+	int waiting = 0;
+	ssize_t n;
+
+	f->data.len = 0;
+	f->data.bytes = NULL;
+	if (f->kind == HS_FD_PIPE) {
+		f->data.size = (uint32_t)fcntl(f->fd, F_GETPIPE_SZ);
+		if ((f->flags & O_ACCMODE) == O_WRONLY)
+			return 0;
+	}
+	if (ioctl(f->fd, FIONREAD, &waiting) || !waiting)
+		return 0;
+	if (f->kind == HS_FD_PAIR && f->data.type != SOCK_STREAM)
+		return hs_fail(e, EBUSY, "descriptor %d: a message waits in it: read it "
+				  "before the checkpoint", f->fd);
+	if (capture_bytes(f, waiting, e))
+		return -1;
+	if (f->kind == HS_FD_PIPE) {
+		n = peek_pipe(f) ? -1 : waiting;
+	} else {
+		n = recv(f->fd, f->data.bytes, (size_t)waiting, MSG_PEEK | MSG_DONTWAIT);
+	}
+	if (n == waiting)
+		return 0;
+	return hs_fail(e, EIO, "descriptor %d: what waits in it can't be read", f->fd);
+}
+
+/*
+ * Those without a name
+ */
+
+static int capture_event(struct hs_fd *f, const struct info *info, struct hs_error *e)
+{
+	if (info_number(info, "eventfd-count", 16, &f->event.count))
+		return 0;
+	return hs_fail(e, EIO, "descriptor %d: no count in /proc/self/fdinfo", f->fd);
+}
+
+static int query_event(struct hs_fd *f, const struct info *info, struct hs_error *e)
+{
+	uint64_t semaphore;
+
+	if (!info_number(info, "eventfd-semaphore", 10, &semaphore))
+		return hs_fail(e, ENOTSUP, "descriptor %d: this kernel (before 6.5) doesn't "
+				  "tell EFD_SEMAPHORE: say it by hs_fdreg_eventfd()", f->fd);
+	f->event.semaphore = semaphore;
+	return 0;
+}
+
+/* A time that is left becomes a time of day, unless there is none. */
+static void add_now(struct timespec *t)
+{
+	struct timespec now;
+
+	if (!t->tv_sec && !t->tv_nsec)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	t->tv_sec += now.tv_sec;
+	t->tv_nsec += now.tv_nsec;
+	t->tv_sec += t->tv_nsec / 1000000000;
+	t->tv_nsec %= 1000000000;
+}
+
+static int capture_timer(struct hs_fd *f, const struct info *info, struct hs_error *e)
+{
+	uint64_t clock, set_flags;
+
+	if (!info_number(info, "clockid", 10, &clock) ||
+	    !info_number(info, "ticks", 10, &f->timer.ticks) ||
+	    !info_number(info, "settime flags", 8, &set_flags) ||
+	    timerfd_gettime(f->fd, &f->timer.value))
+		return hs_fail(e, EIO, "descriptor %d: its timer can't be asked", f->fd);
+	f->timer.clock = (int)clock;
+	f->timer.set_flags = (int)set_flags;
+	if (clock == CLOCK_REALTIME && set_flags & TFD_TIMER_ABSTIME)
+		add_now(&f->timer.value.it_value);
+	return 0;
+}
+
+static int capture_signals(struct hs_fd *f, const struct info *info, struct hs_error *e)
+{
+	uint64_t mask;
+	int sig;
+
+	if (!info_number(info, "sigmask", 16, &mask))
+		return hs_fail(e, EIO, "descriptor %d: no mask in /proc/self/fdinfo", f->fd);
+	sigemptyset(&f->signals);
+	for (sig = 1; sig <= 64; sig++)
+		if (mask & 1ULL << (sig - 1))
+			sigaddset(&f->signals, sig);
+	return 0;
+}
+
+static int capture_epoll(struct hs_fd *f, const struct info *info, struct hs_error *e)
+{
+	const char *p = info->text;
+	uint32_t room = 0;
+
+	f->epoll.nr = 0;
+	f->epoll.item = NULL;
+	for (; p && *p; p = strchr(p, '\n'), p += !!p) {
+		struct hs_fd_epoll_item item = { 0 }, *v;
+		unsigned long long data;
+
+		if (sscanf(p, "tfd: %d events: %x data: %llx", &item.fd, &item.event.events,
+			   &data) != 3)
+			continue;
+		item.event.data.u64 = data;
+		if (f->epoll.nr == room) {
+			room = room ? room * 2 : 16;
+			v = reallocarray(f->epoll.item, room, sizeof(*v));
+			if (!v)
+				return hs_fail(e, ENOMEM, "descriptor %d: no memory", f->fd);
+			f->epoll.item = v;
+		}
+		f->epoll.item[f->epoll.nr++] = item;
+	}
+	return 0;
+}
+
+/*
+ * All of them
+ */
+
+static enum hs_fd_kind kind_of(const struct stat *st, const char *link)
+{
+	static const struct {
+		const char *link;
+		enum hs_fd_kind kind;
+	} anon[] = {
+		{ "anon_inode:[eventfd]", HS_FD_EVENT },
+		{ "anon_inode:[timerfd]", HS_FD_TIMER },
+		{ "anon_inode:[signalfd]", HS_FD_SIGNAL },
+		{ "anon_inode:[eventpoll]", HS_FD_EPOLL },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(anon) / sizeof(anon[0]); i++)
+		if (!strcmp(link, anon[i].link))
+			return anon[i].kind;
+	if (S_ISSOCK(st->st_mode))
+		return HS_FD_SOCKET;
+	if (S_ISFIFO(st->st_mode) && !strncmp(link, "pipe:", 5))
+		return HS_FD_PIPE;
+	if (link[0] == '/' && is_file(st->st_mode))
+		return HS_FD_FILE;
+	return HS_FD_KINDS;
+}
+
+static int query_link(int fd, char *link, size_t len)
+{
+	char path[40];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, link, len - 1);
+	if (n < 0)
+		return -1;
+	link[n] = 0;
+	return 0;
+}
+
+/*
+ * What is the same as long as it is registered. f->what and, for pairs, f->kind say what
+ * the caller knows; @path is a file's, or NULL.
+ */
+int hs_fd_query(struct hs_fd *f, const char *path, struct hs_error *e)
+{
+	enum hs_fd_kind kind;
+	struct info info;
+	char link[4096];
+	struct stat st;
+	int ret = 0;
+
+	if (fstat(f->fd, &st))
+		return hs_fail(e, errno, "descriptor %d: %s", f->fd, strerror(errno));
+	if (query_link(f->fd, link, sizeof(link)) || info_read(f->fd, &info))
+		return hs_fail(e, errno, "descriptor %d: /proc can't be read: mount it",
+				  f->fd);
+	kind = f->kind == HS_FD_PAIR ? HS_FD_PAIR : kind_of(&st, link);
+	/* Opened for its name only. */
+	if (fcntl(f->fd, F_GETFL) & O_PATH)
+		kind = HS_FD_KINDS;
+	f->device = st.st_dev;
+	f->inode = st.st_ino;
+	if (kind == HS_FD_FILE)
+		ret = query_file(f, path, link, e);
+	else if (kind == HS_FD_SOCKET)
+		ret = query_socket(f, e);
+	else if (kind == HS_FD_EVENT && f->kind != HS_FD_EVENT)
+		ret = query_event(f, &info, e);
+	else if (kind == HS_FD_KINDS)
+		ret = hs_fail(e, EOPNOTSUPP, "descriptor %d: '%s' can't be saved", f->fd,
+				 link);
+	free(info.text);
+	f->kind = ret ? f->kind : kind;
+	return ret;
+}
+
+static int capture_kind(struct hs_fd *f, const struct stat *st, struct hs_error *e)
+{
+	struct info info;
+	int ret = 0;
+
+	switch (f->kind) {
+	case HS_FD_FILE:
+		return capture_file(f, st, e);
+	case HS_FD_SOCKET:
+		if (f->what & HS_FD_REFRESH)
+			query_addresses(f);
+		return 0;
+	case HS_FD_PIPE:
+	case HS_FD_PAIR:
+		return capture_data(f, e);
+	default:
+		break;
+	}
+	if (info_read(f->fd, &info))
+		return hs_fail(e, errno, "descriptor %d: /proc can't be read", f->fd);
+	if (f->kind == HS_FD_EVENT)
+		ret = capture_event(f, &info, e);
+	else if (f->kind == HS_FD_TIMER)
+		ret = capture_timer(f, &info, e);
+	else if (f->kind == HS_FD_SIGNAL)
+		ret = capture_signals(f, &info, e);
+	else
+		ret = capture_epoll(f, &info, e);
+	free(info.text);
+	return ret;
+}
+
+/* The one that is registered as @from, as it is now. */
+int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e)
+{
+	struct stat st;
+	int fd_flags;
+
+	*to = *from;
+	if (to->kind == HS_FD_FILE) {
+		to->file.path = strdup(from->file.path);
+		if (!to->file.path)
+			return hs_fail(e, ENOMEM, "descriptor %d: no memory", to->fd);
+	} else if (to->kind == HS_FD_PIPE || to->kind == HS_FD_PAIR) {
+		to->data.bytes = NULL;
+	} else if (to->kind == HS_FD_EPOLL) {
+		to->epoll.item = NULL;
+	}
+	fd_flags = fcntl(to->fd, F_GETFD);
+	to->flags = fcntl(to->fd, F_GETFL);
+	if (fstat(to->fd, &st) || st.st_dev != to->device || st.st_ino != to->inode) {
+		hs_fd_clear(to);
+		return hs_fail(e, EBADF, "descriptor %d was closed, or is another thing now: "
+				  "deregister it before (hs_fd_deregister)", from->fd);
+	}
+	to->cloexec = fd_flags & FD_CLOEXEC;
+	if (!capture_kind(to, &st, e))
+		return 0;
+	hs_fd_clear(to);
+	return -1;
+}
+
+/*
+ * What belongs together
+ */
+
+/* 1 if it is one open file, 0 if not, -1: nobody tells. */
+static int same_file(const struct hs_fd *a, const struct hs_fd *b, struct hs_error *e)
+{
+	pid_t pid = getpid();
+	long ret;
+
+	if (a->kind != b->kind || a->device != b->device || a->inode != b->inode)
+		return 0;
+	ret = syscall(SYS_kcmp, pid, pid, KCMP_FILE, a->fd, b->fd);
+	if (ret >= 0)
+		return !ret;
+	/* In some containers. Of files it matters: one offset, or two? */
+	if (a->kind != HS_FD_FILE || a->flags != b->flags ||
+	    a->file.offset != b->file.offset)
+		return 0;
+	return hs_fail(e, ENOTSUP, "descriptors %d and %d: are they one open file? kcmp(2) "
+			  "isn't allowed here: deregister one of them", a->fd, b->fd);
+}
+
+static int find_same(struct hs_fds *list, uint32_t i, struct hs_error *e)
+{
+	uint32_t j;
+	int same;
+
+	for (j = 0; j < i; j++) {
+		if (list->v[j].same_as >= 0)
+			continue;
+		same = same_file(&list->v[j], &list->v[i], e);
+		if (same < 0)
+			return -1;
+		if (!same)
+			continue;
+		list->v[i].same_as = list->v[j].fd;
+		return 0;
+	}
+	return 0;
+}
+
+static int find_other_end(struct hs_fds *list, struct hs_fd *f, struct hs_error *e)
+{
+	uint32_t i;
+
+	for (i = 0; i < list->nr; i++) {
+		const struct hs_fd *o = &list->v[i];
+
+		if (o->kind == HS_FD_PIPE && o->inode == f->inode && o->device == f->device &&
+		    (o->flags & O_ACCMODE) != (f->flags & O_ACCMODE) && o->same_as < 0) {
+			f->data.other = o->fd;
+			return 0;
+		}
+	}
+	return hs_fail(e, EPIPE, "descriptor %d: the other end of this pipe isn't "
+			  "registered", f->fd);
+}
+
+static int check_epoll(const struct hs_fds *list, const struct hs_fd *f,
+		       struct hs_error *e)
+{
+	uint32_t i;
+
+	for (i = 0; i < f->epoll.nr; i++)
+		if (!hs_fds_find(list, f->epoll.item[i].fd))
+			return hs_fail(e, ENOENT, "descriptor %d: this epoll set has descriptor %d, "
+					  "which isn't registered", f->fd, f->epoll.item[i].fd);
+	return 0;
+}
+
+/* Several numbers for one open file, the two ends of a pipe, what an epoll set has. */
+int hs_fds_link(struct hs_fds *list, struct hs_error *e)
+{
+	uint32_t i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < list->nr; i++)
+		ret = find_same(list, i, e);
+	for (i = 0; !ret && i < list->nr; i++) {
+		struct hs_fd *f = &list->v[i];
+
+		if (f->kind == HS_FD_PIPE && f->same_as < 0)
+			ret = find_other_end(list, f, e);
+		else if (f->kind == HS_FD_EPOLL)
+			ret = check_epoll(list, f, e);
+	}
+	return ret;
+}

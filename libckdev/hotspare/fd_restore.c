@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libhotspare: descriptors as they were. All are made first, under numbers that nobody
+ * wants; only when that has worked they take their places. So a failure changes nothing.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "net.h"
+
+#ifndef TFD_IOC_SET_TICKS
+#define TFD_IOC_SET_TICKS	_IOW('T', 0, uint64_t)
+#endif
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND	78
+#endif
+
+/* The flags of open(2) that matter later. */
+#define FILE_FLAGS	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | \
+			 O_NOATIME | O_LARGEFILE)
+#define SET_FLAGS	(O_APPEND | O_NONBLOCK)
+
+struct restore {
+	struct hs_fds *list;
+	int *made;			/* for each of the list, or -1 */
+	int above;			/* all that is made is from here on */
+	struct hs_error *e;
+};
+
+static int fail(const struct restore *r, const struct hs_fd *f, const char *what)
+{
+	return hs_fail(r->e, errno, "descriptor %d: %s: %s", f->fd, what, strerror(errno));
+}
+
+static uint32_t index_of(const struct restore *r, int fd)
+{
+	const struct hs_fd *f = hs_fds_find(r->list, fd);
+
+	return f ? (uint32_t)(f - r->list->v) : r->list->nr;
+}
+
+/* Takes @fd over, to where it is in nobody's way. */
+static int keep(struct restore *r, uint32_t i, int fd)
+{
+	if (fd < 0)
+		return -1;
+	r->made[i] = fcntl(fd, F_DUPFD_CLOEXEC, r->above);
+	close(fd);
+	return r->made[i] < 0 ? -1 : 0;
+}
+
+/*
+ * Files
+ */
+
+static int make_file(struct restore *r, uint32_t i)
+{
+	struct hs_fd *f = &r->list->v[i];
+	struct stat st;
+
+	if (keep(r, i, open(f->file.path, (f->flags & FILE_FLAGS) | O_CLOEXEC)) ||
+	    fstat(r->made[i], &st))
+		return fail(r, f, f->file.path);
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	f->file.changed = st.st_size != f->file.size ||
+		st.st_mtim.tv_sec != f->file.mtime.tv_sec ||
+		st.st_mtim.tv_nsec != f->file.mtime.tv_nsec;
+	if (f->file.offset >= 0 && lseek(r->made[i], f->file.offset, SEEK_SET) < 0)
+		return fail(r, f, f->file.path);
+	return 0;
+}
+
+/*
+ * Sockets
+ */
+
+static bool has_name(const struct hs_fd_socket *s)
+{
+	const struct sockaddr_in6 *in6 = (const void *)&s->name.addr;
+	const struct sockaddr_in *in = (const void *)&s->name.addr;
+
+	if (s->domain == AF_INET)
+		return s->name.len >= sizeof(*in) && in->sin_port;
+	if (s->domain == AF_INET6)
+		return s->name.len >= sizeof(*in6) && in6->sin6_port;
+	return s->name.len > sizeof(sa_family_t);
+}
+
+static int set_option(int fd, int level, int name, bool wanted)
+{
+	int one = 1;
+
+	return wanted ? setsockopt(fd, level, name, &one, sizeof(one)) : 0;
+}
+
+static int set_options(int fd, const struct hs_fd_socket *s)
+{
+	int v6_only = s->v6_only;
+
+	if (s->domain == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only)))
+		return -1;
+	return set_option(fd, SOL_SOCKET, SO_REUSEADDR, s->reuse_addr) ||
+		set_option(fd, SOL_SOCKET, SO_REUSEPORT, s->reuse_port) ||
+		set_option(fd, SOL_SOCKET, SO_BROADCAST, s->broadcast) ? -1 : 0;
+}
+
+/* The name of a Unix socket stays when its process is gone; one that is in use doesn't. */
+static void unlink_if_dead(const struct hs_fd_socket *s)
+{
+	const struct sockaddr_un *un = (const void *)&s->name.addr;
+	struct stat st;
+	int fd;
+
+	if (s->domain != AF_UNIX || !un->sun_path[0] || lstat(un->sun_path, &st) ||
+	    !S_ISSOCK(st.st_mode))
+		return;
+	fd = socket(AF_UNIX, s->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (connect(fd, (const struct sockaddr *)un, s->name.len) && errno == ECONNREFUSED)
+		unlink(un->sun_path);
+	close(fd);
+}
+
+/* The service's address may come to this host later than the program. */
+static int bind_to(int fd, const struct hs_fd_socket *s)
+{
+	const struct sockaddr *addr = (const struct sockaddr *)&s->name.addr;
+	int level = s->domain == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+	int name = s->domain == AF_INET6 ? IPV6_FREEBIND : IP_FREEBIND;
+
+	unlink_if_dead(s);
+	if (!hs_bind(fd, addr, s->name.len))
+		return 0;
+	if (errno != EADDRNOTAVAIL || s->domain == AF_UNIX)
+		return -1;
+	return set_option(fd, level, name, true) || hs_bind(fd, addr, s->name.len) ? -1 : 0;
+}
+
+static int make_socket(struct restore *r, uint32_t i)
+{
+	struct hs_fd *f = &r->list->v[i];
+	struct hs_fd_socket *s = &f->socket;
+
+	if (keep(r, i, socket(s->domain, s->type | SOCK_CLOEXEC, s->protocol)))
+		return fail(r, f, "a socket");
+	if (set_options(r->made[i], s))
+		return fail(r, f, "its options");
+	if (has_name(s) && bind_to(r->made[i], s))
+		return fail(r, f, "its address");
+	if (s->backlog >= 0 && listen(r->made[i], s->backlog))
+		return fail(r, f, "to listen");
+	if (s->peer.len &&
+	    connect(r->made[i], (const struct sockaddr *)&s->peer.addr, s->peer.len))
+		return fail(r, f, "its peer");
+	return 0;
+}
+
+/*
+ * Two ends
+ */
+
+/* What waits at @f is written into the other end, which doesn't block. */
+static int fill(int other, const struct hs_fd *f)
+{
+	ssize_t n;
+
+	if (!f->data.len)
+		return 0;
+	n = write(other, f->data.bytes, f->data.len);
+	if (n < 0 || n == f->data.len)
+		return n < 0 ? -1 : 0;
+	errno = ENOBUFS;
+	return -1;
+}
+
+static int make_ends(struct restore *r, uint32_t i)
+{
+	struct hs_fd *f = &r->list->v[i], *o;
+	uint32_t j = index_of(r, f->data.other);
+	bool reads = (f->flags & O_ACCMODE) != O_WRONLY;
+	int p[2], ret;
+
+	if (j == r->list->nr) {
+		errno = ENOENT;
+		return fail(r, f, "its other end");
+	}
+	o = &r->list->v[j];
+	if (r->made[i] >= 0)
+		return 0;			/* with the other one */
+	if (f->kind == HS_FD_PAIR)
+		ret = socketpair(AF_UNIX, f->data.type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, p);
+	else
+		ret = pipe2(p, O_CLOEXEC | O_NONBLOCK);
+	if (ret)
+		return fail(r, f, "a pipe or pair");
+	ret = keep(r, f->kind == HS_FD_PAIR || reads ? i : j, p[0]);
+	if (keep(r, f->kind == HS_FD_PAIR || reads ? j : i, p[1]) || ret)
+		return fail(r, f, "a pipe or pair");
+	if (f->kind == HS_FD_PIPE && fcntl(r->made[i], F_SETPIPE_SZ, f->data.size) < 0)
+		return fail(r, f, "its size");
+	if (fill(r->made[j], f) || fill(r->made[i], o))
+		return fail(r, f, "what waits in it");
+	return 0;
+}
+
+/*
+ * Those without a name
+ */
+
+static int make_event(struct restore *r, uint32_t i)
+{
+	struct hs_fd *f = &r->list->v[i];
+	uint64_t count = f->event.count;
+
+	if (keep(r, i, eventfd(0, EFD_CLOEXEC | (f->event.semaphore ? EFD_SEMAPHORE : 0))))
+		return fail(r, f, "an eventfd");
+	if (count && write(r->made[i], &count, sizeof(count)) != sizeof(count))
+		return fail(r, f, "its count");
+	return 0;
+}
+
+static int make_timer(struct restore *r, uint32_t i)
+{
+	struct hs_fd *f = &r->list->v[i];
+	bool day = f->timer.clock == CLOCK_REALTIME && f->timer.set_flags & TFD_TIMER_ABSTIME;
+	uint64_t ticks = f->timer.ticks;
+
+	if (keep(r, i, timerfd_create(f->timer.clock, TFD_CLOEXEC)))
+		return fail(r, f, "a timerfd");
+	if (timerfd_settime(r->made[i], day ? f->timer.set_flags : 0, &f->timer.value, NULL))
+		return fail(r, f, "its time");
+	if (ticks && ioctl(r->made[i], TFD_IOC_SET_TICKS, &ticks))
+		return fail(r, f, "its ticks (kernels have that with CONFIG_CHECKPOINT_RESTORE)");
+	return 0;
+}
+
+static int make(struct restore *r, uint32_t i)
+{
+	struct hs_fd *f = &r->list->v[i];
+
+	switch (f->kind) {
+	case HS_FD_FILE:
+		return make_file(r, i);
+	case HS_FD_SOCKET:
+		return make_socket(r, i);
+	case HS_FD_PAIR:
+	case HS_FD_PIPE:
+		return make_ends(r, i);
+	case HS_FD_EVENT:
+		return make_event(r, i);
+	case HS_FD_TIMER:
+		return make_timer(r, i);
+	case HS_FD_SIGNAL:
+		return keep(r, i, signalfd(-1, &f->signals, SFD_CLOEXEC)) ?
+			fail(r, f, "a signalfd") : 0;
+	case HS_FD_EPOLL:
+		return keep(r, i, epoll_create1(EPOLL_CLOEXEC)) ? fail(r, f, "an epoll set") : 0;
+	default:
+		errno = EINVAL;
+		return fail(r, f, "what it is");
+	}
+}
+
+static int make_all(struct restore *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->list->nr; i++) {
+		struct hs_fd *f = &r->list->v[i];
+
+		if (f->same_as >= 0)
+			continue;
+		if (make(r, i))
+			return -1;
+		if (f->kind != HS_FD_FILE && fcntl(r->made[i], F_SETFL, f->flags & SET_FLAGS))
+			return fail(r, f, "its flags");
+	}
+	return 0;
+}
+
+/*
+ * In their places
+ */
+
+static int place(const struct restore *r, uint32_t i)
+{
+	const struct hs_fd *f = &r->list->v[i];
+	int from = f->same_as >= 0 ? f->same_as : r->made[i];
+
+	if (dup3(from, f->fd, f->cloexec ? O_CLOEXEC : 0) == f->fd)
+		return 0;
+	return fail(r, f, "its number");
+}
+
+static int fill_set(const struct restore *r, const struct hs_fd *f)
+{
+	uint32_t i;
+
+	for (i = 0; i < f->epoll.nr; i++) {
+		struct epoll_event event = f->epoll.item[i].event;
+
+		if (epoll_ctl(f->fd, EPOLL_CTL_ADD, f->epoll.item[i].fd, &event))
+			return fail(r, f, "what is in the epoll set");
+	}
+	return 0;
+}
+
+static int place_all(const struct restore *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->list->nr; i++)
+		if (place(r, i))
+			return -1;
+	for (i = 0; i < r->list->nr; i++)
+		if (r->list->v[i].kind == HS_FD_EPOLL && r->list->v[i].same_as < 0 &&
+		    fill_set(r, &r->list->v[i]))
+			return -1;
+	return 0;
+}
+
+/*
+ * Returns 0, or -1 with errno and @e: nothing has changed then, unless the very numbers
+ * couldn't be had (RLIMIT_NOFILE). What had one of the numbers is closed.
+ */
+int hs_fds_restore(struct hs_fds *list, struct hs_error *e)
+{
+	struct restore r = { .list = list, .e = e };
+	int ret = -1, saved;
+	uint32_t i;
+
+	r.above = list->nr ? list->v[list->nr - 1].fd + 1 : 0;
+	r.made = malloc((list->nr + 1) * sizeof(*r.made));
+	if (!r.made)
+		return hs_fail(e, ENOMEM, "no memory for the list of descriptors");
+	for (i = 0; i < list->nr; i++)
+		r.made[i] = -1;
+	if (!make_all(&r))
+		ret = place_all(&r);
+	saved = errno;
+	for (i = 0; i < list->nr; i++)
+		if (r.made[i] >= 0)
+			close(r.made[i]);
+	free(r.made);
+	errno = saved;
+	return ret;
+}

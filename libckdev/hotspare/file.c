@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libhotspare: files that are there as a whole or not at all, also when the power fails.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image.h"
+
+/* A name is on the disk when its directory is. */
+static int open_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	int fd;
+
+	if (!dir)
+		return -1;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
+	return fd;
+}
+
+/* Returns 0, or -1 with errno. Who created it publishes or drops it. */
+int hs_file_create(struct hs_file *f, const char *path)
+{
+	*f = (struct hs_file) {
+		.fd = -1, .directory = open_directory(path), .path = strdup(path),
+	};
+	if (!f->path || asprintf(&f->temporary, "%s.XXXXXX", path) < 0) {
+		f->temporary = NULL;
+		errno = ENOMEM;
+	} else if (f->directory >= 0) {
+		f->fd = mkostemp(f->temporary, O_CLOEXEC);
+	}
+	if (f->fd >= 0)
+		return 0;
+	free(f->temporary);
+	f->temporary = NULL;
+	hs_file_drop(f);
+	return -1;
+}
+
+/* Takes it away, unless it has its name. Leaves errno alone. */
+void hs_file_drop(struct hs_file *f)
+{
+	int saved = errno;
+
+	if (f->temporary)
+		unlink(f->temporary);
+	if (f->fd >= 0)
+		close(f->fd);
+	if (f->directory >= 0)
+		close(f->directory);
+	free(f->temporary);
+	free(f->path);
+	*f = (struct hs_file) { .fd = -1, .directory = -1 };
+	errno = saved;
+}
+
+/*
+ * Under its name from here on, in place of what had it. Returns 0, or -1 with errno: then
+ * what was there is still there; or, if it was the directory that couldn't be synced, the
+ * new one is, but may be gone when the power fails. Takes no memory.
+ */
+int hs_file_rename(struct hs_file *f)
+{
+	if (fsync(f->fd) || rename(f->temporary, f->path))
+		return -1;
+	return fsync(f->directory);
+}
+
+/* It has its name. */
+void hs_file_done(struct hs_file *f)
+{
+	free(f->temporary);
+	f->temporary = NULL;
+	hs_file_drop(f);
+}
+
+/* The same at once, and it is dropped in any case. Returns 0, or -1 with errno. */
+int hs_file_publish(struct hs_file *f)
+{
+	int ret = hs_file_rename(f);
+
+	if (ret)
+		hs_file_drop(f);
+	else
+		hs_file_done(f);
+	return ret;
+}
+
+/*
+ * Increments
+ */
+
+static void look_at_increment(int dir, const char *name, uint64_t number, hs_increment_fn fn,
+			      void *arg)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	struct hs_image_head head;
+
+	if (fd < 0 || read(fd, &head, sizeof(head)) != sizeof(head))
+		memset(&head, 0, sizeof(head));
+	if (fd >= 0)
+		close(fd);
+	fn(arg, dir, name, number, head.run);
+}
+
+/* Each file whose name is that of @path, a dot, and a number: in no order. */
+void hs_increments(const char *path, hs_increment_fn fn, void *arg)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *rest;
+	int fd = open_directory(path);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	size_t len = strlen(name);
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		rest = entry->d_name + len;
+		if (strncmp(entry->d_name, name, len) || *rest++ != '.' || !*rest ||
+		    rest[strspn(rest, "0123456789")])
+			continue;
+		look_at_increment(fd, entry->d_name, strtoull(rest, NULL, 10), fn, arg);
+	}
+	if (d)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
+}

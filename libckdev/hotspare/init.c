@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libhotspare: what a program is started as: master, spare, or from files; and becoming
+ * the program that the checkpoint is of.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
+#include "command.h"
+#include "cpt.h"
+#include "hotspare.h"
+#include "mirror.h"
+#include "net.h"
+#include "pipe.h"
+#include "snapshot.h"
+#include "spare.h"
+
+#define PORT	7411
+
+struct options {
+	bool master, spare;
+	const char *address, *file, *restart;
+	struct hs_command command;
+	long port, pipes, timeout;
+	enum hs_wish backend;
+	/* what @address says */
+	struct sockaddr_storage peer;
+	socklen_t peer_len;
+	bool anywhere;
+};
+
+static const char usage[] =
+	"  -m, --master            run, and send checkpoints to the spare\n"
+	"  -s, --spare             take them in, and go on when the master has failed\n"
+	"  -a, --address ADDRESS   of the other host; a spare takes checkpoints from there only\n"
+	"                          (0.0.0.0 or ::  from anywhere; without: from this host)\n"
+	"  -p, --port PORT         that the spare listens on (7411)\n"
+	"  -n, --pipes N           checkpoints that may be under way at a time (1)\n"
+	"  -f, --file FILE         write checkpoints to a file\n"
+	"  -r, --restart FILE      begin as a checkpoint in a file was\n"
+	"  -t, --timeout SECONDS   after which the other host counts as gone (5)\n"
+	"  -b, --backend NAME      who takes checkpoints: module, portable, or the first of these\n"
+	"                          that is there: auto (auto)\n"
+	"  -x, --command COMMAND   run to move the service's address; see hs_init(3)\n";
+
+/*
+ * Options
+ */
+
+static int number(const char *text, const char *what, long max, long *to, struct hs_error *e)
+{
+	char *end;
+
+	errno = 0;
+	*to = strtol(text, &end, 10);
+	if (!*text || *end || errno || *to < 1 || *to > max)
+		return hs_fail(e, EINVAL, "%s '%.60s' isn't a number from 1 to %ld", what, text, max);
+	return 0;
+}
+
+static int option(int c, struct options *o, struct hs_error *e)
+{
+	switch (c) {
+	case 'm':
+		o->master = true;
+		return 0;
+	case 's':
+		o->spare = true;
+		return 0;
+	case 'a':
+		o->address = optarg;
+		return 0;
+	case 'p':
+		return number(optarg, "port", 65535, &o->port, e);
+	case 'n':
+		return number(optarg, "pipes", 64, &o->pipes, e);
+	case 'f':
+		o->file = optarg;
+		return 0;
+	case 'r':
+		o->restart = optarg;
+		return 0;
+	case 't':
+		return number(optarg, "timeout", 3600, &o->timeout, e);
+	case 'b':
+		return hs_backend_by_name(optarg, &o->backend, e);
+	case 'x':
+		o->command.text = optarg;
+		return 0;
+	case 'h':
+		printf("Options up to \"--\":\n%s", usage);
+		exit(0);
+	}
+	return hs_fail(e, EINVAL, "unknown option, or one without its argument: see -h");
+}
+
+/* Up to "--", which getopt takes. */
+static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
+{
+	static const struct option longs[] = {
+		{ "address", 1, NULL, 'a' }, { "backend", 1, NULL, 'b' },
+		{ "command", 1, NULL, 'x' },
+		{ "file", 1, NULL, 'f' }, { "master", 0, NULL, 'm' },
+		{ "pipes", 1, NULL, 'n' }, { "port", 1, NULL, 'p' },
+		{ "restart", 1, NULL, 'r' }, { "spare", 0, NULL, 's' },
+		{ "timeout", 1, NULL, 't' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "+a:b:f:mn:p:r:st:x:h", longs, NULL)) != -1)
+		if (option(c, o, e))
+			return -1;
+	if (o->master == o->spare)
+		return hs_fail(e, EINVAL, "either -m or -s is needed, before \"--\": see -h");
+	if (o->spare && o->restart)
+		return hs_fail(e, EINVAL, "a spare gets what it needs from the master: no -r");
+	if (o->address && o->file)
+		return hs_fail(e, EINVAL, "either -a or -f: checkpoints go to one place");
+	return 0;
+}
+
+static int resolve(struct options *o, struct hs_error *e)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	const struct sockaddr_in *v4 = (const void *)&o->peer;
+	const struct sockaddr_in6 *v6 = (const void *)&o->peer;
+	struct addrinfo *list;
+	char port[8];
+	int err;
+
+	if (!o->address)
+		return 0;
+	snprintf(port, sizeof(port), "%ld", o->port);
+	err = getaddrinfo(o->address, port, &hints, &list);
+	if (err)
+		return hs_fail(e, EINVAL, "address '%.60s': %s", o->address, gai_strerror(err));
+	memcpy(&o->peer, list->ai_addr, list->ai_addrlen);
+	o->peer_len = list->ai_addrlen;
+	freeaddrinfo(list);
+	o->anywhere = o->peer.ss_family == AF_INET ? v4->sin_addr.s_addr == INADDR_ANY :
+		IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+	if (o->anywhere && o->master)
+		return hs_fail(e, EINVAL, "a master needs the address of its spare");
+	return 0;
+}
+
+/*
+ * Addresses must be the same in both processes: so no randomisation, and everything that
+ * the loader binds is bound at the start.
+ */
+static int start_anew(char **argv, struct hs_error *e)
+{
+	int now = personality(0xffffffff);
+	char path[PATH_MAX];
+	ssize_t n;
+
+	if (now >= 0 && now & ADDR_NO_RANDOMIZE)
+		return 0;
+	if (now < 0 || personality((unsigned long)now | ADDR_NO_RANDOMIZE) < 0)
+		return hs_fail(e, EPERM, "address randomisation can't be switched off here: "
+			       "start the program with setarch -R");
+	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	path[n > 0 ? n : 0] = 0;
+	setenv("LD_BIND_NOW", "1", 1);
+	fflush(NULL);
+	execv(path, argv);
+	execv("/proc/self/exe", argv);
+	return hs_fail(e, errno, "the program can't be started anew: %s", strerror(errno));
+}
+
+/*
+ * Masters
+ */
+
+/* Who has taken over goes on in any case: whether there is a module was asked at the start. */
+static void choose_backend(enum hs_wish wish)
+{
+	struct hs_error e;
+
+	if (hs_backend_choose(wish, &e)) {
+		fprintf(stderr, "%s: %s\n", program_invocation_short_name, e.text);
+		hs_backend_choose(HS_PORTABLE, NULL);
+	}
+	fprintf(stderr, "%s: checkpoints by %s%s\n", program_invocation_short_name,
+		hs_by_module() ? "the cptdev module" : "fork: ", hs_not_by_module());
+}
+
+static int load_pipes(const struct options *o, struct hs_error *e)
+{
+	bool peer = o->address && !o->anywhere;
+	long i;
+
+	if (!peer && !o->file)
+		return 0;
+	if (hs_cpipe_init((int)o->pipes))
+		return hs_fail(e, errno, "no pipes: %s", strerror(errno));
+	for (i = 0; i < o->pipes; i++)
+		if (peer ? hs_cpipe_loadtcp((struct sockaddr *)&o->peer, o->peer_len) :
+		    hs_cpipe_loadfile(o->file))
+			return hs_fail(e, errno, "%s: %s", peer ? o->address : o->file,
+				       strerror(errno));
+	return 0;
+}
+
+/*
+ * What there is besides memory. The address is there for what is bound to it, and connects
+ * from it; it is announced when somebody listens, and before rights are given up.
+ */
+static int bring_back(struct hs_state *s, const struct hs_image_head *head,
+		      const struct options *o, struct hs_error *e)
+{
+	if (o->spare)
+		hs_command_try(&o->command, HS_EVENT_TAKEOVER, head);
+	else if (hs_command_run(&o->command, HS_EVENT_MASTER, head, e))
+		return -1;
+	if (hs_fds_restore(&s->fds, e))
+		return -1;
+	if (o->spare)
+		hs_command_try(&o->command, HS_EVENT_SERVE, head);
+	return hs_signals_restore(&s->signals, e) || hs_process_restore(&s->process, e) ? -1 : 0;
+}
+
+/* What the checkpoint is of, from here on. Returns only if that fails. */
+static int become(struct hs_mirror *m, const struct options *o, struct hs_error *e)
+{
+	if (hs_mirror_restore(m, e))
+		return -1;
+	/* Its number may be one of those that come back. */
+	close(m->fd);
+	m->fd = -1;
+	if (bring_back(&m->state, &m->head, o, e))
+		return -1;
+	/* The next checkpoint has them again; so with the others, which have seen to that. */
+	hs_fds_adopt(&m->state.fds);
+	hs_threads_adopt(&m->state.threads);
+	hs_hooks_adopt(&m->state.hooks);
+	hs_sections_adopt(&m->state.own);
+	if (hs_cpt_start(&m->head))
+		return hs_fail(e, errno, "no random numbers: %s", strerror(errno));
+	/* The descriptors are those of the checkpoint: now there may be others. */
+	choose_backend(o->backend);
+	if (load_pipes(o, e))
+		return -1;
+	hs_mirror_free(m);
+	if (hs_hooks_restarted(e) || hs_threads_run(e))
+		return -1;
+	exit(0);
+}
+
+/*
+ * Files
+ */
+
+static int read_file(struct hs_mirror *m, const char *path, struct hs_error *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), ret, err;
+	struct hs_error what;
+
+	if (fd < 0)
+		return hs_fail(e, errno, "%s: %s", path, strerror(errno));
+	ret = hs_mirror_read(m, fd, &what);
+	err = errno;
+	close(fd);
+	return ret < 0 ? hs_fail(e, err, "%.80s: %.100s", path, what.text) : 0;
+}
+
+struct next {
+	const struct hs_image_head *head;
+	uint64_t number;		/* 0: there is none */
+};
+
+/* The first behind @head. Others may be left from before the whole one was written. */
+static void find_next(void *arg, int dir, const char *name, uint64_t number,
+		      const uint8_t run[16])
+{
+	struct next *n = arg;
+
+	(void)dir;
+	(void)name;
+	if (number > n->head->generation && (!n->number || number < n->number) &&
+	    !memcmp(run, n->head->run, sizeof(n->head->run)))
+		n->number = number;
+}
+
+static uint64_t next_increment(const char *path, const struct hs_image_head *head)
+{
+	struct next n = { .head = head };
+
+	hs_increments(path, find_next, &n);
+	return n.number;
+}
+
+/* A whole checkpoint, and the increments that there are. */
+static int restart(const struct options *o, struct hs_error *e)
+{
+	char path[PATH_MAX];
+	struct hs_mirror m;
+	uint64_t n;
+	int ret;
+
+	hs_mirror_init(&m);
+	ret = read_file(&m, o->restart, e);
+	while (!ret && (n = next_increment(o->restart, &m.head))) {
+		snprintf(path, sizeof(path), "%s.%llu", o->restart, (unsigned long long)n);
+		ret = read_file(&m, path, e);
+	}
+	if (!ret)
+		ret = become(&m, o, e);
+	hs_mirror_free(&m);
+	return ret;
+}
+
+/*
+ * Spares
+ */
+
+static int listen_for(const struct options *o, struct hs_error *e)
+{
+	struct sockaddr_in6 any6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_any };
+	struct sockaddr_in any4 = { .sin_family = AF_INET };
+	int fd;
+
+	any6.sin6_port = any4.sin_port = htons((uint16_t)o->port);
+	fd = hs_listen((struct sockaddr *)&any6, sizeof(any6), e);
+	if (fd < 0 && errno == EAFNOSUPPORT)
+		fd = hs_listen((struct sockaddr *)&any4, sizeof(any4), e);
+	return fd;
+}
+
+/* With the time, since others measure from there. */
+static void tell_death(const struct hs_image_head *head)
+{
+	struct timespec now;
+	struct tm tm;
+	char text[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	fprintf(stderr, "%s: %s.%03ldZ the master is dead: going on as of generation %llu\n",
+		program_invocation_short_name, text, now.tv_nsec / 1000000,
+		(unsigned long long)head->generation);
+}
+
+static int be_spare(const struct options *o, struct hs_error *e)
+{
+	const struct sockaddr_in here = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct hs_spare s = { .from = (const struct sockaddr *)&here };
+	int ret;
+
+	if (o->address)
+		s.from = o->anywhere ? NULL : (const struct sockaddr *)&o->peer;
+	hs_mirror_init(&s.mirror);
+	s.listener = listen_for(o, e);
+	if (s.listener >= 0)
+		hs_command_try(&o->command, HS_EVENT_SPARE, NULL);
+	ret = s.listener < 0 ? -1 : hs_spare_wait(&s, e);
+	if (ret && errno == ECANCELED)
+		exit(0);
+	if (!ret) {
+		tell_death(&s.mirror.head);
+		ret = become(&s.mirror, o, e);
+	}
+	hs_mirror_free(&s.mirror);
+	return ret;
+}
+
+static int init(int argc, char **argv, struct hs_error *e)
+{
+	struct options o = { .port = PORT, .pipes = 1, .timeout = HS_TIMEOUT };
+
+	if (parse(argc, argv, &o, e) || resolve(&o, e) || start_anew(argv, e))
+		return -1;
+	hs_set_timeout((unsigned int)o.timeout);
+	/* Better now than when the master has died. */
+	if (hs_backend_choose(o.backend, e))
+		return -1;
+	hs_backend_release();
+	o.command.limit = (unsigned int)o.timeout;
+	o.command.env = environ;
+	if (o.spare)
+		return be_spare(&o, e);
+	if (o.restart)
+		return restart(&o, e);
+	if (hs_cpt_start(NULL))
+		return hs_fail(e, errno, "no random numbers: %s", strerror(errno));
+	choose_backend(o.backend);
+	if (load_pipes(&o, e))
+		return -1;
+	return hs_command_run(&o.command, HS_EVENT_MASTER, NULL, e);
+}
+
+int hs_init(int argc, char *argv[])
+{
+	struct hs_error e = { "" };
+	int done, saved;
+
+	if (init(argc, argv, &e)) {
+		saved = errno;
+		fprintf(stderr, "%s: %s\n", program_invocation_short_name, e.text);
+		errno = saved;
+		return -1;
+	}
+	/* "--" is what argv[0] was. The program may have options of its own. */
+	done = optind - 1;
+	optind = 0;
+	return done;
+}
+
+int hs_stop(void)
+{
+	int ret = hs_cpt_wait();
+
+	/* It has told that. */
+	if (hs_in_hook())
+		return ret;
+	hs_pool_lock();
+	hs_pool_bye();
+	hs_pool_unlock();
+	return ret;
+}

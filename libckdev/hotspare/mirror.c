@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libhotspare: the spare's copy. Memory is in a file without a name, sparse, where each
+ * byte's offset is its address. What comes is staged in another such file, and counts
+ * when the last sum was right and there is room for all of it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "js.h"
+#include "mirror.h"
+
+/* What is read at a time. */
+#define CHUNK		(256UL << 10)
+/* The end of what a process can have mapped: 47 bits. */
+#define ADDR_END	(1ULL << 47)
+
+void hs_mirror_init(struct hs_mirror *m)
+{
+	*m = (struct hs_mirror) { .fd = -1 };
+}
+
+void hs_mirror_free(struct hs_mirror *m)
+{
+	if (m->fd >= 0)
+		close(m->fd);
+	hs_state_free(&m->state);
+	hs_mirror_init(m);
+}
+
+static int memory_create(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	if (fd >= 0 && ftruncate(fd, (off_t)ADDR_END)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* All of it: @len bytes. */
+static int pwrite_all(int fd, const char *buf, size_t len, off_t at)
+{
+	ssize_t n;
+
+	for (; len; buf += n, len -= (size_t)n, at += n) {
+		n = pwrite(fd, buf, len, at);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		if (n < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int pread_all(int fd, char *buf, size_t len, off_t at)
+{
+	ssize_t n;
+
+	for (; len; buf += n, len -= (size_t)n, at += n) {
+		n = pread(fd, buf, len, at);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n <= 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * Reading one checkpoint
+ */
+
+struct holes {
+	struct hs_piece *v;
+	size_t nr;
+};
+
+struct coming {
+	struct hs_reader r;
+	struct hs_error *e;
+	struct hs_state state;
+	uint32_t seen;			/* types of sections */
+	int stage;
+	struct holes holes;
+	char *buf;			/* CHUNK */
+};
+
+static int bad_section(struct coming *c)
+{
+	return hs_fail(c->e, errno, "%s", c->r.error);
+}
+
+static int no_memory(struct coming *c)
+{
+	return hs_fail(c->e, ENOMEM, "no memory for section '%s'",
+		       hs_section_text(c->r.section.type));
+}
+
+static int read_json(struct coming *c)
+{
+	uint64_t len = c->r.section.len;
+	struct json_object *o;
+	char *text;
+	int ret;
+
+	if (len > HS_SECTION_TEXT_MAX || c->seen & 1U << c->r.section.type)
+		return hs_fail(c->e, EBADMSG, "section '%s' makes no sense",
+			       hs_section_text(c->r.section.type));
+	c->seen |= 1U << c->r.section.type;
+	text = calloc(1, len + 1);
+	if (!text)
+		return no_memory(c);
+	ret = hs_reader_get(&c->r, text, len);
+	if (ret) {
+		free(text);
+		return bad_section(c);
+	}
+	o = json_tokener_parse(text);
+	free(text);
+	ret = hs_state_parse(c->r.section.type, o, &c->state, c->e);
+	json_object_put(o);
+	return ret;
+}
+
+/* The application's own. */
+static int read_own(struct coming *c)
+{
+	const struct hs_section_head *h = &c->r.section;
+	struct hs_own *own = hs_sections_add(&c->state.own, h->name, h->len, c->e);
+
+	if (!own)
+		return -1;
+	return hs_reader_get(&c->r, own->data, own->len) ? bad_section(c) : 0;
+}
+
+/* Whole pages. */
+static int read_piece(struct coming *c, struct hs_piece *p)
+{
+	if (hs_reader_get(&c->r, p, sizeof(*p)))
+		return bad_section(c);
+	if (p->addr % HS_PAGE || p->len % HS_PAGE || !p->len || p->addr >= ADDR_END ||
+	    p->len > ADDR_END - p->addr)
+		return hs_fail(c->e, EBADMSG, "memory at %#llx makes no sense",
+			       (unsigned long long)p->addr);
+	return 0;
+}
+
+static int read_memory(struct coming *c)
+{
+	struct hs_piece p;
+	size_t n;
+
+	if (read_piece(c, &p))
+		return -1;
+	if (p.len != c->r.left)
+		return hs_fail(c->e, EBADMSG, "memory at %#llx makes no sense",
+			       (unsigned long long)p.addr);
+	for (; p.len; p.addr += n, p.len -= n) {
+		n = p.len < CHUNK ? p.len : CHUNK;
+		if (hs_reader_get(&c->r, c->buf, n))
+			return bad_section(c);
+		if (pwrite_all(c->stage, c->buf, n, (off_t)p.addr))
+			return no_memory(c);
+	}
+	return 0;
+}
+
+static int read_holes(struct coming *c)
+{
+	struct hs_piece *v;
+
+	if (!(c->r.head.flags & HS_IMAGE_INCREMENT))
+		return hs_fail(c->e, EBADMSG, "a whole checkpoint has no holes");
+	while (c->r.left) {
+		v = realloc(c->holes.v, (c->holes.nr + 1) * sizeof(*v));
+		if (!v)
+			return no_memory(c);
+		c->holes.v = v;
+		if (read_piece(c, &v[c->holes.nr]))
+			return -1;
+		c->holes.nr++;
+	}
+	return 0;
+}
+
+static int read_section(struct coming *c)
+{
+	switch (c->r.section.type) {
+	case HS_SECTION_MEMORY:
+		return read_memory(c);
+	case HS_SECTION_HOLES:
+		return read_holes(c);
+	case HS_SECTION_USER:
+		return read_own(c);
+	default:
+		return read_json(c);
+	}
+}
+
+static int read_sections(struct coming *c)
+{
+	int ret, err = 0;
+	uint32_t type;
+
+	/* What can't be used is read to its end: another may come behind it. */
+	while ((ret = hs_reader_next(&c->r)) > 0)
+		if (!err && read_section(c))
+			err = errno;
+	if (err) {
+		errno = err;
+		return -1;
+	}
+	if (ret < 0)
+		return bad_section(c);
+	for (type = 0; type < HS_SECTION_TYPES; type++)
+		if (hs_section_is_text(type) && !(c->seen & 1U << type))
+			return hs_fail(c->e, EBADMSG, "section '%s' is missing",
+				       hs_section_text(type));
+	return 0;
+}
+
+/*
+ * Taking it
+ */
+
+typedef int (*data_fn)(struct coming *c, int to, off_t at, size_t len);
+
+/* Each piece of data in the stage. */
+static int each_data(struct coming *c, int to, data_fn fn)
+{
+	off_t at = 0, end;
+	size_t n;
+
+	while ((at = lseek(c->stage, at, SEEK_DATA)) >= 0) {
+		end = lseek(c->stage, at, SEEK_HOLE);
+		if (end < 0)
+			return -1;
+		for (; at < end; at += (off_t)n) {
+			n = end - at < (off_t)CHUNK ? (size_t)(end - at) : CHUNK;
+			if (fn(c, to, at, n))
+				return -1;
+		}
+	}
+	return errno == ENXIO ? 0 : -1;
+}
+
+static int reserve(struct coming *c, int to, off_t at, size_t len)
+{
+	int ret;
+
+	(void)c;
+	do
+		ret = fallocate(to, 0, at, (off_t)len);
+	while (ret && errno == EINTR);
+	return ret;
+}
+
+static int copy(struct coming *c, int to, off_t at, size_t len)
+{
+	if (pread_all(c->stage, c->buf, len, at))
+		return -1;
+	return pwrite_all(to, c->buf, len, at);
+}
+
+/*
+ * Into the memory that is there. What needs memory comes first, and changes nothing; the
+ * rest can't fail.
+ */
+static int merge(struct hs_mirror *m, struct coming *c)
+{
+	size_t i;
+
+	if (each_data(c, m->fd, reserve))
+		return hs_fail(c->e, errno, "no memory for an increment: %s", strerror(errno));
+	if (each_data(c, m->fd, copy))
+		hs_fatal("the copy can't be written to: %s", strerror(errno));
+	for (i = 0; i < c->holes.nr; i++)
+		if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      (off_t)c->holes.v[i].addr, (off_t)c->holes.v[i].len))
+			hs_fatal("the copy can't be written to: %s", strerror(errno));
+	return 0;
+}
+
+static int take(struct hs_mirror *m, struct coming *c)
+{
+	if (!(c->r.head.flags & HS_IMAGE_INCREMENT)) {
+		if (m->fd >= 0)
+			close(m->fd);
+		m->fd = c->stage;
+		c->stage = -1;
+	} else if (merge(m, c)) {
+		return -1;
+	}
+	hs_state_free(&m->state);
+	m->state = c->state;
+	memset(&c->state, 0, sizeof(c->state));
+	m->head = c->r.head;
+	return HS_TOOK;
+}
+
+static bool same_run(const struct hs_mirror *m, const struct hs_image_head *h)
+{
+	return m->fd >= 0 && !memcmp(m->head.run, h->run, sizeof(h->run));
+}
+
+/* Can it follow what we have? */
+static int check_head(const struct hs_mirror *m, struct coming *c)
+{
+	const struct hs_image_head *h = &c->r.head;
+
+	if (!(h->flags & HS_IMAGE_INCREMENT))
+		return 0;
+	if (!same_run(m, h))
+		return hs_fail(c->e, ESTALE, "an increment of a checkpoint that isn't here");
+	if (h->base != m->head.generation)
+		return hs_fail(c->e, ESTALE, "an increment of generation %llu, here is %llu",
+			       (unsigned long long)h->base,
+			       (unsigned long long)m->head.generation);
+	return 0;
+}
+
+static int read_one(struct hs_mirror *m, struct coming *c)
+{
+	int ret = read_sections(c);
+
+	if (ret)
+		return -1;
+	if (same_run(m, &c->r.head) && c->r.head.generation <= m->head.generation)
+		return HS_OLD;
+	if (check_head(m, c))
+		return -1;
+	return take(m, c);
+}
+
+/*
+ * One checkpoint, whole or not, up to its last byte. Returns enum hs_took, or -1 with errno
+ * and @e: the mirror is what it was. errno: ESTALE: something is missing between. EBADMSG,
+ * ENODATA, EINVAL, EPROTONOSUPPORT: see hs_reader_open(). ENOEXEC: it is of another
+ * program. ENOMEM.
+ */
+int hs_mirror_read(struct hs_mirror *m, int fd, struct hs_error *e)
+{
+	struct coming c = { .e = e, .stage = -1 };
+	int ret = -1, saved;
+
+	m->whole_read = false;
+	if (hs_reader_open(&c.r, fd))
+		return hs_fail(e, errno, "%s", c.r.error);
+	c.stage = memory_create("hotspare-stage");
+	c.buf = malloc(CHUNK);
+	if (c.stage < 0 || !c.buf)
+		hs_fail(e, errno, "no memory for a checkpoint: %s", strerror(errno));
+	else
+		ret = read_one(m, &c);
+	saved = errno;
+	m->whole_read = c.r.done;
+	hs_reader_close(&c.r);
+	hs_state_free(&c.state);
+	if (c.stage >= 0)
+		close(c.stage);
+	free(c.holes.v);
+	free(c.buf);
+	errno = saved;
+	return ret;
+}
+
+/*
+ * Restoring
+ */
+
+struct restore {
+	struct hs_mirror *m;
+	struct hs_error *e;
+	uint64_t next;			/* up to here all was asked for */
+};
+
+/* Between what was asked for there must be nothing. */
+static int nothing_up_to(struct restore *r, uint64_t addr)
+{
+	off_t at = lseek(r->m->fd, (off_t)r->next, SEEK_DATA);
+
+	if (at >= 0 && (uint64_t)at < addr)
+		return hs_fail(r->e, EBADMSG, "memory at %#llx is none of the arena",
+			       (unsigned long long)at);
+	return 0;
+}
+
+/* Nor outside of the arena, but in pages that have a part of a range. */
+static int nothing_else(struct restore *r)
+{
+	const struct hs_intervals *l = &r->m->state.ranges.saved;
+	struct hs_intervals known = { .nr = 0 };
+	int ret = hs_intervals_add(&known, HS_BASE, HS_END);
+	size_t i;
+
+	for (i = 0; !ret && i < l->nr; i++)
+		ret = hs_intervals_add(&known, l->v[i].start & ~(HS_PAGE - 1),
+				       (l->v[i].end + HS_PAGE - 1) & ~(HS_PAGE - 1));
+	if (ret)
+		hs_fail(r->e, ENOMEM, "no memory for a list of ranges");
+	for (i = 0; !ret && i < known.nr; i++) {
+		ret = nothing_up_to(r, known.v[i].start);
+		r->next = known.v[i].end;
+	}
+	if (!ret)
+		ret = nothing_up_to(r, ADDR_END);
+	free(known.v);
+	return ret;
+}
+
+/* What there is of [addr, addr + len), which is zero. NULL: that was all. */
+static int fill(void *arg, void *addr, size_t len)
+{
+	uint64_t start = (uintptr_t)addr, to = start + len;
+	struct restore *r = arg;
+	off_t at, end;
+
+	if (nothing_up_to(r, addr ? start : HS_END))
+		return -1;
+	if (!addr)
+		return 0;
+	for (at = (off_t)start; (at = lseek(r->m->fd, at, SEEK_DATA)) >= 0; at = end) {
+		if ((uint64_t)at >= to)
+			break;
+		end = lseek(r->m->fd, at, SEEK_HOLE);
+		if (end < 0 || (uint64_t)end > to)
+			end = (off_t)to;
+		if (pread_all(r->m->fd, (char *)(uintptr_t)at, (size_t)(end - at), at))
+			return hs_fail(r->e, errno, "the copy can't be read: %s", strerror(errno));
+	}
+	r->next = to;
+	return 0;
+}
+
+/* A program may have variables only, and no class. */
+static bool has_arena(const struct hs_mirror *m)
+{
+	off_t at = lseek(m->fd, (off_t)HS_BASE, SEEK_DATA);
+
+	return at >= 0 && (uint64_t)at < HS_END;
+}
+
+/*
+ * Its memory, into a process that has no arena yet. What m->state says is the caller's to
+ * bring back. Returns 0, or -1 with errno and @e.
+ */
+int hs_mirror_restore(struct hs_mirror *m, struct hs_error *e)
+{
+	struct restore r = { .m = m, .e = e };
+	int ret;
+
+	if (m->fd < 0)
+		return hs_fail(e, ENODATA, "there is no checkpoint yet");
+	if (nothing_else(&r))
+		return -1;
+	r.next = HS_BASE;
+	e->text[0] = 0;
+	ret = has_arena(m) ? hs_arena_restore(fill, &r) : 0;
+	if (!ret)
+		return hs_ranges_restore(&m->state.ranges, m->fd, e);
+	/* Whatever failed first has told why. */
+	return e->text[0] ? -1 : hs_fail(e, errno, "the memory can't be restored: %s",
+					 strerror(errno));
+}

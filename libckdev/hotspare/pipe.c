@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* libhotspare: the pool of pipes that checkpoints are written to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hooks.h"
+#include "hotspare.h"
+#include "net.h"
+#include "pipe.h"
+
+#define PIPES_MAX	64
+/* A spare that couldn't be reached isn't tried again before. */
+#define PATIENCE_NS	500000000ULL
+/* What a checkpoint waits for a host to answer. */
+#define MOMENT_MS	100U
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct hs_pipe *pipes;
+static int most, nr;
+static struct hs_target *targets;
+
+void hs_pool_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void hs_pool_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+int hs_pool_size(void)
+{
+	return nr;
+}
+
+struct hs_pipe *hs_pool_at(int i)
+{
+	return &pipes[i];
+}
+
+static void disconnect(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/*
+ * A process that the program forks has nothing to say to the spare; but as long as it had
+ * the connections open, the spare wouldn't notice that the program has ended.
+ */
+static void close_in_child(void)
+{
+	struct hs_target *t;
+	int i;
+
+	for (t = targets; t; t = t->next) {
+		disconnect(&t->life);
+		disconnect(&t->calling);
+	}
+	for (i = 0; i < nr; i++)
+		if (pipes[i].target->kind == HS_TARGET_TCP && pipes[i].fd >= 0)
+			close(pipes[i].fd);
+	targets = NULL;
+	nr = 0;
+}
+
+/* Who calls a hook around the cut has locked it. */
+static int pool_enter(void)
+{
+	if (hs_in_hook()) {
+		errno = EDEADLK;
+		return -1;
+	}
+	hs_pool_lock();
+	return 0;
+}
+
+int hs_cpipe_init(int ncon)
+{
+	int ret = -1;
+
+	if (ncon < 1 || ncon > PIPES_MAX) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (pool_enter())
+		return -1;
+	if (pipes) {
+		errno = EEXIST;
+	} else {
+		pipes = calloc((size_t)ncon, sizeof(*pipes));
+		most = ncon;
+		if (pipes)
+			ret = 0;
+	}
+	hs_pool_unlock();
+	if (!ret)
+		pthread_atfork(NULL, NULL, close_in_child);
+	return ret;
+}
+
+static bool same_target(const struct hs_target *a, const struct hs_target *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	if (a->kind == HS_TARGET_FILE)
+		return !strcmp(a->path, b->path);
+	return a->kind == HS_TARGET_TCP && a->addr_len == b->addr_len &&
+		!memcmp(&a->addr, &b->addr, a->addr_len);
+}
+
+/* The one that there is, or a copy of @like. */
+static struct hs_target *target_get(const struct hs_target *like)
+{
+	struct hs_target *t;
+
+	for (t = targets; t; t = t->next)
+		if (same_target(t, like))
+			return t;
+	t = malloc(sizeof(*t));
+	if (!t)
+		return NULL;
+	*t = *like;
+	t->life = t->calling = -1;
+	if (t->path)
+		t->path = strdup(t->path);
+	if (t->kind != HS_TARGET_FD)
+		t->sums = hs_sums_create();
+	if ((like->path && !t->path) || (t->kind != HS_TARGET_FD && !t->sums)) {
+		free(t->path);
+		hs_sums_free(t->sums);
+		free(t);
+		return NULL;
+	}
+	t->next = targets;
+	targets = t;
+	return t;
+}
+
+static int pipe_add(const struct hs_target *like, int fd)
+{
+	struct hs_error *result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct hs_target *t = NULL;
+	int ret = -1;
+
+	if (result == MAP_FAILED)
+		return -1;
+	if (pool_enter()) {
+		munmap(result, sizeof(*result));
+		return -1;
+	}
+	if (!pipes)
+		errno = ENOENT;
+	else if (nr == most)
+		errno = ENOSPC;
+	else
+		t = target_get(like);
+	if (t) {
+		pipes[nr++] = (struct hs_pipe) {
+			.target = t, .fd = fd, .result = result, .ended = -1,
+			.file = { .fd = -1, .directory = -1 },
+		};
+		ret = 0;
+	}
+	hs_pool_unlock();
+	if (ret)
+		munmap(result, sizeof(*result));
+	return ret;
+}
+
+int hs_cpipe_load(int fd)
+{
+	const struct hs_target like = { .kind = HS_TARGET_FD };
+
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -1;
+	if ((flags & O_ACCMODE) == O_RDONLY) {
+		errno = EBADF;
+		return -1;
+	}
+	return pipe_add(&like, fd);
+}
+
+/* Returns 0 or errno. */
+static int bad_address(const struct sockaddr *a, socklen_t len)
+{
+	if (!a || len < sizeof(sa_family_t) || len > sizeof(struct sockaddr_storage))
+		return EINVAL;
+	if (a->sa_family == AF_INET)
+		return len < sizeof(struct sockaddr_in) ? EINVAL : 0;
+	if (a->sa_family == AF_INET6)
+		return len < sizeof(struct sockaddr_in6) ? EINVAL : 0;
+	return EAFNOSUPPORT;
+}
+
+int hs_cpipe_loadtcp(const struct sockaddr *target, socklen_t len)
+{
+	struct hs_target like = { .kind = HS_TARGET_TCP, .addr_len = len };
+	int err = bad_address(target, len);
+
+	if (err) {
+		errno = err;
+		return -1;
+	}
+	memcpy(&like.addr, target, len);
+	return pipe_add(&like, -1);
+}
+
+int hs_cpipe_loadtcp4(const struct sockaddr_in *target)
+{
+	if (!target || target->sin_family == AF_INET)
+		return hs_cpipe_loadtcp((const struct sockaddr *)target, sizeof(*target));
+	errno = EAFNOSUPPORT;
+	return -1;
+}
+
+/* What a checkpoint may take the place of, or nothing. Returns 0 or errno. */
+static int bad_file(const char *name)
+{
+	struct stat st;
+
+	if (!name || !*name)
+		return EINVAL;
+	if (stat(name, &st) || S_ISREG(st.st_mode))
+		return 0;
+	return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+}
+
+/* It is found out now whether files can be made there. */
+int hs_cpipe_loadfile(const char *filename)
+{
+	struct hs_target like = { .kind = HS_TARGET_FILE, .path = (char *)filename };
+	int err = bad_file(filename);
+	struct hs_file f;
+
+	if (err) {
+		errno = err;
+		return -1;
+	}
+	if (hs_file_create(&f, filename))
+		return -1;
+	hs_file_drop(&f);
+	return pipe_add(&like, -1);
+}
+
+/*
+ * Before a checkpoint
+ */
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* A spare that is idle has nothing to say, but that it goes. */
+static bool still_there(int fd)
+{
+	char c;
+
+	return fd >= 0 && recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+		(errno == EAGAIN || errno == EINTR);
+}
+
+/* Returns -1, with errno and @e. */
+static int no_connection(struct hs_target *t, int err, struct hs_error *e)
+{
+	char text[96];
+
+	hs_addr_text((struct sockaddr *)&t->addr, t->addr_len, text, sizeof(text));
+	if (err == EINPROGRESS)
+		return hs_fail(e, ENOTCONN, "the spare at %s hasn't answered yet", text);
+	disconnect(&t->calling);
+	return hs_fail(e, err, "the spare at %s can't be reached: %s", text, strerror(err));
+}
+
+/*
+ * A host that is gone doesn't answer, and the program can't wait for that each time. It waits
+ * for a moment; then it is for the kernel, until the next checkpoint looks.
+ */
+static int call(struct hs_target *t, struct hs_error *e)
+{
+	unsigned int ms = 0;
+
+	if (t->calling < 0) {
+		t->calling = hs_connect_start((struct sockaddr *)&t->addr, t->addr_len);
+		if (t->calling < 0)
+			return no_connection(t, errno, e);
+		t->calling_ns = now_ns();
+		ms = MOMENT_MS;
+	}
+	if (!hs_connect_wait(t->calling, ms))
+		return 0;
+	if (errno == EINPROGRESS && now_ns() - t->calling_ns > hs_timeout() * 1000000000ULL)
+		errno = ETIMEDOUT;
+	return no_connection(t, errno, e);
+}
+
+/* A descriptor, or -1 with errno and @e. */
+static int call_and_greet(struct hs_target *t, char what_for, struct hs_answer *has,
+			  struct hs_error *e)
+{
+	int fd;
+
+	if (call(t, e))
+		return -1;
+	if (hs_greet(t->calling, what_for, has, e)) {
+		disconnect(&t->calling);
+		return -1;
+	}
+	fd = t->calling;
+	t->calling = -1;
+	return fd;
+}
+
+/*
+ * What fails isn't tried again soon: a spare that accepts and doesn't speak would else keep the
+ * program all the time. Returns 0, or -1 with errno and @e.
+ */
+static int connect_to(struct hs_target *t, int *fd, char what_for, struct hs_answer *has,
+		      struct hs_error *e)
+{
+	uint64_t start = now_ns(), pause;
+
+	disconnect(fd);
+	if (t->next_ns && start < t->next_ns)
+		return hs_fail(e, ENOTCONN, "the spare couldn't be reached a moment ago");
+	*fd = call_and_greet(t, what_for, has, e);
+	t->next_ns = 0;
+	if (*fd < 0 && t->calling < 0) {
+		pause = 4 * (now_ns() - start);
+		t->next_ns = now_ns() + (pause > PATIENCE_NS ? pause : PATIENCE_NS);
+	}
+	return *fd < 0 ? -1 : 0;
+}
+
+/* First the connection that says that we live: what is taken in must be used, too. */
+static int open_tcp(struct hs_pipe *p, const struct hs_image_head *head, struct hs_error *e)
+{
+	struct hs_target *t = p->target;
+	struct hs_answer has;
+
+	if (!still_there(t->life) && connect_to(t, &t->life, HS_FOR_LIFE, &has, e))
+		return -1;
+	if (still_there(p->fd))
+		return 0;
+	if (connect_to(t, &p->fd, HS_FOR_DATA, &has, e))
+		return -1;
+	if (memcmp(has.run, head->run, sizeof(has.run)) ||
+	    has.generation != hs_sums_generation(t->sums))
+		hs_sums_forget(t->sums);
+	return 0;
+}
+
+/* The program ends, and the spare shall, too. */
+void hs_pool_bye(void)
+{
+	struct hs_target *t;
+
+	for (t = targets; t; t = t->next) {
+		if (t->life >= 0 && send(t->life, &(char) { HS_BYE }, 1, MSG_NOSIGNAL) == 1)
+			shutdown(t->life, SHUT_WR);
+		disconnect(&t->life);
+		disconnect(&t->calling);
+	}
+}
+
+/* Whole checkpoints have the name itself, increments their generation behind it. */
+static int open_file(struct hs_pipe *p, const struct hs_image_head *head, struct hs_error *e)
+{
+	const char *path = p->target->path;
+	char *name = NULL;
+	int ret;
+
+	if (head->flags & HS_IMAGE_INCREMENT &&
+	    asprintf(&name, "%s.%llu", path, (unsigned long long)head->generation) < 0)
+		return hs_fail(e, ENOMEM, "no memory");
+	ret = hs_file_create(&p->file, name ?: path);
+	free(name);
+	if (ret)
+		return hs_fail(e, errno, "%s: %s", path, strerror(errno));
+	p->fd = p->file.fd;
+	return 0;
+}
+
+/*
+ * So that it can be written to. Files: @head is final. Returns 0, or -1 with errno and @e.
+ */
+int hs_pipe_open(struct hs_pipe *p, const struct hs_image_head *head, struct hs_error *e)
+{
+	switch (p->target->kind) {
+	case HS_TARGET_TCP:
+		return open_tcp(p, head, e);
+	case HS_TARGET_FILE:
+		return open_file(p, head, e);
+	case HS_TARGET_FD:
+		break;
+	}
+	return 0;
+}
+
+/* All is written: is it where it shall be? Returns 0, or -1 with errno and @e. */
+int hs_pipe_confirm(struct hs_pipe *p, struct hs_error *e)
+{
+	struct hs_answer a;
+
+	switch (p->target->kind) {
+	case HS_TARGET_TCP:
+		if (hs_get_answer(p->fd, &a, e))
+			return -1;
+		if (a.err)
+			return hs_fail(e, (int)a.err, "the spare: %s", a.text);
+		break;
+	case HS_TARGET_FILE:
+		if (hs_file_rename(&p->file))
+			return hs_fail(e, errno, "%s: %s", p->target->path, strerror(errno));
+		break;
+	case HS_TARGET_FD:
+		break;
+	}
+	return 0;
+}
+
+/* What the whole checkpoint has replaced. One that follows it may be there already. */
+static void remove_replaced(void *arg, int dir, const char *name, uint64_t number,
+			    const uint8_t run[16])
+{
+	const struct hs_pipe *p = arg;
+
+	if (number <= p->generation || memcmp(run, p->run, sizeof(p->run)))
+		unlinkat(dir, name, 0);
+}
+
+static void file_done(struct hs_pipe *p, int err)
+{
+	if (err) {
+		hs_file_drop(&p->file);
+	} else {
+		hs_file_done(&p->file);
+		if (p->whole)
+			hs_increments(p->target->path, remove_replaced, p);
+	}
+	p->fd = -1;
+}
+
+/*
+ * After a checkpoint. @err: why it wasn't written, or 0. What a spare has, or its
+ * connection, isn't known after an error.
+ */
+void hs_pipe_done(struct hs_pipe *p, int err)
+{
+	if (p->target->kind == HS_TARGET_FILE)
+		file_done(p, err);
+	else if (err && p->target->kind == HS_TARGET_TCP)
+		disconnect(&p->fd);
+	if (err && p->target->sums)
+		hs_sums_forget(p->target->sums);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libhotspare: where checkpoints go: to a spare over TCP, into files, or into whatever
+ * descriptor the program has.
+ */
+#ifndef HS_PIPE_H
+#define HS_PIPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "error.h"
+#include "image.h"
+#include "sums.h"
+
+enum hs_target_kind { HS_TARGET_FD, HS_TARGET_TCP, HS_TARGET_FILE };
+
+/* Pipes to the same place share what it has. */
+struct hs_target {
+	enum hs_target_kind kind;
+	struct sockaddr_storage addr;
+	socklen_t addr_len;
+	char *path;
+	struct hs_sums *sums;		/* NULL: whole checkpoints only */
+	int life;			/* as long as it is open we live; -1: none */
+	int calling;			/* a connection that isn't there yet, ... */
+	uint64_t calling_ns;		/* ... and since when; -1: none */
+	uint64_t next_ns;		/* after a failure: not before that; 0: it could be reached */
+	struct hs_target *next;
+};
+
+struct hs_job;
+
+struct hs_pipe {
+	struct hs_target *target;
+	int fd;				/* -1: not connected */
+	struct hs_file file;
+	bool whole;			/* what is being written to it, */
+	uint64_t generation;
+	uint8_t run[16];
+	struct hs_error *result;	/* shared with who writes */
+	int ended;			/* can be read when who writes has ended; -1: it is free */
+	struct hs_job *job;		/* who writes is a thread; NULL: a process */
+	bool waited;			/* by somebody who will see how it ended */
+};
+
+/* With the pool locked. */
+void hs_pool_lock(void);
+void hs_pool_unlock(void);
+int hs_pool_size(void);
+struct hs_pipe *hs_pool_at(int i);
+int hs_pipe_open(struct hs_pipe *p, const struct hs_image_head *head, struct hs_error *e);
+void hs_pipe_done(struct hs_pipe *p, int err);
+void hs_pool_bye(void);
+
+/* By who writes: takes no memory. */
+int hs_pipe_confirm(struct hs_pipe *p, struct hs_error *e);
+
+#endif /* HS_PIPE_H */

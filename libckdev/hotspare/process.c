@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libhotspare: a process's attributes.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "js.h"
+#include "process.h"
+
+/* Whoever asks by umask(2) changes it for a moment, for all threads. */
+static int get_umask(mode_t *mask)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned int value;
+	char line[256];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "Umask: %o", &value) == 1;
+	if (f)
+		fclose(f);
+	if (found)
+		*mask = value;
+	return found ? 0 : -1;
+}
+
+static int get_groups(struct hs_process *p)
+{
+	p->nr_groups = getgroups(0, NULL);
+	p->groups = calloc((size_t)p->nr_groups + 1, sizeof(*p->groups));
+	if (!p->groups)
+		return -1;
+	p->nr_groups = getgroups(p->nr_groups, p->groups);
+	return p->nr_groups < 0 ? -1 : 0;
+}
+
+void hs_process_free(struct hs_process *p)
+{
+	free(p->directory);
+	free(p->groups);
+	*p = (struct hs_process) { 0 };
+}
+
+int hs_process_capture(struct hs_process *to, struct hs_error *e)
+{
+	int i;
+
+	*to = (struct hs_process) { 0 };
+	if (get_umask(&to->umask))
+		return hs_fail(e, EIO, "/proc/self/status can't be read: mount /proc");
+	to->directory = getcwd(NULL, 0);
+	if (!to->directory || get_groups(to)) {
+		hs_process_free(to);
+		return hs_fail(e, errno, "the current directory, or the groups: %s",
+			       strerror(errno));
+	}
+	to->nice = getpriority(PRIO_PROCESS, 0);
+	for (i = 0; i < RLIM_NLIMITS; i++)
+		getrlimit((__rlimit_resource_t)i, &to->limit[i]);
+	getresuid(&to->uid[0], &to->uid[1], &to->uid[2]);
+	getresgid(&to->gid[0], &to->gid[1], &to->gid[2]);
+	return 0;
+}
+
+/* The first that can't be had is told, the others are done. */
+static void tell(struct hs_error *e, int *ret, const char *what)
+{
+	if (!*ret)
+		*ret = hs_fail(e, errno, "%s can't be as it was: %s", what, strerror(errno));
+}
+
+static void set_limits(const struct hs_process *p, struct hs_error *e, int *ret)
+{
+	struct rlimit now;
+	char text[32];
+	int i;
+
+	for (i = 0; i < RLIM_NLIMITS; i++) {
+		getrlimit((__rlimit_resource_t)i, &now);
+		if (now.rlim_cur == p->limit[i].rlim_cur &&
+		    now.rlim_max == p->limit[i].rlim_max)
+			continue;
+		snprintf(text, sizeof(text), "resource limit %d", i);
+		if (setrlimit((__rlimit_resource_t)i, &p->limit[i]))
+			tell(e, ret, text);
+	}
+}
+
+/* As the one that it was, where that is permitted; last of all, for it may take away the rest. */
+static void set_credentials(const struct hs_process *p, struct hs_error *e, int *ret)
+{
+	struct hs_process now;
+
+	if (hs_process_capture(&now, NULL)) {
+		tell(e, ret, "the user");
+		return;
+	}
+	if (now.nr_groups != p->nr_groups ||
+	    memcmp(now.groups, p->groups, (size_t)p->nr_groups * sizeof(gid_t)))
+		if (setgroups((size_t)p->nr_groups, p->groups))
+			tell(e, ret, "the list of groups");
+	if (memcmp(now.gid, p->gid, sizeof(now.gid)) &&
+	    setresgid(p->gid[0], p->gid[1], p->gid[2]))
+		tell(e, ret, "the group");
+	if (memcmp(now.uid, p->uid, sizeof(now.uid)) &&
+	    setresuid(p->uid[0], p->uid[1], p->uid[2]))
+		tell(e, ret, "the user");
+	hs_process_free(&now);
+}
+
+/* Returns 0, or -1 with errno and @e: what couldn't be had. All else is done then. */
+int hs_process_restore(const struct hs_process *p, struct hs_error *e)
+{
+	int ret = 0;
+
+	umask(p->umask);
+	if (chdir(p->directory))
+		tell(e, &ret, p->directory);
+	if (getpriority(PRIO_PROCESS, 0) != p->nice &&
+	    setpriority(PRIO_PROCESS, 0, p->nice))
+		tell(e, &ret, "the nice value");
+	set_limits(p, e, &ret);
+	set_credentials(p, e, &ret);
+	return ret;
+}
+
+/*
+ * As text
+ */
+
+static void put_list(struct json_object *o, const char *key, const unsigned int *v, int nr)
+{
+	struct json_object *list = json_object_new_array();
+	int i;
+
+	for (i = 0; i < nr; i++)
+		json_object_array_add(list, json_object_new_int64(v[i]));
+	json_object_object_add(o, key, list);
+}
+
+struct json_object *hs_process_json(const struct hs_process *p)
+{
+	struct json_object *o = json_object_new_object(), *limits, *pair;
+	int i;
+
+	if (!o)
+		return NULL;
+	js_put_u64(o, "umask", p->umask);
+	js_put_text(o, "directory", p->directory);
+	js_put_i64(o, "nice", p->nice);
+	limits = json_object_new_array();
+	for (i = 0; i < RLIM_NLIMITS; i++) {
+		pair = json_object_new_array();
+		json_object_array_add(pair, json_object_new_uint64(p->limit[i].rlim_cur));
+		json_object_array_add(pair, json_object_new_uint64(p->limit[i].rlim_max));
+		json_object_array_add(limits, pair);
+	}
+	json_object_object_add(o, "limits", limits);
+	put_list(o, "uid", p->uid, 3);
+	put_list(o, "gid", p->gid, 3);
+	put_list(o, "groups", p->groups, p->nr_groups);
+	return o;
+}
+
+/* Exactly @nr numbers. */
+static void get_list(struct js_from *from, const char *key, unsigned int *v, size_t nr)
+{
+	struct json_object *list = js_get(from, key, json_type_array, true), *o;
+	size_t i;
+
+	if (!list || json_object_array_length(list) != nr) {
+		from->bad = from->bad ?: key;
+		return;
+	}
+	for (i = 0; i < nr; i++) {
+		o = json_object_array_get_idx(list, i);
+		if (!json_object_is_type(o, json_type_int) || json_object_get_int64(o) < 0 ||
+		    json_object_get_int64(o) > UINT32_MAX)
+			from->bad = from->bad ?: key;
+		v[i] = (unsigned int)json_object_get_int64(o);
+	}
+}
+
+static void get_groups_json(struct js_from *from, struct hs_process *p)
+{
+	struct json_object *list = js_get(from, "groups", json_type_array, true);
+	size_t nr = list ? json_object_array_length(list) : 0;
+
+	if (nr > 65536) {		/* NGROUPS_MAX */
+		from->bad = from->bad ?: "groups";
+		return;
+	}
+	p->nr_groups = (int)nr;
+	p->groups = calloc(nr + 1, sizeof(*p->groups));
+	if (p->groups)
+		get_list(from, "groups", p->groups, nr);
+	else
+		from->bad = from->bad ?: "groups";
+}
+
+/* A kernel with more kinds of limits, or fewer, is no other world: those that both have. */
+static void get_limits(struct js_from *from, struct hs_process *p)
+{
+	struct json_object *list = js_get(from, "limits", json_type_array, true), *pair;
+	size_t i, nr = list ? json_object_array_length(list) : 0;
+
+	for (i = 0; i < RLIM_NLIMITS; i++)
+		getrlimit((__rlimit_resource_t)i, &p->limit[i]);
+	for (i = 0; i < nr && i < RLIM_NLIMITS; i++) {
+		pair = json_object_array_get_idx(list, i);
+		if (!json_object_is_type(pair, json_type_array) ||
+		    json_object_array_length(pair) != 2) {
+			from->bad = from->bad ?: "limits";
+			return;
+		}
+		p->limit[i].rlim_cur = json_object_get_uint64(json_object_array_get_idx(pair, 0));
+		p->limit[i].rlim_max = json_object_get_uint64(json_object_array_get_idx(pair, 1));
+		if (p->limit[i].rlim_cur > p->limit[i].rlim_max)
+			from->bad = from->bad ?: "limits";
+	}
+}
+
+/* Returns 0, or -1 with errno EBADMSG and @e. */
+int hs_process_parse(struct hs_process *p, struct json_object *json, struct hs_error *e)
+{
+	struct js_from from = { .o = json };
+
+	*p = (struct hs_process) { 0 };
+	if (!json_object_is_type(json, json_type_object))
+		return hs_fail(e, EBADMSG, "the attributes of the process are no object");
+	p->umask = (mode_t)js_get_i64(&from, "umask", 0, 0777);
+	p->directory = strdup(js_get_text(&from, "directory"));
+	if (!p->directory || p->directory[0] != '/')
+		from.bad = from.bad ?: "directory";
+	p->nice = (int)js_get_i64(&from, "nice", -20, 19);
+	get_limits(&from, p);
+	get_list(&from, "uid", p->uid, 3);
+	get_list(&from, "gid", p->gid, 3);
+	get_groups_json(&from, p);
+	if (!from.bad)
+		return 0;
+	hs_process_free(p);
+	return hs_fail(e, EBADMSG, "the process in the checkpoint: '%s' makes no sense",
+		       from.bad);
+}

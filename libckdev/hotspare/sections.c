@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* libhotspare: the application's own sections in checkpoints, by name. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hotspare.h"
+#include "sections.h"
+
+#define MAX_SECTIONS	256U
+#define MAX_LEN		(1UL << 20)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct hs_sections registered;
+
+/* It is shown to people, and typed by them. */
+static bool good_name(const char *name)
+{
+	size_t i;
+
+	if (!name)
+		return false;
+	for (i = 0; name[i]; i++)
+		if (name[i] <= ' ' || name[i] > '~' || i == HS_SECTION_NAME - 1)
+			return false;
+	return i;
+}
+
+static struct hs_own **find(const struct hs_sections *list, const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < list->nr; i++)
+		if (!strcmp(list->v[i]->name, name))
+			return &list->v[i];
+	return NULL;
+}
+
+/* In no list yet. */
+static struct hs_own *create(const char *name, size_t len)
+{
+	struct hs_own *s = malloc(sizeof(*s) + len);
+
+	if (!s)
+		return NULL;
+	*s = (struct hs_own) { .len = len };
+	strcpy(s->name, name);
+	return s;
+}
+
+static void put(struct hs_own *s)
+{
+	if (!--s->users)
+		free(s);
+}
+
+static int append(struct hs_sections *list, struct hs_own *s)
+{
+	struct hs_own **v;
+
+	if (list->nr == MAX_SECTIONS) {
+		errno = ENOSPC;
+		return -1;
+	}
+	v = reallocarray(list->v, list->nr + 1, sizeof(*v));
+	if (!v)
+		return -1;
+	list->v = v;
+	v[list->nr++] = s;
+	s->users++;
+	return 0;
+}
+
+/*
+ * What the application calls
+ */
+
+static int take_away(const char *name)
+{
+	struct hs_own **at;
+
+	pthread_mutex_lock(&lock);
+	at = find(&registered, name);
+	if (at) {
+		put(*at);
+		registered.nr--;
+		memmove(at, at + 1, (size_t)(registered.v + registered.nr - at) * sizeof(*at));
+	}
+	pthread_mutex_unlock(&lock);
+	if (at)
+		return 0;
+	errno = ENOENT;
+	return -1;
+}
+
+/* In place of the one of that name, or behind the others. */
+static int bring_in(struct hs_own *s)
+{
+	struct hs_own **at;
+	int ret = 0;
+
+	pthread_mutex_lock(&lock);
+	at = find(&registered, s->name);
+	if (at) {
+		put(*at);
+		*at = s;
+		s->users++;
+	} else {
+		ret = append(&registered, s);
+	}
+	pthread_mutex_unlock(&lock);
+	return ret;
+}
+
+int hs_section_set(const char *name, const void *data, size_t len)
+{
+	struct hs_own *s;
+
+	if (!good_name(name)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (!len)
+		return take_away(name);
+	if (len > MAX_LEN || !data) {
+		errno = data ? EMSGSIZE : EINVAL;
+		return -1;
+	}
+	s = create(name, len);
+	if (!s)
+		return -1;
+	memcpy(s->data, data, len);
+	if (!bring_in(s))
+		return 0;
+	free(s);
+	return -1;
+}
+
+ssize_t hs_section_get(const char *name, void *buf, size_t size)
+{
+	struct hs_own **at;
+	ssize_t len = -1;
+
+	if (!name || (size && !buf)) {
+		errno = EINVAL;
+		return -1;
+	}
+	pthread_mutex_lock(&lock);
+	at = find(&registered, name);
+	if (at) {
+		len = (ssize_t)(*at)->len;
+		if (size)
+			memcpy(buf, (*at)->data, size < (*at)->len ? size : (*at)->len);
+	}
+	pthread_mutex_unlock(&lock);
+	if (len < 0)
+		errno = ENOENT;
+	return len;
+}
+
+/*
+ * For checkpoints
+ */
+
+static void drop_all(struct hs_sections *list)
+{
+	uint32_t i;
+
+	for (i = 0; i < list->nr; i++)
+		put(list->v[i]);
+	free(list->v);
+	*list = (struct hs_sections) { 0 };
+}
+
+void hs_sections_free(struct hs_sections *list)
+{
+	pthread_mutex_lock(&lock);
+	drop_all(list);
+	pthread_mutex_unlock(&lock);
+}
+
+int hs_sections_capture(struct hs_sections *to)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&lock);
+	*to = (struct hs_sections) { .v = calloc(registered.nr + 1, sizeof(*to->v)) };
+	for (i = 0; to->v && i < registered.nr; i++) {
+		to->v[i] = registered.v[i];
+		to->v[i]->users++;
+		to->nr++;
+	}
+	pthread_mutex_unlock(&lock);
+	return to->v ? 0 : -1;
+}
+
+void hs_sections_adopt(struct hs_sections *list)
+{
+	pthread_mutex_lock(&lock);
+	drop_all(&registered);
+	registered = *list;
+	pthread_mutex_unlock(&lock);
+	*list = (struct hs_sections) { 0 };
+}
+
+struct hs_own *hs_sections_add(struct hs_sections *list, const char *name, uint64_t len,
+			       struct hs_error *e)
+{
+	struct hs_own *s;
+
+	if (!good_name(name) || !len || len > MAX_LEN || list->nr == MAX_SECTIONS) {
+		hs_fail(e, EBADMSG, "an own section of the application makes no sense");
+		return NULL;
+	}
+	if (find(list, name)) {
+		hs_fail(e, EBADMSG, "the application's section '%s' is there twice", name);
+		return NULL;
+	}
+	s = create(name, len);
+	if (s && !append(list, s))
+		return s;
+	free(s);
+	hs_fail(e, ENOMEM, "no memory for the application's section '%s'", name);
+	return NULL;
+}

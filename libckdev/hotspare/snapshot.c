@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libhotspare: the cut as a snapshot by the cptdev module. What is tracked follows what is
+ * saved: the two are compared at each cut, when the arena is locked.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <ckdev.h>
+
+#include "arena.h"
+#include "hotspare.h"
+#include "snapshot.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE	23	/* Linux 5.14 */
+#endif
+
+/* A section with memory is no longer than this. */
+#define MEMORY_MAX	(256UL << 10)
+#define BATCH		128		/* entries that are read at a time */
+
+static bool chosen, must;
+static int session = -1;
+static struct hs_intervals tracked;
+static struct hs_error why_not;
+
+/*
+ * Which one
+ */
+
+int hs_backend_by_name(const char *name, enum hs_wish *to, struct hs_error *e)
+{
+	static const char *const names[] = {
+		[HS_AUTO] = "auto", [HS_MODULE] = "module", [HS_PORTABLE] = "portable",
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(name, names[i]))
+			continue;
+		*to = (enum hs_wish)i;
+		return 0;
+	}
+	return hs_fail(e, EINVAL, "backend '%.60s' isn't one of module, portable, auto", name);
+}
+
+int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
+{
+	const char *env = getenv("HOTSPARE_BACKEND");
+	int fd;
+
+	if (wish == HS_AUTO && env && hs_backend_by_name(env, &wish, e))
+		return -1;
+	chosen = true;
+	must = wish == HS_MODULE;
+	if (wish == HS_PORTABLE) {
+		hs_fail(&why_not, 0, "as was asked for");
+		return 0;
+	}
+	fd = ckdev_open();
+	if (fd >= 0) {
+		session = fd;
+		return 0;
+	}
+	hs_fail(&why_not, -fd, "%s: %s%s", CPTDEV_DEVICE, strerror(-fd),
+		fd == -EACCES ? "" : ": is the module loaded?");
+	return must ? hs_fail(e, -fd, "%s", why_not.text) : 0;
+}
+
+void hs_backend_release(void)
+{
+	if (session >= 0)
+		close(session);
+	session = -1;
+	chosen = false;
+}
+
+bool hs_by_module(void)
+{
+	if (!chosen)
+		hs_backend_choose(HS_AUTO, NULL);
+	return session >= 0;
+}
+
+const char *hs_not_by_module(void)
+{
+	return hs_by_module() ? "" : why_not.text;
+}
+
+const char *hs_backend(void)
+{
+	return hs_by_module() ? "module" : "portable";
+}
+
+/* Nothing is tracked any more; if it needn't be the module, it won't be. */
+static int failed(struct hs_error *e, const char *what, int err,
+		  const struct ckdev_refusal *r)
+{
+	struct hs_error text;
+
+	if (r && r->addr)
+		hs_fail(&text, err, "%s: %p: %s", what, r->addr,
+			r->reason ? ckdev_strreason(r->reason) : strerror(err));
+	else
+		hs_fail(&text, err, "%s: %s", what, strerror(err));
+	ckdev_range_clear(session);
+	tracked.nr = 0;
+	if (!must) {
+		close(session);
+		session = -1;
+		why_not = text;
+		fprintf(stderr, "%s: checkpoints by fork from now on: %s\n",
+			program_invocation_short_name, text.text);
+	}
+	return hs_fail(e, err, "%s", text.text);
+}
+
+/*
+ * What is tracked
+ */
+
+static int add_piece(void *list, void *addr, size_t len)
+{
+	return hs_intervals_add(list, (uintptr_t)addr, (uintptr_t)addr + len);
+}
+
+/* Whole pages. Returns 0, or -1 with errno ENOMEM. */
+static int what_is_saved(struct hs_intervals *all, const struct hs_ranges *ranges)
+{
+	const struct hs_interval *v = ranges->saved.v;
+	size_t i;
+
+	if (hs_arena_pieces(add_piece, all))
+		return -1;
+	for (i = 0; i < ranges->saved.nr; i++)
+		if (hs_intervals_add(all, v[i].start & ~(HS_PAGE - 1),
+				     (v[i].end + HS_PAGE - 1) & ~(HS_PAGE - 1)))
+			return -1;
+	return 0;
+}
+
+typedef int (*interval_fn)(uint64_t start, uint64_t end, struct ckdev_refusal *r);
+
+static int track(uint64_t start, uint64_t end, struct ckdev_refusal *r)
+{
+	return ckdev_range_add(session, (void *)(uintptr_t)start, end - start, 0, r);
+}
+
+static int untrack(uint64_t start, uint64_t end, struct ckdev_refusal *r)
+{
+	r->addr = NULL;
+	return ckdev_range_del(session, (void *)(uintptr_t)start, end - start);
+}
+
+/* What is in @list and not in @without. Returns 0, or -errno. */
+static int each_in(const struct hs_intervals *list, const struct hs_intervals *without,
+		   interval_fn fn, struct ckdev_refusal *r)
+{
+	const struct hs_interval *out = without->v, *last = without->v + without->nr;
+	uint64_t at, end;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < list->nr; i++) {
+		for (at = list->v[i].start; at < list->v[i].end; at = end) {
+			while (out < last && out->end <= at)
+				out++;
+			end = list->v[i].end;
+			if (out < last && out->start <= at) {
+				end = out->end;
+				continue;
+			}
+			if (out < last && out->start < end)
+				end = out->start;
+			ret = fn(at, end, r);
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}
+
+static int track_what_is_saved(const struct hs_ranges *ranges, struct hs_error *e)
+{
+	struct ckdev_refusal r = { .addr = NULL };
+	struct hs_intervals now = { 0 };
+	int ret;
+
+	if (what_is_saved(&now, ranges)) {
+		free(now.v);
+		return hs_fail(e, ENOMEM, "no memory");
+	}
+	ret = each_in(&tracked, &now, untrack, &r) ?: each_in(&now, &tracked, track, &r);
+	free(ret ? now.v : tracked.v);
+	if (ret)
+		return failed(e, "the module can't track what is saved", -ret, &r);
+	tracked = now;
+	return 0;
+}
+
+/*
+ * Reading a snapshot's lists
+ */
+
+struct extents {
+	int fd;
+	struct cptdev_extent v[BATCH];
+	int nr, at;
+	uint64_t pos;
+};
+
+/* The next one, or NULL, with errno 0: there are no more. */
+static const struct cptdev_extent *next_extent(struct extents *x)
+{
+	if (x->at == x->nr) {
+		x->at = 0;
+		x->nr = ckdev_image_extents(x->fd, x->v, BATCH, &x->pos);
+		if (x->nr <= 0) {
+			errno = -x->nr;
+			x->nr = 0;
+			return NULL;
+		}
+	}
+	return &x->v[x->at++];
+}
+
+/* Where files are mapped. Returns 0, or -1 with errno. */
+static int read_files(int fd, struct hs_intervals *files)
+{
+	struct cptdev_segment v[BATCH];
+	uint64_t pos = 0;
+	int i, nr;
+
+	while ((nr = ckdev_image_layout(fd, v, BATCH, &pos)) > 0)
+		for (i = 0; i < nr; i++)
+			if (v[i].kind == CPTDEV_SEGMENT_FILE &&
+			    hs_intervals_add(files, v[i].addr, v[i].addr + v[i].len))
+				return -1;
+	errno = -nr;
+	return nr ? -1 : 0;
+}
+
+static uint64_t overlap(const struct hs_intervals *list, uint64_t start, uint64_t end)
+{
+	uint64_t sum = 0, from, to;
+	size_t i;
+
+	for (i = 0; i < list->nr; i++) {
+		from = list->v[i].start > start ? list->v[i].start : start;
+		to = list->v[i].end < end ? list->v[i].end : end;
+		sum += from < to ? to - from : 0;
+	}
+	return sum;
+}
+
+static uint64_t length(const struct hs_intervals *list)
+{
+	return overlap(list, 0, UINT64_MAX);
+}
+
+/* Does it lack pages of files? Returns 0 or 1, or -1 with errno. */
+static int lacks_pages(int fd, bool whole, const struct hs_intervals *files)
+{
+	struct extents x = { .fd = fd };
+	const struct cptdev_extent *p;
+	uint64_t data = 0, holes = 0;
+
+	while ((p = next_extent(&x)))
+		*(p->kind == CPTDEV_EXTENT_DATA ? &data : &holes) +=
+			overlap(files, p->addr, p->addr + p->len);
+	if (errno)
+		return -1;
+	return whole ? data < length(files) : holes > 0;
+}
+
+/* They become pages of our own. */
+static int fetch_pages(const struct hs_intervals *files)
+{
+	size_t i;
+
+	for (i = 0; i < files->nr; i++)
+		if (madvise((void *)(uintptr_t)files->v[i].start,
+			    files->v[i].end - files->v[i].start, MADV_POPULATE_WRITE))
+			return -1;
+	return 0;
+}
+
+/*
+ * Pages of a mapped file that nobody has written to are left to the file by a snapshot. What
+ * is restored has no files to look them up in. Returns 1 if another snapshot has to be taken,
+ * 0 if not, or -1 with errno.
+ */
+static int complete(int fd, bool whole)
+{
+	struct hs_intervals files = { 0 };
+	int ret = read_files(fd, &files);
+
+	if (!ret && files.nr)
+		ret = lacks_pages(fd, whole, &files);
+	if (ret > 0 && fetch_pages(&files))
+		ret = -1;
+	free(files.v);
+	return ret;
+}
+
+/*
+ * Taking it
+ */
+
+static int take(struct hs_snapshot *s, uint64_t since, struct hs_error *e)
+{
+	struct cptdev_snapshot snap;
+	struct ckdev_refusal r;
+	int ret, tries = 0;
+
+	do {
+		hs_snapshot_close(s);
+		snap = (struct cptdev_snapshot) {
+			.size = sizeof(snap), .flags = CPTDEV_SNAPSHOT_SINCE, .since = since,
+		};
+		ret = ckdev_snapshot(session, &snap);
+		if (ret < 0) {
+			r.addr = (void *)(uintptr_t)snap.bad_addr;
+			r.reason = (int)snap.reason;
+			return failed(e, "no snapshot", -ret, &r);
+		}
+		s->fd = ret;
+		ret = !since || snap.holes ? complete(s->fd, !since) : 0;
+	} while (ret > 0 && ++tries < 8);
+	if (ret) {
+		ret = ret > 0 ? EAGAIN : errno;
+		hs_snapshot_close(s);
+		return failed(e, "pages of files are missing", ret, NULL);
+	}
+	s->generation = snap.generation;
+	s->since = since;
+	return 0;
+}
+
+int hs_snapshot_take(struct hs_snapshot *s, const struct hs_ranges *ranges, uint64_t since,
+		     struct hs_error *e)
+{
+	s->fd = -1;
+	return track_what_is_saved(ranges, e) ?: take(s, since, e);
+}
+
+void hs_snapshot_close(struct hs_snapshot *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+/*
+ * Writing it. Pages of the arena that are excluded are holes.
+ */
+
+struct writing {
+	struct hs_writer *w;
+	int fd;
+	const struct hs_intervals *out;	/* of the arena, whole pages */
+	char *buf;			/* MEMORY_MAX */
+};
+
+static int write_data(struct writing *x, uint64_t addr, uint64_t len, off_t at)
+{
+	struct hs_piece piece;
+	ssize_t n;
+
+	for (; len; addr += (uint64_t)n, len -= (uint64_t)n, at += n) {
+		n = pread(x->fd, x->buf, len < MEMORY_MAX ? len : MEMORY_MAX, at);
+		if (n <= 0 || n % (ssize_t)HS_PAGE) {
+			errno = n < 0 ? errno : EIO;
+			return -1;
+		}
+		piece = (struct hs_piece) { addr, (uint64_t)n };
+		hs_section_begin(x->w, HS_SECTION_MEMORY, "", sizeof(piece) + (size_t)n);
+		hs_section_put(x->w, &piece, sizeof(piece));
+		hs_section_put(x->w, x->buf, (size_t)n);
+	}
+	return 0;
+}
+
+static void write_hole(struct writing *x, uint64_t addr, uint64_t len)
+{
+	const struct hs_piece piece = { addr, len };
+
+	hs_section(x->w, HS_SECTION_HOLES, "", &piece, sizeof(piece));
+}
+
+/* What isn't excluded of it. */
+static int write_extent(struct writing *x, const struct cptdev_extent *p, off_t at)
+{
+	uint64_t addr = p->addr, last = p->addr + p->len, end;
+	size_t i;
+
+	for (i = 0; i <= x->out->nr && addr < last; i++) {
+		end = i < x->out->nr && x->out->v[i].start < last ? x->out->v[i].start : last;
+		if (addr < end && write_data(x, addr, end - addr, at + (off_t)(addr - p->addr)))
+			return -1;
+		if (i < x->out->nr && x->out->v[i].end > addr)
+			addr = x->out->v[i].end;
+	}
+	return 0;
+}
+
+static int write_extents(struct writing *x, bool increment)
+{
+	struct extents list = { .fd = x->fd };
+	const struct cptdev_extent *p;
+	off_t at = 0;
+	size_t i;
+
+	while ((p = next_extent(&list))) {
+		if (p->kind == CPTDEV_EXTENT_DATA) {
+			if (write_extent(x, p, at))
+				return -1;
+			at += (off_t)p->len;
+		} else if (increment) {
+			write_hole(x, p->addr, p->len);
+		}
+	}
+	if (errno)
+		return -1;
+	for (i = 0; increment && i < x->out->nr; i++)
+		write_hole(x, x->out->v[i].start, x->out->v[i].end - x->out->v[i].start);
+	return 0;
+}
+
+/* The pages of the arena that are excluded as a whole. */
+static int excluded_pages(struct hs_intervals *out, const struct hs_ranges *ranges)
+{
+	const struct hs_intervals *l = &ranges->excluded;
+	uint64_t start, end;
+	size_t i;
+
+	for (i = 0; i < l->nr; i++) {
+		start = (l->v[i].start + HS_PAGE - 1) & ~(HS_PAGE - 1);
+		end = l->v[i].end & ~(HS_PAGE - 1);
+		if (start < HS_BASE)
+			start = HS_BASE;
+		if (end > HS_END)
+			end = HS_END;
+		if (start < end && hs_intervals_add(out, start, end))
+			return -1;
+	}
+	return 0;
+}
+
+int hs_snapshot_write(const struct hs_snapshot *s, struct hs_writer *w,
+		      const struct hs_ranges *ranges)
+{
+	struct hs_intervals out = { 0 };
+	struct writing x = { .w = w, .fd = s->fd, .out = &out, .buf = malloc(MEMORY_MAX) };
+	int ret = -1;
+
+	if (x.buf && !excluded_pages(&out, ranges))
+		ret = write_extents(&x, s->since);
+	free(x.buf);
+	free(out.v);
+	return ret;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libhotspare: the cut as a snapshot by the cptdev module, which also says what changed
+ * since another one. Where there is no module the cut is a fork, see cpt.c.
+ */
+#ifndef HS_SNAPSHOT_H
+#define HS_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "image.h"
+#include "ranges.h"
+
+enum hs_wish { HS_AUTO, HS_MODULE, HS_PORTABLE };
+
+struct hs_snapshot {
+	int fd;				/* -1: there is none */
+	uint64_t generation;		/* the module's number for it */
+	uint64_t since;			/* it has what changed after this one; 0: all */
+};
+
+int hs_backend_by_name(const char *name, enum hs_wish *to, struct hs_error *e);
+/* Before the first checkpoint; HS_AUTO: as HOTSPARE_BACKEND says. Returns 0, or -1 with
+ * errno and @e: HS_MODULE, and it can't be had.
+ */
+int hs_backend_choose(enum hs_wish wish, struct hs_error *e);
+/* Not yet: nothing is open. */
+void hs_backend_release(void);
+
+/* If not: why not. HS_AUTO: that may change when hs_snapshot_take() has failed. */
+bool hs_by_module(void);
+const char *hs_not_by_module(void);
+
+/* The arena, which is locked, and @ranges. Returns 0, or -1 with errno and @e. */
+int hs_snapshot_take(struct hs_snapshot *s, const struct hs_ranges *ranges, uint64_t since,
+		     struct hs_error *e);
+/* Its memory, as sections. Returns 0, or -1 with errno. */
+int hs_snapshot_write(const struct hs_snapshot *s, struct hs_writer *w,
+		      const struct hs_ranges *ranges);
+void hs_snapshot_close(struct hs_snapshot *s);
+
+#endif /* HS_SNAPSHOT_H */
