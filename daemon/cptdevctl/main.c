@@ -29,6 +29,8 @@ static const struct verb {
 	  "make the replica what this host goes on from" },
 	{ "replica", " list | remove NAME", verb_replica,
 	  "the replicas that this host keeps" },
+	{ "inspect", " FILE...", verb_inspect,
+	  "what is in a checkpoint of libhotspare, and is it whole" },
 	{ "check", "", verb_check,
 	  "is everything there that is needed, and if not, what to do" },
 	{ "version", "", verb_version, "of this tool, the module and the daemon" },
@@ -45,7 +47,8 @@ static void usage(FILE *to)
 	fprintf(to,
 		"\n"
 		"  -j, --json             answer in JSON, errors too\n"
-		"  -t, --timeout SECONDS  give up after so long (default %d; monitor: never)\n"
+		"  -t, --timeout SECONDS  give up after so long (default %d; monitor,\n"
+		"                         inspect: never)\n"
 		"  -s, --socket PATH      control socket of the daemon\n"
 		"  -T, --term N           promote: the new term\n"
 		"  -V, --version          print the version and exit\n"
@@ -182,8 +185,8 @@ static int run_verb(struct ctl *c, int argc, char **argv)
 		if (c->term_given && verbs[i].fn != verb_promote)
 			return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
 					"--term belongs to promote");
-		/* It ends by itself, and with success. */
-		if (verbs[i].fn != verb_monitor)
+		/* One ends by itself, and with success; the other's files may be large. */
+		if (verbs[i].fn != verb_monitor && (verbs[i].fn != verb_inspect || c->timeout_s))
 			arm_timeout(c, name);
 		return verbs[i].fn(c, argc ? argc - 1 : 0, argv + 1);
 	}

@@ -56,12 +56,15 @@ static int table_width(const struct table *t, unsigned int column)
 
 void table_print(struct table *t, FILE *to)
 {
+	int width[TABLE_COLUMNS];
 	unsigned int i, c;
 
+	for (c = 0; c < t->columns; c++)
+		width[c] = table_width(t, c);
 	for (i = 0; i < t->rows; i++) {
 		fputs(" ", to);
 		for (c = 0; c + 1 < t->columns; c++)
-			fprintf(to, " %-*s ", table_width(t, c), t->row[i][c]);
+			fprintf(to, " %-*s ", width[c], t->row[i][c]);
 		fprintf(to, " %s\n", t->row[i][c]);
 	}
 	for (i = 0; i < t->rows; i++)
