@@ -5,13 +5,16 @@
 
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
+# Set-up comes first; the makes below take as many processors as they are given.
+.NOTPARALLEL:
 
 # Where everything goes that is made.
 BUILD := $(CURDIR)/build
 HARNESS := selftests/qemu
 
 # Kernels: K='6.1 6.12', K=all; by default those that the table calls default.
-DEFAULT_KERNELS = $(shell awk '$$2 == "default" {print $$1}' $(HARNESS)/kernels)
+KERNELS_OF = $(shell awk '$$2 == "$(1)" {print $$1}' $(HARNESS)/kernels)
+DEFAULT_KERNELS = $(call KERNELS_OF,default)
 ALL_KERNELS = $(shell awk '!/^\#/ && NF {print $$1}' $(HARNESS)/kernels)
 KERNELS = $(if $(K),$(if $(filter all,$(K)),$(ALL_KERNELS),$(K)),$(DEFAULT_KERNELS))
 
@@ -60,8 +63,17 @@ selftests:
 		>$(BUILD)/selftests/kselftest-list.txt
 
 ##	check		set up, build, run every test [T=test] [K=kernel] [J=guests at once]
+check: KERNELS := $(if $(K)$(T),$(KERNELS),$(KERNELS) $(call KERNELS_OF,debug))
 check: setup
-	@$(HARNESS)/check
+	@K="$(KERNELS)" $(HARNESS)/check
+
+##	soak		the same for hours: tests that can, run ten times as long [T=] [K=] [J=]
+soak: setup
+	@CPTDEV_LENGTH=soak K="$(KERNELS)" $(HARNESS)/check
+
+##	check-debug	in the debug kernel alone: KASAN, lockdep, kmemleak [T=]
+check-debug:
+	@$(MAKE) check K="$(call KERNELS_OF,debug)"
 
 ##	unit		only the unit tests of the user space
 unit:
@@ -78,12 +90,26 @@ vm: setup all tests module
 ##	demo		kill a host while it works, and lose nothing [SEED=] [K=kernel]
 demo: KERNELS := $(firstword $(KERNELS))
 demo:
-	@$(MAKE) setup K=$(KERNELS)
-	@$(MAKE) all module K=$(KERNELS)
+	@$(MAKE) setup K="$(sort $(KERNELS) $(KERNEL_B))"
+	@$(MAKE) all module K="$(sort $(KERNELS) $(KERNEL_B))"
 	@K=$(KERNELS) selftests/demo/run
 
-##	bench		measure, in guests that count instructions [K=]
-bench: setup selftests module
+##	demo-tetris	kill the host of a game, twice, and play on [SEED=] [K=kernel]
+demo-tetris: KERNELS := $(firstword $(KERNELS))
+demo-tetris:
+	@$(MAKE) setup K="$(sort $(KERNELS) $(KERNEL_B))"
+	@$(MAKE) all module K="$(sort $(KERNELS) $(KERNEL_B))"
+	@K=$(KERNELS) selftests/demo/tetris
+
+##	demo-sqlite	kill the host of a database in memory [SEED=] [K=kernel] [PACKAGES=]
+demo-sqlite: KERNELS := $(firstword $(KERNELS))
+demo-sqlite:
+	@$(MAKE) setup K="$(sort $(KERNELS) $(KERNEL_B))"
+	@$(MAKE) all module K="$(sort $(KERNELS) $(KERNEL_B))"
+	@K=$(KERNELS) selftests/demo/sqlite
+
+##	bench		measure, in guests that count instructions [K=] [METHODS=]
+bench: setup all selftests module
 	@selftests/bench/run
 
 ##	install		everything where it belongs [PREFIX=] [DESTDIR=] [KDIR=] [INSTALL_MODULE=no]
@@ -138,5 +164,6 @@ clean:
 help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
-.PHONY: all tests setup module selftests check unit lint vm demo bench install uninstall clean help \
+.PHONY: all tests setup module selftests check check-debug soak unit lint vm demo demo-sqlite demo-tetris \
+	bench install uninstall clean help \
 	install-uapi install-man install-module uninstall-module

@@ -22,6 +22,16 @@
 #define PAGE		4096UL
 #define HUGE		(2UL << 20)
 
+/* For how long who runs the tests wants them to run. */
+enum t_length { T_NORMAL, T_SHORT, T_SOAK };
+
+static inline enum t_length t_length(void)
+{
+	const char *length = getenv("CPTDEV_LENGTH") ?: "";
+
+	return !strcmp(length, "soak") ? T_SOAK : !strcmp(length, "short") ? T_SHORT : T_NORMAL;
+}
+
 /* ioctl() that answers -errno. */
 static inline int t_ioctl(int fd, unsigned long cmd, void *arg)
 {

@@ -6,10 +6,14 @@
 #ifndef CPTDEV_TEST_IO_URING_H
 #define CPTDEV_TEST_IO_URING_H
 
+#include <errno.h>
 #include <linux/io_uring.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 struct t_uring {
 	int fd;
@@ -52,8 +56,8 @@ static inline int t_uring_pin(struct t_uring *u, void *addr, size_t len)
 		-errno : 0;
 }
 
-static inline void t_uring_submit_fixed(struct t_uring *u, int fd, void *addr, size_t len,
-					off_t offset)
+static inline void t_uring_submit(struct t_uring *u, int op, int fd, void *addr, size_t len,
+				  off_t offset)
 {
 	unsigned int *tail = (unsigned int *)(u->sq + u->p.sq_off.tail);
 	unsigned int *array = (unsigned int *)(u->sq + u->p.sq_off.array);
@@ -61,7 +65,7 @@ static inline void t_uring_submit_fixed(struct t_uring *u, int fd, void *addr, s
 	struct io_uring_sqe *sqe = &u->sqe[slot];
 
 	memset(sqe, 0, sizeof(*sqe));
-	sqe->opcode = IORING_OP_READ_FIXED;
+	sqe->opcode = op;
 	sqe->fd = fd;
 	sqe->addr = (unsigned long)addr;
 	sqe->len = len;
@@ -71,15 +75,23 @@ static inline void t_uring_submit_fixed(struct t_uring *u, int fd, void *addr, s
 	syscall(SYS_io_uring_enter, u->fd, 1, 0, 0, NULL, 0);
 }
 
+/* Is there a completion? */
+static inline bool t_uring_ready(struct t_uring *u)
+{
+	unsigned int *head = (unsigned int *)(u->cq + u->p.cq_off.head);
+	unsigned int *tail = (unsigned int *)(u->cq + u->p.cq_off.tail);
+
+	return __atomic_load_n(tail, __ATOMIC_ACQUIRE) != *head;
+}
+
 /* Wait for one completion: its result. */
 static inline int t_uring_wait(struct t_uring *u)
 {
 	unsigned int *head = (unsigned int *)(u->cq + u->p.cq_off.head);
-	unsigned int *tail = (unsigned int *)(u->cq + u->p.cq_off.tail);
 	struct io_uring_cqe *cqe = (struct io_uring_cqe *)(u->cq + u->p.cq_off.cqes);
 	int ret;
 
-	while (__atomic_load_n(tail, __ATOMIC_ACQUIRE) == *head)
+	while (!t_uring_ready(u))
 		if (syscall(SYS_io_uring_enter, u->fd, 0, 1, IORING_ENTER_GETEVENTS,
 			    NULL, 0) < 0 && errno != EINTR)
 			return -errno;
@@ -91,7 +103,7 @@ static inline int t_uring_wait(struct t_uring *u)
 static inline int t_uring_read_fixed(struct t_uring *u, int fd, void *addr, size_t len,
 				     off_t offset)
 {
-	t_uring_submit_fixed(u, fd, addr, len, offset);
+	t_uring_submit(u, IORING_OP_READ_FIXED, fd, addr, len, offset);
 	return t_uring_wait(u);
 }
 

@@ -11,12 +11,11 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "cptdev_test.h"
 #include "kselftest_harness.h"
+#include "slow.h"
 
 #define PAGES	256UL
 #define LEN	(PAGES * PAGE)
@@ -573,28 +572,11 @@ TEST_F(life, closed_by_another)
  * I/O in flight
  */
 
-#define SLOW	"/sys/fs/cgroup/cptdev-slow"
-
-/* Let this process read few blocks a second, so that requests are under way for long. */
-static int slow_disk(const char *disk)
-{
-	struct stat st;
-	char text[64];
-
-	if (stat(disk, &st))
-		return -errno;
-	t_write_file("/sys/fs/cgroup/cgroup.subtree_control", "+io");
-	mkdir(SLOW, 0755);
-	snprintf(text, sizeof(text), "%u:%u riops=20", major(st.st_rdev), minor(st.st_rdev));
-	if (t_write_file(SLOW "/io.max", text))
-		return -ENOTSUP;
-	return t_write_file(SLOW "/cgroup.procs", "0");
-}
-
 struct reader {
 	int disk;
 	char *m;
 	off_t offset;
+	volatile pid_t tid;
 	ssize_t got;
 };
 
@@ -602,6 +584,7 @@ static void *direct_read(void *arg)
 {
 	struct reader *r = arg;
 
+	r->tid = gettid();
 	r->got = pread(r->disk, r->m, PAGE, r->offset);
 	return NULL;
 }
@@ -622,7 +605,7 @@ TEST_F(life, direct_in_flight)
 	off_t len;
 
 	disk = open("/dev/vda", O_RDONLY | O_DIRECT);
-	if (disk < 0 || slow_disk("/dev/vda"))
+	if (disk < 0 || t_slow_disk("/dev/vda", 2))
 		SKIP(return, "no disk that could be slowed down");
 	for (i = 0; i < READERS; i++) {
 		r[i] = (struct reader) {
@@ -631,7 +614,8 @@ TEST_F(life, direct_in_flight)
 		};
 		pthread_create(&thread[i], NULL, direct_read, &r[i]);
 	}
-	usleep(150000);
+	for (i = 0; i < READERS; i++)
+		t_wait_for_disk(&r[i].tid);
 	fd = t_snapshot(self->fd, 0, 0, &self->s);
 	ASSERT_LE(0, fd);
 	/* Some of them are under way: their pages were copied. */
@@ -641,6 +625,7 @@ TEST_F(life, direct_in_flight)
 	copy = malloc(len);
 	ASSERT_EQ(len, pread(fd, copy, len, 0));
 	EXPECT_EQ(0, t_image_apply(self->image, fd));
+	EXPECT_EQ(0, t_slow_disk("/dev/vda", 1000000));
 	for (i = 0; i < READERS; i++) {
 		pthread_join(thread[i], NULL);
 		EXPECT_EQ((ssize_t)PAGE, r[i].got);
@@ -656,8 +641,7 @@ TEST_F(life, direct_in_flight)
 	/* Not for ever: once more, and that was it. */
 	EXPECT_GE(READERS, next(self));
 	EXPECT_EQ(0, next(self));
-	t_write_file("/sys/fs/cgroup/cgroup.procs", "0");
-	rmdir(SLOW);
+	t_fast_disk();
 }
 
 TEST_HARNESS_MAIN

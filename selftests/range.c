@@ -3,10 +3,15 @@
  * Ranges: adding, merging, removing parts, reading back; which memory is refused, with
  * what error, and that the mapping is named; names and limits of sessions.
  */
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/time.h>
+#include <time.h>
 
 #include "cptdev_test.h"
+#include "io_uring.h"
 #include "kselftest_harness.h"
 
 #define LEN	(64 * PAGE)
@@ -227,19 +232,94 @@ TEST_F(range, shared_file)
 	EXPECT_EQ(0, refused(self, p, PAGE, &reason, &where));
 }
 
+/* Mapped by any way: refused by the mapping's first page, and nothing is tracked. */
+#define REFUSED(p, n, why) do {						\
+	char *p_ = (p);							\
+	uint32_t reason_;						\
+	uint64_t where_;						\
+	ASSERT_NE(MAP_FAILED, p_);					\
+	EXPECT_EQ(-EOPNOTSUPP, refused(self, p_, n, &reason_, &where_)); \
+	EXPECT_EQ((uint32_t)(why), reason_);				\
+	EXPECT_EQ((unsigned long)p_, where_);				\
+	EXPECT_STREQ("", list(self));					\
+} while (0)
+
+static char *map_shared(int fd, int prot)
+{
+	return mmap(NULL, PAGE, prot, MAP_SHARED, fd, 0);
+}
+
+TEST_F(range, shared_kinds)
+{
+	int memfd = memfd_create("range", 0), zero = open("/dev/zero", O_RDWR), read_only;
+	int file = open("/tmp/range", O_RDWR | O_CREAT, 0600);
+	int id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+	char path[64], *p;
+
+	ASSERT_EQ(0, ftruncate(memfd, PAGE));
+	ASSERT_EQ(0, ftruncate(file, PAGE));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
+	read_only = open(path, O_RDONLY);
+	REFUSED(map_shared(memfd, PROT_READ | PROT_WRITE), PAGE, CPTDEV_REASON_SHARED);
+	/* Who can only read can't keep others from writing. */
+	REFUSED(map_shared(memfd, PROT_READ), PAGE, CPTDEV_REASON_SHARED);
+	REFUSED(map_shared(read_only, PROT_READ), PAGE, CPTDEV_REASON_SHARED);
+	REFUSED(map_shared(file, PROT_READ | PROT_WRITE), PAGE, CPTDEV_REASON_SHARED);
+	REFUSED(map_shared(zero, PROT_READ | PROT_WRITE), PAGE, CPTDEV_REASON_SHARED);
+	REFUSED(shmat(id, NULL, 0), PAGE, CPTDEV_REASON_SHARED);
+	REFUSED(shmat(id, NULL, SHM_RDONLY), PAGE, CPTDEV_REASON_SHARED);
+	shmctl(id, IPC_RMID, NULL);
+	unlink("/tmp/range");
+
+	/* The same mapped privately is tracked; of /dev/zero it is anonymous memory. */
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, read_only, 0);
+	EXPECT_EQ(0, t_add(self->fd, p, PAGE));
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	EXPECT_EQ(0, t_add(self->fd, p, PAGE));
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, zero, 0);
+	EXPECT_EQ(0, t_add(self->fd, p, PAGE));
+	EXPECT_LE(0, t_snapshot(self->fd, 0, 0, NULL));
+}
+
+TEST_F(range, secret)
+{
+	int fd = syscall(SYS_memfd_secret, 0);
+
+	if (fd < 0)
+		SKIP(return, "this kernel gives no secret memory");
+	ASSERT_EQ(0, ftruncate(fd, PAGE));
+	REFUSED(map_shared(fd, PROT_READ | PROT_WRITE), PAGE, CPTDEV_REASON_SHARED);
+}
+
+/* The rings of io_uring are the kernel's memory. */
+TEST_F(range, kernel_memory)
+{
+	struct t_uring u;
+
+	ASSERT_EQ(0, t_uring_open(&u));
+	REFUSED(u.sq, PAGE, CPTDEV_REASON_DEVICE);
+	t_uring_close(&u);
+}
+
 TEST_F(range, hugetlb)
 {
+	int fd = memfd_create("hugetlb", MFD_HUGETLB);
 	uint32_t reason;
 	uint64_t where;
 	char *p;
 
-	t_write_file("/proc/sys/vm/nr_hugepages", "2");
+	t_write_file("/proc/sys/vm/nr_hugepages", "4");
 	p = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	if (p == MAP_FAILED)
 		SKIP(return, "no hugetlb page to be had");
 	EXPECT_EQ(-EOPNOTSUPP, refused(self, p, HUGE, &reason, &where));
 	EXPECT_EQ((uint32_t)CPTDEV_REASON_HUGETLB, reason);
+	ASSERT_EQ(0, ftruncate(fd, HUGE));
+	REFUSED(mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0), HUGE,
+		CPTDEV_REASON_HUGETLB);
+	REFUSED(mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), HUGE,
+		CPTDEV_REASON_HUGETLB);
 	munmap(p, HUGE);
 	t_write_file("/proc/sys/vm/nr_hugepages", "0");
 }
@@ -428,6 +508,58 @@ TEST_F(range, no_address_space)
 /*
  * Names
  */
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static int add_once(char *m)
+{
+	int fd = t_open(), ret = t_add(fd, m, LEN);
+
+	close(fd);
+	return ret;
+}
+
+/*
+ * A signal that has a handler, at whatever moment, isn't seen by who adds a range. One
+ * comes per call or so: the kernel begins anew each time, and must be able to end.
+ */
+TEST_F(range, signals)
+{
+	struct itimerval often = { 0 }, never = { 0 };
+	struct sigaction sa = { .sa_handler = on_signal };
+	struct timespec a, b;
+	int i, ret = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	for (i = 0; i < 10; i++)
+		ASSERT_EQ(0, add_once(self->m));
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	often.it_value.tv_usec = ((b.tv_sec - a.tv_sec) * 1000000 +
+				  (b.tv_nsec - a.tv_nsec) / 1000) / 10 + 1;
+	often.it_interval = often.it_value;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (i = 0; i < 300 && !ret; i++)
+		ret = add_once(self->m);
+	setitimer(ITIMER_REAL, &never, NULL);
+	EXPECT_EQ(0, ret);
+}
+
+/* The module's mapping counts as memory to come: who may lock none can't have it. */
+TEST_F(range, locked_memory)
+{
+	struct rlimit none = { 0, 0 };
+
+	ASSERT_EQ(0, mlockall(MCL_FUTURE));
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &none));
+	EXPECT_EQ(0, setresuid(65534, 65534, 65534));
+	EXPECT_EQ(-EAGAIN, add(self, 0, 1));
+	munlockall();
+	EXPECT_EQ(0, add(self, 0, 1));
+}
 
 TEST_F(range, names)
 {

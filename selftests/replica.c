@@ -561,6 +561,46 @@ TEST_F(replica, slow_reader)
 	EXPECT_EQ('a', slow.m[0]);		/* as it was when the call began */
 }
 
+/* The list of segments, or with a position the meta-data. */
+static void *slow_list(void *arg)
+{
+	struct t_slow_call *c = arg;
+	struct cptdev_image_vec v = {
+		.size = sizeof(v), .vec = (unsigned long)c->slow->m, .vec_len = 1,
+	};
+	int ret = t_ioctl(c->fd, c->pos ? CPTDEV_IOC_IMAGE_META : CPTDEV_IOC_IMAGE_LAYOUT,
+			  &v);
+
+	c->ret = ret ?: v.nr;
+	return NULL;
+}
+
+static void check_slow_list(struct __test_metadata *_metadata, FIXTURE_DATA(replica) *self,
+			    off_t meta)
+{
+	struct t_slow slow = { .len = PAGE };
+	struct t_slow_call call = { .fd = self->ro, .pos = meta, .slow = &slow };
+
+	self->begin.meta = (unsigned long)"x";
+	self->begin.meta_len = 1;
+	ASSERT_EQ(0, put(self, 0, 1, 0, PAGES, 'a'));
+	if (!t_slow_map(&slow))
+		SKIP(return, "no userfaultfd");
+	t_slow_begin(&call, slow_list);
+	EXPECT_EQ(0, put(self, 1, 2, 0, PAGES, 'b'));
+	EXPECT_EQ(1, t_slow_end(&call));
+}
+
+TEST_F(replica, slow_layout)
+{
+	check_slow_list(_metadata, self, 0);
+}
+
+TEST_F(replica, slow_meta)
+{
+	check_slow_list(_metadata, self, 1);
+}
+
 TEST_F(replica, slow_stager)
 {
 	struct t_slow slow = { .len = PAGE };
@@ -589,6 +629,7 @@ TEST_F(replica, names)
 	EXPECT_EQ(-ENOENT, r_open(self->device, "nobody", 0, 0));
 	EXPECT_EQ(-EINVAL, r_open(self->device, "", CPTDEV_REPLICA_CREATE, 0));
 	EXPECT_EQ(-EINVAL, r_open(self->device, "a/b", CPTDEV_REPLICA_CREATE, 0));
+	EXPECT_EQ(-EINVAL, r_open(self->device, "a\xff", CPTDEV_REPLICA_CREATE, 0));
 	EXPECT_EQ(-EINVAL, r_open(self->device, "x", CPTDEV_REPLICA_EXCL, 0));
 	EXPECT_EQ(-EEXIST, r_open(self->device, self->name,
 				  CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_EXCL, 0));

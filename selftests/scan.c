@@ -14,6 +14,10 @@
 #define DIRTY	CPTDEV_PAGE_DIRTY
 #define CLEAR	CPTDEV_SCAN_CLEAR_DIRTY
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 FIXTURE(scan) {
 	int fd;
 	char *m;
@@ -308,7 +312,7 @@ TEST_F(scan, huge_page)
 	self->m = h;
 	ASSERT_EQ(0, t_add(self->fd, h, HUGE));
 	h[0] = 1;
-	if (madvise(h, HUGE, 25 /* MADV_COLLAPSE */))
+	if (madvise(h, HUGE, MADV_COLLAPSE))
 		SKIP(return, "no huge page to be had");
 	self->s = (struct cptdev_scan) {
 		.size = sizeof(self->s), .flags = CLEAR, .anyof = DIRTY, .report = DIRTY,
@@ -433,6 +437,46 @@ TEST_F(scan, nothing_to_scan)
 	EXPECT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_SCAN, &s));
 	EXPECT_EQ(0ULL, s.pages);
 	EXPECT_EQ(s.end, s.walk_end);
+}
+
+/* A huge page's mapping becomes a table, again and again. Its first page comes and goes. */
+static void *splitter(void *arg)
+{
+	char *h = arg;
+	long collapsed = 0;
+	int i;
+
+	for (i = 0; i < 40; i++) {
+		collapsed += !madvise(h, HUGE, MADV_COLLAPSE);
+		usleep(i * 197 % 2000);
+		madvise(h, PAGE, MADV_DONTNEED);
+		h[0] = 1;
+	}
+	return (void *)collapsed;
+}
+
+/* It does so while SCAN looks: what has content isn't a hole. */
+TEST(split_under_scan)
+{
+	FIXTURE_DATA(scan) data = { .fd = t_open() }, *self = &data;
+	char *h = t_map_huge(HUGE);
+	unsigned int holes = 0, i;
+	pthread_t thread;
+	void *collapsed;
+
+	self->m = h + PAGE;
+	ASSERT_EQ(0, t_add(self->fd, self->m, HUGE - PAGE));
+	memset(h, 1, HUGE);
+	pthread_create(&thread, NULL, splitter, h);
+	while (pthread_tryjoin_np(thread, &collapsed)) {
+		scan(self, 0, CPTDEV_PAGE_HOLE, 0);
+		for (i = 0; i < self->s.nr; i++)
+			holes += self->v[i].categories & CPTDEV_PAGE_HOLE ? 1 : 0;
+	}
+	EXPECT_EQ(0, holes);
+	if (!collapsed)
+		SKIP(return, "no huge page to be had");
+	close(self->fd);
 }
 
 TEST_HARNESS_MAIN

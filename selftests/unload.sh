@@ -5,17 +5,12 @@
 
 module=/usr/lib/cptdev/cptdev.ko
 tests=$(dirname "$0")
+times=100
+[ "${CPTDEV_LENGTH:-}" != short ] || times=10
 
 echo 1..7
-point=0
-
-check() {
-	local text=$1 result=ok
-	shift
-	point=$((point + 1))
-	"$@" || result='not ok'
-	echo "$result $point $text"
-}
+# shellcheck source=selftests/tap.sh
+. "$(dirname "$0")/tap.sh"
 
 refused() {
 	! rmmod cptdev 2>/dev/null
@@ -30,27 +25,44 @@ unload() {
 	return 1
 }
 
+# user what: hold it in the background, from when this returns
 user() {
-	"$tests/hold" "$1" & # prints a line when it has what it is to hold
+	rm -f "/tmp/hold.$1"
+	"$tests/hold" "$1" & # writes the file when it has what it is to hold
 	holder=$!
-	until [ -s "/tmp/hold.$1" ]; do sleep 0.05; done
+	until [ -s "/tmp/hold.$1" ]; do sleep 0.02; done
+}
+
+# What is in use ends at the moment at which the module is to go.
+cycle() {
+	local session snapshot
+	insmod $module || return 1
+	user session
+	session=$holder
+	user snapshot
+	snapshot=$holder
+	refused || return 1
+	kill "$session" "$snapshot"
+	unload || return 1
+	wait "$session" "$snapshot" 2>/dev/null
+	return 0
 }
 
 cycles() {
-	for _ in {1..20}; do
-		insmod $module || return 1
-		"$tests/hold" all-and-exit || return 1
-		unload || return 1
+	local n
+	for ((n = 1; n <= times; n++)); do
+		cycle || { echo "# cycle $n"; return 1; }
 	done
+	insmod $module && "$tests/hold" all-and-exit && unload
 }
 
 for what in device session snapshot replica; do
 	user $what
-	check "refused with a $what in use" refused
+	t "refused with a $what in use" refused
 	kill $holder
 	wait $holder 2>/dev/null
 done
 "$tests/hold" remove
-check 'unloaded when all is closed' unload
-check 'loaded, used and unloaded twenty times' cycles
-check 'loaded again' insmod $module
+t 'unloaded when all is closed' unload
+t "loaded, used and unloaded $times times" cycles
+t 'loaded again' insmod $module

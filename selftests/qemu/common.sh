@@ -39,7 +39,7 @@ list_file() {
 	sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$1"
 }
 
-# kernel_names [default|all]
+# kernel_names [group|all]
 kernel_names() {
 	list_file "$cptdev_qemu/kernels" |
 		awk -v which="${1:-all}" 'which == "all" || $2 == which {print $1}'
@@ -48,6 +48,11 @@ kernel_names() {
 # kernel_field name column: a cell of the table
 kernel_field() {
 	list_file "$cptdev_qemu/kernels" | awk -v name="$1" -v col="$2" '$1 == name {print $col}'
+}
+
+# on_time kernel seconds: how long something may take there
+on_time() {
+	printf '%d\n' $(($2 * $(kernel_field "$1" 6)))
 }
 
 kernel_known() {
@@ -70,9 +75,32 @@ kernel_release() {
 	cat "$(kernel_dir "$1")/release"
 }
 
-# kernel_headers name: the directory to give to kbuild as KDIR
+# kernel_headers name: the directory to give to kbuild as KDIR, as seen in_userland
 kernel_headers() {
-	printf '%s/headers/usr/src/linux-headers-%s\n' "$(kernel_dir "$1")" "$(kernel_release "$1")"
+	local root
+	root=$(kernel_dir "$1")/headers
+	[ -d "$root" ] || root=''
+	printf '%s/usr/src/linux-headers-%s\n' "$root" "$(kernel_release "$1")"
+}
+
+# in_userland name directory command...: where a kernel has a userland of its own, the
+# command runs in that. It sees the tree and the directory where they are.
+# shellcheck disable=SC2016 # for the shell there
+in_userland() {
+	local root directory=$2 as_root=()
+	root=$(kernel_dir "$1")/chroot
+	shift 2
+	if [ ! -d "$root" ]; then
+		"$@"
+		return
+	fi
+	[ "$(id -u)" = 0 ] || as_root=(--map-root-user)
+	unshare --mount "${as_root[@]}" bash -c 'set -e
+		for dir in /proc /dev "$1" "$2"; do
+			mkdir -p "$0$dir"
+			mount --rbind "$dir" "$0$dir"
+		done
+		exec chroot "$0" "${@:3}"' "$root" "$cptdev_top" "$directory" "$@"
 }
 
 # The directory that stands in for the top of the kernel's source: checkpatch.pl and

@@ -61,12 +61,25 @@ record() {
 			"$(wc -l <<<"$results")" "$seconds"
 		if [ "$word" = FAILED ]; then
 			sed -n 's/^fail\t[^\t]*\t[^\t]*\t/    not ok: /p' <<<"$results" | head -n 12
+			tell_why "$kernel" "$test"
 			tell_logs "$kernel" "$test"
 		fi
 	} >"$check_logs/screen.$BASHPID"
 	# At once, so that two jobs don't mix.
 	cat "$check_logs/screen.$BASHPID"
 	rm "$check_logs/screen.$BASHPID"
+}
+
+# tell_why kernel test: what the program said right before the first point that failed, and
+# last of all on stderr
+tell_why() {
+	local tap=$check_logs/$1/$2.tap err=$check_logs/$1/$2.err
+	[ ! -s "$tap" ] || awk -v most=8 '
+		/^ok/ {n = 0}
+		/^#/ {line[n++ % most] = substr($0, 1, 200)}
+		/^not ok/ && !/# *(TODO|todo|XFAIL|SKIP|skip)/ {exit}
+		END {for (i = n > most ? n - most : 0; i < n; i++) print "    " line[i % most]}' "$tap"
+	[ ! -s "$err" ] || tail -n 5 "$err" | cut -c 1-200 | sed 's/^/    stderr: /'
 }
 
 tell_logs() {
@@ -85,11 +98,12 @@ seconds_since() {
 
 # Tests in guests
 
-# In the guest: the test in a cgroup, so that nothing of it is left afterwards.
+# guest_command test program arguments length: in the guest, the test in a cgroup, so that nothing of it is left afterwards.
 # shellcheck disable=SC2016 # for the shell there
 guest_command() {
 	local program=$2
 	[[ $program == /* ]] || program=./$program
+	program="env CPTDEV_LENGTH=$4 $program"
 	printf 'mkdir -p /sys/fs/cgroup/test && echo $$ >/sys/fs/cgroup/test/cgroup.procs
 		echo "cptdev harness: test %s" >/dev/kmsg
 		exec %s %s' "$1" "$program" "$3"
@@ -132,9 +146,11 @@ run_guest_test() {
 	local -A set=()
 	dir=$(vm_dir "$guest")
 	test_settings set "$test"
+	set[TIMEOUT]=$(on_time "$kernel" "${set[TIMEOUT]}")
 	point=$(vm_log_size "$guest")
 	taint=$(guest_taint "$guest")
-	number=$(vm_spawn "$guest" "$(guest_command "$test" "${set[PROG]}" "${set[ARGS]:-}")" "${set[TIMEOUT]}") || number=''
+	number=$(vm_spawn "$guest" "$(guest_command "$test" "${set[PROG]}" "${set[ARGS]:-}" "$(length_on "$kernel")")" \
+		"${set[TIMEOUT]}") || number=''
 	if [ -n "$number" ]; then
 		vm_wait "$guest" "$number" $((set[TIMEOUT] + 30)) \
 			>"$(test_log "$kernel" "$test" tap)" 2>"$(test_log "$kernel" "$test" err)" || true

@@ -49,6 +49,11 @@ apt_source_line() {
 	printf 'deb %s%s %s main\n' "${options:+[$options] }" "$uri" "$suite"
 }
 
+# The archive of Debian that the machine uses.
+apt_mirror() {
+	apt_debian_repositories | awk -F'|' '$6 == "bookworm" {print $1; exit}'
+}
+
 apt_write_sources() {
 	local uri suite key codename trusted
 	apt_debian_repositories |

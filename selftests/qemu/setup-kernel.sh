@@ -134,3 +134,118 @@ prune_architectures() {
 	find "$1" -mindepth 1 -maxdepth 1 -type d ! -name x86 -exec rm -rf {} +
 }
 
+
+# A kernel whose kbuild runs in the userland of its suite only: <directory>/chroot.
+
+# fetch_chroot name new-directory final-directory
+fetch_chroot() {
+	local name=$1 new=$2 root=$2/chroot suite release
+	suite=$(kernel_field "$name" 5)
+	need_root "debootstrap, for kernel $name"
+	[ -z "$(apt_missing debootstrap)" ] ||
+		apt_run "install debootstrap" apt_with apt-get install -y --no-install-recommends \
+			-o DPkg::Lock::Timeout=300 debootstrap
+	say "setup: a userland of $suite, to build for kernel $name"
+	apt_run "make a userland of $suite" debootstrap --variant=minbase \
+		--include="make,gcc,$(kernel_field "$name" 4)" "$suite" "$root" "$(apt_mirror)"
+	release=$(basename "$root"/usr/src/linux-headers-*-amd64)
+	release=${release#linux-headers-}
+	case $release in
+	"$name".*) ;;
+	*) die "the kernel of $suite is $release, not a $name" \
+		"Next: bring selftests/qemu/kernels up to date." ;;
+	esac
+	printf '%s\n' "$release" >"$new/release"
+	dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${Version}\n' "linux-headers-$release" \
+		>"$new/version"
+	# A mirror may be behind; what it has is signed all the same.
+	apt_run "read the package lists of $suite" chroot "$root" \
+		apt-get -o Acquire::Check-Valid-Until=no update
+	mkdir "$root/debs"
+	apt_run "fetch kernel $name" chroot "$root" sh -c \
+		"cd /debs && apt-get download linux-binary-$release linux-modules-$release"
+	unpack_new_layout "$root" "$release" "$new"
+	rm -rf "$root/debs" "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+}
+
+# unpack_new_layout root release new-directory: all of a kernel is below /usr/lib/modules
+unpack_new_layout() {
+	local root=$1 release=$2 new=$3 deb
+	for deb in "$root"/debs/*.deb; do
+		dpkg-deb -x "$deb" "$new/unpacked"
+	done
+	mv "$new/unpacked/usr/lib" "$new/unpacked/lib"
+	cp -n "$root/usr/lib/modules/$release"/modules.* "$new/unpacked/lib/modules/$release/"
+	cp "$root/usr/lib/modules/$release/config" "$new/config"
+	unpack_vmlinux "$new/unpacked/lib/modules/$release/vmlinuz" "$new/boot"
+	keep_modules "$new/unpacked" "$release" "$new"
+	rm -rf "$new/unpacked"
+}
+
+# A kernel from source. In its directory are, besides the above, what the headers package
+# of a stock kernel has: what building a module needs. There is no type information in it.
+
+# fetch_built name new-directory final-directory
+fetch_built() {
+	local name=$1 new=$2 tree=$2/tree package suite start=$SECONDS
+	package=$(kernel_field "$name" 4)
+	suite=$(kernel_field "$name" 5)
+	mkdir -p "$tree"
+	kernel_tarball "$package" "$suite" | xz -dc -T0 | tar -x -C "$tree" --strip-components=1
+	tarball_version "$package" "$suite" >"$new/version"
+	say "setup: building kernel $name, 10 to 20 minutes"
+	build_kernel "$name" "$tree" >"$cptdev_cache/log/build-$name.log" 2>&1 ||
+		die "kernel $name can't be built: $(grep -m1 -iE 'error:|\*\*\*' "$cptdev_cache/log/build-$name.log")" \
+			"The log: $cptdev_cache/log/build-$name.log"
+	make -s -C "$tree" kernelrelease >"$new/release"
+	cp "$tree/.config" "$new/config"
+	cp "$tree/arch/x86/boot/bzImage" "$new/boot"
+	make -s -C "$tree" INSTALL_MOD_PATH="$new/unpacked" modules_install >/dev/null
+	keep_modules "$new/unpacked" "$(cat "$new/release")" "$new"
+	rm -rf "$new/unpacked"
+	keep_headers "$tree" "$new/headers/usr/src/linux-headers-$(cat "$new/release")"
+	say "setup: that took $((SECONDS - start)) s"
+}
+
+# kernel_tarball package suite: its packed archive, on stdout
+kernel_tarball() {
+	if [ -e "/usr/src/$1.tar.xz" ]; then
+		cat "/usr/src/$1.tar.xz"
+	else
+		apt_fetch "$1" "$2" "$debs" >&2
+		dpkg-deb --fsys-tarfile "$debs/$1"_*.deb | tar -xO "./usr/src/$1.tar.xz"
+	fi
+}
+
+tarball_version() {
+	if [ -e "/usr/src/$1.tar.xz" ]; then
+		dpkg-query -W -f '${Version}\n' "$1"
+	else
+		apt_show "$1" "$2" Version
+	fi
+}
+
+build_kernel() {
+	make -C "$2" KCONFIG_ALLCONFIG="$cptdev_qemu/$1.config" allnoconfig &&
+		config_is_whole "$cptdev_qemu/$1.config" "$2/.config" &&
+		make -C "$2" -j"$(nproc)" bzImage modules
+}
+
+# What kconfig drops, it drops in silence.
+config_is_whole() {
+	local lost
+	lost=$(list_file "$1" | grep -vxFf "$2") || return 0
+	printf 'error: kconfig drops %s\n' "$lost"
+	return 1
+}
+
+# keep_headers tree target: what kbuild needs for a module, as in a headers package
+keep_headers() {
+	mkdir -p "${2%/*}"
+	mv "$1" "$2"
+	find "$2" -mindepth 1 -maxdepth 1 ! -name Makefile ! -name .config ! -name Module.symvers \
+		! -name include ! -name arch ! -name scripts ! -name tools -exec rm -rf {} +
+	find "$2/arch/x86" -mindepth 1 -maxdepth 1 ! -name Makefile\* ! -name include -exec rm -rf {} +
+	find "$2/tools" -mindepth 1 -maxdepth 1 ! -name objtool -exec rm -rf {} +
+	find "$2" -name '*.o' -delete
+}

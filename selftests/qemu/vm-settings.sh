@@ -6,11 +6,11 @@
 # lib.sh.
 
 # What a guest has of its own: tests that agree in all of these can share one.
-vm_guest_keys=(MEM SMP MODULES CMDLINE MODPARAMS DISK MUTANT NOINSMOD PROGS FILES CPU ICOUNT ALONE)
+vm_guest_keys=(MEM SMP NUMA MODULES CMDLINE MODPARAMS DISK MUTANT NOINSMOD PROGS FILES CPU ICOUNT ALONE)
 # What only vm_start knows.
-vm_start_keys=(NET FWD)
+vm_start_keys=(NET FWD TERMINAL)
 # What is about the test.
-vm_test_keys=(TIMEOUT KERNELS PROG ARGS MUST_FAIL SLOTS)
+vm_test_keys=(TIMEOUT KERNELS PROG ARGS MUST_FAIL SLOTS SHORT)
 
 # settings_read array-name file allowed-key...: from a file, strictly
 settings_read() {

@@ -14,6 +14,8 @@
 
 # shellcheck source=selftests/qemu/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../qemu/lib.sh"
+# shellcheck source=selftests/tap.sh
+. "$cptdev_top/selftests/tap.sh"
 
 # Silence that means death. Long, since an emulated host under load may stall; the time
 # in which a loaded machine may react to it.
@@ -27,24 +29,11 @@ limit=60
 ledger=$cptdev_build/selftests/ledger
 # That the program changes in each generation.
 pages=128
-points=0
 app=''
 seed=0
 
 say_why() {
 	printf '# %s\n' "$*"
-}
-
-# t name command...: a point
-t() {
-	local name=$1
-	shift
-	points=$((points + 1))
-	if "$@"; then
-		printf 'ok %d %s\n' $points "$name"
-	else
-		printf 'not ok %d %s\n' $points "$name"
-	fi
 }
 
 not() {

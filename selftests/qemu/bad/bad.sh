@@ -82,6 +82,10 @@ warn)
 	insmod /usr/lib/cptdev/cptdev_warn.ko
 	printf '1..1\nok 1 one\n'
 	;;
+wrong)
+	insmod /usr/lib/cptdev/cptdev_wrong.ko what="$2" && rmmod cptdev_wrong &&
+		printf '1..1\nok 1 one\n'
+	;;
 panic)
 	printf '1..1\nok 1 one\n'
 	echo c >/proc/sysrq-trigger

@@ -14,7 +14,8 @@
  * Answers, a line each:
  *
  *	READY			at the start
- *	<id> O <base64>		standard output; the pieces can simply be joined
+ *	<id> O <base64>		standard output, as it comes: each piece is whole, padding
+ *				and all, and base64(1) takes them one after the other
  *	<id> E <base64>		standard error
  *	<id> X exit <status>	the end, one of these
  *	<id> X signal <number>
@@ -45,12 +46,9 @@
 /* How long a killed command may take to die, seconds. */
 #define DEATH_MAX	10
 
-/* Base64 takes three bytes at a time: up to two wait for more. */
 struct stream {
 	int fd;
 	char tag;
-	unsigned char wait[3];
-	int waiting;
 };
 
 struct job {
@@ -119,28 +117,16 @@ static void base64(char *to, const unsigned char *from, int n)
 	to[3] = n > 2 ? digit[v & 63] : '=';
 }
 
-/* Pass on @len bytes behind those that wait; @last: all of them, the end has come. */
-static void stream_pass(struct job *job, struct stream *s, const unsigned char *buf, int len,
-			bool last)
+static void stream_pass(struct job *job, struct stream *s, const unsigned char *buf, int len)
 {
 	char line[4096 + 64];
-	unsigned char in[3072];
-	int n, i, used;
+	int n, i;
 
-	memcpy(in, s->wait, s->waiting);
-	if (len)
-		memcpy(in + s->waiting, buf, len);
-	n = s->waiting + len;
-	used = last ? n : n - n % 3;
-	s->waiting = n - used;
-	memcpy(s->wait, in + used, s->waiting);
-	if (!used)
-		return;
-	len = sprintf(line, "%u %c ", job->id, s->tag);
-	for (i = 0; i < used; i += 3, len += 4)
-		base64(line + len, in + i, used - i);
-	line[len++] = '\n';
-	write_all(port, line, len);
+	n = sprintf(line, "%u %c ", job->id, s->tag);
+	for (i = 0; i < len; i += 3, n += 4)
+		base64(line + n, buf + i, len - i);
+	line[n++] = '\n';
+	write_all(port, line, n);
 }
 
 static void job_kill(struct job *job, const char *why)
@@ -159,7 +145,7 @@ static bool stream_read(struct job *job, struct stream *s)
 	ssize_t n = s->fd < 0 ? 0 : read(s->fd, buf, sizeof(buf));
 
 	if (n > 0) {
-		stream_pass(job, s, buf, n, false);
+		stream_pass(job, s, buf, n);
 		job->printed += n;
 		if (job->printed > OUTPUT_MAX)
 			job_kill(job, "output");
@@ -176,7 +162,6 @@ static void stream_end(struct job *job, struct stream *s)
 {
 	while (job->printed <= OUTPUT_MAX && stream_read(job, s))
 		;
-	stream_pass(job, s, NULL, 0, true);
 	if (s->fd >= 0)
 		close(s->fd);
 }

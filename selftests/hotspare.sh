@@ -1,0 +1,14 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# hotspare.sh TEST: a test of the hot-spare library, as it runs on the host, with the
+# module. That it is the module is asked for: without it there would be an error.
+
+dir=$(dirname "$0")
+
+# How many take-overs.
+ROUNDS=100
+[ "${CPTDEV_LENGTH:-}" != short ] || ROUNDS=6
+[ "${CPTDEV_LENGTH:-}" != soak ] || ROUNDS=1000
+export ROUNDS
+HOTSPARE_BACKEND=module CMOCKA_MESSAGE_OUTPUT=TAP exec "$dir/$1_test"

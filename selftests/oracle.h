@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the oracle tests have in common: options, and a session with memory in it. */
+#ifndef _CPTDEV_ORACLE_H
+#define _CPTDEV_ORACLE_H
+
+#include <getopt.h>
+
+#include "cptdev_test.h"
+#include "kselftest.h"
+
+/* [-r ROUNDS] and one more option of a letter, or ""; true: it was given. */
+static inline bool t_oracle_options(int argc, char **argv, unsigned long *rounds,
+				    const char *more)
+{
+	bool given = false;
+	char options[8];
+	int opt;
+
+	snprintf(options, sizeof(options), "r:%s", more);
+	while ((opt = getopt(argc, argv, options)) != -1) {
+		if (opt == 'r')
+			*rounds = strtoul(optarg, NULL, 0);
+		else if (opt == *more)
+			given = true;
+		else
+			ksft_exit_fail_msg("%s [-r ROUNDS] [-%s]\n", argv[0], more);
+	}
+	return given;
+}
+
+/* A session that tracks @len bytes at @mem. */
+static inline int t_oracle_session(void *mem, size_t len)
+{
+	int fd = t_open();
+
+	if (fd < 0)
+		ksft_exit_fail_msg("%s: %s\n", CPTDEV_DEVICE, strerror(-fd));
+	if (t_add(fd, mem, len))
+		ksft_exit_fail_msg("RANGE_ADD fails\n");
+	return fd;
+}
+
+#endif /* _CPTDEV_ORACLE_H */
