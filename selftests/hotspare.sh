@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # hotspare.sh TEST: a test of the hot-spare library, as it runs on the host, with the
-# module. That it is the module is asked for: without it there would be an error.
+# module. That it is the module is asked for: without it there would be an error. "written"
+# is of what there is without it.
 
 dir=$(dirname "$0")
 

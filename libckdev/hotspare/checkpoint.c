@@ -16,6 +16,7 @@
 #include "js.h"
 #include "snapshot.h"
 #include "sums.h"
+#include "written.h"
 
 /* A section with memory is no longer than this. */
 #define MEMORY_MAX	(4UL << 20)
@@ -179,9 +180,14 @@ struct memory {
 	const struct hs_ranges *ranges;
 	bool arena;			/* it's the arena's turn */
 	int pagemap;
+	uint64_t base;			/* what changed after that generation is looked for */
 	uint64_t entry[HS_SUMS_PAGES];
-	bool content[HS_SUMS_PAGES], changed[HS_SUMS_PAGES];
+	bool content[HS_SUMS_PAGES], maybe[HS_SUMS_PAGES], changed[HS_SUMS_PAGES];
 };
+
+/* Of /proc/PID/pagemap. */
+#define IN_MEMORY	(1ULL << 63)
+#define OF_A_FILE	(mutant(HS_NO_FILES) ? 0 : 1ULL << 61)
 
 static void write_run(struct hs_writer *w, const char *addr, size_t len)
 {
@@ -209,11 +215,8 @@ static int look_at_arena(struct memory *m, const char *addr, size_t nr)
 {
 	const struct hs_intervals *out = &m->ranges->excluded;
 	uint64_t at = (uintptr_t)addr;
-	size_t len = nr * sizeof(m->entry[0]), i;
+	size_t i;
 
-	if (pread(m->pagemap, m->entry, len, (off_t)(at / HS_PAGE * sizeof(m->entry[0]))) !=
-	    (ssize_t)len)
-		return -1;
 	for (i = 0; i < nr; i++)
 		m->content[i] = m->entry[i] >> 62;
 	for (i = 0; out->nr && i < nr; i++)
@@ -222,23 +225,38 @@ static int look_at_arena(struct memory *m, const char *addr, size_t nr)
 	return 0;
 }
 
-/* Elsewhere what isn't in memory may be a file's. */
+/*
+ * Elsewhere what isn't in memory may be a file's, and so may be what is; then it can change
+ * without being written to, when it is thrown away.
+ */
 static int look_elsewhere(struct memory *m, const char *addr, size_t nr)
 {
 	static const char zeros[HS_PAGE];
 	size_t i;
 
-	for (i = 0; i < nr; i++)
-		m->content[i] = memcmp(addr + i * HS_PAGE, zeros, HS_PAGE);
+	if (m->sums && hs_sums_had(m->sums, addr, nr, m->content))
+		return -1;
+	for (i = 0; i < nr; i++) {
+		if ((m->entry[i] & (IN_MEMORY | OF_A_FILE)) != IN_MEMORY)
+			m->maybe[i] = true;
+		if (m->maybe[i])
+			m->content[i] = memcmp(addr + i * HS_PAGE, zeros, HS_PAGE);
+	}
 	return 0;
 }
 
 static int look(struct memory *m, const char *addr, size_t nr)
 {
+	size_t len = nr * sizeof(m->entry[0]);
+
+	if (pread(m->pagemap, m->entry, len, (off_t)((uintptr_t)addr / HS_PAGE *
+						     sizeof(m->entry[0]))) != (ssize_t)len ||
+	    hs_written_since(m->base, addr, nr, m->maybe))
+		return -1;
 	if (m->arena ? look_at_arena(m, addr, nr) : look_elsewhere(m, addr, nr))
 		return -1;
 	memcpy(m->changed, m->content, nr * sizeof(m->content[0]));
-	return m->sums ? hs_sums_compare(m->sums, addr, nr, m->content, m->changed) : 0;
+	return m->sums ? hs_sums_compare(m->sums, addr, nr, m->content, m->maybe, m->changed) : 0;
 }
 
 /* What changed of up to HS_SUMS_PAGES pages. */
@@ -298,13 +316,14 @@ static int write_ranges(struct memory *m)
 }
 
 /* Static: it is large, and there is only one. */
-static int write_memory(struct hs_writer *w, const struct hs_ranges *ranges, struct hs_sums *sums)
+static int write_memory(struct hs_writer *w, const struct hs_ranges *ranges, struct hs_sums *sums,
+			uint64_t base)
 {
 	static struct memory m;
 	int ret;
 
 	m = (struct memory) {
-		.w = w, .sums = sums, .ranges = ranges, .arena = true,
+		.w = w, .sums = sums, .ranges = ranges, .arena = true, .base = sums ? base : 0,
 		.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
 	};
 	if (m.pagemap < 0)
@@ -331,7 +350,8 @@ int hs_checkpoint_write(struct hs_writer *w, int fd, const struct hs_image_head 
 	hs_image_begin(w, fd, head);
 	write_texts(w, t);
 	write_own(w, &t->state.own);
-	ret = snap ? hs_snapshot_write(snap, w, &t->state.ranges) : write_memory(w, &t->state.ranges, sums);
+	ret = snap ? hs_snapshot_write(snap, w, &t->state.ranges) :
+		write_memory(w, &t->state.ranges, sums, head->base);
 	if (ret)
 		w->err = w->err ?: errno;
 	return hs_image_finish(w);

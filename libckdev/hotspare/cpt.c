@@ -33,6 +33,7 @@
 #include "hotspare.h"
 #include "pipe.h"
 #include "snapshot.h"
+#include "written.h"
 
 static struct hs_image_head next_head = { .generation = 1 };
 static pthread_mutex_t stats_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -175,8 +176,10 @@ static int fork_writer(struct hs_job *j, struct hs_error *e)
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD, NULL, &pidfd, NULL, 0);
-	if (!pid)
+	if (!pid) {
+		hs_written_wait();
 		_exit(run_job(j));
+	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	j->pipe->ended = pidfd;
 	return pid < 0 ? hs_fail(e, errno, "no process to write the checkpoint: %s",
@@ -375,6 +378,18 @@ static void settle_flags(struct hs_job *j)
 		j->head.flags &= ~HS_IMAGE_INCREMENT;
 }
 
+static int cut_by_fork(struct hs_job *j, struct hs_error *e)
+{
+	int ret;
+
+	if (hs_texts_make(&j->texts, e))
+		return -1;
+	hs_written_before(&j->texts.state.ranges, j->head.generation);
+	ret = fork_writer(j, e);
+	hs_written_after();
+	return ret;
+}
+
 /* What the process is, and its memory. */
 static int cut_now(struct hs_job *j, struct hs_error *e)
 {
@@ -383,7 +398,7 @@ static int cut_now(struct hs_job *j, struct hs_error *e)
 	if (hs_texts_capture(&j->texts, e))
 		return -1;
 	if (!hs_by_module())
-		return hs_texts_make(&j->texts, e) ?: fork_writer(j, e);
+		return cut_by_fork(j, e);
 	if (j->head.flags & HS_IMAGE_INCREMENT)
 		since = hs_sums_snapshot(j->pipe->target->sums);
 	if (!since)

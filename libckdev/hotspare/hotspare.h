@@ -28,8 +28,8 @@ extern "C" {
  *	-m (--master) or -s (--spare), -a (--address) ADDRESS of the other host, -p (--port)
  *	PORT (7411), -n (--pipes) N checkpoints under way at a time (1), -t (--timeout)
  *	SECONDS (5), -f (--file) FILE for checkpoints, -r (--restart) FILE to begin from,
- *	-b (--backend) module, portable or auto (what the environment has as HOTSPARE_BACKEND, or
- *	auto): see hs_backend(),
+ *	-b (--backend) module, portable, compare or auto (what the environment has as
+ *	HOTSPARE_BACKEND, or auto): see hs_backend(),
  *	-x (--command) COMMAND that moves the service's address.
  *
  * A spare doesn't return: when the master has failed the threads that are registered in
@@ -38,7 +38,7 @@ extern "C" {
  *
  * Returns how many arguments were used, to add to @argv and take from @argc: then "--" is
  * in the place of the program's name. Or -1: what is wrong was told on stderr. Errors:
- * EINVAL: the arguments. EPERM: address randomisation can't be switched off. ECHILD, ETIMEDOUT:
+ * EINVAL: the arguments. EFBIG: the size of files is limited. EPERM: address randomisation can't be switched off. ECHILD, ETIMEDOUT:
  * a master's command has failed, or taken too long. EADDRINUSE and
  * others of socket calls. ENODATA: a spare whose master died before its first checkpoint, or
  * a file that is cut off. EBADMSG, ENOEXEC: a checkpoint that is damaged, or of another
@@ -58,8 +58,9 @@ int hs_stop(void);
  * hs_backend - who takes checkpoints
  *
  * "module": the cptdev module, by a snapshot of what is saved. "portable": the library alone,
- * by a fork. hs_init() has chosen, see its option -b; later it may become "portable" if the
- * module can't track what is saved.
+ * by a fork; which pages it compares may be told by PAGEMAP_SCAN, but not with -b compare.
+ * hs_init() has chosen, see its option -b; later it may become "portable" if the module can't
+ * track what is saved.
  */
 const char *hs_backend(void);
 

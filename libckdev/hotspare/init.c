@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 #include "pipe.h"
 #include "snapshot.h"
 #include "spare.h"
+#include "written.h"
 
 #define PORT	7411
 
@@ -50,8 +52,9 @@ static const char usage[] =
 	"  -f, --file FILE         write checkpoints to a file\n"
 	"  -r, --restart FILE      begin as a checkpoint in a file was\n"
 	"  -t, --timeout SECONDS   after which the other host counts as gone (5)\n"
-	"  -b, --backend NAME      who takes checkpoints: module, portable, or the first of these\n"
-	"                          that is there: auto (auto)\n"
+	"  -b, --backend NAME      who takes checkpoints: module; portable; compare, which is the\n"
+	"                          second without the kernel's help; or the first of these that\n"
+	"                          is there: auto (auto)\n"
 	"  -x, --command COMMAND   run to move the service's address; see hs_init(3)\n";
 
 /*
@@ -187,14 +190,23 @@ static int start_anew(char **argv, struct hs_error *e)
 /* Who has taken over goes on in any case: whether there is a module was asked at the start. */
 static void choose_backend(enum hs_wish wish)
 {
+	const char *why_not;
 	struct hs_error e;
 
 	if (hs_backend_choose(wish, &e)) {
 		fprintf(stderr, "%s: %s\n", program_invocation_short_name, e.text);
 		hs_backend_choose(HS_PORTABLE, NULL);
 	}
-	fprintf(stderr, "%s: checkpoints by %s%s\n", program_invocation_short_name,
-		hs_by_module() ? "the cptdev module" : "fork: ", hs_not_by_module());
+	if (hs_by_module()) {
+		fprintf(stderr, "%s: checkpoints by the cptdev module\n",
+			program_invocation_short_name);
+		return;
+	}
+	why_not = hs_written_not();
+	fprintf(stderr, "%s: checkpoints by fork: %s\n"
+		"%s: what changed is told by %s%s\n",
+		program_invocation_short_name, hs_not_by_module(), program_invocation_short_name,
+		why_not ? "comparison: " : "PAGEMAP_SCAN", why_not ?: "");
 }
 
 static int load_pipes(const struct options *o, struct hs_error *e)
@@ -215,6 +227,20 @@ static int load_pipes(const struct options *o, struct hs_error *e)
 }
 
 /*
+ * To go on matters more than in which directory, or as how nice a process: but not with
+ * rights that the program had given up.
+ */
+static int restore_process(const struct hs_process *p, struct hs_error *e)
+{
+	if (!hs_process_restore(p, e))
+		return 0;
+	if (!geteuid() && p->uid[1])
+		return -1;
+	fprintf(stderr, "%s: going on, but %s\n", program_invocation_short_name, e->text);
+	return 0;
+}
+
+/*
  * What there is besides memory. The address is there for what is bound to it, and connects
  * from it; it is announced when somebody listens, and before rights are given up.
  */
@@ -229,7 +255,7 @@ static int bring_back(struct hs_state *s, const struct hs_image_head *head,
 		return -1;
 	if (o->spare)
 		hs_command_try(&o->command, HS_EVENT_SERVE, head);
-	return hs_signals_restore(&s->signals, e) || hs_process_restore(&s->process, e) ? -1 : 0;
+	return hs_signals_restore(&s->signals, e) || restore_process(&s->process, e) ? -1 : 0;
 }
 
 /* What the checkpoint is of, from here on. Returns only if that fails. */
@@ -379,11 +405,22 @@ static int be_spare(const struct options *o, struct hs_error *e)
 	return ret;
 }
 
+/* A file that has each byte at its address is as long as the highest one says. */
+static int check_limit(struct hs_error *e)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return 0;
+	return hs_fail(e, EFBIG, "the size of files is limited here, and memory is kept in sparse "
+		       "ones: see ulimit -f");
+}
+
 static int init(int argc, char **argv, struct hs_error *e)
 {
 	struct options o = { .port = PORT, .pipes = 1, .timeout = HS_TIMEOUT };
 
-	if (parse(argc, argv, &o, e) || resolve(&o, e) || start_anew(argv, e))
+	if (parse(argc, argv, &o, e) || resolve(&o, e) || check_limit(e) || start_anew(argv, e))
 		return -1;
 	hs_set_timeout((unsigned int)o.timeout);
 	/* Better now than when the master has died. */

@@ -195,6 +195,25 @@ out:
 	return ret;
 }
 
+static int add_piece(void *list, void *addr, size_t len)
+{
+	return hs_intervals_add(list, (uintptr_t)addr, (uintptr_t)addr + len);
+}
+
+int hs_saved_pages(struct hs_intervals *all, const struct hs_ranges *r)
+{
+	const struct hs_interval *v = r->saved.v;
+	size_t i;
+
+	if (hs_arena_pieces(add_piece, all))
+		return -1;
+	for (i = 0; i < r->saved.nr; i++)
+		if (hs_intervals_add(all, v[i].start & ~(HS_PAGE - 1),
+				     (v[i].end + HS_PAGE - 1) & ~(HS_PAGE - 1)))
+			return -1;
+	return 0;
+}
+
 /* Leaves errno alone. */
 void hs_ranges_free(struct hs_ranges *r)
 {

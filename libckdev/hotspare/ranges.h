@@ -44,6 +44,8 @@ int hs_intervals_remove(struct hs_intervals *list, uint64_t start, uint64_t end)
 bool hs_intervals_have(const struct hs_intervals *list, uint64_t start, uint64_t end);
 
 int hs_ranges_capture(struct hs_ranges *to);
+/* The arena's, which is locked, and those of @r. Returns 0, or -1 with errno ENOMEM. */
+int hs_saved_pages(struct hs_intervals *all, const struct hs_ranges *r);
 void hs_ranges_free(struct hs_ranges *r);
 /* From a file in which each byte's offset is its address; takes the list over. */
 int hs_ranges_restore(struct hs_ranges *r, int fd, struct hs_error *e);

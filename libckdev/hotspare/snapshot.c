@@ -15,6 +15,7 @@
 #include "arena.h"
 #include "hotspare.h"
 #include "snapshot.h"
+#include "written.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE	23	/* Linux 5.14 */
@@ -37,6 +38,7 @@ int hs_backend_by_name(const char *name, enum hs_wish *to, struct hs_error *e)
 {
 	static const char *const names[] = {
 		[HS_AUTO] = "auto", [HS_MODULE] = "module", [HS_PORTABLE] = "portable",
+		[HS_COMPARE] = "compare",
 	};
 	unsigned int i;
 
@@ -46,7 +48,7 @@ int hs_backend_by_name(const char *name, enum hs_wish *to, struct hs_error *e)
 		*to = (enum hs_wish)i;
 		return 0;
 	}
-	return hs_fail(e, EINVAL, "backend '%.60s' isn't one of module, portable, auto", name);
+	return hs_fail(e, EINVAL, "backend '%.60s' isn't one of module, portable, compare, auto", name);
 }
 
 int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
@@ -58,7 +60,9 @@ int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 		return -1;
 	chosen = true;
 	must = wish == HS_MODULE;
-	if (wish == HS_PORTABLE) {
+	if (wish == HS_COMPARE)
+		hs_written_refuse();
+	if (wish == HS_PORTABLE || wish == HS_COMPARE) {
 		hs_fail(&why_not, 0, "as was asked for");
 		return 0;
 	}
@@ -124,26 +128,6 @@ static int failed(struct hs_error *e, const char *what, int err,
  * What is tracked
  */
 
-static int add_piece(void *list, void *addr, size_t len)
-{
-	return hs_intervals_add(list, (uintptr_t)addr, (uintptr_t)addr + len);
-}
-
-/* Whole pages. Returns 0, or -1 with errno ENOMEM. */
-static int what_is_saved(struct hs_intervals *all, const struct hs_ranges *ranges)
-{
-	const struct hs_interval *v = ranges->saved.v;
-	size_t i;
-
-	if (hs_arena_pieces(add_piece, all))
-		return -1;
-	for (i = 0; i < ranges->saved.nr; i++)
-		if (hs_intervals_add(all, v[i].start & ~(HS_PAGE - 1),
-				     (v[i].end + HS_PAGE - 1) & ~(HS_PAGE - 1)))
-			return -1;
-	return 0;
-}
-
 typedef int (*interval_fn)(uint64_t start, uint64_t end, struct ckdev_refusal *r);
 
 static int track(uint64_t start, uint64_t end, struct ckdev_refusal *r)
@@ -191,7 +175,7 @@ static int track_what_is_saved(const struct hs_ranges *ranges, struct hs_error *
 	struct hs_intervals now = { 0 };
 	int ret;
 
-	if (what_is_saved(&now, ranges)) {
+	if (hs_saved_pages(&now, ranges)) {
 		free(now.v);
 		return hs_fail(e, ENOMEM, "no memory");
 	}

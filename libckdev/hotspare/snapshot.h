@@ -13,7 +13,7 @@
 #include "image.h"
 #include "ranges.h"
 
-enum hs_wish { HS_AUTO, HS_MODULE, HS_PORTABLE };
+enum hs_wish { HS_AUTO, HS_MODULE, HS_PORTABLE, HS_COMPARE };
 
 struct hs_snapshot {
 	int fd;				/* -1: there is none */

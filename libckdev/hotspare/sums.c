@@ -116,22 +116,54 @@ static off_t place_of(const char *addr)
 	return (off_t)((uintptr_t)addr / HS_PAGE * sizeof(struct sum));
 }
 
-/*
- * Up to BATCH pages from @addr on: those with @content, and which of all have @changed.
- * Returns 0, or -1 with errno.
- */
-int hs_sums_compare(struct hs_sums *s, const char *addr, size_t nr, const bool *content,
-		    bool *changed)
+/* What there was of them, into s->was. */
+static int read_old(struct hs_sums *s, const char *addr, size_t nr)
 {
-	size_t len = nr * sizeof(struct sum), i;
-	bool any = false;
+	size_t len = nr * sizeof(struct sum);
 
 	if (s->whole)
 		memset(s->was, 0, len);
 	else if (pread(s->fd, s->was, len, place_of(addr)) != (ssize_t)len)
 		return -1;
+	return 0;
+}
+
+/* Up to BATCH pages from @addr on. Returns 0, or -1 with errno. */
+int hs_sums_had(struct hs_sums *s, const char *addr, size_t nr, bool *had)
+{
+	size_t i;
+
+	if (read_old(s, addr, nr))
+		return -1;
+	for (i = 0; i < nr; i++)
+		had[i] = s->was[i].v[0];
+	return 0;
+}
+
+/* The sum that it has now. One that hasn't changed needs no look. */
+static struct sum sum_now(const struct hs_sums *s, const char *page, bool content, bool maybe,
+			  const struct sum *was)
+{
+	if (!content)
+		return (struct sum) { 0 };
+	return maybe || !was->v[0] ? sum_of(s, page) : *was;
+}
+
+/*
+ * Up to BATCH pages from @addr on: those with @content, and which of all have @changed.
+ * Returns 0, or -1 with errno.
+ */
+int hs_sums_compare(struct hs_sums *s, const char *addr, size_t nr, const bool *content,
+		    const bool *maybe, bool *changed)
+{
+	size_t len = nr * sizeof(struct sum), i;
+	bool any = false;
+
+	if (read_old(s, addr, nr))
+		return -1;
 	for (i = 0; i < nr; i++) {
-		s->is[i] = content[i] ? sum_of(s, addr + i * HS_PAGE) : (struct sum) { 0 };
+		s->is[i] = sum_now(s, addr + i * HS_PAGE, content[i], !maybe || maybe[i],
+				   &s->was[i]);
 		changed[i] = memcmp(&s->is[i], &s->was[i], sizeof(struct sum));
 		if (!changed[i])
 			s->is[i] = (struct sum) { 0 };

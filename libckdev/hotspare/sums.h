@@ -28,8 +28,11 @@ void hs_sums_set(struct hs_sums *s, uint64_t generation, uint64_t snapshot);
 
 /* While one checkpoint is written; none of these takes memory of the process. */
 int hs_sums_begin(struct hs_sums *s, bool whole);
+/* Which pages the spare has. */
+int hs_sums_had(struct hs_sums *s, const char *addr, size_t nr, bool *had);
+/* @maybe: those that may have changed; NULL: all of them. */
 int hs_sums_compare(struct hs_sums *s, const char *addr, size_t nr, const bool *content,
-		    bool *changed);
+		    const bool *maybe, bool *changed);
 int hs_sums_commit(struct hs_sums *s, uint64_t generation);
 
 #endif /* HS_SUMS_H */

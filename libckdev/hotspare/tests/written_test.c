@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What was written, as PAGEMAP_SCAN tells it: the mirror gets only that, and must be what
+ * memory is, byte for byte. tests/mutants.sh runs it with a safeguard taken away.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "../hotspare.h"
+#include "../mirror.h"
+#include "../../../selftests/io_uring.h"
+#include "cut.h"
+
+#define PAGES	1024
+#define LEN	(PAGES * HS_PAGE)
+#define THREADS	3
+
+static struct hs_mirror mirror;
+static struct hs_sums *sums;
+static uint64_t generation;
+static char *m;				/* LEN */
+static char *truth;			/* the same, at the last cut */
+
+static void tell_the_truth(void)
+{
+	memcpy(truth, m, LEN);
+}
+
+/* As an increment of the one before, if there is one. Returns what it had, in bytes. */
+static off_t checkpoint(void)
+{
+	struct hs_image_head head = {
+		.generation = ++generation, .base = hs_sums_generation(sums), .run = "written_test",
+	};
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	struct hs_error e = { "" };
+	struct hs_texts t;
+	struct hs_writer w;
+	off_t len;
+
+	head.flags = head.base ? HS_IMAGE_INCREMENT : 0;
+	assert_int_equal(hs_texts_capture(&t, &e), 0);
+	assert_int_equal(hs_texts_make(&t, &e), 0);
+	assert_int_equal(hs_writer_create(&w), 0);
+	t_write_by_fork(&w, fd, &head, &t, sums);
+	hs_writer_free(&w);
+	hs_texts_free(&t);
+	len = lseek(fd, 0, SEEK_END);
+	lseek(fd, 0, SEEK_SET);
+	if (hs_mirror_read(&mirror, fd, &e) != HS_TOOK)
+		fail_msg("%s", e.text);
+	close(fd);
+	assert_int_equal(hs_sums_commit(sums, generation), 0);
+	return len;
+}
+
+static void expect_the_same(void)
+{
+	char page[HS_PAGE];
+	size_t at;
+
+	for (at = 0; at < LEN; at += HS_PAGE) {
+		assert_int_equal(pread(mirror.fd, page, HS_PAGE, (off_t)(uintptr_t)(m + at)), HS_PAGE);
+		assert_memory_equal(page, truth + at, HS_PAGE);
+	}
+}
+
+static int register_it(void **state)
+{
+	(void)state;
+	m = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(m, MAP_FAILED);
+	truth = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(truth, MAP_FAILED);
+	t_in_child = tell_the_truth;
+	return hs_range(m, LEN);
+}
+
+static char *map(void *at, int fd)
+{
+	char *p = mmap(at, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | (at ? MAP_FIXED : 0) |
+		       (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	return p;
+}
+
+/* In memory that the mirror has, where a page is known to be unchanged if it is. */
+static int set_up(void **state)
+{
+	(void)state;
+	hs_written_lately_ns = 0;
+	hs_mirror_init(&mirror);
+	sums = hs_sums_create();
+	assert_non_null(sums);
+	map(m, -1);
+	memset(m, 1, LEN);
+	checkpoint();
+	checkpoint();
+	checkpoint();
+	expect_the_same();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	hs_mirror_free(&mirror);
+	hs_sums_free(sums);
+	return 0;
+}
+
+/*
+ * Threads that write
+ */
+
+static atomic_bool over;
+
+static void *write_on(void *arg)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)arg;
+	int i;
+
+	while (!over) {
+		for (i = 0; i < 100; i++)
+			__atomic_add_fetch(m + (size_t)rand_r(&seed) % LEN, 1, __ATOMIC_RELAXED);
+		madvise(m + (size_t)rand_r(&seed) % PAGES * HS_PAGE, HS_PAGE, MADV_DONTNEED);
+		/* So that some pages are not written to between two cuts. */
+		usleep(500);
+	}
+	return NULL;
+}
+
+static void no_write_is_missed(void **state)
+{
+	pthread_t t[THREADS];
+	int i;
+
+	(void)state;
+	over = false;
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, write_on, (void *)(uintptr_t)i), 0);
+	for (i = 0; i < 200; i++) {
+		checkpoint();
+		expect_the_same();
+	}
+	over = true;
+	for (i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+}
+
+/*
+ * Others
+ */
+
+/* A page in each of the child's lists of pages, as it is when the cut is @base's next. */
+static int count_maybe(void)
+{
+	static bool maybe[HS_WRITTEN_PAGES];
+	struct hs_error e = { "" };
+	struct hs_texts t;
+	int i, at, status;
+	pid_t pid;
+
+	generation++;
+	assert_int_equal(hs_texts_capture(&t, &e), 0);
+	hs_written_before(&t.state.ranges, generation);
+	pid = fork();
+	if (!pid) {
+		int n = 0;
+
+		hs_written_wait();
+		for (at = 0; at < PAGES; at += HS_WRITTEN_PAGES) {
+			hs_written_since(generation - 1, m + at * HS_PAGE, HS_WRITTEN_PAGES, maybe);
+			for (i = 0; i < HS_WRITTEN_PAGES; i++)
+				n += maybe[i];
+		}
+		_exit(n > 255 ? 255 : n);
+	}
+	hs_written_after();
+	hs_texts_free(&t);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* A mapping of the program's that lies before or behind may be in the same huge page. */
+static void little_else_is_looked_at(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 10; i++)
+		m[i * 50 * HS_PAGE]++;
+	assert_in_range(count_maybe(), 10, 20);
+	/* Those once more, for something may still write to them. */
+	assert_in_range(count_maybe(), 10, 20);
+	assert_in_range(count_maybe(), 0, 10);
+}
+
+/* What is there now was never seen, wherever it comes from. */
+static void a_mapping_that_is_replaced_counts(void **state)
+{
+	char *other;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 5; i++) {
+		map(m, -1);
+		memset(m + LEN / 2, 10 + i, LEN / 2);
+		checkpoint();
+		expect_the_same();
+		other = map(NULL, -1);
+		memset(other, 20 + i, LEN);
+		assert_ptr_equal(mremap(other, LEN, LEN, MREMAP_MAYMOVE | MREMAP_FIXED, m), m);
+		checkpoint();
+		expect_the_same();
+		/* Within. */
+		assert_ptr_equal(mremap(m + 5 * HS_PAGE, HS_PAGE, HS_PAGE, MREMAP_MAYMOVE |
+					MREMAP_FIXED, m + 9 * HS_PAGE), m + 9 * HS_PAGE);
+		assert_ptr_equal(mmap(m + 5 * HS_PAGE, HS_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+				      MAP_ANONYMOUS | MAP_FIXED, -1, 0), m + 5 * HS_PAGE);
+		m[9 * HS_PAGE] = 5;
+		checkpoint();
+		m[9 * HS_PAGE] = 6;
+		checkpoint();
+		expect_the_same();
+	}
+}
+
+/* Of a file's pages those that were written to may be thrown away: then the file's are back. */
+static void pages_of_files_count(void **state)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC), i;
+
+	(void)state;
+	for (i = 0; i < PAGES; i++)
+		assert_int_equal(pwrite(fd, &i, sizeof(i), i * (off_t)HS_PAGE), sizeof(i));
+	assert_int_equal(ftruncate(fd, (off_t)LEN), 0);
+	map(m, fd);
+	for (i = 0; i < 40; i++) {
+		m[i * HS_PAGE + 9]++;
+		if (i >= 4) {
+			madvise(m + (i - 4) * (int)HS_PAGE, HS_PAGE, MADV_DONTNEED);
+			assert_int_equal(m[(i - 4) * (int)HS_PAGE + 9], 0);
+		}
+		checkpoint();
+		expect_the_same();
+	}
+	close(fd);
+}
+
+/* Into memory that a transfer was given before the cut, without any write by a processor. */
+static void a_transfer_under_way_counts(void **state)
+{
+	static char text[HS_PAGE];
+	struct t_uring u;
+	int p[2], i;
+
+	(void)state;
+	assert_int_equal(pipe(p), 0);
+	if (t_uring_open(&u))
+		skip();
+	assert_int_equal(t_uring_pin(&u, m, 16 * HS_PAGE), 0);
+	hs_written_lately_ns = 30000000000;
+	for (i = 0; i < 10; i++) {
+		memset(text, 100 + i, sizeof(text));
+		t_uring_submit(&u, IORING_OP_READ_FIXED, p[0], m + i * (int)HS_PAGE, HS_PAGE, 0);
+		checkpoint();
+		checkpoint();
+		assert_int_equal(write(p[1], text, HS_PAGE), HS_PAGE);
+		while (!t_uring_ready(&u))
+			syscall(SYS_io_uring_enter, u.fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+		assert_memory_equal(m + i * (int)HS_PAGE, text, HS_PAGE);
+		checkpoint();
+		expect_the_same();
+	}
+	t_uring_close(&u);
+	close(p[0]);
+	close(p[1]);
+	hs_written_lately_ns = 0;
+}
+
+/* As daemon(3) does it: what the parent had opened says nothing of the child's memory. */
+static void a_program_may_have_forked(void **state)
+{
+	int status, i;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid) {
+		for (i = 0; i < 5; i++) {
+			m[i * 7 * (int)HS_PAGE]++;
+			checkpoint();
+			expect_the_same();
+		}
+		exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(little_else_is_looked_at, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_write_is_missed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_mapping_that_is_replaced_counts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(pages_of_files_count, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_transfer_under_way_counts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_program_may_have_forked, set_up, tear_down),
+	};
+
+	if (hs_written_not()) {
+		printf("1..0 # SKIP the kernel doesn't tell what was written: %s\n", hs_written_not());
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, register_it, NULL);
+}
