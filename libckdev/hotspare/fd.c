@@ -140,6 +140,19 @@ static bool is_registered(int fd)
 	return is;
 }
 
+/*
+ * Connections that were closed here keep the port for a minute, from who doesn't say that he
+ * doesn't mind: both have to, so those that are still to come do.
+ */
+static void allow_to_come_back(struct hs_fd *f)
+{
+	const int on = 1;
+
+	if (f->kind != HS_FD_SOCKET || f->socket.backlog < 0 || f->socket.domain == AF_UNIX)
+		return;
+	f->socket.reuse_addr = !setsockopt(f->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+}
+
 /* @kind: what it has to be, and for a socket its @type; HS_FD_KINDS: anything. */
 static int add(struct hs_fd *f, enum hs_fd_kind kind, const char *path, int type)
 {
@@ -157,6 +170,7 @@ static int add(struct hs_fd *f, enum hs_fd_kind kind, const char *path, int type
 		errno = EPROTOTYPE;
 		return -1;
 	}
+	allow_to_come_back(&v[0]);
 	if (!insert_all(v))
 		return 0;
 	hs_fd_clear(&v[0]);

@@ -130,6 +130,7 @@ int hs_fds_link(struct hs_fds *list, struct hs_error *e);
 
 /* fd_restore.c */
 int hs_fds_restore(struct hs_fds *list, struct hs_error *e);
+int hs_fds_missing(const struct hs_fds *list, struct hs_error *e);
 
 /* fd_json.c: NULL or -1 and errno */
 struct json_object *hs_fds_json(const struct hs_fds *list);

@@ -82,6 +82,28 @@ static int make_file(struct restore *r, uint32_t i)
 	return 0;
 }
 
+static int mode_of(const struct hs_fd *f)
+{
+	static const int modes[] = {
+		[O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK,
+	};
+
+	return (f->flags & O_ACCMODE) == O_ACCMODE ? F_OK : modes[f->flags & O_ACCMODE];
+}
+
+/* Could files be opened, if it had to be now? Returns 0, or -1 with errno and @e. */
+int hs_fds_missing(const struct hs_fds *list, struct hs_error *e)
+{
+	const struct hs_fd *f;
+
+	for (f = list->v; f < list->v + list->nr; f++)
+		if (f->kind == HS_FD_FILE &&
+		    faccessat(AT_FDCWD, f->file.path, mode_of(f), AT_EACCESS))
+			return hs_fail(e, errno, "descriptor %d: %s: %s", f->fd, f->file.path,
+				       strerror(errno));
+	return 0;
+}
+
 /*
  * Sockets
  */

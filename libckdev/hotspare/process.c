@@ -3,6 +3,7 @@
  * libhotspare: a process's attributes.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,14 @@ static void set_credentials(const struct hs_process *p, struct hs_error *e, int 
 	    setresuid(p->uid[0], p->uid[1], p->uid[2]))
 		tell(e, ret, "the user");
 	hs_process_free(&now);
+}
+
+/* Is there what it needs here? Returns 0, or -1 with errno and @e. */
+int hs_process_missing(const struct hs_process *p, struct hs_error *e)
+{
+	if (!faccessat(AT_FDCWD, p->directory, X_OK, AT_EACCESS))
+		return 0;
+	return hs_fail(e, errno, "the current directory, %s: %s", p->directory, strerror(errno));
 }
 
 /* Returns 0, or -1 with errno and @e: what couldn't be had. All else is done then. */

@@ -42,6 +42,7 @@ struct hs_process {
 /* process.c */
 int hs_process_capture(struct hs_process *to, struct hs_error *e);
 int hs_process_restore(const struct hs_process *p, struct hs_error *e);
+int hs_process_missing(const struct hs_process *p, struct hs_error *e);
 void hs_process_free(struct hs_process *p);
 struct json_object *hs_process_json(const struct hs_process *p);
 int hs_process_parse(struct hs_process *p, struct json_object *json, struct hs_error *e);

@@ -317,20 +317,34 @@ static bool at_end(int fd)
 	return n <= 0;
 }
 
+/* Better now than when the master has died. Once, until it is something else. */
+static void tell_missing(struct hs_spare *s)
+{
+	const struct hs_state *state = &s->mirror.state;
+	struct hs_error e = { "" };
+
+	if (!hs_process_missing(&state->process, &e))
+		hs_fds_missing(&state->fds, &e);
+	if (strcmp(e.text, s->missing.text) && e.text[0])
+		tell("to go on here the program would miss this: %s", e.text);
+	s->missing = e;
+}
+
 /* A checkpoint, whole or not. The connection is of use if its end was found. */
 static void take_in(struct waiting *w, int i)
 {
 	struct hs_mirror *m = &w->s->mirror;
 	struct hs_error e = { "" };
 	struct hs_answer a;
-	int fd = w->p[i].fd;
+	int fd = w->p[i].fd, took;
 	uint32_t err = 0;
 
 	if (at_end(fd)) {
 		drop(w, i);
 		return;
 	}
-	if (hs_mirror_read(m, fd, &e) < 0)
+	took = hs_mirror_read(m, fd, &e);
+	if (took < 0)
 		err = (uint32_t)(errno ?: EIO);
 	fill_answer(m, &a);
 	a.err = err;
@@ -339,6 +353,8 @@ static void take_in(struct waiting *w, int i)
 		tell("a checkpoint is refused: %s", e.text);
 	if (hs_send_answer(fd, &a) || !m->whole_read)
 		drop(w, i);
+	if (took == HS_TOOK)
+		tell_missing(w->s);
 }
 
 static void serve(struct waiting *w, int i)

@@ -136,6 +136,20 @@ static void look_udp(void)
 	CHECK(((struct sockaddr_in *)&a.addr)->sin_port);
 }
 
+/* A connection that this side has closed first keeps the port for a while. */
+static void leave_time_wait(int listener)
+{
+	struct hs_fd_address a = { .len = sizeof(a.addr) };
+	int client = socket(AF_INET, SOCK_STREAM, 0), fd;
+	char byte;
+
+	CHECK(!getsockname(listener, (struct sockaddr *)&a.addr, &a.len));
+	CHECK(!connect(client, (struct sockaddr *)&a.addr, a.len));
+	fd = accept(listener, NULL, NULL);
+	CHECK(fd >= 0 && !close(fd) && !recv(client, &byte, 1, 0));
+	close(client);
+}
+
 static void make_listen(void)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = SOCKET_PATH };
@@ -153,6 +167,7 @@ static void make_listen(void)
 	CHECK(!bind(23, (struct sockaddr *)&un, sizeof(sa_family_t)));
 	CHECK(!listen(23, 5));
 	CHECK(!hs_fdreg_socktcp4_listen(20));
+	leave_time_wait(20);
 	CHECK(!hs_fdreg(22) && !hs_fdreg(23));
 }
 
@@ -615,7 +630,11 @@ static void a_file_that_is_missing_or_changed_is_noticed(void **state)
 	assert_int_equal(hs_fds_restore(&list, &e), 0);
 	assert_true(list.v[0].file.changed);
 	before = (int)lseek(fd, 1, SEEK_SET);
+	assert_int_equal(hs_fds_missing(&list, &e), 0);
 	unlink(FILE_PATH);
+	assert_int_equal(hs_fds_missing(&list, &e), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_non_null(strstr(e.text, FILE_PATH));
 	assert_int_equal(hs_fds_restore(&list, &e), -1);
 	assert_int_equal(errno, ENOENT);
 	assert_non_null(strstr(e.text, FILE_PATH));

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -223,6 +224,7 @@ static int program(int argc, char **argv)
 	if (n < 0)
 		return 3;
 	CHECK(!strcmp(argv[n], "--"));
+	CHECK(!*setting("WHERE") || !chdir(setting("WHERE")));
 	CHECK(!hs_malloc_create(CLASS, 1 << 20));
 	c = hs_calloc(CLASS, 1, sizeof(*c));
 	CHECK(c);
@@ -327,6 +329,28 @@ static void asynchronous_ones_come_in_their_order(void **state)
 	wait_for("other", "has", 20);
 	kill_off(master);
 	wait_for("spare", "on", last("other", "has"));
+	kill_off(spare);
+}
+
+/* Where it is matters less than that it goes on. */
+static void a_directory_that_is_gone_keeps_nobody(void **state)
+{
+	pid_t spare, master;
+	unsigned long n;
+
+	(void)state;
+	if (!fixed_addresses())
+		skip();
+	assert_int_equal(mkdir("where", 0700), 0);
+	spare = start("spare", "-s");
+	master = start("master", "-m", "-a", "127.0.0.1", "FLAGS=2", "LIMIT=10000000", "WHERE=where");
+	wait_for("master", "has", 10);
+	kill(spare, SIGSTOP);
+	kill_off(master);
+	assert_int_equal(rename("where", "elsewhere"), 0);
+	kill(spare, SIGCONT);
+	n = last("master", "has");
+	wait_for("spare", "on", n);
 	kill_off(spare);
 }
 
@@ -502,7 +526,12 @@ static void it_begins_as_files_were(void **state)
 
 static void wrong_arguments_are_told(void **state)
 {
+	const struct rlimit little = { 1 << 20, RLIM_INFINITY }, none = { RLIM_INFINITY, RLIM_INFINITY };
+
 	(void)state;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+	assert_int_equal(end_of(start("out", "-s")), 3);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
 	assert_int_equal(end_of(start("out", "-q")), 3);
 	assert_int_equal(end_of(start("out", "-a", "127.0.0.1")), 3);
 	assert_int_equal(end_of(start("out", "-m", "-s")), 3);
@@ -592,6 +621,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(what_was_delivered_survives, clean),
 		cmocka_unit_test_teardown(it_goes_back_and_forth, clean),
 		cmocka_unit_test_teardown(asynchronous_ones_come_in_their_order, clean),
+		cmocka_unit_test_teardown(a_directory_that_is_gone_keeps_nobody, clean),
 		cmocka_unit_test_teardown(a_spare_may_come_and_go, clean),
 		cmocka_unit_test_teardown(a_function_says_when_the_master_is_dead, clean),
 		cmocka_unit_test(a_host_that_does_not_answer_is_dead),

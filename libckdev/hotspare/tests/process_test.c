@@ -143,7 +143,7 @@ static void attributes(void)
 
 	CHECK(!chdir("/tmp") && !setrlimit(RLIMIT_NOFILE, &files));
 	umask(027);
-	CHECK(!hs_process_capture(&p, &e));
+	CHECK(!hs_process_capture(&p, &e) && !hs_process_missing(&p, &e));
 	json = as_in_a_file(hs_process_json(&p));
 	hs_process_free(&p);
 
@@ -212,6 +212,8 @@ static void no_directory(void)
 	free(p.directory);
 	p.directory = strdup("/nonexistent");
 	p.umask = 0111;
+	CHECK(hs_process_missing(&p, &e) == -1 && errno == ENOENT);
+	CHECK(strstr(e.text, "/nonexistent"));
 	CHECK(hs_process_restore(&p, &e) == -1 && errno == ENOENT);
 	CHECK(strstr(e.text, "/nonexistent can't be as it was"));
 	CHECK(umask(0) == 0111);
