@@ -40,7 +40,7 @@ static void tell_the_truth(void)
 static off_t checkpoint(void)
 {
 	struct hs_image_head head = {
-		.generation = ++generation, .base = hs_sums_generation(sums), .run = "written_test",
+		.generation = generation + 1, .base = hs_sums_generation(sums), .run = "written_test",
 	};
 	int fd = memfd_create("image", MFD_CLOEXEC);
 	struct hs_error e = { "" };
@@ -48,6 +48,7 @@ static off_t checkpoint(void)
 	struct hs_writer w;
 	off_t len;
 
+	generation++;
 	head.flags = head.base ? HS_IMAGE_INCREMENT : 0;
 	assert_int_equal(hs_texts_capture(&t, &e), 0);
 	assert_int_equal(hs_texts_make(&t, &e), 0);
@@ -163,7 +164,7 @@ static void no_write_is_missed(void **state)
  * Others
  */
 
-/* A page in each of the child's lists of pages, as it is when the cut is @base's next. */
+/* How many pages the child of the next cut would look at. */
 static int count_maybe(void)
 {
 	static bool maybe[HS_WRITTEN_PAGES];
