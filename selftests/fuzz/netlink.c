@@ -56,6 +56,20 @@ static int answers(struct thread *t)
 	return ret;
 }
 
+/*
+ * Asked on a socket of its own. A child has those of its parent, who may be in the midst of
+ * reading all that comes: the answer would be gone.
+ */
+static int ask(const struct request *r, char *to)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC), n = -1;
+
+	if (send(fd, r, r->nlh.nlmsg_len, 0) > 0)
+		n = recv(fd, to, DATA_LEN, 0);
+	close(fd);
+	return n;
+}
+
 static uint16_t family(struct thread *t)
 {
 	static atomic_int id;
@@ -68,8 +82,7 @@ static uint16_t family(struct thread *t)
 		return id;
 	request(&r, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0);
 	put(&r, CTRL_ATTR_FAMILY_NAME, CPTDEV_GENL_NAME, sizeof(CPTDEV_GENL_NAME));
-	send(t->netlink, &r, r.nlh.nlmsg_len, 0);
-	n = recv(t->netlink, t->data, DATA_LEN, 0);
+	n = ask(&r, t->data);
 	if (n < (int)NLMSG_LENGTH(GENL_HDRLEN) || nlh->nlmsg_type != GENL_ID_CTRL)
 		return 0;
 	n -= NLMSG_LENGTH(GENL_HDRLEN);
