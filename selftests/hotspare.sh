@@ -7,7 +7,7 @@
 
 dir=$(dirname "$0")
 
-# How many take-overs.
+# How many take-overs, or checkpoints.
 ROUNDS=100
 [ "${CPTDEV_LENGTH:-}" != short ] || ROUNDS=6
 [ "${CPTDEV_LENGTH:-}" != soak ] || ROUNDS=1000

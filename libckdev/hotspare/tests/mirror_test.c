@@ -2,6 +2,8 @@
 /*
  * The mirror, and the sums that say what changed: after each checkpoint, whole or not, the
  * mirror must be what memory is, byte for byte, and have nothing where memory has nothing.
+ *
+ * ROUNDS in the environment: how many at random.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -164,11 +166,12 @@ static int take(int fd, struct hs_error *e)
 
 static void it_is_what_memory_is(void **state)
 {
+	const int rounds = atoi(getenv("ROUNDS") ?: "150");
 	struct hs_error e = { "" };
 	int i, n;
 
 	(void)state;
-	for (i = 0; i < 150; i++) {
+	for (i = 0; i < rounds || i < 25; i++) {
 		for (n = (int)(random() % 30); n; n--)
 			change();
 		assert_int_equal(take(write_image(i % 50, sums), &e), HS_TOOK);
