@@ -99,7 +99,7 @@ static inline char *small_pages(unsigned int max, unsigned int *n)
 /* Mostly there: what the kernel takes apart of a huge page because of some is all of it. */
 static inline char *mostly_small_pages(unsigned int max, unsigned int *n)
 {
-	return rnd(4) ? small_pages(max, n) : pages(max, n);
+	return rnd(12) ? small_pages(max, n) : pages(max, n);
 }
 
 static inline void because(enum cause why, const void *p, unsigned int n, uint8_t how_long)

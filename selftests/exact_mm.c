@@ -326,10 +326,10 @@ void numa_setup(void)
 static void op_numa(void)
 {
 	static unsigned int calls;
-	clock_t end = clock() + CLOCKS_PER_SEC / 100;
+	clock_t end = clock() + CLOCKS_PER_SEC / 400;
 	size_t i;
 
-	if (nodes() < 2 || calls++ % 32)
+	if (nodes() < 2 || calls++ % 24)
 		return;
 	t_write_file("/proc/sys/kernel/numa_balancing", "1");
 	while (clock() < end)
