@@ -2,6 +2,8 @@
 /*
  * What was written, as PAGEMAP_SCAN tells it: the mirror gets only that, and must be what
  * memory is, byte for byte. tests/mutants.sh runs it with a safeguard taken away.
+ *
+ * ROUNDS in the environment: how many cuts while threads write.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -144,6 +146,7 @@ static void *write_on(void *arg)
 
 static void no_write_is_missed(void **state)
 {
+	const int rounds = atoi(getenv("ROUNDS") ?: "200");
 	pthread_t t[THREADS];
 	int i;
 
@@ -151,7 +154,7 @@ static void no_write_is_missed(void **state)
 	over = false;
 	for (i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&t[i], NULL, write_on, (void *)(uintptr_t)i), 0);
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < rounds; i++) {
 		checkpoint();
 		expect_the_same();
 	}
