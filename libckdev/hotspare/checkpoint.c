@@ -211,7 +211,7 @@ static void write_hole(struct hs_writer *w, const char *addr, size_t len)
 }
 
 /* The arena: in memory or in swap; what never was either is zero. */
-static int look_at_arena(struct memory *m, const char *addr, size_t nr)
+static void look_at_arena(struct memory *m, const char *addr, size_t nr)
 {
 	const struct hs_intervals *out = &m->ranges->excluded;
 	uint64_t at = (uintptr_t)addr;
@@ -222,39 +222,38 @@ static int look_at_arena(struct memory *m, const char *addr, size_t nr)
 	for (i = 0; out->nr && i < nr; i++)
 		if (hs_intervals_have(out, at + i * HS_PAGE, at + (i + 1) * HS_PAGE))
 			m->content[i] = false;
-	return 0;
 }
 
 /*
  * Elsewhere what isn't in memory may be a file's, and so may be what is; then it can change
  * without being written to, when it is thrown away.
  */
-static int look_elsewhere(struct memory *m, const char *addr, size_t nr)
+static void look_elsewhere(struct memory *m, const char *addr, size_t nr)
 {
 	static const char zeros[HS_PAGE];
 	size_t i;
 
-	if (m->sums && hs_sums_had(m->sums, addr, nr, m->content))
-		return -1;
 	for (i = 0; i < nr; i++) {
 		if ((m->entry[i] & (IN_MEMORY | OF_A_FILE)) != IN_MEMORY)
 			m->maybe[i] = true;
-		if (m->maybe[i])
-			m->content[i] = memcmp(addr + i * HS_PAGE, zeros, HS_PAGE);
+		m->content[i] = m->maybe[i] ? memcmp(addr + i * HS_PAGE, zeros, HS_PAGE) :
+			hs_sums_had(m->sums, i);
 	}
-	return 0;
 }
 
+_Static_assert(HS_SUMS_PAGES <= HS_WRITTEN_PAGES, "batches are asked about as a whole");
+
+/* Without sums there is no generation before, and each page may have changed. */
 static int look(struct memory *m, const char *addr, size_t nr)
 {
-	size_t len = nr * sizeof(m->entry[0]);
+	const size_t len = nr * sizeof(m->entry[0]);
+	const off_t at = (off_t)((uintptr_t)addr / HS_PAGE * sizeof(m->entry[0]));
 
-	if (pread(m->pagemap, m->entry, len, (off_t)((uintptr_t)addr / HS_PAGE *
-						     sizeof(m->entry[0]))) != (ssize_t)len ||
-	    hs_written_since(m->base, addr, nr, m->maybe))
+	if (pread(m->pagemap, m->entry, len, at) != (ssize_t)len ||
+	    hs_written_since(m->base, addr, nr, m->maybe) ||
+	    (m->sums && hs_sums_load(m->sums, addr, nr)))
 		return -1;
-	if (m->arena ? look_at_arena(m, addr, nr) : look_elsewhere(m, addr, nr))
-		return -1;
+	(m->arena ? look_at_arena : look_elsewhere)(m, addr, nr);
 	memcpy(m->changed, m->content, nr * sizeof(m->content[0]));
 	return m->sums ? hs_sums_compare(m->sums, addr, nr, m->content, m->maybe, m->changed) : 0;
 }

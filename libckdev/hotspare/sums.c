@@ -116,8 +116,8 @@ static off_t place_of(const char *addr)
 	return (off_t)((uintptr_t)addr / HS_PAGE * sizeof(struct sum));
 }
 
-/* What there was of them, into s->was. */
-static int read_old(struct hs_sums *s, const char *addr, size_t nr)
+/* Returns 0, or -1 with errno. */
+int hs_sums_load(struct hs_sums *s, const char *addr, size_t nr)
 {
 	size_t len = nr * sizeof(struct sum);
 
@@ -128,16 +128,9 @@ static int read_old(struct hs_sums *s, const char *addr, size_t nr)
 	return 0;
 }
 
-/* Up to BATCH pages from @addr on. Returns 0, or -1 with errno. */
-int hs_sums_had(struct hs_sums *s, const char *addr, size_t nr, bool *had)
+bool hs_sums_had(const struct hs_sums *s, size_t i)
 {
-	size_t i;
-
-	if (read_old(s, addr, nr))
-		return -1;
-	for (i = 0; i < nr; i++)
-		had[i] = s->was[i].v[0];
-	return 0;
+	return s->was[i].v[0];
 }
 
 /* The sum that it has now. One that hasn't changed needs no look. */
@@ -149,21 +142,15 @@ static struct sum sum_now(const struct hs_sums *s, const char *page, bool conten
 	return maybe || !was->v[0] ? sum_of(s, page) : *was;
 }
 
-/*
- * Up to BATCH pages from @addr on: those with @content, and which of all have @changed.
- * Returns 0, or -1 with errno.
- */
+/* Those with @content, and which of all have @changed. Returns 0, or -1 with errno. */
 int hs_sums_compare(struct hs_sums *s, const char *addr, size_t nr, const bool *content,
 		    const bool *maybe, bool *changed)
 {
 	size_t len = nr * sizeof(struct sum), i;
 	bool any = false;
 
-	if (read_old(s, addr, nr))
-		return -1;
 	for (i = 0; i < nr; i++) {
-		s->is[i] = sum_now(s, addr + i * HS_PAGE, content[i], !maybe || maybe[i],
-				   &s->was[i]);
+		s->is[i] = sum_now(s, addr + i * HS_PAGE, content[i], maybe[i], &s->was[i]);
 		changed[i] = memcmp(&s->is[i], &s->was[i], sizeof(struct sum));
 		if (!changed[i])
 			s->is[i] = (struct sum) { 0 };

@@ -28,9 +28,10 @@ void hs_sums_set(struct hs_sums *s, uint64_t generation, uint64_t snapshot);
 
 /* While one checkpoint is written; none of these takes memory of the process. */
 int hs_sums_begin(struct hs_sums *s, bool whole);
-/* Which pages the spare has. */
-int hs_sums_had(struct hs_sums *s, const char *addr, size_t nr, bool *had);
-/* @maybe: those that may have changed; NULL: all of them. */
+/* What the spare has of up to HS_SUMS_PAGES pages: those below are about the same ones. */
+int hs_sums_load(struct hs_sums *s, const char *addr, size_t nr);
+bool hs_sums_had(const struct hs_sums *s, size_t i);
+/* @maybe: those that may have changed. */
 int hs_sums_compare(struct hs_sums *s, const char *addr, size_t nr, const bool *content,
 		    const bool *maybe, bool *changed);
 int hs_sums_commit(struct hs_sums *s, uint64_t generation);
