@@ -262,27 +262,25 @@ void hs_written_before(const struct hs_ranges *ranges, uint64_t generation)
 
 void hs_written_after(void)
 {
-	const bool known = w.told[1] >= 0 && !second_scan();
-
-	/* It has room for that; and who doesn't hear it takes all for changed. */
-	if (known && write(w.told[1], &known, sizeof(known)) < 0)
-		w.known = false;
+	/* Who doesn't hear it takes all for changed. */
+	if (w.told[1] >= 0 && !second_scan())
+		(void)!write(w.told[1], "", 1);
 	close_fd(&w.told[0]);
 	close_fd(&w.told[1]);
 }
 
 void hs_written_wait(void)
 {
-	bool known = false;
 	ssize_t n;
+	char c;
 
 	close_fd(&w.told[1]);
 	if (w.told[0] < 0)
 		return;
 	do
-		n = read(w.told[0], &known, sizeof(known));
+		n = read(w.told[0], &c, 1);
 	while (n < 0 && errno == EINTR);
-	w.known = n == sizeof(known) && known;
+	w.known = n == 1;
 	close_fd(&w.told[0]);
 }
 
