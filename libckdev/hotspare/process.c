@@ -31,8 +31,10 @@ static int get_umask(mode_t *mask)
 	return found ? 0 : -1;
 }
 
-static int get_groups(struct hs_process *p)
+static int get_ids(struct hs_process *p)
 {
+	getresuid(&p->uid[0], &p->uid[1], &p->uid[2]);
+	getresgid(&p->gid[0], &p->gid[1], &p->gid[2]);
 	p->nr_groups = getgroups(0, NULL);
 	p->groups = calloc((size_t)p->nr_groups + 1, sizeof(*p->groups));
 	if (!p->groups)
@@ -56,7 +58,7 @@ int hs_process_capture(struct hs_process *to, struct hs_error *e)
 	if (get_umask(&to->umask))
 		return hs_fail(e, EIO, "/proc/self/status can't be read: mount /proc");
 	to->directory = getcwd(NULL, 0);
-	if (!to->directory || get_groups(to)) {
+	if (!to->directory || get_ids(to)) {
 		hs_process_free(to);
 		return hs_fail(e, errno, "the current directory, or the groups: %s",
 			       strerror(errno));
@@ -64,19 +66,21 @@ int hs_process_capture(struct hs_process *to, struct hs_error *e)
 	to->nice = getpriority(PRIO_PROCESS, 0);
 	for (i = 0; i < RLIM_NLIMITS; i++)
 		getrlimit((__rlimit_resource_t)i, &to->limit[i]);
-	getresuid(&to->uid[0], &to->uid[1], &to->uid[2]);
-	getresgid(&to->gid[0], &to->gid[1], &to->gid[2]);
 	return 0;
 }
 
-/* The first that can't be had is told, the others are done. */
-static void tell(struct hs_error *e, int *ret, const char *what)
+/* All that can't be had is told, and the first one's errno is @e's; the others are done. */
+static void tell(struct hs_error *e, int *err, const char *what)
 {
-	if (!*ret)
-		*ret = hs_fail(e, errno, "%s can't be as it was: %s", what, strerror(errno));
+	size_t len = *err ? strlen(e->text) : 0;
+	int why = errno;
+
+	snprintf(e->text + len, sizeof(e->text) - len, "%s%s can't be as it was: %s",
+		 len ? "; " : "", what, strerror(why));
+	*err = *err ?: why;
 }
 
-static void set_limits(const struct hs_process *p, struct hs_error *e, int *ret)
+static void set_limits(const struct hs_process *p, struct hs_error *e, int *err)
 {
 	struct rlimit now;
 	char text[32];
@@ -89,29 +93,30 @@ static void set_limits(const struct hs_process *p, struct hs_error *e, int *ret)
 			continue;
 		snprintf(text, sizeof(text), "resource limit %d", i);
 		if (setrlimit((__rlimit_resource_t)i, &p->limit[i]))
-			tell(e, ret, text);
+			tell(e, err, text);
 	}
 }
 
 /* As the one that it was, where that is permitted; last of all, for it may take away the rest. */
-static void set_credentials(const struct hs_process *p, struct hs_error *e, int *ret)
+static void set_credentials(const struct hs_process *p, struct hs_error *e, int *err)
 {
-	struct hs_process now;
+	struct hs_process now = { 0 };
 
-	if (hs_process_capture(&now, NULL)) {
-		tell(e, ret, "the user");
+	if (get_ids(&now)) {
+		tell(e, err, "the user");
+		hs_process_free(&now);
 		return;
 	}
 	if (now.nr_groups != p->nr_groups ||
 	    memcmp(now.groups, p->groups, (size_t)p->nr_groups * sizeof(gid_t)))
 		if (setgroups((size_t)p->nr_groups, p->groups))
-			tell(e, ret, "the list of groups");
+			tell(e, err, "the list of groups");
 	if (memcmp(now.gid, p->gid, sizeof(now.gid)) &&
 	    setresgid(p->gid[0], p->gid[1], p->gid[2]))
-		tell(e, ret, "the group");
+		tell(e, err, "the group");
 	if (memcmp(now.uid, p->uid, sizeof(now.uid)) &&
 	    setresuid(p->uid[0], p->uid[1], p->uid[2]))
-		tell(e, ret, "the user");
+		tell(e, err, "the user");
 	hs_process_free(&now);
 }
 
@@ -126,17 +131,18 @@ int hs_process_missing(const struct hs_process *p, struct hs_error *e)
 /* Returns 0, or -1 with errno and @e: what couldn't be had. All else is done then. */
 int hs_process_restore(const struct hs_process *p, struct hs_error *e)
 {
-	int ret = 0;
+	int err = 0;
 
 	umask(p->umask);
 	if (chdir(p->directory))
-		tell(e, &ret, p->directory);
+		tell(e, &err, p->directory);
 	if (getpriority(PRIO_PROCESS, 0) != p->nice &&
 	    setpriority(PRIO_PROCESS, 0, p->nice))
-		tell(e, &ret, "the nice value");
-	set_limits(p, e, &ret);
-	set_credentials(p, e, &ret);
-	return ret;
+		tell(e, &err, "the nice value");
+	set_limits(p, e, &err);
+	set_credentials(p, e, &err);
+	errno = err;
+	return err ? -1 : 0;
 }
 
 /*

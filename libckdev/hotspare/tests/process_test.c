@@ -180,8 +180,13 @@ static void credentials(void)
 	free(p.groups);
 	p.groups = memcpy(malloc(sizeof(groups)), groups, sizeof(groups));
 	p.nr_groups = 2;
-	CHECK(!hs_process_restore(&p, &e));
-	CHECK(!hs_process_capture(&now, &e));
+	/* From wherever: here is a directory that is gone. */
+	CHECK(!mkdir("/tmp/hotspare-gone", 0700) && !chdir("/tmp/hotspare-gone"));
+	CHECK(!rmdir("/tmp/hotspare-gone"));
+	free(p.directory);
+	p.directory = strdup("/nonexistent");
+	CHECK(hs_process_restore(&p, &e) == -1 && errno == ENOENT && !strchr(e.text, ';'));
+	CHECK(!chdir("/") && !hs_process_capture(&now, &e));
 	CHECK(now.uid[0] == 65534 && now.uid[2] == 65534 && now.gid[1] == 65534);
 	CHECK(now.nr_groups == 2 && now.groups[1] == 9);
 	/* There is no way back: that is told, and all else is done. */
@@ -189,7 +194,8 @@ static void credentials(void)
 	now.umask = 0123;
 	now.limit[RLIMIT_NOFILE].rlim_max++;
 	CHECK(hs_process_restore(&now, &e) == -1 && errno == EPERM);
-	CHECK(strstr(e.text, "can't be as it was"));
+	CHECK(strstr(e.text, "resource limit 7 can't be as it was"));
+	CHECK(strstr(e.text, "; the user can't be as it was"));
 	CHECK(umask(0) == 0123);
 	hs_process_free(&p);
 	hs_process_free(&now);
