@@ -20,6 +20,7 @@
 
 #include "../arena.h"
 #include "../hotspare.h"
+#include "aborts.h"
 
 #define KIB	1024UL
 #define MIB	(1024 * KIB)
@@ -449,32 +450,14 @@ static void header_is_found_by_check(void)
 		abort();
 }
 
-/* In a child: it has to abort, with these words on stderr. */
+static void take_mine(void)
+{
+	mine = hs_malloc(8, 100);
+}
+
 static void assert_aborts(void (*fn)(void), const char *words)
 {
-	char text[512] = "";
-	int p[2], status;
-	size_t len = 0;
-	ssize_t n;
-	pid_t pid;
-
-	assert_int_equal(pipe(p), 0);
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		signal(SIGABRT, SIG_DFL);
-		dup2(p[1], STDERR_FILENO);
-		mine = hs_malloc(8, 100);
-		fn();
-		_exit(0);
-	}
-	close(p[1]);
-	while ((n = read(p[0], text + len, sizeof(text) - 1 - len)) > 0)
-		len += (size_t)n;
-	close(p[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(text, words))
-		fail_msg("status %#x, said '%s' and not '%s'", status, text, words);
+	t_aborts(take_mine, fn, words);
 }
 
 static void mistakes_end_the_program(void **state)
