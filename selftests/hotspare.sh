@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hotspare.sh TEST: a test of the hot-spare library, as it runs on the host, with the
+# hotspare.sh TEST [TELLER]: a test of the hot-spare library, as it runs on the host, with the
 # module. That it is the module is asked for: without it there would be an error. "written"
-# is of what there is without it.
+# and "mutants" are of what there is without it: the kernel has to have that TELLER.
 
 dir=$(dirname "$0")
 
@@ -12,6 +12,14 @@ ROUNDS=100
 [ "${CPTDEV_LENGTH:-}" != short ] || ROUNDS=6
 [ "${CPTDEV_LENGTH:-}" != soak ] || ROUNDS=1000
 # Each takes a second or more there, with the threads that write.
-[ "$1" != written ] || ROUNDS=$((ROUNDS / 4))
-export ROUNDS
-HOTSPARE_BACKEND=module CMOCKA_MESSAGE_OUTPUT=TAP exec "$dir/$1_test"
+[ -z "${2:-}" ] || ROUNDS=$((ROUNDS / 4))
+export ROUNDS CMOCKA_MESSAGE_OUTPUT=TAP
+if [ -n "${2:-}" ]; then
+	echo 10 >/sys/kernel/mm/ksm/sleep_millisecs
+	echo 1 >/sys/kernel/mm/ksm/run
+fi
+case $1 in
+written) TELLER=$2 exec "$dir/written_test" ;;
+mutants) exec "$dir/mutants.sh" "$dir/written_mutant" "$2" ;;
+*) HOTSPARE_BACKEND=module exec "$dir/$1_test" ;;
+esac

@@ -181,13 +181,9 @@ struct memory {
 	bool arena;			/* it's the arena's turn */
 	int pagemap;
 	uint64_t base;			/* what changed after that generation is looked for */
-	uint64_t entry[HS_SUMS_PAGES];
+	uint64_t entry[HS_SUMS_PAGES];	/* of /proc/PID/pagemap */
 	bool content[HS_SUMS_PAGES], maybe[HS_SUMS_PAGES], changed[HS_SUMS_PAGES];
 };
-
-/* Of /proc/PID/pagemap. */
-#define IN_MEMORY	(1ULL << 63)
-#define OF_A_FILE	(mutant(HS_NO_FILES) ? 0 : 1ULL << 61)
 
 static void write_run(struct hs_writer *w, const char *addr, size_t len)
 {
@@ -218,7 +214,7 @@ static void look_at_arena(struct memory *m, const char *addr, size_t nr)
 	size_t i;
 
 	for (i = 0; i < nr; i++)
-		m->content[i] = m->entry[i] >> 62;
+		m->content[i] = m->entry[i] & (HS_IN_MEMORY | HS_SWAPPED);
 	for (i = 0; out->nr && i < nr; i++)
 		if (hs_intervals_have(out, at + i * HS_PAGE, at + (i + 1) * HS_PAGE))
 			m->content[i] = false;
@@ -230,11 +226,12 @@ static void look_at_arena(struct memory *m, const char *addr, size_t nr)
  */
 static void look_elsewhere(struct memory *m, const char *addr, size_t nr)
 {
+	const uint64_t bits = HS_IN_MEMORY | (mutant(HS_NO_FILES) ? 0 : HS_OF_A_FILE);
 	static const char zeros[HS_PAGE];
 	size_t i;
 
 	for (i = 0; i < nr; i++) {
-		if ((m->entry[i] & (IN_MEMORY | OF_A_FILE)) != IN_MEMORY)
+		if ((m->entry[i] & bits) != HS_IN_MEMORY)
 			m->maybe[i] = true;
 		m->content[i] = m->maybe[i] ? memcmp(addr + i * HS_PAGE, zeros, HS_PAGE) :
 			hs_sums_had(m->sums, i);
@@ -250,7 +247,7 @@ static int look(struct memory *m, const char *addr, size_t nr)
 	const off_t at = (off_t)((uintptr_t)addr / HS_PAGE * sizeof(m->entry[0]));
 
 	if (pread(m->pagemap, m->entry, len, at) != (ssize_t)len ||
-	    hs_written_since(m->base, addr, nr, m->maybe) ||
+	    hs_written_since(m->base, addr, nr, m->entry, m->maybe) ||
 	    (m->sums && hs_sums_load(m->sums, addr, nr)))
 		return -1;
 	(m->arena ? look_at_arena : look_elsewhere)(m, addr, nr);

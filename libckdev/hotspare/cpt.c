@@ -180,6 +180,7 @@ static int fork_writer(struct hs_job *j, struct hs_error *e)
 		hs_written_wait();
 		_exit(run_job(j));
 	}
+	hs_written_after(pid);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	j->pipe->ended = pidfd;
 	return pid < 0 ? hs_fail(e, errno, "no process to write the checkpoint: %s",
@@ -380,14 +381,10 @@ static void settle_flags(struct hs_job *j)
 
 static int cut_by_fork(struct hs_job *j, struct hs_error *e)
 {
-	int ret;
-
 	if (hs_texts_make(&j->texts, e))
 		return -1;
 	hs_written_before(&j->texts.state.ranges, j->head.generation);
-	ret = fork_writer(j, e);
-	hs_written_after();
-	return ret;
+	return fork_writer(j, e);
 }
 
 /* What the process is, and its memory. */

@@ -190,7 +190,7 @@ static int start_anew(char **argv, struct hs_error *e)
 /* Who has taken over goes on in any case: whether there is a module was asked at the start. */
 static void choose_backend(enum hs_wish wish)
 {
-	const char *why_not;
+	const char *teller;
 	struct hs_error e;
 
 	if (hs_backend_choose(wish, &e)) {
@@ -202,11 +202,11 @@ static void choose_backend(enum hs_wish wish)
 			program_invocation_short_name);
 		return;
 	}
-	why_not = hs_written_not();
+	teller = hs_written_by(&e);
 	fprintf(stderr, "%s: checkpoints by fork: %s\n"
 		"%s: what changed is told by %s%s\n",
 		program_invocation_short_name, hs_not_by_module(), program_invocation_short_name,
-		why_not ? "comparison: " : "PAGEMAP_SCAN", why_not ?: "");
+		teller ?: "comparison: ", teller ? "" : e.text);
 }
 
 static int load_pipes(const struct options *o, struct hs_error *e)

@@ -61,7 +61,7 @@ int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 	chosen = true;
 	must = wish == HS_MODULE;
 	if (wish == HS_COMPARE)
-		hs_written_refuse();
+		hs_written_only(NULL);
 	if (wish == HS_PORTABLE || wish == HS_COMPARE) {
 		hs_fail(&why_not, 0, "as was asked for");
 		return 0;

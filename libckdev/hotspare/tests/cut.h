@@ -32,7 +32,7 @@ static inline void t_write_by_fork(struct hs_writer *w, int fd, const struct hs_
 			t_in_child();
 		_exit(!!hs_checkpoint_write(w, fd, head, t, NULL, s));
 	}
-	hs_written_after();
+	hs_written_after(pid);
 	hs_arena_unlock();
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);

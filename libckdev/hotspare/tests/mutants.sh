@@ -4,64 +4,64 @@
 # written_test with a safeguard taken away must fail, in the test that is for that one. TAP
 # on stdout.
 #
-#	mutants.sh DIR		DIR: where the library was built
+#	mutants.sh PROGRAM [TELLER]	PROGRAM: written_mutant; TELLER: PAGEMAP_SCAN
+#					(default) or soft-dirty
 
 set -u
-here=$(cd "$(dirname "$0")/.." && pwd)
-built=${1:?usage: mutants.sh DIR}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+program=${1:?usage: mutants.sh PROGRAM [TELLER]}
+export TELLER=${2:-PAGEMAP_SCAN}
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
 
-# shellcheck source=libckdev/tests/tap.sh
-. "$here/../tests/tap.sh"
+# MUTANT: the test that fails: what is taken away
+case $TELLER in
+PAGEMAP_SCAN) list='
+widen no_second_scan: no_single_write_is_missed: the second scan: a write between scan and fork
+no_lately: a_transfer_under_way_counts: a second look at what was written lately
+no_check: little_else_is_looked_at: the question whether a mapping is a new one: all count, always
+no_fork: a_program_may_have_forked: the question whether the program has forked
+no_files: pages_of_files_count: the look at pages of files' ;;
+soft-dirty) list='
+widen no_second_scan: no_single_write_is_missed: the look behind the clearing: a write before it
+widen no_child: no_single_write_is_missed: the look of the child at its own: a page given back
+no_check: a_mapping_that_is_replaced_counts: the question whether a mapping is a new one
+no_files: pages_of_files_count: the look at pages of files
+no_zeros: pages_that_are_given_back_count: the look at pages that are zero
+no_canary: others_may_clear_the_bits: the page that tells whether others cleared the bits
+widen no_last_pid: another_thread_may_fork: the question whether another process was begun
+no_ksm: pages_may_be_merged: the question whether pages may be merged' ;;
+*)
+	echo "mutants.sh: $TELLER isn't a teller" >&2
+	exit 2 ;;
+esac
 
-# mutant FLAGS: written_test with these, in $work
-mutant() {
-	# shellcheck disable=SC2046 # a list
-	${CC:-cc} -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -g -pthread -DHS_MUTANT="$1" \
-		-I"$here/.." -I"$here/../../uapi" -o "$work/mutant" \
-		"$here"/{written,checkpoint}.c "$built/obj/tests/written_test.o" \
-		$(find "$built/obj" -maxdepth 1 -name '*.o' ! -name written.o ! -name checkpoint.o \
-			! -name '*hotspare.o' ! -name tetris.o ! -name sqlite-load.o) \
-		"$built"/obj/ckdev/*.o -ljson-c -lxxhash -lcmocka >"$work/log" 2>&1 ||
-		fail "it can't be built: $(head -n 3 "$work/log")"
+# run MUTANT [TEST]: written_mutant with these, that one test or all, into $out
+run() {
+	MUTANT=$1 ONLY=${2:-*} CMOCKA_MESSAGE_OUTPUT=TAP timeout 300 "$program" >"$out" 2>/dev/null
 }
 
-# caught FLAGS TEST: TEST fails, and the mutant has not just fallen over
-caught() {
-	mutant "$1" || return 1
-	CMOCKA_MESSAGE_OUTPUT=TAP timeout 300 "$work/mutant" >"$work/out" 2>/dev/null
-	if grep -q '^1\.\.0 # SKIP' "$work/out"; then
-		echo "# the kernel doesn't tell what was written"
-		return 0
+run widen
+if grep -q '^1\.\.0 # SKIP' "$out"; then
+	echo "1..0 # SKIP the kernel has no $TELLER"
+	exit 0
+fi
+echo "TAP version 13"
+echo "1..$(wc -l <<<"$list")"
+number=1 failed=0
+if grep -q '^not ok' "$out" || ! grep -q '^ok' "$out"; then
+	sed 's/^/# /' "$out"
+	echo -n "not "
+	failed=1
+fi
+echo "ok 1 with none, and more time around the fork, nothing is missed"
+while IFS=: read -r mutant test text; do
+	number=$((number + 1))
+	run "$mutant" "${test# }"
+	if ! grep -q "^not ok [0-9]* - ${test# }\$" "$out"; then
+		sed 's/^/# /' "$out"
+		echo -n "not "
+		failed=1
 	fi
-	grep -q "^not ok [0-9]* - $2\$" "$work/out" || fail "it wasn't caught: $(cat "$work/out")"
-}
-
-test_none() { # with none, and a longer time between scan and fork, nothing is missed
-	mutant HS_WIDEN || return 1
-	CMOCKA_MESSAGE_OUTPUT=TAP timeout 300 "$work/mutant" >"$work/out" 2>/dev/null ||
-		fail "$(grep -v ^ok "$work/out")"
-}
-
-test_second_scan() { # without the second scan: a write between scan and fork
-	caught 'HS_WIDEN+HS_NO_SECOND_SCAN' no_write_is_missed
-}
-
-test_lately() { # without a second look at what was written lately: a transfer under way
-	caught HS_NO_LATELY a_transfer_under_way_counts
-}
-
-test_check() { # without the question whether a mapping is a new one: all counts, always
-	caught HS_NO_CHECK little_else_is_looked_at
-}
-
-test_fork() { # without the question whether the program has forked
-	caught HS_NO_FORK a_program_may_have_forked
-}
-
-test_files() { # with pages of files taken for the program's
-	caught HS_NO_FILES pages_of_files_count
-}
-
-tap_run "$here/tests/mutants.sh"
+	echo "ok $number without$text"
+done <<<"${list#?}"
+exit "$failed"
