@@ -58,7 +58,8 @@ int hs_stop(void);
  * hs_backend - who takes checkpoints
  *
  * "module": the cptdev module, by a snapshot of what is saved. "portable": the library alone,
- * by a fork; which pages it compares may be told by PAGEMAP_SCAN, but not with -b compare.
+ * by a fork; which pages it compares may be told by PAGEMAP_SCAN or soft-dirty bits, but not
+ * with -b compare.
  * hs_init() has chosen, see its option -b; later it may become "portable" if the module can't
  * track what is saved.
  */

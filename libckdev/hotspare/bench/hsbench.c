@@ -147,7 +147,7 @@ static void settle(void)
 {
 	int i;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 3; i++) {
 		checkpoint(i ? HSCPT_INCR : 0);
 		sleep(31);
 	}
