@@ -179,7 +179,7 @@ struct memory {
 	struct hs_sums *sums;
 	const struct hs_ranges *ranges;
 	bool arena;			/* it's the arena's turn */
-	int pagemap;
+	int pagemap;			/* -1: this process may not look, see prctl(2), PR_SET_DUMPABLE */
 	uint64_t base;			/* what changed after that generation is looked for */
 	uint64_t entry[HS_SUMS_PAGES];	/* of /proc/PID/pagemap */
 	bool content[HS_SUMS_PAGES], maybe[HS_SUMS_PAGES], changed[HS_SUMS_PAGES];
@@ -209,12 +209,19 @@ static void write_hole(struct hs_writer *w, const char *addr, size_t len)
 /* The arena: in memory or in swap; what never was either is zero. */
 static void look_at_arena(struct memory *m, const char *addr, size_t nr)
 {
+	size_t i;
+
+	(void)addr;
+	for (i = 0; i < nr; i++)
+		m->content[i] = m->entry[i] & (HS_IN_MEMORY | HS_SWAPPED);
+}
+
+static void leave_out(struct memory *m, const char *addr, size_t nr)
+{
 	const struct hs_intervals *out = &m->ranges->excluded;
 	uint64_t at = (uintptr_t)addr;
 	size_t i;
 
-	for (i = 0; i < nr; i++)
-		m->content[i] = m->entry[i] & (HS_IN_MEMORY | HS_SWAPPED);
 	for (i = 0; out->nr && i < nr; i++)
 		if (hs_intervals_have(out, at + i * HS_PAGE, at + (i + 1) * HS_PAGE))
 			m->content[i] = false;
@@ -240,17 +247,27 @@ static void look_elsewhere(struct memory *m, const char *addr, size_t nr)
 
 _Static_assert(HS_SUMS_PAGES <= HS_WRITTEN_PAGES, "batches are asked about as a whole");
 
-/* Without sums there is no generation before, and each page may have changed. */
-static int look(struct memory *m, const char *addr, size_t nr)
+static int load_entries(struct memory *m, const char *addr, size_t nr)
 {
 	const size_t len = nr * sizeof(m->entry[0]);
 	const off_t at = (off_t)((uintptr_t)addr / HS_PAGE * sizeof(m->entry[0]));
 
-	if (pread(m->pagemap, m->entry, len, at) != (ssize_t)len ||
+	if (m->pagemap >= 0)
+		return pread(m->pagemap, m->entry, len, at) == (ssize_t)len ? 0 : -1;
+	memset(m->entry, 0, len);
+	return 0;
+}
+
+/* Without sums there is no generation before, and each page may have changed. */
+static int look(struct memory *m, const char *addr, size_t nr)
+{
+	if (load_entries(m, addr, nr) ||
 	    hs_written_since(m->base, addr, nr, m->entry, m->maybe) ||
 	    (m->sums && hs_sums_load(m->sums, addr, nr)))
 		return -1;
-	(m->arena ? look_at_arena : look_elsewhere)(m, addr, nr);
+	(m->arena && m->pagemap >= 0 ? look_at_arena : look_elsewhere)(m, addr, nr);
+	if (m->arena)
+		leave_out(m, addr, nr);
 	memcpy(m->changed, m->content, nr * sizeof(m->content[0]));
 	return m->sums ? hs_sums_compare(m->sums, addr, nr, m->content, m->maybe, m->changed) : 0;
 }
@@ -322,13 +339,14 @@ static int write_memory(struct hs_writer *w, const struct hs_ranges *ranges, str
 		.w = w, .sums = sums, .ranges = ranges, .arena = true, .base = sums ? base : 0,
 		.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
 	};
-	if (m.pagemap < 0)
+	if (m.pagemap < 0 && errno != EACCES)
 		return -1;
 	ret = hs_arena_pieces(write_piece, &m);
 	m.arena = false;
 	if (!ret)
 		ret = write_ranges(&m);
-	close(m.pagemap);
+	if (m.pagemap >= 0)
+		close(m.pagemap);
 	return ret;
 }
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <cmocka.h>
 
@@ -496,6 +497,27 @@ static void a_program_may_have_forked(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* As one that has given up being root: its page tables are none of its business then. */
+static void a_program_may_change_its_user(void **state)
+{
+	struct hs_error e;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		hs_written_by(&e);
+		assert_int_equal(geteuid() ? prctl(PR_SET_DUMPABLE, 0) : setuid(65534), 0);
+		assert_int_equal(open("/proc/self/pagemap", O_RDONLY), -1);
+		a_checkpoint_may_be_lost(state);
+		madvise(m, 20 * HS_PAGE, MADV_DONTNEED);
+		checkpoint();
+		expect_the_same();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 #ifdef HS_MUTANTS
 unsigned int hs_mutant;
 
@@ -532,6 +554,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_transfer_under_way_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_checkpoint_may_be_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_program_may_have_forked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_program_may_change_its_user, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pages_that_are_given_back_count, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(others_may_clear_the_bits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(another_thread_may_fork, set_up, tear_down),
