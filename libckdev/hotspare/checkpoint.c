@@ -207,11 +207,10 @@ static void write_hole(struct hs_writer *w, const char *addr, size_t len)
 }
 
 /* The arena: in memory or in swap; what never was either is zero. */
-static void look_at_arena(struct memory *m, const char *addr, size_t nr)
+static void look_at_arena(struct memory *m, size_t nr)
 {
 	size_t i;
 
-	(void)addr;
 	for (i = 0; i < nr; i++)
 		m->content[i] = m->entry[i] & (HS_IN_MEMORY | HS_SWAPPED);
 }
@@ -229,7 +228,7 @@ static void leave_out(struct memory *m, const char *addr, size_t nr)
 
 /*
  * Elsewhere what isn't in memory may be a file's, and so may be what is; then it can change
- * without being written to, when it is thrown away.
+ * without being written to, when it is thrown away. Nor is it known without a pagemap.
  */
 static void look_elsewhere(struct memory *m, const char *addr, size_t nr)
 {
@@ -265,7 +264,10 @@ static int look(struct memory *m, const char *addr, size_t nr)
 	    hs_written_since(m->base, addr, nr, m->entry, m->maybe) ||
 	    (m->sums && hs_sums_load(m->sums, addr, nr)))
 		return -1;
-	(m->arena && m->pagemap >= 0 ? look_at_arena : look_elsewhere)(m, addr, nr);
+	if (m->arena && m->pagemap >= 0)
+		look_at_arena(m, nr);
+	else
+		look_elsewhere(m, addr, nr);
 	if (m->arena)
 		leave_out(m, addr, nr);
 	memcpy(m->changed, m->content, nr * sizeof(m->content[0]));
