@@ -59,9 +59,11 @@ vm_kvm_works() {
 	local log works=1
 	[ -w /dev/kvm ] || return 1
 	log=$(mktemp)
-	timeout -k 1 6 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
+	# It may abort; that the shell would tell, too.
+	{ timeout -k 1 6 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
 		-accel kvm -cpu host -m 256 -kernel "$(kernel_dir "$1")/boot" \
-		-append 'console=ttyS0 panic=-1' -serial "file:$log" >/dev/null 2>&1 </dev/null || true
+		-append 'console=ttyS0 panic=-1' -serial "file:$log" || true
+	} >/dev/null 2>&1 </dev/null
 	! grep -q 'Unable to mount root fs' "$log" || works=0
 	rm -f "$log"
 	return $works
