@@ -194,6 +194,11 @@ void hs_written_lost_next(void)
 	w.next_floor = w.generation + 1;
 }
 
+bool hs_written_is_last(void)
+{
+	return __atomic_load_n(w.now, __ATOMIC_SEQ_CST) == w.generation;
+}
+
 /* Pages that were written within the last hs_written_lately_ns have at least w.lately. */
 static void begin_turn(void)
 {

@@ -27,7 +27,7 @@
 #define HS_NO_FORK		(1 << 4)
 #define HS_NO_FILES		(1 << 5)
 #define HS_NO_ZEROS		(1 << 6)
-#define HS_NO_LAST_PID		(1 << 7)
+#define HS_NO_OTHERS		(1 << 7)
 #define HS_NO_CANARY		(1 << 8)
 #define HS_NO_KSM		(1 << 9)
 #define HS_NO_CHILD		(1 << 10)
@@ -106,5 +106,7 @@ int hs_written_mark_next(uint64_t start, uint64_t end);
 int hs_written_mark_new(uint64_t start, uint64_t end);
 /* In the child: of what is written until the next cut nothing is known. */
 void hs_written_lost_next(void);
+/* In the child: the next cut hasn't begun yet. */
+bool hs_written_is_last(void);
 
 #endif /* HS_WRITTEN_H */

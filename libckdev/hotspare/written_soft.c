@@ -11,8 +11,8 @@
  *
  * What would make that wrong is asked for:
  *
- *  - Another thread may have forked before the child looked, and its child has the page,
- *    too. Then a process was begun since ours: there is a later process number.
+ *  - Another process may have the page, too, which was forked between the cut and the
+ *    look: by fork(3), whose handlers count, or for the next cut.
  *  - Others clear the bits (CRIU does). A page that is written right after they are cleared
  *    tells, the canary: if it isn't dirty before the next time, then others did.
  *  - Mappings are replaced, and mremap(2) may move whole page tables without a bit. Mappings
@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,15 @@
 static int uffd, pagemap, ksm;
 static char *canary;			/* a page in a mapping of its own */
 
+/* Of the program, by fork(3). */
+struct forks {
+	uint64_t begun, ended;
+};
+
+static struct forks *forks;		/* one for all these processes */
+static struct forks at_cut;
+static pid_t owner;
+
 /*
  * What the kernel tells
  */
@@ -53,18 +63,6 @@ static void read_text(int fd, char *text, size_t size)
 	ssize_t n = pread(fd, text, size - 1, 0);
 
 	text[n > 0 ? n : 0] = '\0';
-}
-
-/* "0.00 0.01 0.05 1/123 4567": the last one that a process or thread here has got. */
-static int last_pid(void)
-{
-	int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-	char text[128], *last;
-
-	read_text(fd, text, sizeof(text));
-	close(fd);
-	last = strrchr(text, ' ');
-	return last ? atoi(last) : -1;
 }
 
 /* None of the program's pages is looked at by who merges them. */
@@ -148,6 +146,9 @@ static void close_all(void)
 	if (canary)
 		munmap(canary - HS_PAGE, 3 * HS_PAGE);
 	canary = NULL;
+	if (forks)
+		munmap(forks, sizeof(*forks));
+	forks = NULL;
 	if (pagemap >= 0)
 		close(pagemap);
 	if (uffd >= 0)
@@ -157,6 +158,34 @@ static void close_all(void)
 	errno = saved;
 }
 
+/* What a process does that was forked is of no interest. */
+static void fork_begins(void)
+{
+	if (forks && getpid() == owner)
+		__atomic_add_fetch(&forks->begun, 1, __ATOMIC_SEQ_CST);
+}
+
+static void fork_ended(void)
+{
+	if (forks && getpid() == owner)
+		__atomic_add_fetch(&forks->ended, 1, __ATOMIC_SEQ_CST);
+}
+
+static int count_forks(void)
+{
+	static bool registered;
+
+	forks = mmap(NULL, sizeof(*forks), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (forks == MAP_FAILED) {
+		forks = NULL;
+		return -1;
+	}
+	owner = getpid();
+	errno = registered ? 0 : pthread_atfork(fork_begins, fork_ended, NULL);
+	registered = !errno;
+	return errno ? -1 : 0;
+}
+
 static int open_all(struct hs_error *e)
 {
 	uffd = hs_written_uffd(0, e);
@@ -164,7 +193,7 @@ static int open_all(struct hs_error *e)
 		return -1;
 	pagemap = open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
 	ksm = open("/proc/self/ksm_stat", O_RDONLY | O_CLOEXEC);
-	if (pagemap < 0 || make_canary())
+	if (pagemap < 0 || make_canary() || count_forks())
 		hs_fail(e, errno, "what they are read by: %s", strerror(errno));
 	else if (!try(e))
 		return 0;
@@ -176,11 +205,13 @@ static int open_all(struct hs_error *e)
  * Around the fork
  */
 
-static int no_huge_pages(const struct hs_intervals *saved)
+static int begin(const struct hs_intervals *saved)
 {
 	size_t i;
 
-	/* Where there are none it says so. */
+	at_cut.ended = __atomic_load_n(&forks->ended, __ATOMIC_SEQ_CST);
+	at_cut.begun = __atomic_load_n(&forks->begun, __ATOMIC_SEQ_CST);
+	/* No huge pages; where there can't be any it says so. */
 	for (i = 0; i < saved->nr; i++)
 		madvise((void *)(uintptr_t)saved->v[i].start, saved->v[i].end - saved->v[i].start,
 			MADV_NOHUGEPAGE);
@@ -305,11 +336,22 @@ static int mark_next(const struct hs_intervals *saved)
 	return mark_all(pagemap, saved, HS_EXCLUSIVE | HS_SWAPPED, hs_written_mark_next);
 }
 
+/* Since before the cut. */
+static bool others_may_have_pages(void)
+{
+	if (mutant(HS_NO_OTHERS))
+		return false;
+	return at_cut.begun != at_cut.ended || !hs_written_is_last() ||
+		__atomic_load_n(&forks->begun, __ATOMIC_SEQ_CST) != at_cut.begun;
+}
+
 static int look_at_both(const struct hs_intervals *saved)
 {
+	if (mutant(HS_WIDEN))
+		usleep(10000);
 	if (mark_own(saved) || check_mappings(saved) || mark_next(saved))
 		return -1;
-	if (last_pid() != getpid() && !mutant(HS_NO_LAST_PID))
+	if (others_may_have_pages())
 		hs_written_lost_next();
 	return none_is_merged() ? 0 : -1;
 }
@@ -325,7 +367,7 @@ const struct hs_teller hs_teller_soft = {
 	.name = "soft-dirty",
 	.open = open_all,
 	.close = close_all,
-	.before = no_huge_pages,
+	.before = begin,
 	.behind = clear_all,
 	.in_child = look_at_both,
 	.unmarked = is_zero,

@@ -28,7 +28,8 @@ no_check: a_mapping_that_is_replaced_counts: the question whether a mapping is a
 no_files: pages_of_files_count: the look at pages of files
 no_zeros: pages_that_are_given_back_count: the look at pages that are zero
 no_canary: others_may_clear_the_bits: the page that tells whether others cleared the bits
-widen no_last_pid: another_thread_may_fork: the question whether another process was begun
+widen no_others: another_thread_may_fork: the question whether another thread has forked
+widen no_others: the_next_cut_may_come_early: the question whether the next cut has begun
 no_ksm: pages_may_be_merged: the question whether pages may be merged' ;;
 *)
 	echo "mutants.sh: $TELLER isn't a teller" >&2

@@ -221,7 +221,7 @@ static int count_maybe(void)
 	generation++;
 	assert_int_equal(hs_texts_capture(&t, &e), 0);
 	hs_written_before(&t.state.ranges, generation);
-	pid = fork();
+	pid = t_fork();
 	if (!pid) {
 		static const uint64_t entry[HS_WRITTEN_PAGES];
 		int n = 0;
@@ -376,6 +376,45 @@ static void *write_and_fork(void *arg)
 	return NULL;
 }
 
+/* When the child of this one hasn't looked yet. Without a result: as if it were lost. */
+static pid_t cut_and_go_on(void)
+{
+	struct hs_error e = { "" };
+	struct hs_texts t;
+	pid_t pid;
+
+	generation++;
+	assert_int_equal(hs_texts_capture(&t, &e), 0);
+	hs_written_before(&t.state.ranges, generation);
+	pid = t_fork();
+	if (!pid) {
+		hs_written_wait();
+		_exit(0);
+	}
+	hs_written_after(pid);
+	hs_texts_free(&t);
+	return pid;
+}
+
+static void the_next_cut_may_come_early(void **state)
+{
+	pthread_t t;
+	pid_t pid;
+	int i;
+
+	(void)state;
+	over = false;
+	assert_int_equal(pthread_create(&t, NULL, write_each_once, NULL), 0);
+	for (i = 0; i < 40; i++) {
+		pid = cut_and_go_on();
+		checkpoint();
+		expect_the_same();
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+	}
+	over = true;
+	pthread_join(t, NULL);
+}
+
 static void another_thread_may_fork(void **state)
 {
 	pthread_t t;
@@ -526,7 +565,7 @@ static void take_away(const char *names)
 {
 	static const char *const all[] = {
 		"widen", "no_second_scan", "no_lately", "no_check", "no_fork", "no_files",
-		"no_zeros", "no_last_pid", "no_canary", "no_ksm", "no_child",
+		"no_zeros", "no_others", "no_canary", "no_ksm", "no_child",
 	};
 	unsigned int i;
 
@@ -557,6 +596,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_program_may_change_its_user, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pages_that_are_given_back_count, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(others_may_clear_the_bits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_next_cut_may_come_early, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(another_thread_may_fork, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pages_may_be_merged, set_up, tear_down),
 	};
