@@ -179,7 +179,7 @@ struct memory {
 	struct hs_sums *sums;
 	const struct hs_ranges *ranges;
 	bool arena;			/* it's the arena's turn */
-	int pagemap;			/* -1: this process may not look, see prctl(2), PR_SET_DUMPABLE */
+	int pagemap;			/* -1: it may not look: see prctl(2), PR_SET_DUMPABLE */
 	uint64_t base;			/* what changed after that generation is looked for */
 	uint64_t entry[HS_SUMS_PAGES];	/* of /proc/PID/pagemap */
 	bool content[HS_SUMS_PAGES], maybe[HS_SUMS_PAGES], changed[HS_SUMS_PAGES];
