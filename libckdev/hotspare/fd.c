@@ -304,6 +304,11 @@ int hs_fds_capture(struct hs_fds *to, struct hs_error *e)
 		ret = hs_fd_capture(&registered.v[i], &to->v[i], e);
 		to->nr += !ret;
 	}
+	if (!ret)
+		ret = hs_fds_settle(to, e);
+	for (i = 0; !ret && i < to->nr; i++)
+		if (to->v[i].kind == HS_FD_TIMER)
+			registered.v[i].timer.idle = to->v[i].timer.idle;
 	pthread_mutex_unlock(&lock);
 	if (!ret)
 		ret = hs_fds_link(to, e);

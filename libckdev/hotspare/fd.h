@@ -79,6 +79,8 @@ struct hs_fd_timer {
 	uint64_t ticks;			/* expired and not read */
 	/* What is left; but a time of day stays one. */
 	struct itimerspec value;
+	bool sure;			/* all of it is of one moment */
+	bool idle;			/* it wasn't set, as far as could be seen */
 };
 
 struct hs_fd_epoll {
@@ -126,6 +128,7 @@ struct hs_fd *hs_fds_find(const struct hs_fds *list, int fd);
 /* fd_query.c */
 int hs_fd_query(struct hs_fd *f, const char *path, struct hs_error *e);
 int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e);
+int hs_fds_settle(struct hs_fds *list, struct hs_error *e);
 int hs_fds_link(struct hs_fds *list, struct hs_error *e);
 
 /* fd_restore.c */

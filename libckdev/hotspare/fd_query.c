@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -275,12 +276,17 @@ static int query_event(struct hs_fd *f, const struct info *info, struct hs_error
 	return 0;
 }
 
+static bool is_set(const struct timespec *t)
+{
+	return t->tv_sec || t->tv_nsec;
+}
+
 /* A time that is left becomes a time of day, unless there is none. */
 static void add_now(struct timespec *t)
 {
 	struct timespec now;
 
-	if (!t->tv_sec && !t->tv_nsec)
+	if (!is_set(t))
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
 	t->tv_sec += now.tv_sec;
@@ -289,19 +295,93 @@ static void add_now(struct timespec *t)
 	t->tv_nsec %= 1000000000;
 }
 
-static int capture_timer(struct hs_fd *f, const struct info *info, struct hs_error *e)
+static bool is_later(const struct timespec *a, const struct timespec *b)
 {
-	uint64_t clock, set_flags;
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
 
-	if (!info_number(info, "clockid", 10, &clock) ||
-	    !info_number(info, "ticks", 10, &f->timer.ticks) ||
-	    !info_number(info, "settime flags", 8, &set_flags) ||
-	    timerfd_gettime(f->fd, &f->timer.value))
+/*
+ * Is what was told of one moment? Nothing fires while the time that is left goes down; and
+ * what has fired for the last time doesn't any more. If nothing is left the timer may be one
+ * that is to fire this very moment: the kernel tells the same of that as of one that isn't
+ * set, until its interrupt has come.
+ */
+static bool is_sure(const struct hs_fd_timer *t, const struct itimerspec *before)
+{
+	if (is_set(&t->value.it_value))
+		return !is_later(&t->value.it_value, &before->it_value);
+	return t->ticks && !is_set(&before->it_value) && !is_set(&t->value.it_interval);
+}
+
+/* Once. By timerfd_gettime(2) the kernel counts what has fired meanwhile, so that's first. */
+static int ask_timer(struct hs_fd *f, struct hs_error *e)
+{
+	struct hs_fd_timer *t = &f->timer;
+	uint64_t clock, set_flags;
+	struct itimerspec before;
+	struct info info;
+	bool told;
+
+	if (timerfd_gettime(f->fd, &before) || info_read(f->fd, &info))
 		return hs_fail(e, EIO, "descriptor %d: its timer can't be asked", f->fd);
-	f->timer.clock = (int)clock;
-	f->timer.set_flags = (int)set_flags;
-	if (clock == CLOCK_REALTIME && set_flags & TFD_TIMER_ABSTIME)
-		add_now(&f->timer.value.it_value);
+	told = info_number(&info, "clockid", 10, &clock) &&
+		info_number(&info, "ticks", 10, &t->ticks) &&
+		info_number(&info, "settime flags", 8, &set_flags);
+	free(info.text);
+	if (!told || timerfd_gettime(f->fd, &t->value))
+		return hs_fail(e, EIO, "descriptor %d: its timer can't be asked", f->fd);
+	t->clock = (int)clock;
+	t->set_flags = (int)set_flags;
+	t->sure = is_sure(t, &before);
+	return 0;
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+/*
+ * How long the interrupt is waited for, which mostly takes microseconds. A program whose
+ * timer has fired is no rare one, and its cut shall be short; one that isn't set but has an
+ * interval is, and one that is lost never comes again. Once is enough.
+ */
+static int64_t patience_ns(const struct hs_fd_timer *t)
+{
+	if (t->idle)
+		return 0;
+	return !is_set(&t->value.it_value) && is_set(&t->value.it_interval) ? 100000000 : 1000000;
+}
+
+static int settle_timer(struct hs_fd *f, int64_t start, struct hs_error *e)
+{
+	struct hs_fd_timer *t = &f->timer;
+	bool last = false;
+
+	while (!t->sure && !last) {
+		/* What has come in time is seen, however late we look. */
+		last = now_ns() - start >= patience_ns(t);
+		if (ask_timer(f, e))
+			return -1;
+	}
+	t->idle = !t->sure && !is_set(&t->value.it_value);
+	if (t->clock == CLOCK_REALTIME && t->set_flags & TFD_TIMER_ABSTIME)
+		add_now(&t->value.it_value);
+	return 0;
+}
+
+/* After all have been captured: so it is waited for once. */
+int hs_fds_settle(struct hs_fds *list, struct hs_error *e)
+{
+	int64_t start = now_ns();
+	uint32_t i;
+
+	for (i = 0; i < list->nr; i++)
+		if (list->v[i].kind == HS_FD_TIMER && settle_timer(&list->v[i], start, e))
+			return -1;
 	return 0;
 }
 
@@ -440,6 +520,8 @@ static int capture_kind(struct hs_fd *f, const struct stat *st, struct hs_error 
 	case HS_FD_PIPE:
 	case HS_FD_PAIR:
 		return capture_data(f, e);
+	case HS_FD_TIMER:
+		return ask_timer(f, e);
 	default:
 		break;
 	}
@@ -447,8 +529,6 @@ static int capture_kind(struct hs_fd *f, const struct stat *st, struct hs_error 
 		return hs_fail(e, errno, "descriptor %d: /proc can't be read", f->fd);
 	if (f->kind == HS_FD_EVENT)
 		ret = capture_event(f, &info, e);
-	else if (f->kind == HS_FD_TIMER)
-		ret = capture_timer(f, &info, e);
 	else if (f->kind == HS_FD_SIGNAL)
 		ret = capture_signals(f, &info, e);
 	else

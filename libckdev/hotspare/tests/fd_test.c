@@ -269,6 +269,7 @@ static void make_anon(void)
 	struct itimerspec often = { { 1000, 0 }, { 500, 0 } };
 	struct itimerspec day = { .it_value = { .tv_nsec = 5 } };
 	struct itimerspec soon = { .it_value = { .tv_nsec = 1 } };
+	struct itimerspec stopped = { .it_interval = { .tv_sec = 3 } };
 	sigset_t set;
 	int fd;
 
@@ -283,13 +284,15 @@ static void make_anon(void)
 	CHECK(!timerfd_settime(24, 0, &soon, NULL));
 	CHECK(poll(&(struct pollfd) { 24, POLLIN, 0 }, 1, 1000) == 1);
 	at(26, timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK));
+	at(27, timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
+	CHECK(!timerfd_settime(27, 0, &stopped, NULL));
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGRTMAX);
 	at(25, signalfd(-1, &set, SFD_NONBLOCK));
 	CHECK(!hs_fdreg_eventfd(20, 0));
 	CHECK(!hs_fdreg_eventfd(21, EFD_SEMAPHORE));
-	for (fd = 22; fd <= 26; fd++)
+	for (fd = 22; fd <= 27; fd++)
 		CHECK(!hs_fdreg(fd));
 }
 
@@ -310,6 +313,8 @@ static void look_anon(void)
 	CHECK(t.it_value.tv_sec > 9900 && t.it_value.tv_sec <= 10000);
 	CHECK(read(24, &n, 8) == 8 && n == 1);
 	CHECK(!timerfd_gettime(26, &t) && !t.it_value.tv_sec && !t.it_value.tv_nsec);
+	CHECK(!timerfd_gettime(27, &t) && !t.it_value.tv_sec && !t.it_value.tv_nsec);
+	CHECK(t.it_interval.tv_sec == 3);
 	sigfillset(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	raise(SIGUSR2);
@@ -509,6 +514,93 @@ static void an_epoll_set_comes_back_whole(void **state)
 {
 	(void)state;
 	play("epoll");
+}
+
+/*
+ * Timers that fire while they are saved
+ */
+
+#define ROUNDS		1000
+#define ONCE_NS		400000		/* from now on */
+#define AIM_NS		60000		/* the cut comes at most so long before */
+#define LATE_NS		1000000		/* an interrupt may be, and isn't waited for longer */
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+/* Processors are tried in turn. Where there is one alone it's that. */
+static void go_to_cpu(unsigned int n)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(n % (unsigned int)sysconf(_SC_NPROCESSORS_ONLN), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static bool is_set(const struct timespec *t)
+{
+	return t->tv_sec || t->tv_nsec;
+}
+
+/* It has fired, or it will: either, and not both. @again: after a second once more. */
+static bool fires_once(const struct hs_fd_timer *t, bool again)
+{
+	bool fired = again ? t->value.it_value.tv_sec || t->value.it_value.tv_nsec > ONCE_NS :
+		!is_set(&t->value.it_value);
+
+	if (again && !is_set(&t->value.it_value))
+		return false;
+	return t->ticks == fired;
+}
+
+/* At the moment at which the timer fires on another processor, or about then. */
+static void cut_when_it_fires(unsigned int round, bool again, unsigned int *lost)
+{
+	struct itimerspec value = { .it_interval.tv_sec = again };
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	struct hs_error e = { "" };
+	struct hs_fds list;
+	int64_t due;
+
+	assert_int_equal(hs_fdreg(fd), 0);
+	go_to_cpu(round);
+	due = now_ns() + ONCE_NS;
+	value.it_value.tv_sec = due / 1000000000;
+	value.it_value.tv_nsec = due % 1000000000;
+	assert_int_equal(timerfd_settime(fd, TFD_TIMER_ABSTIME, &value, NULL), 0);
+	go_to_cpu(round + 1);
+	while (now_ns() < due - round * 7919 % AIM_NS)
+		;
+	assert_int_equal(hs_fds_capture(&list, &e), 0);
+	assert_int_equal(poll(&(struct pollfd) { fd, POLLIN, 0 }, 1, 10000), 1);
+	/* Here other processors may stand still for long. */
+	if (!fires_once(&list.v[0].timer, again) && now_ns() - due < LATE_NS)
+		(*lost)++;
+	hs_fds_free(&list);
+	assert_int_equal(hs_fd_deregister(fd), 0);
+	close(fd);
+}
+
+static void timers_that_fire_at_the_cut_fire_once(void **state)
+{
+	unsigned int i, once = 0, again = 0;
+	cpu_set_t before;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	for (i = 0; i < ROUNDS; i++) {
+		cut_when_it_fires(i, false, &once);
+		cut_when_it_fires(i, true, &again);
+	}
+	sched_setaffinity(0, sizeof(before), &before);
+	printf("# of %d each: %u that fire once and %u periodic ones wrong\n", ROUNDS, once, again);
+	assert_int_equal(once + again, 0);
 }
 
 /*
@@ -719,6 +811,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(pipes_come_back_with_what_is_in_them),
 		cmocka_unit_test(events_timers_and_signals_come_back),
 		cmocka_unit_test(an_epoll_set_comes_back_whole),
+		cmocka_unit_test(timers_that_fire_at_the_cut_fire_once),
 		cmocka_unit_test(what_cannot_be_saved_is_refused),
 		cmocka_unit_test(what_is_wrong_at_the_cut_is_told),
 		cmocka_unit_test(a_file_that_is_missing_or_changed_is_noticed),
