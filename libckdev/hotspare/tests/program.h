@@ -55,6 +55,8 @@ static inline void tell(const char *what, unsigned long n)
  * In the test
  */
 
+#define PATIENCE_S	120		/* whatever is waited for comes sooner, on any machine */
+
 static const char *self;		/* the program */
 static char port[8];			/* that spares listen on */
 static pid_t running[8];		/* programs, 0: none */
@@ -148,15 +150,23 @@ static inline bool a_program_has_ended(void)
 	return !waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
 }
 
+static inline time_t seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
 /* Until @what is told with at least @n. None of those that run ends meanwhile. */
 static inline void wait_for(const char *out, const char *what, unsigned long n)
 {
-	int i;
+	const time_t limit = seconds() + PATIENCE_S;
 
-	for (i = 0; i < 6000 && last(out, what) < n && !a_program_has_ended(); i++)
+	while (last(out, what) < n && seconds() < limit && !a_program_has_ended())
 		rest(10);
 	if (last(out, what) < n)
-		fail_msg("%s: no '%s %lu'", out, what, n);
+		fail_msg("%s: no '%s %lu', but %lu", out, what, n, last(out, what));
 }
 
 /* How it ended: its exit status, or minus the signal. */
