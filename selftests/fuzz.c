@@ -322,6 +322,17 @@ static void tell_end(void)
 	print_end("the first", bad_end.batch, bad_end.proc, bad_end.status, bad_end.why);
 }
 
+/* A tenth each time: a million takes its time. */
+static void tell_progress(unsigned long calls)
+{
+	static unsigned long told;
+
+	if (shared->calls < told + calls / 10)
+		return;
+	told = shared->calls;
+	ksft_print_msg("%lu calls\n", told);
+}
+
 /*
  * Options
  */
@@ -394,8 +405,10 @@ int main(int argc, char **argv)
 	t.rng = fuzz_mix(shared->seed, ~0ULL);
 	before = left();
 
-	while (shared->calls < calls && shared->nr_failures < FAILURES_MAX)
+	while (shared->calls < calls && shared->nr_failures < FAILURES_MAX) {
 		batch(&t, per_batch);
+		tell_progress(calls);
+	}
 	remove_replicas();
 	t_write_file("/sys/kernel/mm/ksm/run", "2");
 	t_write_file("/sys/kernel/mm/ksm/run", "0");
