@@ -333,6 +333,9 @@ static int ask_timer(struct hs_fd *f, struct hs_error *e)
 	t->clock = (int)clock;
 	t->set_flags = (int)set_flags;
 	t->sure = is_sure(t, &before);
+	/* At once: others may be waited for before the end. */
+	if (t->clock == CLOCK_REALTIME && t->set_flags & TFD_TIMER_ABSTIME)
+		add_now(&t->value.it_value);
 	return 0;
 }
 
@@ -368,8 +371,6 @@ static int settle_timer(struct hs_fd *f, int64_t start, struct hs_error *e)
 			return -1;
 	}
 	t->idle = !t->sure && !is_set(&t->value.it_value);
-	if (t->clock == CLOCK_REALTIME && t->set_flags & TFD_TIMER_ABSTIME)
-		add_now(&t->value.it_value);
 	return 0;
 }
 
