@@ -15,9 +15,9 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "command.h"
 
 /* What is added to the environment, instead of what has these names. */
@@ -95,14 +95,6 @@ static int spawn(pid_t *pid, const char *command, char **env)
 	return err;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
 /* Returns 0, or an errno: ETIMEDOUT. */
 static int wait_until(pid_t pid, int64_t end)
 {
@@ -113,7 +105,7 @@ static int wait_until(pid_t pid, int64_t end)
 	if (p.fd < 0)
 		return errno;
 	do {
-		left = end - now_ms();
+		left = end - hs_now_ms();
 		ret = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (ret < 0 && errno == EINTR);
 	close(p.fd);
@@ -123,7 +115,7 @@ static int wait_until(pid_t pid, int64_t end)
 /* Returns 0, or -1 with errno and @e. */
 static int run(const struct hs_command *c, const char *event, char **env, struct hs_error *e)
 {
-	int64_t end = now_ms() + c->limit * 1000LL;
+	int64_t end = hs_now_ms() + c->limit * 1000LL;
 	int status, err;
 	pid_t pid;
 

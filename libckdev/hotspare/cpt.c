@@ -28,6 +28,7 @@
 
 #include "arena.h"
 #include "checkpoint.h"
+#include "clock.h"
 #include "cpt.h"
 #include "hooks.h"
 #include "hotspare.h"
@@ -403,14 +404,6 @@ static int cut_now(struct hs_job *j, struct hs_error *e)
 	return hs_snapshot_take(&j->snap, &j->texts.state.ranges, since, e);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static void count_cut(uint64_t ns)
 {
 	pthread_mutex_lock(&stats_lock);
@@ -429,11 +422,11 @@ static int cut(struct hs_job *j, struct hs_error *e)
 	int ret;
 
 	pthread_rwlock_wrlock(&holding);
-	ns = now_ns();
+	ns = hs_now_ns();
 	hs_arena_lock();
 	ret = cut_now(j, e);
 	hs_arena_unlock();
-	ns = now_ns() - ns;
+	ns = hs_now_ns() - ns;
 	pthread_rwlock_unlock(&holding);
 	count_cut(ns);
 	return ret;

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fd.h"
 
 /*
@@ -339,34 +340,26 @@ static int ask_timer(struct hs_fd *f, struct hs_error *e)
 	return 0;
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
 /*
  * How long the interrupt is waited for, which mostly takes microseconds. A program whose
  * timer has fired is no rare one, and its cut shall be short; one that isn't set but has an
  * interval is, and one that is lost never comes again. Once is enough.
  */
-static int64_t patience_ns(const struct hs_fd_timer *t)
+static uint64_t patience_ns(const struct hs_fd_timer *t)
 {
 	if (t->idle)
 		return 0;
 	return !is_set(&t->value.it_value) && is_set(&t->value.it_interval) ? 100000000 : 1000000;
 }
 
-static int settle_timer(struct hs_fd *f, int64_t start, struct hs_error *e)
+static int settle_timer(struct hs_fd *f, uint64_t start, struct hs_error *e)
 {
 	struct hs_fd_timer *t = &f->timer;
 	bool last = false;
 
 	while (!t->sure && !last) {
 		/* What has come in time is seen, however late we look. */
-		last = now_ns() - start >= patience_ns(t);
+		last = hs_now_ns() - start >= patience_ns(t);
 		if (ask_timer(f, e))
 			return -1;
 	}
@@ -377,7 +370,7 @@ static int settle_timer(struct hs_fd *f, int64_t start, struct hs_error *e)
 /* After all have been captured: so it is waited for once. */
 int hs_fds_settle(struct hs_fds *list, struct hs_error *e)
 {
-	int64_t start = now_ns();
+	uint64_t start = hs_now_ns();
 	uint32_t i;
 
 	for (i = 0; i < list->nr; i++)

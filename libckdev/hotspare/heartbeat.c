@@ -13,9 +13,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "heartbeat.h"
 #include "hotspare.h"
 #include "js.h"
@@ -31,14 +31,6 @@ static enum hs_heartbeat none(struct hs_error *e, const char *path, const char *
 {
 	hs_fail(e, 0, "%.60s: %.100s", path, why);
 	return HS_HEARTBEAT_NONE;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
 /* It doesn't wait: a daemon that lets nobody in isn't one to rely on. Or -1 with errno. */
@@ -81,7 +73,7 @@ static ssize_t receive(int fd, char *to, size_t size, int64_t end, const atomic_
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	ssize_t n;
 
-	while (now_ms() < end && !(over && *over)) {
+	while (hs_now_ms() < end && !(over && *over)) {
 		if (poll(&p, 1, SLICE_MS) <= 0)
 			continue;
 		n = recv(fd, to, size, 0);
@@ -94,7 +86,7 @@ static ssize_t receive(int fd, char *to, size_t size, int64_t end, const atomic_
 /* As soon as it is whole; or NULL, when it is none. */
 static struct json_object *parse(struct json_tokener *tok, int fd, const atomic_bool *over)
 {
-	int64_t end = now_ms() + ANSWER_MS;
+	int64_t end = hs_now_ms() + ANSWER_MS;
 	struct json_object *answer;
 	size_t total = 0;
 	char part[4096];

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "hooks.h"
 #include "hotspare.h"
 #include "net.h"
@@ -261,14 +261,6 @@ int hs_cpipe_loadfile(const char *filename)
  * Before a checkpoint
  */
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 /* A spare that is idle has nothing to say, but that it goes. */
 static bool still_there(int fd)
 {
@@ -302,12 +294,12 @@ static int call(struct hs_target *t, struct hs_error *e)
 		t->calling = hs_connect_start((struct sockaddr *)&t->addr, t->addr_len);
 		if (t->calling < 0)
 			return no_connection(t, errno, e);
-		t->calling_ns = now_ns();
+		t->calling_ns = hs_now_ns();
 		ms = MOMENT_MS;
 	}
 	if (!hs_connect_wait(t->calling, ms))
 		return 0;
-	if (errno == EINPROGRESS && now_ns() - t->calling_ns > hs_timeout() * 1000000000ULL)
+	if (errno == EINPROGRESS && hs_now_ns() - t->calling_ns > hs_timeout() * 1000000000ULL)
 		errno = ETIMEDOUT;
 	return no_connection(t, errno, e);
 }
@@ -336,7 +328,7 @@ static int call_and_greet(struct hs_target *t, char what_for, struct hs_answer *
 static int connect_to(struct hs_target *t, int *fd, char what_for, struct hs_answer *has,
 		      struct hs_error *e)
 {
-	uint64_t start = now_ns(), pause;
+	uint64_t start = hs_now_ns(), pause;
 
 	disconnect(fd);
 	if (t->next_ns && start < t->next_ns)
@@ -344,8 +336,8 @@ static int connect_to(struct hs_target *t, int *fd, char what_for, struct hs_ans
 	*fd = call_and_greet(t, what_for, has, e);
 	t->next_ns = 0;
 	if (*fd < 0 && t->calling < 0) {
-		pause = 4 * (now_ns() - start);
-		t->next_ns = now_ns() + (pause > PATIENCE_NS ? pause : PATIENCE_NS);
+		pause = 4 * (hs_now_ns() - start);
+		t->next_ns = hs_now_ns() + (pause > PATIENCE_NS ? pause : PATIENCE_NS);
 	}
 	return *fd < 0 ? -1 : 0;
 }

@@ -32,6 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "heartbeat.h"
 #include "hotspare.h"
 #include "net.h"
@@ -118,14 +119,6 @@ static void *ask_function(void *arg)
 	return NULL;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
 /* When the master's kernel was last heard by a connection that says that the master lives. */
 static int64_t last_heard(struct waiting *w, int64_t now)
 {
@@ -173,7 +166,7 @@ static void tell_how(struct witness *t, enum hs_heartbeat state, const struct hs
 /* Is the host gone, as far as two can know that? */
 static bool gone(struct waiting *w, struct witness *t, enum hs_heartbeat state)
 {
-	int64_t now = now_ms(), last = last_heard(w, now);
+	int64_t now = hs_now_ms(), last = last_heard(w, now);
 
 	if (state != HS_HEARTBEAT_DEAD) {
 		t->heard = state == HS_HEARTBEAT_ALIVE;

@@ -22,10 +22,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arena.h"
+#include "clock.h"
 #include "written.h"
 
 #ifndef UFFD_USER_MODE_ONLY
@@ -202,11 +202,8 @@ bool hs_written_is_last(void)
 /* Pages that were written within the last hs_written_lately_ns have at least w.lately. */
 static void begin_turn(void)
 {
-	struct timespec t;
-	uint64_t now;
+	uint64_t now = hs_now_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	now = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 	if (w.turn_ns && now - w.turn_ns < hs_written_lately_ns)
 		return;
 	w.lately = w.turn_ns ? w.turn : w.generation;

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libhotspare: time that nobody sets, CLOCK_MONOTONIC. */
+#ifndef HS_CLOCK_H
+#define HS_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t hs_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Signed: what is left until a time may be less than nothing. */
+static inline int64_t hs_now_ms(void)
+{
+	return (int64_t)(hs_now_ns() / 1000000);
+}
+
+#endif
