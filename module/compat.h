@@ -172,7 +172,7 @@ static __always_inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
 /* Does this entry lead to a table of PTEs? And to which: with no second look. */
 static inline bool cptdev_pmd_table(pmd_t pmd)
 {
-	return (pmd_val(pmd) & (_PAGE_PRESENT | _PAGE_PSE)) == _PAGE_PRESENT;
+	return (native_pmd_val(pmd) & (_PAGE_PRESENT | _PAGE_PSE)) == _PAGE_PRESENT;
 }
 
 static inline pte_t *cptdev_pmd_ptes(pmd_t pmd)
@@ -180,11 +180,11 @@ static inline pte_t *cptdev_pmd_ptes(pmd_t pmd)
 	return __va(pmd_val(pmd) & PTE_PFN_MASK);
 }
 
-/* The lock of the table that this entry leads to: pte_lockptr() looks for huge pages. */
-static inline spinlock_t *cptdev_table_lock(struct mm_struct *mm, pmd_t pmd)
+/* The lock of a table of PTEs: pte_lockptr() looks for huge pages. */
+static inline spinlock_t *cptdev_table_lock(struct mm_struct *mm, pte_t *ptes)
 {
 #if defined(CONFIG_SPLIT_PTE_PTLOCKS) || USE_SPLIT_PTE_PTLOCKS
-	struct page *table = pfn_to_page((pmd_val(pmd) & PTE_PFN_MASK) >> PAGE_SHIFT);
+	struct page *table = virt_to_page(ptes);
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 	return ptlock_ptr(table);
@@ -203,6 +203,12 @@ static inline spinlock_t *cptdev_table_lock(struct mm_struct *mm, pmd_t pmd)
 static inline bool cptdev_pte_plain(pteval_t pte)
 {
 	return (pte & (_PAGE_PRESENT | _PAGE_SPECIAL)) == _PAGE_PRESENT;
+}
+
+static inline bool cptdev_pte_plain_rw(pteval_t pte)
+{
+	return (pte & (_PAGE_PRESENT | _PAGE_SPECIAL | _PAGE_RW)) ==
+		(_PAGE_PRESENT | _PAGE_RW);
 }
 
 static inline struct page *cptdev_plain_page(pteval_t pte)

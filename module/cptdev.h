@@ -76,6 +76,8 @@ struct cptdev_chunk {
 	struct cptdev_mark cut;
 	/* Cuts: I/O may be in flight, changed at every cut until it isn't. Behind the mark. */
 	u64 pinned[CHUNK_WORDS];
+	/* That of the next page table, or NULL: a walk goes on there without a look-up. */
+	struct cptdev_chunk *next;
 	/* The generation in which each page last changed, and the highest of them. */
 	u64 newest;
 	u64 gen[CHUNK_PAGES];
@@ -89,10 +91,20 @@ struct cptdev_span {
 	u64 added;
 };
 
-/*
- * What a walk has come to: the pages [first, last] of one page table, all in one VMA. If
- * it was swept, @found has those that the walk looks for (sweep.c).
- */
+/* What a sweep has found in a page table (sweep.c). sweep_avx2.S knows where things are. */
+struct cptdev_swept {
+	pte_t *ptes;			/* 512; NULL: it wasn't swept */
+	struct cptdev_chunk *chunk;	/* NULL: there is none yet */
+	u64 found[CHUNK_WORDS];		/* entries that the walk looks for */
+	u32 what;			/* 0: nothing, it is quiet */
+};
+
+#define CPTDEV_FOUND_WORDS	0x0ffU	/* those that have any bits in @found */
+#define CPTDEV_FOUND_MARKS	0x100U	/* a mark has bits: there may be more to it */
+#define CPTDEV_FOUND_PART	0x200U	/* the walk doesn't ask for all of the table */
+#define CPTDEV_UNSWEPT		0x400U
+
+/* What a walk has come to: the pages [first, last] of one page table, all in one VMA. */
 struct cptdev_table {
 	pmd_t *pmd;
 	pte_t *ptes;			/* 512, if it was swept */
@@ -100,16 +112,14 @@ struct cptdev_table {
 	unsigned long base;
 	unsigned int first;
 	unsigned int last;
-	u32 quiet;			/* pages that were passed over before it */
-	bool empty;			/* no table here */
 	bool swept;
-	bool marks;			/* a mark has bits: there may be more to it */
-	u32 words;			/* those that have any bits in @found */
-	u64 found[CHUNK_WORDS];
+	bool marks;			/* as in struct cptdev_swept */
+	u32 words;
+	u64 *found;
 };
 
 /* Tables that are swept at a time: short enough to do without preemption. */
-#define CPTDEV_SWEEP	16
+#define CPTDEV_SWEEP	32
 
 /* What is mapped in the ranges. Shared by the snapshots that saw the same. */
 struct cptdev_layout {
@@ -155,7 +165,7 @@ struct cptdev_session {
 	struct task_struct *splitter;	/* whose split ... */
 	unsigned long splitting;	/* ... of this page is no event */
 	struct cptdev_proxy proxy;
-	struct cptdev_table tables[CPTDEV_SWEEP];	/* of a walk */
+	struct cptdev_swept swept[CPTDEV_SWEEP];	/* of a walk */
 	struct cptdev_layout *layout;	/* of the newest cut */
 	u64 generation;			/* of the newest cut, whole or not */
 	u64 newest;			/* of the newest whole snapshot */
@@ -391,10 +401,14 @@ static inline u64 cptdev_vec_left(const struct cptdev_vec *v)
  * is charged has a place in the list of those that are held; holes leave their charge to
  * what comes next.
  */
+static inline u64 cptdev_snap_room(const struct cptdev_snap *snap)
+{
+	return min(snap->charged - snap->held.nr, cptdev_vec_left(&snap->runs));
+}
+
 static inline int cptdev_snap_reserve(struct cptdev_snap *snap, u32 pages)
 {
-	if (likely(snap->charged - snap->held.nr >= pages &&
-		   cptdev_vec_left(&snap->runs) >= pages))
+	if (likely(cptdev_snap_room(snap) >= pages))
 		return 0;
 	return cptdev_snap_reserve_more(snap, pages);
 }
@@ -496,11 +510,20 @@ struct cptdev_walk {
 	bool cut;
 	u64 newer;			/* cuts: and for chunks with numbers above this */
 	int (*table)(struct cptdev_walk *w, struct cptdev_table *t);
+	/*
+	 * May be NULL. A quicker visit of swept tables, from @i on, for as long as that
+	 * will do: returns the first that @table has to visit, or @nr.
+	 */
+	unsigned int (*quick)(struct cptdev_walk *w, unsigned int i, unsigned int nr);
 	/* Nothing is mapped in [start, end). */
 	int (*empty)(struct cptdev_walk *w, unsigned long start, unsigned long end);
 	/* Where the walk is; @vma is NULL where there is none. */
 	const struct cptdev_span *span;
 	struct vm_area_struct *vma;
+	/* Tables that were swept: the first one's entry, and what is asked for of them. */
+	pmd_t *pmd;
+	unsigned long start;
+	unsigned long end;
 	u64 quiet;			/* pages that were passed over */
 	unsigned long bad_addr;
 	enum cptdev_reason reason;
@@ -515,10 +538,8 @@ int cptdev_layout_take(struct cptdev_session *s, struct cptdev_walk *w);
 /* sweep.c */
 void cptdev_sweep_init(void);
 void cptdev_table_look(const struct cptdev_walk *w, struct cptdev_table *t);
-unsigned int cptdev_sweep(struct cptdev_walk *w, struct cptdev_table *from,
-			  unsigned long end, unsigned long *next);
-u32 cptdev_sweep_avx2(const pte_t *table, u64 bits, u64 *found, const u64 *marks,
-		      u32 lines);
+unsigned int cptdev_sweep(struct cptdev_walk *w, unsigned long end);
+u32 cptdev_sweep_avx2(struct cptdev_swept *swept, u32 nr, u64 bits, u64 mark, u64 third);
 
 /* flush.c */
 int cptdev_flush_init(void);

@@ -159,10 +159,9 @@ static unsigned int cut_find(struct cut *cut, struct cptdev_table *t)
 }
 
 /* No store and no fast GUP from here on; a page that is writable was written. */
-static __always_inline void protect(struct cut *cut, struct cptdev_chunk *c, pte_t *ptep,
-				    unsigned int i)
+static __always_inline void protect(struct cut *cut, pte_t *ptep, u64 *gen, u64 generation)
 {
-	c->gen[i] = cut->generation;
+	*gen = generation;
 	ptep_set_wrprotect(cut->walk.s->mm, 0, ptep);
 }
 
@@ -191,7 +190,7 @@ static bool cut_large_in_flight(struct cut *cut, struct cptdev_table *t,
 		pte_t pte = ptep_get(t->ptes + i);
 
 		if (pte_present(pte) && pte_write(pte))
-			protect(cut, t->chunk, t->ptes + i, i);
+			protect(cut, t->ptes + i, &t->chunk->gen[i], cut->generation);
 	}
 	smp_mb();		/* see cut_share() */
 	cut->large = folio;
@@ -235,7 +234,7 @@ static bool cut_take_any(struct cut *cut, struct cptdev_table *t, unsigned int i
 	if (!pte_present(pte))
 		return false;
 	if (pte_write(pte))
-		protect(cut, c, t->ptes + i, i);
+		protect(cut, t->ptes + i, &c->gen[i], cut->generation);
 	page = pte_page(pte);
 	in_flight = !cut_share(cut, t, page);
 	if (in_flight) {
@@ -251,10 +250,10 @@ static bool cut_take_any(struct cut *cut, struct cptdev_table *t, unsigned int i
 }
 
 /* Protect the page; is it the process's alone then? The order matters, see cut_share(). */
-static __always_inline bool protect_alone(struct cut *cut, struct cptdev_chunk *c,
-					  pte_t *ptep, unsigned int i, struct page *page)
+static __always_inline bool protect_alone(struct cut *cut, pte_t *ptep, u64 *gen,
+					  u64 generation, struct page *page)
 {
-	protect(cut, c, ptep, i);
+	protect(cut, ptep, gen, generation);
 	smp_mb__after_atomic();		/* see cut_share() */
 	return cptdev_mutant(PROTECT_LATE) || cptdev_page_alone(page);
 }
@@ -267,7 +266,7 @@ static unsigned int alone_too_early(const pte_t *ptep, unsigned int nr)
 	for (n = 0; n < nr; n++) {
 		pteval_t pte = pte_val(READ_ONCE(ptep[n]));
 
-		if (!cptdev_pte_plain(pte) || !(pte & _PAGE_RW) ||
+		if (!cptdev_pte_plain_rw(pte) ||
 		    !cptdev_page_alone(cptdev_plain_page(pte)))
 			break;
 	}
@@ -280,29 +279,24 @@ static unsigned int alone_too_early(const pte_t *ptep, unsigned int nr)
  * alone, nobody else has a reference. Does what cut_take_any() does with them, in as few
  * steps as it takes: the cut spends its time here. Returns how many.
  */
-static __always_inline unsigned int cut_take_plain(struct cut *cut,
-						   struct cptdev_table *t,
-						   unsigned int i, unsigned int nr,
-						   unsigned long *held)
+static __always_inline unsigned int cut_take_plain(struct cut *cut, pte_t *ptep, u64 *gen,
+						   unsigned int nr, unsigned long *held)
 {
-	struct cptdev_chunk *c = t->chunk;
-	pte_t *ptep = t->ptes + i;
-	unsigned int n;
+	const u64 generation = cut->generation;
+	unsigned long n;
 
 	if (cptdev_mutant(PROTECT_LATE))
 		nr = alone_too_early(ptep, nr);
 	for (n = 0; n < nr; n++) {
 		pteval_t pte = pte_val(ptep_get(ptep + n));
-		struct page *page;
+		struct page *page = cptdev_plain_page(pte);
 
-		if (unlikely(!cptdev_pte_plain(pte)))
-			break;
-		page = cptdev_plain_page(pte);
-		if (likely(pte & _PAGE_RW)) {
-			if (unlikely(!protect_alone(cut, c, ptep + n, i + n, page)))
+		if (likely(cptdev_pte_plain_rw(pte))) {
+			if (unlikely(!protect_alone(cut, ptep + n, gen + n, generation,
+						    page)))
 				break;
 			ClearPageAnonExclusive(page);
-		} else if (unlikely(!cptdev_page_shared(page))) {
+		} else if (!cptdev_pte_plain(pte) || !cptdev_page_shared(page)) {
 			break;
 		}
 		page_ref_inc(page);
@@ -322,36 +316,54 @@ static void cut_unmark(struct cptdev_chunk *c, unsigned int word, unsigned int b
 }
 
 /*
+ * Those of a word's pages in @left that are plain, up to the first that isn't. Returns
+ * the rest.
+ */
+static __always_inline u64 cut_take_word(struct cut *cut, struct cptdev_chunk *c,
+					 pte_t *ptes, unsigned long base,
+					 unsigned int word, u64 left, bool marks)
+{
+	struct cptdev_snap *snap = cut->snap;
+
+	while (left) {
+		unsigned int bit = __ffs64(left), i = word * 64 + bit;
+		unsigned int nr = cptdev_ones(left, bit), n;
+		unsigned long *held = cptdev_vec_places(&snap->held, &nr);
+
+		n = cut_take_plain(cut, ptes + i, c->gen + i, nr, held);
+		if (unlikely(!n))
+			break;
+		cptdev_vec_used(&snap->held, n, held + n);
+		cptdev_snap_extend(snap, base + i * PAGE_SIZE, n);
+		if (unlikely(marks))
+			cut_unmark(c, word, bit, n);
+		left &= -2ULL << (bit + n - 1);
+	}
+	return left;
+}
+
+/*
  * Take the pages, and strike them off t->found. Returns the address of one that has to be
  * brought to memory first, or 0. The page-table lock is held.
  */
 static unsigned long cut_take(struct cut *cut, struct cptdev_table *t)
 {
-	struct cptdev_snap *snap = cut->snap;
 	u32 words;
 
 	for (words = t->words; words; words &= words - 1) {
-		unsigned int word = __ffs(words);
+		unsigned int word = __ffs(words), i;
 		u64 left = t->found[word];
 
-		while (left) {
-			unsigned int bit = __ffs64(left), i = word * 64 + bit;
-			unsigned int nr = cptdev_ones(left, bit), n;
-			unsigned long *held = cptdev_vec_places(&snap->held, &nr);
-
-			n = cut_take_plain(cut, t, i, nr, held);
-			if (likely(n)) {
-				cptdev_vec_used(&snap->held, n, held + n);
-				cptdev_snap_extend(snap, t->base + i * PAGE_SIZE, n);
-				if (unlikely(t->marks))
-					cut_unmark(t->chunk, word, bit, n);
-			} else if (cut_take_any(cut, t, i)) {
-				n = 1;
-			} else {
+		for (;; left &= left - 1) {
+			left = cut_take_word(cut, t->chunk, t->ptes, t->base, word, left,
+					     t->marks);
+			if (!left)
+				break;
+			i = word * 64 + __ffs64(left);
+			if (!cut_take_any(cut, t, i)) {
 				t->found[word] = left;
 				return t->base + i * PAGE_SIZE;
 			}
-			left &= -2ULL << (bit + n - 1);
 		}
 		t->found[word] = 0;
 	}
@@ -384,7 +396,7 @@ static int cut_fault_in(struct cut *cut, unsigned long addr)
 
 static int cut_process(struct cut *cut, struct cptdev_table *t, unsigned int nr)
 {
-	spinlock_t *ptl = cptdev_table_lock(cut->walk.s->mm, *t->pmd);
+	spinlock_t *ptl = cptdev_table_lock(cut->walk.s->mm, t->ptes);
 	unsigned long absent;
 	unsigned int i;
 	int ret;
@@ -541,6 +553,64 @@ static int cut_table(struct cptdev_walk *walk, struct cptdev_table *t)
 	nr = cut_find(cut, t);
 	cptdev_widen();
 	return nr ? cut_process(cut, t, nr) : 0;
+}
+
+/*
+ * The same for what nearly all tables are: swept, without marks, all that was found is
+ * plain, and there is @room in the lists. Returns false if there is more to it; @swept has
+ * what is still to be done.
+ */
+static __always_inline bool cut_quick_table(struct cut *cut, struct cptdev_swept *swept,
+					    unsigned long base, u64 *room)
+{
+	struct cptdev_chunk *c = swept->chunk;
+	pte_t *ptes = swept->ptes;
+	unsigned int word;
+	spinlock_t *ptl;
+	u64 left = 0;
+	u32 words;
+
+	for (words = swept->what; words; words &= words - 1)
+		left += hweight64(swept->found[__ffs(words)]);
+	if (unlikely(left > *room))
+		return false;
+	*room -= left;
+	c->newest = cut->generation;
+	cptdev_widen();
+	ptl = cptdev_table_lock(cut->walk.s->mm, ptes);
+	spin_lock(ptl);
+	for (words = swept->what; words; words &= words - 1) {
+		word = __ffs(words);
+		left = cut_take_word(cut, c, ptes, base, word, swept->found[word], false);
+		if (unlikely(left)) {
+			swept->found[word] = left;
+			swept->what = words;
+			break;
+		}
+	}
+	spin_unlock(ptl);
+	return !words;
+}
+
+static unsigned int cut_quick(struct cptdev_walk *walk, unsigned int i, unsigned int nr)
+{
+	struct cut *cut = container_of(walk, struct cut, walk);
+	unsigned long base = (walk->start & CHUNK_MASK) + i * CHUNK_SIZE;
+	struct cptdev_swept *first = walk->s->swept + i, *swept = first;
+	struct cptdev_swept *end = walk->s->swept + nr;
+	u64 room = cptdev_snap_room(cut->snap), before = room;
+
+	for (; swept < end; swept++, base += CHUNK_SIZE) {
+		if (!swept->what)
+			continue;
+		if (unlikely(swept->what & ~CPTDEV_FOUND_WORDS) ||
+		    !cut_quick_table(cut, swept, base, &room))
+			break;
+	}
+	if (room != before)
+		cut->flush = true;
+	cut->visited += (swept - first) * CHUNK_PAGES;
+	return i + (swept - first);
 }
 
 /* Pages that were never seen, in a range that is newer than the base, are holes. */
@@ -731,7 +801,7 @@ int cptdev_snapshot(struct cptdev_call *call, void *uarg)
 	struct cptdev_snapshot *arg = uarg;
 	struct cut cut = {
 		.walk = { .s = s, .bits = _PAGE_RW, .cut = true,
-			  .table = cut_table, .empty = cut_empty },
+			  .table = cut_table, .quick = cut_quick, .empty = cut_empty },
 	};
 	struct cptdev_blob *meta;
 	u64 committed;

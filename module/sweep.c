@@ -22,16 +22,13 @@ void __init cptdev_sweep_init(void)
 		cpu_has_xfeatures(XFEATURE_MASK_SSE | XFEATURE_MASK_YMM, NULL);
 }
 
-/* What sweep_table() found: a bit for each word of entries, and this one. */
-#define FOUND_MARKS	0x100U
-#define FOUND_WORDS	0x0ffU
-
 /*
  * Entries of a whole table that have one of @bits: which words have any. If one has,
- * @found says which entries. And has the mark, @lines of eight words, any bit?
+ * @found says which entries. And has the mark any bit? Its eight words twice, and the
+ * eight at @third.
  */
-static u32 sweep_table(const pte_t *table, u64 bits, u64 *found, const u64 *marks,
-		       u32 lines)
+static u32 sweep_table(const pte_t *table, u64 bits, u64 *found, const u64 *mark,
+		       const u64 *third)
 {
 	u32 words = 0;
 	unsigned int i;
@@ -47,14 +44,60 @@ static u32 sweep_table(const pte_t *table, u64 bits, u64 *found, const u64 *mark
 		words |= 1U << i;
 	}
 	smp_rmb();	/* pairs with the notifier, which sets the bit first */
-	for (some = 0, i = 0; i < lines * 8; i++)
-		some |= READ_ONCE(marks[i]);
-	return words | (some ? FOUND_MARKS : 0);
+	for (some = 0, i = 0; i < CHUNK_WORDS; i++)
+		some |= READ_ONCE(mark[i]) | mark[i + CHUNK_WORDS] | third[i];
+	return words | (some ? CPTDEV_FOUND_MARKS : 0);
+}
+
+/*
+ * Where in a chunk the mark lies that a walk reads: event bits, holes, and for cuts what is
+ * pinned. Scans have no third.
+ */
+struct where {
+	u64 mark;
+	u64 third;
+};
+
+static __always_inline struct where mark_of(const struct cptdev_walk *w)
+{
+	if (w->cut)
+		return (struct where) { offsetof(struct cptdev_chunk, cut),
+					offsetof(struct cptdev_chunk, pinned) };
+	return (struct where) { offsetof(struct cptdev_chunk, scan),
+				offsetof(struct cptdev_chunk, scan.hole) };
+}
+
+static u32 sweep_one(const struct cptdev_walk *w, struct cptdev_chunk *c,
+		     const pte_t *table, u64 *found)
+{
+	struct where where = mark_of(w);
+
+	return sweep_table(table, w->bits, found, (void *)c + where.mark,
+			   (void *)c + where.third);
+}
+
+/* Has the mark bits in [start, end)? The others' don't count, in a chunk at a border. */
+static bool marked(const struct cptdev_walk *w, const struct cptdev_chunk *c,
+		   unsigned long start, unsigned long end)
+{
+	const struct cptdev_mark *m = w->cut ? &c->cut : &c->scan;
+	unsigned int i, first, last;
+	u64 some;
+
+	cptdev_chunk_clip(start >> CHUNK_SHIFT, start, end, &first, &last);
+	for (i = 0; i < CHUNK_WORDS; i++) {
+		some = atomic64_read(&m->event[i]) | m->hole[i];
+		if (w->cut)
+			some |= c->pinned[i];
+		if (some & cptdev_word_mask(i, first, last))
+			return true;
+	}
+	return false;
 }
 
 /* A hole counts as soon as there is anything; whatever happened to it before doesn't. */
-static void add_marks(const struct cptdev_walk *w, struct cptdev_table *t,
-		      const struct cptdev_chunk *c, const pte_t *table)
+static void add_marks(const struct cptdev_walk *w, const struct cptdev_chunk *c,
+		      const pte_t *table, u64 *found)
 {
 	const struct cptdev_mark *m = w->cut ? &c->cut : &c->scan;
 	unsigned int i;
@@ -63,75 +106,27 @@ static void add_marks(const struct cptdev_walk *w, struct cptdev_table *t,
 		u64 hole = m->hole[i];
 
 		if (hole)
-			t->found[i] |= cptdev_ptes64(table + i * 64, ~0ULL) & hole;
+			found[i] |= cptdev_ptes64(table + i * 64, ~0ULL) & hole;
 		smp_rmb();	/* as in sweep_table() */
-		t->found[i] |= atomic64_read(&m->event[i]) & ~hole;
+		found[i] |= atomic64_read(&m->event[i]) & ~hole;
 		if (w->cut)
-			t->found[i] |= c->pinned[i];
+			found[i] |= c->pinned[i];
 	}
 }
 
-/* Where in a chunk the mark lies that a walk reads, and how many times eight words it has. */
-struct where {
-	u32 offset;
-	u32 lines;
-};
-
-static __always_inline struct where mark_of(const struct cptdev_walk *w)
+/* What was found, and what the marks have to say to that. */
+static u32 look_closer(const struct cptdev_walk *w, const struct cptdev_chunk *c,
+		       const pte_t *table, u64 *found, u32 what,
+		       unsigned long start, unsigned long end)
 {
-	BUILD_BUG_ON(offsetof(struct cptdev_chunk, pinned) !=
-		     offsetof(struct cptdev_chunk, cut) + sizeof(struct cptdev_mark));
-
-	/* To the mark of cuts belongs what is pinned. */
-	if (w->cut)
-		return (struct where) { offsetof(struct cptdev_chunk, cut), 3 };
-	return (struct where) { offsetof(struct cptdev_chunk, scan), 2 };
-}
-
-/* Marks of a chunk that lies in a range only in part: the others' don't count. */
-static noinline bool marked(const u64 *marks, u32 lines, unsigned long start,
-			    unsigned long end)
-{
-	unsigned int i, first, last;
-	u64 some;
-
-	cptdev_chunk_clip(start >> CHUNK_SHIFT, start, end, &first, &last);
-	for (i = 0; i < 8; i++) {
-		some = READ_ONCE(marks[i]) | READ_ONCE(marks[i + 8]);
-		if (lines == 3)
-			some |= READ_ONCE(marks[i + 16]);
-		if (some & cptdev_word_mask(i, first, last))
-			return true;
-	}
-	return false;
-}
-
-/* True if anything was found. */
-static __always_inline bool look(const struct cptdev_walk *w, struct cptdev_table *t,
-				 struct cptdev_chunk *c, pte_t *table, struct where mark,
-				 unsigned long start, unsigned long end, bool simd)
-{
-	const u64 *marks = (void *)c + mark.offset;
-	u32 what;
-
-	what = simd ? cptdev_sweep_avx2(table, w->bits, t->found, marks, mark.lines) :
-		sweep_table(table, w->bits, t->found, marks, mark.lines);
-	if (!what)
-		return false;
-	t->ptes = table;
-	t->words = what & FOUND_WORDS;
-	t->marks = what & FOUND_MARKS;
-	if (unlikely(t->marks)) {
-		if (!marked(marks, mark.lines, start, end)) {
-			t->marks = false;
-			return t->words;
-		}
-		if (!t->words)
-			memset(t->found, 0, sizeof(t->found));
-		t->words = FOUND_WORDS;
-		add_marks(w, t, c, table);
-	}
-	return true;
+	if (!(what & CPTDEV_FOUND_MARKS))
+		return what;
+	if (!marked(w, c, start, end))
+		return what & ~CPTDEV_FOUND_MARKS;
+	if (!(what & CPTDEV_FOUND_WORDS))
+		memset(found, 0, CHUNK_WORDS * sizeof(*found));
+	add_marks(w, c, table, found);
+	return what | CPTDEV_FOUND_WORDS;
 }
 
 /*
@@ -140,12 +135,15 @@ static __always_inline bool look(const struct cptdev_walk *w, struct cptdev_tabl
  */
 void cptdev_table_look(const struct cptdev_walk *w, struct cptdev_table *t)
 {
-	memset(t->found, 0, sizeof(t->found));
-	t->ptes = pte_offset_kernel(t->pmd, t->base & CHUNK_MASK);
-	look(w, t, t->chunk, t->ptes, mark_of(w), t->base, t->base + CHUNK_SIZE, false);
+	u32 what;
+
+	memset(t->found, 0, CHUNK_WORDS * sizeof(*t->found));
+	t->ptes = pte_offset_kernel(t->pmd, t->base);
+	what = sweep_one(w, t->chunk, t->ptes, t->found);
+	look_closer(w, t->chunk, t->ptes, t->found, what, t->base, t->base + CHUNK_SIZE);
 	t->swept = true;
 	t->marks = true;
-	t->words = FOUND_WORDS;
+	t->words = CPTDEV_FOUND_WORDS;
 }
 
 /*
@@ -158,56 +156,100 @@ static bool all_busy(const struct cptdev_walk *w)
 		(w->cut && (!(w->vma->vm_flags & VM_WRITE) || !w->vma->anon_vma));
 }
 
-/*
- * From the table @from on, below the same entry of the level above, as far as @end: put
- * the tables that have to be visited into the session's list. Returns their number;
- * @next is where it stopped, @from->quiet the pages that were passed over behind the last.
- */
-unsigned int cptdev_sweep(struct cptdev_walk *w, struct cptdev_table *from,
-			  unsigned long end, unsigned long *next)
+/* The tables of a sweep and their chunks. Those with news in their chunk aren't swept. */
+static void list_tables(struct cptdev_walk *w, unsigned int nr)
 {
-	XA_STATE(xas, &w->s->chunks, from->base >> CHUNK_SHIFT);
-	unsigned long stop, addr = from->base + from->first * PAGE_SIZE;
-	struct cptdev_table *t = w->s->tables;
+	struct cptdev_swept *swept = w->s->swept, *end = swept + nr;
+	struct cptdev_chunk *c = cptdev_chunk_find(w->s, w->start);
 	const u64 newer = w->cut ? w->newer : U64_MAX;
-	const struct where mark = mark_of(w);
 	const bool all = all_busy(w);
-	const bool simd = !all && have_avx2 && may_use_simd();
-	pmd_t *pmdp = from->pmd, *last = pmdp + CPTDEV_SWEEP;
-	struct cptdev_chunk *c;
-	u32 quiet = 0;
+	unsigned long addr = w->start;
+	const pmd_t *pmdp = w->pmd;
 
-	rcu_read_lock();
-	if (simd)
-		kernel_fpu_begin();
-	c = xas_load(&xas);
-	for (; pmdp < last && addr < end; pmdp++) {
-		pmd_t pmd = READ_ONCE(*pmdp);
-		unsigned long base = addr & CHUNK_MASK;
+	for (; swept < end; swept++, addr += CHUNK_SIZE) {
+		pmd_t pmd = READ_ONCE(*pmdp++);
 
-		stop = min(base + CHUNK_SIZE, end);
-		t->swept = !all && c && c->newest <= newer && cptdev_pmd_table(pmd);
-		if (t->swept && !look(w, t, c, cptdev_pmd_ptes(pmd), mark,
-				      addr, stop, simd)) {
-			quiet += (stop - addr) >> PAGE_SHIFT;
+		swept->chunk = c;
+		if (likely(c && c->newest <= newer && cptdev_pmd_table(pmd) && !all)) {
+			swept->ptes = cptdev_pmd_ptes(pmd);
 		} else {
-			t->pmd = pmdp;
-			t->chunk = c;
-			t->base = base;
-			t->first = (addr - base) >> PAGE_SHIFT;
-			t->last = ((stop - base) >> PAGE_SHIFT) - 1;
-			t->empty = pmd_none(pmd);
-			t->quiet = quiet;
-			quiet = 0;
-			t++;
+			swept->ptes = NULL;
+			swept->what = CPTDEV_UNSWEPT;
 		}
-		addr = stop;
-		c = xas_next(&xas);
+		c = likely(c) ? c->next : cptdev_chunk_find(w->s, addr + CHUNK_SIZE);
 	}
-	if (simd)
-		kernel_fpu_end();
+}
+
+/* Returns all that was found together. */
+static u32 sweep_portable(const struct cptdev_walk *w, unsigned int nr)
+{
+	struct cptdev_swept *swept = w->s->swept, *end = swept + nr;
+	u32 all = 0;
+
+	for (; swept < end; swept++) {
+		if (!swept->ptes)
+			continue;
+		swept->what = sweep_one(w, swept->chunk, swept->ptes, swept->found);
+		all |= swept->what;
+	}
+	return all;
+}
+
+static u32 sweep_simd(const struct cptdev_walk *w, unsigned int nr)
+{
+	struct where where = mark_of(w);
+	u32 all;
+
+	BUILD_BUG_ON(offsetof(struct cptdev_swept, ptes) != 0);
+	BUILD_BUG_ON(offsetof(struct cptdev_swept, chunk) != 8);
+	BUILD_BUG_ON(offsetof(struct cptdev_swept, found) != 16);
+	BUILD_BUG_ON(offsetof(struct cptdev_swept, what) != 80);
+	BUILD_BUG_ON(sizeof(struct cptdev_swept) != 88);
+	kernel_fpu_begin();
+	all = cptdev_sweep_avx2(w->s->swept, nr, w->bits, where.mark, where.third);
+	kernel_fpu_end();
+	return all;
+}
+
+static void look_at_marks(struct cptdev_walk *w, unsigned int nr)
+{
+	unsigned long base = w->start & CHUNK_MASK;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++, base += CHUNK_SIZE) {
+		struct cptdev_swept *swept = &w->s->swept[i];
+
+		if (swept->what & CPTDEV_FOUND_MARKS)
+			swept->what = look_closer(w, swept->chunk, swept->ptes,
+						  swept->found, swept->what,
+						  max(base, w->start),
+						  min(base + CHUNK_SIZE, w->end));
+	}
+}
+
+/*
+ * From @w->start on, in the table of @w->pmd, as far as @end and all below one entry of the
+ * level above: what is there to see in the tables? @w->end is where it stopped. Returns how
+ * many tables it were.
+ */
+unsigned int cptdev_sweep(struct cptdev_walk *w, unsigned long end)
+{
+	unsigned long base = w->start & CHUNK_MASK;
+	unsigned int nr = CPTDEV_SWEEP;
+	u32 found;
+
+	if (end - base < CPTDEV_SWEEP * CHUNK_SIZE)
+		nr = DIV_ROUND_UP(end - base, CHUNK_SIZE);
+	w->end = min(end, base + nr * CHUNK_SIZE);
+	rcu_read_lock();
+	list_tables(w, nr);
+	found = have_avx2 && may_use_simd() ? sweep_simd(w, nr) : sweep_portable(w, nr);
+	if (unlikely(found & CPTDEV_FOUND_MARKS))
+		look_at_marks(w, nr);
 	rcu_read_unlock();
-	from->quiet = quiet;
-	*next = addr;
-	return t - w->s->tables;
+	if (w->start & ~CHUNK_MASK)
+		w->s->swept[0].what |= CPTDEV_FOUND_PART;
+	if (w->end & ~CHUNK_MASK)
+		w->s->swept[nr - 1].what |= CPTDEV_FOUND_PART;
+	return nr;
 }

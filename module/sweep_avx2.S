@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * cptdev: the inner loop of sweep.c, four page-table entries to an instruction. Its twin
- * in C, sweep_table(), says what it does.
+ * in C, sweep_portable(), says what it does.
  */
 #include <linux/linkage.h>
 
-#define TABLE	%rdi		/* 512 entries, 8 words of 64 */
-#define FOUND	%rdx
-#define MARKS	%rcx		/* words that must be zero, eight to a line */
-#define LINES	%r8d		/* 2 or 3 */
+#define SWEPT	%rdi		/* struct cptdev_swept: */
+#define PTES	0
+#define CHUNK	8
+#define FOUND	16
+#define WHAT	80
+#define SIZE	88
+#define NR	%esi
+#define MARK	%rcx		/* offsets in the chunk: sixteen words that must be zero, */
+#define THIRD	%r8		/* and eight more */
+#define ALL	%r9d		/* the result */
+#define TABLE	%r10		/* 512 entries, 8 words of 64 */
+#define WORD	%r12		/* one of them: its offset */
 #define BITS	%ymm15
 #define ZERO	%ymm14
 #define NOBITS	%ymm13		/* the others */
@@ -25,23 +33,20 @@
 /* Has none of 64 entries one of the bits? The answer becomes the lowest bit of eax. */
 .macro none64 word
 	vmovdqa	(512 * \word)(TABLE), %ymm0
-	vmovdqa	(512 * \word + 32)(TABLE), %ymm1
-.set	i, 64
-.rept	7
+.set	i, 32
+.rept	15
 	vpor	(512 * \word + i)(TABLE), %ymm0, %ymm0
-	vpor	(512 * \word + i + 32)(TABLE), %ymm1, %ymm1
-.set	i, i + 64
+.set	i, i + 32
 .endr
-	vpor	%ymm1, %ymm0, %ymm0
 	vptest	%ymm0, NOBITS
 	adc	%eax, %eax
 .endm
 
 /* Of 8 entries, those without any of the bits: eight times -1 or 0. */
 .macro none8 offset to
-	vpand	(\offset)(%r11), BITS, \to
+	vpand	(\offset)(TABLE, WORD), BITS, \to
 	vpcmpeqq ZERO, \to, \to
-	vpand	(\offset + 32)(%r11), BITS, %ymm1
+	vpand	(\offset + 32)(TABLE, WORD), BITS, %ymm1
 	vpcmpeqq ZERO, %ymm1, %ymm1
 	vshufps	$0x88, %ymm1, \to, \to
 .endm
@@ -61,11 +66,19 @@
 .endm
 
 SYM_FUNC_START(cptdev_sweep_avx2)
-	vmovq	%rsi, %xmm15
+	push	%rbx
+	push	%r12
+	vmovq	%rdx, %xmm15
 	vpbroadcastq %xmm15, BITS
 	vpxor	ZERO, ZERO, ZERO
 	vpcmpeqd NOBITS, NOBITS, NOBITS
 	vpxor	BITS, NOBITS, NOBITS
+	xor	ALL, ALL
+.Ltable:
+	mov	PTES(SWEPT), TABLE
+	test	TABLE, TABLE
+	jz	.Lnext
+	mov	CHUNK(SWEPT), %rdx
 	xor	%eax, %eax
 	none64	7
 	none64	6
@@ -76,42 +89,46 @@ SYM_FUNC_START(cptdev_sweep_avx2)
 	none64	1
 	none64	0
 	/* The processor loads in this order: the entries, then the marks. */
-	vmovdqu	(MARKS), %ymm0
-	vpor	32(MARKS), %ymm0, %ymm0
-	vpor	64(MARKS), %ymm0, %ymm0
-	vpor	96(MARKS), %ymm0, %ymm0
-	cmp	$2, LINES
-	je	.Lmarks
-	vpor	128(MARKS), %ymm0, %ymm0
-	vpor	160(MARKS), %ymm0, %ymm0
-.Lmarks:
-	xor	$0xff, %eax
-	jnz	.Lfound
+	vmovdqu	(%rdx, MARK), %ymm0
+	vpor	32(%rdx, MARK), %ymm0, %ymm0
+	vpor	64(%rdx, MARK), %ymm0, %ymm0
+	vpor	96(%rdx, MARK), %ymm0, %ymm0
+	vpor	(%rdx, THIRD), %ymm0, %ymm0
+	vpor	32(%rdx, THIRD), %ymm0, %ymm0
 	vptest	%ymm0, %ymm0
 	setnz	%ah
+	xor	$0xff, %al
+	jnz	.Lfound
+	mov	%eax, WHAT(SWEPT)
+	or	%eax, ALL
+.Lnext:
+	add	$SIZE, SWEPT
+	dec	NR
+	jnz	.Ltable
 	vzeroupper
+	pop	%r12
+	pop	%rbx
+	mov	ALL, %eax
 	RET
 
 .Lfound:
-	vptest	%ymm0, %ymm0
-	vmovdqu	ZERO, (FOUND)
-	vmovdqu	ZERO, 32(FOUND)
-	mov	%eax, %r9d
-	setnz	%ah
+	mov	%eax, WHAT(SWEPT)
+	or	%eax, ALL
+	vmovdqu	ZERO, FOUND(SWEPT)
+	vmovdqu	ZERO, (FOUND + 32)(SWEPT)
+	movzbl	%al, %ebx
 .Lword:
-	bsf	%r9d, %ecx
-	mov	%ecx, %r11d
-	shl	$9, %r11d
-	add	TABLE, %r11
-	none32	0, %esi
-	none32	256, %r10d
-	shl	$32, %r10
-	or	%rsi, %r10
-	not	%r10
-	mov	%r10, (FOUND, %rcx, 8)
-	lea	-1(%r9), %r8d
-	and	%r8d, %r9d
+	bsf	%ebx, %edx
+	mov	%edx, %r12d
+	shl	$9, %r12d
+	none32	0, %eax
+	none32	256, %r11d
+	shl	$32, %r11
+	or	%rax, %r11
+	not	%r11
+	mov	%r11, FOUND(SWEPT, %rdx, 8)
+	lea	-1(%rbx), %eax
+	and	%eax, %ebx
 	jnz	.Lword
-	vzeroupper
-	RET
+	jmp	.Lnext
 SYM_FUNC_END(cptdev_sweep_avx2)

@@ -27,6 +27,16 @@ void cptdev_versions_exit(void)
  * Chunks
  */
 
+/* @c is what follows whatever chunk comes before @addr. Notifiers don't look at that. */
+static void chunk_link(struct cptdev_session *s, unsigned long addr, struct cptdev_chunk *c)
+{
+	struct cptdev_chunk *before = addr < CHUNK_SIZE ? NULL :
+		cptdev_chunk_find(s, addr - CHUNK_SIZE);
+
+	if (before)
+		before->next = c;
+}
+
 /*
  * Find or make the chunk of @addr. @added is the generation since which its pages are
  * tracked. In a new one every page counts as a hole at the last cut and the last scan,
@@ -59,6 +69,8 @@ struct cptdev_chunk *cptdev_chunk_get(struct cptdev_session *s,
 		kmem_cache_free(chunk_cache, c);
 		return ERR_PTR(ret);
 	}
+	c->next = cptdev_chunk_find(s, addr + CHUNK_SIZE);
+	chunk_link(s, addr, c);
 	atomic64_inc(&s->nr_chunks);
 	return c;
 }
@@ -75,6 +87,7 @@ void cptdev_chunk_drop(struct cptdev_session *s, unsigned long addr)
 
 	if (!c)
 		return;
+	chunk_link(s, addr, NULL);
 	atomic64_dec(&s->nr_chunks);
 	call_rcu(&c->rcu, chunk_free_rcu);
 }

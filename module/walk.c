@@ -34,59 +34,82 @@ pmd_t *cptdev_walk_pmd(struct mm_struct *mm, unsigned long addr,
 	return pmd_offset(pud, addr);
 }
 
-static int visit(struct cptdev_walk *w, struct cptdev_table *t)
+/* The table @i of a sweep. */
+static int visit(struct cptdev_walk *w, unsigned int i)
 {
-	if (unlikely(t->empty))
-		return w->empty(w, t->base + t->first * PAGE_SIZE,
-				t->base + (t->last + 1) * PAGE_SIZE);
-	return w->table(w, t);
+	struct cptdev_swept *swept = &w->s->swept[i];
+	unsigned long base = (w->start & CHUNK_MASK) + i * CHUNK_SIZE;
+	unsigned long start = max(w->start, base), end = min(w->end, base + CHUNK_SIZE);
+	struct cptdev_table t = {
+		.pmd = w->pmd + i, .ptes = swept->ptes, .chunk = swept->chunk, .base = base,
+		.swept = swept->ptes, .marks = swept->what & CPTDEV_FOUND_MARKS,
+		.words = swept->what & CPTDEV_FOUND_WORDS, .found = swept->found,
+	};
+
+	if (!(swept->what & ~CPTDEV_FOUND_PART)) {
+		w->quiet += (end - start) >> PAGE_SHIFT;
+		return 0;
+	}
+	if (!t.swept && pmd_none(READ_ONCE(*t.pmd)))
+		return w->empty(w, start, end);
+	cptdev_chunk_clip(base >> CHUNK_SHIFT, start, end, &t.first, &t.last);
+	return w->table(w, &t);
+}
+
+static int visit_all(struct cptdev_walk *w, unsigned int nr)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		if (w->quick) {
+			i = w->quick(w, i, nr);
+			if (i == nr)
+				break;
+		}
+		ret = visit(w, i);
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
 /* Tables below one entry of the level above the PMDs. */
-static int walk_tables(struct cptdev_walk *w, struct cptdev_table *from,
+static int walk_tables(struct cptdev_walk *w, pmd_t *pmd, unsigned long addr,
 		       unsigned long end)
 {
-	unsigned long next = from->base + from->first * PAGE_SIZE;
-	unsigned int i, nr;
-	int ret = 0;
+	unsigned int nr;
+	int ret;
 
-	while (!ret && next < end) {
-		from->base = next & CHUNK_MASK;
-		from->first = (next - from->base) >> PAGE_SHIFT;
-		nr = cptdev_sweep(w, from, end, &next);
-		for (i = 0; !ret && i < nr; i++) {
-			struct cptdev_table *t = &w->s->tables[i];
-
-			w->quiet += t->quiet;
-			ret = visit(w, t);
-		}
-		if (!ret)
-			w->quiet += from->quiet;
-		from->pmd += CPTDEV_SWEEP;
+	for (; addr < end; addr = w->end, pmd += nr) {
+		w->pmd = pmd;
+		w->start = addr;
+		nr = cptdev_sweep(w, end);
+		ret = visit_all(w, nr);
+		if (ret)
+			return ret;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
 	}
-	return ret;
+	return 0;
 }
 
 static int walk_vma(struct cptdev_walk *w, unsigned long addr, unsigned long end)
 {
-	struct cptdev_table from = { 0 };
 	unsigned long next;
 	int ret = 0;
 
 	for (; !ret && addr < end; addr = next) {
-		from.pmd = cptdev_walk_pmd(w->s->mm, addr, &next);
+		pmd_t *pmd = cptdev_walk_pmd(w->s->mm, addr, &next);
+
 		next = min(next, end);
-		if (!from.pmd) {
+		if (!pmd) {
 			ret = w->empty(w, addr, next);
 			continue;
 		}
 		next = pud_addr_end(addr, end);
-		from.base = addr & CHUNK_MASK;
-		from.first = (addr - from.base) >> PAGE_SHIFT;
-		ret = walk_tables(w, &from, next);
+		ret = walk_tables(w, pmd, addr, next);
 	}
 	return ret;
 }
