@@ -566,7 +566,7 @@ static __always_inline bool cut_quick_table(struct cut *cut, struct cptdev_swept
 	struct cptdev_chunk *c = swept->chunk;
 	pte_t *ptes = swept->ptes;
 	unsigned int word;
-	spinlock_t *ptl;
+	spinlock_t *ptl;		/* of the table */
 	u64 left = 0;
 	u32 words;
 
