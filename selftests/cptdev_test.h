@@ -62,7 +62,7 @@ static inline int t_setup(int fd, const char *name, uint64_t term, uint64_t held
 		.size = sizeof(arg), .term = term, .held_max = held_max,
 	};
 
-	strncpy((char *)arg.name, name, sizeof(arg.name) - 1);
+	memcpy(arg.name, name, strnlen(name, sizeof(arg.name) - 1));
 	return t_ioctl(fd, CPTDEV_IOC_SESSION_SETUP, &arg);
 }
 
