@@ -512,7 +512,7 @@ struct cptdev_walk {
 	int (*table)(struct cptdev_walk *w, struct cptdev_table *t);
 	/*
 	 * May be NULL. A quicker visit of swept tables, from @i on, for as long as that
-	 * will do: returns the first that @table has to visit, or @nr.
+	 * will do: returns the first that has to be visited, or @nr.
 	 */
 	unsigned int (*quick)(struct cptdev_walk *w, unsigned int i, unsigned int nr);
 	/* Nothing is mapped in [start, end). */

@@ -54,19 +54,27 @@ static bool pte_is_hole(pte_t pte)
 	return !PageAnon(pte_page(pte));
 }
 
-/* Which holes have become pages with content; the PTEs are read without lock. */
-static u64 holes_filled(const pte_t *ptep, u64 holes)
+/*
+ * Which holes have become pages with content. Under the lock: who takes a page away leaves
+ * nothing in its place for a moment.
+ */
+static u64 holes_filled(struct mm_struct *mm, pte_t *ptes, unsigned int word, u64 holes)
 {
+	spinlock_t *ptl = cptdev_table_lock(mm, ptes);
 	u64 filled = 0;
 
+	if (!holes)
+		return 0;
+	spin_lock(ptl);
 	for (; holes; holes &= holes - 1) {
-		pte_t pte = READ_ONCE(ptep[__ffs64(holes)]);
+		pte_t pte = ptep_get(ptes + word * 64 + __ffs64(holes));
 
 		if (cptdev_mutant(NO_HOLES) && !pte_write(pte))
 			continue;
 		if (!pte_is_hole(pte))
 			filled |= holes & -holes;
 	}
+	spin_unlock(ptl);
 	return filled;
 }
 
@@ -131,7 +139,7 @@ static void cut_find_more(struct cut *cut, struct cptdev_table *t)
 		u64 take = t->found[i] & cptdev_table_mask(t, i);
 		u64 hole = take & c->cut.hole[i];
 
-		take &= ~hole | holes_filled(t->ptes + i * 64, hole);
+		take &= ~hole | holes_filled(cut->walk.s->mm, t->ptes, i, hole);
 		if (take)
 			set_numbers(c, i, take, cut->generation);
 		if (above)
@@ -275,9 +283,9 @@ static unsigned int alone_too_early(const pte_t *ptep, unsigned int nr)
 }
 
 /*
- * The pages [i, i + nr) as long as they are what nearly all are: in memory, of the process
- * alone, nobody else has a reference. Does what cut_take_any() does with them, in as few
- * steps as it takes: the cut spends its time here. Returns how many.
+ * Up to @nr pages from @ptep on, as long as they are what nearly all are: in memory, of the
+ * process alone, nobody else has a reference. Does what cut_take_any() does with them, in
+ * as few steps as it takes: the cut spends its time here. Returns how many.
  */
 static __always_inline unsigned int cut_take_plain(struct cut *cut, pte_t *ptep, u64 *gen,
 						   unsigned int nr, unsigned long *held)
@@ -289,15 +297,20 @@ static __always_inline unsigned int cut_take_plain(struct cut *cut, pte_t *ptep,
 		nr = alone_too_early(ptep, nr);
 	for (n = 0; n < nr; n++) {
 		pteval_t pte = pte_val(ptep_get(ptep + n));
-		struct page *page = cptdev_plain_page(pte);
+		struct page *page;
 
 		if (likely(cptdev_pte_plain_rw(pte))) {
+			page = cptdev_plain_page(pte);
 			if (unlikely(!protect_alone(cut, ptep + n, gen + n, generation,
 						    page)))
 				break;
 			ClearPageAnonExclusive(page);
-		} else if (!cptdev_pte_plain(pte) || !cptdev_page_shared(page)) {
-			break;
+		} else {
+			if (!cptdev_pte_plain(pte))
+				break;
+			page = cptdev_plain_page(pte);
+			if (!cptdev_page_shared(page))
+				break;
 		}
 		page_ref_inc(page);
 		held[n] = (unsigned long)page;

@@ -95,7 +95,10 @@ static bool marked(const struct cptdev_walk *w, const struct cptdev_chunk *c,
 	return false;
 }
 
-/* A hole counts as soon as there is anything; whatever happened to it before doesn't. */
+/*
+ * A hole counts as soon as there is anything. What happened to it says that there may have
+ * been something the moment before: who visits the table looks with its lock held.
+ */
 static void add_marks(const struct cptdev_walk *w, const struct cptdev_chunk *c,
 		      const pte_t *table, u64 *found)
 {
@@ -103,12 +106,10 @@ static void add_marks(const struct cptdev_walk *w, const struct cptdev_chunk *c,
 	unsigned int i;
 
 	for (i = 0; i < CHUNK_WORDS; i++) {
-		u64 hole = m->hole[i];
-
-		if (hole)
-			found[i] |= cptdev_ptes64(table + i * 64, ~0ULL) & hole;
+		if (m->hole[i])
+			found[i] |= cptdev_ptes64(table + i * 64, ~0ULL) & m->hole[i];
 		smp_rmb();	/* as in sweep_table() */
-		found[i] |= atomic64_read(&m->event[i]) & ~hole;
+		found[i] |= atomic64_read(&m->event[i]);
 		if (w->cut)
 			found[i] |= c->pinned[i];
 	}
@@ -156,28 +157,34 @@ static bool all_busy(const struct cptdev_walk *w)
 		(w->cut && (!(w->vma->vm_flags & VM_WRITE) || !w->vma->anon_vma));
 }
 
-/* The tables of a sweep and their chunks. Those with news in their chunk aren't swept. */
-static void list_tables(struct cptdev_walk *w, unsigned int nr)
+/*
+ * The tables of a sweep and their chunks. Those with news in their chunk aren't swept. Returns
+ * whether any is.
+ */
+static bool list_tables(struct cptdev_walk *w, unsigned int nr)
 {
-	struct cptdev_swept *swept = w->s->swept, *end = swept + nr;
 	struct cptdev_chunk *c = cptdev_chunk_find(w->s, w->start);
 	const u64 newer = w->cut ? w->newer : U64_MAX;
+	struct cptdev_swept *swept = w->s->swept;
 	const bool all = all_busy(w);
-	unsigned long addr = w->start;
-	const pmd_t *pmdp = w->pmd;
+	bool any = false;
+	unsigned int i;
 
-	for (; swept < end; swept++, addr += CHUNK_SIZE) {
-		pmd_t pmd = READ_ONCE(*pmdp++);
+	for (i = 0; i < nr; i++, swept++) {
+		pmd_t pmd = READ_ONCE(w->pmd[i]);
 
 		swept->chunk = c;
 		if (likely(c && c->newest <= newer && cptdev_pmd_table(pmd) && !all)) {
 			swept->ptes = cptdev_pmd_ptes(pmd);
+			any = true;
 		} else {
 			swept->ptes = NULL;
 			swept->what = CPTDEV_UNSWEPT;
 		}
-		c = likely(c) ? c->next : cptdev_chunk_find(w->s, addr + CHUNK_SIZE);
+		c = likely(c) ? c->next :
+			cptdev_chunk_find(w->s, w->start + (i + 1) * CHUNK_SIZE);
 	}
+	return any;
 }
 
 /* Returns all that was found together. */
@@ -236,14 +243,15 @@ unsigned int cptdev_sweep(struct cptdev_walk *w, unsigned long end)
 {
 	unsigned long base = w->start & CHUNK_MASK;
 	unsigned int nr = CPTDEV_SWEEP;
-	u32 found;
+	u32 found = 0;
 
 	if (end - base < CPTDEV_SWEEP * CHUNK_SIZE)
 		nr = DIV_ROUND_UP(end - base, CHUNK_SIZE);
 	w->end = min(end, base + nr * CHUNK_SIZE);
 	rcu_read_lock();
-	list_tables(w, nr);
-	found = have_avx2 && may_use_simd() ? sweep_simd(w, nr) : sweep_portable(w, nr);
+	if (list_tables(w, nr))
+		found = have_avx2 && may_use_simd() ? sweep_simd(w, nr) :
+			sweep_portable(w, nr);
 	if (unlikely(found & CPTDEV_FOUND_MARKS))
 		look_at_marks(w, nr);
 	rcu_read_unlock();

@@ -78,7 +78,6 @@ SYM_FUNC_START(cptdev_sweep_avx2)
 	mov	PTES(SWEPT), TABLE
 	test	TABLE, TABLE
 	jz	.Lnext
-	mov	CHUNK(SWEPT), %rdx
 	xor	%eax, %eax
 	none64	7
 	none64	6
@@ -88,7 +87,11 @@ SYM_FUNC_START(cptdev_sweep_avx2)
 	none64	2
 	none64	1
 	none64	0
-	/* The processor loads in this order: the entries, then the marks. */
+	xor	$0xff, %eax
+	jnz	.Lfound
+	/* The processor loads in this order: the entries, all of them, then the marks. */
+.Lmarks:
+	mov	CHUNK(SWEPT), %rdx
 	vmovdqu	(%rdx, MARK), %ymm0
 	vpor	32(%rdx, MARK), %ymm0, %ymm0
 	vpor	64(%rdx, MARK), %ymm0, %ymm0
@@ -97,8 +100,6 @@ SYM_FUNC_START(cptdev_sweep_avx2)
 	vpor	32(%rdx, THIRD), %ymm0, %ymm0
 	vptest	%ymm0, %ymm0
 	setnz	%ah
-	xor	$0xff, %al
-	jnz	.Lfound
 	mov	%eax, WHAT(SWEPT)
 	or	%eax, ALL
 .Lnext:
@@ -113,10 +114,9 @@ SYM_FUNC_START(cptdev_sweep_avx2)
 
 .Lfound:
 	mov	%eax, WHAT(SWEPT)
-	or	%eax, ALL
+	mov	%eax, %ebx
 	vmovdqu	ZERO, FOUND(SWEPT)
 	vmovdqu	ZERO, (FOUND + 32)(SWEPT)
-	movzbl	%al, %ebx
 .Lword:
 	bsf	%ebx, %edx
 	mov	%edx, %r12d
@@ -130,5 +130,6 @@ SYM_FUNC_START(cptdev_sweep_avx2)
 	lea	-1(%rbx), %eax
 	and	%eax, %ebx
 	jnz	.Lword
-	jmp	.Lnext
+	mov	WHAT(SWEPT), %eax
+	jmp	.Lmarks
 SYM_FUNC_END(cptdev_sweep_avx2)

@@ -34,6 +34,23 @@ pmd_t *cptdev_walk_pmd(struct mm_struct *mm, unsigned long addr,
 	return pmd_offset(pud, addr);
 }
 
+/*
+ * Nothing there, not even a huge page? Who takes one away (reclaim) may put it back while it
+ * holds the lock.
+ */
+static bool no_table(struct mm_struct *mm, pmd_t *pmd)
+{
+	spinlock_t *ptl;		/* of the level */
+	bool none;
+
+	if (!pmd_none(READ_ONCE(*pmd)))
+		return false;
+	ptl = pmd_lock(mm, pmd);
+	none = pmd_none(*pmd);
+	spin_unlock(ptl);
+	return none;
+}
+
 /* The table @i of a sweep. */
 static int visit(struct cptdev_walk *w, unsigned int i)
 {
@@ -50,7 +67,7 @@ static int visit(struct cptdev_walk *w, unsigned int i)
 		w->quiet += (end - start) >> PAGE_SHIFT;
 		return 0;
 	}
-	if (!t.swept && pmd_none(READ_ONCE(*t.pmd)))
+	if (!t.swept && no_table(w->s->mm, t.pmd))
 		return w->empty(w, start, end);
 	cptdev_chunk_clip(base >> CHUNK_SHIFT, start, end, &t.first, &t.last);
 	return w->table(w, &t);
