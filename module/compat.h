@@ -180,11 +180,12 @@ static inline pte_t *cptdev_pmd_ptes(pmd_t pmd)
 	return __va(pmd_val(pmd) & PTE_PFN_MASK);
 }
 
-/* The lock of a table of PTEs: pte_lockptr() looks for huge pages. */
+/* The lock of a table of PTEs, as cptdev_pmd_ptes() has it: in the direct map. */
 static inline spinlock_t *cptdev_table_lock(struct mm_struct *mm, pte_t *ptes)
 {
 #if defined(CONFIG_SPLIT_PTE_PTLOCKS) || USE_SPLIT_PTE_PTLOCKS
-	struct page *table = virt_to_page(ptes);
+	unsigned long pfn = ((unsigned long)ptes - PAGE_OFFSET) >> PAGE_SHIFT;
+	struct page *table = pfn_to_page(pfn);
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 	return ptlock_ptr(table);

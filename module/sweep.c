@@ -157,26 +157,21 @@ static bool all_busy(const struct cptdev_walk *w)
 		(w->cut && (!(w->vma->vm_flags & VM_WRITE) || !w->vma->anon_vma));
 }
 
-/*
- * The tables of a sweep and their chunks. Those with news in their chunk aren't swept. Returns
- * whether any is.
- */
-static bool list_tables(struct cptdev_walk *w, unsigned int nr)
+/* The tables of a sweep and their chunks. Those with news in their chunk aren't swept. */
+static void list_tables(struct cptdev_walk *w, unsigned int nr)
 {
 	struct cptdev_chunk *c = cptdev_chunk_find(w->s, w->start);
 	const u64 newer = w->cut ? w->newer : U64_MAX;
 	struct cptdev_swept *swept = w->s->swept;
-	const bool all = all_busy(w);
-	bool any = false;
+	const pmd_t *pmdp = w->pmd;
 	unsigned int i;
 
 	for (i = 0; i < nr; i++, swept++) {
-		pmd_t pmd = READ_ONCE(w->pmd[i]);
+		pmd_t pmd = READ_ONCE(pmdp[i]);
 
 		swept->chunk = c;
-		if (likely(c && c->newest <= newer && cptdev_pmd_table(pmd) && !all)) {
+		if (likely(c && c->newest <= newer && cptdev_pmd_table(pmd))) {
 			swept->ptes = cptdev_pmd_ptes(pmd);
-			any = true;
 		} else {
 			swept->ptes = NULL;
 			swept->what = CPTDEV_UNSWEPT;
@@ -184,7 +179,19 @@ static bool list_tables(struct cptdev_walk *w, unsigned int nr)
 		c = likely(c) ? c->next :
 			cptdev_chunk_find(w->s, w->start + (i + 1) * CHUNK_SIZE);
 	}
-	return any;
+}
+
+/* The same where each has to be visited. */
+static void list_busy(struct cptdev_walk *w, unsigned int nr)
+{
+	struct cptdev_swept *swept = w->s->swept;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++, swept++) {
+		swept->chunk = cptdev_chunk_find(w->s, w->start + i * CHUNK_SIZE);
+		swept->ptes = NULL;
+		swept->what = CPTDEV_UNSWEPT;
+	}
 }
 
 /* Returns all that was found together. */
@@ -249,9 +256,13 @@ unsigned int cptdev_sweep(struct cptdev_walk *w, unsigned long end)
 		nr = DIV_ROUND_UP(end - base, CHUNK_SIZE);
 	w->end = min(end, base + nr * CHUNK_SIZE);
 	rcu_read_lock();
-	if (list_tables(w, nr))
+	if (all_busy(w)) {
+		list_busy(w, nr);
+	} else {
+		list_tables(w, nr);
 		found = have_avx2 && may_use_simd() ? sweep_simd(w, nr) :
 			sweep_portable(w, nr);
+	}
 	if (unlikely(found & CPTDEV_FOUND_MARKS))
 		look_at_marks(w, nr);
 	rcu_read_unlock();
