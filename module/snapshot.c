@@ -139,6 +139,8 @@ static void cut_find_more(struct cut *cut, struct cptdev_table *t)
 		u64 take = t->found[i] & cptdev_table_mask(t, i);
 		u64 hole = take & c->cut.hole[i];
 
+		/* What happened to one that is still empty isn't asked for again. */
+		cptdev_event_take(cut->walk.s, &c->cut, i, hole);
 		take &= ~hole | holes_filled(cut->walk.s->mm, t->ptes, i, hole);
 		if (take)
 			set_numbers(c, i, take, cut->generation);
