@@ -74,7 +74,7 @@ struct cptdev_mark {
 struct cptdev_chunk {
 	struct cptdev_mark scan;
 	struct cptdev_mark cut;
-	/* Cuts: I/O may be in flight, changed at every cut until it isn't. Behind the mark. */
+	/* Cuts: I/O may be in flight, changed at every cut until it isn't. */
 	u64 pinned[CHUNK_WORDS];
 	/* That of the next page table, or NULL: a walk goes on there without a look-up. */
 	struct cptdev_chunk *next;
@@ -118,8 +118,11 @@ struct cptdev_table {
 	u64 *found;
 };
 
-/* Tables that are swept at a time: short enough to do without preemption. */
-#define CPTDEV_SWEEP	32
+/*
+ * Tables that are swept at a time: short enough to do without preemption, and few enough for
+ * a session to fit in a page, in a debug kernel too.
+ */
+#define CPTDEV_SWEEP	28
 
 /* What is mapped in the ranges. Shared by the snapshots that saw the same. */
 struct cptdev_layout {
@@ -397,15 +400,15 @@ static inline u64 cptdev_vec_left(const struct cptdev_vec *v)
 }
 
 /*
- * Before pushing up to @pages pages or holes: memory for the lists, and the limits. What
- * is charged has a place in the list of those that are held; holes leave their charge to
- * what comes next.
+ * How many pages may be pushed. What is charged has a place in the list of those that are
+ * held; holes leave their charge to what comes next.
  */
 static inline u64 cptdev_snap_room(const struct cptdev_snap *snap)
 {
 	return min(snap->charged - snap->held.nr, cptdev_vec_left(&snap->runs));
 }
 
+/* Before pushing up to @pages pages or holes: memory for the lists, and the limits. */
 static inline int cptdev_snap_reserve(struct cptdev_snap *snap, u32 pages)
 {
 	if (likely(cptdev_snap_room(snap) >= pages))

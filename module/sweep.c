@@ -219,6 +219,7 @@ static u32 sweep_simd(const struct cptdev_walk *w, unsigned int nr)
 	BUILD_BUG_ON(offsetof(struct cptdev_swept, found) != 16);
 	BUILD_BUG_ON(offsetof(struct cptdev_swept, what) != 80);
 	BUILD_BUG_ON(sizeof(struct cptdev_swept) != 88);
+	BUILD_BUG_ON(offsetof(struct cptdev_mark, hole) != CHUNK_WORDS * sizeof(u64));
 	kernel_fpu_begin();
 	all = cptdev_sweep_avx2(w->s->swept, nr, w->bits, where.mark, where.third);
 	kernel_fpu_end();
@@ -233,11 +234,9 @@ static void look_at_marks(struct cptdev_walk *w, unsigned int nr)
 	for (i = 0; i < nr; i++, base += CHUNK_SIZE) {
 		struct cptdev_swept *swept = &w->s->swept[i];
 
-		if (swept->what & CPTDEV_FOUND_MARKS)
-			swept->what = look_closer(w, swept->chunk, swept->ptes,
-						  swept->found, swept->what,
-						  max(base, w->start),
-						  min(base + CHUNK_SIZE, w->end));
+		swept->what = look_closer(w, swept->chunk, swept->ptes, swept->found,
+					  swept->what, max(base, w->start),
+					  min(base + CHUNK_SIZE, w->end));
 	}
 }
 

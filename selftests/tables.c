@@ -2,7 +2,8 @@
 /*
  * Cuts and scans of many page tables, begun and ended in the midst of one: which pages are
  * found, each once, with what they had. The tables are of all sorts: unchanged, changed in a
- * word or in each, with pages in flight between plain ones, with holes.
+ * word or in each, with pages in flight between plain ones, with holes. The seed is printed;
+ * SEED=n in the environment repeats a run.
  */
 #include <fcntl.h>
 #include <sys/uio.h>
@@ -33,6 +34,7 @@ FIXTURE(tables) {
 FIXTURE_SETUP(tables)
 {
 	char *start = t_map_huge((TABLES + 1) * HUGE);
+	const char *seed = getenv("SEED");
 	size_t i;
 
 	ASSERT_NE(NULL, start);
@@ -44,8 +46,8 @@ FIXTURE_SETUP(tables)
 	self->scanned = calloc(PAGES, 1);
 	self->seen = calloc(PAGES, 1);
 	self->pinned = calloc(PAGES, 1);
-	self->random = time(NULL) * 2654435761U + getpid();
-	TH_LOG("seed %llu", (unsigned long long)self->random);
+	self->random = seed ? strtoull(seed, NULL, 0) : time(NULL) * 2654435761U + getpid();
+	TH_LOG("SEED=%llu", (unsigned long long)self->random);
 	self->fd = t_open();
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, t_add(self->fd, self->m, PAGES * PAGE));
