@@ -206,7 +206,7 @@ int ckdev_snapshot(int fd, struct cptdev_snapshot *snap);
 /**
  * ckdev_wait() - wait until the spare has a generation
  * @fd:		session
- * @generation:	of a published snapshot, 0 for the newest
+ * @generation:	of a published snapshot; 0 for the newest, and to learn of a fence
  * @timeout_ns:	nanoseconds, 0 only asks, or CPTDEV_FOREVER
  * @committed:	out, on failure too: the newest generation that the spare has
  *
@@ -214,7 +214,8 @@ int ckdev_snapshot(int fd, struct cptdev_snapshot *snap);
  * -ETIMEDOUT	it hasn't yet
  * -EINTR	a signal came; call again with what is left of the time
  * -ECANCELED	it won't get this one: take another snapshot
- * -ESTALE	fenced: a spare took over. Stop serving.
+ * -ESTALE	fenced: a spare took over. Stop serving. With 0 as @generation a fenced
+ *		session always gets this, also if it never published anything.
  * -EINVAL	no such generation was published
  */
 int ckdev_wait(int fd, uint64_t generation, uint64_t timeout_ns, uint64_t *committed);
@@ -259,7 +260,8 @@ int ckdev_delta(int fd, struct cptdev_delta *delta);
 
 /**
  * ckdev_ack() - tell what the spare has
- * @fd:		the descriptor that called ckdev_delta()
+ * @fd:		the descriptor that called ckdev_delta(); any session for
+ *		CPTDEV_ACK_FENCED alone
  * @session_id:	which session
  * @generation:	what the spare has committed; 0 with a flag
  * @flags:	CPTDEV_ACK_*

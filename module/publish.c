@@ -99,16 +99,22 @@ void cptdev_unpublish_all(struct cptdev_session *s)
  * Waiting for the spare
  */
 
-static bool wait_over(struct cptdev_session *s, u64 generation, int *ret)
+/*
+ * What WAIT answers for generation @wanted. @present: who asks gave none, and asks how the
+ * session stands: a fence is told even if all that was published is committed.
+ */
+static bool wait_over(struct cptdev_session *s, u64 wanted, bool present, int *ret)
 {
 	bool over = true;
 
 	spin_lock(&s->pub_lock);
-	if (s->committed >= generation)
-		*ret = 0;
-	else if (s->fenced)
+	if (s->fenced && (present || s->committed < wanted))
 		*ret = -ESTALE;
-	else if (s->cancelled >= generation)
+	else if (!wanted || wanted > s->pub_newest)
+		*ret = -EINVAL;
+	else if (s->committed >= wanted)
+		*ret = 0;
+	else if (s->cancelled >= wanted)
 		*ret = -ECANCELED;
 	else if (READ_ONCE(s->dead))
 		*ret = -ESRCH;
@@ -122,21 +128,17 @@ int cptdev_wait_committed(struct cptdev_session *s, u64 generation,
 			  u64 timeout_ns, u64 *committed)
 {
 	ktime_t timeout = min_t(u64, timeout_ns, KTIME_MAX);
-	int ret = 0, err;
+	bool present = !generation;
+	int ret = -ETIMEDOUT, err;
 
 	spin_lock(&s->pub_lock);
-	if (!generation)
+	if (present)
 		generation = s->pub_newest;
-	if (!generation || generation > s->pub_newest)
-		ret = -EINVAL;
 	spin_unlock(&s->pub_lock);
-	if (ret)
-		return ret;
-
-	ret = -ETIMEDOUT;
-	if (!wait_over(s, generation, &ret) && timeout) {
+	if (!wait_over(s, generation, present, &ret) && timeout) {
 		err = wait_event_interruptible_hrtimeout(s->wq,
-							 wait_over(s, generation, &ret),
+							 wait_over(s, generation, present,
+								   &ret),
 							 timeout);
 		if (err == -ERESTARTSYS)
 			ret = -EINTR;
@@ -324,9 +326,14 @@ static int ack_committed(struct cptdev_session *s, u64 generation)
 
 static void ack_fenced(struct cptdev_session *s)
 {
+	bool news;
+
 	spin_lock(&s->pub_lock);
+	news = !s->fenced;
 	s->fenced = true;
 	spin_unlock(&s->pub_lock);
+	if (!news)
+		return;
 	wake_up_all(&s->wq);
 	cptdev_event_session(s, CPTDEV_CMD_FENCED_NTF);
 }
@@ -339,7 +346,11 @@ static int ack_apply(struct cptdev_session *owner, struct cptdev_session *s,
 
 	mutex_lock(&owner->lock);
 	f = follower_find(owner, s);
-	if (!f)
+	/*
+	 * A fence needs no follower: a session that never published has none, and whoever
+	 * knows a newer term may tell it.
+	 */
+	if (!f && arg->flags != CPTDEV_ACK_FENCED)
 		ret = -EINVAL;
 	else if (arg->flags & CPTDEV_ACK_FENCED)
 		ack_fenced(s);

@@ -453,6 +453,8 @@ TEST_F(genl, session_events)
 	ASSERT_EQ(0, t_ack(daemon, id, 0, CPTDEV_ACK_FENCED));
 	EXPECT_EQ(CPTDEV_CMD_FENCED_NTF, event(self));
 	EXPECT_EQ((uint32_t)CPTDEV_GENL_SESSION_FENCED, u32(self, CPTDEV_A_SESSION_FLAGS));
+	ASSERT_EQ(0, t_ack(daemon, id, 0, CPTDEV_ACK_FENCED));
+	EXPECT_TRUE(no_event(self));			/* no news */
 	close(self->fd);
 	EXPECT_EQ(CPTDEV_CMD_SESSION_GONE_NTF, event(self));
 	EXPECT_EQ(id, u64(self, CPTDEV_A_SESSION_ID));

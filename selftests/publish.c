@@ -413,6 +413,64 @@ TEST_F(publish, fenced)
 	EXPECT_EQ(-ESTALE, wait_for(self, 2));
 }
 
+/*
+ * A program that took over may serve for long before it has a spare of its own, and be
+ * fenced without ever having published. Whatever it asks, it learns that.
+ */
+TEST_F(publish, fenced_before_the_first)
+{
+	struct pollfd p = { .fd = self->fd, .events = POLLPRI };
+	uint64_t committed = 99;
+
+	EXPECT_EQ(-EINVAL, t_wait(self->fd, 0, 0, NULL));
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	/* By a descriptor that follows nobody: there was nothing to fetch. */
+	EXPECT_EQ(0, t_ack(self->daemon, self->id, 0, CPTDEV_ACK_FENCED));
+	EXPECT_EQ(0ULL, t_info(self->fd).attached);
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(POLLPRI, p.revents);
+	EXPECT_EQ(-ESTALE, t_wait(self->fd, 0, 0, &committed));
+	EXPECT_EQ(0ULL, committed);
+	EXPECT_EQ(-ESTALE, t_wait(self->fd, 0, CPTDEV_FOREVER, NULL));
+	EXPECT_EQ(-ESTALE, t_wait(self->fd, 7, 0, NULL));
+	EXPECT_EQ(1ULL, publish(self));
+	EXPECT_EQ(-ESTALE, wait_for(self, 1));
+}
+
+/* All is committed, and poll() says that there is news: so does WAIT. */
+TEST_F(publish, fenced_while_idle)
+{
+	struct pollfd p = { .fd = self->fd, .events = POLLPRI };
+	uint64_t committed = 99;
+
+	publish(self);
+	ASSERT_EQ(1, follow(self));
+	EXPECT_EQ(0, t_ack(self->daemon, self->id, 0, CPTDEV_ACK_FENCED));
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(-ESTALE, t_wait(self->fd, 0, 0, &committed));
+	EXPECT_EQ(1ULL, committed);
+	/* The spare has this one, whatever came after: its answers may go out. */
+	EXPECT_EQ(0, wait_for(self, 1));
+}
+
+static void fence_later(FIXTURE_DATA(publish) *self)
+{
+	fflush(NULL);
+	if (fork())
+		return;
+	usleep(100000);
+	t_ack(t_open(), self->id, 0, CPTDEV_ACK_FENCED);
+	_exit(0);
+}
+
+TEST_F(publish, fenced_while_it_waits)
+{
+	publish(self);
+	fence_later(self);
+	EXPECT_EQ(-ESTALE, t_wait(self->fd, 0, CPTDEV_FOREVER, NULL));
+	wait(NULL);
+}
+
 TEST_F(publish, poll)
 {
 	struct pollfd p = { .fd = self->fd, .events = POLLIN };
@@ -452,6 +510,11 @@ TEST_F(publish, attach_and_detach)
 	EXPECT_EQ(1ULL, t_info(self->fd).attached);
 	EXPECT_EQ(0, t_ack(self->daemon, self->id, 0, CPTDEV_ACK_DETACH));
 	EXPECT_EQ(0ULL, t_info(self->fd).attached);
+	/* What doesn't follow can't be detached; and a call that fails changes nothing. */
+	EXPECT_EQ(-EINVAL, t_ack(self->daemon, self->id, 0, CPTDEV_ACK_DETACH));
+	EXPECT_EQ(-EINVAL, t_ack(self->daemon, self->id, 0,
+				 CPTDEV_ACK_DETACH | CPTDEV_ACK_FENCED));
+	EXPECT_EQ(-EINVAL, t_wait(self->fd, 0, 0, NULL));
 }
 
 TEST_F(publish, wrong_fields)

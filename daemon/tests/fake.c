@@ -290,18 +290,31 @@ static int device_delta(struct fake *f, int fd, struct cptdev_delta *arg)
 	return arg->fd < 0 ? arg->fd : 0;
 }
 
+static void session_fence(struct fake *f, struct fake_session *s)
+{
+	if (s->fenced)
+		return;
+	s->fenced = true;
+	s->rec.flags |= CPTDEV_GENL_SESSION_FENCED;
+	event(f, CPTDEV_CMD_FENCED_NTF, &s->rec, NULL);
+}
+
 static int device_ack(struct fake *f, int fd, const struct cptdev_ack *arg)
 {
 	struct fake_session *s = session_by_id(f, arg->session_id);
 
 	if (!s)
 		return -ENOENT;
-	if (!f->fd[fd].follows[s - f->session])
+	if (arg->flags && arg->generation)
 		return -EINVAL;
-	if (arg->flags & CPTDEV_ACK_FENCED) {
-		s->fenced = true;
+	if (!f->fd[fd].follows[s - f->session] && arg->flags != CPTDEV_ACK_FENCED)
+		return -EINVAL;
+	if (arg->flags & CPTDEV_ACK_FENCED)
+		session_fence(f, s);
+	if (arg->flags & CPTDEV_ACK_DETACH)
+		f->fd[fd].follows[s - f->session] = false;
+	if (arg->flags)
 		return 0;
-	}
 	if (!arg->generation || arg->generation > s->rec.published)
 		return -EINVAL;
 	s->rec.committed = MAX(s->rec.committed, arg->generation);

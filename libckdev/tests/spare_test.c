@@ -51,7 +51,8 @@ static int test_wait(void)
 	CHECK(committed == 2);
 	CHECK_RET(ckdev_ack(f.spare, f.id, 3, 0), -EINVAL);
 	CHECK_RET(ckdev_ack(f.spare, f.id, 0, CPTDEV_ACK_FENCED), 0);
-	CHECK_RET(ckdev_wait(f.fd, 0, 0, NULL), 0);
+	CHECK_RET(ckdev_wait(f.fd, 2, 0, NULL), 0);
+	CHECK_RET(ckdev_wait(f.fd, 0, 0, NULL), -ESTALE);
 	CHECK_RET(ckdev_checkpoint(f.fd, NULL, 0, CPTDEV_FOREVER, NULL), -ESTALE);
 	teardown(&f);
 	munmap(m, 4 * PAGE);

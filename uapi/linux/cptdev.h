@@ -430,12 +430,16 @@ struct cptdev_snapshot {
  * struct cptdev_wait - CPTDEV_IOC_WAIT: wait until the spare has a generation
  * @size:	sizeof(struct cptdev_wait)
  * @flags:	0
- * @generation:	of a published snapshot, 0 for the newest
+ * @generation:	of a published snapshot; 0 for the newest, and to learn of a fence
  * @timeout_ns:	nanoseconds, 0 only asks, CPTDEV_FOREVER
  * @committed:	out, also on error: newest generation that the spare has
  *
  * Returns 0 when @committed is @generation or newer. A session's descriptor also
  * polls readable while @committed is newer than at the last WAIT.
+ *
+ * A fence comes before all other answers, with one exception: a @generation that is
+ * committed was committed, and its number gives 0. With 0 as @generation a fenced session
+ * always gets ESTALE, even if it never published anything.
  *
  * Errors: ETIMEDOUT; EINTR any signal; ECANCELED the generation was dropped (the
  * spare needs an older base): take another snapshot; ESTALE fenced: a spare was
@@ -497,6 +501,9 @@ struct cptdev_delta {
  * For the daemon. Wakes whoever waits for the generation and drops the published
  * snapshots up to it.
  *
+ * CPTDEV_ACK_FENCED alone needs no attached spare: any descriptor of the device may tell
+ * any session, also one that never published. To fence a session twice is no error.
+ *
  * Errors: EPERM; ENOENT no such session; EINVAL not attached, or a generation that
  * wasn't published.
  */
@@ -507,7 +514,7 @@ struct cptdev_ack {
 	__u64 generation;
 };
 
-/* The spare knows a newer term: the session is fenced, WAIT answers ESTALE. */
+/* A newer term is known: the session is fenced, WAIT answers ESTALE. */
 #define CPTDEV_ACK_FENCED	(1U << 0)
 /* The spare doesn't follow this session any more. */
 #define CPTDEV_ACK_DETACH	(1U << 1)
