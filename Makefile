@@ -33,7 +33,7 @@ INSTALL_MODULE ?= yes
 ROOM_ARGS = O=$(BUILD)/$* UNITDIR=$(BUILD)/unit DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 UNIT_ROOMS = $(if $(BUILT_ROOMS),$(notdir $(patsubst %/Makefile,%,$(shell grep -l '^unit:' $(BUILT_ROOMS:%=%/Makefile)))))
 
-##	all		build the user space into build/ (default)
+##	all		build what users run into build/ (default)
 all: $(BUILT_ROOMS:%=room-%)
 
 room-%:
@@ -41,7 +41,7 @@ room-%:
 
 room-daemon: $(if $(wildcard libckdev/Makefile),room-libckdev)
 
-# What "make check" needs besides.
+##	tests		build the tests, too; they need more packages (make setup)
 tests: $(UNIT_ROOMS:%=tests-%) selftests
 
 tests-%: room-%
@@ -110,6 +110,7 @@ demo-sqlite:
 
 ##	bench		measure, in guests that count instructions [K=] [METHODS=]
 bench: setup all selftests module
+	@$(MAKE) -C libckdev O=$(BUILD)/libckdev bench
 	@selftests/bench/run
 
 ##	install		everything where it belongs [PREFIX=] [DESTDIR=] [KDIR=] [INSTALL_MODULE=no]

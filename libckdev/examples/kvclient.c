@@ -80,6 +80,17 @@ static void client_lose(struct client *c, const char *why)
  * Out
  */
 
+/* The next word may be sent: the window has room, and its moment has come. */
+static bool client_due(const struct client *c)
+{
+	const struct load *l = c->load;
+	uint64_t token = (uint64_t)c->sent * l->nr_clients + c->number;
+
+	if (c->sent == c->nr || c->sent - c->acked >= l->window)
+		return false;
+	return !l->rate || token * 1000 <= (now_ms() - l->began_ms) * l->rate;
+}
+
 static void client_fill(struct client *c)
 {
 	if (c->out_sent) {
@@ -87,8 +98,10 @@ static void client_fill(struct client *c)
 		c->out_len -= c->out_sent;
 		c->out_sent = 0;
 	}
-	while (c->sent < c->nr && c->sent - c->acked < c->load->window &&
-	       CLIENT_OUT - c->out_len > REQUEST_MAX) {
+	/* The time in which nothing was asked isn't one without an answer. */
+	if (c->greeted && c->sent == c->acked && !c->dump_sent)
+		c->heard_ms = now_ms();
+	while (CLIENT_OUT - c->out_len > REQUEST_MAX && client_due(c)) {
 		uint32_t nr;
 		const struct word *w = client_word(c, c->sent, &nr);
 
@@ -297,7 +310,8 @@ void client_tick(struct client *c, uint64_t now)
 		return;
 	if (c->fd < 0 && now >= c->retry_ms)
 		client_connect(c, now);
-	else if (c->fd >= 0 && now - c->heard_ms > c->load->timeout_ms)
+	else if (c->fd >= 0 && now - c->heard_ms > c->load->timeout_ms &&
+		 (!c->greeted || c->sent > c->acked || c->dump_sent))
 		client_lose(c, "no answer in time");
 }
 
@@ -305,7 +319,8 @@ short client_events(const struct client *c)
 {
 	if (c->connecting)
 		return POLLOUT;
-	if (c->out_len > c->out_sent || (c->want_dump && !c->dump_sent))
+	if (c->out_len > c->out_sent || (c->want_dump && !c->dump_sent) ||
+	    (c->load->rate && c->greeted && client_due(c)))
 		return POLLIN | POLLOUT;
 	return POLLIN;
 }

@@ -26,6 +26,8 @@ struct load {
 	unsigned int nr_addresses;
 	unsigned int nr_clients;
 	size_t window;
+	uint64_t rate;			/* words per second at most, 0: any number */
+	uint64_t began_ms;
 	uint64_t timeout_ms;
 	uint64_t acked;
 	uint64_t repeats;

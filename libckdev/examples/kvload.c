@@ -48,7 +48,6 @@ static struct address addresses[ADDRESSES_MAX];
 static FILE *events;			/* for the ledger */
 static char *events_text;
 static size_t events_len;
-static uint64_t began_ms;
 static volatile sig_atomic_t stop, want_ledger;
 
 static void on_signal(int sig)
@@ -191,7 +190,7 @@ static void progress(uint64_t now)
 	if (!opt.progress_ms)
 		return;
 	if (!last_ms)
-		last_ms = began_ms;
+		last_ms = load.began_ms;
 	ms = now - last_ms;
 	if (ms < opt.progress_ms)
 		return;
@@ -244,7 +243,7 @@ static bool work_done(void)
 /* Nobody answers any more: say what was tried last. */
 static void give_up(uint64_t now)
 {
-	uint64_t since = load.last_ack_ms ? load.last_ack_ms : began_ms;
+	uint64_t since = load.last_ack_ms ? load.last_ack_ms : load.began_ms;
 	unsigned int i;
 
 	if (now - since < opt.give_up_ms)
@@ -288,7 +287,7 @@ static void start(void)
 		if (!clients ||
 		    client_init(&clients[i], &load, i, opt.client ? opt.client : id) < 0)
 			die(EXIT_FAILURE, "no memory for %u clients", load.nr_clients);
-	began_ms = now_ms();
+	load.began_ms = now_ms();
 }
 
 static int run(void)
@@ -299,7 +298,7 @@ static int run(void)
 	event("start", "words=%zu distinct=%zu connections=%u window=%zu",
 	      load.words.nr_tokens, load.words.nr, load.nr_clients, load.window);
 	work();
-	ms = now_ms() - began_ms;
+	ms = now_ms() - load.began_ms;
 	event("done", "words=%zu acked=%" PRIu64 " repeats=%" PRIu64 " losses=%" PRIu64
 	      " ms=%" PRIu64 " longest_gap_ms=%" PRIu64 " gap_from=%" PRIu64,
 	      load.words.nr_tokens, load.acked, load.repeats, load.losses, ms, load.gap_ms,
@@ -327,6 +326,7 @@ static const char usage_text[] =
 "\n"
 "  --connections N     so many, each a client of its own (default 4)\n"
 "  --window N          most requests without an answer on each (default 64)\n"
+"  --rate N            at most so many words per second in all (default: no limit)\n"
 "  --timeout SECONDS   give up a connection that doesn't answer (default 5)\n"
 "  --give-up SECONDS   end when nobody answers for so long (default 120)\n"
 "  --ledger FILE       write what was acknowledged there: word and count, sorted,\n"
@@ -345,6 +345,7 @@ static const char usage_text[] =
 static const struct option options[] = {
 	{ "connections", required_argument, NULL, 'n' },
 	{ "window", required_argument, NULL, 'w' },
+	{ "rate", required_argument, NULL, 'r' },
 	{ "timeout", required_argument, NULL, 't' },
 	{ "give-up", required_argument, NULL, 'g' },
 	{ "ledger", required_argument, NULL, 'l' },
@@ -376,6 +377,9 @@ static void set(int c)
 		break;
 	case 'w':
 		load.window = number("window", 1000000);
+		break;
+	case 'r':
+		load.rate = number("rate", 1000000);
 		break;
 	case 't':
 		load.timeout_ms = number("timeout", 86400) * 1000;

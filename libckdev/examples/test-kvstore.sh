@@ -147,6 +147,22 @@ test_text_one_by_one() { # one connection, one word at a time
 	exact
 }
 
+test_text_slowly() { # --rate spreads the words over the time, silence is no loss
+	start_server || return 1
+	text | head -c 600 >"$work/text"
+	load --connections 4 --rate 50 --timeout 1 "127.0.0.1:$port" "$work/text" ||
+		fail "$(cat "$work/load.err")" || return 1
+	exact || return 1
+	# The n-th word isn't sent before its time; the first one is due at once.
+	[ "$(loaded ms)" -ge $((($(loaded acked) - 1) * 20)) ] ||
+		fail "$(loaded acked) words took $(loaded ms) ms" || return 1
+	# Four words; from one to the next of a connection it is longer than the time-out.
+	echo a b c d >"$work/text"
+	load --connections 2 --rate 1 --timeout 1 "127.0.0.1:$port" "$work/text" ||
+		fail "$(cat "$work/load.err")" || return 1
+	same "losses" "$(loaded losses)" 0
+}
+
 test_text_odd() { # an empty text, one word without an end, bytes that are no text
 	start_server || return 1
 	: >"$work/text"
