@@ -62,14 +62,27 @@ selftests:
 	@$(MAKE) -s -C selftests OUTPUT=$(BUILD)/obj/selftests COLLECTION=cptdev emit_tests \
 		>$(BUILD)/selftests/kselftest-list.txt
 
-##	check		set up, build, run every test [T=test] [K=kernel] [J=guests at once]
-check: KERNELS := $(if $(K)$(T),$(KERNELS),$(KERNELS) $(call KERNELS_OF,debug))
+# Tests: selftests/qemu/check knows which belong to a tier, and its kernels. K= and T= take
+# whatever they name.
+CHECK = K="$(K)" $(HARNESS)/check
+
+##	check-quick	the heart of it, in minutes, on one kernel [T=test] [K=kernel]
+check-quick: KERNELS := $(if $(K),$(KERNELS),$(firstword $(KERNELS)))
+check-quick: setup
+	@CPTDEV_TIER=quick $(CHECK)
+
+##	check		set up, build, test; 25 minutes [T=test] [K=kernel] [J=guests at once]
 check: setup
-	@K="$(KERNELS)" $(HARNESS)/check
+	@CPTDEV_TIER=check $(CHECK)
+
+##	check-all	every test on every kernel, the debug kernels, too; hours [T=] [K=] [J=]
+check-all: KERNELS := $(if $(K),$(KERNELS),$(KERNELS) $(call KERNELS_OF,debug))
+check-all: setup
+	@CPTDEV_TIER=all $(CHECK)
 
 ##	soak		the same for hours: tests that can, run ten times as long [T=] [K=] [J=]
 soak: setup
-	@CPTDEV_LENGTH=soak K="$(KERNELS)" $(HARNESS)/check
+	@CPTDEV_LENGTH=soak $(CHECK)
 
 ##	check-debug	in the debug kernel alone: KASAN, lockdep, kmemleak [T=]
 check-debug:
@@ -165,6 +178,6 @@ clean:
 help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
-.PHONY: all tests setup module selftests check check-debug soak unit lint vm demo demo-sqlite demo-tetris \
+.PHONY: all tests setup module selftests check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris \
 	bench install uninstall clean help \
 	install-uapi install-man install-module uninstall-module

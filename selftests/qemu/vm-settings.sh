@@ -10,7 +10,9 @@ vm_guest_keys=(MEM SMP NUMA MODULES CMDLINE MODPARAMS DISK MUTANT NOINSMOD PROGS
 # What only vm_start knows.
 vm_start_keys=(NET FWD TERMINAL)
 # What is about the test.
-vm_test_keys=(TIMEOUT KERNELS PROG ARGS MUST_FAIL SLOTS SHORT)
+vm_test_keys=(TIMEOUT TIER KERNELS CHECK_KERNELS PROG ARGS MUST_FAIL SHORT)
+# What a test on the host has.
+host_test_keys=(TIMEOUT TIER KERNELS CHECK_KERNELS SLOTS)
 
 # settings_read array-name file allowed-key...: from a file, strictly
 settings_read() {

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Which tests run, and on which kernels. To be sourced by check.
+#
+# A test belongs to a tier (TIER in its settings): quick, check or all. A tier contains
+# those before it. Names in T= select tests of every tier, and with K= a test runs on all
+# of these kernels that it can run on: only a run that names neither is limited.
+
+tier=${CPTDEV_TIER:-check}
+tests_source=${CPTDEV_TESTS:-$cptdev_top/selftests}
+tests_built=${CPTDEV_TESTS:-$cptdev_build/selftests}
+kernels=()
+
+# kselftest keeps the default time limit, in seconds, in the file settings.
+default_limit=$(sed -n 's/^timeout=//p' "$cptdev_top/selftests/settings")
+
+wanted() {
+	local name
+	[ -n "${T:-}" ] || return 0
+	for name in $T; do
+		case $1 in
+		"$name" | "$name".* | "$name"/*) return 0 ;;
+		esac
+	done
+	return 1
+}
+
+# tier_rank tier file: tiers in their order
+tier_rank() {
+	case $1 in
+	quick) tier_rank=1 ;;
+	check) tier_rank=2 ;;
+	all) tier_rank=3 ;;
+	*) die "$2: '$1' isn't a tier" "The tiers are: quick check all" ;;
+	esac
+}
+
+# in_tier array-name test kernel: are the settings those of a test that this run has there?
+in_tier() {
+	local -n tier_of=$1
+	local mine
+	tier_rank "${tier_of[TIER]:-check}" "$2.vm"
+	mine=$tier_rank
+	tier_rank "$tier" CPTDEV_TIER
+	[ -z "${T:-}" ] || return 0
+	[ "$mine" -le "$tier_rank" ] || return 1
+	[ "$tier" != all ] && [ -z "${K:-}" ] && [ -n "${tier_of[CHECK_KERNELS]:-}" ] || return 0
+	[[ " ${tier_of[CHECK_KERNELS]} " == *" $3 "* ]]
+}
+
+choose_kernels() {
+	case ${K:-} in
+	'') default_kernels ;;
+	all) mapfile -t kernels < <(kernel_names all) ;;
+	*) read -ra kernels <<<"$K" ;;
+	esac
+}
+
+default_kernels() {
+	mapfile -t kernels < <(kernel_names default)
+	case $tier in
+	quick) kernels=("${kernels[0]}") ;;
+	all) mapfile -t -O "${#kernels[@]}" kernels < <(kernel_names debug) ;;
+	esac
+}
+
+# longer array-name: who soaks has time
+# shellcheck disable=SC2034,SC2178 # a reference
+longer() {
+	local -n limits=$1
+	[ "${CPTDEV_LENGTH:-}" != soak ] || limits[TIMEOUT]=$((limits[TIMEOUT] * 20))
+}
+
+# length_on kernel: what tests there find in CPTDEV_LENGTH: soak, short or nothing
+length_on() {
+	local length=${CPTDEV_LENGTH:-}
+	[ ${#kernels[@]} -eq 1 ] || [ "$(kernel_field "$1" 2)" != debug ] || length=${length:-short}
+	printf '%s\n' "$length"
+}
+
+# Tests in guests
+
+# guest_program test: x, x.sh, or for x.variant the same without the variant
+guest_program() {
+	local name
+	for name in "$1" "$1.sh" "${1%%.*}" "${1%%.*}.sh"; do
+		[ ! -f "$tests_built/$name" ] || { printf '%s\n' "$name"; return; }
+	done
+	printf '%s\n' "$1"
+}
+
+# test_settings array-name test: of a test in a guest
+# shellcheck disable=SC2034 # a reference
+test_settings() {
+	local -n into=$1
+	into[TIMEOUT]=$default_limit
+	into[PROG]=$(guest_program "$2")
+	[ ! -e "$tests_source/$2.vm" ] ||
+		settings_read "$1" "$tests_source/$2.vm" "${vm_guest_keys[@]}" "${vm_test_keys[@]}"
+	longer "$1"
+}
+
+# guest_settings test: those that a guest has, KEY=VALUE, one per line
+guest_settings() {
+	local -A all=()
+	local key
+	test_settings all "$1"
+	for key in "${vm_guest_keys[@]}"; do
+		[ -z "${all[$key]+set}" ] || printf '%s=%s\n' "$key" "${all[$key]}"
+	done
+}
+
+guest_test_names() {
+	{
+		[ ! -e "$tests_built/kselftest-list.txt" ] ||
+			sed 's/^[^:]*://; s/\.sh$//' "$tests_built/kselftest-list.txt"
+		find "$tests_source" -maxdepth 1 -name '*.vm' -printf '%f\n' | sed 's/\.vm$//'
+	} | sort -u
+}
+
+# on_kernel test kernel: its settings may name some. A mutant shows that a test can fail:
+# once is enough, and not where it takes longest.
+on_kernel() {
+	local -A all=()
+	test_settings all "$1"
+	in_tier all "$1" "$2" || return 1
+	if [ "${all[SHORT]:-}" = no ] && [ "$(length_on "$2")" = short ]; then
+		return 1
+	elif [ -n "${all[KERNELS]:-}" ]; then
+		[[ " ${all[KERNELS]} " == *" $2 "* ]]
+	else
+		[ -z "${all[MUTANT]:-}" ] || [ "$(kernel_field "$2" 2)" != debug ]
+	fi
+}
+
+# guest_tests kernel: their names
+guest_tests() {
+	local test
+	while read -r test; do
+		! wanted "$test" || ! on_kernel "$test" "$1" || printf '%s\n' "$test"
+	done < <(guest_test_names)
+}
+
+# Lines "<guest settings> <tab> <test>", sorted: tests with the same settings follow
+# each other. The settings stand in one word, which is never empty.
+guest_tests_by_settings() {
+	local test settings
+	while read -r test; do
+		settings=$(guest_settings "$test" | alone "$test" | sort | base64 -w0)
+		printf '=%s\t%s\n' "$settings" "$test"
+	done < <(guest_tests "$1") | sort -s -k1,1
+}
+
+# A test that wants a guest of its own gets settings that nobody else has.
+alone() {
+	sed "s/^ALONE=.*/ALONE=$1/"
+}
+
+# wanted_mutants: that the tests ask for, "kernel mutant"
+wanted_mutants() {
+	local kernel test
+	for kernel in "${kernels[@]}"; do
+		while read -r test; do
+			local -A all=()
+			test_settings all "$test"
+			[ -z "${all[MUTANT]:-}" ] || printf '%s %s\n' "$kernel" "${all[MUTANT]}"
+		done < <(guest_tests "$kernel")
+	done | sort -u
+}
+
+# Tests on the host
+
+# host_settings array-name test program: x.vm beside x and x.sh; a unit test, which is
+# built, has it in selftests/unit
+# shellcheck disable=SC2034,SC2178 # a reference
+host_settings() {
+	local -n host=$1
+	local file=${3%.sh}.vm
+	[[ $2 != unit/* ]] || file=$cptdev_top/selftests/$2.vm
+	host[TIMEOUT]=$default_limit
+	[ ! -e "$file" ] || settings_read "$1" "$file" "${host_test_keys[@]}"
+	longer "$1"
+}
+
+# A host test is a line "label <tab> test <tab> program <tab> kernel <tab> second kernel
+# <tab> slots <tab> seconds". The label is a kernel, two of them, or "host".
+
+# host_test array-name label test program kernel second-kernel default-slots
+host_test() {
+	local -n line_of=$1
+	shift
+	wanted "$2" || return 0
+	printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "${@:1:5}" "${line_of[SLOTS]:-$6}" "${line_of[TIMEOUT]}"
+}
+
+host_tests() {
+	local program
+	for program in "$cptdev_qemu"/selftest-*; do
+		host_test_on_kernels "qemu/${program##*/selftest-}" "$program" 1
+	done
+	for program in "$cptdev_build"/unit/*; do
+		host_test_on_kernels "unit/${program##*/}" "$program" 1
+	done
+	for program in "$cptdev_top"/selftests/host/*; do
+		host_test_on_kernels "host/$(basename "$program" .sh)" "$program" 1
+	done
+}
+
+# host_test_on_kernels test program slots: what needs no kernel, or one that this machine
+# can build for: the first. Or its settings name some.
+host_test_on_kernels() {
+	local -A all=()
+	local kernel
+	[ -f "$2" ] && [ -x "$2" ] || return 0
+	host_settings all "$1" "$2"
+	for kernel in "${kernels[@]}"; do
+		if [[ " ${all[KERNELS]:-} " == *" $kernel "* ]]; then
+			! in_tier all "$1" "$kernel" ||
+				host_test all "$kernel" "$1" "$2" "$kernel" "$kernel" "$3"
+		elif [ -z "${all[KERNELS]:-}" ] && [ "$(kernel_field "$kernel" 2)" = default ]; then
+			! in_tier all "$1" "$kernel" ||
+				host_test all host "$1" "$2" "$kernel" "$kernel" "$3"
+			return
+		fi
+	done
+}
+
+# A script of selftests/twohost runs once for each kernel, or for each pair "6.1+6.12"
+# that its settings name.
+twohost_tests() {
+	local program pair test
+	for program in "$cptdev_top"/selftests/twohost/*.sh; do
+		[ -x "$program" ] || continue
+		test=twohost/$(basename "$program" .sh)
+		local -A all=()
+		host_settings all "$test" "$program"
+		for pair in ${all[KERNELS]:-${kernels[*]}}; do
+			[[ " ${kernels[*]} " == *" ${pair%+*} "* && " ${kernels[*]} " == *" ${pair#*+} "* ]] || continue
+			! in_tier all "$test" "$pair" ||
+				host_test all "$pair" "$test" "$program" "${pair%+*}" "${pair#*+}" 2
+		done
+	done
+}
+
+# list_tests: "kernel <tab> test", all that this run has
+list_tests() {
+	local kernel
+	if [ -z "$guests_only" ]; then
+		{ host_tests && twohost_tests; } | cut -f 1,2 || return
+	fi
+	for kernel in "${kernels[@]}"; do
+		guest_tests "$kernel" | sed "s/^/$kernel\t/" || return
+	done
+}
