@@ -86,11 +86,9 @@ static int chan_open(struct chan *c, const u8 *payload, u32 len)
 {
 	u8 buf[WIRE_TEXT_MAX + 64];
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
-	char before[sizeof(c->last.text)];
 	struct msg_state m;
 	int ret;
 
-	strcpy(before, c->last.text);
 	if (session_decode(payload, len, &c->session, &c->in->conn->fault))
 		return -1;
 	chan_drop(c);
@@ -98,14 +96,14 @@ static int chan_open(struct chan *c, const u8 *payload, u32 len)
 	state_encode(&w, &m);
 	conn_send(c->in->conn, WIRE_SESSION_STATE, c->number, &w);
 	if (!ret) {
-		log_info("session %s of %s: replaying from generation %llu",
-			 c->session.name, c->in->node.name, m.generation);
+		tell(&c->in->d->tell, LOG_INFO, TELL_REPLAY, c->session.name,
+		     "session %s of %s: replaying from generation %llu",
+		     c->session.name, c->in->node.name, m.generation);
 		return 0;
 	}
-	/* It is asked again and again; once is enough to say so. */
-	if (strcmp(before, c->last.text))
-		log_notice("session %s of %s refused: %s", c->session.name,
-			   c->in->node.name, c->last.text);
+	tell(&c->in->d->tell, LOG_NOTICE, TELL_REPLAY, c->session.name,
+	     "session %s of %s refused: %s", c->session.name, c->in->node.name,
+	     c->last.text);
 	return chan_event(c, CHAN_REFUSED, NULL, 0);
 }
 
@@ -210,8 +208,9 @@ static void chan_fail(struct chan *c)
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
 	struct msg_failed m = { .generation = c->staging, .fault = c->last };
 
-	log_warn("session %s of %s, generation %llu: %s", c->session.name,
-		 c->in->node.name, c->staging, c->last.text);
+	tell(&c->in->d->tell, LOG_WARNING, TELL_REPLAY, c->session.name,
+	     "session %s of %s, generation %llu: %s", c->session.name, c->in->node.name,
+	     c->staging, c->last.text);
 	chan_drop(c);
 	failed_encode(&w, &m);
 	conn_send(c->in->conn, WIRE_FAILED, c->number, &w);
@@ -221,8 +220,9 @@ static int chan_gone(struct chan *c, u32 len)
 {
 	if (empty_decode(WIRE_GONE, len, &c->in->conn->fault))
 		return -1;
-	log_info("session %s of %s ended; its replica stays at generation %llu",
-		 c->session.name, c->in->node.name, c->committed);
+	tell(&c->in->d->tell, LOG_INFO, TELL_REPLAY, c->session.name,
+	     "session %s of %s ended; its replica stays at generation %llu",
+	     c->session.name, c->in->node.name, c->committed);
 	peer_starves(c->in->peer, c->session.name);
 	chan_close(c);
 	return 0;

@@ -14,12 +14,15 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 	LIST_INIT(&d->peers);
 	LIST_INIT(&d->ins);
 	LIST_INIT(&d->clients);
-	d->events.fd = d->listener.fd = d->control.fd = -1;
+	d->events.fd = -1;
+	acceptor_init(&d->listener);
+	acceptor_init(&d->control);
 	node_self(&d->self, conf);
 	if (loop_open(&d->loop))
 		return -1;
 	d->started = d->loop.now;
-	if (ctl_open(d) || in_listen(d) || peer_open(d) || known_open(d))
+	tell_open(&d->tell, &d->loop);
+	if (ctl_open(d) || listen_open(d) || peer_open(d) || known_open(d))
 		return -1;
 	return 0;
 }
@@ -27,11 +30,13 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 /* Also what daemon_open() left behind when it failed. */
 void daemon_close(struct daemon *d)
 {
+	listen_close(d);
 	in_close_all(d);
 	known_close(d);
 	while (!LIST_EMPTY(&d->peers))
 		peer_close(LIST_FIRST(&d->peers));
 	ctl_close(d);
+	tell_close(&d->tell);
 	loop_close(&d->loop);
 }
 

@@ -13,6 +13,7 @@
 
 #include <sys/queue.h>
 
+#include "acceptor.h"
 #include "conf.h"
 #include "conn.h"
 #include "delta.h"
@@ -24,11 +25,13 @@
 #include "lag.h"
 #include "loop.h"
 #include "rate.h"
+#include "tell.h"
 
 /* Deltas of one session that may be on their way at a time. */
 #define SHIP_WINDOW	2
 
 struct daemon;
+struct json_object;
 struct peer;
 
 /* A session of this host, as the kernel tells. */
@@ -117,6 +120,7 @@ struct in {
 	struct peer *peer;		/* once it has said HELLO */
 	unsigned int state;		/* enum in_state */
 	char address[64];
+	char host[64];			/* the same without the port */
 	struct node node;
 	u32 heartbeat_ms;
 	struct timer tick;
@@ -160,18 +164,24 @@ struct daemon {
 	struct kernel *kernel;
 	struct node self;
 	struct loop loop;
+	struct teller tell;
 	u64 started;
 	bool module;			/* it is loaded */
 	struct watch events;
 	struct timer redump;
 	LIST_HEAD(known_list, known) sessions;
 	LIST_HEAD(peer_list, peer) peers;
-	struct watch listener;
+	struct acceptor listener;
 	u16 listen_port;		/* which it is, if the kernel chose */
+	struct timer listen_retry;
+	int listen_err;			/* errno: it isn't there yet, 0: it is */
 	LIST_HEAD(in_list, in) ins;
-	struct watch control;
-	LIST_HEAD(client_list, client) clients;
+	struct acceptor control;
+	struct timer control_retry;
+	int control_err;		/* errno: it isn't there yet, 0: it is */
+	LIST_HEAD(client_list, client) clients;	/* the newest first */
 	u32 nr_clients;
+	u32 nr_monitors;		/* of them */
 	bool stopping;
 };
 
@@ -220,8 +230,13 @@ int ship_event(struct ship *s, unsigned int event);
 int ship_frame(struct ship *s, const struct frame *f, const u8 *payload);
 void ship_pull(struct ship *s);
 
+/* listen.c */
+/* 0, also when the address isn't there yet and is waited for; or a negative errno. */
+int listen_open(struct daemon *d);
+void listen_close(struct daemon *d);
+
 /* in.c */
-int in_listen(struct daemon *d);
+void in_accept(struct daemon *d, int fd, const struct sockaddr_storage *from);
 void in_close_all(struct daemon *d);
 void in_stop(struct in *in);
 void in_replace(struct in *in);
@@ -252,9 +267,17 @@ void collect_end(struct collect *col);
 /* ctl.c */
 int ctl_open(struct daemon *d);
 void ctl_close(struct daemon *d);
+/* A line for those who monitor. */
+void ctl_news(struct daemon *d, const char *line);
+
+/* news.c */
+struct json_object *news_present(struct daemon *d);
+/* Something happened to the peer; @event is one of the words of cptdevctl(8). */
+void news_peer(struct peer *p, const char *event);
 
 /* status.c */
-struct json_object;
 struct json_object *status_json(struct daemon *d);
+/* The peer without its sessions and replicas. */
+struct json_object *status_peer(struct peer *p);
 
 #endif

@@ -23,17 +23,20 @@ static u64 clock_wall(void)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
-/* Signals are blocked here, for the loop; the command gets them as usual. */
+/* Signals are blocked or ignored here, for the loop; the command gets them as usual. */
 static int spawn(pid_t *pid, char *const argv[])
 {
 	posix_spawnattr_t attr;
-	sigset_t none;
+	sigset_t none, ignored;
 	int ret;
 
 	sigemptyset(&none);
+	sigemptyset(&ignored);
+	sigaddset(&ignored, SIGPIPE);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setsigdefault(&attr, &ignored);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	ret = posix_spawn(pid, argv[0], NULL, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	return ret;
@@ -93,7 +96,8 @@ static void promote(struct peer *p, const char *name)
 
 	fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE);
 	if (fd < 0) {
-		log_err("can't promote %s: %s", name, strerror(-fd));
+		tell(&d->tell, LOG_ERR, TELL_PEER, name, "can't promote %s: %s", name,
+		     strerror(-fd));
 		return;
 	}
 	if (!promotable(d->kernel, fd)) {
@@ -103,7 +107,8 @@ static void promote(struct peer *p, const char *name)
 	ret = kernel_replica_promote(d->kernel, fd, &term, &generation);
 	d->kernel->ops->close(d->kernel, fd);
 	if (ret) {
-		log_err("can't promote %s: %s", name, strerror(-ret));
+		tell(&d->tell, LOG_ERR, TELL_PEER, name, "can't promote %s: %s", name,
+		     strerror(-ret));
 		return;
 	}
 	p->failover.promoted = clock_mono();
@@ -120,9 +125,10 @@ static void log_decision(const struct peer *p)
 	u64 silence = (t->decided - t->heard) / NSEC_PER_MSEC;
 	u64 wall_ms = t->decided_wall / NSEC_PER_MSEC;
 
-	log_warn("peer %s counts as dead: last heard %llu ms ago, at %llu.%03llu; decided at %llu.%03llu",
-		 p->node.name, silence, (wall_ms - silence) / 1000,
-		 (wall_ms - silence) % 1000, wall_ms / 1000, wall_ms % 1000);
+	tell(&p->d->tell, LOG_WARNING, TELL_PEER, p->node.name,
+	     "peer %s counts as dead: last heard %llu ms ago, at %llu.%03llu; decided at %llu.%03llu",
+	     p->node.name, silence, (wall_ms - silence) / 1000,
+	     (wall_ms - silence) % 1000, wall_ms / 1000, wall_ms % 1000);
 }
 
 void failover_decide(struct peer *p, u64 heard)
@@ -137,10 +143,11 @@ void failover_decide(struct peer *p, u64 heard)
 		if (p->d->conf.failover == FAILOVER_AUTO)
 			promote(p, f->name);
 		else
-			log_warn("failover = manual: to go on with %s here, run: cptdevctl promote %s",
-				 f->name, f->name);
+			tell(&p->d->tell, LOG_WARNING, TELL_PEER, f->name,
+			     "failover = manual: to go on with %s here, run: cptdevctl promote %s",
+			     f->name, f->name);
 	}
 	if (LIST_EMPTY(&p->feeds))
-		log_notice("peer %s fed nothing: there is nothing to promote",
-			   p->node.name);
+		tell(&p->d->tell, LOG_NOTICE, TELL_PEER, p->node.name,
+		     "peer %s fed nothing: there is nothing to promote", p->node.name);
 }

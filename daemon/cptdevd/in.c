@@ -59,8 +59,8 @@ static void in_detach(struct in *in, bool bye)
 static void in_close(struct in *in, bool bye)
 {
 	if (in->peer)
-		log_notice("link from %s %s", in->node.name, bye ? "closed: it shuts down" :
-			   "lost");
+		tell(&in->d->tell, LOG_NOTICE, TELL_LINK, in->node.name, "link from %s %s",
+		     in->node.name, bye ? "closed: it shuts down" : "lost");
 	chan_close_all(in);
 	in_detach(in, bye);
 	in_drop(in);
@@ -77,7 +77,8 @@ static void in_finish(struct in *in)
 
 static void in_refuse(struct in *in)
 {
-	log_warn("connection from %s refused: %s", in->address, in->conn->fault.text);
+	tell(&in->d->tell, LOG_WARNING, TELL_CONNECTION, in->host,
+	     "connection from %s refused: %s", in->address, in->conn->fault.text);
 	conn_refuse(in->conn, &in->conn->fault);
 	in_finish(in);
 }
@@ -102,7 +103,8 @@ static int in_welcome(struct in *in)
 	welcome_encode(&w, &m);
 	conn_send(in->conn, WIRE_WELCOME, 0, &w);
 	in->heartbeat_ms = link_heartbeat_ms(&in->d->self, &in->node);
-	log_notice("link from %s (%s): receiving from it", in->node.name, in->address);
+	tell(&in->d->tell, LOG_NOTICE, TELL_LINK, in->node.name,
+	     "link from %s (%s): receiving from it", in->node.name, in->address);
 	peer_up(in->peer, in);
 	loop_arm(&in->d->loop, &in->tick, 0);
 	return 0;
@@ -213,7 +215,8 @@ static int frame_refuse(struct in *in, const u8 *payload, u32 len)
 
 	if (refuse_decode(payload, len, &m, &in->conn->fault))
 		return -1;
-	log_warn("the peer refuses: %s", m.fault.text);
+	tell(&in->d->tell, LOG_WARNING, TELL_CONNECTION, in->host,
+	     "connection from %s: the other end refuses: %s", in->address, m.fault.text);
 	return in_event(in, IN_REFUSE);
 }
 
@@ -310,16 +313,17 @@ static struct in *oldest_greeting(struct daemon *d)
 }
 
 static bool in_allowed(struct daemon *d, const struct sockaddr_storage *from,
-		       const char *address)
+		       const char *host)
 {
 	if (d->conf.allow == ALLOW_ANY || tcp_same_host(from, &d->conf.peer))
 		return true;
-	log_warn("connection from %s closed: it isn't the [peer] address of the configuration (allow = peer)",
-		 address);
+	tell(&d->tell, LOG_WARNING, TELL_CONNECTION, host,
+	     "connection from %s closed: it isn't the [peer] address of the configuration (allow = peer)",
+	     host);
 	return false;
 }
 
-static int in_new(struct daemon *d, int fd, const char *address)
+static int in_new(struct daemon *d, int fd, const struct sockaddr_storage *from)
 {
 	struct in *in = calloc(1, sizeof(*in));
 
@@ -329,7 +333,8 @@ static int in_new(struct daemon *d, int fd, const char *address)
 	in->state = IN_GREETING;
 	in->tick.fn = in_tick;
 	LIST_INIT(&in->channels);
-	snprintf(in->address, sizeof(in->address), "%s", address);
+	tcp_text(from, in->address, sizeof(in->address));
+	tcp_host(from, in->host, sizeof(in->host));
 	tcp_tune(fd, d->conf.timeout_ms);
 	in->conn = conn_new(&d->loop, fd, &in_ops, in);
 	if (!in->conn) {
@@ -341,50 +346,35 @@ static int in_new(struct daemon *d, int fd, const char *address)
 	return 0;
 }
 
-static void in_accept(struct watch *w, u32 events)
+/* Somebody connected. */
+void in_accept(struct daemon *d, int fd, const struct sockaddr_storage *from)
 {
-	struct daemon *d = container_of(w, struct daemon, listener);
-	struct sockaddr_storage from;
-	char address[64];
 	struct in *oldest;
-	int fd = tcp_accept(w->fd, &from);
+	char host[64];
+	int ret = 0;
 
-	(void)events;
-	if (fd < 0)
+	tcp_host(from, host, sizeof(host));
+	if (d->stopping || !in_allowed(d, from, host)) {
+		close(fd);
 		return;
-	tcp_text(&from, address, sizeof(address));
+	}
 	oldest = oldest_greeting(d);
 	if (oldest)
 		in_drop(oldest);
-	if (d->stopping || !in_allowed(d, &from, address) || in_new(d, fd, address))
-		close(fd);
-}
-
-int in_listen(struct daemon *d)
-{
-	char address[64];
-	int fd, ret;
-
-	LIST_INIT(&d->ins);
-	d->listener = (struct watch) { .fd = -1, .fn = in_accept };
-	if (!d->conf.listen_port)
-		return 0;
-	tcp_text(&d->conf.listen, address, sizeof(address));
-	fd = tcp_listen(&d->conf.listen, &d->listen_port);
-	ret = fd < 0 ? fd : loop_watch(&d->loop, &d->listener, fd, EPOLLIN);
-	if (ret)
-		log_err("can't listen on %s: %s", address, strerror(-ret));
-	else
-		log_info("listening on %s", address);
-	return ret;
+	ret = in_new(d, fd, from);
+	if (!ret)
+		return;
+	tell(&d->tell, LOG_WARNING, TELL_RESOURCE, "connections",
+	     "connection from %s closed: %s", host, strerror(-ret));
+	close(fd);
 }
 
 /* The same node has connected anew. */
 void in_replace(struct in *in)
 {
 	in->peer = NULL;
-	log_info("link from %s (%s) is replaced by a new one", in->node.name,
-		 in->address);
+	tell(&in->d->tell, LOG_INFO, TELL_LINK, in->node.name,
+	     "link from %s (%s) is replaced by a new one", in->node.name, in->address);
 	in_event(in, IN_REPLACED);
 }
 
@@ -401,11 +391,6 @@ void in_stop(struct in *in)
 
 void in_close_all(struct daemon *d)
 {
-	int fd = d->listener.fd;
-
-	loop_unwatch(&d->loop, &d->listener);
-	if (fd >= 0)
-		close(fd);
 	while (!LIST_EMPTY(&d->ins))
 		in_drop(LIST_FIRST(&d->ins));
 }

@@ -105,9 +105,10 @@ static void known_sweep(struct daemon *d)
 static void module_there(struct daemon *d, bool there, bool first)
 {
 	if (there && !d->module)
-		log_notice("the module is loaded");
+		tell(&d->tell, LOG_NOTICE, TELL_KERNEL, "module", "the module is loaded");
 	if (!there && (d->module || first))
-		log_warn("the module cptdev isn't loaded: waiting for it. Next: modprobe cptdev; if that fails, cptdevctl check");
+		tell(&d->tell, LOG_WARNING, TELL_KERNEL, "module",
+		     "the module cptdev isn't loaded: waiting for it. Next: modprobe cptdev; if that fails, cptdevctl check");
 	d->module = there;
 }
 
@@ -122,8 +123,8 @@ static void known_dump(struct daemon *d, bool first)
 	ret = d->kernel->ops->dump(d->kernel, CPTDEV_CMD_SESSION_GET, known_event, d);
 	module_there(d, ret != -ENOENT, first);
 	if (ret && ret != -ENOENT) {
-		log_warn("can't ask the kernel for sessions: %s; trying again",
-			 strerror(-ret));
+		tell(&d->tell, LOG_WARNING, TELL_KERNEL, "sessions",
+		     "can't ask the kernel for sessions: %s; trying again", strerror(-ret));
 		loop_arm(&d->loop, &d->redump, REDUMP_NS);
 		return;
 	}
@@ -142,7 +143,8 @@ static void known_readable(struct watch *w, u32 events)
 
 	(void)events;
 	if (ret == -ENOBUFS)
-		log_info("events of the kernel were lost: asking for the state");
+		tell(&d->tell, LOG_INFO, TELL_KERNEL, "events",
+		     "events of the kernel were lost: asking for the state");
 	if (ret)
 		known_dump(d, false);
 }

@@ -21,6 +21,7 @@
 
 #include "background.h"
 #include "daemon.h"
+#include "files.h"
 #include "log.h"
 #include "notify.h"
 
@@ -135,7 +136,6 @@ static int catch_signals(struct program *p)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
@@ -170,6 +170,7 @@ static int serve(const struct options *o, const struct conf *conf)
 		return EXIT_FAILURE;
 	}
 	log_open(LOG_TO_STDERR, conf->log_level);
+	files_raise(conf);
 	log_notice("cptdevd %s, node %s", VERSION, conf->name);
 	if (daemon_open(&p.daemon, conf, kernel_module()) || catch_signals(&p)) {
 		daemon_close(&p.daemon);
@@ -190,8 +191,11 @@ int main(int argc, char **argv)
 {
 	struct options o = { .config = CONF_DEFAULT };
 	static struct conf conf;
-	int status = parse_options(argc, argv, &o);
+	int status;
 
+	/* A message that nobody reads is no reason to end. */
+	signal(SIGPIPE, SIG_IGN);
+	status = parse_options(argc, argv, &o);
 	if (status >= 0)
 		return status;
 	if (conf_read(&conf, o.config, stderr))

@@ -39,6 +39,12 @@ static void notify_status(struct notify *n)
 
 	if (!n->d->module)
 		snprintf(text, sizeof(text), "waiting for the module cptdev");
+	else if (n->d->listen_err)
+		snprintf(text, sizeof(text), "waiting for the address to listen on: %s",
+			 strerror(n->d->listen_err));
+	else if (n->d->control_err)
+		snprintf(text, sizeof(text), "no control socket: %s",
+			 strerror(n->d->control_err));
 	else
 		peer_status(LIST_FIRST(&n->d->peers), text, sizeof(text));
 	if (!strcmp(text, n->last))

@@ -29,6 +29,12 @@ u32 link_heartbeat_ms(const struct node *self, const struct node *other)
 	return MAX(ms, 1U);
 }
 
+/* The originator of messages about this link, see tell.h. */
+static const char *out_name(const struct out *o)
+{
+	return *o->node.name ? o->node.name : "peer";
+}
+
 static u64 out_timeout(const struct out *o)
 {
 	return o->d->conf.timeout_ms * NSEC_PER_MSEC;
@@ -66,9 +72,11 @@ static struct ship *out_ship(struct out *o, struct known *k)
 		return s;
 	if (nr_ships(o) < o->d->conf.max_sessions)
 		return ship_new(o, k);
+	/* At each checkpoint of the session: once is enough for the log. */
 	if (!k->told)
-		log_warn("session %s isn't shipped: there are max_sessions = %u already",
-			 k->rec.name, o->d->conf.max_sessions);
+		tell(&o->d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
+		     "session %s isn't shipped: there are max_sessions = %u already",
+		     k->rec.name, o->d->conf.max_sessions);
 	k->told = true;
 	return NULL;
 }
@@ -118,8 +126,8 @@ static int frame_refuse(struct out *o, const u8 *payload, u32 len)
 
 	if (refuse_decode(payload, len, &m, &o->conn->fault))
 		return -1;
-	if (m.fault.code != o->last.code || strcmp(m.fault.text, o->last.text))
-		log_warn("the peer refuses: %s", m.fault.text);
+	tell(&o->d->tell, LOG_WARNING, TELL_LINK, out_name(o), "the peer refuses: %s",
+	     m.fault.text);
 	o->last = m.fault;
 	return out_event(o, OUT_REFUSE);
 }
@@ -135,7 +143,8 @@ static int frame_bye(struct out *o, u32 len)
 {
 	if (empty_decode(WIRE_BYE, len, &o->conn->fault))
 		return -1;
-	log_info("the peer %s shuts down", o->node.name);
+	tell(&o->d->tell, LOG_INFO, TELL_LINK, out_name(o), "the peer %s shuts down",
+	     o->node.name);
 	return out_event(o, OUT_BYE);
 }
 
@@ -215,7 +224,8 @@ static void out_end(struct conn *c, enum conn_end end)
 		return;
 	}
 	if (end == CONN_FAULT) {
-		log_err("the peer breaks the protocol: %s", c->fault.text);
+		tell(&o->d->tell, LOG_ERR, TELL_PEER, out_name(o),
+		     "the peer breaks the protocol: %s", c->fault.text);
 		conn_refuse(c, &c->fault);
 		conn_write(c);
 		o->last = c->fault;
@@ -242,8 +252,7 @@ static void connect_failed(struct out *o, int err)
 	char text[sizeof(o->last.text)];
 
 	snprintf(text, sizeof(text), "can't connect: %s", strerror(err));
-	if (strcmp(text, o->last.text))
-		log_warn("%s; trying again", text);
+	tell(&o->d->tell, LOG_WARNING, TELL_LINK, out_name(o), "%s; trying again", text);
 	fault_set(&o->last, WIRE_E_KERNEL, "%s", text);
 	out_event(o, OUT_LOST);
 }
@@ -314,7 +323,9 @@ static int out_start(struct out *o)
 	o->last.code = WIRE_OK;
 	*o->last.text = '\0';
 	o->heartbeat_ms = link_heartbeat_ms(&o->d->self, &o->node);
-	log_notice("linked to %s: shipping to it", o->node.name);
+	tell(&o->d->tell, LOG_NOTICE, TELL_LINK, out_name(o), "linked to %s: shipping to it",
+	     o->node.name);
+	news_peer(o->peer, "outgoing-up");
 	loop_arm(&o->d->loop, &o->tick, 0);
 	LIST_FOREACH(k, &o->d->sessions, entry)
 		out_known(o, k);
@@ -346,10 +357,15 @@ static void out_disconnect(struct out *o)
 
 static void out_lose(struct out *o)
 {
-	if (o->conn && o->conn->up)
-		log_notice("link to %s lost%s%s: its spares are detached", o->node.name,
-			   *o->last.text ? ": " : "", o->last.text);
+	bool up = o->conn && o->conn->up;
+
+	if (up)
+		tell(&o->d->tell, LOG_NOTICE, TELL_LINK, out_name(o),
+		     "link to %s lost%s%s: its spares are detached", o->node.name,
+		     *o->last.text ? ": " : "", o->last.text);
 	out_disconnect(o);
+	if (up)
+		news_peer(o->peer, "outgoing-lost");
 	loop_arm(&o->d->loop, &o->retry, o->back_off_ms * NSEC_PER_MSEC);
 	o->back_off_ms = MIN(o->back_off_ms * 2, BACK_OFF_MAX_MS);
 }

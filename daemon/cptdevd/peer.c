@@ -24,6 +24,7 @@ static void peer_dead(struct peer *p)
 
 	if (p->in)
 		in_silent(p->in);
+	news_peer(p, "dead");
 	failover_decide(p, heard);
 }
 
@@ -103,8 +104,10 @@ void peer_up(struct peer *p, struct in *in)
 	if (old)
 		in_replace(old);
 	peer_identify(p, &in->node);
+	news_peer(p, "incoming-up");
 	if (detector_up(&p->detector, clock_mono()) == DET_DO_BACK)
-		log_notice("peer %s is back", p->node.name);
+		tell(&p->d->tell, LOG_NOTICE, TELL_PEER, p->node.name, "peer %s is back",
+		     p->node.name);
 }
 
 void peer_down(struct peer *p, bool bye)
@@ -114,8 +117,10 @@ void peer_down(struct peer *p, bool bye)
 	if (bye)
 		detector_bye(&p->detector, now);
 	else if (detector_broken(&p->detector, now) == DET_DO_START)
-		log_notice("peer %s: the link broke; it counts as dead in %u ms",
-			   p->node.name, p->d->conf.timeout_ms);
+		tell(&p->d->tell, LOG_NOTICE, TELL_LINK, p->node.name,
+		     "peer %s: the link broke; it counts as dead in %u ms", p->node.name,
+		     p->d->conf.timeout_ms);
+	news_peer(p, bye ? "left" : "incoming-lost");
 }
 
 int peer_open(struct daemon *d)

@@ -104,9 +104,10 @@ void ship_free(struct ship *s)
 /* What is new is told; what is repeated at every attempt isn't. */
 static void ship_note(struct ship *s, const struct fault *f)
 {
-	if (f->code != WIRE_E_FENCED && strcmp(f->text, s->last.text))
-		log_warn("session %s isn't shipped to %s: %s; trying again", ship_name(s),
-			 s->out->node.name, f->text);
+	if (f->code != WIRE_E_FENCED)
+		tell(&s->out->d->tell, LOG_WARNING, TELL_SESSION, ship_name(s),
+		     "session %s isn't shipped to %s: %s; trying again", ship_name(s),
+		     s->out->node.name, f->text);
 	s->last = *f;
 }
 
@@ -141,8 +142,9 @@ static void ship_ack(struct ship *s, u64 generation)
 	int ret = kernel_ack(d->kernel, s->dev, s->session->rec.id, generation, 0);
 
 	if (ret && ret != -ENOENT)
-		log_warn("session %s: can't acknowledge generation %llu: %s",
-			 ship_name(s), generation, strerror(-ret));
+		tell(&d->tell, LOG_WARNING, TELL_SESSION, ship_name(s),
+		     "session %s: can't acknowledge generation %llu: %s", ship_name(s),
+		     generation, strerror(-ret));
 	s->committed = MAX(s->committed, generation);
 	lag_committed(&s->lag, generation);
 }
@@ -167,8 +169,9 @@ static int ship_resume(struct ship *s)
 	s->since = same ? s->peer.generation : 0;
 	s->committed = s->since;
 	s->last.code = WIRE_OK;
-	log_info("session %s: %s follows from generation %llu", ship_name(s),
-		 s->out->node.name, s->since);
+	tell(&s->out->d->tell, LOG_INFO, TELL_SESSION, ship_name(s),
+	     "session %s: %s follows from generation %llu", ship_name(s),
+	     s->out->node.name, s->since);
 	ret = ship_fetch(s);
 	/* The fetch attached; the answer to an earlier commit may have been lost. */
 	if (!ret && s->since && s->dev >= 0)
@@ -193,14 +196,16 @@ static void ship_fence(struct ship *s)
 	u64 id = s->session->rec.id;
 	int ret = ship_attach(s);
 
-	log_err("session %s (pid %u) is FENCED: %s; it must stop serving",
-		ship_name(s), s->session->rec.pid, s->last.text);
+	tell(&d->tell, LOG_ERR, TELL_SESSION, ship_name(s),
+	     "session %s (pid %u) is FENCED: %s; it must stop serving", ship_name(s),
+	     s->session->rec.pid, s->last.text);
 	if (!ret) {
 		kernel_delta(d->kernel, s->dev, id, ~0ULL);
 		ret = kernel_ack(d->kernel, s->dev, id, 0, CPTDEV_ACK_FENCED);
 	}
 	if (ret && ret != -ENOENT)
-		log_err("session %s: can't fence it: %s", ship_name(s), strerror(-ret));
+		tell(&d->tell, LOG_ERR, TELL_SESSION, ship_name(s),
+		     "session %s: can't fence it: %s", ship_name(s), strerror(-ret));
 	loop_disarm(&s->retry);
 	ship_detach(s);
 }

@@ -3,6 +3,8 @@
  * What the daemon tells about itself. cptdevctl(8) describes the keys; the kernel's side
  * is asked of the kernel, not of the daemon.
  */
+#include <string.h>
+
 #include "daemon.h"
 #include "json.h"
 #include "tcp.h"
@@ -133,7 +135,8 @@ static struct json_object *failover(const struct failover_times *t)
 	return o;
 }
 
-static struct json_object *peer(struct peer *p)
+/* Who it is, and is it alive? */
+static struct json_object *peer_head(struct peer *p)
 {
 	struct json_object *o = js_new();
 	const struct node *n = p->in ? &p->node : &p->out.node;
@@ -151,6 +154,27 @@ static struct json_object *peer(struct peer *p)
 	js_str(o, "detector", detector_word(&p->detector, now));
 	js_u64(o, "silence_ms", p->detector.running ?
 		 detector_silence(&p->detector, now) / NSEC_PER_MSEC : 0);
+	return o;
+}
+
+struct json_object *status_peer(struct peer *p)
+{
+	struct json_object *o = peer_head(p);
+	char address[64];
+
+	tcp_text(&p->d->conf.peer, address, sizeof(address));
+	js_put(o, "address", p->d->conf.peer.ss_family ? json_object_new_string(address) :
+	       NULL);
+	lower(o, "outgoing", fsm_outgoing.states[p->out.state]);
+	lower(o, "incoming", p->in ? fsm_incoming.states[p->in->state] : "down");
+	fault(o, &p->out.last);
+	return o;
+}
+
+static struct json_object *peer(struct peer *p)
+{
+	struct json_object *o = peer_head(p);
+
 	js_put(o, "failover", failover(&p->failover));
 	js_put(o, "outgoing", p->d->conf.peer.ss_family ? outgoing(&p->out) : NULL);
 	js_put(o, "incoming", incoming(p->in));
@@ -170,6 +194,11 @@ struct json_object *status_json(struct daemon *d)
 	js_u64(o, "uptime_ms", ms_ago(d, d->started));
 	js_bool(o, "module", d->module);
 	js_u64(o, "listen_port", d->listen_port);
+	if (d->listen_err)
+		js_str(o, "listen_error", strerror(d->listen_err));
+	else
+		js_null(o, "listen_error");
+	js_u64(o, "messages_suppressed", d->tell.suppressed);
 	js_u64(o, "heartbeat_interval_ms", d->conf.heartbeat_ms);
 	js_u64(o, "timeout_ms", d->conf.timeout_ms);
 	js_str(o, "failover", d->conf.failover == FAILOVER_AUTO ? "auto" : "manual");

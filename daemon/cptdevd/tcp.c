@@ -145,6 +145,13 @@ bool tcp_same_host(const struct sockaddr_storage *a, const struct sockaddr_stora
 	return !memcmp(&wide_a, &wide_b, sizeof(wide_a));
 }
 
+void tcp_host(const struct sockaddr_storage *addr, char *text, size_t size)
+{
+	if (getnameinfo((const struct sockaddr *)addr, addr_len(addr), text, size, NULL, 0,
+			NI_NUMERICHOST))
+		snprintf(text, size, "?");
+}
+
 void tcp_text(const struct sockaddr_storage *addr, char *text, size_t size)
 {
 	char host[INET6_ADDRSTRLEN + 20] = "?", port[8] = "?";

@@ -18,6 +18,8 @@ int tcp_error(int fd);
 
 /* The same host, whatever the port; IPv4 in IPv6 counts as IPv4. */
 bool tcp_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
+/* "192.0.2.1", without the port. */
+void tcp_host(const struct sockaddr_storage *addr, char *text, size_t size);
 /* "192.0.2.1:7475" or "[2001:db8::1]:7475". */
 void tcp_text(const struct sockaddr_storage *addr, char *text, size_t size);
 

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Clients of the control socket: between ctl.c and ctl_client.c. */
+#ifndef CPTDEVD_CTL_H
+#define CPTDEVD_CTL_H
+
+#include <sys/socket.h>
+
+#include "daemon.h"
+
+#define REQUEST_MAX	4096
+
+struct client {
+	LIST_ENTRY(client) entry;
+	struct daemon *d;
+	struct watch watch;
+	struct timer idle;
+	struct garbage garbage;
+	struct ucred cred;		/* who it is: noted in the log */
+	u64 since;			/* it waits for the client, ns as loop->now */
+	bool monitors;			/* news are sent to it */
+	char in[REQUEST_MAX];
+	size_t in_len;
+	char *out;			/* NULL: there is nothing to be sent */
+	size_t out_len;
+	size_t out_sent;
+};
+
+/* Takes over @fd when it returns 0. */
+int client_new(struct daemon *d, int fd);
+void client_drop(struct client *c);
+/* Send one more line; a client that lags too far behind is dropped. */
+void client_news(struct client *c, const char *line);
+
+#endif

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * One client of the control socket: requests and answers are lines of JSON. Nobody is
+ * waited for: a client that doesn't read has one answer, or the news of a while, kept for
+ * it and is dropped after that.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "json.h"
+#include "log.h"
+
+/* A client that takes longer to read its answer, or to ask, is dropped. */
+#define CLIENT_NS	(60 * NSEC_PER_SEC)
+/* News that are kept for a client that doesn't read them, in bytes. */
+#define NEWS_MAX	(256U * 1024)
+
+static void client_garbage(struct garbage *g)
+{
+	struct client *c = container_of(g, struct client, garbage);
+
+	free(c->out);
+	free(c);
+}
+
+void client_drop(struct client *c)
+{
+	int fd = c->watch.fd;
+
+	loop_unwatch(&c->d->loop, &c->watch);
+	close(fd);
+	loop_disarm(&c->idle);
+	LIST_REMOVE(c, entry);
+	c->d->nr_clients--;
+	c->d->nr_monitors -= c->monitors;
+	loop_discard(&c->d->loop, &c->garbage, client_garbage);
+}
+
+static void client_slow(struct client *c, const char *what)
+{
+	tell(&c->d->tell, LOG_NOTICE, TELL_CONTROL, "slow",
+	     "control socket: process %d (user %u) %s: its connection is closed",
+	     c->cred.pid, c->cred.uid, what);
+	client_drop(c);
+}
+
+static void client_idle(struct timer *t)
+{
+	struct client *c = container_of(t, struct client, idle);
+
+	client_slow(c, c->out ? "doesn't read its answer" : "asks nothing");
+}
+
+/* From now on it is the client's turn. */
+static void client_wait(struct client *c)
+{
+	c->since = c->d->loop.now;
+	if (c->monitors && !c->out)
+		loop_disarm(&c->idle);
+	else
+		loop_arm(&c->d->loop, &c->idle, CLIENT_NS);
+}
+
+/* Append a line to what is to be sent. */
+static void client_line(struct client *c, const char *line)
+{
+	size_t len = strlen(line);
+	char *out = realloc(c->out, c->out_len + len + 2);
+
+	if (!out)
+		return;
+	if (!c->out) {
+		c->out_len = 0;
+		c->out_sent = 0;
+	}
+	memcpy(out + c->out_len, line, len);
+	out[c->out_len + len] = '\n';
+	c->out_len += len + 1;
+	c->out = out;
+}
+
+static void client_answer(struct client *c, struct json_object *o)
+{
+	client_line(c, js_line(o));
+	json_object_put(o);
+}
+
+static struct json_object *refusal(const char *code, const char *message)
+{
+	struct json_object *o = js_document();
+
+	js_error(o, code, message);
+	return o;
+}
+
+/* Some places are always left for those who only ask. */
+static struct json_object *client_monitor(struct client *c)
+{
+	struct daemon *d = c->d;
+
+	if (!c->monitors && d->nr_monitors >= MAX(d->conf.max_clients / 2, 1U))
+		return refusal("too-many-clients", "half of max_clients monitor already");
+	d->nr_monitors += !c->monitors;
+	c->monitors = true;
+	return news_present(d);
+}
+
+static struct json_object *answer_to(struct client *c, const char *line)
+{
+	struct json_object *request = json_tokener_parse(line), *o;
+	const char *command = js_get_str(request, "command");
+
+	if (!command)
+		o = refusal("bad-request",
+			    "a request is a line like {\"command\":\"status\"}");
+	else if (!strcmp(command, "status"))
+		o = status_json(c->d);
+	else if (!strcmp(command, "monitor"))
+		o = client_monitor(c);
+	else
+		o = refusal("unknown-command",
+			    "the commands are \"status\" and \"monitor\"");
+	json_object_put(request);
+	return o;
+}
+
+/* The first line that is complete, if there is one. */
+static void client_request(struct client *c)
+{
+	char *end = memchr(c->in, '\n', c->in_len);
+	size_t len;
+
+	if (!end && c->in_len == sizeof(c->in)) {
+		c->in_len = 0;
+		client_answer(c, refusal("bad-request", "the request is too long"));
+	}
+	if (!end)
+		return;
+	*end = '\0';
+	len = end + 1 - c->in;
+	client_answer(c, answer_to(c, c->in));
+	c->in_len -= len;
+	memmove(c->in, c->in + len, c->in_len);
+}
+
+/* Each returns false when the client is to be dropped. */
+static bool client_read(struct client *c)
+{
+	ssize_t n = recv(c->watch.fd, c->in + c->in_len, sizeof(c->in) - c->in_len,
+			 MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	c->in_len += n;
+	return n > 0;
+}
+
+static bool client_write(struct client *c)
+{
+	ssize_t n = send(c->watch.fd, c->out + c->out_sent, c->out_len - c->out_sent,
+			 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	c->out_sent += n;
+	if (c->out_sent == c->out_len) {
+		free(c->out);
+		c->out = NULL;
+		client_wait(c);
+	}
+	return true;
+}
+
+static void client_update(struct client *c)
+{
+	loop_change(&c->d->loop, &c->watch, c->out ? EPOLLOUT : EPOLLIN);
+}
+
+static void client_event(struct watch *w, u32 events)
+{
+	struct client *c = container_of(w, struct client, watch);
+	bool alive = true;
+
+	if (!c->out && (events & (EPOLLIN | EPOLLHUP)))
+		alive = client_read(c);
+	while (alive && !c->out) {
+		client_request(c);
+		if (!c->out)
+			break;
+		alive = client_write(c);
+	}
+	if (alive && c->out && (events & EPOLLOUT))
+		alive = client_write(c);
+	if (alive && !(events & EPOLLERR))
+		client_update(c);
+	else
+		client_drop(c);
+}
+
+void client_news(struct client *c, const char *line)
+{
+	bool behind = c->out;
+
+	if (c->out && c->out_len - c->out_sent + strlen(line) > NEWS_MAX) {
+		client_slow(c, "doesn't read the news that it asked for");
+		return;
+	}
+	client_line(c, line);
+	if (behind || !c->out)
+		return;
+	client_wait(c);
+	if (client_write(c))
+		client_update(c);
+	else
+		client_drop(c);
+}
+
+int client_new(struct daemon *d, int fd)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	socklen_t len = sizeof(c->cred);
+
+	if (!c)
+		return -ENOMEM;
+	c->d = d;
+	c->watch = (struct watch) { .fd = -1, .fn = client_event };
+	c->idle.fn = client_idle;
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->cred, &len);
+	log_debug("control: process %d of user %u", c->cred.pid, c->cred.uid);
+	if (loop_watch(&d->loop, &c->watch, fd, EPOLLIN)) {
+		free(c);
+		return -ENOMEM;
+	}
+	LIST_INSERT_HEAD(&d->clients, c, entry);
+	d->nr_clients++;
+	client_wait(c);
+	return 0;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What happens to peers, as lines for clients that monitor. cptdevctl(8) has the words. */
+#include "daemon.h"
+#include "json.h"
+
+/* A document without "event" would be an answer to something else. */
+static struct json_object *news(struct daemon *d, const char *event)
+{
+	struct json_object *o = js_document(), *node = js_new();
+
+	js_str(o, "object", "peer");
+	js_str(o, "event", event);
+	js_str(node, "name", d->self.name);
+	js_put(o, "node", node);
+	return o;
+}
+
+struct json_object *news_present(struct daemon *d)
+{
+	struct json_object *o = news(d, "present");
+	struct peer *p = LIST_FIRST(&d->peers);
+
+	js_put(o, "peer", p ? status_peer(p) : NULL);
+	return o;
+}
+
+void news_peer(struct peer *p, const char *event)
+{
+	struct json_object *o;
+
+	if (!p->d->nr_monitors)
+		return;
+	o = news(p->d, event);
+	js_put(o, "peer", status_peer(p));
+	ctl_news(p->d, js_line(o));
+	json_object_put(o);
+}
