@@ -15,8 +15,11 @@
 
 #include "checkpoint.h"
 #include "js.h"
+#include "lock.h"
 
 #define ID_MAX	32			/* bytes */
+
+HS_LOCK(lock);
 
 /* A note's fields are padded to four bytes. */
 static size_t padded(size_t n)
@@ -123,7 +126,7 @@ static char *text_now(struct hs_error *e)
 		return NULL;
 	text = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN);
 	/* Where there was no memory for a value it isn't there. */
-	if (text && !hs_build_compare(json, e))
+	if (text && !hs_build_compare(json, hs_layout_here(), e))
 		copy = strdup(text);
 	if (!copy)
 		hs_fail(e, ENOMEM, "no memory for the list of libraries");
@@ -137,20 +140,19 @@ static char *text_now(struct hs_error *e)
  */
 const char *hs_build_text(struct hs_error *e)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static unsigned long long of;
 	static const char *text;
 	unsigned long long changes = 0;
 	const char *now;
 
 	dl_iterate_phdr(count_changes, &changes);
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	if (!text || changes != of) {
 		text = text_now(e);
 		of = changes;
 	}
 	now = text;
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return now;
 }
 
@@ -167,8 +169,16 @@ static struct json_object *find(struct json_object *list, const char *name)
 	return NULL;
 }
 
+static int other_address(const char *name, const struct hs_layout *layout, struct hs_error *e)
+{
+	char why[200];
+
+	hs_layout_explain(layout, why, sizeof(why));
+	return hs_fail(e, ENOEXEC, "%.60s is mapped at another address: %s", name, why);
+}
+
 static int compare_one(struct json_object *then, struct json_object *all_now,
-		       struct hs_error *e)
+		       const struct hs_layout *layout, struct hs_error *e)
 {
 	struct js_from was = { .o = then }, is = { 0 };
 	const char *name, *text, *id;
@@ -185,18 +195,19 @@ static int compare_one(struct json_object *then, struct json_object *all_now,
 	text = name[0] ? name : "the program";
 	is.o = find(all_now, name);
 	if (!is.o)
-		return hs_fail(e, ENOEXEC, "%s was part of the program, and isn't here", text);
+		return hs_fail(e, ENOEXEC, "%s was part of the program, and isn't here: what dlopen(3) "
+			       "loads has to be there before hs_init(3): load it first, link with it, "
+			       "or use LD_PRELOAD", text);
 	if (strcmp(js_get_text(&is, "build_id"), id))
 		return hs_fail(e, ENOEXEC, "%s has the build id %.40s in the checkpoint, here %.40s: "
 			       "install the same one", text, id, js_get_text(&is, "build_id"));
 	if (js_get_u64(&is, "address") != address)
-		return hs_fail(e, ENOEXEC, "%s is mapped at another address: start both with "
-			       "address randomisation off (setarch -R)", text);
+		return other_address(text, layout, e);
 	return 0;
 }
 
 /* Returns 0, or -1 with errno ENOEXEC, EBADMSG, ... and @e: what is another one here. */
-int hs_build_compare(struct json_object *json, struct hs_error *e)
+int hs_build_compare(struct json_object *json, const struct hs_layout *layout, struct hs_error *e)
 {
 	struct json_object *now;
 	int ret = 0;
@@ -208,7 +219,8 @@ int hs_build_compare(struct json_object *json, struct hs_error *e)
 	if (!now)
 		return -1;
 	for (i = 0; !ret && i < json_object_array_length(json); i++)
-		ret = compare_one(json_object_array_get_idx(json, i), now, e);
+		ret = compare_one(json_object_array_get_idx(json, i), now, layout,
+				  e);
 	json_object_put(now);
 	return ret;
 }

@@ -65,7 +65,7 @@ int hs_state_parse(uint32_t type, struct json_object *o, struct hs_state *s, str
 {
 	switch (type) {
 	case HS_SECTION_BUILD:
-		return hs_build_compare(o, e);
+		return hs_build_compare(o, &s->process.layout, e);
 	case HS_SECTION_RANGES:
 		return hs_ranges_parse(&s->ranges, o, e);
 	case HS_SECTION_PROCESS:
@@ -156,10 +156,14 @@ void hs_texts_free(struct hs_texts *t)
 
 static void write_texts(struct hs_writer *w, const struct hs_texts *t)
 {
-	int i;
+	/* The process first: it explains why libraries are at other addresses. */
+	static const int order[HS_TEXTS] = { 1, 0, 2, 3, 4, 5, 6 };
+	int i, n;
 
-	for (i = 0; i < HS_TEXTS; i++)
-		hs_section(w, text_types[i], "", t->text[i], t->len[i]);
+	for (i = 0; i < HS_TEXTS; i++) {
+		n = order[i];
+		hs_section(w, text_types[n], "", t->text[n], t->len[n]);
+	}
 }
 
 static void write_own(struct hs_writer *w, const struct hs_sections *own)

@@ -43,7 +43,8 @@ struct hs_texts {
 
 /* build.c: what program and libraries this is, and where they are mapped */
 const char *hs_build_text(struct hs_error *e);
-int hs_build_compare(struct json_object *json, struct hs_error *e);
+/* @layout: of the process that it is of. */
+int hs_build_compare(struct json_object *json, const struct hs_layout *layout, struct hs_error *e);
 
 /* checkpoint.c */
 void hs_state_free(struct hs_state *s);

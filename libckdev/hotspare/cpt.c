@@ -30,20 +30,27 @@
 #include "checkpoint.h"
 #include "clock.h"
 #include "cpt.h"
+#include "fork.h"
 #include "hooks.h"
 #include "hotspare.h"
+#include "lock.h"
 #include "pipe.h"
 #include "snapshot.h"
 #include "written.h"
 
 static struct hs_image_head next_head = { .generation = 1 };
-static pthread_mutex_t stats_lock = PTHREAD_MUTEX_INITIALIZER;
+HS_LOCK(stats_lock);
 static struct hs_stats stats;
 static __thread struct hs_error why;
 
 const char *hs_error(void)
 {
 	return why.text;
+}
+
+struct hs_error *hs_why(void)
+{
+	return &why;
 }
 
 /* Those of a new run, or those that follow @before. */
@@ -78,6 +85,14 @@ void hs_release(void)
 		hs_fatal("hs_release() without hs_hold()");
 	if (!--held)
 		pthread_rwlock_unlock(&holding);
+}
+
+/* Those that other threads are in are no sections of the child's, which has but one thread. */
+void hs_cpt_in_child(void)
+{
+	holding = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+	if (held)
+		pthread_rwlock_rdlock(&holding);
 }
 
 /*
@@ -159,7 +174,7 @@ static int run_job(struct hs_job *j)
 {
 	int err = 0;
 
-	if (write_job(j, j->pipe->result)) {
+	if (write_job(j, &j->pipe->result->why)) {
 		err = errno ?: EIO;
 		if (j->pipe->target->sums)
 			hs_sums_forget(j->pipe->target->sums);
@@ -174,12 +189,15 @@ static int fork_writer(struct hs_job *j, struct hs_error *e)
 	int pidfd = -1;
 	pid_t pid;
 
+	j->pipe->result->done = false;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD, NULL, &pidfd, NULL, 0);
 	if (!pid) {
 		hs_written_wait();
-		_exit(run_job(j));
+		j->pipe->result->err = run_job(j);
+		j->pipe->result->done = true;
+		_exit(0);
 	}
 	hs_written_after(pid);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -245,14 +263,15 @@ static int reap_process(struct hs_pipe *p)
 	do
 		ret = waitid(P_PIDFD, (id_t)p->ended, &info, WEXITED | __WALL);
 	while (ret && errno == EINTR);
-	if (!ret && info.si_code == CLD_EXITED)
-		return info.si_status;
+	/* The program may have waited for it (__WALL), or has no time for children (SIGCHLD). */
+	if (p->result->done)
+		return p->result->err;
 	if (info.si_status == SIGSEGV || info.si_status == SIGBUS) {
-		hs_fail(p->result, EFAULT, "memory that is saved can't be read: what hs_range() "
+		hs_fail(&p->result->why, EFAULT, "memory that is saved can't be read: what hs_range() "
 			"was told must stay mapped, or be left out (hs_exclude)");
 		return EFAULT;
 	}
-	hs_fail(p->result, EIO, "the process that wrote the checkpoint was killed");
+	hs_fail(&p->result->why, EIO, "the process that wrote the checkpoint was killed");
 	return EIO;
 }
 
@@ -275,11 +294,11 @@ static int reap(struct hs_pipe *p, struct hs_error *e)
 	close(p->ended);
 	p->ended = -1;
 	p->waited = false;
-	pthread_mutex_lock(&stats_lock);
+	hs_lock(&stats_lock);
 	*(err ? &stats.failed : &stats.checkpoints) += 1;
-	pthread_mutex_unlock(&stats_lock);
+	hs_unlock(&stats_lock);
 	if (err && e)
-		*e = *p->result;
+		*e = p->result->why;
 	hs_pipe_done(p, err);
 	errno = err;
 	return err ? -1 : 0;
@@ -406,13 +425,13 @@ static int cut_now(struct hs_job *j, struct hs_error *e)
 
 static void count_cut(uint64_t ns)
 {
-	pthread_mutex_lock(&stats_lock);
+	hs_lock(&stats_lock);
 	stats.cuts++;
 	stats.pause_ns = ns;
 	stats.pause_sum_ns += ns;
 	if (ns > stats.pause_max_ns)
 		stats.pause_max_ns = ns;
-	pthread_mutex_unlock(&stats_lock);
+	hs_unlock(&stats_lock);
 }
 
 /* The cut itself. Returns 0, or -1 with errno and @e. */
@@ -434,9 +453,9 @@ static int cut(struct hs_job *j, struct hs_error *e)
 
 void hs_stats(struct hs_stats *to)
 {
-	pthread_mutex_lock(&stats_lock);
+	hs_lock(&stats_lock);
 	*to = stats;
-	pthread_mutex_unlock(&stats_lock);
+	hs_unlock(&stats_lock);
 }
 
 /*
@@ -575,6 +594,8 @@ int hs_cpt(int flags)
 			       "comes first");
 	if (hs_in_hook())
 		return in_hook();
+	if (hs_fork_child(&why))
+		return -1;
 	hs_pool_lock();
 	ret = take(flags, &why);
 	hs_pool_unlock();
@@ -591,12 +612,35 @@ static bool any_async(void)
 	return false;
 }
 
+static bool any(void)
+{
+	int i;
+
+	for (i = 0; i < hs_pool_size(); i++)
+		if (hs_pool_at(i)->ended >= 0 || hs_pool_at(i)->waited)
+			return true;
+	return false;
+}
+
+int hs_cpt_settle(struct hs_error *e)
+{
+	if (held || hs_in_hook())
+		return hs_fail(e, EDEADLK, "this thread is in a hook of a checkpoint, or holds "
+			       "checkpoints off");
+	hs_pool_lock();
+	while (reap_ended(), any())
+		wait_for_any();
+	return 0;
+}
+
 int hs_cpt_wait(void)
 {
 	int err;
 
 	if (hs_in_hook())
 		return in_hook();
+	if (hs_fork_child(&why))
+		return -1;
 	hs_pool_lock();
 	while (reap_ended(), any_async())
 		wait_for_any();

@@ -5,6 +5,17 @@
 
 #include "image.h"
 
+struct hs_error;
+
 int hs_cpt_start(const struct hs_image_head *before);
+/* Where this thread's hs_error() comes from. */
+struct hs_error *hs_why(void);
+/*
+ * Waits until no checkpoint is under way. Returns 0 with the pool locked; or -1, with errno
+ * EDEADLK and @e: in a hook, or where checkpoints are held off.
+ */
+int hs_cpt_settle(struct hs_error *e);
+/* After fork(2). */
+void hs_cpt_in_child(void);
 
 #endif /* HS_CPT_H */

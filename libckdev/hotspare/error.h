@@ -5,7 +5,7 @@
 
 /* Why a call failed: with what, and what to do. */
 struct hs_error {
-	char text[192];
+	char text[320];
 };
 
 /* Returns -1, with errno @err and the text in @e, which may be NULL. */

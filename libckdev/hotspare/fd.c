@@ -13,8 +13,9 @@
 
 #include "fd.h"
 #include "hotspare.h"
+#include "lock.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+HS_LOCK(lock);
 static struct hs_fds registered;
 
 /* What it points to. */
@@ -82,10 +83,10 @@ void hs_fds_adopt(struct hs_fds *list)
 
 	for (i = 0; i < list->nr; i++)
 		make_ours(&list->v[i]);
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	hs_fds_free(&registered);
 	registered = *list;
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	*list = (struct hs_fds) { 0 };
 }
 
@@ -119,14 +120,14 @@ static int insert_all(struct hs_fd *v)
 {
 	int ret;
 
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	ret = insert(&v[0]);
 	if (!ret && v[1].fd >= 0) {
 		ret = insert(&v[1]);
 		if (ret)
 			remove_one(hs_fds_find(&registered, v[0].fd));
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return ret;
 }
 
@@ -134,9 +135,9 @@ static bool is_registered(int fd)
 {
 	bool is;
 
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	is = hs_fds_find(&registered, fd);
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return is;
 }
 
@@ -274,13 +275,13 @@ int hs_fd_deregister(int fd)
 {
 	struct hs_fd *f;
 
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	f = hs_fds_find(&registered, fd);
 	if (f) {
 		hs_fd_clear(f);
 		remove_one(f);
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	if (f)
 		return 0;
 	errno = ENOENT;
@@ -296,7 +297,7 @@ int hs_fds_capture(struct hs_fds *to, struct hs_error *e)
 	uint32_t i;
 	int ret = 0;
 
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	*to = (struct hs_fds) { .v = calloc(registered.nr + 1, sizeof(*to->v)) };
 	if (!to->v)
 		ret = hs_fail(e, ENOMEM, "no memory for the list of descriptors");
@@ -309,7 +310,7 @@ int hs_fds_capture(struct hs_fds *to, struct hs_error *e)
 	for (i = 0; !ret && i < to->nr; i++)
 		if (to->v[i].kind == HS_FD_TIMER)
 			registered.v[i].timer.idle = to->v[i].timer.idle;
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	if (!ret)
 		ret = hs_fds_link(to, e);
 	if (ret)

@@ -10,11 +10,12 @@
 
 #include "hooks.h"
 #include "js.h"
+#include "lock.h"
 
 /* More than this many are a mistake. */
 #define MAX_HOOKS	1024U
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+HS_LOCK(lock);
 static struct hs_hooks registered;
 static __thread bool in_hook;
 
@@ -70,9 +71,9 @@ int hs_hook(const struct hs_hook *hook, void *arg)
 		errno = EINVAL;
 		return -1;
 	}
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	ret = append(hook, arg);
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return ret;
 }
 
@@ -80,13 +81,13 @@ int hs_unhook(const struct hs_hook *hook, void *arg)
 {
 	struct hs_hooked *h;
 
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	h = hook ? find(hook, arg) : NULL;
 	if (h) {
 		registered.nr--;
 		memmove(h, h + 1, (size_t)(registered.v + registered.nr - h) * sizeof(*h));
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	if (h)
 		return 0;
 	errno = ENOENT;
@@ -101,22 +102,22 @@ void hs_hooks_free(struct hs_hooks *list)
 
 int hs_hooks_capture(struct hs_hooks *to)
 {
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	*to = (struct hs_hooks) { .v = calloc(registered.nr + 1, sizeof(*to->v)) };
 	if (to->v && registered.nr) {
 		to->nr = registered.nr;
 		memcpy(to->v, registered.v, registered.nr * sizeof(*to->v));
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return to->v ? 0 : -1;
 }
 
 void hs_hooks_adopt(struct hs_hooks *list)
 {
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	free(registered.v);
 	registered = *list;
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	*list = (struct hs_hooks) { 0 };
 }
 

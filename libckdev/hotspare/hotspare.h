@@ -55,6 +55,21 @@ int hs_init(int argc, char *argv[]);
 int hs_stop(void);
 
 /**
+ * hs_daemon - daemon(3) for a program that takes checkpoints
+ * @nochdir: 0: the directory will be /
+ * @noclose: 0: standard input, output and error will be /dev/null
+ *
+ * Between hs_init() and the first thread: only the calling thread goes on, in another
+ * process, which takes the checkpoints from then on. The spare doesn't notice. After daemon(3)
+ * or fork(2) the child takes none: hs_cpt() fails there with ECHILD, and the spare takes over
+ * when the parent ends. The next checkpoint is a whole one.
+ *
+ * Errors: ECHILD: this is such a child. EDEADLK: in a hook, or between hs_hold() and
+ * hs_release(). Those of fork(2), setsid(2), chdir(2) and open(2).
+ */
+int hs_daemon(int nochdir, int noclose);
+
+/**
  * hs_backend - who takes checkpoints
  *
  * "module": the cptdev module, by a snapshot of what is saved. "portable": the library alone,
@@ -115,7 +130,7 @@ int hs_det_file(void *funcarg);
  */
 
 /** hs_cpipe_init - make a pool for that many pipes, 1 to 64. Errors: EINVAL: another number.
- * EEXIST: there is one. EDEADLK: in a hook. ENOMEM.
+ * EEXIST: there is one. EDEADLK: in a hook. ECHILD: in a child of who takes the checkpoints. ENOMEM.
  */
 int hs_cpipe_init(int ncon);
 
@@ -123,7 +138,8 @@ int hs_cpipe_init(int ncon);
  * hs_cpipe_load - add a descriptor that whole checkpoints are written to
  *
  * One is delivered when all of it was written. Errors: EBADF: it isn't open, or not for
- * writing. ENOENT: there is no pool. ENOSPC: it is full. EDEADLK: in a hook. ENOMEM.
+ * writing. ENOENT: there is no pool. ENOSPC: it is full. EDEADLK: in a hook. ECHILD: in a
+ * child of who takes the checkpoints. ENOMEM.
  */
 int hs_cpipe_load(int fd);
 
@@ -136,7 +152,7 @@ struct sockaddr_in;
  *
  * Several to the same spare let as many asynchronous checkpoints be under way. Errors:
  * EAFNOSUPPORT: another kind of address. EINVAL: none, or @len is another length. ENOENT,
- * ENOSPC, EDEADLK, ENOMEM: as hs_cpipe_load().
+ * ENOSPC, EDEADLK, ECHILD, ENOMEM: as hs_cpipe_load().
  */
 int hs_cpipe_loadtcp(const struct sockaddr *target, unsigned int len);
 
@@ -148,7 +164,7 @@ int hs_cpipe_loadtcp4(const struct sockaddr_in *target);
  *
  * A whole checkpoint replaces it, an increment gets its generation behind the name. Both
  * are there as a whole or not at all, and on the disk. See -r of hs_init(). Errors: ENOENT,
- * ENOSPC, EDEADLK, ENOMEM: as hs_cpipe_load(). EINVAL: no name, or that of something else
+ * ENOSPC, EDEADLK, ECHILD, ENOMEM: as hs_cpipe_load(). EINVAL: no name, or that of something else
  * than a file. EISDIR: that of a directory. Those of open(2).
  */
 int hs_cpipe_loadfile(const char *filename);
@@ -172,7 +188,8 @@ int hs_cpipe_loadfile(const char *filename);
  * Errors: EINVAL: unknown flags. ENOENT: there is no pipe. EDEADLK: between hs_hold() and
  * hs_release(), or in a hook. EAGAIN: asynchronous, and as many are under way as there are
  * pipes. ENOTCONN, ECONNREFUSED, ETIMEDOUT, ECONNRESET and others of socket calls: the spare
- * isn't there. EBADMSG, ENOEXEC: the spare refuses it, see hs_error(). ENOSPC and others of
+ * isn't there. ECHILD: this process was forked from the one that takes the checkpoints, see
+ * hs_daemon(). EBADMSG, ENOEXEC: the spare refuses it, see hs_error(). ENOSPC and others of
  * write(2). EFAULT: memory that hs_range() was told isn't mapped any more. EIO. ENOMEM. Those
  * of descriptors at the cut.
  * After an error the program is as it was, and the spare, or the file, has the checkpoint
@@ -183,7 +200,7 @@ int hs_cpt(int flags);
 /**
  * hs_cpt_wait - wait for asynchronous checkpoints
  *
- * Errors: EDEADLK: in a hook. Why one of them wasn't delivered; as hs_cpt().
+ * Errors: EDEADLK: in a hook. ECHILD: as hs_cpt(). Why one of them wasn't delivered; as hs_cpt().
  */
 int hs_cpt_wait(void);
 

@@ -12,14 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/personality.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "checkpoint.h"
 #include "command.h"
 #include "cpt.h"
+#include "environment.h"
+#include "fork.h"
 #include "hotspare.h"
 #include "mirror.h"
 #include "net.h"
@@ -160,30 +160,6 @@ static int resolve(struct options *o, struct hs_error *e)
 }
 
 /*
- * Addresses must be the same in both processes: so no randomisation, and everything that
- * the loader binds is bound at the start.
- */
-static int start_anew(char **argv, struct hs_error *e)
-{
-	int now = personality(0xffffffff);
-	char path[PATH_MAX];
-	ssize_t n;
-
-	if (now >= 0 && now & ADDR_NO_RANDOMIZE)
-		return 0;
-	if (now < 0 || personality((unsigned long)now | ADDR_NO_RANDOMIZE) < 0)
-		return hs_fail(e, EPERM, "address randomisation can't be switched off here: "
-			       "start the program with setarch -R");
-	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	path[n > 0 ? n : 0] = 0;
-	setenv("LD_BIND_NOW", "1", 1);
-	fflush(NULL);
-	execv(path, argv);
-	execv("/proc/self/exe", argv);
-	return hs_fail(e, errno, "the program can't be started anew: %s", strerror(errno));
-}
-
-/*
  * Masters
  */
 
@@ -273,6 +249,7 @@ static int become(struct hs_mirror *m, const struct options *o, struct hs_error 
 	hs_threads_adopt(&m->state.threads);
 	hs_hooks_adopt(&m->state.hooks);
 	hs_sections_adopt(&m->state.own);
+	hs_fork_own();
 	if (hs_cpt_start(&m->head))
 		return hs_fail(e, errno, "no random numbers: %s", strerror(errno));
 	/* The descriptors are those of the checkpoint: now there may be others. */
@@ -299,7 +276,7 @@ static int read_file(struct hs_mirror *m, const char *path, struct hs_error *e)
 	ret = hs_mirror_read(m, fd, &what);
 	err = errno;
 	close(fd);
-	return ret < 0 ? hs_fail(e, err, "%.80s: %.100s", path, what.text) : 0;
+	return ret < 0 ? hs_fail(e, err, "%.80s: %.230s", path, what.text) : 0;
 }
 
 struct next {
@@ -405,22 +382,12 @@ static int be_spare(const struct options *o, struct hs_error *e)
 	return ret;
 }
 
-/* A file that has each byte at its address is as long as the highest one says. */
-static int check_limit(struct hs_error *e)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur == RLIM_INFINITY)
-		return 0;
-	return hs_fail(e, EFBIG, "the size of files is limited here, and memory is kept in sparse "
-		       "ones: see ulimit -f");
-}
-
 static int init(int argc, char **argv, struct hs_error *e)
 {
 	struct options o = { .port = PORT, .pipes = 1, .timeout = HS_TIMEOUT };
 
-	if (parse(argc, argv, &o, e) || resolve(&o, e) || check_limit(e) || start_anew(argv, e))
+	if (parse(argc, argv, &o, e) || resolve(&o, e) || hs_start_anew(argv, e) ||
+	    hs_environment_check(e))
 		return -1;
 	hs_set_timeout((unsigned int)o.timeout);
 	/* Better now than when the master has died. */
@@ -433,6 +400,7 @@ static int init(int argc, char **argv, struct hs_error *e)
 		return be_spare(&o, e);
 	if (o.restart)
 		return restart(&o, e);
+	hs_fork_own();
 	if (hs_cpt_start(NULL))
 		return hs_fail(e, errno, "no random numbers: %s", strerror(errno));
 	choose_backend(o.backend);
@@ -446,7 +414,7 @@ int hs_init(int argc, char *argv[])
 	struct hs_error e = { "" };
 	int done, saved;
 
-	if (init(argc, argv, &e)) {
+	if (hs_fork_child(&e) || init(argc, argv, &e)) {
 		saved = errno;
 		fprintf(stderr, "%s: %s\n", program_invocation_short_name, e.text);
 		errno = saved;
@@ -463,7 +431,7 @@ int hs_stop(void)
 	int ret = hs_cpt_wait();
 
 	/* It has told that. */
-	if (hs_in_hook())
+	if (hs_in_hook() || hs_fork_child(NULL))
 		return ret;
 	hs_pool_lock();
 	hs_pool_bye();

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "cpt.h"
+#include "fork.h"
 #include "hooks.h"
 #include "hotspare.h"
 #include "net.h"
@@ -48,18 +50,21 @@ struct hs_pipe *hs_pool_at(int i)
 	return &pipes[i];
 }
 
+/* A child that is forked meanwhile must not close a number that is another thing by now. */
 static void disconnect(int *fd)
 {
-	if (*fd >= 0)
-		close(*fd);
+	int was = *fd;
+
 	*fd = -1;
+	if (was >= 0)
+		close(was);
 }
 
 /*
  * A process that the program forks has nothing to say to the spare; but as long as it had
  * the connections open, the spare wouldn't notice that the program has ended.
  */
-static void close_in_child(void)
+static void close_all(void)
 {
 	struct hs_target *t;
 	int i;
@@ -75,6 +80,19 @@ static void close_in_child(void)
 	nr = 0;
 }
 
+/* What the spare has is known by snapshots of a process that isn't this one. */
+void hs_pool_in_child(bool goes_on)
+{
+	struct hs_target *t;
+
+	lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	if (!goes_on)
+		close_all();
+	for (t = targets; t; t = t->next)
+		if (t->sums)
+			hs_sums_forget(t->sums);
+}
+
 /* Who calls a hook around the cut has locked it. */
 static int pool_enter(void)
 {
@@ -82,6 +100,8 @@ static int pool_enter(void)
 		errno = EDEADLK;
 		return -1;
 	}
+	if (hs_fork_child(hs_why()))
+		return -1;
 	hs_pool_lock();
 	return 0;
 }
@@ -106,7 +126,7 @@ int hs_cpipe_init(int ncon)
 	}
 	hs_pool_unlock();
 	if (!ret)
-		pthread_atfork(NULL, NULL, close_in_child);
+		hs_fork_own();
 	return ret;
 }
 
@@ -150,7 +170,7 @@ static struct hs_target *target_get(const struct hs_target *like)
 
 static int pipe_add(const struct hs_target *like, int fd)
 {
-	struct hs_error *result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
+	struct hs_result *result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
 				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct hs_target *t = NULL;
 	int ret = -1;

@@ -32,6 +32,13 @@ struct hs_target {
 
 struct hs_job;
 
+/* How a checkpoint ended, in memory that who writes it shares with us. */
+struct hs_result {
+	bool done;			/* @err is known */
+	int err;			/* errno, or 0 */
+	struct hs_error why;
+};
+
 struct hs_pipe {
 	struct hs_target *target;
 	int fd;				/* -1: not connected */
@@ -39,7 +46,7 @@ struct hs_pipe {
 	bool whole;			/* what is being written to it, */
 	uint64_t generation;
 	uint8_t run[16];
-	struct hs_error *result;	/* shared with who writes */
+	struct hs_result *result;
 	int ended;			/* can be read when who writes has ended; -1: it is free */
 	struct hs_job *job;		/* who writes is a thread; NULL: a process */
 	bool waited;			/* by somebody who will see how it ended */
@@ -53,6 +60,8 @@ struct hs_pipe *hs_pool_at(int i);
 int hs_pipe_open(struct hs_pipe *p, const struct hs_image_head *head, struct hs_error *e);
 void hs_pipe_done(struct hs_pipe *p, int err);
 void hs_pool_bye(void);
+/* After fork(2). @goes_on: the child is the program from here on, and has the connections. */
+void hs_pool_in_child(bool goes_on);
 
 /* By who writes: takes no memory. */
 int hs_pipe_confirm(struct hs_pipe *p, struct hs_error *e);

@@ -63,6 +63,7 @@ int hs_process_capture(struct hs_process *to, struct hs_error *e)
 		return hs_fail(e, errno, "the current directory, or the groups: %s",
 			       strerror(errno));
 	}
+	to->layout = *hs_layout_here();
 	to->nice = getpriority(PRIO_PROCESS, 0);
 	for (i = 0; i < RLIM_NLIMITS; i++)
 		getrlimit((__rlimit_resource_t)i, &to->limit[i]);
@@ -180,6 +181,7 @@ struct json_object *hs_process_json(const struct hs_process *p)
 	put_list(o, "uid", p->uid, 3);
 	put_list(o, "gid", p->gid, 3);
 	put_list(o, "groups", p->groups, p->nr_groups);
+	json_object_object_add(o, "layout", hs_layout_json(&p->layout));
 	return o;
 }
 
@@ -258,6 +260,7 @@ int hs_process_parse(struct hs_process *p, struct json_object *json, struct hs_e
 	get_list(&from, "uid", p->uid, 3);
 	get_list(&from, "gid", p->gid, 3);
 	get_groups_json(&from, p);
+	hs_layout_parse(&p->layout, json_object_object_get(json, "layout"));
 	if (!from.bad)
 		return 0;
 	hs_process_free(p);

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "environment.h"
 #include "fd.h"
 
 #define HS_SIGNALS	64
@@ -37,6 +38,7 @@ struct hs_process {
 	gid_t gid[3];
 	int nr_groups;
 	gid_t *groups;
+	struct hs_layout layout;	/* that it was started with */
 };
 
 /* process.c */

@@ -14,13 +14,14 @@
 #include "arena.h"
 #include "hotspare.h"
 #include "js.h"
+#include "lock.h"
 #include "ranges.h"
 
 #define MOST	65536			/* of anything in a list */
 #define ADDR_END	(1ULL << 47)
 
 static struct hs_ranges registered;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+HS_LOCK(lock);
 
 /*
  * Lists
@@ -145,9 +146,9 @@ int hs_range(void *addr, size_t len)
 	}
 	if (!mapped(start, start + len))
 		return -1;
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	ret = hs_intervals_add(&registered.saved, start, start + len);
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return ret;
 }
 
@@ -158,9 +159,9 @@ int hs_exclude(void *addr, size_t len)
 
 	if (bad_range(addr, len))
 		return -1;
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	ret = hs_intervals_add(&registered.excluded, start, start + len);
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return ret;
 }
 
@@ -172,7 +173,7 @@ int hs_ranges_capture(struct hs_ranges *to)
 	size_t i;
 
 	*to = (struct hs_ranges) { .nr_slots = 0 };
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	if (intervals_copy(&to->saved, &registered.saved) || intervals_copy(&to->excluded, out))
 		goto out;
 	for (i = 0; i < out->nr; i++)
@@ -189,7 +190,7 @@ int hs_ranges_capture(struct hs_ranges *to)
 	}
 	ret = 0;
 out:
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	if (ret)
 		hs_ranges_free(to);
 	return ret;
@@ -428,14 +429,14 @@ int hs_dso(const char *name)
 	} else if (of_the_process(o.name) || has_our_own(&o.all)) {
 		errno = EINVAL;
 	} else {
-		pthread_mutex_lock(&lock);
+		hs_lock(&lock);
 		if (o.all.saved.nr &&
 		    hs_intervals_have(&registered.saved, o.all.saved.v[0].start,
 				      o.all.saved.v[0].end))
 			errno = EEXIST;
 		else
 			ret = merge(&o.all);
-		pthread_mutex_unlock(&lock);
+		hs_unlock(&lock);
 	}
 	hs_ranges_free(&o.all);
 	return ret;

@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "hotspare.h"
+#include "lock.h"
 #include "sections.h"
 
 #define MAX_SECTIONS	256U
 #define MAX_LEN		(1UL << 20)
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+HS_LOCK(lock);
 static struct hs_sections registered;
 
 /* It is shown to people, and typed by them. */
@@ -81,14 +82,14 @@ static int take_away(const char *name)
 {
 	struct hs_own **at;
 
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	at = find(&registered, name);
 	if (at) {
 		put(*at);
 		registered.nr--;
 		memmove(at, at + 1, (size_t)(registered.v + registered.nr - at) * sizeof(*at));
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	if (at)
 		return 0;
 	errno = ENOENT;
@@ -101,7 +102,7 @@ static int bring_in(struct hs_own *s)
 	struct hs_own **at;
 	int ret = 0;
 
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	at = find(&registered, s->name);
 	if (at) {
 		put(*at);
@@ -110,7 +111,7 @@ static int bring_in(struct hs_own *s)
 	} else {
 		ret = append(&registered, s);
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return ret;
 }
 
@@ -147,14 +148,14 @@ ssize_t hs_section_get(const char *name, void *buf, size_t size)
 		errno = EINVAL;
 		return -1;
 	}
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	at = find(&registered, name);
 	if (at) {
 		len = (ssize_t)(*at)->len;
 		if (size)
 			memcpy(buf, (*at)->data, size < (*at)->len ? size : (*at)->len);
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	if (len < 0)
 		errno = ENOENT;
 	return len;
@@ -176,32 +177,32 @@ static void drop_all(struct hs_sections *list)
 
 void hs_sections_free(struct hs_sections *list)
 {
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	drop_all(list);
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 }
 
 int hs_sections_capture(struct hs_sections *to)
 {
 	uint32_t i;
 
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	*to = (struct hs_sections) { .v = calloc(registered.nr + 1, sizeof(*to->v)) };
 	for (i = 0; to->v && i < registered.nr; i++) {
 		to->v[i] = registered.v[i];
 		to->v[i]->users++;
 		to->nr++;
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return to->v ? 0 : -1;
 }
 
 void hs_sections_adopt(struct hs_sections *list)
 {
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	drop_all(&registered);
 	registered = *list;
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	*list = (struct hs_sections) { 0 };
 }
 

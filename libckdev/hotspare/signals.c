@@ -9,9 +9,10 @@
 
 #include "hotspare.h"
 #include "js.h"
+#include "lock.h"
 #include "process.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+HS_LOCK(lock);
 static sigset_t registered;
 
 /* 32 and 33 are the C library's own. */
@@ -31,14 +32,14 @@ static int change(int sig, bool wanted)
 		errno = EINVAL;
 		return -1;
 	}
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	if ((sigismember(&registered, sig) == 1) == wanted)
 		err = wanted ? EEXIST : ENOENT;
 	else if (wanted)
 		sigaddset(&registered, sig);
 	else
 		sigdelset(&registered, sig);
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	if (!err)
 		return 0;
 	errno = err;
@@ -60,9 +61,9 @@ void hs_signals_capture(struct hs_signals *to)
 	int sig;
 
 	memset(to, 0, sizeof(*to));
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	to->which = registered;
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	for (sig = 1; sig <= HS_SIGNALS; sig++)
 		if (sigismember(&to->which, sig) == 1)
 			sigaction(sig, NULL, &to->action[sig]);
@@ -77,9 +78,9 @@ int hs_signals_restore(const struct hs_signals *s, struct hs_error *e)
 	for (sig = 1; sig <= HS_SIGNALS; sig++)
 		if (sigismember(&s->which, sig) == 1 && sigaction(sig, &s->action[sig], NULL))
 			return hs_fail(e, errno, "signal %d: %s", sig, strerror(errno));
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	registered = s->which;
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	pthread_sigmask(SIG_SETMASK, &s->blocked, NULL);
 	return 0;
 }

@@ -26,6 +26,7 @@
 #define BATCH		128		/* entries that are read at a time */
 
 static bool chosen, must;
+static enum hs_wish wanted;
 static int session = -1;
 static struct hs_intervals tracked;
 static struct hs_error why_not;
@@ -59,6 +60,7 @@ int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 	if (wish == HS_AUTO && env && hs_backend_by_name(env, &wish, e))
 		return -1;
 	chosen = true;
+	wanted = wish;
 	must = wish == HS_MODULE;
 	if (wish == HS_COMPARE)
 		hs_written_only(NULL);
@@ -84,10 +86,16 @@ void hs_backend_release(void)
 	chosen = false;
 }
 
+void hs_backend_in_child(void)
+{
+	hs_backend_release();
+	tracked.nr = 0;
+}
+
 bool hs_by_module(void)
 {
 	if (!chosen)
-		hs_backend_choose(HS_AUTO, NULL);
+		hs_backend_choose(wanted, NULL);
 	return session >= 0;
 }
 

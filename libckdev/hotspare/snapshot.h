@@ -28,6 +28,8 @@ int hs_backend_by_name(const char *name, enum hs_wish *to, struct hs_error *e);
 int hs_backend_choose(enum hs_wish wish, struct hs_error *e);
 /* Not yet: nothing is open. */
 void hs_backend_release(void);
+/* After fork(2): the session is of another process's memory. */
+void hs_backend_in_child(void);
 
 /* If not: why not. HS_AUTO: that may change when hs_snapshot_take() has failed. */
 bool hs_by_module(void);

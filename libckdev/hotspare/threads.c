@@ -10,12 +10,13 @@
 #include <string.h>
 
 #include "js.h"
+#include "lock.h"
 #include "threads.h"
 
 /* More than this many are a mistake. */
 #define MAX_THREADS	65536U
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+HS_LOCK(lock);
 static struct hs_threads registered;
 
 static struct hs_thread *find(void (*worker)(void *), const void *arg)
@@ -68,9 +69,9 @@ int hs_threadreg_attr(void (*worker)(void *arg), void *arg, const struct hs_thre
 		return -1;
 	}
 	t.attr = *attr;
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	ret = append(&t);
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return ret;
 }
 
@@ -85,13 +86,13 @@ int hs_threaddereg(void (*worker)(void *arg), void *arg)
 {
 	struct hs_thread *t;
 
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	t = find(worker, arg);
 	if (t) {
 		registered.nr--;
 		memmove(t, t + 1, (size_t)(registered.v + registered.nr - t) * sizeof(*t));
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	if (t)
 		return 0;
 	errno = ENOENT;
@@ -106,13 +107,13 @@ void hs_threads_free(struct hs_threads *list)
 
 int hs_threads_capture(struct hs_threads *to)
 {
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	*to = (struct hs_threads) { .v = calloc(registered.nr + 1, sizeof(*to->v)) };
 	if (to->v && registered.nr) {
 		to->nr = registered.nr;
 		memcpy(to->v, registered.v, registered.nr * sizeof(*to->v));
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	return to->v ? 0 : -1;
 }
 
@@ -199,10 +200,10 @@ static bool plain(const struct hs_thread_attr *a)
 /* They are registered: the next checkpoint has them too. */
 void hs_threads_adopt(struct hs_threads *list)
 {
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	free(registered.v);
 	registered = *list;
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	*list = (struct hs_threads) { 0 };
 }
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libhotspare: the library's locks. A child of a program with threads has only the thread that
+ * called fork(2); a lock that another thread held would stay locked in the child for ever. So
+ * fork.c takes each of these locks before the fork and gives them back in both processes.
+ *
+ * Lock order: checkpoints held off (cpt.c), the arena, its classes, then one of these.
+ */
+#ifndef HS_LOCK_H
+#define HS_LOCK_H
+
+#include <pthread.h>
+
+/* A lock of a file. The linker collects their addresses. */
+#define HS_LOCK(name)								\
+	static pthread_mutex_t name = PTHREAD_MUTEX_INITIALIZER;		\
+	static pthread_mutex_t *const name##_at_fork				\
+		__attribute__((section("hs_locks"), used)) = &name
+
+void hs_lock(pthread_mutex_t *lock);
+void hs_unlock(pthread_mutex_t *lock);
+
+#endif /* HS_LOCK_H */
