@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,30 @@ static int open_directory(const char *path)
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(dir);
 	return fd;
+}
+
+/*
+ * The same file by a name that stays right when the program changes its directory, as
+ * daemon(3) does. The file itself needn't exist; if it is a link the link is named. The
+ * caller frees it. NULL: errno.
+ */
+char *hs_file_absolute(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char directory[PATH_MAX], *parent, *all = NULL;
+
+	if (!*path || !*name) {
+		errno = *path ? EISDIR : EINVAL;
+		return NULL;
+	}
+	parent = slash ? strndup(path, (size_t)(name - path)) : strdup(".");
+	if (!parent)
+		return NULL;
+	if (realpath(parent, directory) &&
+	    asprintf(&all, "%s/%s", directory[1] ? directory : "", name) < 0)
+		all = NULL;
+	free(parent);
+	return all;
 }
 
 /* Returns 0, or -1 with errno. Who created it publishes or drops it. */

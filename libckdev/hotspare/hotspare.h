@@ -28,6 +28,7 @@ extern "C" {
  *	-m (--master) or -s (--spare), -a (--address) ADDRESS of the other host, -p (--port)
  *	PORT (7411), -n (--pipes) N checkpoints under way at a time (1), -t (--timeout)
  *	SECONDS (5), -f (--file) FILE for checkpoints, -r (--restart) FILE to begin from,
+ *	-g (--generation) N, the last generation that -r may begin from,
  *	-b (--backend) module, portable, compare or auto (what the environment has as
  *	HOTSPARE_BACKEND, or auto): see hs_backend(),
  *	-x (--command) COMMAND that moves the service's address.
@@ -43,7 +44,7 @@ extern "C" {
  * others of socket calls. ENODATA: a spare whose master died before its first checkpoint, or
  * a file that is cut off. EBADMSG, ENOEXEC: a checkpoint that is damaged, or of another
  * program. EPROTONOSUPPORT: its format is another version. ESTALE: it is an increment, of what
- * isn't there. EISDIR: it is a directory. Those of open(2).
+ * isn't there, or there is no generation N. EISDIR: it is a directory. Those of open(2).
  */
 int hs_init(int argc, char *argv[]);
 
@@ -163,9 +164,10 @@ int hs_cpipe_loadtcp4(const struct sockaddr_in *target);
  * hs_cpipe_loadfile - add a file
  *
  * A whole checkpoint replaces it, an increment gets its generation behind the name. Both
- * are there as a whole or not at all, and on the disk. See -r of hs_init(). Errors: ENOENT,
+ * are there as a whole or not at all, and on the disk. See -r of hs_init(). A relative name is
+ * meant as of this call: the program may change its directory afterwards. Errors: ENOENT,
  * ENOSPC, EDEADLK, ECHILD, ENOMEM: as hs_cpipe_load(). EINVAL: no name, or that of something else
- * than a file. EISDIR: that of a directory. Those of open(2).
+ * than a file. EISDIR: that of a directory. Those of open(2) and realpath(3).
  */
 int hs_cpipe_loadfile(const char *filename);
 

@@ -138,6 +138,7 @@ struct hs_file {
 	char *temporary;
 };
 
+char *hs_file_absolute(const char *path);
 int hs_file_create(struct hs_file *f, const char *path);
 int hs_file_rename(struct hs_file *f);
 void hs_file_done(struct hs_file *f);

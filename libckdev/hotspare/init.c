@@ -33,6 +33,8 @@
 struct options {
 	bool master, spare;
 	const char *address, *file, *restart;
+	/* the newest checkpoint that -r begins from; 0: any */
+	long generation;
 	struct hs_command command;
 	long port, pipes, timeout;
 	enum hs_wish backend;
@@ -51,6 +53,7 @@ static const char usage[] =
 	"  -n, --pipes N           checkpoints that may be under way at a time (1)\n"
 	"  -f, --file FILE         write checkpoints to a file\n"
 	"  -r, --restart FILE      begin as a checkpoint in a file was\n"
+	"  -g, --generation N      with -r: as of generation N, if there are later ones, too\n"
 	"  -t, --timeout SECONDS   after which the other host counts as gone (5)\n"
 	"  -b, --backend NAME      who takes checkpoints: module; portable; compare, which is the\n"
 	"                          second without the kernel's help; or the first of these that\n"
@@ -94,6 +97,8 @@ static int option(int c, struct options *o, struct hs_error *e)
 	case 'r':
 		o->restart = optarg;
 		return 0;
+	case 'g':
+		return number(optarg, "generation", LONG_MAX, &o->generation, e);
 	case 't':
 		return number(optarg, "timeout", 3600, &o->timeout, e);
 	case 'b':
@@ -114,7 +119,8 @@ static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
 	static const struct option longs[] = {
 		{ "address", 1, NULL, 'a' }, { "backend", 1, NULL, 'b' },
 		{ "command", 1, NULL, 'x' },
-		{ "file", 1, NULL, 'f' }, { "master", 0, NULL, 'm' },
+		{ "file", 1, NULL, 'f' }, { "generation", 1, NULL, 'g' },
+		{ "master", 0, NULL, 'm' },
 		{ "pipes", 1, NULL, 'n' }, { "port", 1, NULL, 'p' },
 		{ "restart", 1, NULL, 'r' }, { "spare", 0, NULL, 's' },
 		{ "timeout", 1, NULL, 't' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
@@ -122,16 +128,32 @@ static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
 	int c;
 
 	optind = 0;
-	while ((c = getopt_long(argc, argv, "+a:b:f:mn:p:r:st:x:h", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "+a:b:f:g:mn:p:r:st:x:h", longs, NULL)) != -1)
 		if (option(c, o, e))
 			return -1;
 	if (o->master == o->spare)
 		return hs_fail(e, EINVAL, "either -m or -s is needed, before \"--\": see -h");
 	if (o->spare && o->restart)
 		return hs_fail(e, EINVAL, "a spare gets what it needs from the master: no -r");
+	if (o->generation && !o->restart)
+		return hs_fail(e, EINVAL, "-g says how far -r goes: there is no -r");
 	if (o->address && o->file)
 		return hs_fail(e, EINVAL, "either -a or -f: checkpoints go to one place");
 	return 0;
+}
+
+/*
+ * What is relative is meant as of now. The program may change its directory before its first
+ * checkpoint, and one that is restored has the directory of the checkpoint.
+ */
+static int resolve_file(struct options *o, struct hs_error *e)
+{
+	const char *given = o->file;
+
+	if (!given)
+		return 0;
+	o->file = hs_file_absolute(given);
+	return o->file ? 0 : hs_fail(e, errno, "%s: %s", given, strerror(errno));
 }
 
 static int resolve(struct options *o, struct hs_error *e)
@@ -284,16 +306,20 @@ struct next {
 	uint64_t number;		/* 0: there is none */
 };
 
-/* The first behind @head. Others may be left from before the whole one was written. */
+/*
+ * The first behind @head. Others may be left from before the whole one was written; one whose
+ * head can't be read may be the one that is missed, and reading it tells why.
+ */
 static void find_next(void *arg, int dir, const char *name, uint64_t number,
 		      const uint8_t run[16])
 {
+	static const uint8_t none[16];
 	struct next *n = arg;
 
 	(void)dir;
 	(void)name;
 	if (number > n->head->generation && (!n->number || number < n->number) &&
-	    !memcmp(run, n->head->run, sizeof(n->head->run)))
+	    (!memcmp(run, n->head->run, sizeof(n->head->run)) || !memcmp(run, none, sizeof(none))))
 		n->number = number;
 }
 
@@ -305,20 +331,42 @@ static uint64_t next_increment(const char *path, const struct hs_image_head *hea
 	return n.number;
 }
 
-/* A whole checkpoint, and the increments that there are. */
-static int restart(const struct options *o, struct hs_error *e)
+/* The mirror is what it was: whoever starts it may choose to lose what can't be read. */
+static int advise(const struct hs_mirror *m, struct hs_error *e)
+{
+	const struct hs_error why = *e;
+
+	return hs_fail(e, errno, "%.120s: to go on without it, as of generation %llu: -g %llu",
+		       why.text, (unsigned long long)m->head.generation,
+		       (unsigned long long)m->head.generation);
+}
+
+/* The increments that there are, but none behind the generation that was asked for. */
+static int read_increments(struct hs_mirror *m, const struct options *o, struct hs_error *e)
 {
 	char path[PATH_MAX];
-	struct hs_mirror m;
 	uint64_t n;
+
+	while ((n = next_increment(o->restart, &m->head)) &&
+	       (!o->generation || n <= (uint64_t)o->generation)) {
+		snprintf(path, sizeof(path), "%s.%llu", o->restart, (unsigned long long)n);
+		if (read_file(m, path, e))
+			return advise(m, e);
+	}
+	if (!o->generation || m->head.generation == (uint64_t)o->generation)
+		return 0;
+	return hs_fail(e, ESTALE, "%.80s has no generation %ld, but %llu", o->restart,
+		       o->generation, (unsigned long long)m->head.generation);
+}
+
+/* A whole checkpoint, and what has followed. */
+static int restart(const struct options *o, struct hs_error *e)
+{
+	struct hs_mirror m;
 	int ret;
 
 	hs_mirror_init(&m);
-	ret = read_file(&m, o->restart, e);
-	while (!ret && (n = next_increment(o->restart, &m.head))) {
-		snprintf(path, sizeof(path), "%s.%llu", o->restart, (unsigned long long)n);
-		ret = read_file(&m, path, e);
-	}
+	ret = read_file(&m, o->restart, e) || read_increments(&m, o, e) ? -1 : 0;
 	if (!ret)
 		ret = become(&m, o, e);
 	hs_mirror_free(&m);
@@ -386,8 +434,8 @@ static int init(int argc, char **argv, struct hs_error *e)
 {
 	struct options o = { .port = PORT, .pipes = 1, .timeout = HS_TIMEOUT };
 
-	if (parse(argc, argv, &o, e) || resolve(&o, e) || hs_start_anew(argv, e) ||
-	    hs_environment_check(e))
+	if (parse(argc, argv, &o, e) || resolve(&o, e) || resolve_file(&o, e) ||
+	    hs_start_anew(argv, e) || hs_environment_check(e))
 		return -1;
 	hs_set_timeout((unsigned int)o.timeout);
 	/* Better now than when the master has died. */

@@ -263,18 +263,26 @@ static int bad_file(const char *name)
 /* It is found out now whether files can be made there. */
 int hs_cpipe_loadfile(const char *filename)
 {
-	struct hs_target like = { .kind = HS_TARGET_FILE, .path = (char *)filename };
-	int err = bad_file(filename);
+	struct hs_target like = { .kind = HS_TARGET_FILE };
+	int err = bad_file(filename), ret;
 	struct hs_file f;
 
 	if (err) {
 		errno = err;
 		return -1;
 	}
-	if (hs_file_create(&f, filename))
+	like.path = hs_file_absolute(filename);
+	if (!like.path)
 		return -1;
-	hs_file_drop(&f);
-	return pipe_add(&like, -1);
+	ret = hs_file_create(&f, like.path);
+	if (!ret) {
+		hs_file_drop(&f);
+		ret = pipe_add(&like, -1);
+	}
+	err = errno;
+	free(like.path);
+	errno = err;
+	return ret;
 }
 
 /*
