@@ -3,6 +3,8 @@
 # cptdev. "make help" lists the targets. "all" is the default, as everywhere, and
 # touches nothing but build/; what installs packages has to be asked for by name.
 
+include version.mk
+
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 # Set-up comes first; the makes below take as many processors as they are given.
@@ -127,8 +129,18 @@ bench: setup all selftests module
 	@selftests/bench/run
 
 ##	install		everything where it belongs [PREFIX=] [DESTDIR=] [KDIR=] [INSTALL_MODULE=no]
-install: $(BUILT_ROOMS:%=install-%) install-uapi install-man $(if $(filter yes,$(INSTALL_MODULE)),install-module)
+install: $(if $(filter yes,$(INSTALL_MODULE)),module-of-kdir) all $(BUILT_ROOMS:%=install-%) \
+		install-uapi install-man $(if $(filter yes,$(INSTALL_MODULE)),install-module)
 	$(if $(DESTDIR),,ldconfig)
+
+# What can go wrong goes wrong before the first file is installed.
+module-of-kdir:
+	@test -e $(KDIR)/Makefile || { \
+		echo "make install: no kernel headers in $(KDIR); nothing was installed." >&2; \
+		echo "Next: install the headers (Debian: apt-get install linux-headers-$$(uname -r))," >&2; \
+		echo "or name those of another kernel with KDIR=, or leave the module out: INSTALL_MODULE=no." >&2; \
+		exit 1; }
+	@$(MAKE) -C module KDIR=$(KDIR) modules
 
 install-%: room-%
 	@$(MAKE) -C $* $(ROOM_ARGS) install
@@ -140,13 +152,12 @@ install-uapi:
 # The pages of the kernel's part; rooms install their own.
 MAN := $(wildcard Documentation/man/man4/*.4)
 install-man:
-	@for page in $(MAN); do \
-		install -D -m 644 $$page \
-			$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; \
+	@$(INSTALL_PAGE); for page in $(MAN); do \
+		install -d $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} && \
+		install_page $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} || exit; \
 	done
 
-install-module:
-	@$(MAKE) -C module KDIR=$(KDIR) modules
+install-module: module-of-kdir
 	@$(MAKE) -C module KDIR=$(KDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 
 ##	uninstall	take it all away again, the module for every kernel [as install]
@@ -166,6 +177,8 @@ uninstall-module:
 		rmdir --ignore-fail-on-non-empty "$$dir"; \
 		$(if $(DESTDIR),:,depmod "$$(basename "$${dir%/*}")"); \
 	done
+	$(if $(DESTDIR),,@test ! -e /sys/module/cptdev || \
+		echo "  NOTE	The module is still loaded. When no program uses it any more: rmmod cptdev")
 
 uninstall-%:
 	@$(MAKE) -C $* $(ROOM_ARGS) uninstall
@@ -180,4 +193,4 @@ help:
 
 .PHONY: all tests setup module selftests check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris \
 	bench install uninstall clean help \
-	install-uapi install-man install-module uninstall-module
+	install-uapi install-man install-module module-of-kdir uninstall-module

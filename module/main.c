@@ -114,3 +114,7 @@ module_exit(cptdev_exit);
 MODULE_DESCRIPTION("Checkpoints of a process's own memory");
 MODULE_AUTHOR("The cptdev authors");
 MODULE_LICENSE("GPL");
+/* In a kernel tree the kernel's version says it. */
+#ifdef CPTDEV_VERSION
+MODULE_VERSION(CPTDEV_VERSION);
+#endif
