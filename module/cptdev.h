@@ -614,6 +614,7 @@ struct cptdev_replica {
 	kuid_t uid;
 	u64 max_bytes;			/* 0: the module's limit */
 	atomic_t openers;
+	atomic_t waiters;		/* of them: for the promotion */
 	atomic64_t taken;		/* pages, content and staged */
 
 	struct mutex stage_lock;	/* what is staged, and by whom */
@@ -640,6 +641,7 @@ struct cptdev_replica_file {
 	struct cptdev_replica *replica;
 	bool write;
 	bool froze;
+	atomic_t waits;			/* it was polled for the promotion */
 	u64 seen;			/* commits at the last IMAGE_INFO */
 };
 

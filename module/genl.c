@@ -115,7 +115,8 @@ static int put_replica(struct sk_buff *skb, struct cptdev_replica *r)
 	    nla_put_u32(skb, CPTDEV_A_REPLICA_FLAGS, flags) ||
 	    nla_put_u64_64bit(skb, CPTDEV_A_REPLICA_COMMITS, commits,
 			      CPTDEV_A_REPLICA_PAD) ||
-	    nla_put_u32(skb, CPTDEV_A_REPLICA_OPENERS, atomic_read(&r->openers))) {
+	    nla_put_u32(skb, CPTDEV_A_REPLICA_OPENERS, atomic_read(&r->openers)) ||
+	    nla_put_u32(skb, CPTDEV_A_REPLICA_WAITERS, atomic_read(&r->waiters))) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}

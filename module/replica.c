@@ -204,6 +204,8 @@ static int replica_release(struct inode *inode, struct file *filp)
 	up_write(&r->sem);
 	mutex_unlock(&r->stage_lock);
 	atomic_dec(&r->openers);
+	if (atomic_read(&rf->waits))
+		atomic_dec(&r->waiters);
 	cptdev_replica_put(r);
 	kfree(rf);
 	return 0;
@@ -405,6 +407,18 @@ static int replica_remove(struct cptdev_call *call, void *uarg)
 	return 0;
 }
 
+/*
+ * A descriptor that was once polled for the promotion stands for a program that waits for
+ * it, until it is closed: between two calls of poll() the program waits as well. Who only
+ * reads doesn't count. The daemon promotes nothing by itself that nobody waits for.
+ */
+static void replica_count_waiter(struct cptdev_replica_file *rf, poll_table *wait)
+{
+	if (wait && (poll_requested_events(wait) & EPOLLPRI) &&
+	    !atomic_xchg(&rf->waits, 1))
+		atomic_inc(&rf->replica->waiters);
+}
+
 /* Readable: a commit since the last IMAGE_INFO. Urgent: promoted. */
 static __poll_t replica_poll(struct file *filp, poll_table *wait)
 {
@@ -412,6 +426,7 @@ static __poll_t replica_poll(struct file *filp, poll_table *wait)
 	struct cptdev_replica *r = rf->replica;
 	__poll_t mask = 0;
 
+	replica_count_waiter(rf, wait);
 	poll_wait(filp, &r->wq, wait);
 	if (READ_ONCE(r->commits) != rf->seen)
 		mask |= EPOLLIN | EPOLLRDNORM;

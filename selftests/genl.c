@@ -6,6 +6,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/genetlink.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -326,6 +327,38 @@ TEST_F(genl, replica)
 	EXPECT_EQ((uint32_t)CPTDEV_GENL_REPLICA_PROMOTED, u32(self, CPTDEV_A_REPLICA_FLAGS));
 	EXPECT_EQ(0, remove_replica(fd));
 	EXPECT_EQ(-ENOENT, get_replica(self, self->name));
+}
+
+/* The events of which poll() asks; the answer of netlink after it. */
+static uint32_t waiters_after(FIXTURE_DATA(genl) *self, int fd, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	poll(&p, 1, 0);
+	return get_replica(self, self->name) ? ~0U : u32(self, CPTDEV_A_REPLICA_WAITERS);
+}
+
+/* A descriptor that has waited for the promotion counts until it is closed. */
+TEST_F(genl, replica_waiters)
+{
+	int fd = open_replica(self), other = open_replica(self);
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event ev = { .events = EPOLLPRI };
+
+	ASSERT_LE(0, fd);
+	ASSERT_LE(0, other);
+	EXPECT_EQ(0U, waiters_after(self, fd, 0));
+	EXPECT_EQ(0U, waiters_after(self, fd, POLLIN));
+	EXPECT_EQ(1U, waiters_after(self, fd, POLLIN | POLLPRI));
+	EXPECT_EQ(1U, waiters_after(self, fd, POLLPRI));
+	ASSERT_EQ(0, epoll_ctl(epoll, EPOLL_CTL_ADD, other, &ev));
+	EXPECT_EQ(2U, waiters_after(self, fd, POLLIN));
+	EXPECT_EQ(2U, u32(self, CPTDEV_A_REPLICA_OPENERS));
+	close(other);
+	EXPECT_EQ(1U, waiters_after(self, fd, POLLIN));
+	EXPECT_EQ(0, remove_replica(fd));
+	close(epoll);
+	close(fd);
 }
 
 static int count_cb(const struct nlmsghdr *nlh, void *data)

@@ -55,6 +55,7 @@ static const struct attr_spec replica_attrs[] = {
 	R(FLAGS, KIND_U32, flags),
 	R(COMMITS, KIND_U64, commits),
 	R(OPENERS, KIND_U32, openers),
+	R(WAITERS, KIND_U32, waiters),
 };
 
 static void store(const struct nlattr *attr, enum kind kind, void *to)

@@ -43,6 +43,7 @@ struct replica_rec {
 	u32 flags;
 	u64 commits;
 	u32 openers;
+	u32 waiters;
 };
 
 /* One message: exactly one of the two records is there. */

@@ -48,6 +48,7 @@ struct json_object *replica_json(const struct replica_rec *r, u64 page_size)
 	js_bool(o, "frozen", r->flags & CPTDEV_GENL_REPLICA_FROZEN);
 	js_u64(o, "commits", r->commits);
 	js_u64(o, "openers", r->openers);
+	js_u64(o, "waiters", r->waiters);
 	return o;
 }
 

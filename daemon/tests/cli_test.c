@@ -166,7 +166,7 @@ static void the_status_in_json(void **state)
 		"{\"name\":\"other\",\"uuid\":\"00000000-0000-0000-0000-000000000000\","
 		"\"uid\":0,\"term\":2,\"generation\":9,\"staging\":0,\"pages\":256,"
 		"\"bytes\":1048576,\"staged\":0,\"max_bytes\":1073741824,\"promoted\":true,"
-		"\"frozen\":false,\"commits\":9,\"openers\":0}");
+		"\"frozen\":false,\"commits\":9,\"openers\":0,\"waiters\":0}");
 	assert_string_equal(js_get_str(js_at(o, "daemon"), "version"), "1.0.0");
 	assert_null(js_at(o, "daemon_error"));
 	json_object_put(o);

@@ -11,7 +11,7 @@
  *	  CPTDEV_A_SESSION_ID ... CPTDEV_A_SESSION_LAST_PAUSE_NS
  *   replica-get	do (by name) and dump
  *	CPTDEV_A_REPLICA (nest)
- *	  CPTDEV_A_REPLICA_NAME ... CPTDEV_A_REPLICA_OPENERS
+ *	  CPTDEV_A_REPLICA_NAME ... CPTDEV_A_REPLICA_WAITERS
  *   *-ntf		events, multicast group "events", with the same nests: the
  *			state right after it happened
  *
@@ -97,6 +97,7 @@ enum cptdev_genl_replica_attr {
 	CPTDEV_A_REPLICA_FLAGS,		/* u32, CPTDEV_GENL_REPLICA_* */
 	CPTDEV_A_REPLICA_COMMITS,	/* u64, since it was created */
 	CPTDEV_A_REPLICA_OPENERS,	/* u32, descriptors */
+	CPTDEV_A_REPLICA_WAITERS,	/* u32, of them: polled with POLLPRI once */
 
 	__CPTDEV_A_REPLICA_MAX,
 	CPTDEV_A_REPLICA_MAX = __CPTDEV_A_REPLICA_MAX - 1
