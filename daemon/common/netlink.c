@@ -17,6 +17,11 @@
 /* The controller's only group has the controller's number. */
 #define CTRL_GROUP_NOTIFY	GENL_ID_CTRL
 #define RCVBUF			(1 << 20)
+/*
+ * Datagrams that are read in one go. What is done about an event may cause the next one,
+ * and others of the caller's loop have to get their turn.
+ */
+#define EVENTS_AT_A_TIME	64
 
 struct events {
 	struct netlink *nl;
@@ -215,12 +220,13 @@ static int events_read(struct events *ev)
 int netlink_events(struct netlink *nl, kernel_event_fn fn, void *arg)
 {
 	struct events ev = { .nl = nl, .fn = fn, .arg = arg };
-	int ret;
+	int ret = 1, i;
 
-	do {
+	for (i = 0; i < EVENTS_AT_A_TIME && ret > 0 && !ev.family_changed; i++)
 		ret = events_read(&ev);
-	} while (ret > 0 && !ev.family_changed);
-	return ev.family_changed ? NETLINK_FAMILY_CHANGED : ret;
+	if (ev.family_changed)
+		return NETLINK_FAMILY_CHANGED;
+	return MIN(ret, 0);
 }
 
 /*

@@ -29,7 +29,8 @@ int netlink_resolve(struct netlink *nl);
 /* Ask for events: those of the family, and its coming and going. */
 int netlink_listen(struct netlink *nl);
 /*
- * Hand on what has come, without waiting. -ENOBUFS: something was lost, dump again;
+ * Hand on what has come, without waiting, and no more than a loop has time for: the socket
+ * stays readable if there is more. -ENOBUFS: something was lost, dump again;
  * NETLINK_FAMILY_CHANGED: look the family up and dump again.
  */
 int netlink_events(struct netlink *nl, kernel_event_fn fn, void *arg);

@@ -53,6 +53,8 @@ struct ship {
 	struct delta *delta;		/* SHIP_SENDING */
 	struct msg_state peer;		/* what the spare said last */
 	u64 since;			/* newest generation that was sent */
+	u64 asked;			/* newest published one at a DELTA that gave none */
+	bool lacks;			/* nothing that is kept reaches back to the spare */
 	u64 window[SHIP_WINDOW];	/* sent and not committed, oldest first */
 	unsigned int in_flight;
 	u64 committed;
@@ -168,7 +170,9 @@ struct daemon {
 	u64 started;
 	bool module;			/* it is loaded */
 	struct watch events;
+	int events_fd;			/* also while it isn't watched */
 	struct timer redump;
+	u64 dumped_at;
 	LIST_HEAD(known_list, known) sessions;
 	LIST_HEAD(peer_list, peer) peers;
 	struct acceptor listener;

@@ -12,6 +12,8 @@
 #include "log.h"
 
 #define REDUMP_NS	NSEC_PER_SEC
+/* Dumps for lost events are at least so far apart: each may cause further events. */
+#define DUMP_PAUSE_NS	(50 * NSEC_PER_MSEC)
 
 static struct known *known_find(struct daemon *d, u64 id)
 {
@@ -118,6 +120,7 @@ static void known_dump(struct daemon *d, bool first)
 	struct known *k;
 	int ret;
 
+	d->dumped_at = d->loop.now;
 	LIST_FOREACH(k, &d->sessions, entry)
 		k->seen = false;
 	ret = d->kernel->ops->dump(d->kernel, CPTDEV_CMD_SESSION_GET, known_event, d);
@@ -131,9 +134,35 @@ static void known_dump(struct daemon *d, bool first)
 	known_sweep(d);
 }
 
+/* After a failure the socket is looked at again, too. */
 static void known_redump(struct timer *t)
 {
-	known_dump(container_of(t, struct daemon, redump), false);
+	struct daemon *d = container_of(t, struct daemon, redump);
+
+	if (d->events.fd < 0 && loop_watch(&d->loop, &d->events, d->events_fd, EPOLLIN)) {
+		loop_arm(&d->loop, t, REDUMP_NS);
+		return;
+	}
+	known_dump(d, false);
+}
+
+static void known_dump_soon(struct daemon *d)
+{
+	u64 since = d->loop.now - d->dumped_at;
+
+	if (since >= DUMP_PAUSE_NS)
+		known_dump(d, false);
+	else if (!d->redump.armed)
+		loop_arm(&d->loop, &d->redump, DUMP_PAUSE_NS - since);
+}
+
+/* A socket that can't be read stays readable: it isn't looked at for a while. */
+static void known_pause(struct daemon *d, int err)
+{
+	tell(&d->tell, LOG_WARNING, TELL_KERNEL, "events",
+	     "can't read events of the kernel: %s; trying again", strerror(err));
+	loop_unwatch(&d->loop, &d->events);
+	loop_arm(&d->loop, &d->redump, REDUMP_NS);
 }
 
 static void known_readable(struct watch *w, u32 events)
@@ -145,8 +174,10 @@ static void known_readable(struct watch *w, u32 events)
 	if (ret == -ENOBUFS)
 		tell(&d->tell, LOG_INFO, TELL_KERNEL, "events",
 		     "events of the kernel were lost: asking for the state");
-	if (ret)
-		known_dump(d, false);
+	if (ret < 0 && ret != -ENOBUFS)
+		known_pause(d, -ret);
+	else if (ret)
+		known_dump_soon(d);
 }
 
 int known_open(struct daemon *d)
@@ -161,6 +192,7 @@ int known_open(struct daemon *d)
 		log_err("can't listen to the kernel: netlink: %s", strerror(-fd));
 		return fd;
 	}
+	d->events_fd = fd;
 	ret = loop_watch(&d->loop, &d->events, fd, EPOLLIN);
 	if (!ret)
 		known_dump(d, true);

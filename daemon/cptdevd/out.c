@@ -93,7 +93,8 @@ void out_known(struct out *o, struct known *k)
 		return;
 	if (k->rec.published > s->committed)
 		lag_published(&s->lag, k->rec.published, o->d->loop.now);
-	if (k->rec.published > s->since)
+	/* An event that isn't about a new snapshot is no reason to ask once more. */
+	if (k->rec.published > MAX(s->since, s->asked))
 		ship_event(s, SHIP_SNAPSHOT);
 }
 

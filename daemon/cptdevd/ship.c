@@ -120,16 +120,42 @@ static int ship_trouble(struct ship *s, const char *what, int err)
 	return ship_event(s, SHIP_TROUBLE);
 }
 
+static int ship_attach(struct ship *s)
+{
+	struct kernel *k = s->out->d->kernel;
+
+	if (s->dev < 0)
+		s->dev = k->ops->open(k);
+	return s->dev < 0 ? s->dev : 0;
+}
+
+/* There is no delta until the program publishes again. */
+static int ship_nothing(struct ship *s, int err)
+{
+	s->asked = s->session->rec.published;
+	if (err == -ESTALE) {
+		s->lacks = true;
+		fault_set(&s->last, WIRE_E_GAP,
+			  "the spare lacks changes that aren't kept any more; the program's next checkpoint brings them");
+	}
+	return ship_event(s, SHIP_NOTHING);
+}
+
 static int ship_fetch(struct ship *s)
 {
 	struct daemon *d = s->out->d;
-	int fd = kernel_delta(d->kernel, s->dev, s->session->rec.id, s->since), ret;
+	int ret = ship_attach(s), fd;
 
+	if (ret)
+		return ship_trouble(s, "can't open " CPTDEV_DEVICE, ret);
+	fd = kernel_delta(d->kernel, s->dev, s->session->rec.id, s->since);
 	/* ENOENT: the event that it is gone will follow. */
 	if (fd == -ENODATA || fd == -ESTALE || fd == -ENOENT)
-		return ship_event(s, SHIP_NOTHING);
+		return ship_nothing(s, fd);
 	if (fd < 0)
 		return ship_trouble(s, "can't fetch a delta", fd);
+	s->lacks = false;
+	s->last.code = WIRE_OK;
 	ret = delta_open(d->kernel, fd, &s->delta);
 	if (ret)
 		return ship_trouble(s, "can't read a delta", ret);
@@ -149,13 +175,14 @@ static void ship_ack(struct ship *s, u64 generation)
 	lag_committed(&s->lag, generation);
 }
 
-static int ship_attach(struct ship *s)
+/*
+ * A spare that can't be brought up to date isn't one: the program sees that none follows.
+ * The kernel keeps in mind what the next snapshot has to reach back to.
+ */
+static void ship_settle(struct ship *s)
 {
-	struct kernel *k = s->out->d->kernel;
-
-	if (s->dev < 0)
-		s->dev = k->ops->open(k);
-	return s->dev < 0 ? s->dev : 0;
+	if (s->lacks && !s->in_flight && !s->delta)
+		ship_detach(s);
 }
 
 /* Go on from what the spare has: of this very session, or nothing. */
@@ -168,6 +195,8 @@ static int ship_resume(struct ship *s)
 		return ship_trouble(s, "can't open " CPTDEV_DEVICE, ret);
 	s->since = same ? s->peer.generation : 0;
 	s->committed = s->since;
+	s->asked = 0;
+	s->lacks = false;
 	s->last.code = WIRE_OK;
 	tell(&s->out->d->tell, LOG_INFO, TELL_SESSION, ship_name(s),
 	     "session %s: %s follows from generation %llu", ship_name(s),
@@ -226,6 +255,20 @@ static void ship_end(struct ship *s)
 	ship_free(s);
 }
 
+static int ship_go_on(struct ship *s, unsigned int action)
+{
+	int ret;
+
+	if (action == SHIP_DO_RESUME)
+		ret = ship_resume(s);
+	else if (action == SHIP_DO_FETCH)
+		ret = ship_fetch(s);
+	else
+		ret = ship_committed(s, action == SHIP_DO_ACK_FETCH);
+	ship_settle(s);
+	return ret;
+}
+
 static int ship_act(struct ship *s, unsigned int action)
 {
 	switch (action) {
@@ -233,16 +276,13 @@ static int ship_act(struct ship *s, unsigned int action)
 		ship_ask(s);
 		break;
 	case SHIP_DO_RESUME:
-		return ship_resume(s);
 	case SHIP_DO_FETCH:
-		return ship_fetch(s);
+	case SHIP_DO_ACK:
+	case SHIP_DO_ACK_FETCH:
+		return ship_go_on(s, action);
 	case SHIP_DO_SEND:
 		conn_kick(s->out->conn);
 		break;
-	case SHIP_DO_ACK:
-		return ship_committed(s, false);
-	case SHIP_DO_ACK_FETCH:
-		return ship_committed(s, true);
 	case SHIP_DO_BACK_OFF:
 		ship_back_off(s);
 		break;
@@ -297,13 +337,14 @@ static int frame_committed(struct ship *s, const u8 *payload, u32 len)
 {
 	struct conn *c = s->out->conn;
 	struct msg_committed m;
-	bool expected;
+	bool expected, late;
 
 	if (committed_decode(payload, len, &m, &c->fault))
 		return -1;
-	/* When it is detached by now, the next SESSION_STATE will tell. */
+	/* When it was given up by now, the next SESSION_STATE will tell. */
 	expected = s->in_flight && m.generation == s->window[0];
-	if (!expected && s->dev >= 0)
+	late = s->state == SHIP_ASKING || s->state == SHIP_REFUSED || s->state == SHIP_FENCED;
+	if (!expected && !late)
 		return fault_set(&c->fault, WIRE_E_PROTOCOL,
 				 "session %s: COMMITTED generation %llu, which wasn't its turn",
 				 ship_name(s), m.generation);

@@ -134,6 +134,9 @@ u64 fake_publish(struct fake *f, struct fake_session *s)
 		if (s->dirty[i])
 			s->changed[i] = s->rec.generation;
 	memset(s->dirty, 0, s->pages * sizeof(*s->dirty));
+	if (s->reach_next)
+		s->reach = 0;
+	s->reach_next = false;
 	event(f, CPTDEV_CMD_SNAPSHOT_NTF, &s->rec, NULL);
 	return s->rec.generation;
 }
@@ -273,6 +276,7 @@ static int device_delta(struct fake *f, int fd, struct cptdev_delta *arg)
 {
 	struct fake_session *s = session_by_id(f, arg->session_id);
 
+	f->asked++;
 	if (!s)
 		return -ENOENT;
 	if (f->fail_delta)
@@ -283,7 +287,9 @@ static int device_delta(struct fake *f, int fd, struct cptdev_delta *arg)
 	if (arg->since == s->rec.published)
 		return -ENODATA;
 	if (arg->since < s->reach) {
-		s->reach = 0;
+		/* The next publication reaches back; the module tells each time. */
+		s->reach_next = true;
+		event(f, CPTDEV_CMD_DROPPED_NTF, &s->rec, NULL);
 		return -ESTALE;
 	}
 	arg->fd = snapshot_new(f, s, arg->since);
@@ -397,12 +403,20 @@ static int fake_listen(struct kernel *k)
 	return to_fake(k)->eventfd;
 }
 
+void fake_lose_events(struct fake *f)
+{
+	f->overflow = true;
+	eventfd_write(f->eventfd, 1);
+}
+
 static int fake_events(struct kernel *k, kernel_event_fn fn, void *arg)
 {
 	struct fake *f = to_fake(k);
 	eventfd_t count;
 	u32 i;
 
+	if (f->fail_events)
+		return -f->fail_events;
 	eventfd_read(f->eventfd, &count);
 	if (f->overflow || f->family_changed) {
 		int ret = f->overflow ? -ENOBUFS : 1;
@@ -432,9 +446,15 @@ static int fake_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 
 	if (f->absent)
 		return -ENOENT;
-	for (i = 0; i < FAKE_SESSIONS; i++) {
+	f->dumps++;
+	for (i = 0; cmd == CPTDEV_CMD_SESSION_GET && i < FAKE_SESSIONS; i++) {
 		ev.session = &f->session[i].rec;
 		if (f->session[i].used)
+			fn(&ev, arg);
+	}
+	for (i = 0; cmd == CPTDEV_CMD_REPLICA_GET && i < FAKE_REPLICAS; i++) {
+		ev.replica = &f->replica[i].rec;
+		if (f->replica[i].used)
 			fn(&ev, arg);
 	}
 	return 0;

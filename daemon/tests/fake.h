@@ -28,7 +28,8 @@ struct fake_session {
 	u32 segments;		/* the memory is shown as so many pieces */
 	u8 meta[65536];
 	u32 meta_len;
-	u64 reach;		/* DELTA for less answers ESTALE */
+	u64 reach;		/* DELTA for less answers ESTALE, until the next */
+	bool reach_next;	/* publication reaches back */
 	u64 deltas;		/* that were fetched */
 	u64 delta_pages;	/* in all of them */
 	bool fenced;
@@ -81,6 +82,7 @@ struct fake {
 	int fail_stage;			/* errno of the next STAGE, and of others: */
 	int fail_commit;
 	int fail_delta;
+	int fail_events;		/* of every reading of events, until it is 0 */
 	int eventfd;
 	u64 last_id;
 	struct fake_session session[FAKE_SESSIONS];
@@ -88,7 +90,9 @@ struct fake {
 	struct fake_fd fd[FAKE_FDS];
 	struct fake_event event[256];
 	u32 nr_events;
-	u32 stages;			/* calls of STAGE */
+	u32 stages;			/* calls of STAGE, and of others: */
+	u64 asked;			/* DELTA, whatever the answer */
+	u64 dumps;
 };
 
 void fake_init(struct fake *f);
@@ -107,6 +111,8 @@ struct fake_replica *fake_replica(struct fake *f, const char *name);
 /* Is the replica what was published last? */
 bool fake_same(const struct fake_replica *r, const struct fake_session *s);
 void fake_replica_remove(struct fake *f, struct fake_replica *r);
+/* As if events had been lost: the next reading of them answers ENOBUFS. */
+void fake_lose_events(struct fake *f);
 /* Descriptors that stand for a spare of the session. */
 u32 fake_attached(const struct fake *f, const struct fake_session *s);
 /* Descriptors of any kind that are open. */

@@ -173,7 +173,7 @@ static void nothing_reaches_back_so_the_next_one_does(void **state)
 
 	s->reach = 1;
 	publish_some(&p->a, s, 1, 1);
-	WAIT_FOR(p, s->reach == 0);
+	WAIT_FOR(p, s->reach_next);
 	pair_run(p, 50);
 	assert_false(pair_committed(s));
 	publish_some(&p->a, s, 2, 2);
