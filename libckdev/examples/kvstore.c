@@ -403,6 +403,8 @@ int main(int argc, char **argv)
 	static struct app a = { .session = -1 };
 	struct sigaction sa = { .sa_handler = on_signal };
 
+	/* A message that nobody reads is no reason to end. */
+	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	kv_options_parse(&a.opt, argc, argv);
 	a.net.stall_ms = a.opt.stall_ms;

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -264,6 +265,8 @@ int main(int argc, char *argv[])
 	pthread_t id;
 	char *text;
 
+	/* A report that nobody reads is no reason to end. */
+	signal(SIGPIPE, SIG_IGN);
 	if (nr < 1 || nr > CLIENTS)
 		errx(1, "usage: sqlite-load ADDRESS:PORT[,ADDRESS:PORT] FILE...");
 	for (text = strtok(argv[1], ","); text; text = strtok(NULL, ","))

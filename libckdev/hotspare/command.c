@@ -175,6 +175,6 @@ void hs_command_try(const struct hs_command *c, const char *event,
 	struct hs_error e;
 
 	if (hs_command_run(c, event, head, &e))
-		fprintf(stderr, "libhotspare: %s; %s goes on without it\n", e.text,
-			head ? head->app : program_invocation_short_name);
+		hs_say("libhotspare: %s; %s goes on without it", e.text,
+		       head ? head->app : program_invocation_short_name);
 }

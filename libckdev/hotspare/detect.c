@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "hotspare.h"
 
 /* As many without an answer in a row. */
@@ -60,9 +61,9 @@ static void tell_once(void)
 	static atomic_flag told = ATOMIC_FLAG_INIT;
 
 	if (!atomic_flag_test_and_set(&told))
-		fprintf(stderr, "libhotspare: the master can't be pinged, and counts as alive: %s%s\n",
-			strerror(errno), errno == EACCES || errno == EPERM ?
-			": net.ipv4.ping_group_range must have this group" : "");
+		hs_say("libhotspare: the master can't be pinged, and counts as alive: %s%s",
+		       strerror(errno), errno == EACCES || errno == EPERM ?
+		       ": net.ipv4.ping_group_range must have this group" : "");
 }
 
 static int ping(const struct sockaddr *addr, socklen_t len)

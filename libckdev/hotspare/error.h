@@ -12,6 +12,13 @@ struct hs_error {
 int hs_fail(struct hs_error *e, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * Tell the user something, on standard error, as one line. A message that can't be written
+ * is dropped: neither a reader that is gone nor one that doesn't read may stop or end the
+ * program. What SIGPIPE does in the program stays its own business. errno is kept.
+ */
+void hs_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* Never returns: memory is corrupted, or about to be. */
 void hs_fatal(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 

@@ -181,7 +181,7 @@ int hs_det_daemon(void *funcarg)
 
 	state = hs_heartbeat_ask(funcarg ?: HS_CONTROL, NULL, &e);
 	if (state == HS_HEARTBEAT_NONE && !atomic_flag_test_and_set(&told))
-		fprintf(stderr, "libhotspare: cptdevd can't tell, and the master counts as alive: "
-			"%s\n", e.text);
+		hs_say("libhotspare: cptdevd can't tell, and the master counts as alive: %s",
+		       e.text);
 	return state == HS_HEARTBEAT_DEAD;
 }

@@ -192,19 +192,17 @@ static void choose_backend(enum hs_wish wish)
 	struct hs_error e;
 
 	if (hs_backend_choose(wish, &e)) {
-		fprintf(stderr, "%s: %s\n", program_invocation_short_name, e.text);
+		hs_say("%s: %s", program_invocation_short_name, e.text);
 		hs_backend_choose(HS_PORTABLE, NULL);
 	}
 	if (hs_by_module()) {
-		fprintf(stderr, "%s: checkpoints by the cptdev module\n",
-			program_invocation_short_name);
+		hs_say("%s: checkpoints by the cptdev module", program_invocation_short_name);
 		return;
 	}
 	teller = hs_written_by(&e);
-	fprintf(stderr, "%s: checkpoints by fork: %s\n"
-		"%s: what changed is told by %s%s\n",
-		program_invocation_short_name, hs_not_by_module(), program_invocation_short_name,
-		teller ?: "comparison: ", teller ? "" : e.text);
+	hs_say("%s: checkpoints by fork: %s\n%s: what changed is told by %s%s",
+	       program_invocation_short_name, hs_not_by_module(), program_invocation_short_name,
+	       teller ?: "comparison: ", teller ? "" : e.text);
 }
 
 static int load_pipes(const struct options *o, struct hs_error *e)
@@ -234,7 +232,7 @@ static int restore_process(const struct hs_process *p, struct hs_error *e)
 		return 0;
 	if (!geteuid() && p->uid[1])
 		return -1;
-	fprintf(stderr, "%s: going on, but %s\n", program_invocation_short_name, e->text);
+	hs_say("%s: going on, but %s", program_invocation_short_name, e->text);
 	return 0;
 }
 
@@ -400,9 +398,9 @@ static void tell_death(const struct hs_image_head *head)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	fprintf(stderr, "%s: %s.%03ldZ the master is dead: going on as of generation %llu\n",
-		program_invocation_short_name, text, now.tv_nsec / 1000000,
-		(unsigned long long)head->generation);
+	hs_say("%s: %s.%03ldZ the master is dead: going on as of generation %llu",
+	       program_invocation_short_name, text, now.tv_nsec / 1000000,
+	       (unsigned long long)head->generation);
 }
 
 static int be_spare(const struct options *o, struct hs_error *e)
@@ -460,12 +458,10 @@ static int init(int argc, char **argv, struct hs_error *e)
 int hs_init(int argc, char *argv[])
 {
 	struct hs_error e = { "" };
-	int done, saved;
+	int done;
 
 	if (hs_fork_child(&e) || init(argc, argv, &e)) {
-		saved = errno;
-		fprintf(stderr, "%s: %s\n", program_invocation_short_name, e.text);
-		errno = saved;
+		hs_say("%s: %s", program_invocation_short_name, e.text);
 		return -1;
 	}
 	/* "--" is what argv[0] was. The program may have options of its own. */

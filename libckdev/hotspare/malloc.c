@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "error.h"
 #include "hotspare.h"
 
 #define ALIGN		16UL
@@ -487,14 +488,14 @@ struct check {
 __attribute__((format(printf, 2, 3)))
 static void damage(struct check *k, const char *fmt, ...)
 {
+	char text[192];
 	va_list ap;
 
 	k->bad++;
-	fprintf(stderr, "libhotspare: class %d: ", k->c->number);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	hs_say("libhotspare: class %d: %s", k->c->number, text);
 }
 
 static void check_object(struct check *k, const char *addr, size_t room)

@@ -126,8 +126,8 @@ static int failed(struct hs_error *e, const char *what, int err,
 		close(session);
 		session = -1;
 		why_not = text;
-		fprintf(stderr, "%s: checkpoints by fork from now on: %s\n",
-			program_invocation_short_name, text.text);
+		hs_say("%s: checkpoints by fork from now on: %s",
+		       program_invocation_short_name, text.text);
 	}
 	return hs_fail(e, err, "%s", text.text);
 }

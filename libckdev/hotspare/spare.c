@@ -68,11 +68,10 @@ struct waiting {
 
 static void tell(const char *fmt, const char *what)
 {
-	flockfile(stderr);
-	fprintf(stderr, "libhotspare: ");
-	fprintf(stderr, fmt, what);
-	fputc('\n', stderr);
-	funlockfile(stderr);
+	char text[512];
+
+	snprintf(text, sizeof(text), fmt, what);
+	hs_say("libhotspare: %s", text);
 }
 
 /*

@@ -3,6 +3,9 @@
  * cptbench: a program that modifies its memory and takes checkpoints, with knobs. It tells
  * how long it stood still, with cptdev and with what one could use instead.
  */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -97,6 +100,8 @@ int main(int argc, char **argv)
 	unsigned int i, nr = 0;
 	uint64_t wrong = 0;
 
+	/* A measurement isn't broken off because nobody reads a line of it. */
+	signal(SIGPIPE, SIG_IGN);
 	options_parse(argc, argv);
 	work_start();
 	method_prepare();
@@ -109,5 +114,7 @@ int main(int argc, char **argv)
 		wrong += results[nr++].wrong;
 	}
 	report(results, nr);
+	if (fflush(stdout) || ferror(stdout))
+		die(EXIT_FAILED, "can't write the report: %s", strerror(errno));
 	return wrong ? EXIT_FAILED : 0;
 }
