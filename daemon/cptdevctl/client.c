@@ -12,7 +12,7 @@
 
 #define ANSWER_MAX	(16U << 20)
 
-static int client_connect(const char *path)
+int client_connect(const char *path)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int fd, err;

@@ -4,6 +4,8 @@
 
 #include "json.h"
 
+/* A connection to the daemon's control socket, or a negative errno. */
+int client_connect(const char *path);
 /*
  * Ask the daemon for its status. NULL: it can't be asked, @why says why, and @err has the
  * errno.

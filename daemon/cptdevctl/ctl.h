@@ -14,6 +14,10 @@ enum exit_status {
 	EXIT_USAGE	= 2,
 	EXIT_KERNEL	= 3,	/* the module isn't there or can't be asked */
 	EXIT_TIMEOUT	= 4,
+	/* status --check: */
+	EXIT_DAEMON	= 5,	/* the daemon can't be asked */
+	EXIT_LINK	= 6,	/* a peer isn't linked, or counts as dead */
+	EXIT_UNSAFE	= 7,	/* a session has no spare, or is fenced */
 };
 
 struct ctl {
@@ -22,6 +26,10 @@ struct ctl {
 	const char *socket;		/* of the daemon */
 	u64 term;			/* promote */
 	bool term_given;
+	bool check;			/* status */
+	bool force;			/* promote */
+	bool changed;			/* something was done that stays */
+	bool streams;			/* whoever reads may have had enough */
 	struct kernel *kernel;
 	u64 page_size;
 	FILE *out;

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +22,11 @@ static const struct verb {
 	verb_fn fn;
 	const char *help;
 } verbs[] = {
-	{ "status", "", verb_status,
+	{ "status", " [--check]", verb_status,
 	  "sessions, replicas, peers, and how far behind they are (default)" },
 	{ "monitor", "", verb_monitor,
 	  "what there is, then a line for each change" },
-	{ "promote", " NAME [--term N]", verb_promote,
+	{ "promote", " NAME [--term N] [--force]", verb_promote,
 	  "make the replica what this host goes on from" },
 	{ "replica", " list | remove NAME", verb_replica,
 	  "the replicas that this host keeps" },
@@ -43,7 +44,7 @@ static void usage(FILE *to)
 	fprintf(to, "usage: cptdevctl [VERB] [options]\n\n");
 	for (i = 0; i < ARRAY_SIZE(verbs); i++)
 		fprintf(to, "  %s%-*s %s\n", verbs[i].name,
-			28 - (int)strlen(verbs[i].name), verbs[i].args, verbs[i].help);
+			34 - (int)strlen(verbs[i].name), verbs[i].args, verbs[i].help);
 	fprintf(to,
 		"\n"
 		"  -j, --json             answer in JSON, errors too\n"
@@ -51,11 +52,14 @@ static void usage(FILE *to)
 		"                         inspect: never)\n"
 		"  -s, --socket PATH      control socket of the daemon\n"
 		"  -T, --term N           promote: the new term\n"
+		"  -f, --force            promote: even if the primary is alive and linked\n"
+		"  -c, --check            status: exit with what it sees\n"
 		"  -V, --version          print the version and exit\n"
 		"  -h, --help             print this and exit\n"
 		"\n"
 		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 the module can't be asked,\n"
-		"4 time-out. See cptdevctl(8).\n", TIMEOUT_S);
+		"4 time-out; of status --check also 5 no daemon, 6 a peer isn't linked, 7 a session\n"
+		"has no spare. See cptdevctl(8).\n", TIMEOUT_S);
 }
 
 static int bad_number(struct ctl *c, const char *option, const char *value,
@@ -107,6 +111,12 @@ static int parse_option(struct ctl *c, int option)
 		return -1;
 	case 'T':
 		return parse_term(c, optarg);
+	case 'f':
+		c->force = true;
+		return -1;
+	case 'c':
+		c->check = true;
+		return -1;
 	case 'V':
 		fprintf(c->out, "cptdevctl %s\n", VERSION);
 		return EXIT_DONE;
@@ -125,6 +135,8 @@ static int parse_options(struct ctl *c, int argc, char **argv)
 		{ "timeout", required_argument, NULL, 't' },
 		{ "socket", required_argument, NULL, 's' },
 		{ "term", required_argument, NULL, 'T' },
+		{ "force", no_argument, NULL, 'f' },
+		{ "check", no_argument, NULL, 'c' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{}
@@ -136,7 +148,7 @@ static int parse_options(struct ctl *c, int argc, char **argv)
 		c->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");
 	opterr = 0;
 	while (status < 0 &&
-	       (option = getopt_long(argc, argv, "jt:s:T:Vh", longopts, NULL)) != -1)
+	       (option = getopt_long(argc, argv, "jt:s:T:fcVh", longopts, NULL)) != -1)
 		status = parse_option(c, option);
 	return status;
 }
@@ -171,20 +183,35 @@ static void arm_timeout(const struct ctl *c, const char *verb)
 	alarm(seconds);
 }
 
+/* Options that only one verb knows. */
+static int check_options(struct ctl *c, verb_fn fn)
+{
+	const char *wrong = NULL;
+
+	if (c->term_given && fn != verb_promote)
+		wrong = "--term belongs to promote";
+	else if (c->force && fn != verb_promote)
+		wrong = "--force belongs to promote";
+	else if (c->check && fn != verb_status)
+		wrong = "--check belongs to status";
+	return wrong ? ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "%s", wrong) : 0;
+}
+
 static int run_verb(struct ctl *c, int argc, char **argv)
 {
 	const char *name = argc ? argv[0] : "status";
 	size_t i;
+	int ret;
 
 	for (i = 0; i < ARRAY_SIZE(verbs); i++) {
 		if (strcmp(verbs[i].name, name))
 			continue;
-		if (argc > 1 && !*verbs[i].args)
+		if (argc > 1 && (!*verbs[i].args || verbs[i].fn == verb_status))
 			return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
 					"%s takes no argument '%s'", name, argv[1]);
-		if (c->term_given && verbs[i].fn != verb_promote)
-			return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
-					"--term belongs to promote");
+		ret = check_options(c, verbs[i].fn);
+		if (ret)
+			return ret;
 		/* One ends by itself, and with success; the other's files may be large. */
 		if (verbs[i].fn != verb_monitor && (verbs[i].fn != verb_inspect || c->timeout_s))
 			arm_timeout(c, name);
@@ -194,13 +221,43 @@ static int run_verb(struct ctl *c, int argc, char **argv)
 			name);
 }
 
+/* Why the output failed. stdio forgets it when that was long ago; a lost reader stays lost. */
+static int output_error(FILE *to)
+{
+	struct pollfd pfd = { .fd = fileno(to) };
+
+	errno = 0;
+	if (!fflush(to) && !ferror(to))
+		return 0;
+	if (errno)
+		return errno;
+	return poll(&pfd, 1, 0) == 1 ? EPIPE : EIO;
+}
+
+/* An answer that nobody got is a failure, but not of what was done. */
+static int finish(struct ctl *c, int status)
+{
+	int err = output_error(c->out);
+
+	if (!err || (err == EPIPE && c->streams))
+		return status;
+	if (err != EPIPE)
+		fprintf(c->err, "cptdevctl: can't write the answer: %s\n", strerror(err));
+	return status == EXIT_DONE && !c->changed ? EXIT_FAILED : status;
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl c = {
 		.socket = CONTROL_SOCKET, .kernel = kernel_module(),
 		.page_size = sysconf(_SC_PAGESIZE), .out = stdout, .err = stderr,
 	};
-	int status = parse_options(&c, argc, argv);
+	int status;
 
-	return status >= 0 ? status : run_verb(&c, argc - optind, argv + optind);
+	/* Something is done to the end, even if nobody reads how it went. */
+	signal(SIGPIPE, SIG_IGN);
+	status = parse_options(&c, argc, argv);
+	if (status < 0)
+		status = run_verb(&c, argc - optind, argv + optind);
+	return finish(&c, status);
 }

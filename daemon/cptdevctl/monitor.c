@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * cptdevctl monitor: what there is, then what happens to it. When events were lost, or
- * the module came back, what there is is told anew, after a record that says so.
+ * the module came back, what there is is told anew, after a record that says so. The kernel
+ * tells about sessions and replicas, the daemon about peers.
  */
 #include <errno.h>
 #include <poll.h>
@@ -10,7 +11,9 @@
 
 #include "monitor.h"
 
-static u64 clock_ns(clockid_t clock)
+#define FOREVER		(~0ULL)
+
+u64 monitor_clock(clockid_t clock)
 {
 	struct timespec ts;
 
@@ -20,7 +23,7 @@ static u64 clock_ns(clockid_t clock)
 
 static void show(const struct kernel_event *ev, void *arg)
 {
-	monitor_record(arg, clock_ns(CLOCK_REALTIME), ev);
+	monitor_record(arg, monitor_clock(CLOCK_REALTIME), ev);
 }
 
 static int show_all(struct ctl *c)
@@ -31,7 +34,7 @@ static int show_all(struct ctl *c)
 	if (!ret)
 		ret = k->ops->dump(k, CPTDEV_CMD_REPLICA_GET, show, c);
 	if (ret == -ENOENT) {
-		monitor_note(c, clock_ns(CLOCK_REALTIME), "absent");
+		monitor_note(c, monitor_clock(CLOCK_REALTIME), "module", "absent");
 		ret = 0;
 	}
 	return ret;
@@ -40,45 +43,71 @@ static int show_all(struct ctl *c)
 /* Milliseconds until the end that --timeout sets, -1: none is set. */
 static int left_ms(u64 until)
 {
-	u64 now = clock_ns(CLOCK_MONOTONIC);
+	u64 now = monitor_clock(CLOCK_MONOTONIC);
 
-	if (!until)
+	if (until == FOREVER)
 		return -1;
 	return now >= until ? 0 : (until - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
 }
 
-/* One wait; 1: the time is over, or nobody reads any more. */
-static int step(struct ctl *c, int fd, u64 until)
+static int from_kernel(struct ctl *c)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	int ret = poll(&pfd, 1, left_ms(until));
+	int ret = c->kernel->ops->events(c->kernel, show, c);
 
-	if (ret == 0 || ferror(c->out))
-		return 1;
-	if (ret < 0)
-		return errno == EINTR ? 0 : -errno;
-	ret = c->kernel->ops->events(c->kernel, show, c);
 	if (ret < 0 && ret != -ENOBUFS)
 		return ret;
 	if (!ret)
 		return 0;
-	monitor_note(c, clock_ns(CLOCK_REALTIME), "resync");
+	monitor_note(c, monitor_clock(CLOCK_REALTIME), "module", "resync");
 	return show_all(c);
+}
+
+/* Whoever reads the lines may be gone while nothing happens. */
+static bool nobody_reads(const struct ctl *c, const struct pollfd *to)
+{
+	return ferror(c->out) || to->revents & (POLLERR | POLLHUP);
+}
+
+/* One wait; 1: the time is over, or nobody reads any more. */
+static int step(struct ctl *c, int fd, struct monitor_daemon *m, u64 until)
+{
+	struct pollfd pfd[] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = m->fd, .events = POLLIN },
+		{ .fd = fileno(c->out) },
+	};
+	int ret;
+
+	ret = poll(pfd, ARRAY_SIZE(pfd), left_ms(m->fd < 0 ? MIN(until, m->retry_at) : until));
+	if (ret < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (monitor_clock(CLOCK_MONOTONIC) >= until || nobody_reads(c, &pfd[2]))
+		return 1;
+	if (pfd[1].revents)
+		monitor_daemon_read(c, m);
+	if (m->fd < 0 && monitor_clock(CLOCK_MONOTONIC) >= m->retry_at)
+		monitor_daemon_open(c, m);
+	return pfd[0].revents ? from_kernel(c) : 0;
 }
 
 int verb_monitor(struct ctl *c, int argc, char **argv)
 {
+	static struct monitor_daemon m;
 	u64 until = c->timeout_s ?
-		clock_ns(CLOCK_MONOTONIC) + c->timeout_s * NSEC_PER_SEC : 0;
+		monitor_clock(CLOCK_MONOTONIC) + c->timeout_s * NSEC_PER_SEC : FOREVER;
 	int fd, ret;
 
 	(void)argc;
 	(void)argv;
+	c->streams = true;
 	/* First listen, then ask: so nothing is missed in between. */
 	fd = c->kernel->ops->listen(c->kernel);
 	ret = fd < 0 ? fd : show_all(c);
+	if (!ret)
+		monitor_daemon_open(c, &m);
 	while (!ret)
-		ret = step(c, fd, until);
+		ret = step(c, fd, &m, until);
+	monitor_daemon_close(&m);
 	if (ret > 0)
 		return EXIT_DONE;
 	return ctl_fail(c, EXIT_FAILED, "failed", NULL, "can't listen to the kernel: %s",

@@ -114,13 +114,40 @@ void monitor_record(struct ctl *c, u64 wall, const struct kernel_event *ev)
 	fflush(c->out);
 }
 
-void monitor_note(struct ctl *c, u64 wall, const char *word)
+static const char *word_or(struct json_object *o, const char *key, const char *otherwise)
+{
+	const char *word = js_get_str(o, key);
+
+	return word && *word ? word : otherwise;
+}
+
+void monitor_peer(struct ctl *c, u64 wall, struct json_object *news)
+{
+	struct json_object *p = js_at(news, "peer"), *o;
+	const char *word = js_get_str(news, "event"), *error = js_get_str(p, "error");
+	char text[TIME_LEN];
+
+	if (c->json) {
+		o = record(wall, "peer", word);
+		js_put(o, "peer", json_object_get(p));
+		print_line(c, o);
+	} else {
+		fprintf(c->out, "%s peer %s %s detector=%s outgoing=%s incoming=%s address=%s%s%s\n",
+			time_text(wall, text), word_or(p, "name", "-"), word,
+			word_or(p, "detector", "-"), word_or(p, "outgoing", "-"),
+			word_or(p, "incoming", "-"), word_or(p, "address", "-"),
+			error && *error ? " error=" : "", error ? error : "");
+	}
+	fflush(c->out);
+}
+
+void monitor_note(struct ctl *c, u64 wall, const char *object, const char *word)
 {
 	char text[TIME_LEN];
 
 	if (c->json)
-		print_line(c, record(wall, "module", word));
+		print_line(c, record(wall, object, word));
 	else
-		fprintf(c->out, "%s module %s\n", time_text(wall, text), word);
+		fprintf(c->out, "%s %s %s\n", time_text(wall, text), object, word);
 	fflush(c->out);
 }

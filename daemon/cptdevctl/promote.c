@@ -1,6 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cptdevctl promote: without the daemon, which may be what is broken. */
+/*
+ * cptdevctl promote: it asks the daemon whether the primary is alive, but works without it,
+ * since the daemon may be what is broken. The journal keeps who did it.
+ */
+#include <stdlib.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "client.h"
 #include "ctl.h"
+#include "primary.h"
+
+/* A primary that is alive goes on serving until it learns that it is fenced. */
+static int ask_for_primary(struct ctl *c, const char *name, char *known, size_t size)
+{
+	struct json_object *daemon;
+	enum primary p;
+	char why[256];
+	int err;
+
+	daemon = client_status(c->socket, &err, why, sizeof(why));
+	p = primary_look(daemon, why, name, known, size);
+	json_object_put(daemon);
+	if (p == PRIMARY_ALIVE && !c->force)
+		return ctl_fail(c, EXIT_FAILED, "primary-alive",
+				"stop the program there; or, to take over from it while it runs, give --force",
+				"%s isn't promoted: %s", name, known);
+	if (!c->json && p != PRIMARY_GONE)
+		fprintf(c->err, "cptdevctl: note: %s%s\n", p == PRIMARY_UNKNOWN ?
+			"it isn't known whether the primary is alive: " : "", known);
+	return 0;
+}
+
+/* Whoever finds two programs that serve has to know when and by whom. */
+static void note(const char *name, u64 generation, u64 term, const char *known, bool force)
+{
+	const char *sudo = getenv("SUDO_USER");
+
+	openlog("cptdevctl", LOG_PID, LOG_DAEMON);
+	syslog(LOG_NOTICE, "promoted %s: generation %llu, term %llu, by user %u%s%.32s%s; %s",
+	       name, generation, term, getuid(), sudo ? " for " : "", sudo ? sudo : "",
+	       force ? " with --force" : "", known);
+	closelog();
+}
 
 static void promoted_text(struct ctl *c, const char *name, u64 generation, u64 term)
 {
@@ -11,19 +53,40 @@ static void promoted_text(struct ctl *c, const char *name, u64 generation, u64 t
 		"program that it takes over from is refused from now on.\n", name, term);
 }
 
-static struct json_object *promoted_json(const char *name, u64 generation, u64 term)
+static struct json_object *promoted_json(const char *name, u64 generation, u64 term,
+					 const char *known)
 {
 	struct json_object *o = js_document();
 
 	js_str(o, "name", name);
 	js_u64(o, "generation", generation);
 	js_u64(o, "term", term);
+	js_str(o, "primary", known);
 	return o;
+}
+
+static int promote(struct ctl *c, const char *name, int fd)
+{
+	u64 term = c->term, generation;
+	char known[300];
+	int ret = ask_for_primary(c, name, known, sizeof(known));
+
+	if (ret)
+		return ret;
+	ret = kernel_replica_promote(c->kernel, fd, &term, &generation);
+	if (ret)
+		return ctl_fail_replica(c, name, "promote", -ret);
+	c->changed = true;
+	note(name, generation, term, known, c->force);
+	if (c->json)
+		ctl_print_json(c, promoted_json(name, generation, term, known));
+	else
+		promoted_text(c, name, generation, term);
+	return EXIT_DONE;
 }
 
 int verb_promote(struct ctl *c, int argc, char **argv)
 {
-	u64 term = c->term, generation;
 	int fd, ret;
 
 	if (argc != 1)
@@ -35,13 +98,7 @@ int verb_promote(struct ctl *c, int argc, char **argv)
 	fd = kernel_replica_open(c->kernel, argv[0], CPTDEV_REPLICA_WRITE);
 	if (fd < 0)
 		return ctl_fail_replica(c, argv[0], "promote", -fd);
-	ret = kernel_replica_promote(c->kernel, fd, &term, &generation);
+	ret = promote(c, argv[0], fd);
 	c->kernel->ops->close(c->kernel, fd);
-	if (ret)
-		return ctl_fail_replica(c, argv[0], "promote", -ret);
-	if (c->json)
-		ctl_print_json(c, promoted_json(argv[0], generation, term));
-	else
-		promoted_text(c, argv[0], generation, term);
-	return EXIT_DONE;
+	return ret;
 }

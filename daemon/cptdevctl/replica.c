@@ -50,6 +50,7 @@ static int replica_remove(struct ctl *c, const char *name)
 	c->kernel->ops->close(c->kernel, fd);
 	if (ret)
 		return ctl_fail_replica(c, name, "remove", -ret);
+	c->changed = true;
 	if (!c->json) {
 		fprintf(c->out, "removed %s\n", name);
 		return EXIT_DONE;

@@ -30,6 +30,8 @@ void view_free(struct view *v);
 void view_text(const struct view *v, FILE *to);
 struct json_object *view_json(const struct view *v);
 
+/* What the daemon says of shipping the session, whichever peer has it, or NULL. */
+struct json_object *view_shipped(const struct view *v, const struct session_rec *s);
 void replicas_text(const struct view *v, FILE *to);
 struct json_object *session_json(const struct session_rec *s);
 struct json_object *replica_json(const struct replica_rec *r, u64 page_size);

@@ -2,6 +2,7 @@
 /* What is shown, as text. */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "table.h"
 #include "uuid.h"
@@ -11,8 +12,7 @@
  * The daemon's view of a session
  */
 
-/* The outgoing entry of the session, whichever peer has it, or NULL. */
-static struct json_object *shipped(const struct view *v, const struct session_rec *s)
+struct json_object *view_shipped(const struct view *v, const struct session_rec *s)
 {
 	struct json_object *peers = js_at(v->daemon, "peers"), *list, *ship;
 	char text[UUID_TEXT_LEN];
@@ -60,7 +60,7 @@ static void behind_cell(struct table *t, const struct session_rec *s,
 
 static void session_row(struct table *t, const struct view *v, const struct session_rec *s)
 {
-	struct json_object *ship = shipped(v, s);
+	struct json_object *ship = view_shipped(v, s);
 	char size[16];
 
 	table_cell(t, "%s", *s->name ? s->name : "-");
@@ -94,7 +94,7 @@ static void sessions_text(const struct view *v, FILE *to)
 	fprintf(to, "Sessions\n");
 	table_print(&t, to);
 	for (i = 0; i < v->nr_sessions; i++) {
-		const char *error = js_get_str(shipped(v, &v->sessions[i]), "error");
+		const char *error = js_get_str(view_shipped(v, &v->sessions[i]), "error");
 
 		if (error)
 			fprintf(to, "  %s: %s\n", v->sessions[i].name, error);
@@ -162,13 +162,44 @@ static void link_text(struct json_object *link, const char *what, const char *mo
 	fputc('\n', to);
 }
 
+/* In UTC, as monitor has it. */
+static const char *when(u64 unix_ms, char text[32])
+{
+	time_t s = unix_ms / 1000;
+	struct tm tm;
+
+	gmtime_r(&s, &tm);
+	strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return text;
+}
+
 static void failover_text(struct json_object *f, FILE *to)
 {
+	u64 own = js_get_u64(f, "replicas_promoted");
+	u64 by_hand = js_get_u64(f, "replicas_promoted_by_hand");
+	char text[32];
+
 	if (!f)
 		return;
-	fprintf(to, "  last failover: dead after %llu ms of silence, %llu replicas promoted in %.1f ms\n",
-		js_get_u64(f, "silence_ms"), js_get_u64(f, "replicas_promoted"),
-		js_get_u64(f, "promotion_us") / 1000.0);
+	fprintf(to, "  last counted as dead: %s, after %llu ms of silence; ",
+		when(js_get_u64(f, "decided_unix_ms"), text), js_get_u64(f, "silence_ms"));
+	if (own)
+		fprintf(to, "%llu replicas promoted in %.1f ms", own,
+			js_get_u64(f, "promotion_us") / 1000.0);
+	if (by_hand)
+		fprintf(to, "%s%llu promoted by hand", own ? ", " : "", by_hand);
+	fprintf(to, "%s\n", own || by_hand ? "" : "nothing was promoted");
+}
+
+static void promotion_text(struct json_object *p, FILE *to)
+{
+	char text[32];
+
+	if (p)
+		fprintf(to, "Last promotion: %s, %s at generation %llu to term %llu by %s\n",
+			when(js_get_u64(p, "unix_ms"), text), js_get_str(p, "name"),
+			js_get_u64(p, "generation"), js_get_u64(p, "term"),
+			js_get_str(p, "by"));
 }
 
 static void peer_text(struct json_object *p, FILE *to)
@@ -201,8 +232,12 @@ static void daemon_text(const struct view *v, FILE *to)
 		js_get_str(js_at(v->daemon, "node"), "name"),
 		js_get_u64(v->daemon, "uptime_ms") / 1000,
 		js_get_str(v->daemon, "failover"));
+	if (js_get_str(v->daemon, "listen_error"))
+		fprintf(to, "  waiting for the address to listen on: %s\n",
+			js_get_str(v->daemon, "listen_error"));
 	for (i = 0; peers && i < json_object_array_length(peers); i++)
 		peer_text(json_object_array_get_idx(peers, i), to);
+	promotion_text(js_at(v->daemon, "last_promotion"), to);
 }
 
 static void kernel_text(const struct view *v, FILE *to)

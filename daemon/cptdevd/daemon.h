@@ -155,8 +155,18 @@ struct peer {
 		u64 decided;
 		u64 promoted;
 		u64 decided_wall;	/* ns, CLOCK_REALTIME */
-		u32 replicas;
+		u32 replicas;		/* promoted by this daemon, */
+		u32 by_hand;		/* and by others after it had decided */
 	} failover;
+};
+
+/* The last one on this host. */
+struct promotion {
+	char name[CPTDEV_NAME_MAX];	/* empty: there was none */
+	u64 generation;
+	u64 term;
+	u64 wall;			/* ns, CLOCK_REALTIME */
+	bool own;			/* this daemon's failover, else another process */
 };
 
 struct client;				/* of the control socket, ctl.c */
@@ -175,6 +185,8 @@ struct daemon {
 	u64 dumped_at;
 	LIST_HEAD(known_list, known) sessions;
 	LIST_HEAD(peer_list, peer) peers;
+	struct promotion promotion;
+	char own_promotion[CPTDEV_NAME_MAX + 24];	/* name and term of our last one */
 	struct acceptor listener;
 	u16 listen_port;		/* which it is, if the kernel chose */
 	struct timer listen_retry;
@@ -217,6 +229,13 @@ void peer_starves(struct peer *p, const char *name);
 /* failover.c */
 void failover_decide(struct peer *p, u64 heard);
 void failover_ran(struct daemon *d);
+
+/* promotion.c */
+u64 clock_wall(void);			/* ns, CLOCK_REALTIME */
+/* This daemon promoted the replica; the kernel's event about it brings no news. */
+void promotion_own(struct daemon *d, const char *name, u64 generation, u64 term);
+/* The kernel tells that the replica was promoted. */
+void promotion_seen(struct daemon *d, const struct replica_rec *r);
 
 /* out.c */
 void out_open(struct out *o, struct peer *p);

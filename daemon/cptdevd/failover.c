@@ -8,20 +8,11 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "daemon.h"
 #include "log.h"
 
 extern char **environ;
-
-static u64 clock_wall(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
 
 /* Signals are blocked or ignored here, for the loop; the command gets them as usual. */
 static int spawn(pid_t *pid, char *const argv[])
@@ -113,6 +104,7 @@ static void promote(struct peer *p, const char *name)
 	}
 	p->failover.promoted = clock_mono();
 	p->failover.replicas++;
+	promotion_own(d, name, generation, term);
 	log_notice("promoted %s: generation %llu, term %llu, in %llu us", name, generation,
 		   term, (p->failover.promoted - began) / NSEC_PER_USEC);
 	run_command(d, name, generation, term);

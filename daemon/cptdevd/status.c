@@ -132,6 +132,22 @@ static struct json_object *failover(const struct failover_times *t)
 	js_u64(o, "promotion_us", t->promoted ?
 		 (t->promoted - t->decided) / NSEC_PER_USEC : 0);
 	js_u64(o, "replicas_promoted", t->replicas);
+	js_u64(o, "replicas_promoted_by_hand", t->by_hand);
+	return o;
+}
+
+static struct json_object *last_promotion(const struct promotion *p)
+{
+	struct json_object *o;
+
+	if (!*p->name)
+		return NULL;
+	o = js_new();
+	js_str(o, "name", p->name);
+	js_u64(o, "generation", p->generation);
+	js_u64(o, "term", p->term);
+	js_u64(o, "unix_ms", p->wall / NSEC_PER_MSEC);
+	js_str(o, "by", p->own ? "failover" : "another process");
 	return o;
 }
 
@@ -202,6 +218,7 @@ struct json_object *status_json(struct daemon *d)
 	js_u64(o, "heartbeat_interval_ms", d->conf.heartbeat_ms);
 	js_u64(o, "timeout_ms", d->conf.timeout_ms);
 	js_str(o, "failover", d->conf.failover == FAILOVER_AUTO ? "auto" : "manual");
+	js_put(o, "last_promotion", last_promotion(&d->promotion));
 	LIST_FOREACH(p, &d->peers, entry)
 		json_object_array_add(list, peer(p));
 	js_put(o, "peers", list);

@@ -35,7 +35,7 @@ enum tell_cause {
 
 #define TELL_WINDOW_NS		(60 * NSEC_PER_SEC)
 #define TELL_WINDOW_MAX_NS	(64 * TELL_WINDOW_NS)
-#define TELL_BURST		4U	/* messages of one window */
+#define TELL_BURST		8U	/* messages of one window */
 /* Originators of one cause that are told apart; further ones count as one. */
 #define TELL_ORIGINATORS	32U
 

@@ -5,11 +5,18 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "fake.h"
 #include "monitor.h"
+#include "primary.h"
+#include "problems.h"
 #include "table.h"
 #include "view.h"
 
@@ -18,11 +25,27 @@ static size_t text_len;
 static FILE *to;
 static struct ctl ctl;
 
+/* In place of the C library's: what goes to the journal. */
+static char journal[512];
+
+void syslog(int level, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)level;
+	va_start(ap, fmt);
+	vsnprintf(journal, sizeof(journal), fmt, ap);
+	va_end(ap);
+}
+
 static int setup(void **state)
 {
 	(void)state;
 	to = open_memstream(&text, &text_len);
-	ctl = (struct ctl) { .out = to, .err = to, .page_size = 4096 };
+	ctl = (struct ctl) {
+		.out = to, .err = to, .page_size = 4096, .socket = "/nonexistent/control",
+	};
+	journal[0] = '\0';
 	return 0;
 }
 
@@ -63,9 +86,11 @@ static struct replica_rec replicas[] = {
 
 static const char daemon_status[] =
 	"{\"schema_version\":1,\"version\":\"1.0.0\",\"node\":{\"name\":\"alpha\"},"
+	"\"last_promotion\":{\"name\":\"web\",\"generation\":7,\"term\":3,"
+	"\"unix_ms\":1767323105678,\"by\":\"another process\"},"
 	"\"uptime_ms\":75000,\"failover\":\"auto\",\"peers\":[{\"name\":\"beta\","
-	"\"detector\":\"alive\",\"failover\":{\"silence_ms\":2003,\"promotion_us\":1500,"
-	"\"replicas_promoted\":2},\"outgoing\":{\"state\":\"up\","
+	"\"detector\":\"alive\",\"failover\":{\"decided_unix_ms\":1767323045678,\"silence_ms\":2003,\"promotion_us\":1500,"
+	"\"replicas_promoted\":2,\"replicas_promoted_by_hand\":1},\"outgoing\":{\"state\":\"up\","
 	"\"address\":\"192.0.2.2:7475\",\"last_heard_ms\":12,\"rtt_us\":340,"
 	"\"bytes_sent\":5242880,\"bytes_per_second\":1048576,\"error\":null,"
 	"\"sessions\":[{\"name\":\"kv\",\"uuid\":\"11000000-0000-0000-0000-000000000022\","
@@ -98,7 +123,8 @@ static void the_status_of_a_host(void **state)
 		"Peer beta at 192.0.2.2:7475: alive\n"
 		"  shipping: up, heard 12 ms ago, round trip 0.3 ms, 5.0 MiB, 1.0 MiB/s\n"
 		"  receiving: down\n"
-		"  last failover: dead after 2003 ms of silence, 2 replicas promoted in 1.5 ms\n"
+		"  last counted as dead: 2026-01-02T03:04:05Z, after 2003 ms of silence; 2 replicas promoted in 1.5 ms, 1 promoted by hand\n"
+		"Last promotion: 2026-01-02T03:05:05Z, web at generation 7 to term 3 by another process\n"
 		"Sessions\n"
 		"  NAME    ID  PID  TERM  GENERATION  COMMITTED  BEHIND      MEMORY    HELD     STATE\n"
 		"  kv      3   812  1     121         118        2 (15 ms)   64.0 MiB  8.0 KiB  followed\n"
@@ -195,7 +221,7 @@ static void records_are_lines(void **state)
 	(void)state;
 	monitor_record(&ctl, WALL, &s);
 	monitor_record(&ctl, WALL, &r);
-	monitor_note(&ctl, WALL, "resync");
+	monitor_note(&ctl, WALL, "module", "resync");
 	printed("2026-01-02T03:04:05.678Z session kv id=3 snapshot term=1 generation=121 published=120 committed=118 spares=1 pages=2 pause_us=41\n"
 		"2026-01-02T03:04:05.678Z replica other promoted term=2 generation=9 pages=256 promoted=yes\n"
 		"2026-01-02T03:04:05.678Z module resync\n");
@@ -210,7 +236,7 @@ static void records_are_lines_of_json(void **state)
 	(void)state;
 	ctl.json = true;
 	monitor_record(&ctl, WALL, &s);
-	monitor_note(&ctl, WALL, "loaded");
+	monitor_note(&ctl, WALL, "module", "loaded");
 	fflush(to);
 	line = strtok(text, "\n");
 	o = json_tokener_parse(line);
@@ -297,7 +323,9 @@ static void promote_tells_the_term(void **state)
 	make_replica(120);
 	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_DONE);
 	assert_true(fake_replica(fake, "kv")->promoted);
-	printed("promoted kv: generation 120, term 2\n"
+	assert_true(ctl.changed);
+	printed("cptdevctl: note: it isn't known whether the primary is alive: cptdevd isn't running (/nonexistent/control)\n"
+		"promoted kv: generation 120, term 2\n"
 		"A program that waits for it on this host takes over now. One that is started\n"
 		"by hand restores the replica and names its session kv with term 2; the\n"
 		"program that it takes over from is refused from now on.\n");
@@ -312,7 +340,238 @@ static void promote_tells_the_term_in_json(void **state)
 	ctl.json = true;
 	ctl.term = 7;
 	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_DONE);
-	printed("{\n  \"schema_version\": 1,\n  \"name\": \"kv\",\n  \"generation\": 120,\n  \"term\": 7\n}\n");
+	printed("{\n  \"schema_version\": 1,\n  \"name\": \"kv\",\n  \"generation\": 120,\n  \"term\": 7,\n"
+		"  \"primary\": \"cptdevd isn't running (/nonexistent/control)\"\n}\n");
+}
+
+static void promote_leaves_a_trace(void **state)
+{
+	char *argv[] = { (char *)"kv" };
+
+	(void)state;
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_FAILED);
+	assert_string_equal(journal, "");
+	make_replica(120);
+	ctl.force = true;
+	setenv("SUDO_USER", "alice", 1);
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_DONE);
+	unsetenv("SUDO_USER");
+	assert_non_null(strstr(journal, "promoted kv: generation 120, term 2, by user "));
+	assert_non_null(strstr(journal, " for alice with --force; cptdevd isn't running"));
+}
+
+/*
+ * A daemon that has only its status
+ */
+
+static char status_line[1024];
+static char socket_path[64];
+static pid_t answering;
+
+static int setup_daemon(void **state)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd;
+
+	setup_fake(state);
+	snprintf(socket_path, sizeof(socket_path), "/tmp/cptdevctl-test.%d", getpid());
+	strcpy(un.sun_path, socket_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	ctl.socket = socket_path;
+	answering = -1;
+	*state = (void *)(long)fd;
+	return 0;
+}
+
+static void answer_with(int fd, const char *peer)
+{
+	char line[64];
+	int c;
+
+	snprintf(status_line, sizeof(status_line),
+		 "{\"schema_version\":1,\"peers\":[%s]}\n", peer);
+	fflush(NULL);
+	answering = fork();
+	if (answering)
+		return;
+	c = accept(fd, NULL, NULL);
+	if (recv(c, line, sizeof(line), 0) > 0 &&
+	    send(c, status_line, strlen(status_line), MSG_NOSIGNAL) > 0)
+		shutdown(c, SHUT_WR);
+	_exit(0);
+}
+
+static int teardown_daemon(void **state)
+{
+	if (answering > 0)
+		waitpid(answering, NULL, 0);
+	close((int)(long)*state);
+	unlink(socket_path);
+	return teardown_fake(state);
+}
+
+#define ALIVE "{\"name\":\"alpha\",\"detector\":\"alive\",\"incoming\":{\"state\":\"up\"," \
+	"\"last_heard_ms\":12,\"replicas\":[{\"name\":\"kv\"}]}}"
+
+static void a_living_primary_isnt_taken_over_from(void **state)
+{
+	char *argv[] = { (char *)"kv" };
+
+	make_replica(120);
+	answer_with((int)(long)*state, ALIVE);
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_FAILED);
+	assert_false(fake_replica(fake, "kv")->promoted);
+	printed("cptdevctl: kv isn't promoted: peer alpha is linked, was heard 12 ms ago and feeds this replica\n"
+		"Next: stop the program there; or, to take over from it while it runs, give --force\n");
+}
+
+static void force_takes_over_from_a_living_primary(void **state)
+{
+	char *argv[] = { (char *)"kv" };
+
+	make_replica(120);
+	ctl.force = true;
+	answer_with((int)(long)*state, ALIVE);
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_DONE);
+	assert_true(fake_replica(fake, "kv")->promoted);
+	assert_non_null(strstr(journal, "feeds this replica"));
+}
+
+/* What is known of the primary, and whether promote goes on without a word. */
+static void known(const char *peer, enum primary want, const char *words)
+{
+	struct json_object *o;
+	char about[256];
+
+	snprintf(status_line, sizeof(status_line), "{\"peers\":[%s]}", peer);
+	o = json_tokener_parse(status_line);
+	assert_non_null(o);
+	assert_int_equal(primary_look(o, "?", "kv", about, sizeof(about)), want);
+	if (!strstr(about, words))
+		fail_msg("'%s' doesn't say '%s'", about, words);
+	json_object_put(o);
+}
+
+static void what_is_known_of_a_primary(void **state)
+{
+	char about[256];
+
+	(void)state;
+	known(ALIVE, PRIMARY_ALIVE, "feeds this replica");
+	known("{\"name\":\"alpha\",\"incoming\":{\"state\":\"up\",\"replicas\":[]}}", PRIMARY_GONE,
+	      "feeds other replicas or none");
+	known("{\"name\":\"alpha\",\"detector\":\"dead\",\"incoming\":{\"state\":\"down\"}}",
+	      PRIMARY_GONE, "counts as dead");
+	known("{\"name\":\"alpha\",\"detector\":\"left\",\"incoming\":{\"state\":\"down\"}}",
+	      PRIMARY_GONE, "shut down");
+	known("{\"name\":\"alpha\",\"detector\":\"lost\",\"incoming\":{\"state\":\"down\"}}",
+	      PRIMARY_UNLINKED, "isn't linked: lost");
+	known("{\"detector\":\"never heard\",\"incoming\":{\"state\":\"down\"}}", PRIMARY_UNKNOWN,
+	      "never heard");
+	known("", PRIMARY_UNKNOWN, "no peer");
+	/* Of several the one that lives counts. */
+	known("{\"detector\":\"dead\",\"incoming\":{\"state\":\"down\"}}," ALIVE, PRIMARY_ALIVE, "alpha");
+	assert_int_equal(primary_look(NULL, "not running", "kv", about, sizeof(about)),
+			 PRIMARY_UNKNOWN);
+	assert_string_equal(about, "not running");
+}
+
+/*
+ * status --check
+ */
+
+static struct problems problems;
+
+static enum exit_status check(struct view *v)
+{
+	problems_find(v, &problems);
+	return problems.worst;
+}
+
+static void a_host_without_problems(void **state)
+{
+	struct session_rec s = { .name = "kv", .attached = 1 };
+	struct view v = { .sessions = &s, .nr_sessions = 1 };
+
+	(void)state;
+	v.daemon = json_tokener_parse(
+		"{\"peers\":[{\"name\":\"beta\",\"detector\":\"alive\","
+		"\"outgoing\":{\"state\":\"up\"},\"incoming\":{\"state\":\"up\"}}]}");
+	assert_int_equal(check(&v), EXIT_DONE);
+	problems_text(&problems, to);
+	printed("No problem\n");
+	/* A session without a name asks for no spare. */
+	s.name[0] = '\0';
+	s.attached = 0;
+	assert_int_equal(check(&v), EXIT_DONE);
+	json_object_put(v.daemon);
+}
+
+static void each_problem_has_its_status(void **state)
+{
+	struct session_rec s = { .name = "kv", .pid = 7, .attached = 1 };
+	struct view v = { .sessions = &s, .nr_sessions = 1, .daemon_why = "not running" };
+	struct json_object *o;
+
+	(void)state;
+	assert_int_equal(check(&v), EXIT_DAEMON);
+	s.attached = 0;
+	assert_int_equal(check(&v), EXIT_UNSAFE);
+	s.attached = 1;
+	s.flags = CPTDEV_GENL_SESSION_FENCED;
+	assert_int_equal(check(&v), EXIT_UNSAFE);
+	assert_int_equal(problems.nr, 2);
+	assert_string_equal(problems.list[0].code, "fenced");
+	v.kernel_err = EPERM;
+	assert_int_equal(check(&v), EXIT_KERNEL);
+	v.kernel_err = 0;
+	s.flags = 0;
+	v.daemon = json_tokener_parse(
+		"{\"listen_error\":\"Cannot assign\",\"peers\":[{\"name\":\"beta\",\"detector\":\"dead\","
+		"\"outgoing\":{\"state\":\"down\",\"error\":\"refused\"},\"incoming\":{\"state\":\"down\"}}]}");
+	assert_int_equal(check(&v), EXIT_LINK);
+	problems_text(&problems, to);
+	printed("Problem: the peer can't connect: Cannot assign\n"
+		"Problem: peer beta counts as dead\n"
+		"Problem: peer beta: nothing is shipped to it: refused\n"
+		"Problem: peer beta: nothing is received from it\n");
+	o = problems_json(&problems);
+	assert_string_equal(js_get_str(json_object_array_get_idx(o, 1), "code"), "peer-dead");
+	json_object_put(o);
+	json_object_put(v.daemon);
+}
+
+static void problems_are_bounded(void **state)
+{
+	static struct session_rec s[100];
+	struct view v = { .sessions = s, .nr_sessions = 100 };
+	int i;
+
+	(void)state;
+	for (i = 0; i < 100; i++)
+		strcpy(s[i].name, "kv");
+	assert_int_equal(check(&v), EXIT_UNSAFE);
+	assert_int_equal(problems.nr + problems.more, 101);
+}
+
+static void news_of_a_peer_are_lines(void **state)
+{
+	struct json_object *o = json_tokener_parse(
+		"{\"event\":\"outgoing-lost\",\"peer\":{\"name\":\"beta\",\"detector\":\"lost\","
+		"\"outgoing\":\"down\",\"incoming\":\"up\",\"address\":\"192.0.2.2:7475\","
+		"\"error\":\"Connection reset\"}}");
+
+	(void)state;
+	monitor_peer(&ctl, WALL, o);
+	ctl.json = true;
+	monitor_peer(&ctl, WALL, o);
+	printed("2026-01-02T03:04:05.678Z peer beta outgoing-lost detector=lost outgoing=down incoming=up address=192.0.2.2:7475 error=Connection reset\n"
+		"{\"schema_version\":1,\"time\":\"2026-01-02T03:04:05.678Z\",\"object\":\"peer\",\"event\":\"outgoing-lost\","
+		"\"peer\":{\"name\":\"beta\",\"detector\":\"lost\",\"outgoing\":\"down\",\"incoming\":\"up\","
+		"\"address\":\"192.0.2.2:7475\",\"error\":\"Connection reset\"}}\n");
+	json_object_put(o);
 }
 
 static void promote_fails_with_the_cause(void **state)
@@ -333,7 +592,9 @@ static void promote_fails_with_the_cause(void **state)
 		"Next: cptdevctl replica list\n"
 		"cptdevctl: can't promote kv: no replica has this name\n"
 		"Next: cptdevctl replica list\n"
+		"cptdevctl: note: it isn't known whether the primary is alive: cptdevd isn't running (/nonexistent/control)\n"
 		"cptdevctl: can't promote kv: nothing was ever committed to it\n"
+		"cptdevctl: note: it isn't known whether the primary is alive: cptdevd isn't running (/nonexistent/control)\n"
 		"cptdevctl: can't promote kv: the term must be higher than the replica's\n"
 		"Next: leave --term away: the next term is taken\n"
 		"cptdevctl: can't open /dev/cptdev: No such file or directory\n"
@@ -388,6 +649,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 #define F(fn) cmocka_unit_test_setup_teardown(fn, setup_fake, teardown_fake)
+#define D(fn) cmocka_unit_test_setup_teardown(fn, setup_daemon, teardown_daemon)
 		T(the_status_of_a_host),
 		T(the_status_without_module_and_daemon),
 		T(the_status_of_an_idle_host),
@@ -401,6 +663,14 @@ int main(void)
 		F(promote_tells_the_term),
 		F(promote_tells_the_term_in_json),
 		F(promote_fails_with_the_cause),
+		F(promote_leaves_a_trace),
+		D(a_living_primary_isnt_taken_over_from),
+		D(force_takes_over_from_a_living_primary),
+		T(what_is_known_of_a_primary),
+		T(a_host_without_problems),
+		T(each_problem_has_its_status),
+		T(problems_are_bounded),
+		T(news_of_a_peer_are_lines),
 		F(a_replica_is_removed),
 		T(columns_are_as_wide_as_needed),
 		T(sizes_have_units),

@@ -12,7 +12,9 @@
 
 #include <cmocka.h>
 
+#include "ctl.h"
 #include "json.h"
+#include "lines.h"
 #include "pair.h"
 
 static int dial(struct host *h)
@@ -198,6 +200,237 @@ static void a_client_that_doesnt_read_is_left_alone(void **state)
 	WAIT_FOR(p, p->a.daemon.nr_clients == 0);
 }
 
+#define MONITOR "{\"command\":\"monitor\"}\n"
+
+/* The next line must be this event; what it says of the peer. */
+static struct json_object *event(struct pair *p, int fd, const char *word)
+{
+	struct json_object *o = answer(p, fd);
+
+	assert_non_null(o);
+	assert_string_equal(js_get_str(o, "object"), "peer");
+	assert_string_equal(js_get_str(o, "event"), word);
+	return o;
+}
+
+static void peers_are_monitored(void **state)
+{
+	struct pair *p = *state;
+	int fd = dial(&p->a);
+	struct json_object *o;
+
+	assert_true(send(fd, MONITOR, strlen(MONITOR), 0) > 0);
+	o = event(p, fd, "present");
+	assert_string_equal(js_get_str(js_at(o, "peer"), "name"), "beta");
+	assert_string_equal(js_get_str(js_at(o, "peer"), "outgoing"), "up");
+	json_object_put(o);
+	host_kill(&p->b);
+	WAIT_FOR(p, host_peer(&p->a)->detector.state == DET_DEAD);
+	/* Either link may be noticed first. */
+	o = answer(p, fd);
+	json_object_put(o);
+	o = answer(p, fd);
+	assert_non_null(strstr("outgoing-lost incoming-lost", js_get_str(o, "event")));
+	json_object_put(o);
+	o = event(p, fd, "dead");
+	assert_string_equal(js_get_str(js_at(o, "peer"), "detector"), "dead");
+	assert_string_equal(js_get_str(js_at(o, "peer"), "outgoing"), "down");
+	json_object_put(o);
+	host_start(&p->b);
+	o = answer(p, fd);
+	assert_non_null(strstr("outgoing-up incoming-up", js_get_str(o, "event")));
+	json_object_put(o);
+	/* It can ask besides. */
+	WAIT_FOR(p, host_linked(&p->a));
+	json_object_put(answer(p, fd));
+	o = ask(p, fd, STATUS);
+	assert_non_null(js_at(o, "peers"));
+	json_object_put(o);
+	close(fd);
+	WAIT_FOR(p, !p->a.daemon.nr_clients);
+	assert_int_equal(p->a.daemon.nr_monitors, 0);
+}
+
+/* A farewell is something else than a loss. */
+static void a_peer_that_leaves(void **state)
+{
+	struct pair *p = *state;
+	int fd = dial(&p->a), i;
+	struct json_object *o;
+	bool left = false;
+
+	assert_true(send(fd, MONITOR, strlen(MONITOR), 0) > 0);
+	json_object_put(event(p, fd, "present"));
+	host_stop(&p->b, &p->a);
+	for (i = 0; i < 2; i++) {
+		o = answer(p, fd);
+		left |= !strcmp(js_get_str(o, "event"), "left");
+		json_object_put(o);
+	}
+	assert_true(left);
+	close(fd);
+}
+
+/* Places are left for those who ask. */
+static void monitors_are_limited(void **state)
+{
+	struct pair *p = *state;
+	struct json_object *o;
+	int fd[3], i;
+
+	for (i = 0; i < 3; i++) {
+		fd[i] = dial(&p->a);
+		o = ask(p, fd[i], MONITOR);
+		if (i < 2)
+			assert_string_equal(js_get_str(o, "event"), "present");
+		else
+			assert_string_equal(js_get_str(js_at(o, "error"), "code"),
+					    "too-many-clients");
+		json_object_put(o);
+	}
+	for (i = 0; i < 3; i++)
+		close(fd[i]);
+}
+
+/* What is kept for it is bounded, and then it is dropped. */
+static void a_monitor_that_doesnt_read(void **state)
+{
+	struct pair *p = *state;
+	int fd = dial(&p->a), size = 4096, i;
+
+	lines_keep();
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	assert_true(send(fd, MONITOR, strlen(MONITOR), 0) > 0);
+	WAIT_FOR(p, p->a.daemon.nr_monitors == 1);
+	for (i = 0; i < 100000 && p->a.daemon.nr_monitors; i++)
+		news_peer(host_peer(&p->a), "incoming-up");
+	assert_in_range(i, 500, 10000);
+	assert_int_equal(p->a.daemon.nr_clients, 0);
+	assert_int_equal(lines_with("doesn't read the news"), 1);
+	close(fd);
+	lines_drop();
+}
+
+/* As if a minute had passed since: */
+static void client_times_out(struct pair *p)
+{
+	struct client *c = LIST_FIRST(&p->a.daemon.clients);
+
+	loop_disarm(&c->idle);
+	c->idle.fn(&c->idle);
+}
+
+static void slow_clients_are_told(void **state)
+{
+	struct pair *p = *state;
+	int fd = dial(&p->a), i;
+
+	lines_keep();
+	WAIT_FOR(p, p->a.daemon.nr_clients == 1);
+	client_times_out(p);
+	assert_int_equal(lines_with("asks nothing: its connection is closed"), 1);
+	close(fd);
+	fd = dial(&p->a);
+	for (i = 0; i < 10000 && p->a.daemon.nr_clients < 2; i++) {
+		if (send(fd, STATUS, strlen(STATUS), MSG_NOSIGNAL) < 0)
+			pair_run(p, 0);
+		if (LIST_FIRST(&p->a.daemon.clients) &&
+		    LIST_FIRST(&p->a.daemon.clients)->out)
+			break;
+	}
+	assert_non_null(LIST_FIRST(&p->a.daemon.clients)->out);
+	client_times_out(p);
+	assert_int_equal(lines_with("doesn't read its answer: its connection is closed"), 1);
+	assert_int_equal(p->a.daemon.nr_clients, 0);
+	close(fd);
+	lines_drop();
+}
+
+/* A table full of sleepers keeps nobody out. */
+static void idle_clients_make_room(void **state)
+{
+	struct pair *p = *state;
+	struct json_object *o;
+	struct client *c;
+	int fd[5], i;
+	char byte;
+
+	lines_keep();
+	for (i = 0; i < 4; i++) {
+		fd[i] = dial(&p->a);
+		WAIT_FOR(p, p->a.daemon.nr_clients == (u32)i + 1);
+	}
+	LIST_FOREACH(c, &p->a.daemon.clients, entry)
+		c->since -= 2 * NSEC_PER_SEC;
+	fd[4] = dial(&p->a);
+	o = ask(p, fd[4], STATUS);
+	assert_non_null(js_at(o, "peers"));
+	json_object_put(o);
+	assert_int_equal(p->a.daemon.nr_clients, 4);
+	/* The oldest. */
+	assert_int_equal(recv(fd[0], &byte, 1, 0), 0);
+	assert_int_equal(recv(fd[1], &byte, 1, 0), -1);
+	assert_int_equal(lines_with("is closed for a new one"), 1);
+	for (i = 0; i < 5; i++)
+		close(fd[i]);
+	lines_drop();
+}
+
+/* Whoever tries again and again is one matter for the log. */
+static void a_full_table_is_told_once(void **state)
+{
+	struct pair *p = *state;
+	int fd[4], more, i;
+
+	lines_keep();
+	for (i = 0; i < 4; i++) {
+		fd[i] = dial(&p->a);
+		WAIT_FOR(p, p->a.daemon.nr_clients == (u32)i + 1);
+	}
+	for (i = 0; i < 20; i++) {
+		LIST_FIRST(&p->a.daemon.clients)->since = p->a.daemon.loop.now;
+		more = dial(&p->a);
+		json_object_put(answer(p, more));
+		close(more);
+	}
+	assert_int_equal(lines_with("a further one is refused"), 1);
+	for (i = 0; i < 4; i++)
+		close(fd[i]);
+	lines_drop();
+}
+
+static void a_promotion_by_hand_is_told(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	struct json_object *o, *last;
+	u64 term = 0, generation = 0;
+	int fd;
+
+	lines_keep();
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, s->rec.committed == 1);
+	host_kill(&p->a);
+	WAIT_FOR(p, host_peer(&p->b)->detector.state == DET_DEAD);
+	o = status_json(&p->b.daemon);
+	assert_null(js_at(o, "last_promotion"));
+	json_object_put(o);
+	fd = kernel_replica_open(&p->b.fake.kernel, "kv", CPTDEV_REPLICA_WRITE);
+	assert_int_equal(kernel_replica_promote(&p->b.fake.kernel, fd, &term, &generation), 0);
+	p->b.fake.kernel.ops->close(&p->b.fake.kernel, fd);
+	WAIT_FOR(p, lines_with("replica kv was promoted by another process: generation 1, term 2"));
+	o = status_json(&p->b.daemon);
+	last = js_at(o, "last_promotion");
+	assert_string_equal(js_get_str(last, "name"), "kv");
+	assert_string_equal(js_get_str(last, "by"), "another process");
+	assert_int_equal(js_get_u64(last, "term"), 2);
+	last = js_at(first(o, "peers"), "failover");
+	assert_int_equal(js_get_u64(last, "replicas_promoted"), 0);
+	assert_int_equal(js_get_u64(last, "replicas_promoted_by_hand"), 1);
+	json_object_put(o);
+	lines_drop();
+}
+
 static void the_socket_is_for_root_and_its_group(void **state)
 {
 	struct pair *p = *state;
@@ -262,6 +495,14 @@ int main(void)
 		T(nonsense_is_refused),
 		T(clients_are_limited),
 		T(a_client_that_doesnt_read_is_left_alone),
+		T(peers_are_monitored),
+		T(a_peer_that_leaves),
+		T(monitors_are_limited),
+		T(a_monitor_that_doesnt_read),
+		T(slow_clients_are_told),
+		T(idle_clients_make_room),
+		T(a_full_table_is_told_once),
+		T(a_promotion_by_hand_is_told),
 		T(the_socket_is_for_root_and_its_group),
 		T(a_second_daemon_is_refused),
 		T(the_directory_is_made),

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Promotions, whoever made them: the kernel tells of each. Those of this daemon are logged
+ * in failover.c; that of another process leaves its trace here, so that the journal of the
+ * daemon has all of them.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "daemon.h"
+#include "log.h"
+
+u64 clock_wall(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+static void note(struct daemon *d, const char *name, u64 generation, u64 term, bool own)
+{
+	struct promotion *p = &d->promotion;
+
+	*p = (struct promotion) {
+		.generation = generation, .term = term, .wall = clock_wall(), .own = own,
+	};
+	snprintf(p->name, sizeof(p->name), "%s", name);
+}
+
+void promotion_own(struct daemon *d, const char *name, u64 generation, u64 term)
+{
+	note(d, name, generation, term, true);
+	snprintf(d->own_promotion, sizeof(d->own_promotion), "%s %llu", name, term);
+}
+
+/* The replica was promoted after its host counted as dead: that is the end of that failover. */
+static void promotion_of_feed(struct daemon *d, const char *name)
+{
+	struct feed *f;
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry) {
+		if (p->detector.state != DET_DEAD)
+			continue;
+		LIST_FOREACH(f, &p->feeds, entry)
+			p->failover.by_hand += !strcmp(f->name, name);
+	}
+}
+
+void promotion_seen(struct daemon *d, const struct replica_rec *r)
+{
+	char this[CPTDEV_NAME_MAX + 24];
+
+	snprintf(this, sizeof(this), "%s %llu", r->name, r->term);
+	if (!strcmp(this, d->own_promotion))
+		return;
+	note(d, r->name, r->generation, r->term, false);
+	promotion_of_feed(d, r->name);
+	tell(&d->tell, LOG_NOTICE, TELL_KERNEL, r->name,
+	     "replica %s was promoted by another process: generation %llu, term %llu", r->name,
+	     r->generation, r->term);
+}
