@@ -182,6 +182,34 @@ static int run_job(struct hs_job *j)
 	return err;
 }
 
+/* In the child: what was registered is gone, and its address is told. */
+static struct hs_result *bad_memory_to;
+
+static void bad_memory(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	hs_fail(&bad_memory_to->why, EFAULT, "memory that is saved can't be read at %p: what "
+		"hs_range() was told must stay mapped, or be left out (hs_exclude)", info->si_addr);
+	bad_memory_to->err = EFAULT;
+	bad_memory_to->done = true;
+	_exit(0);
+}
+
+static void watch_memory(struct hs_result *to)
+{
+	const struct sigaction a = { .sa_sigaction = bad_memory, .sa_flags = SA_SIGINFO };
+	sigset_t set;
+
+	bad_memory_to = to;
+	sigaction(SIGSEGV, &a, NULL);
+	sigaction(SIGBUS, &a, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	sigaddset(&set, SIGBUS);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 /* No signal when it ends, and no handlers run that fork(2) has. */
 static int fork_writer(struct hs_job *j, struct hs_error *e)
 {
@@ -194,6 +222,7 @@ static int fork_writer(struct hs_job *j, struct hs_error *e)
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD, NULL, &pidfd, NULL, 0);
 	if (!pid) {
+		watch_memory(j->pipe->result);
 		hs_written_wait();
 		j->pipe->result->err = run_job(j);
 		j->pipe->result->done = true;
@@ -266,11 +295,6 @@ static int reap_process(struct hs_pipe *p)
 	/* The program may have waited for it (__WALL), or has no time for children (SIGCHLD). */
 	if (p->result->done)
 		return p->result->err;
-	if (info.si_status == SIGSEGV || info.si_status == SIGBUS) {
-		hs_fail(&p->result->why, EFAULT, "memory that is saved can't be read: what hs_range() "
-			"was told must stay mapped, or be left out (hs_exclude)");
-		return EFAULT;
-	}
 	hs_fail(&p->result->why, EIO, "the process that wrote the checkpoint was killed");
 	return EIO;
 }
@@ -494,6 +518,18 @@ static void remember(struct hs_pipe *p, const struct hs_image_head *head)
 	next_head.generation++;
 }
 
+/* Once: it may be what the program wants, with a hook that does all. */
+static void tell_no_thread(const struct hs_threads *threads)
+{
+	static bool told;
+
+	if (threads->nr || told)
+		return;
+	told = true;
+	fprintf(stderr, "libhotspare: no thread is registered: who goes on with this checkpoint ends at "
+		"once: see hs_threadreg(3)\n");
+}
+
 /* Returns 0, or -1 with errno and @e. A thread that was started has the job then. */
 static int begin_job(struct hs_job *j, struct hs_error *e)
 {
@@ -510,6 +546,8 @@ static int begin_job(struct hs_job *j, struct hs_error *e)
 	if (p->target->kind != HS_TARGET_FILE)
 		settle_flags(j);
 	ret = hooked_cut(j, e);
+	if (!ret)
+		tell_no_thread(&j->texts.state.threads);
 	head = j->head;
 	if (!ret && j->snap.fd >= 0)
 		ret = start_thread(j, e);

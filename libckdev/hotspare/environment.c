@@ -157,6 +157,10 @@ static int check_arena(struct hs_error *e)
 		fclose(f);
 	if (!found)
 		return 0;
+	if (hs_layout_here()->legacy)
+		return hs_fail(e, EEXIST, "at %#lx, where checkpoint memory has to be, is %.60s, since "
+			       "mappings grow up here: set vm.legacy_va_layout to 0, and no setarch -L",
+			       found, name[0] ? name : "other memory");
 	return hs_fail(e, EEXIST, "at %#lx, where checkpoint memory has to be, there is %.60s: "
 		       "ThreadSanitizer and MemorySanitizer can't be used here, AddressSanitizer can; "
 		       "another library has to map at addresses outside of %#lx-%#lx", found,
@@ -211,7 +215,7 @@ const struct hs_layout *hs_layout_here(void)
 	if (!getrlimit(RLIMIT_STACK, &limit))
 		here.stack = limit.rlim_cur;
 	p = personality(0xffffffff);
-	here.legacy = here.stack == RLIM_INFINITY || (p >= 0 && p & ADDR_COMPAT_LAYOUT) ||
+	here.legacy = (p >= 0 && p & ADDR_COMPAT_LAYOUT) ||
 		sysctl_is_set("/proc/sys/vm/legacy_va_layout");
 	if (!uname(&name))
 		snprintf(here.kernel, sizeof(here.kernel), "%s", name.release);

@@ -94,7 +94,7 @@ struct hs_stats {
 /** hs_stats - what checkpoints have cost so far */
 void hs_stats(struct hs_stats *to);
 
-/** hs_error - why this thread's last hs_cpt() or hs_cpt_wait() failed, as text */
+/** hs_error - why this thread's last hs_cpt(), hs_cpt_wait(), hs_daemon() or hs_range() failed, as text */
 const char *hs_error(void);
 
 /*
@@ -192,7 +192,7 @@ int hs_cpipe_loadfile(const char *filename);
  * pipes. ENOTCONN, ECONNREFUSED, ETIMEDOUT, ECONNRESET and others of socket calls: the spare
  * isn't there. ECHILD: this process was forked from the one that takes the checkpoints, see
  * hs_daemon(). EBADMSG, ENOEXEC: the spare refuses it, see hs_error(). ENOSPC and others of
- * write(2). EFAULT: memory that hs_range() was told isn't mapped any more. EIO. ENOMEM. Those
+ * write(2). EFAULT: memory that hs_range() was told isn't mapped any more, hs_error() says where. EIO. ENOMEM. Those
  * of descriptors at the cut.
  * After an error the program is as it was, and the spare, or the file, has the checkpoint
  * before, or this one.
@@ -340,10 +340,15 @@ int hs_malloc_info(int cls, struct hs_malloc_info *info);
 /**
  * hs_range - save @len bytes at @addr, too
  *
- * They must stay mapped. In a spare that hasn't mapped anything there the library does.
+ * They must stay mapped. In a spare that hasn't mapped anything there the library does. What is
+ * at another place in another process can't be saved: a variable of the program or of a
+ * library can, and private memory that mmap(2) was told the address of, see hs_malloc(3),
+ * CAVEATS.
  *
- * Errors: EINVAL: an address or a length that makes no sense. EEXIST: it is memory of
- * hs_malloc(). ENOMEM: something in it isn't mapped; or no memory.
+ * Errors: EINVAL: an address or a length that makes no sense; or variables of the C library.
+ * EEXIST: it is memory of hs_malloc(). ENOMEM: something in it isn't mapped; or no memory.
+ * EACCES: it can't be read and written. EOPNOTSUPP: shared memory, hugetlb, memory of malloc(3),
+ * a stack, or whatever else is where the kernel has chosen. hs_error() says which, and where.
  */
 int hs_range(void *addr, size_t len);
 

@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "cpt.h"
 #include "hotspare.h"
 #include "js.h"
 #include "lock.h"
 #include "ranges.h"
+#include "where.h"
 
 #define MOST	65536			/* of anything in a list */
 #define ADDR_END	(1ULL << 47)
@@ -118,19 +120,19 @@ static int bad_range(const void *addr, size_t len)
 	return -1;
 }
 
-/* Or errno ENOMEM. */
-static bool mapped(uint64_t start, uint64_t end)
+/* Returns 0, or -1 with errno and hs_error(). */
+static int check_memory(uint64_t start, uint64_t end)
 {
-	unsigned char in_memory[256];
-	uint64_t n;
+	struct hs_maps maps;
+	int ret, err;
 
-	for (start &= ~(HS_PAGE - 1); start < end; start += n) {
-		n = end - start < sizeof(in_memory) * HS_PAGE ? end - start :
-			sizeof(in_memory) * HS_PAGE;
-		if (mincore((void *)(uintptr_t)start, n, in_memory))
-			return false;
-	}
-	return true;
+	if (hs_maps_read(&maps, NULL))
+		return hs_fail(hs_why(), errno, "/proc/self/maps can't be read: %s", strerror(errno));
+	ret = hs_where_check(&maps, start, end, hs_why());
+	err = errno;
+	hs_maps_free(&maps);
+	errno = err;
+	return ret;
 }
 
 int hs_range(void *addr, size_t len)
@@ -139,12 +141,10 @@ int hs_range(void *addr, size_t len)
 	int ret;
 
 	if (bad_range(addr, len))
-		return -1;
-	if (start < HS_END && start + len > HS_BASE) {
-		errno = EEXIST;
-		return -1;
-	}
-	if (!mapped(start, start + len))
+		return hs_fail(hs_why(), EINVAL, "the address or the length makes no sense");
+	if (start < HS_END && start + len > HS_BASE)
+		return hs_fail(hs_why(), EEXIST, "memory of hs_malloc(3) is saved in any case");
+	if (check_memory(start, start + len))
 		return -1;
 	hs_lock(&lock);
 	ret = hs_intervals_add(&registered.saved, start, start + len);
@@ -446,6 +446,32 @@ int hs_dso(const char *name)
  * Restoring
  */
 
+/* What is here already is what it was there, or it would be written over. */
+static int check_here(const struct hs_intervals *saved, struct hs_error *e)
+{
+	struct hs_maps maps;
+	uint64_t at, next;
+	int ret = 0;
+	size_t i;
+
+	if (hs_maps_read(&maps, NULL))
+		return hs_fail(e, errno, "/proc/self/maps can't be read: %s", strerror(errno));
+	for (i = 0; !ret && i < saved->nr; i++) {
+		for (at = saved->v[i].start; !ret && at < saved->v[i].end; at = next) {
+			const struct hs_map *m = hs_maps_at(&maps, at);
+
+			next = m ? m->end : (at & ~(HS_PAGE - 1)) + HS_PAGE;
+			if (m && (m->libc || m->where > HS_WHERE_CHOSEN))
+				ret = hs_fail(e, EEXIST, "memory at %#llx was saved, here that is %s",
+					      (unsigned long long)at, hs_where_text(m->where));
+		}
+	}
+	hs_maps_free(&maps);
+	if (ret)
+		errno = EEXIST;
+	return ret;
+}
+
 /* What isn't mapped will be; what is stays, and is written to. */
 static int map_missing(uint64_t start, uint64_t end)
 {
@@ -495,6 +521,10 @@ int hs_ranges_restore(struct hs_ranges *r, int fd, struct hs_error *e)
 	int ret = here ? 0 : -1;
 	size_t i;
 
+	if (here && check_here(&r->saved, e)) {
+		free(here);
+		return -1;
+	}
 	for (i = 0; !ret && i < r->saved.nr; i++)
 		ret = map_missing(v[i].start, v[i].end);
 	for (i = 0; !ret && i < r->nr_slots; i++)

@@ -5,6 +5,7 @@
  * error that hotspare.h says, and nothing else happens.
  */
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gnu/lib-names.h>
@@ -294,7 +295,7 @@ static void mistakes_end_the_program(void **state)
 
 static void ranges_without_sense_are_refused(void **state)
 {
-	char *m = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *m = mmap(CHOSEN, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *kernel = (char *)(1UL << 63);
 
 	(void)state;
@@ -314,6 +315,66 @@ static void ranges_without_sense_are_refused(void **state)
 	assert_refused(hs_range(m + 2 * PAGE - 1, 2), ENOMEM);
 	munmap(m, PAGE);
 	munmap(m + 2 * PAGE, PAGE);
+}
+
+/* Each is named, with its address. */
+static void assert_named(void *addr, size_t len, int err, const char *what)
+{
+	char text[32];
+
+	assert_refused(hs_range(addr, len), err);
+	snprintf(text, sizeof(text), "%p", addr);
+	if (!strstr(hs_error(), what) || !strstr(hs_error(), text))
+		fail_msg("'%s' isn't about %s, %s", hs_error(), text, what);
+}
+
+static void *on_a_stack(void *arg)
+{
+	char variable = 0;
+
+	(void)arg;
+	assert_named(&variable, 1, EOPNOTSUPP, "stacks and variables of threads");
+	return NULL;
+}
+
+static void memory_of_the_process_is_refused(void **state)
+{
+	static const char constant[PAGE] = "c";
+	static char variable[2 * PAGE];
+	static __thread char of_a_thread[64];
+	char *heap = malloc(100), *large = malloc(1 << 20), on_stack = 0, *m;
+	pthread_t id;
+
+	(void)state;
+#ifndef __SANITIZE_ADDRESS__
+	/* It has a heap of its own, wherever that is. */
+	assert_named(heap, 100, EOPNOTSUPP, "memory of malloc(3)");
+	assert_named(large, 1 << 20, EOPNOTSUPP, "the kernel has chosen, as of malloc(3)");
+#endif
+	assert_named(&on_stack, 1, EOPNOTSUPP, "the stack");
+	assert_named(of_a_thread, sizeof(of_a_thread), EOPNOTSUPP, "variables of threads");
+	assert_int_equal(pthread_create(&id, NULL, on_a_stack, NULL), 0);
+	pthread_join(id, NULL);
+	assert_named((void *)constant, PAGE, EACCES, "can't be read and written");
+	assert_named(dlsym(RTLD_DEFAULT, "_IO_2_1_stdout_"), 8, EINVAL, "variables of the C library");
+	m = mmap(CHOSEN, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_equal(m, CHOSEN);
+	assert_named(m, 4 * PAGE, EOPNOTSUPP, "shared memory");
+	/* All of it counts. */
+	assert_ptr_equal(mmap(m, 2 * PAGE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), m);
+	assert_refused(hs_range(m + 1, 3 * PAGE), EOPNOTSUPP);
+	assert_non_null(strstr(hs_error(), "at 0x510000002000 is shared memory"));
+	assert_int_equal(mprotect(m + PAGE, PAGE, PROT_READ), 0);
+	assert_refused(hs_range(m, 2 * PAGE), EACCES);
+	/* And these are as ever. */
+	assert_int_equal(hs_range(m, PAGE), 0);
+	assert_int_equal(hs_range(variable + 8, PAGE), 0);
+	assert_int_equal(hs_exclude(m, PAGE), 0);
+	assert_int_equal(hs_exclude(variable + 8, PAGE), 0);
+	assert_int_equal(munmap(m, 4 * PAGE), 0);
+	free(heap);
+	free(large);
 }
 
 static void libraries_that_make_no_sense_are_refused(void **state)
@@ -613,9 +674,10 @@ static void tell_failure(const char *what)
 /* What is to be saved goes away, and the program goes on. */
 static int unmap(void)
 {
-	char *m = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *m = mmap(CHOSEN, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	CHECK(m != MAP_FAILED && !hs_range(m, PAGE) && !hs_cpt(HSCPT_INCR));
+	CHECK(!hs_threaddereg(worker, NULL));
+	CHECK(m == CHOSEN && !hs_range(m, PAGE) && !hs_cpt(HSCPT_INCR));
 	CHECK(!munmap(m, PAGE) && hs_cpt(HSCPT_INCR));
 	tell_failure("cpt");
 	CHECK(!hs_exclude(m, PAGE) && !hs_cpt(HSCPT_INCR));
@@ -703,7 +765,9 @@ static void memory_that_is_gone_is_told(void **state)
 		skip();
 	assert_int_equal(end_of(start("out", "-m", "-f", "image", "-b", "portable", "UNMAP=1")), 0);
 	assert_int_equal(last("out", "cpt"), EFAULT);
-	assert_true(was_said("out", "what hs_range() was told must stay mapped"));
+	assert_true(was_said("out", "can't be read at 0x510000000000: what hs_range() was told must "
+			     "stay mapped"));
+	assert_true(was_said("out", "no thread is registered: who goes on with this checkpoint ends"));
 }
 
 /*
@@ -870,6 +934,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(nothing_is_a_size_and_any_number_a_class),
 		cmocka_unit_test(mistakes_end_the_program),
 		cmocka_unit_test(ranges_without_sense_are_refused),
+		cmocka_unit_test(memory_of_the_process_is_refused),
 		cmocka_unit_test(libraries_that_make_no_sense_are_refused),
 		cmocka_unit_test_teardown(kinds_that_cannot_be_saved_are_refused, clean),
 		cmocka_unit_test(closed_descriptors_are_refused),

@@ -22,6 +22,7 @@
 #include "../mirror.h"
 #include "../snapshot.h"
 #include "../sums.h"
+#include "child.h"
 #include "cut.h"
 
 #define CLASS	1
@@ -305,7 +306,7 @@ static void what_a_file_has_is_saved(void **state)
 		assert_int_equal(pwrite(fd, text, (size_t)n, i * (off_t)HS_PAGE), n);
 	}
 	assert_int_equal(ftruncate(fd, (off_t)len), 0);
-	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	p = mmap(CHOSEN, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	assert_ptr_not_equal(p, MAP_FAILED);
 	p[HS_PAGE * 7]++;
 	assert_int_equal(hs_range(p + 100, len - 200), 0);

@@ -24,6 +24,7 @@
 #include "../hotspare.h"
 #include "../mirror.h"
 #include "../../../selftests/io_uring.h"
+#include "child.h"
 #include "cut.h"
 
 #define PAGES	1024
@@ -85,7 +86,7 @@ static void expect_the_same(void)
 /* LEN bytes, as page tables have them. */
 static char *map_tables(void)
 {
-	char *p = mmap(NULL, LEN + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(CHOSEN, LEN + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *q = (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1));
 
 	assert_ptr_not_equal(p, MAP_FAILED);
