@@ -526,8 +526,8 @@ static void tell_no_thread(const struct hs_threads *threads)
 	if (threads->nr || told)
 		return;
 	told = true;
-	fprintf(stderr, "libhotspare: no thread is registered: who goes on with this checkpoint ends at "
-		"once: see hs_threadreg(3)\n");
+	hs_say("libhotspare: no thread is registered: who goes on with this checkpoint ends at once: see "
+	       "hs_threadreg(3)");
 }
 
 /* Returns 0, or -1 with errno and @e. A thread that was started has the job then. */

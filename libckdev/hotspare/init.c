@@ -265,8 +265,8 @@ static int become(struct hs_mirror *m, const struct options *o, struct hs_error 
 	if (bring_back(&m->state, &m->head, o, e))
 		return -1;
 	if (!m->state.threads.nr)
-		fprintf(stderr, "%s: no thread was registered (hs_threadreg): nothing goes on\n",
-			program_invocation_short_name);
+		hs_say("%s: no thread was registered (hs_threadreg): nothing goes on",
+		       program_invocation_short_name);
 	/* The next checkpoint has them again; so with the others, which have seen to that. */
 	hs_fds_adopt(&m->state.fds);
 	hs_threads_adopt(&m->state.threads);
