@@ -49,6 +49,13 @@ tests: $(UNIT_ROOMS:%=tests-%) selftests
 tests-%: room-%
 	@$(MAKE) -C $* $(ROOM_ARGS) unit
 
+# What "make check-all" needs besides: twins of unit tests with sanitizers.
+ASAN_ROOMS = $(if $(BUILT_ROOMS),$(notdir $(patsubst %/Makefile,%,$(shell grep -l '^unit-asan:' $(BUILT_ROOMS:%=%/Makefile)))))
+tests-all: tests $(ASAN_ROOMS:%=asan-%)
+
+asan-%: tests-%
+	@$(MAKE) -C $* $(ROOM_ARGS) unit-asan
+
 ##	setup		install what building and testing need: packages, QEMU, kernels (root)
 setup:
 	@REFRESH=$(REFRESH) $(HARNESS)/setup $(KERNELS)
@@ -68,12 +75,12 @@ selftests:
 # whatever they name.
 CHECK = K="$(K)" $(HARNESS)/check
 
-##	check-quick	the heart of it, in minutes, on one kernel [T=test] [K=kernel]
+##	check-quick	the heart of it on one kernel: minutes [T=test] [K=kernel]
 check-quick: KERNELS := $(if $(K),$(KERNELS),$(firstword $(KERNELS)))
 check-quick: setup
 	@CPTDEV_TIER=quick $(CHECK)
 
-##	check		set up, build, test; 25 minutes [T=test] [K=kernel] [J=guests at once]
+##	check		what a change has to pass: 25 minutes [T=test] [K=kernel] [J=guests at once]
 check: setup
 	@CPTDEV_TIER=check $(CHECK)
 
@@ -82,13 +89,13 @@ check-all: KERNELS := $(if $(K),$(KERNELS),$(KERNELS) $(call KERNELS_OF,debug))
 check-all: setup
 	@CPTDEV_TIER=all $(CHECK)
 
-##	soak		the same for hours: tests that can, run ten times as long [T=] [K=] [J=]
+##	soak		for hours: tests that can, run ten times as long [T=] [K=] [J=]
 soak: setup
-	@CPTDEV_LENGTH=soak $(CHECK)
+	@CPTDEV_TIER=all CPTDEV_LENGTH=soak K="$(KERNELS)" $(HARNESS)/check
 
-##	check-debug	in the debug kernel alone: KASAN, lockdep, kmemleak [T=]
+##	check-debug	in a debug kernel alone, in full length: a night [T=] [K=]
 check-debug:
-	@$(MAKE) check K="$(call KERNELS_OF,debug)"
+	@$(MAKE) check-all K="$(or $(K),$(firstword $(call KERNELS_OF,debug)))"
 
 ##	unit		only the unit tests of the user space
 unit:
@@ -191,6 +198,6 @@ clean:
 help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
-.PHONY: all tests setup module selftests check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris \
+.PHONY: all tests tests-all setup module selftests check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris \
 	bench install uninstall clean help \
 	install-uapi install-man install-module module-of-kdir uninstall-module

@@ -143,7 +143,10 @@ kernel_results() {
 # run_guest_test kernel test guest: false if the guest can't be used any more
 run_guest_test() {
 	local kernel=$1 test=$2 guest=$3 start=$EPOCHREALTIME dir number how value point taint results
+	local before
 	local -A set=()
+	cpu_of_guest "$guest"
+	before=$cpu
 	dir=$(vm_dir "$guest")
 	test_settings set "$test"
 	set[TIMEOUT]=$(on_time "$kernel" "${set[TIMEOUT]}")
@@ -164,6 +167,8 @@ run_guest_test() {
 		results=$(judge_must_fail "$kernel" "$test" "${set[MUST_FAIL]}" "$how" <<<"$results")
 	results+=$'\n'$(kernel_results "$kernel" "$test" "$guest" "$point" "$taint")
 	tail -c "+$((point + 1))" "$dir/console" | tr -d '\r' >"$(test_log "$kernel" "$test" console)"
+	cpu_of_guest "$guest"
+	note_time "$(seconds_since "$start")" $((cpu < before ? 0 : cpu - before)) 1 "$kernel" "$test"
 	record "$kernel" "$test" "$(seconds_since "$start")" "$results"
 	tell_lost_guest "$guest" "$test" "$how"
 	[ "$how" = exit ] || [ "$how" = signal ] || return 1
@@ -181,11 +186,16 @@ tell_lost_guest() {
 
 # run_group kernel number test...: tests that share a guest
 run_group() {
-	local kernel=$1 guest=guest-$2 test settings running=''
+	local kernel=$1 guest=guest-$2 test settings running='' tests=()
 	shift 2
 	vm_root=$check_logs/$kernel/guests
-	mapfile -t settings < <(guest_settings "$1")
 	for test; do
+		! has_no_file "$kernel" "$test" || continue
+		tests+=("$test")
+	done
+	[ ${#tests[@]} -gt 0 ] || return 0
+	mapfile -t settings < <(guest_settings "${tests[0]}"; file_settings "${tests[@]}")
+	for test in "${tests[@]}"; do
 		if [ -z "$running" ]; then
 			start_guest "$kernel" "$guest" "$test" "${settings[@]}" || continue
 			running=1
@@ -198,13 +208,26 @@ run_group() {
 	[ -z "$running" ] || finish_guest "$kernel" "$guest" "$test"
 }
 
+# has_no_file kernel test: what wasn't built is the failure of the test that needs it, not
+# of all that share its guest
+has_no_file() {
+	local file
+	file=$(missing_file "$2" "$1")
+	[ -n "$file" ] || return 1
+	record "$1" "$2" 0 "$(one_result fail "$1" "$2" "FILES names $file, which isn't there")"
+}
+
 # start_guest kernel guest test settings...
 start_guest() {
 	local kernel=$1 guest=$2 test=$3 start=$EPOCHREALTIME log
 	shift 3
 	log=$(test_log "$kernel" "$test" err)
 	vm_launch "$guest" "$kernel" "$@"
-	vm_ready "$guest" >"$log" 2>&1 && return 0
+	if vm_ready "$guest" >"$log" 2>&1; then
+		cpu_of_guest "$guest"
+		note_time "$(seconds_since "$start")" "$cpu" 1 "$kernel" "boot/$test"
+		return
+	fi
 	vm_kill "$guest"
 	cp "$(vm_dir "$guest")/console" "$(test_log "$kernel" "$test" console)"
 	record "$kernel" "$test" "$(seconds_since "$start")" \
@@ -237,15 +260,17 @@ exit_as_how() {
 	esac
 }
 
-# run_host_test kernel-label test program limit: the program prints TAP
+# run_host_test kernel-label test program limit slots: the program prints TAP
 run_host_test() {
-	local kernel=$1 test=$2 program=$3 limit=$4 start=$EPOCHREALTIME status=0 how value results
+	local kernel=$1 test=$2 program=$3 limit=$4 slots=$5 start=$EPOCHREALTIME status=0 how value results
 	local guests
 	guests=$(test_log "$kernel" "$test" guests)
 	rm -rf "$guests"
 	CPTDEV_VM_ROOT=$guests CMOCKA_MESSAGE_OUTPUT=TAP \
 		setpriv --pdeathsig TERM timeout -k 10 "$limit" "$program" \
 		>"$(test_log "$kernel" "$test" tap)" 2>"$(test_log "$kernel" "$test" err)" </dev/null || status=$?
+	cpu_of_children
+	note_time "$(seconds_since "$start")" "$cpu" "$slots" "$kernel" "$test"
 	read -r how value < <(exit_as_how "$status" "$limit")
 	results=$(judge "$kernel" "$test" "$how" "$value")
 	results+=$'\n'$(host_test_guests "$kernel" "$test" "$guests")

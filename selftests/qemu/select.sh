@@ -8,6 +8,8 @@
 # of these kernels that it can run on: only a run that names neither is limited.
 
 tier=${CPTDEV_TIER:-check}
+# Tests that look at less in check-quick ask for it.
+export CPTDEV_TIER=$tier
 tests_source=${CPTDEV_TESTS:-$cptdev_top/selftests}
 tests_built=${CPTDEV_TESTS:-$cptdev_build/selftests}
 kernels=()
@@ -94,10 +96,12 @@ guest_program() {
 # shellcheck disable=SC2034 # a reference
 test_settings() {
 	local -n into=$1
+	settings_take "$1" "${vm_guest_keys[*]}" "${vm_test_defaults[@]}"
 	into[TIMEOUT]=$default_limit
 	into[PROG]=$(guest_program "$2")
 	[ ! -e "$tests_source/$2.vm" ] ||
-		settings_read "$1" "$tests_source/$2.vm" "${vm_guest_keys[@]}" "${vm_test_keys[@]}"
+		settings_read "$1" "$tests_source/$2.vm" "${vm_guest_keys[@]}" \
+			"${vm_file_keys[@]}" "${vm_test_keys[@]}"
 	longer "$1"
 }
 
@@ -108,6 +112,32 @@ guest_settings() {
 	test_settings all "$1"
 	for key in "${vm_guest_keys[@]}"; do
 		[ -z "${all[$key]+set}" ] || printf '%s=%s\n' "$key" "${all[$key]}"
+	done
+}
+
+# file_settings test...: of a guest that these share, KEY=VALUE, one per line
+file_settings() {
+	local key test
+	for key in "${vm_file_keys[@]}"; do
+		printf '%s=' "$key"
+		for test; do
+			local -A all=()
+			test_settings all "$test"
+			tr -s ' ' '\n' <<<"${all[$key]:-}"
+		done | sed '/^$/d' | sort -u | xargs
+	done
+}
+
+# missing_file test kernel: one of FILES that isn't there
+missing_file() {
+	local -A all=()
+	local file
+	test_settings all "$1"
+	for file in ${all[FILES]:-}; do
+		file=${file//@KERNEL@/$2}
+		file=${file%%:*}
+		[[ $file == /* ]] || file=$cptdev_top/$file
+		[ -e "$file" ] || { short_path "$file"; return; }
 	done
 }
 
@@ -172,13 +202,14 @@ wanted_mutants() {
 # Tests on the host
 
 # host_settings array-name test program: x.vm beside x and x.sh; a unit test, which is
-# built, has it in selftests/unit
+# built, has it in selftests/unit. A twin with sanitizers is for check-all.
 # shellcheck disable=SC2034,SC2178 # a reference
 host_settings() {
 	local -n host=$1
 	local file=${3%.sh}.vm
 	[[ $2 != unit/* ]] || file=$cptdev_top/selftests/$2.vm
 	host[TIMEOUT]=$default_limit
+	[[ $2 != unit/*-asan ]] || host[TIER]=all
 	[ ! -e "$file" ] || settings_read "$1" "$file" "${host_test_keys[@]}"
 	longer "$1"
 }
@@ -200,7 +231,7 @@ host_tests() {
 		host_test_on_kernels "qemu/${program##*/selftest-}" "$program" 1
 	done
 	for program in "$cptdev_build"/unit/*; do
-		host_test_on_kernels "unit/${program##*/}" "$program" 1
+		host_test_on_kernels "unit/${program##*/}" "$program" 0.25
 	done
 	for program in "$cptdev_top"/selftests/host/*; do
 		host_test_on_kernels "host/$(basename "$program" .sh)" "$program" 1

@@ -194,7 +194,7 @@ fetch_built() {
 	kernel_tarball "$package" "$suite" | xz -dc -T0 | tar -x -C "$tree" --strip-components=1
 	tarball_version "$package" "$suite" >"$new/version"
 	say "setup: building kernel $name, 10 to 20 minutes"
-	build_kernel "$name" "$tree" >"$cptdev_cache/log/build-$name.log" 2>&1 ||
+	build_kernel "$tree" >"$cptdev_cache/log/build-$name.log" 2>&1 ||
 		die "kernel $name can't be built: $(grep -m1 -iE 'error:|\*\*\*' "$cptdev_cache/log/build-$name.log")" \
 			"The log: $cptdev_cache/log/build-$name.log"
 	make -s -C "$tree" kernelrelease >"$new/release"
@@ -226,9 +226,9 @@ tarball_version() {
 }
 
 build_kernel() {
-	make -C "$2" KCONFIG_ALLCONFIG="$cptdev_qemu/$1.config" allnoconfig &&
-		config_is_whole "$cptdev_qemu/$1.config" "$2/.config" &&
-		make -C "$2" -j"$(nproc)" bzImage modules
+	make -C "$1" KCONFIG_ALLCONFIG="$cptdev_qemu/debug.config" allnoconfig &&
+		config_is_whole "$cptdev_qemu/debug.config" "$1/.config" &&
+		make -C "$1" -j"$(nproc)" bzImage modules
 }
 
 # What kconfig drops, it drops in silence.

@@ -202,7 +202,7 @@ vm_prepare() {
 	shift 2
 	! vm_alive "$name" || die "guest $name is running already"
 	kernel_require "$kernel"
-	settings_take set "${vm_guest_keys[*]} ${vm_start_keys[*]}" "$@"
+	settings_take set "${vm_guest_keys[*]} ${vm_file_keys[*]} ${vm_start_keys[*]}" "$@"
 	dir=$(vm_dir "$name")
 	vm_keep_old "$dir"
 	mkdir -p "$dir"

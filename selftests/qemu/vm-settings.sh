@@ -5,8 +5,13 @@
 # <test>.vm beside it). Documentation/testing.rst describes each key. To be sourced by
 # lib.sh.
 
-# What a guest has of its own: tests that agree in all of these can share one.
-vm_guest_keys=(MEM SMP NUMA MODULES CMDLINE MODPARAMS DISK MUTANT NOINSMOD PROGS FILES CPU ICOUNT ALONE)
+# What a guest has of its own: tests that agree in all of these share one.
+vm_guest_keys=(MEM SMP NUMA MODULES CMDLINE MODPARAMS DISK MUTANT NOINSMOD CPU ICOUNT ALONE)
+# What tests bring along: a guest that several share has what any of them names.
+vm_file_keys=(PROGS FILES)
+# A test's guest where its settings don't say otherwise: one that most tests can share.
+# /dev/vda is to read from, /dev/vdb to swap to.
+vm_test_defaults=(MEM=768 'DISK=64 256' CMDLINE=secretmem.enable=1)
 # What only vm_start knows.
 vm_start_keys=(NET FWD TERMINAL)
 # What is about the test.
