@@ -180,6 +180,12 @@ static inline pte_t *cptdev_pmd_ptes(pmd_t pmd)
 	return __va(pmd_val(pmd) & PTE_PFN_MASK);
 }
 
+/* Under the lock: is this entry what it was when it was read without? */
+static inline bool cptdev_pmd_still(pmd_t *pmdp, pmd_t val)
+{
+	return pmd_same(val, READ_ONCE(*pmdp));
+}
+
 /* The lock of a table of PTEs, as cptdev_pmd_ptes() has it: in the direct map. */
 static inline spinlock_t *cptdev_table_lock(struct mm_struct *mm, pte_t *ptes)
 {

@@ -47,82 +47,7 @@
 #include <linux/cptdev_netlink.h>
 
 #include "compat.h"
-
-/*
- * Chunks: the pages of one page table
- * -----------------------------------
- * What the module knows of a page besides its PTE. A chunk exists where a page table
- * was seen; where there is none, no page was ever present at a cut.
- */
-#define CHUNK_SHIFT	PMD_SHIFT
-#define CHUNK_SIZE	PMD_SIZE
-#define CHUNK_MASK	PMD_MASK
-#define CHUNK_PAGES	PTRS_PER_PTE
-#define CHUNK_WORDS	(CHUNK_PAGES / 64)
-
-/*
- * A mark says what changed since its last reading: the PTE has most of the answer
- * (writable for cuts, dirty for scans), these bits the rest.
- */
-struct cptdev_mark {
-	/* Something happened that the PTE doesn't tell. Set by notifiers, any time. */
-	atomic64_t event[CHUNK_WORDS];
-	/* No data then: a page that is present now is new, whatever its PTE says. */
-	u64 hole[CHUNK_WORDS];
-};
-
-struct cptdev_chunk {
-	struct cptdev_mark scan;
-	struct cptdev_mark cut;
-	/* Cuts: I/O may be in flight, changed at every cut until it isn't. */
-	u64 pinned[CHUNK_WORDS];
-	/* That of the next page table, or NULL: a walk goes on there without a look-up. */
-	struct cptdev_chunk *next;
-	/* The generation in which each page last changed, and the highest of them. */
-	u64 newest;
-	u64 gen[CHUNK_PAGES];
-	struct rcu_head rcu;
-};
-
-/* A range: [start, end), pages added at generation @added or before. */
-struct cptdev_span {
-	unsigned long start;
-	unsigned long end;
-	u64 added;
-};
-
-/* What a sweep has found in a page table (sweep.c). sweep_avx2.S knows where things are. */
-struct cptdev_swept {
-	pte_t *ptes;			/* 512; NULL: it wasn't swept */
-	struct cptdev_chunk *chunk;	/* NULL: there is none yet */
-	u64 found[CHUNK_WORDS];		/* entries that the walk looks for */
-	u32 what;			/* 0: nothing, it is quiet */
-};
-
-#define CPTDEV_FOUND_WORDS	0x0ffU	/* those that have any bits in @found */
-#define CPTDEV_FOUND_MARKS	0x100U	/* a mark has bits: there may be more to it */
-#define CPTDEV_FOUND_PART	0x200U	/* the walk doesn't ask for all of the table */
-#define CPTDEV_UNSWEPT		0x400U
-
-/* What a walk has come to: the pages [first, last] of one page table, all in one VMA. */
-struct cptdev_table {
-	pmd_t *pmd;
-	pte_t *ptes;			/* 512, if it was swept */
-	struct cptdev_chunk *chunk;	/* NULL: there is none yet */
-	unsigned long base;
-	unsigned int first;
-	unsigned int last;
-	bool swept;
-	bool marks;			/* as in struct cptdev_swept */
-	u32 words;
-	u64 *found;
-};
-
-/*
- * Tables that are swept at a time: short enough to do without preemption, and few enough for
- * a session to fit in a page, in a debug kernel too.
- */
-#define CPTDEV_SWEEP	28
+#include "walk.h"
 
 /* What is mapped in the ranges. Shared by the snapshots that saw the same. */
 struct cptdev_layout {
@@ -201,59 +126,13 @@ struct cptdev_follower {
 	struct cptdev_session *session;	/* whom it follows, referenced */
 };
 
-/* A list of entries of one size that grows by pages (versions.c). */
-struct cptdev_vec {
-	struct list_head blocks;
-	struct page *last;		/* the block that is being filled */
-	void *next;			/* the place in it for the next entry */
-	u32 room;			/* entries that fit there */
-	u32 entry;			/* bytes */
-	u32 per_block;
-	u64 places;			/* in all blocks */
-	u64 nr;
-	struct page **block;		/* index, once sealed */
-};
-
-/*
- * A frozen page is an unsigned long: the page that we hold a reference to, and until the
- * cut is over this bit, if it has to be copied.
- */
-#define CPTDEV_HELD_COPY	1UL
-
-/* A run of pages in a snapshot, in ascending order. */
-struct cptdev_run {
-	unsigned long start;		/* in its low bits: CPTDEV_EXTENT_* */
-	unsigned long end;
-};
-
-static inline u32 cptdev_run_kind(const struct cptdev_run *run)
-{
-	return run->start & ~PAGE_MASK;
-}
+struct cptdev_snap;
 
 /* Meta-data, shared by whoever has it. */
 struct cptdev_blob {
 	refcount_t ref;
 	u32 len;
 	u8 data[];
-};
-
-struct cptdev_snap {
-	struct kref ref;
-	struct list_head entry;		/* session->pub_lock */
-	struct cptdev_session *session;	/* referenced: held is counted there */
-	u64 generation;
-	u64 base;
-	u32 state;			/* CPTDEV_IMAGE_* */
-	bool taken;			/* a spare has it open: no merging */
-	struct cptdev_layout *layout;
-	struct cptdev_blob *meta;	/* or NULL */
-	struct cptdev_vec held;		/* frozen pages */
-	struct cptdev_vec runs;		/* struct cptdev_run */
-	struct cptdev_run *last_run;	/* may grow */
-	struct cptdev_run no_run;	/* the last one in the beginning */
-	u64 charged;			/* pages counted in the limits */
-	u64 holes;
 };
 
 /* main.c */
@@ -299,10 +178,16 @@ long cptdev_ioctl(struct file *filp, unsigned int cmd, unsigned long arg,
 		  const struct cptdev_ioctl_op *ops, unsigned int nr_ops);
 int cptdev_check_name(const u8 *name);
 
+/* device.c */
+extern const struct file_operations cptdev_fops;
+
 /* session.c */
 extern struct mutex cptdev_sessions_lock;
 extern struct list_head cptdev_sessions;
-extern const struct file_operations cptdev_fops;
+int cptdev_session_open(struct inode *inode, struct file *filp);
+int cptdev_session_release(struct inode *inode, struct file *filp);
+__poll_t cptdev_session_poll(struct file *filp, struct poll_table_struct *wait);
+int cptdev_session_setup(struct cptdev_call *call, void *arg);
 struct cptdev_session *cptdev_session_find(u64 id);
 void cptdev_session_put(struct cptdev_session *s);
 static inline void cptdev_session_get(struct cptdev_session *s)
@@ -322,28 +207,11 @@ int cptdev_range_del(struct cptdev_call *call, void *arg);
 int cptdev_range_clear(struct cptdev_call *call, void *arg);
 int cptdev_range_list(struct cptdev_call *call, void *arg);
 void cptdev_ranges_free(struct cptdev_session *s);
+
+/* vma.c */
 enum cptdev_reason cptdev_vma_refuse(struct vm_area_struct *vma);
 
-/* versions.c */
-int cptdev_versions_init(void);
-void cptdev_versions_exit(void);
-struct cptdev_chunk *cptdev_chunk_get(struct cptdev_session *s,
-				      unsigned long addr, u64 added);
-void cptdev_chunk_drop(struct cptdev_session *s, unsigned long addr);
-void cptdev_chunks_free(struct cptdev_session *s);
-static inline struct cptdev_chunk *cptdev_chunk_find(struct cptdev_session *s,
-						     unsigned long addr)
-{
-	return xa_load(&s->chunks, addr >> CHUNK_SHIFT);
-}
-
-void cptdev_vec_init(struct cptdev_vec *v, u32 entry);
-int cptdev_vec_reserve(struct cptdev_vec *v, u32 nr);
-void cptdev_vec_next_block(struct cptdev_vec *v);
-int cptdev_vec_seal(struct cptdev_vec *v);
-void cptdev_vec_free(struct cptdev_vec *v);
-void *cptdev_vec_at(const struct cptdev_vec *v, u64 index);
-
+/* blob.c */
 struct cptdev_blob *cptdev_blob_from_user(u64 uptr, u32 len);
 int cptdev_blob_read(const struct cptdev_blob *b, struct cptdev_image_vec *arg);
 void cptdev_blob_put(struct cptdev_blob *b);
@@ -354,141 +222,9 @@ static inline struct cptdev_blob *cptdev_blob_get(struct cptdev_blob *b)
 	return b;
 }
 
-struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s);
-void cptdev_snap_put(struct cptdev_snap *snap);
-int cptdev_snap_reserve_more(struct cptdev_snap *snap, u32 pages);
-int cptdev_snap_seal(struct cptdev_snap *snap);
-void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages);
-struct page *cptdev_snap_page(const struct cptdev_snap *snap, u64 index);
-struct cptdev_snap *cptdev_snap_merge(struct cptdev_snap *old,
-				      struct cptdev_snap *new);
-
-/* A place for one more entry. The caller has reserved. */
-static inline void *cptdev_vec_push(struct cptdev_vec *v)
-{
-	void *place;
-
-	if (unlikely(!v->room))
-		cptdev_vec_next_block(v);
-	place = v->next;
-	v->next += v->entry;
-	v->room--;
-	v->nr++;
-	return place;
-}
-
-/* Places for up to @nr entries in a row, and how many; what was used is said next. */
-static inline void *cptdev_vec_places(struct cptdev_vec *v, u32 *nr)
-{
-	if (unlikely(!v->room))
-		cptdev_vec_next_block(v);
-	*nr = min(*nr, v->room);
-	return v->next;
-}
-
-/* The first @nr of them, up to @end. */
-static inline void cptdev_vec_used(struct cptdev_vec *v, u32 nr, void *end)
-{
-	v->next = end;
-	v->room -= nr;
-	v->nr += nr;
-}
-
-static inline u64 cptdev_vec_left(const struct cptdev_vec *v)
-{
-	return v->places - v->nr;
-}
-
-/*
- * How many pages may be pushed. What is charged has a place in the list of those that are
- * held; holes leave their charge to what comes next.
- */
-static inline u64 cptdev_snap_room(const struct cptdev_snap *snap)
-{
-	return min(snap->charged - snap->held.nr, cptdev_vec_left(&snap->runs));
-}
-
-/* Before pushing up to @pages pages or holes: memory for the lists, and the limits. */
-static inline int cptdev_snap_reserve(struct cptdev_snap *snap, u32 pages)
-{
-	if (likely(cptdev_snap_room(snap) >= pages))
-		return 0;
-	return cptdev_snap_reserve_more(snap, pages);
-}
-
-static inline struct cptdev_run *cptdev_snap_new_run(struct cptdev_snap *snap,
-						     unsigned long addr, u32 kind)
-{
-	struct cptdev_run *run = cptdev_vec_push(&snap->runs);
-
-	run->start = addr | kind;
-	snap->last_run = run;
-	return run;
-}
-
-static inline void cptdev_snap_push_run(struct cptdev_snap *snap, unsigned long addr,
-					u64 pages, u32 kind)
-{
-	struct cptdev_run *run = snap->last_run;
-
-	if (addr != run->end || cptdev_run_kind(run) != kind)
-		run = cptdev_snap_new_run(snap, addr, kind);
-	run->end = addr + pages * PAGE_SIZE;
-}
-
-/* The pages from @addr on are in the list of those that are held. */
-static inline void cptdev_snap_extend(struct cptdev_snap *snap, unsigned long addr,
-				      u32 pages)
-{
-	cptdev_snap_push_run(snap, addr, pages, CPTDEV_EXTENT_DATA);
-}
-
-/* Takes over the caller's reference to the page. */
-static inline void cptdev_snap_push(struct cptdev_snap *snap, unsigned long addr,
-				    struct page *page, bool in_flight)
-{
-	unsigned long *held = cptdev_vec_push(&snap->held);
-
-	*held = (unsigned long)page | (in_flight ? CPTDEV_HELD_COPY : 0);
-	cptdev_snap_extend(snap, addr, 1);
-}
-
-/* Which pages of chunk @index lie in [start, end); at least one does. */
-static inline void cptdev_chunk_clip(unsigned long index, unsigned long start,
-				     unsigned long end, unsigned int *first,
-				     unsigned int *last)
-{
-	unsigned long base = index << CHUNK_SHIFT;
-
-	*first = start > base ? (start - base) >> PAGE_SHIFT : 0;
-	*last = end - base < CHUNK_SIZE ? (end - base - 1) >> PAGE_SHIFT : CHUNK_PAGES - 1;
-}
-
-/* Bits [first, last] of a word of pages that begins at page @base of the chunk. */
-static inline u64 cptdev_word_mask(unsigned int word, unsigned int first,
-				   unsigned int last)
-{
-	unsigned int lo = max(first, word * 64), hi = min(last, word * 64 + 63);
-
-	if (lo > hi)
-		return 0;
-	return GENMASK_ULL(hi % 64, lo % 64);
-}
-
-/* The pages of word @i that are asked for: nearly always all. */
-static inline u64 cptdev_table_mask(const struct cptdev_table *t, unsigned int i)
-{
-	if (likely(t->first == 0 && t->last == CHUNK_PAGES - 1))
-		return ~0ULL;
-	return cptdev_word_mask(i, t->first, t->last);
-}
-
-/* How many bits in a row are set from bit @i on, which is. */
-static inline unsigned int cptdev_ones(u64 bits, unsigned int i)
-{
-	bits = ~(bits >> i);
-	return bits ? __ffs64(bits) : 64;
-}
+/* chunk.c */
+int cptdev_chunks_init(void);
+void cptdev_chunks_exit(void);
 
 /* layout.c */
 struct cptdev_layout *cptdev_layout_alloc(u32 max);
@@ -498,51 +234,12 @@ const struct cptdev_segment *cptdev_layout_find(const struct cptdev_layout *l,
 						u64 addr);
 bool cptdev_layout_covers(const struct cptdev_layout *l, u64 addr, u64 len);
 void cptdev_layout_put(struct cptdev_layout *l);
+int cptdev_layout_take(struct cptdev_session *s, struct cptdev_walk *w);
 static inline struct cptdev_layout *cptdev_layout_get(struct cptdev_layout *l)
 {
 	refcount_inc(&l->ref);
 	return l;
 }
-
-/* walk.c */
-
-struct cptdev_walk {
-	struct cptdev_session *s;
-	/* Look for PTEs with these bits, and for this mark; 0: visit every table. */
-	u64 bits;
-	bool cut;
-	u64 newer;			/* cuts: and for chunks with numbers above this */
-	int (*table)(struct cptdev_walk *w, struct cptdev_table *t);
-	/*
-	 * May be NULL. A quicker visit of swept tables, from @i on, for as long as that
-	 * will do: returns the first that has to be visited, or @nr.
-	 */
-	unsigned int (*quick)(struct cptdev_walk *w, unsigned int i, unsigned int nr);
-	/* Nothing is mapped in [start, end). */
-	int (*empty)(struct cptdev_walk *w, unsigned long start, unsigned long end);
-	/* Where the walk is; @vma is NULL where there is none. */
-	const struct cptdev_span *span;
-	struct vm_area_struct *vma;
-	/* Tables that were swept: the first one's entry, and what is asked for of them. */
-	pmd_t *pmd;
-	unsigned long start;
-	unsigned long end;
-	u64 quiet;			/* pages that were passed over */
-	unsigned long bad_addr;
-	enum cptdev_reason reason;
-};
-
-int cptdev_walk_ranges(struct cptdev_walk *w, unsigned long start,
-		       unsigned long end);
-pmd_t *cptdev_walk_pmd(struct mm_struct *mm, unsigned long addr,
-		       unsigned long *next);
-int cptdev_layout_take(struct cptdev_session *s, struct cptdev_walk *w);
-
-/* sweep.c */
-void cptdev_sweep_init(void);
-void cptdev_table_look(const struct cptdev_walk *w, struct cptdev_table *t);
-unsigned int cptdev_sweep(struct cptdev_walk *w, unsigned long end);
-u32 cptdev_sweep_avx2(struct cptdev_swept *swept, u32 nr, u64 bits, u64 mark, u64 third);
 
 /* flush.c */
 int cptdev_flush_init(void);
@@ -554,10 +251,6 @@ void cptdev_proxy_destroy(struct cptdev_session *s);
 
 /* events.c */
 extern const struct mmu_notifier_ops cptdev_notifier_ops;
-void cptdev_events_set(struct cptdev_session *s, unsigned long start,
-		       unsigned long end, bool cut, bool scan);
-u64 cptdev_event_take(struct cptdev_session *s, struct cptdev_mark *m,
-		      unsigned int word, u64 mask);
 
 /* scan.c */
 #define CPTDEV_SCAN_FLAGS	(CPTDEV_SCAN_CLEAR_DIRTY | CPTDEV_SCAN_CLEAR_ACCESSED)

@@ -9,56 +9,8 @@
  * chunks under RCU. Where there is no chunk nothing was ever present at a cut, and
  * whatever is present at the next one is new anyway.
  */
-#include "cptdev.h"
+#include "track.h"
 #include "mutants.h"
-
-static void mark_set(struct cptdev_mark *m, unsigned int word, u64 bits)
-{
-	if (bits & ~atomic64_read(&m->event[word]))
-		atomic64_or(bits, &m->event[word]);
-}
-
-static void chunk_set(struct cptdev_chunk *c, unsigned int first, unsigned int last,
-		      bool cut, bool scan)
-{
-	unsigned int i;
-
-	for (i = first / 64; i <= last / 64; i++) {
-		u64 bits = cptdev_word_mask(i, first, last);
-
-		if (cut)
-			mark_set(&c->cut, i, bits);
-		if (scan)
-			mark_set(&c->scan, i, bits);
-	}
-}
-
-/* Event bits for all pages of [start, end), in one of the marks or both. */
-void cptdev_events_set(struct cptdev_session *s, unsigned long start,
-		       unsigned long end, bool cut, bool scan)
-{
-	unsigned long index = start >> CHUNK_SHIFT;
-	struct cptdev_chunk *c;
-	unsigned int first, last;
-
-	if (cptdev_mutant(NO_EVENTS))
-		return;
-	rcu_read_lock();
-	if (likely(end - start == PAGE_SIZE)) {
-		/* a page that is copied because a snapshot has it: the quick way */
-		c = cptdev_chunk_find(s, start);
-		first = (start & ~CHUNK_MASK) >> PAGE_SHIFT;
-		if (c)
-			chunk_set(c, first, first, cut, scan);
-	} else {
-		xa_for_each_range(&s->chunks, index, c, index,
-				  (end - 1) >> CHUNK_SHIFT) {
-			cptdev_chunk_clip(index, start, end, &first, &last);
-			chunk_set(c, first, last, cut, scan);
-		}
-	}
-	rcu_read_unlock();
-}
 
 /*
  * Harvesting. Who holds the mmap_lock for writing and is about to write-protect
@@ -93,13 +45,13 @@ static void harvest_table(struct cptdev_session *s, struct cptdev_chunk *c, pmd_
 	unsigned int i;
 
 	for (i = 0; i < CHUNK_WORDS; i++)
-		mark_set(&c->cut, i, cptdev_ptes64(ptep + i * 64, _PAGE_RW));
+		cptdev_mark_set(&c->cut, i, cptdev_ptes64(ptep + i * 64, _PAGE_RW));
 	if (!exclusive)
 		return;
 	/* The lock keeps the pages where they are while they are looked at. */
 	spin_lock(ptl);
 	for (i = 0; i < CHUNK_WORDS; i++)
-		mark_set(&c->cut, i, exclusive64(ptep + i * 64));
+		cptdev_mark_set(&c->cut, i, exclusive64(ptep + i * 64));
 	spin_unlock(ptl);
 }
 
@@ -124,7 +76,7 @@ static void harvest(struct cptdev_session *s, unsigned long start,
 			harvest_table(s, c, val, base, exclusive);
 		} else if (pmd_write(val) || exclusive) {
 			for (i = 0; i < CHUNK_WORDS; i++)
-				mark_set(&c->cut, i, ~0ULL);
+				cptdev_mark_set(&c->cut, i, ~0ULL);
 		}
 	}
 	rcu_read_unlock();
@@ -248,24 +200,6 @@ static void notifier_end(struct mmu_notifier *mn,
 		smp_mb__before_atomic();	/* the PTEs, then "over" */
 		atomic_dec(&s->invalidating);
 	}
-}
-
-/*
- * Read and clear event bits; who reads the PTE does so afterwards. Between the start of
- * an event and the change of the PTE the page may be written again, and the change would
- * take the trace of that with it: so while an event is under way bits stay.
- */
-u64 cptdev_event_take(struct cptdev_session *s, struct cptdev_mark *m,
-		      unsigned int word, u64 mask)
-{
-	u64 taken = atomic64_read(&m->event[word]) & mask;
-
-	if (!taken)
-		return 0;
-	taken &= atomic64_fetch_andnot(taken, &m->event[word]);
-	if (atomic_read(&s->invalidating))
-		atomic64_or(taken, &m->event[word]);
-	return taken;
 }
 
 /* The address space is about to go: the process ends or calls exec. */

@@ -19,7 +19,6 @@
 #include <linux/sched/mm.h>
 
 #include "cptdev.h"
-#include "mutants.h"
 
 /* Far above tlb_single_page_flush_ceiling, which is 33 pages unless raised by hand. */
 #define PROXY_REACH	(64UL << 20)
@@ -223,8 +222,6 @@ void cptdev_flush(struct cptdev_session *s)
 {
 	unsigned long low = proxy_low(&s->proxy), high = proxy_high(&s->proxy);
 
-	if (cptdev_mutant(NO_FLUSH))
-		return;
 	unmap_mapping_range(s->proxy.file->f_mapping, low - s->proxy.addr,
 			    high + PAGE_SIZE - low, 0);
 }

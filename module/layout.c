@@ -225,7 +225,7 @@ static int take_span(struct layout_take *t, struct cptdev_walk *w,
 			return -EOPNOTSUPP;
 		}
 		/* Faults under the VMA lock alone are kept out as well. */
-		if (vma && !cptdev_mutant(NO_VMA_LOCK))
+		if (vma)
 			vma_start_write(vma);
 		ret = take_vma(t, vma, addr, next);
 	}

@@ -9,10 +9,10 @@
 #include <linux/module.h>
 
 #include "cptdev.h"
-#include "mutants.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
+#include "mutants.h"
 
 static unsigned int held_max_mib;
 module_param(held_max_mib, uint, 0644);
@@ -63,12 +63,12 @@ static int __init cptdev_init(void)
 	if (CPTDEV_ANY_MUTANT)
 		pr_warn("a safeguard was removed from this module: for tests only\n");
 	cptdev_sweep_init();
-	ret = cptdev_versions_init();
+	ret = cptdev_chunks_init();
 	if (ret)
 		return ret;
 	ret = cptdev_flush_init();
 	if (ret)
-		goto err_versions;
+		goto err_chunks;
 	cptdev_wq = alloc_workqueue("cptdev", WQ_UNBOUND, 0);
 	if (!cptdev_wq) {
 		ret = -ENOMEM;
@@ -88,8 +88,8 @@ err_wq:
 	destroy_workqueue(cptdev_wq);
 err_flush:
 	cptdev_flush_exit();
-err_versions:
-	cptdev_versions_exit();
+err_chunks:
+	cptdev_chunks_exit();
 	return ret;
 }
 
@@ -105,7 +105,7 @@ static void __exit cptdev_exit(void)
 	mmu_notifier_synchronize();
 	destroy_workqueue(cptdev_wq);
 	cptdev_flush_exit();
-	cptdev_versions_exit();
+	cptdev_chunks_exit();
 }
 
 module_init(cptdev_init);

@@ -4,6 +4,10 @@
  * notices: make ... KCFLAGS=-DCPTDEV_MUTANT_NO_FLUSH. Documentation/testing.rst has the
  * list and the tests that catch them. Such a module says so when it is loaded; never use
  * one for anything else.
+ *
+ * The module itself knows nothing of this: a mutant replaces a function where it is called,
+ * in the files that include this header after all others. Without a mutant nothing of it is
+ * left but the list at the end.
  */
 #ifndef _CPTDEV_MUTANTS_H
 #define _CPTDEV_MUTANTS_H
@@ -11,30 +15,128 @@
 #include <linux/delay.h>
 #include <linux/kconfig.h>
 
+#include "cut.h"
+
 #define cptdev_mutant(name)	__is_defined(CPTDEV_MUTANT_##name)
+
+/* The TLB isn't flushed. */
+#ifdef CPTDEV_MUTANT_NO_FLUSH
+#define cptdev_flush(s)			((void)(s))
+#endif
+
+/* Notifiers are ignored. */
+#ifdef CPTDEV_MUTANT_NO_EVENTS
+#define cptdev_events_set(s, start, end, cut, scan)	((void)(s))
+#endif
+
+/* New pages must be writable. */
+#ifdef CPTDEV_MUTANT_NO_HOLES
+#define cptdev_pte_filled(pte)		(cptdev_pte_filled(pte) && pte_write(pte))
+#endif
+
+/* Plain references are ignored. */
+#ifdef CPTDEV_MUTANT_NO_PINNED
+#define cptdev_folio_in_flight(folio)	((void)(folio), false)
+#endif
+
+/* Pages with I/O in flight are copied before the flush. */
+#ifdef CPTDEV_MUTANT_COPY_EARLY
+static inline int mutant_copy_early(struct cptdev_walk *w, unsigned long start,
+				    unsigned long end)
+{
+	struct cut *cut = container_of(w, struct cut, walk);
+	int ret = cptdev_walk_ranges(w, start, end);
+
+	if (!ret && w->cut && cut->in_flight)
+		ret = cptdev_copy_in_flight(cut->snap, &cut->copied);
+	return ret;
+}
+
+#define cptdev_walk_ranges		mutant_copy_early
+#endif
+
+/* Faults under the VMA lock go on. */
+#ifdef CPTDEV_MUTANT_NO_VMA_LOCK
+#define vma_start_write(vma)		((void)(vma))
+#endif
+
+/* Fast GUP goes on. */
+#ifdef CPTDEV_MUTANT_NO_WP_SEQ
+#undef raw_write_seqcount_begin
+#undef raw_write_seqcount_end
+#define raw_write_seqcount_begin(s)	((void)(s))
+#define raw_write_seqcount_end(s)	((void)(s))
+#endif
+
+/* A PMD may change before the lock. */
+#ifdef CPTDEV_MUTANT_NO_RECHECK
+#define cptdev_pmd_still(pmdp, val)	((void)(pmdp), (void)(val), true)
+#endif
+
+/* A snapshot that fails counts as taken. */
+#ifdef CPTDEV_MUTANT_COUNT_FAILED
+static inline int mutant_count_failed(struct cptdev_snap *snap)
+{
+	snap->session->newest = snap->generation;
+	return cptdev_snap_seal(snap);
+}
+
+#define cptdev_snap_seal		mutant_count_failed
+#endif
 
 /*
  * Some safeguards guard a window of a few instructions. WIDEN removes nothing: it holds
  * these windows open for some milliseconds, so that a test meets them. A mutant needs it
- * to be caught; without a mutant the same test must pass.
+ * to be caught; without a mutant the same test must pass. The windows are those before
+ * pages are taken, before SCAN locks a page table, and before the flush.
  */
-#define cptdev_widen()							\
-	do {								\
-		if (cptdev_mutant(WIDEN))				\
-			mdelay(20);					\
-	} while (0)
+#ifdef CPTDEV_MUTANT_WIDEN
+#define mutant_widen()			mdelay(20)
+#define pmd_lock(mm, pmd)		(mutant_widen(), pmd_lock(mm, pmd))
+#define pte_lockptr(mm, pmd)		(mutant_widen(), pte_lockptr(mm, pmd))
+#define cptdev_snap_reserve(snap, n)	(mutant_widen(), cptdev_snap_reserve(snap, n))
+#define cptdev_snap_room(snap)		(mutant_widen(), cptdev_snap_room(snap))
+#ifndef CPTDEV_MUTANT_NO_FLUSH
+#define cptdev_flush(s)			(mutant_widen(), cptdev_flush(s))
+#endif
+#else
+#define mutant_widen()			((void)0)
+#endif
+
+/* Pages are looked at while they are writable, and protected later. */
+#ifdef CPTDEV_MUTANT_PROTECT_LATE
+static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
+{
+	unsigned int n;
+
+	for (n = 0; n < nr; n++) {
+		pteval_t pte = pte_val(READ_ONCE(ptep[n]));
+
+		if (!cptdev_pte_plain_rw(pte) ||
+		    !cptdev_page_alone(cptdev_plain_page(pte)))
+			break;
+	}
+	mutant_widen();
+	return n;
+}
+
+#define cptdev_page_alone(page)		((void)(page), true)
+/* In cut_take_word(). */
+#define cptdev_vec_places(v, nr)					\
+	(*(nr) = mutant_alone(ptes + i, *(nr)), cptdev_vec_places(v, nr))
+#endif
 
 #define CPTDEV_ANY_MUTANT						\
-	(cptdev_mutant(NO_FLUSH) ||	/* the TLB isn't flushed */	\
-	 cptdev_mutant(NO_EVENTS) ||	/* notifiers are ignored */	\
-	 cptdev_mutant(NO_HOLES) ||	/* new pages must be writable */ \
-	 cptdev_mutant(NO_PINNED) ||	/* plain references are ignored */ \
-	 cptdev_mutant(COPY_EARLY) ||	/* ... or copied before the flush */ \
-	 cptdev_mutant(NO_VMA_LOCK) ||	/* faults under the VMA lock go on */ \
-	 cptdev_mutant(NO_WP_SEQ) ||	/* fast GUP goes on */		\
-	 cptdev_mutant(PROTECT_LATE) ||	/* shared while it is writable */ \
-	 cptdev_mutant(NO_RECHECK) ||	/* a PMD may change before the lock */ \
-	 cptdev_mutant(COUNT_FAILED) ||	/* a failed snapshot counts as taken */ \
-	 cptdev_mutant(WIDEN))		/* windows are held open */
+	(cptdev_mutant(NO_FLUSH) ||					\
+	 cptdev_mutant(NO_EVENTS) ||					\
+	 cptdev_mutant(NO_HOLES) ||					\
+	 cptdev_mutant(NO_PINNED) ||					\
+	 cptdev_mutant(COPY_EARLY) ||					\
+	 cptdev_mutant(NO_VMA_LOCK) ||					\
+	 cptdev_mutant(NO_WP_SEQ) ||					\
+	 cptdev_mutant(PROTECT_LATE) ||					\
+	 cptdev_mutant(NO_RECHECK) ||					\
+	 cptdev_mutant(COUNT_FAILED) ||					\
+	 cptdev_mutant(WIDEN))
 
 #endif /* _CPTDEV_MUTANTS_H */

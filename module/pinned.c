@@ -8,8 +8,7 @@
 #include <linux/highmem.h>
 #include <linux/swap.h>
 
-#include "cptdev.h"
-#include "mutants.h"
+#include "snap.h"
 
 /*
  * Does anybody hold a reference that we can't explain? page_maybe_dma_pinned() isn't
@@ -25,8 +24,6 @@ bool cptdev_folio_in_flight(struct folio *folio)
 {
 	int expected;
 
-	if (cptdev_mutant(NO_PINNED))
-		return false;
 	expected = cptdev_mapcount(folio);
 	if (unlikely(folio_test_swapcache(folio)))
 		expected += folio_nr_pages(folio);

@@ -9,7 +9,7 @@
  */
 #include <linux/slab.h>
 
-#include "cptdev.h"
+#include "snap.h"
 
 static void snaps_put(struct list_head *list)
 {

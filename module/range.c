@@ -1,33 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: ranges. Which memory is tracked, what is refused, and the limits.
+ * cptdev: ranges. Which memory is tracked, and the limits.
  *
  * The ranges of a session are a sorted array of spans that neither overlap nor touch.
  */
-#include <linux/hugetlb.h>
 #include <linux/sched/mm.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 
-#include "cptdev.h"
-
-/* Memory whose changes the page tables of this process don't tell is refused. */
-enum cptdev_reason cptdev_vma_refuse(struct vm_area_struct *vma)
-{
-	if (is_vm_hugetlb_page(vma))
-		return CPTDEV_REASON_HUGETLB;
-	if (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP))
-		return CPTDEV_REASON_DEVICE;
-	if (vma->vm_flags & (VM_SHARED | VM_MAYSHARE))
-		return CPTDEV_REASON_SHARED;
-	if (vma_is_dax(vma))
-		return CPTDEV_REASON_DEVICE;
-	if (vma->vm_flags & CPTDEV_VM_SPECIAL)
-		return CPTDEV_REASON_SPECIAL;
-	if (!vma_is_anonymous(vma) && !vma->vm_file)
-		return CPTDEV_REASON_SPECIAL;
-	return CPTDEV_REASON_NONE;
-}
+#include "track.h"
 
 /* All of [start, end) must be mapped and trackable. */
 static int range_check(struct mm_struct *mm, struct cptdev_range *arg)

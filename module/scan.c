@@ -9,9 +9,9 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "cptdev.h"
-#include "mutants.h"
+#include "track.h"
 #include "trace.h"
+#include "mutants.h"
 
 #define SCAN_CONTENT	(CPTDEV_PAGE_CLEAN | CPTDEV_PAGE_HOLE | \
 			 CPTDEV_PAGE_SWAPPED | CPTDEV_PAGE_FILE)
@@ -332,9 +332,8 @@ again:
 		return !!scan->stop;
 	}
 	if (!pmd_present(val) || pmd_leaf(val)) {
-		cptdev_widen();
 		ptl = pmd_lock(mm, t->pmd);
-		if (pmd_same(val, READ_ONCE(*t->pmd)) || cptdev_mutant(NO_RECHECK)) {
+		if (cptdev_pmd_still(t->pmd, val)) {
 			scan_huge(scan, t->chunk, t->pmd, t->base, t->first, t->last);
 			spin_unlock(ptl);
 			return !!scan->stop;
@@ -349,10 +348,9 @@ again:
 		rcu_read_unlock();
 		goto again;
 	}
-	cptdev_widen();
 	ptl = pte_lockptr(mm, &val);
 	spin_lock(ptl);
-	if (!pmd_same(val, READ_ONCE(*t->pmd)) && !cptdev_mutant(NO_RECHECK)) {
+	if (!cptdev_pmd_still(t->pmd, val)) {
 		spin_unlock(ptl);
 		rcu_read_unlock();
 		goto again;

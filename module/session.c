@@ -9,7 +9,7 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 
-#include "cptdev.h"
+#include "track.h"
 
 /* The list, and that what is found on it isn't gone yet. */
 DEFINE_MUTEX(cptdev_sessions_lock);
@@ -158,7 +158,7 @@ static struct cptdev_session *session_alloc(void)
 	return s;
 }
 
-static int session_open(struct inode *inode, struct file *filp)
+int cptdev_session_open(struct inode *inode, struct file *filp)
 {
 	struct cptdev_session *s;
 
@@ -194,7 +194,7 @@ static void session_end_work(struct work_struct *work)
 	session_end(container_of(work, struct cptdev_session, end_work));
 }
 
-static int session_release(struct inode *inode, struct file *filp)
+int cptdev_session_release(struct inode *inode, struct file *filp)
 {
 	struct cptdev_session *s = filp->private_data;
 
@@ -211,7 +211,7 @@ static int session_release(struct inode *inode, struct file *filp)
 }
 
 /* Readable: the spare has a newer generation than at the last WAIT. */
-static __poll_t session_poll(struct file *filp, poll_table *wait)
+__poll_t cptdev_session_poll(struct file *filp, poll_table *wait)
 {
 	struct cptdev_session *s = filp->private_data;
 	__poll_t mask = 0;
@@ -236,7 +236,7 @@ static int session_named(const u8 *name)
 	return 0;
 }
 
-static int session_setup(struct cptdev_call *call, void *uarg)
+int cptdev_session_setup(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_session *s = call->filp->private_data;
 	struct cptdev_session_setup *arg = uarg;
@@ -270,88 +270,3 @@ static int session_setup(struct cptdev_call *call, void *uarg)
 	mutex_unlock(&cptdev_sessions_lock);
 	return ret;
 }
-
-static void info_session(struct cptdev_session *s, struct cptdev_info *info)
-{
-	mutex_lock(&s->lock);
-	info->session_id = s->id;
-	export_uuid(info->session_uuid, &s->uuid);
-	info->session_term = s->term;
-	info->session_held_max = s->held_max ?: cptdev_held_max();
-	info->session_held = atomic64_read(&s->held) << PAGE_SHIFT;
-	info->session_ranges = s->nr_ranges;
-	info->session_bytes = s->bytes;
-	info->session_overhead = sizeof(*s) + s->max_ranges * sizeof(*s->ranges) +
-		atomic64_read(&s->nr_chunks) * sizeof(struct cptdev_chunk);
-	info->generation = s->generation;
-	info->scans = s->nr_scans;
-	info->snapshots = s->nr_snapshots;
-	spin_lock(&s->pub_lock);
-	info->published = s->pub_newest;
-	info->committed = s->committed;
-	info->attached = s->nr_followers;
-	spin_unlock(&s->pub_lock);
-	mutex_unlock(&s->lock);
-}
-
-static int session_info(struct cptdev_call *call, void *uarg)
-{
-	struct cptdev_info *info = uarg;
-	u32 size = info->size;
-
-	if (info->flags)
-		return -EOPNOTSUPP;
-	memset(info, 0, sizeof(*info));
-	info->size = size;
-	info->abi_version = CPTDEV_ABI_VERSION;
-	info->page_size = PAGE_SIZE;
-	info->features = CPTDEV_FEATURE_SCAN | CPTDEV_FEATURE_SNAPSHOT |
-		CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
-		CPTDEV_FEATURE_MMAP;
-	info->range_flags = CPTDEV_RANGE_EXCL;
-	info->scan_flags = CPTDEV_SCAN_FLAGS;
-	info->scan_categories = CPTDEV_SCAN_CATEGORIES;
-	info->snapshot_flags = CPTDEV_SNAPSHOT_FLAGS;
-	info->session_flags = CPTDEV_SESSION_REPLACE;
-	info->replica_flags = CPTDEV_REPLICA_FLAGS;
-	info->held_max = cptdev_held_max();
-	info->held = atomic64_read(&cptdev_held_pages) << PAGE_SHIFT;
-	info->replica_max = cptdev_replica_max();
-	info->replica = atomic64_read(&cptdev_replica_pages) << PAGE_SHIFT;
-	info->sessions = cptdev_sessions_count();
-	info->replicas = cptdev_replicas_count();
-	info_session(call->filp->private_data, info);
-	return 0;
-}
-
-static const struct cptdev_ioctl_op session_ops[] = {
-	CPTDEV_OP(CPTDEV_IOC_INFO, session_info, cptdev_info, snapshots),
-	CPTDEV_OP(CPTDEV_IOC_SESSION_SETUP, session_setup,
-		  cptdev_session_setup, held_max),
-	CPTDEV_OP(CPTDEV_IOC_RANGE_ADD, cptdev_range_add, cptdev_range, reserved),
-	CPTDEV_OP(CPTDEV_IOC_RANGE_DEL, cptdev_range_del, cptdev_range, reserved),
-	CPTDEV_OP(CPTDEV_IOC_RANGE_CLEAR, cptdev_range_clear, cptdev_range, reserved),
-	CPTDEV_OP(CPTDEV_IOC_RANGE_LIST, cptdev_range_list, cptdev_range_list, total),
-	CPTDEV_OP(CPTDEV_IOC_SCAN, cptdev_scan, cptdev_scan, pages),
-	CPTDEV_OP_FD(CPTDEV_IOC_SNAPSHOT, cptdev_snapshot, cptdev_snapshot, reserved),
-	CPTDEV_OP(CPTDEV_IOC_WAIT, cptdev_wait, cptdev_wait, committed),
-	CPTDEV_OP_FD(CPTDEV_IOC_DELTA, cptdev_delta, cptdev_delta, pages),
-	CPTDEV_OP(CPTDEV_IOC_ACK, cptdev_ack, cptdev_ack, generation),
-	CPTDEV_OP_FD(CPTDEV_IOC_REPLICA_OPEN, cptdev_replica_open,
-		     cptdev_replica_open, reserved),
-};
-
-static long session_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
-{
-	return cptdev_ioctl(filp, cmd, arg, session_ops, ARRAY_SIZE(session_ops));
-}
-
-const struct file_operations cptdev_fops = {
-	.owner		= THIS_MODULE,
-	.open		= session_open,
-	.release	= session_release,
-	.unlocked_ioctl	= session_ioctl,
-	.compat_ioctl	= compat_ptr_ioctl,
-	.poll		= session_poll,
-	.llseek		= noop_llseek,
-};

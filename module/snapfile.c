@@ -14,7 +14,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
-#include "cptdev.h"
+#include "snap.h"
 
 static loff_t snap_size(const struct cptdev_snap *snap)
 {

@@ -12,7 +12,7 @@
 #include <asm/simd.h>
 #include <linux/bitops.h>
 
-#include "cptdev.h"
+#include "track.h"
 
 static bool have_avx2 __ro_after_init;
 

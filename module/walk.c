@@ -5,7 +5,7 @@
  */
 #include <linux/sched/signal.h>
 
-#include "cptdev.h"
+#include "track.h"
 
 /*
  * The page-table entry of the level above the PTEs, or NULL where there is none. @next

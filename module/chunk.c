@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: chunks. What the module knows of the pages of one page table: the generation in
+ * which each last changed, and the marks.
+ */
+#include <linux/slab.h>
+
+#include "track.h"
+
+static struct kmem_cache *chunk_cache;
+
+int cptdev_chunks_init(void)
+{
+	chunk_cache = kmem_cache_create("cptdev_chunk", sizeof(struct cptdev_chunk),
+					0, SLAB_ACCOUNT, NULL);
+	return chunk_cache ? 0 : -ENOMEM;
+}
+
+void cptdev_chunks_exit(void)
+{
+	rcu_barrier();		/* chunks on their way to the cache */
+	kmem_cache_destroy(chunk_cache);
+}
+
+/* @c is what follows whatever chunk comes before @addr. Notifiers don't look at that. */
+static void chunk_link(struct cptdev_session *s, unsigned long addr, struct cptdev_chunk *c)
+{
+	struct cptdev_chunk *before = addr < CHUNK_SIZE ? NULL :
+		cptdev_chunk_find(s, addr - CHUNK_SIZE);
+
+	if (before)
+		before->next = c;
+}
+
+/*
+ * Find or make the chunk of @addr. @added is the generation since which its pages are
+ * tracked. In a new one every page counts as a hole at the last cut and the last scan,
+ * so that whatever is present is new.
+ */
+struct cptdev_chunk *cptdev_chunk_get(struct cptdev_session *s,
+				      unsigned long addr, u64 added)
+{
+	struct cptdev_chunk *c = cptdev_chunk_find(s, addr);
+	unsigned int i;
+	int ret;
+
+	if (c)
+		return c;
+	c = kmem_cache_zalloc(chunk_cache, GFP_KERNEL);
+	if (!c)
+		return ERR_PTR(-ENOMEM);
+	for (i = 0; i < CHUNK_WORDS; i++) {
+		c->cut.hole[i] = ~0ULL;
+		c->scan.hole[i] = ~0ULL;
+		atomic64_set(&c->scan.event[i], ~0ULL);
+	}
+	for (i = 0; i < CHUNK_PAGES; i++)
+		c->gen[i] = added;
+	c->newest = added;
+
+	ret = xa_err(xa_store(&s->chunks, addr >> CHUNK_SHIFT, c,
+			      GFP_KERNEL_ACCOUNT));
+	if (ret) {
+		kmem_cache_free(chunk_cache, c);
+		return ERR_PTR(ret);
+	}
+	c->next = cptdev_chunk_find(s, addr + CHUNK_SIZE);
+	chunk_link(s, addr, c);
+	atomic64_inc(&s->nr_chunks);
+	return c;
+}
+
+static void chunk_free_rcu(struct rcu_head *rcu)
+{
+	kmem_cache_free(chunk_cache, container_of(rcu, struct cptdev_chunk, rcu));
+}
+
+/* Notifiers may still be looking: they do so under RCU. */
+void cptdev_chunk_drop(struct cptdev_session *s, unsigned long addr)
+{
+	struct cptdev_chunk *c = xa_erase(&s->chunks, addr >> CHUNK_SHIFT);
+
+	if (!c)
+		return;
+	chunk_link(s, addr, NULL);
+	atomic64_dec(&s->nr_chunks);
+	call_rcu(&c->rcu, chunk_free_rcu);
+}
+
+void cptdev_chunks_free(struct cptdev_session *s)
+{
+	struct cptdev_chunk *c;
+	unsigned long index;
+
+	xa_for_each(&s->chunks, index, c)
+		cptdev_chunk_drop(s, index << CHUNK_SHIFT);
+	xa_destroy(&s->chunks);
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: the atomic cut, from one page table to the next.
+ *
+ * With the mmap_lock and the VMAs locked for writing no fault is served and no PTE
+ * becomes writable. Every PTE that is writable was written since the last cut (or may
+ * have been): it is made read-only, the page is marked shared and referenced. After the
+ * flush the next store to any of these pages faults, and the kernel's own copy-on-write
+ * leaves the page to us. Pages that aren't writable haven't changed, and aren't touched:
+ * the cut costs what changed.
+ *
+ * Which pages count as changed at a cut:
+ *
+ *   writable PTE		written since the last cut
+ *   event bit			swapped, migrated, split, unmapped, ... (events.c)
+ *   hole bit, yet present	new, by whatever way: mremap, userfaultfd
+ *   in-flight bit		I/O was in flight at the last cut (pinned.c)
+ *   exclusive, VMA read-only	ptrace writes there without a writable PTE
+ *
+ * Each gets the number of this cut before anything else is done about it. So a cut that
+ * fails half-way has lost nothing: the next one takes all pages with a number above its
+ * base.
+ */
+#include <linux/mmap_lock.h>
+
+#include "cut.h"
+#include "mutants.h"
+
+/* A stretch without pages: where there were any, they are holes now. */
+static int cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c,
+			   unsigned long base, unsigned int first, unsigned int last)
+{
+	bool above = c->newest > cut->base;
+	u64 holes[CHUNK_WORDS] = { 0 };
+	unsigned int i, nr = 0;
+	int ret;
+
+	for (i = first / 64; i <= last / 64; i++) {
+		u64 mask = cptdev_word_mask(i, first, last);
+		u64 take = mask & ~c->cut.hole[i];
+
+		if (take)
+			cptdev_set_numbers(c, i, take, cut->generation);
+		if (above)
+			take |= cptdev_numbers_above(c, i, cut->base) & mask;
+		cptdev_event_take(cut->walk.s, &c->cut, i, mask);
+		holes[i] = take;
+		nr += hweight64(take);
+	}
+	if (!nr)
+		return 0;
+	ret = cptdev_snap_reserve(cut->snap, nr);
+	if (ret)
+		return ret;
+	for_each_set_bit(i, (const unsigned long *)holes, CHUNK_PAGES)
+		cptdev_cut_hole(cut, c, base, i);
+	return 0;
+}
+
+/*
+ * A table that wasn't swept: it has no chunk yet, or there is no table but a huge page.
+ * Returns 1 if there is nothing more to do.
+ */
+static int cut_prepare(struct cut *cut, struct cptdev_table *t)
+{
+	pmd_t val = READ_ONCE(*t->pmd);
+	int ret;
+
+	if (!t->chunk)
+		t->chunk = cptdev_chunk_get(cut->walk.s, t->base, cut->walk.span->added);
+	if (IS_ERR(t->chunk))
+		return PTR_ERR(t->chunk);
+	/*
+	 * No page was ever written here: the file's pages are holes. Since 6.6 their table
+	 * may be taken away at any time, without any of the locks that we have.
+	 */
+	if (!cut->walk.vma->anon_vma)
+		return cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last) ?: 1;
+	while (!pmd_present(val) || pmd_leaf(val)) {
+		/* the huge zero page, or a file's */
+		if (pmd_present(val) && !PageAnon(pmd_page(val)))
+			return cut_empty_chunk(cut, t->chunk, t->base, t->first,
+					       t->last) ?: 1;
+		if (!cptdev_cut_huge_changed(cut, cut->walk.vma, val, t->chunk, t->first, t->last))
+			return 1;
+		ret = cptdev_cut_split(cut, t->chunk, t->pmd, t->base, t->first);
+		if (ret)
+			return ret;
+		val = READ_ONCE(*t->pmd);
+	}
+	cptdev_table_look(&cut->walk, t);
+	/* Such tables aren't swept. */
+	if (!(cut->walk.vma->vm_flags & VM_WRITE))
+		cptdev_cut_forced(cut, t);
+	return 0;
+}
+
+int cptdev_cut_table(struct cptdev_walk *walk, struct cptdev_table *t)
+{
+	struct cut *cut = container_of(walk, struct cut, walk);
+	unsigned int nr;
+	int ret;
+
+	cut->visited += t->last - t->first + 1;
+	if (unlikely(!t->swept)) {
+		ret = cut_prepare(cut, t);
+		if (ret)
+			return min(ret, 0);
+	}
+	nr = cptdev_cut_find(cut, t);
+	return nr ? cptdev_cut_process(cut, t, nr) : 0;
+}
+
+/* Pages that were never seen, in a range that is newer than the base, are holes. */
+static int cut_unseen(struct cut *cut, const struct cptdev_span *span,
+		      unsigned long start, unsigned long end)
+{
+	int ret;
+
+	if (start >= end || cut->base == 0 || span->added <= cut->base)
+		return 0;
+	ret = cptdev_vec_reserve(&cut->snap->runs, 1);
+	if (!ret)
+		cptdev_snap_push_hole(cut->snap, start, (end - start) >> PAGE_SHIFT);
+	return ret;
+}
+
+int cptdev_cut_empty(struct cptdev_walk *walk, unsigned long start, unsigned long end)
+{
+	struct cut *cut = container_of(walk, struct cut, walk);
+	unsigned long index, pos = start;
+	struct cptdev_chunk *c;
+	int ret;
+
+	xa_for_each_range(&walk->s->chunks, index, c, start >> CHUNK_SHIFT,
+			  (end - 1) >> CHUNK_SHIFT) {
+		unsigned long base = index << CHUNK_SHIFT;
+		unsigned long to = min(end, base + CHUNK_SIZE);
+
+		ret = cut_unseen(cut, walk->span, pos, base);
+		pos = max(pos, base);
+		if (!ret)
+			ret = cut_empty_chunk(cut, c, base, (pos - base) >> PAGE_SHIFT,
+					      ((to - base) >> PAGE_SHIFT) - 1);
+		if (ret)
+			return ret;
+		pos = to;
+	}
+	return cut_unseen(cut, walk->span, pos, end);
+}
+
+int cptdev_cut_all(struct cut *cut)
+{
+	struct cptdev_session *s = cut->walk.s;
+	struct mm_struct *mm = s->mm;
+	int ret;
+
+	/* What comes now makes fast GUP back off, as fork() does. */
+	raw_write_seqcount_begin(&mm->write_protect_seq);
+	cut->walk.newer = cut->base;
+	ret = cptdev_walk_ranges(&cut->walk, 0, ULONG_MAX);
+	cut->visited += cut->walk.quiet;
+	if (cut->flush)
+		cptdev_flush(s);
+	if (!ret && cut->in_flight)
+		ret = cptdev_copy_in_flight(cut->snap, &cut->copied);
+	raw_write_seqcount_end(&mm->write_protect_seq);
+	return ret;
+}

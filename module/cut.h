@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * cptdev: what the files of the cut share. cut.c goes from table to table, cut_find.c says
+ * what each has, cut_quick.c and cut_slow.c take it.
+ */
+#ifndef _CPTDEV_CUT_H
+#define _CPTDEV_CUT_H
+
+#include "snap.h"
+#include "track.h"
+
+struct cut {
+	struct cptdev_walk walk;
+	struct cptdev_snap *snap;
+	u64 generation;
+	u64 base;
+	bool flush;
+	bool in_flight;			/* pages to copy */
+	struct folio *large;		/* the last large folio, for cut_share() */
+	bool large_in_flight;
+	u64 visited;
+	u64 copied;
+};
+
+/* Nothing there that has content of its own. */
+static inline bool cptdev_pte_is_hole(pte_t pte)
+{
+	if (pte_none(pte))
+		return true;
+	if (!pte_present(pte))
+		return cptdev_pte_marker(pte);
+	if (pte_special(pte))		/* the zero page */
+		return true;
+	return !PageAnon(pte_page(pte));
+}
+
+static inline bool cptdev_pte_filled(pte_t pte)
+{
+	return !cptdev_pte_is_hole(pte);
+}
+
+/* cut.c */
+int cptdev_cut_table(struct cptdev_walk *walk, struct cptdev_table *t);
+int cptdev_cut_empty(struct cptdev_walk *walk, unsigned long start, unsigned long end);
+int cptdev_cut_all(struct cut *cut);
+
+/* cut_find.c */
+u64 cptdev_numbers_above(const struct cptdev_chunk *c, unsigned int word, u64 base);
+void cptdev_set_numbers(struct cptdev_chunk *c, unsigned int word, u64 changed,
+			u64 generation);
+void cptdev_cut_forced(struct cut *cut, struct cptdev_table *t);
+unsigned int cptdev_cut_find(struct cut *cut, struct cptdev_table *t);
+
+/* cut_quick.c */
+unsigned int cptdev_cut_quick(struct cptdev_walk *walk, unsigned int i, unsigned int nr);
+
+/* cut_slow.c */
+void cptdev_cut_hole(struct cut *cut, struct cptdev_chunk *c, unsigned long base,
+		     unsigned int i);
+int cptdev_cut_process(struct cut *cut, struct cptdev_table *t, unsigned int nr);
+bool cptdev_cut_huge_changed(struct cut *cut, struct vm_area_struct *vma, pmd_t pmd,
+			     const struct cptdev_chunk *c, unsigned int first,
+			     unsigned int last);
+int cptdev_cut_split(struct cut *cut, struct cptdev_chunk *c, pmd_t *pmd,
+		     unsigned long base, unsigned int first);
+
+#endif /* _CPTDEV_CUT_H */

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: the cut, what a page table has for it: the pages that changed, and get the number
+ * of this cut, and those that the snapshot takes besides.
+ */
+#include "cut.h"
+#include "mutants.h"
+
+/*
+ * Which holes have become pages with content. Under the lock: who takes a page away leaves
+ * nothing in its place for a moment.
+ */
+static u64 holes_filled(struct mm_struct *mm, pte_t *ptes, unsigned int word, u64 holes)
+{
+	spinlock_t *ptl = cptdev_table_lock(mm, ptes);
+	u64 filled = 0;
+
+	if (!holes)
+		return 0;
+	spin_lock(ptl);
+	for (; holes; holes &= holes - 1) {
+		pte_t pte = ptep_get(ptes + word * 64 + __ffs64(holes));
+
+		if (cptdev_pte_filled(pte))
+			filled |= holes & -holes;
+	}
+	spin_unlock(ptl);
+	return filled;
+}
+
+/*
+ * Pages whose number is above the base: they changed before the last cut, but aren't in
+ * a snapshot that this one continues. Or they are newly tracked.
+ */
+u64 cptdev_numbers_above(const struct cptdev_chunk *c, unsigned int word, u64 base)
+{
+	const u64 *gen = c->gen + word * 64;
+	u64 above = 0;
+	unsigned int i;
+
+	for (i = 0; i < 64; i++)
+		if (gen[i] > base)
+			above |= 1ULL << i;
+	return above;
+}
+
+void cptdev_set_numbers(struct cptdev_chunk *c, unsigned int word, u64 changed,
+			u64 generation)
+{
+	c->newest = generation;
+	while (changed) {
+		c->gen[word * 64 + __ffs64(changed)] = generation;
+		changed &= changed - 1;
+	}
+}
+
+/*
+ * In a VMA without write permission, ptrace and /proc/PID/mem write to a page that is
+ * exclusive to the process and leave the PTE read-only. The cut takes the exclusiveness
+ * away; who has it again may have been written.
+ */
+void cptdev_cut_forced(struct cut *cut, struct cptdev_table *t)
+{
+	spinlock_t *ptl = pte_lockptr(cut->walk.s->mm, t->pmd);
+	unsigned int i;
+
+	spin_lock(ptl);
+	for (i = t->first; i <= t->last; i++) {
+		pte_t pte = ptep_get(t->ptes + i);
+
+		if (pte_present(pte) && !pte_special(pte) &&
+		    PageAnon(pte_page(pte)) && PageAnonExclusive(pte_page(pte)))
+			t->found[i / 64] |= 1ULL << (i % 64);
+	}
+	spin_unlock(ptl);
+}
+
+/*
+ * More than what the PTEs say: which of the pages that were found did change, and which
+ * others the snapshot takes. The pages that changed get their number.
+ */
+static void cut_find_more(struct cut *cut, struct cptdev_table *t)
+{
+	struct cptdev_chunk *c = t->chunk;
+	bool above = c->newest > cut->base;
+	unsigned int i;
+
+	for (i = 0; i < CHUNK_WORDS; i++) {
+		u64 take = t->found[i] & cptdev_table_mask(t, i);
+		u64 hole = take & c->cut.hole[i];
+
+		/* What happened to one that is still empty isn't asked for again. */
+		cptdev_event_take(cut->walk.s, &c->cut, i, hole);
+		take &= ~hole | holes_filled(cut->walk.s->mm, t->ptes, i, hole);
+		if (take)
+			cptdev_set_numbers(c, i, take, cut->generation);
+		if (above)
+			take |= cptdev_numbers_above(c, i, cut->base) & cptdev_table_mask(t, i);
+		t->found[i] = take;
+	}
+}
+
+/* What the snapshot takes; returns how many pages. */
+unsigned int cptdev_cut_find(struct cut *cut, struct cptdev_table *t)
+{
+	unsigned int i, nr = 0;
+	u32 words;
+
+	if (unlikely(t->marks))
+		cut_find_more(cut, t);
+	for (words = t->words; words; words &= words - 1) {
+		i = __ffs(words);
+		t->found[i] &= cptdev_table_mask(t, i);
+		nr += hweight64(t->found[i]);
+	}
+	if (nr)
+		t->chunk->newest = cut->generation;
+	return nr;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: /dev/cptdev. Its table of ioctls, and INFO. What they do is in the files that
+ * the table names.
+ */
+#include <linux/module.h>
+
+#include "track.h"
+
+static void info_session(struct cptdev_session *s, struct cptdev_info *info)
+{
+	mutex_lock(&s->lock);
+	info->session_id = s->id;
+	export_uuid(info->session_uuid, &s->uuid);
+	info->session_term = s->term;
+	info->session_held_max = s->held_max ?: cptdev_held_max();
+	info->session_held = atomic64_read(&s->held) << PAGE_SHIFT;
+	info->session_ranges = s->nr_ranges;
+	info->session_bytes = s->bytes;
+	info->session_overhead = sizeof(*s) + s->max_ranges * sizeof(*s->ranges) +
+		atomic64_read(&s->nr_chunks) * sizeof(struct cptdev_chunk);
+	info->generation = s->generation;
+	info->scans = s->nr_scans;
+	info->snapshots = s->nr_snapshots;
+	spin_lock(&s->pub_lock);
+	info->published = s->pub_newest;
+	info->committed = s->committed;
+	info->attached = s->nr_followers;
+	spin_unlock(&s->pub_lock);
+	mutex_unlock(&s->lock);
+}
+
+static int device_info(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_info *info = uarg;
+	u32 size = info->size;
+
+	if (info->flags)
+		return -EOPNOTSUPP;
+	memset(info, 0, sizeof(*info));
+	info->size = size;
+	info->abi_version = CPTDEV_ABI_VERSION;
+	info->page_size = PAGE_SIZE;
+	info->features = CPTDEV_FEATURE_SCAN | CPTDEV_FEATURE_SNAPSHOT |
+		CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
+		CPTDEV_FEATURE_MMAP;
+	info->range_flags = CPTDEV_RANGE_EXCL;
+	info->scan_flags = CPTDEV_SCAN_FLAGS;
+	info->scan_categories = CPTDEV_SCAN_CATEGORIES;
+	info->snapshot_flags = CPTDEV_SNAPSHOT_FLAGS;
+	info->session_flags = CPTDEV_SESSION_REPLACE;
+	info->replica_flags = CPTDEV_REPLICA_FLAGS;
+	info->held_max = cptdev_held_max();
+	info->held = atomic64_read(&cptdev_held_pages) << PAGE_SHIFT;
+	info->replica_max = cptdev_replica_max();
+	info->replica = atomic64_read(&cptdev_replica_pages) << PAGE_SHIFT;
+	info->sessions = cptdev_sessions_count();
+	info->replicas = cptdev_replicas_count();
+	info_session(call->filp->private_data, info);
+	return 0;
+}
+
+static const struct cptdev_ioctl_op device_ops[] = {
+	CPTDEV_OP(CPTDEV_IOC_INFO, device_info, cptdev_info, snapshots),
+	CPTDEV_OP(CPTDEV_IOC_SESSION_SETUP, cptdev_session_setup,
+		  cptdev_session_setup, held_max),
+	CPTDEV_OP(CPTDEV_IOC_RANGE_ADD, cptdev_range_add, cptdev_range, reserved),
+	CPTDEV_OP(CPTDEV_IOC_RANGE_DEL, cptdev_range_del, cptdev_range, reserved),
+	CPTDEV_OP(CPTDEV_IOC_RANGE_CLEAR, cptdev_range_clear, cptdev_range, reserved),
+	CPTDEV_OP(CPTDEV_IOC_RANGE_LIST, cptdev_range_list, cptdev_range_list, total),
+	CPTDEV_OP(CPTDEV_IOC_SCAN, cptdev_scan, cptdev_scan, pages),
+	CPTDEV_OP_FD(CPTDEV_IOC_SNAPSHOT, cptdev_snapshot, cptdev_snapshot, reserved),
+	CPTDEV_OP(CPTDEV_IOC_WAIT, cptdev_wait, cptdev_wait, committed),
+	CPTDEV_OP_FD(CPTDEV_IOC_DELTA, cptdev_delta, cptdev_delta, pages),
+	CPTDEV_OP(CPTDEV_IOC_ACK, cptdev_ack, cptdev_ack, generation),
+	CPTDEV_OP_FD(CPTDEV_IOC_REPLICA_OPEN, cptdev_replica_open,
+		     cptdev_replica_open, reserved),
+};
+
+static long device_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	return cptdev_ioctl(filp, cmd, arg, device_ops, ARRAY_SIZE(device_ops));
+}
+
+const struct file_operations cptdev_fops = {
+	.owner		= THIS_MODULE,
+	.open		= cptdev_session_open,
+	.release	= cptdev_session_release,
+	.unlocked_ioctl	= device_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.poll		= cptdev_session_poll,
+	.llseek		= noop_llseek,
+};

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: event bits of marks. They are set by notifiers, at any time and under any lock,
+ * and taken by who reads a mark.
+ */
+#include "track.h"
+
+static void chunk_set(struct cptdev_chunk *c, unsigned int first, unsigned int last,
+		      bool cut, bool scan)
+{
+	unsigned int i;
+
+	for (i = first / 64; i <= last / 64; i++) {
+		u64 bits = cptdev_word_mask(i, first, last);
+
+		if (cut)
+			cptdev_mark_set(&c->cut, i, bits);
+		if (scan)
+			cptdev_mark_set(&c->scan, i, bits);
+	}
+}
+
+/* Event bits for all pages of [start, end), in one of the marks or both. */
+void cptdev_events_set(struct cptdev_session *s, unsigned long start,
+		       unsigned long end, bool cut, bool scan)
+{
+	unsigned long index = start >> CHUNK_SHIFT;
+	struct cptdev_chunk *c;
+	unsigned int first, last;
+
+	rcu_read_lock();
+	if (likely(end - start == PAGE_SIZE)) {
+		/* a page that is copied because a snapshot has it: the quick way */
+		c = cptdev_chunk_find(s, start);
+		first = (start & ~CHUNK_MASK) >> PAGE_SHIFT;
+		if (c)
+			chunk_set(c, first, first, cut, scan);
+	} else {
+		xa_for_each_range(&s->chunks, index, c, index,
+				  (end - 1) >> CHUNK_SHIFT) {
+			cptdev_chunk_clip(index, start, end, &first, &last);
+			chunk_set(c, first, last, cut, scan);
+		}
+	}
+	rcu_read_unlock();
+}
+
+/*
+ * Read and clear event bits; who reads the PTE does so afterwards. Between the start of
+ * an event and the change of the PTE the page may be written again, and the change would
+ * take the trace of that with it: so while an event is under way bits stay.
+ */
+u64 cptdev_event_take(struct cptdev_session *s, struct cptdev_mark *m,
+		      unsigned int word, u64 mask)
+{
+	u64 taken = atomic64_read(&m->event[word]) & mask;
+
+	if (!taken)
+		return 0;
+	taken &= atomic64_fetch_andnot(taken, &m->event[word]);
+	if (atomic_read(&s->invalidating))
+		atomic64_or(taken, &m->event[word]);
+	return taken;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cptdev: snapshots as lists of frozen pages: references to them, and the limits.
+ */
+#include <linux/slab.h>
+
+#include "snap.h"
+
+struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s)
+{
+	struct cptdev_snap *snap = kzalloc(sizeof(*snap), GFP_KERNEL_ACCOUNT);
+
+	if (!snap)
+		return NULL;
+	kref_init(&snap->ref);
+	INIT_LIST_HEAD(&snap->entry);
+	cptdev_vec_init(&snap->held, sizeof(unsigned long));
+	cptdev_vec_init(&snap->runs, sizeof(struct cptdev_run));
+	snap->last_run = &snap->no_run;
+	snap->no_run.end = 1;		/* no page's address */
+	snap->session = s;
+	cptdev_session_get(s);
+	return snap;
+}
+
+static void snap_uncharge(struct cptdev_snap *snap, u64 pages)
+{
+	atomic64_sub(pages, &snap->session->held);
+	atomic64_sub(pages, &cptdev_held_pages);
+	snap->charged -= pages;
+}
+
+/* A sum over the limit is right again when the snapshot is freed. */
+static int snap_charge(struct cptdev_snap *snap, u64 pages)
+{
+	struct cptdev_session *s = snap->session;
+	u64 max = cptdev_held_max() >> PAGE_SHIFT;
+	u64 own = s->held_max ? s->held_max >> PAGE_SHIFT : max;
+	u64 own_held, all_held;
+
+	snap->charged += pages;
+	own_held = atomic64_add_return(pages, &s->held);
+	all_held = atomic64_add_return(pages, &cptdev_held_pages);
+	return own_held > own || all_held > max ? -EDQUOT : 0;
+}
+
+/* Pages that are reserved beyond what was asked for, if the limits allow. */
+#define SNAP_AHEAD	64
+
+/* See cptdev_snap_reserve(). */
+int cptdev_snap_reserve_more(struct cptdev_snap *snap, u32 pages)
+{
+	u64 left = snap->charged - snap->held.nr, want = pages + SNAP_AHEAD;
+	int ret;
+
+	ret = cptdev_vec_reserve(&snap->held, max(left, want));
+	if (!ret)
+		ret = cptdev_vec_reserve(&snap->runs, want);
+	if (!ret && left < pages) {
+		ret = snap_charge(snap, pages - left);
+		left = pages;
+	}
+	if (!ret && left < want && snap_charge(snap, want - left))
+		snap_uncharge(snap, want - left);
+	return ret;
+}
+
+void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages)
+{
+	snap->holes += pages;
+	cptdev_snap_push_run(snap, addr, pages, CPTDEV_EXTENT_HOLE);
+}
+
+int cptdev_snap_seal(struct cptdev_snap *snap)
+{
+	int ret;
+
+	/* What was reserved and not needed. */
+	snap_uncharge(snap, snap->charged - snap->held.nr);
+	ret = cptdev_vec_seal(&snap->held);
+	return ret ?: cptdev_vec_seal(&snap->runs);
+}
+
+struct page *cptdev_snap_page(const struct cptdev_snap *snap, u64 index)
+{
+	unsigned long *held = cptdev_vec_at(&snap->held, index);
+
+	return (struct page *)*held;
+}
+
+/* Works on a snapshot that was given up half-way, too: not sealed, pages to copy. */
+static void snap_drop_pages(struct cptdev_snap *snap)
+{
+	u64 left = snap->held.nr;
+	struct page *block;
+
+	list_for_each_entry(block, &snap->held.blocks, lru) {
+		unsigned long *held = page_address(block);
+		u64 i, n = min_t(u64, left, snap->held.per_block);
+
+		for (i = 0; i < n; i++)
+			put_page((struct page *)(held[i] & ~CPTDEV_HELD_COPY));
+		left -= n;
+		cond_resched();
+	}
+}
+
+static void snap_release(struct kref *ref)
+{
+	struct cptdev_snap *snap = container_of(ref, struct cptdev_snap, ref);
+
+	snap_drop_pages(snap);
+	snap_uncharge(snap, snap->charged);
+	cptdev_vec_free(&snap->held);
+	cptdev_vec_free(&snap->runs);
+	cptdev_layout_put(snap->layout);
+	cptdev_blob_put(snap->meta);
+	cptdev_session_put(snap->session);
+	kfree(snap);
+}
+
+void cptdev_snap_put(struct cptdev_snap *snap)
+{
+	if (snap)
+		kref_put(&snap->ref, snap_release);
+}

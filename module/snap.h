@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * cptdev: a snapshot, a list of frozen pages and one of runs.
+ */
+#ifndef _CPTDEV_SNAP_H
+#define _CPTDEV_SNAP_H
+
+#include "cptdev.h"
+#include "vec.h"
+
+/*
+ * A frozen page is an unsigned long: the page that we hold a reference to, and until the
+ * cut is over this bit, if it has to be copied.
+ */
+#define CPTDEV_HELD_COPY	1UL
+
+/* A run of pages in a snapshot, in ascending order. */
+struct cptdev_run {
+	unsigned long start;		/* in its low bits: CPTDEV_EXTENT_* */
+	unsigned long end;
+};
+
+static inline u32 cptdev_run_kind(const struct cptdev_run *run)
+{
+	return run->start & ~PAGE_MASK;
+}
+
+struct cptdev_snap {
+	struct kref ref;
+	struct list_head entry;		/* session->pub_lock */
+	struct cptdev_session *session;	/* referenced: held is counted there */
+	u64 generation;
+	u64 base;
+	u32 state;			/* CPTDEV_IMAGE_* */
+	bool taken;			/* a spare has it open: no merging */
+	struct cptdev_layout *layout;
+	struct cptdev_blob *meta;	/* or NULL */
+	struct cptdev_vec held;		/* frozen pages */
+	struct cptdev_vec runs;		/* struct cptdev_run */
+	struct cptdev_run *last_run;	/* may grow */
+	struct cptdev_run no_run;	/* the last one in the beginning */
+	u64 charged;			/* pages counted in the limits */
+	u64 holes;
+};
+
+/* snap.c */
+struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s);
+void cptdev_snap_put(struct cptdev_snap *snap);
+int cptdev_snap_reserve_more(struct cptdev_snap *snap, u32 pages);
+int cptdev_snap_seal(struct cptdev_snap *snap);
+void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages);
+struct page *cptdev_snap_page(const struct cptdev_snap *snap, u64 index);
+
+/* merge.c */
+struct cptdev_snap *cptdev_snap_merge(struct cptdev_snap *old,
+				      struct cptdev_snap *new);
+
+/*
+ * How many pages may be pushed. What is charged has a place in the list of those that are
+ * held; holes leave their charge to what comes next.
+ */
+static inline u64 cptdev_snap_room(const struct cptdev_snap *snap)
+{
+	return min(snap->charged - snap->held.nr, cptdev_vec_left(&snap->runs));
+}
+
+/* Before pushing up to @pages pages or holes: memory for the lists, and the limits. */
+static inline int cptdev_snap_reserve(struct cptdev_snap *snap, u32 pages)
+{
+	if (likely(cptdev_snap_room(snap) >= pages))
+		return 0;
+	return cptdev_snap_reserve_more(snap, pages);
+}
+
+static inline struct cptdev_run *cptdev_snap_new_run(struct cptdev_snap *snap,
+						     unsigned long addr, u32 kind)
+{
+	struct cptdev_run *run = cptdev_vec_push(&snap->runs);
+
+	run->start = addr | kind;
+	snap->last_run = run;
+	return run;
+}
+
+static inline void cptdev_snap_push_run(struct cptdev_snap *snap, unsigned long addr,
+					u64 pages, u32 kind)
+{
+	struct cptdev_run *run = snap->last_run;
+
+	if (addr != run->end || cptdev_run_kind(run) != kind)
+		run = cptdev_snap_new_run(snap, addr, kind);
+	run->end = addr + pages * PAGE_SIZE;
+}
+
+/* The pages from @addr on are in the list of those that are held. */
+static inline void cptdev_snap_extend(struct cptdev_snap *snap, unsigned long addr,
+				      u32 pages)
+{
+	cptdev_snap_push_run(snap, addr, pages, CPTDEV_EXTENT_DATA);
+}
+
+/* Takes over the caller's reference to the page. */
+static inline void cptdev_snap_push(struct cptdev_snap *snap, unsigned long addr,
+				    struct page *page, bool in_flight)
+{
+	unsigned long *held = cptdev_vec_push(&snap->held);
+
+	*held = (unsigned long)page | (in_flight ? CPTDEV_HELD_COPY : 0);
+	cptdev_snap_extend(snap, addr, 1);
+}
+
+#endif /* _CPTDEV_SNAP_H */

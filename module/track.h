@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * cptdev: what is known of pages. Who holds session->lock may make chunks and drop them;
+ * others find them under RCU.
+ */
+#ifndef _CPTDEV_TRACK_H
+#define _CPTDEV_TRACK_H
+
+#include "cptdev.h"
+
+/* chunk.c */
+struct cptdev_chunk *cptdev_chunk_get(struct cptdev_session *s,
+				      unsigned long addr, u64 added);
+void cptdev_chunk_drop(struct cptdev_session *s, unsigned long addr);
+void cptdev_chunks_free(struct cptdev_session *s);
+static inline struct cptdev_chunk *cptdev_chunk_find(struct cptdev_session *s,
+						     unsigned long addr)
+{
+	return xa_load(&s->chunks, addr >> CHUNK_SHIFT);
+}
+
+/* mark.c */
+void cptdev_events_set(struct cptdev_session *s, unsigned long start,
+		       unsigned long end, bool cut, bool scan);
+u64 cptdev_event_take(struct cptdev_session *s, struct cptdev_mark *m,
+		      unsigned int word, u64 mask);
+
+static inline void cptdev_mark_set(struct cptdev_mark *m, unsigned int word, u64 bits)
+{
+	if (bits & ~atomic64_read(&m->event[word]))
+		atomic64_or(bits, &m->event[word]);
+}
+
+#endif /* _CPTDEV_TRACK_H */
