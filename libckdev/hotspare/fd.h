@@ -6,6 +6,7 @@
  *
  *   fd.c		the list of those that are registered
  *   fd_query.c		what a descriptor is
+ *   fd_file.c		which file it means
  *   fd_restore.c	making one that is the same
  *   fd_json.c		both ways between here and a checkpoint's section
  */
@@ -44,12 +45,28 @@ enum hs_fd_kind {
 
 #define HS_FD_DATA_MAX	(1U << 20)	/* bytes in a pipe or a pair */
 
+/* How a file differs from what it was at the cut. */
+#define HS_FILE_OTHER	(1 << 0)	/* another one has its name */
+#define HS_FILE_SIZE	(1 << 1)
+#define HS_FILE_TIME	(1 << 2)
+#define HS_FILE_SHORT	(1 << 3)	/* it ends before the offset */
+
+#define HS_FD_BOOT	40		/* more than the kernel's name for this boot has */
+
 struct hs_fd_file {
 	char *path;
+	bool named;			/* by the program */
 	int64_t offset;
-	int64_t size;			/* as it was at the cut, to notice a change */
+	/* Of what has the name, as it was at the cut, to notice a change. */
+	bool is_special;		/* a character device, else a regular file */
+	uint64_t special;		/* its number */
+	int64_t size;
 	struct timespec mtime;
-	bool changed;			/* found when it was restored */
+	uint64_t device, inode;		/* of this boot: */
+	char boot[HS_FD_BOOT];
+	/* Found when it was restored. */
+	int changed;			/* HS_FILE_* */
+	int64_t size_now;
 };
 
 struct hs_fd_address {
@@ -125,7 +142,17 @@ void hs_fds_free(struct hs_fds *list);
 void hs_fd_clear(struct hs_fd *f);
 struct hs_fd *hs_fds_find(const struct hs_fds *list, int fd);
 
+/* fd_file.c */
+bool hs_is_file(mode_t mode);
+int hs_fd_file_query(struct hs_fd *f, const struct stat *st, const char *path, const char *link,
+		     struct hs_error *e);
+int hs_fd_file_capture(struct hs_fd *f, const struct stat *st, struct hs_error *e);
+int hs_fd_file_missing(const struct hs_fd *f, struct hs_error *e);
+int hs_fd_file_open(struct hs_fd *f, struct hs_error *e);
+void hs_fds_tell_changed(const struct hs_fds *list);
+
 /* fd_query.c */
+int hs_fd_link(int fd, char *link, size_t len);
 int hs_fd_query(struct hs_fd *f, const char *path, struct hs_error *e);
 int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e);
 int hs_fds_settle(struct hs_fds *list, struct hs_error *e);

@@ -104,14 +104,25 @@ static void put_epoll(struct json_object *o, const struct hs_fd_epoll *set)
 	json_object_object_add(o, "set", list);
 }
 
+static void put_file(struct json_object *o, const struct hs_fd_file *file)
+{
+	js_put_text(o, "path", file->path);
+	js_put_bool(o, "named", file->named);
+	js_put_i64(o, "offset", file->offset);
+	js_put_i64(o, "bytes", file->size);
+	js_put_time(o, "mtime", &file->mtime);
+	js_put_u64(o, "device", file->device);
+	js_put_u64(o, "inode", file->inode);
+	js_put_text(o, "boot", file->boot);
+	if (file->is_special)
+		js_put_u64(o, "special", file->special);
+}
+
 static void put_kind(struct json_object *o, const struct hs_fd *f)
 {
 	switch (f->kind) {
 	case HS_FD_FILE:
-		js_put_text(o, "path", f->file.path);
-		js_put_i64(o, "offset", f->file.offset);
-		js_put_i64(o, "bytes", f->file.size);
-		js_put_time(o, "mtime", &f->file.mtime);
+		put_file(o, &f->file);
 		break;
 	case HS_FD_SOCKET:
 		put_socket(o, &f->socket);
@@ -276,16 +287,34 @@ static void get_epoll(struct js_from *from, struct hs_fd_epoll *set)
 	}
 }
 
+static void get_file(struct js_from *from, struct hs_fd_file *file)
+{
+	const char *boot;
+
+	file->path = strdup(js_get_text(from, "path"));
+	if (!file->path || file->path[0] != '/')
+		from->bad = from->bad ?: "path";
+	file->named = js_get_bool(from, "named");
+	file->offset = js_get_i64(from, "offset", -1, INT64_MAX);
+	file->size = js_get_i64(from, "bytes", 0, INT64_MAX);
+	file->mtime = js_get_time(from, "mtime");
+	file->device = js_get_u64(from, "device");
+	file->inode = js_get_u64(from, "inode");
+	boot = js_get_text(from, "boot");
+	if (strlen(boot) >= sizeof(file->boot))
+		from->bad = from->bad ?: "boot";
+	else
+		strcpy(file->boot, boot);
+	file->is_special = json_object_object_get(from->o, "special");
+	if (file->is_special)
+		file->special = js_get_u64(from, "special");
+}
+
 static void get_kind(struct js_from *from, struct hs_fd *f)
 {
 	switch (f->kind) {
 	case HS_FD_FILE:
-		f->file.path = strdup(js_get_text(from, "path"));
-		if (!f->file.path || f->file.path[0] != '/')
-			from->bad = from->bad ?: "path";
-		f->file.offset = js_get_i64(from, "offset", -1, INT64_MAX);
-		f->file.size = js_get_i64(from, "bytes", 0, INT64_MAX);
-		f->file.mtime = js_get_time(from, "mtime");
+		get_file(from, &f->file);
 		break;
 	case HS_FD_SOCKET:
 		get_socket(from, &f->socket);

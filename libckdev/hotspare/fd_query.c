@@ -80,47 +80,6 @@ static bool info_number(const struct info *info, const char *key, int base, uint
 }
 
 /*
- * Files
- */
-
-/* What kind_of() takes for one. */
-static bool is_file(mode_t mode)
-{
-	return S_ISREG(mode) || S_ISCHR(mode);
-}
-
-static int query_file(struct hs_fd *f, const char *path, const char *link,
-		      struct hs_error *e)
-{
-	size_t len = strlen(link);
-	struct stat st;
-
-	if (!path && len > 10 && !strcmp(link + len - 10, " (deleted)"))
-		return hs_fail(e, ENOENT, "descriptor %d: its file has no name any more: "
-				  "deregister it, or name one (hs_fdreg_filefd)", f->fd);
-	f->file.path = path ? realpath(path, NULL) : strdup(link);
-	if (!f->file.path)
-		return hs_fail(e, errno, "descriptor %d: %s: %s", f->fd, path ?: link,
-			       strerror(errno));
-	if (!path || stat(f->file.path, &st) || is_file(st.st_mode))
-		return 0;
-	free(f->file.path);
-	return hs_fail(e, EPROTOTYPE, "descriptor %d: %s is no file", f->fd, path);
-}
-
-/* Better now than when it is missed: a restart opens it by its name. */
-static int capture_file(struct hs_fd *f, const struct stat *st, struct hs_error *e)
-{
-	if (access(f->file.path, F_OK) && (errno == ENOENT || errno == ENOTDIR))
-		return hs_fail(e, ENOENT, "descriptor %d: there is no %.80s any more: deregister "
-			       "it (hs_fd_deregister)", f->fd, f->file.path);
-	f->file.offset = lseek(f->fd, 0, SEEK_CUR);
-	f->file.size = st->st_size;
-	f->file.mtime = st->st_mtim;
-	return 0;
-}
-
-/*
  * Sockets
  */
 
@@ -444,12 +403,13 @@ static enum hs_fd_kind kind_of(const struct stat *st, const char *link)
 		return HS_FD_SOCKET;
 	if (S_ISFIFO(st->st_mode) && !strncmp(link, "pipe:", 5))
 		return HS_FD_PIPE;
-	if (link[0] == '/' && is_file(st->st_mode))
+	if (link[0] == '/' && hs_is_file(st->st_mode))
 		return HS_FD_FILE;
 	return HS_FD_KINDS;
 }
 
-static int query_link(int fd, char *link, size_t len)
+/* How the kernel names it. Returns 0, or -1 with errno. */
+int hs_fd_link(int fd, char *link, size_t len)
 {
 	char path[40];
 	ssize_t n;
@@ -476,7 +436,7 @@ int hs_fd_query(struct hs_fd *f, const char *path, struct hs_error *e)
 
 	if (fstat(f->fd, &st))
 		return hs_fail(e, errno, "descriptor %d: %s", f->fd, strerror(errno));
-	if (query_link(f->fd, link, sizeof(link)) || info_read(f->fd, &info))
+	if (hs_fd_link(f->fd, link, sizeof(link)) || info_read(f->fd, &info))
 		return hs_fail(e, errno, "descriptor %d: /proc can't be read: mount it",
 				  f->fd);
 	kind = f->kind == HS_FD_PAIR ? HS_FD_PAIR : kind_of(&st, link);
@@ -486,7 +446,7 @@ int hs_fd_query(struct hs_fd *f, const char *path, struct hs_error *e)
 	f->device = st.st_dev;
 	f->inode = st.st_ino;
 	if (kind == HS_FD_FILE)
-		ret = query_file(f, path, link, e);
+		ret = hs_fd_file_query(f, &st, path, link, e);
 	else if (kind == HS_FD_SOCKET)
 		ret = query_socket(f, e);
 	else if (kind == HS_FD_EVENT && f->kind != HS_FD_EVENT)
@@ -506,7 +466,7 @@ static int capture_kind(struct hs_fd *f, const struct stat *st, struct hs_error 
 
 	switch (f->kind) {
 	case HS_FD_FILE:
-		return capture_file(f, st, e);
+		return hs_fd_file_capture(f, st, e);
 	case HS_FD_SOCKET:
 		if (f->what & HS_FD_REFRESH)
 			query_addresses(f);

@@ -26,9 +26,6 @@
 #define IPV6_FREEBIND	78
 #endif
 
-/* The flags of open(2) that matter later. */
-#define FILE_FLAGS	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | \
-			 O_NOATIME | O_LARGEFILE)
 #define SET_FLAGS	(O_APPEND | O_NONBLOCK)
 
 struct restore {
@@ -67,28 +64,11 @@ static int keep(struct restore *r, uint32_t i, int fd)
 static int make_file(struct restore *r, uint32_t i)
 {
 	struct hs_fd *f = &r->list->v[i];
-	struct stat st;
+	int fd = hs_fd_file_open(f, r->e);
 
-	if (keep(r, i, open(f->file.path, (f->flags & FILE_FLAGS) | O_CLOEXEC)) ||
-	    fstat(r->made[i], &st))
-		return fail(r, f, f->file.path);
-	if (!S_ISREG(st.st_mode))
-		return 0;
-	f->file.changed = st.st_size != f->file.size ||
-		st.st_mtim.tv_sec != f->file.mtime.tv_sec ||
-		st.st_mtim.tv_nsec != f->file.mtime.tv_nsec;
-	if (f->file.offset >= 0 && lseek(r->made[i], f->file.offset, SEEK_SET) < 0)
-		return fail(r, f, f->file.path);
-	return 0;
-}
-
-static int mode_of(const struct hs_fd *f)
-{
-	static const int modes[] = {
-		[O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK,
-	};
-
-	return (f->flags & O_ACCMODE) == O_ACCMODE ? F_OK : modes[f->flags & O_ACCMODE];
+	if (fd < 0)
+		return -1;
+	return keep(r, i, fd) ? fail(r, f, f->file.path) : 0;
 }
 
 /* Could files be opened, if it had to be now? Returns 0, or -1 with errno and @e. */
@@ -97,10 +77,8 @@ int hs_fds_missing(const struct hs_fds *list, struct hs_error *e)
 	const struct hs_fd *f;
 
 	for (f = list->v; f < list->v + list->nr; f++)
-		if (f->kind == HS_FD_FILE &&
-		    faccessat(AT_FDCWD, f->file.path, mode_of(f), AT_EACCESS))
-			return hs_fail(e, errno, "descriptor %d: %s: %s", f->fd, f->file.path,
-				       strerror(errno));
+		if (f->kind == HS_FD_FILE && f->same_as < 0 && hs_fd_file_missing(f, e))
+			return -1;
 	return 0;
 }
 

@@ -412,19 +412,26 @@ ssize_t hs_section_get(const char *name, void *buf, size_t size);
  *	IPv4, IPv6 or Unix; both ends of a pipe, each registered; eventfd, timerfd, signalfd;
  *	an epoll set, with what is in it, each of which is registered
  *
- * What is made from the same open file, by dup(2), will be again. A file is found by its
- * name; where it is missing the restart fails, where it has changed that is told. Where it is
- * missing at the cut hs_cpt() fails with ENOENT.
+ * What is made from the same open file, by dup(2), will be again.
+ *
+ * A restart opens a file by its name. At the cut the library follows a file that was renamed;
+ * if it was deleted, or another one has its name, hs_cpt() fails with ENOENT. At the restart
+ * the name must lead to something of the same type (EPROTOTYPE) that can be opened; if that is
+ * another file, has another size or was written to, the library prints what is different,
+ * and keeps the offset.
  *
  * Errors: EBADF: it isn't open. EEXIST: it is registered. EISCONN: a connection, which
- * can't be saved. ENOTCONN: it doesn't listen yet. ENOENT: a file that was deleted.
- * ENOTSUP: an eventfd on a kernel before 6.5, see hs_fdreg_eventfd(). EOPNOTSUPP,
- * EPROTONOSUPPORT: another kind of thing. ENOMEM.
+ * can't be saved. ENOTCONN: it doesn't listen yet. ENOENT: a file that was deleted, or whose
+ * name is another one's. ENOTSUP: an eventfd on a kernel before 6.5, see hs_fdreg_eventfd().
+ * EOPNOTSUPP, EPROTONOSUPPORT: another kind of thing, or a file of /proc that is of a process.
+ * ENOMEM.
  */
 int hs_fdreg(int fd);
 
-/** hs_fdreg_filefd - a file, by the name that it will have. Errors: besides, EPROTOTYPE:
- * it is no file, or that is the name of none, EINVAL: no name, and those of realpath(3).
+/** hs_fdreg_filefd - a file, by the name that it will have. What has that name at the restart
+ * is opened: which file it is when it is registered or at the cut doesn't matter. Errors: besides,
+ * EPROTOTYPE: it is no file, or that is the name of none, EINVAL: no name, and those of
+ * realpath(3).
  */
 int hs_fdreg_filefd(int fd, const char *path);
 

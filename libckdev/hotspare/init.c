@@ -33,6 +33,7 @@
 struct options {
 	bool master, spare;
 	const char *address, *file, *restart;
+	char *absolute;			/* what @file is then */
 	/* the newest checkpoint that -r begins from; 0: any */
 	long generation;
 	struct hs_command command;
@@ -148,12 +149,13 @@ static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
  */
 static int resolve_file(struct options *o, struct hs_error *e)
 {
-	const char *given = o->file;
-
-	if (!given)
+	if (!o->file)
 		return 0;
-	o->file = hs_file_absolute(given);
-	return o->file ? 0 : hs_fail(e, errno, "%s: %s", given, strerror(errno));
+	o->absolute = hs_file_absolute(o->file);
+	if (!o->absolute)
+		return hs_fail(e, errno, "%s: %s", o->file, strerror(errno));
+	o->file = o->absolute;
+	return 0;
 }
 
 static int resolve(struct options *o, struct hs_error *e)
@@ -249,6 +251,7 @@ static int bring_back(struct hs_state *s, const struct hs_image_head *head,
 		return -1;
 	if (hs_fds_restore(&s->fds, e))
 		return -1;
+	hs_fds_tell_changed(&s->fds);
 	if (o->spare)
 		hs_command_try(&o->command, HS_EVENT_SERVE, head);
 	return hs_signals_restore(&s->signals, e) || restore_process(&s->process, e) ? -1 : 0;
@@ -431,31 +434,41 @@ static int be_spare(const struct options *o, struct hs_error *e)
 	return ret;
 }
 
-static int init(int argc, char **argv, struct hs_error *e)
+/* What @o says. */
+static int begin(struct options *o, struct hs_error *e)
 {
-	struct options o = { .port = PORT, .pipes = 1, .timeout = HS_TIMEOUT };
-
-	if (parse(argc, argv, &o, e) || resolve(&o, e) || resolve_file(&o, e) ||
-	    hs_start_anew(argv, e) || hs_environment_check(e))
-		return -1;
-	hs_set_timeout((unsigned int)o.timeout);
+	hs_set_timeout((unsigned int)o->timeout);
 	/* Better now than when the master has died. */
-	if (hs_backend_choose(o.backend, e))
+	if (hs_backend_choose(o->backend, e))
 		return -1;
 	hs_backend_release();
-	o.command.limit = (unsigned int)o.timeout;
-	o.command.env = environ;
-	if (o.spare)
-		return be_spare(&o, e);
-	if (o.restart)
-		return restart(&o, e);
+	o->command.limit = (unsigned int)o->timeout;
+	o->command.env = environ;
+	if (o->spare)
+		return be_spare(o, e);
+	if (o->restart)
+		return restart(o, e);
 	hs_fork_own();
 	if (hs_cpt_start(NULL))
 		return hs_fail(e, errno, "no random numbers: %s", strerror(errno));
-	choose_backend(o.backend);
-	if (load_pipes(&o, e))
+	choose_backend(o->backend);
+	if (load_pipes(o, e))
 		return -1;
-	return hs_command_run(&o.command, HS_EVENT_MASTER, NULL, e);
+	return hs_command_run(&o->command, HS_EVENT_MASTER, NULL, e);
+}
+
+static int init(int argc, char **argv, struct hs_error *e)
+{
+	struct options o = { .port = PORT, .pipes = 1, .timeout = HS_TIMEOUT };
+	int ret = -1, err;
+
+	if (!parse(argc, argv, &o, e) && !resolve(&o, e) && !hs_start_anew(argv, e) &&
+	    !hs_environment_check(e) && !resolve_file(&o, e))
+		ret = begin(&o, e);
+	err = errno;
+	free(o.absolute);
+	errno = err;
+	return ret;
 }
 
 int hs_init(int argc, char *argv[])

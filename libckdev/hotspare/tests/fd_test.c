@@ -778,7 +778,8 @@ static void a_file_that_is_missing_or_changed_is_noticed(void **state)
 /* A text with all kinds, of which each byte is altered in turn. */
 static const char *const sample =
 	"[{\"fd\":3,\"kind\":\"file\",\"what\":0,\"flags\":32770,\"cloexec\":true,\"path\":\"/a\","
-	"\"offset\":5,\"bytes\":9,\"mtime\":[1,2]},"
+	"\"named\":false,\"offset\":5,\"bytes\":9,\"mtime\":[1,2],\"device\":7,\"inode\":8,"
+	"\"boot\":\"0-1\"},"
 	"{\"fd\":4,\"kind\":\"socket\",\"what\":7,\"flags\":2,\"cloexec\":false,\"family\":\"inet\","
 	"\"type\":\"dgram\",\"protocol\":17,\"reuse_addr\":false,\"reuse_port\":false,"
 	"\"v6_only\":false,\"broadcast\":false,\"name\":{\"address\":\"1.2.3.4\",\"port\":5}},"

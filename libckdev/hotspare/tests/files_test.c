@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Which files are meant: those that checkpoints go to and come from, whatever directory the
- * program is in meanwhile. The programs are this one, which starts itself; how many times it
+ * program is in meanwhile; and those that it has open, whatever has happened to them. The programs are this one, which starts itself; how many times it
  * has counted tells which checkpoint it goes on from.
  */
 #include <errno.h>
@@ -24,6 +24,8 @@
 
 #define CLASS	5
 #define STEPS	3
+#define FILE_FD	60
+#define BYTES	9000
 
 static char here[PATH_MAX];		/* the test's directory */
 
@@ -40,6 +42,10 @@ static void worker(void *arg)
 	struct state *s = arg;
 
 	tell("on", s->count);
+	if (*setting("OPEN")) {
+		tell("at", (unsigned long)lseek(FILE_FD, 0, SEEK_CUR));
+		CHECK(write(FILE_FD, "!", 1) == 1);
+	}
 	/* Its checkpoints go where its own options say. */
 	if (*setting("AGAIN")) {
 		s->count += 100;
@@ -59,6 +65,20 @@ static void take_some(struct state *s, bool move)
 	CHECK(!hs_cpt(HSCPT_INCR));
 }
 
+/* A file that is written to, and what becomes of it before the cut. */
+static void open_file(void)
+{
+	static char bytes[BYTES];
+	int fd = open(setting("OPEN"), O_WRONLY | O_CREAT | O_CLOEXEC |
+		      (*setting("APPEND") ? O_APPEND : 0), 0600);
+
+	CHECK(fd >= 0 && dup2(fd, FILE_FD) == FILE_FD && !close(fd));
+	CHECK(write(FILE_FD, bytes, BYTES) == BYTES);
+	CHECK(*setting("NAMED") ? !hs_fdreg_filefd(FILE_FD, setting("NAMED")) : !hs_fdreg(FILE_FD));
+	if (*setting("THEN"))
+		CHECK(!system(setting("THEN")));
+}
+
 static int program(int argc, char **argv)
 {
 	struct state *s;
@@ -74,6 +94,13 @@ static int program(int argc, char **argv)
 	CHECK(s && !hs_threadreg(worker, s));
 	if (*setting("LOAD"))
 		CHECK(!hs_cpipe_init(1) && !hs_cpipe_loadfile(setting("LOAD")));
+	if (*setting("OPEN"))
+		open_file();
+	if (*setting("OPEN") && hs_cpt(0)) {
+		tell("cpt", (unsigned long)errno);
+		fprintf(stderr, "%s\n", hs_error());
+		return 4;
+	}
 	take_some(s, *setting("MOVE"));
 	tell("end", s->count);
 	return 0;
@@ -204,6 +231,148 @@ static void a_generation_that_is_not_there_is_told(void **state)
 	assert_refused(EINVAL, "generation '0' isn't a number", "-m", "-r", "image", "-g", "0");
 }
 
+/*
+ * Files that are open
+ */
+
+static off_t size_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+/* What is done to "data" between the cut and the restart, and what must be said: NULL: nothing. */
+static const struct after_cut {
+	const char *what, *append, *said;
+	int err;
+} after_cut[] = {
+	{ "true", "", NULL, 0 },
+	{ "true", "1", NULL, 0 },
+	{ "truncate -s 6 data", "", "of 9000 bytes 6 are left, and the program goes on at byte 9000", 0 },
+	{ "truncate -s 6 data", "1", "it had 9000 bytes, and has 6", 0 },
+	{ "printf 123456 >>data", "", "it had 9000 bytes, and has 9006", 0 },
+	{ "touch data", "", "it was written to", 0 },
+	{ "cp -p data x && mv x data", "", "another file has its name", 0 },
+	{ "printf 123 >x && mv x data", "",
+	  "another file has its name; of 9000 bytes 3 are left, and the program goes on at byte", 0 },
+	{ "rm data", "", "data: No such file", ENOENT },
+	{ "rm data && mkfifo data", "", "was a file at the checkpoint, and is a FIFO here", EPROTOTYPE },
+	{ "rm data && mkdir data", "", "and is a directory here", EPROTOTYPE },
+	{ "ln -sf /dev/null data", "", "and is a device here", EPROTOTYPE },
+};
+
+static void check_after_cut(const struct after_cut *c)
+{
+	char append[16];
+	off_t size;
+
+	snprintf(append, sizeof(append), "APPEND=%s", c->append);
+	assert_int_equal(end_of(start("first", "-m", "-f", "image", "OPEN=data", append)), 0);
+	assert_int_equal(system(c->what), 0);
+	if (c->err) {
+		assert_refused(c->err, c->said, "-m", "-r", "image", "OPEN=data");
+	} else {
+		size = size_of("data");
+		assert_int_equal(end_of(start("out", "-m", "-r", "image", "OPEN=data")), 0);
+		/* It goes on where it was, or at the end. */
+		assert_int_equal(last("out", "at"), BYTES);
+		assert_int_equal(size_of("data"), *c->append ? size + 1 :
+				 size > BYTES ? size : BYTES + 1);
+		if (c->said ? !was_said("out", c->said) : was_said("out", "at the checkpoint"))
+			fail_msg("'%s': no '%s'", c->what, c->said ?: "silence");
+	}
+	assert_int_equal(system("rm -rf data image* out first"), 0);
+}
+
+static void what_has_become_of_a_file_is_told_or_refused(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(after_cut) / sizeof(after_cut[0]); i++)
+		check_after_cut(&after_cut[i]);
+}
+
+/* The same before the cut, when the program can do something about it. */
+static const struct before_cut {
+	const char *then, *named, *said;
+	int err;
+	const char *file;		/* that the restart goes on with */
+} before_cut[] = {
+	{ "mv data moved", "", NULL, 0, "moved" },
+	/* As those do who rotate logs. */
+	{ "mv data moved; printf 123 >data", "", NULL, 0, "moved" },
+	{ "mv data 'x (deleted)'", "", NULL, 0, "x (deleted)" },
+	{ "rm data", "", "any more: deregister it", ENOENT, NULL },
+	{ "printf 123 >x; mv x data", "", "is another file now: register that one", ENOENT, NULL },
+	{ "rm data; mkdir data", "", "is another file now: register that one", ENOENT, NULL },
+	/* What the program has named is what it means. */
+	{ "mv other moved", "NAMED=other", "any more: deregister it", ENOENT, NULL },
+	{ "rm other; mkdir other", "NAMED=other", "is no file any more", EPROTOTYPE, NULL },
+	{ "printf 123 >other", "NAMED=other", NULL, 0, "other" },
+};
+
+static void check_before_cut(const struct before_cut *c)
+{
+	char then[128];
+	off_t size;
+	int ret;
+
+	snprintf(then, sizeof(then), "THEN=%s", c->then);
+	assert_int_equal(system("touch other"), 0);
+	ret = end_of(start("first", "-m", "-f", "image", "OPEN=data", then,
+			   *c->named ? c->named : "NAMED="));
+	if (c->err) {
+		assert_int_equal(ret, 4);
+		assert_int_equal(last("first", "cpt"), c->err);
+		if (!was_said("first", c->said))
+			fail_msg("'%s': no '%s'", c->then, c->said);
+	} else {
+		assert_int_equal(ret, 0);
+		size = size_of(c->file);
+		assert_int_equal(end_of(start("out", "-m", "-r", "image", "OPEN=data")), 0);
+		assert_int_equal(last("out", "at"), BYTES);
+		assert_int_equal(size_of(c->file), (size > BYTES ? size : BYTES) + 1);
+	}
+	assert_int_equal(system("rm -rf ./*"), 0);
+}
+
+static void a_file_is_followed_or_missed_at_the_cut(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(before_cut) / sizeof(before_cut[0]); i++)
+		check_before_cut(&before_cut[i]);
+}
+
+static void a_file_without_a_name_of_its_own_is_refused(void **state)
+{
+	int fd = open("data", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	(void)state;
+	assert_int_equal(system("touch x && mv x data"), 0);
+	errno = 0;
+	assert_int_equal(hs_fdreg(fd), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(hs_fdreg_filefd(fd, "data"), 0);
+	assert_int_equal(hs_fd_deregister(fd), 0);
+	close(fd);
+	/* This process's number is another one's, or nobody's, after a restart. */
+	fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(hs_fdreg(fd), -1);
+	assert_int_equal(errno, EOPNOTSUPP);
+	assert_int_equal(hs_fdreg_filefd(fd, "/proc/self/status"), -1);
+	assert_int_equal(errno, EOPNOTSUPP);
+	close(fd);
+	fd = open("/proc/version", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(hs_fdreg(fd), 0);
+	assert_int_equal(hs_fd_deregister(fd), 0);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +382,9 @@ int main(int argc, char **argv)
 					  clean),
 		cmocka_unit_test_teardown(the_generation_before_a_damaged_one_is_offered, clean),
 		cmocka_unit_test_teardown(a_generation_that_is_not_there_is_told, clean),
+		cmocka_unit_test_teardown(what_has_become_of_a_file_is_told_or_refused, clean),
+		cmocka_unit_test_teardown(a_file_is_followed_or_missed_at_the_cut, clean),
+		cmocka_unit_test_teardown(a_file_without_a_name_of_its_own_is_refused, clean),
 	};
 	char dir[] = "/tmp/hotspare-files-test.XXXXXX";
 	int ret;
