@@ -376,6 +376,7 @@ int ckdev_replica_open(int fd, const char *name, unsigned int flags,
  * -EEXIST	it has another session's content (CPTDEV_BEGIN_REPLACE)
  * -EBUSY	another descriptor is staging
  * -EBADF	without CPTDEV_REPLICA_WRITE
+ * -ENOENT	the replica was removed: open the name anew
  * -E2BIG, -EMSGSIZE, -EINVAL	layout, meta-data or numbers are wrong
  */
 int ckdev_replica_begin(int fd, struct cptdev_replica_begin *begin);
@@ -391,6 +392,7 @@ int ckdev_replica_begin(int fd, struct cptdev_replica_begin *begin);
  * Returns 0, or
  * -EINVAL	nothing was begun, or @len isn't what the extents say
  * -EFAULT	a pointer, or an extent outside the layout
+ * -ENOENT	the replica was removed
  * -EDQUOT, -ENOMEM	the delta can't be committed any more: begin again
  */
 int ckdev_replica_stage(int fd, const struct cptdev_extent *vec, unsigned int nr,
@@ -407,6 +409,7 @@ int ckdev_replica_stage(int fd, const struct cptdev_extent *vec, unsigned int nr
  * Returns 0, or
  * -EINVAL	nothing was begun, or another generation; also after a promotion
  * -EBUSY	the replica is frozen: try again later
+ * -ENOENT	the replica was removed
  * -EDQUOT, -ENOMEM	staging failed so: begin again
  */
 int ckdev_replica_commit(int fd, uint64_t generation, uint64_t *pages);
@@ -415,7 +418,7 @@ int ckdev_replica_commit(int fd, uint64_t generation, uint64_t *pages);
  * ckdev_replica_abort() - drop what was staged
  * @fd:		the descriptor that began
  *
- * Returns 0, or -EINVAL: nothing was begun.
+ * Returns 0, or -EINVAL: nothing was begun; -ENOENT: the replica was removed.
  */
 int ckdev_replica_abort(int fd);
 
@@ -441,13 +444,17 @@ int ckdev_replica_thaw(int fd);
 /**
  * ckdev_replica_promote() - the spare takes over
  * @fd:		replica, opened with CPTDEV_REPLICA_WRITE
- * @term:	in: the new term, 0 for the next one; out: the term. NULL: the next one.
+ * @term:	in: the new term, at most CPTDEV_TERM_MAX, 0 for the next one; out: the
+ *		term. NULL: the next one.
  * @generation:	out: what the spare goes on from
  *
  * For whoever decides that the primary is gone.
  *
  * Returns 0, or
  * -ESTALE	@term isn't higher than the replica's
+ * -EINVAL	@term is above CPTDEV_TERM_MAX
+ * -EOVERFLOW	the replica has the highest term
+ * -ENOENT	the replica was removed
  * -ENODATA	nothing was ever committed: there is nothing to go on from
  * -EBADF	without CPTDEV_REPLICA_WRITE
  */
@@ -456,6 +463,8 @@ int ckdev_replica_promote(int fd, uint64_t *term, uint64_t *generation);
 /**
  * ckdev_replica_remove() - free the name, and the memory when the last one closes
  * @fd:		replica
+ *
+ * What is staged is dropped, and whoever fills the replica gets -ENOENT from then on.
  *
  * Returns 0.
  */
@@ -479,6 +488,7 @@ int ckdev_replica_remove(int fd);
  * Returns CKDEV_PROMOTED, CKDEV_COMMITTED or both, or
  * -ETIMEDOUT	nothing yet
  * -EINTR	a signal came; call again with what is left of the time
+ * -ENOENT	the replica was removed: nothing will come
  * -ENOTTY, -EINVAL	not a replica, an unknown flag
  */
 int ckdev_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns);

@@ -116,6 +116,7 @@ static const struct text errors[] = {
 	{ ESTALE,
 	  "fenced, a spare took over: stop serving. (Replicas: a newer term or "
 	  "generation is there. Deltas: take the next snapshot)" },
+	{ EOVERFLOW, "no term is higher: remove the replica" },
 	{ EILSEQ, "a gap: send a delta that begins at the replica's generation" },
 	{ EHWPOISON, "a page was lost to a memory error: unmap it, or give it up" },
 };

@@ -123,6 +123,7 @@ int ckdev_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns)
 	ret = (int)ckdev_result(ret, saved);
 	if (ret <= 0)
 		return ret < 0 ? ret : -ETIMEDOUT;
-	return ((pfd.revents & POLLPRI) ? CKDEV_PROMOTED : 0) |
+	ret = ((pfd.revents & POLLPRI) ? CKDEV_PROMOTED : 0) |
 		((pfd.revents & POLLIN) ? CKDEV_COMMITTED : 0);
+	return ret ? ret : -ENOENT;	/* removed: nothing will come */
 }

@@ -311,6 +311,7 @@ struct cptdev_replica {
 	atomic64_t taken;		/* pages, content and staged */
 
 	struct mutex stage_lock;	/* what is staged, and by whom */
+	bool removed;			/* nothing comes in any more */
 	struct cptdev_replica_file *stager;
 	struct cptdev_staging staging;
 	struct xarray *staged;
@@ -354,6 +355,7 @@ ssize_t cptdev_replica_write(struct kiocb *iocb, struct iov_iter *from);
 struct xarray *cptdev_pages_alloc(void);
 void cptdev_pages_free(struct cptdev_replica *r, struct xarray *pages);
 u64 cptdev_replica_limit(const struct cptdev_replica *r);
+int cptdev_stage_owner_hint(const struct cptdev_replica_file *rf);
 void cptdev_stage_drop(struct cptdev_replica *r);
 struct page *cptdev_page_take(struct cptdev_replica *r);
 void cptdev_page_drop(struct cptdev_replica *r, void *entry);

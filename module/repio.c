@@ -116,10 +116,9 @@ static ssize_t write_part(struct cptdev_replica_file *rf, loff_t pos,
 ssize_t cptdev_replica_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct cptdev_replica_file *rf = iocb->ki_filp->private_data;
-	ssize_t done = 0, n = 0;
+	ssize_t done = 0, n;
 
-	if (READ_ONCE(rf->replica->stager) != rf)
-		return -EINVAL;
+	n = cptdev_stage_owner_hint(rf);
 	while (n >= 0 && iov_iter_count(from)) {
 		n = write_part(rf, iocb->ki_pos, from);
 		if (n < 0)

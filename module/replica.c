@@ -95,12 +95,28 @@ static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *ar
 	return r;
 }
 
+static void replica_unlist(struct cptdev_replica *r)
+{
+	lockdep_assert_held(&cptdev_replicas_lock);
+	if (!r->listed)
+		return;
+	r->listed = false;
+	list_del(&r->entry);
+	cptdev_event_replica(r, CPTDEV_CMD_REPLICA_GONE_NTF);
+	cptdev_replica_put(r);
+}
+
 /* Find or create, referenced. Under cptdev_replicas_lock. */
 static struct cptdev_replica *replica_get(const struct cptdev_replica_open *arg,
 					  bool *created)
 {
 	struct cptdev_replica *r = replica_find((const char *)arg->name);
 
+	/* On its way out already: nobody could fill it. */
+	if (r && READ_ONCE(r->removed)) {
+		replica_unlist(r);
+		r = NULL;
+	}
 	if (r) {
 		if (arg->flags & CPTDEV_REPLICA_EXCL)
 			return ERR_PTR(-EEXIST);
@@ -141,17 +157,6 @@ static struct file *replica_file(struct cptdev_replica *r, bool write)
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 	atomic_inc(&r->openers);
 	return file;
-}
-
-static void replica_unlist(struct cptdev_replica *r)
-{
-	lockdep_assert_held(&cptdev_replicas_lock);
-	if (!r->listed)
-		return;
-	r->listed = false;
-	list_del(&r->entry);
-	cptdev_event_replica(r, CPTDEV_CMD_REPLICA_GONE_NTF);
-	cptdev_replica_put(r);
 }
 
 int cptdev_replica_open(struct cptdev_call *call, void *uarg)
@@ -232,6 +237,8 @@ static int replica_info(struct cptdev_call *call, void *uarg)
 	mutex_unlock(&r->stage_lock);
 
 	down_read(&r->sem);
+	if (READ_ONCE(r->removed))
+		info->state |= CPTDEV_IMAGE_REMOVED;
 	if (r->promoted)
 		info->state |= CPTDEV_IMAGE_PROMOTED;
 	if (r->frozen)
@@ -369,15 +376,21 @@ static int replica_promote(struct cptdev_call *call, void *uarg)
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	if (arg->term > CPTDEV_TERM_MAX)
+		return -EINVAL;
 	if (!rf->write)
 		return -EBADF;
 	mutex_lock(&r->stage_lock);
 	down_write(&r->sem);
 	arg->generation = r->generation;
-	if (!r->generation) {
+	if (r->removed) {
+		ret = -ENOENT;
+	} else if (!r->generation) {
 		ret = -ENODATA;
 	} else if (arg->term && arg->term <= r->term) {
 		ret = -ESTALE;
+	} else if (r->term == CPTDEV_TERM_MAX) {
+		ret = -EOVERFLOW;
 	} else {
 		r->term = arg->term ?: r->term + 1;
 		r->promoted = true;
@@ -397,13 +410,20 @@ static int replica_promote(struct cptdev_call *call, void *uarg)
 static int replica_remove(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
 	struct cptdev_replica_remove *arg = uarg;
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	/* First of all nothing comes in any more: then the name may go. */
+	mutex_lock(&r->stage_lock);
+	WRITE_ONCE(r->removed, true);
+	cptdev_stage_drop(r);
+	mutex_unlock(&r->stage_lock);
 	mutex_lock(&cptdev_replicas_lock);
-	replica_unlist(rf->replica);
+	replica_unlist(r);
 	mutex_unlock(&cptdev_replicas_lock);
+	wake_up_all(&r->wq);
 	return 0;
 }
 
@@ -419,7 +439,7 @@ static void replica_count_waiter(struct cptdev_replica_file *rf, poll_table *wai
 		atomic_inc(&rf->replica->waiters);
 }
 
-/* Readable: a commit since the last IMAGE_INFO. Urgent: promoted. */
+/* Readable: a commit since the last IMAGE_INFO. Urgent: promoted. Hung up: removed. */
 static __poll_t replica_poll(struct file *filp, poll_table *wait)
 {
 	struct cptdev_replica_file *rf = filp->private_data;
@@ -432,6 +452,8 @@ static __poll_t replica_poll(struct file *filp, poll_table *wait)
 		mask |= EPOLLIN | EPOLLRDNORM;
 	if (READ_ONCE(r->promoted))
 		mask |= EPOLLPRI;
+	if (READ_ONCE(r->removed))
+		mask |= EPOLLHUP;
 	return mask;
 }
 

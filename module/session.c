@@ -244,6 +244,8 @@ int cptdev_session_setup(struct cptdev_call *call, void *uarg)
 
 	if (arg->flags & ~CPTDEV_SESSION_REPLACE)
 		return -EOPNOTSUPP;
+	if (arg->term > CPTDEV_TERM_MAX)
+		return -EINVAL;
 	ret = cptdev_check_name(arg->name);
 	if (!ret)
 		ret = cptdev_session_enter(s);

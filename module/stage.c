@@ -83,6 +83,28 @@ err:
  * Staging. Under replica->stage_lock.
  */
 
+/*
+ * May this descriptor go on with what it has begun? A replica that was removed takes nothing
+ * any more: what is committed to it nobody could find by its name.
+ */
+static int stage_owner(const struct cptdev_replica_file *rf)
+{
+	const struct cptdev_replica *r = rf->replica;
+
+	lockdep_assert_held(&r->stage_lock);
+	if (r->removed)
+		return -ENOENT;
+	return r->stager == rf ? 0 : -EINVAL;
+}
+
+/* The same before there is any work to do, without the lock: it is asked again. */
+int cptdev_stage_owner_hint(const struct cptdev_replica_file *rf)
+{
+	if (READ_ONCE(rf->replica->removed))
+		return -ENOENT;
+	return READ_ONCE(rf->replica->stager) == rf ? 0 : -EINVAL;
+}
+
 /* Give up what is staged, and the places that were reserved for it. */
 void cptdev_stage_drop(struct cptdev_replica *r)
 {
@@ -168,10 +190,9 @@ int cptdev_stage_put(struct cptdev_replica_file *rf, u64 pos, size_t len,
 	int ret;
 
 	mutex_lock(&r->stage_lock);
-	if (r->stager != rf) {
-		ret = -EINVAL;
+	ret = stage_owner(rf);
+	if (ret)
 		goto out;
-	}
 	if (!cptdev_layout_find(r->staging.layout, pos)) {
 		ret = -EFAULT;
 		goto out;
@@ -205,7 +226,7 @@ static int begin_valid(struct cptdev_replica *r, const struct cptdev_replica_beg
 
 	import_uuid(&uuid, arg->uuid);
 	other = r->generation && !uuid_equal(&uuid, &r->uuid);
-	if (arg->base >= arg->generation || !arg->term)
+	if (arg->base >= arg->generation || !arg->term || arg->term > CPTDEV_TERM_MAX)
 		return -EINVAL;
 	if (arg->term < r->term)
 		return -ESTALE;
@@ -264,6 +285,8 @@ int cptdev_stage_begin(struct cptdev_call *call, void *uarg)
 	mutex_lock(&r->stage_lock);
 	if (!staged)
 		ret = -ENOMEM;
+	else if (r->removed)
+		ret = -ENOENT;
 	else if (r->stager && r->stager != rf)
 		ret = -EBUSY;
 	else
@@ -347,11 +370,10 @@ static int stage_extent(struct cptdev_replica_file *rf, const struct cptdev_exte
 	if (e->kind != CPTDEV_EXTENT_DATA && e->kind != CPTDEV_EXTENT_HOLE)
 		return -EINVAL;
 	mutex_lock(&r->stage_lock);
-	if (r->stager != rf)
-		ret = -EINVAL;
-	else if (!cptdev_layout_covers(r->staging.layout, e->addr, e->len))
+	ret = stage_owner(rf);
+	if (!ret && !cptdev_layout_covers(r->staging.layout, e->addr, e->len))
 		ret = -EFAULT;
-	else if (e->kind == CPTDEV_EXTENT_HOLE)
+	else if (!ret && e->kind == CPTDEV_EXTENT_HOLE)
 		ret = stage_holes(r, e->addr >> PAGE_SHIFT, end >> PAGE_SHIFT);
 	mutex_unlock(&r->stage_lock);
 	if (ret || e->kind == CPTDEV_EXTENT_HOLE)
@@ -396,6 +418,7 @@ int cptdev_stage(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
 	struct cptdev_replica_stage *arg = uarg;
+	int ret;
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
@@ -403,9 +426,8 @@ int cptdev_stage(struct cptdev_call *call, void *uarg)
 		return -EINVAL;
 	if (!rf->write)
 		return -EBADF;
-	if (READ_ONCE(rf->replica->stager) != rf)
-		return -EINVAL;
-	return stage_vec(rf, arg);
+	ret = cptdev_stage_owner_hint(rf);
+	return ret ?: stage_vec(rf, arg);
 }
 
 /*
@@ -471,7 +493,11 @@ static struct xarray *content_commit(struct cptdev_replica *r, struct list_head 
 	return rest;
 }
 
-static void stage_apply(struct cptdev_replica *r)
+/*
+ * Under the content's lock FREEZE has either returned, and nothing is committed, or hasn't
+ * read the generation yet.
+ */
+static int stage_apply(struct cptdev_replica *r)
 {
 	struct cptdev_layout *layout = r->layout;
 	struct cptdev_blob *meta = r->meta;
@@ -480,6 +506,10 @@ static void stage_apply(struct cptdev_replica *r)
 	LIST_HEAD(gone);
 
 	down_write(&r->sem);
+	if (r->frozen) {
+		up_write(&r->sem);
+		return -EBUSY;
+	}
 	rest = content_commit(r, &gone);
 	r->layout = r->staging.layout;
 	r->meta = r->staging.meta;
@@ -497,17 +527,18 @@ static void stage_apply(struct cptdev_replica *r)
 	cptdev_pages_free(r, rest);
 	list_for_each_entry_safe(page, tmp, &gone, lru)
 		cptdev_page_drop(r, page);
+	return 0;
 }
 
-static int commit_valid(struct cptdev_replica *r, const struct cptdev_replica_file *rf,
+static int commit_valid(const struct cptdev_replica *r,
+			const struct cptdev_replica_file *rf,
 			const struct cptdev_replica_commit *arg)
 {
-	if (r->stager != rf || arg->generation != r->staging.generation)
-		return -EINVAL;
-	if (r->staging.failed)
-		return r->staging.failed;
-	/* FREEZE takes the lock for writing: what it says holds until the commit. */
-	return READ_ONCE(r->frozen) ? -EBUSY : 0;
+	int ret = stage_owner(rf);
+
+	if (ret)
+		return ret;
+	return arg->generation == r->staging.generation ? r->staging.failed : -EINVAL;
 }
 
 int cptdev_stage_commit(struct cptdev_call *call, void *uarg)
@@ -526,7 +557,7 @@ int cptdev_stage_commit(struct cptdev_call *call, void *uarg)
 	staged = r->nr_staged;
 	ret = commit_valid(r, rf, arg);
 	if (!ret)
-		stage_apply(r);
+		ret = stage_apply(r);
 	arg->pages = r->nr_pages;
 	trace_cptdev_commit(r, staged, ret);
 	mutex_unlock(&r->stage_lock);
@@ -542,7 +573,7 @@ int cptdev_stage_abort(struct cptdev_call *call, void *uarg)
 	struct cptdev_replica_file *rf = call->filp->private_data;
 	struct cptdev_replica *r = rf->replica;
 	struct cptdev_replica_commit *arg = uarg;
-	int ret = 0;
+	int ret;
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
@@ -551,10 +582,9 @@ int cptdev_stage_abort(struct cptdev_call *call, void *uarg)
 	if (!rf->write)
 		return -EBADF;
 	mutex_lock(&r->stage_lock);
-	if (r->stager == rf)
+	ret = stage_owner(rf);
+	if (!ret)
 		cptdev_stage_drop(r);
-	else
-		ret = -EINVAL;
 	arg->pages = r->nr_pages;
 	mutex_unlock(&r->stage_lock);
 	return ret;

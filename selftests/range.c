@@ -567,6 +567,8 @@ TEST_F(range, names)
 	int other = t_open();
 
 	EXPECT_EQ(-EINVAL, t_setup(self->fd, "", 0, 0));
+	EXPECT_EQ(-EINVAL, t_setup(self->fd, "term", CPTDEV_TERM_MAX + 1, 0));
+	EXPECT_EQ(-EINVAL, t_setup(self->fd, "term", ~0ULL, 0));
 	EXPECT_EQ(-EINVAL, t_setup(self->fd, "a b", 0, 0));
 	EXPECT_EQ(-EINVAL, t_setup(self->fd, "a/b", 0, 0));
 	EXPECT_EQ(-EINVAL, t_setup(self->fd, "\xc3\xa4", 0, 0));

@@ -310,6 +310,30 @@ TEST_F(replica, term)
 	EXPECT_EQ(0, begin(self, 1, 2));
 }
 
+/* One more would be 0, which everybody may pass: refused wherever a term comes from. */
+TEST_F(replica, highest_term)
+{
+	struct cptdev_replica_promote a;
+
+	self->begin.term = ~0ULL;
+	EXPECT_EQ(-EINVAL, begin(self, 0, 1));
+	self->begin.term = CPTDEV_TERM_MAX + 1;
+	EXPECT_EQ(-EINVAL, begin(self, 0, 1));
+	self->begin.term = 1;
+	ASSERT_EQ(0, put(self, 0, 1, 0, 1, 'a'));
+	EXPECT_EQ(-EINVAL, promote(self, ~0ULL, NULL));
+	EXPECT_EQ(-EINVAL, promote(self, CPTDEV_TERM_MAX + 1, NULL));
+	EXPECT_EQ(1ULL, t_image_info(self->ro).term);
+	EXPECT_EQ(0U, t_image_info(self->ro).state & CPTDEV_IMAGE_PROMOTED);
+	self->begin.term = CPTDEV_TERM_MAX;
+	ASSERT_EQ(0, put(self, 1, 2, 0, 1, 'b'));
+	EXPECT_EQ(-EOVERFLOW, promote(self, 0, &a));
+	EXPECT_EQ(CPTDEV_TERM_MAX, a.term);
+	EXPECT_EQ(-ESTALE, promote(self, CPTDEV_TERM_MAX, NULL));
+	EXPECT_EQ(0U, t_image_info(self->ro).state & CPTDEV_IMAGE_PROMOTED);
+	EXPECT_EQ(0, put(self, 2, 3, 0, 1, 'c'));	/* it goes on as it was */
+}
+
 TEST_F(replica, promote)
 {
 	struct pollfd p = { .fd = self->ro, .events = POLLPRI };
@@ -543,6 +567,47 @@ TEST_F(replica, one_generation)
 }
 
 /*
+ * While it is frozen nothing is committed: not even by who was about to, when FREEZE came.
+ */
+TEST_F(replica, freeze_against_commit)
+{
+	struct cptdev_replica_freeze f = { .size = sizeof(f) };
+	unsigned int i, changed = 0, busy = 0;
+	int status;
+	pid_t pid;
+	uint64_t g;
+
+	ASSERT_EQ(0, put(self, 0, 1, 0, 1, 'a'));
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		for (g = 1; ; g++) {
+			if (begin(self, g, g + 1))
+				_exit(1);
+			while (commit(self, g + 1))
+				;
+		}
+	}
+	for (i = 0; i < 20000; i++) {
+		f.flags = 0;
+		ASSERT_EQ(0, t_ioctl(self->ro, CPTDEV_IOC_REPLICA_FREEZE, &f));
+		g = f.generation;
+		changed += t_image_info(self->ro).generation != g;
+		changed += t_image_info(self->ro).generation != g;
+		busy += t_image_info(self->ro).staging == g + 1;
+		f.flags = CPTDEV_FREEZE_THAW;
+		ASSERT_EQ(0, t_ioctl(self->ro, CPTDEV_IOC_REPLICA_FREEZE, &f));
+		changed += f.generation != g;
+	}
+	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	EXPECT_EQ(0U, changed);
+	EXPECT_LT(0U, busy);
+	TH_LOG("%u generations, %u of 20000 freezes met a commit", (unsigned int)g, busy);
+}
+
+/*
  * Memory that is slow: whoever reads into it or stages out of it waits for its own page
  * fault, and nobody else does.
  */
@@ -654,6 +719,57 @@ TEST_F(replica, remove)
 	close(self->ro);
 	EXPECT_EQ(0ULL, t_info(self->device).replica);
 	EXPECT_EQ(0ULL, t_info(self->device).replicas);
+}
+
+/*
+ * Whoever fills a replica that was removed is told at the next call: what is committed to
+ * it nobody would find.
+ */
+TEST_F(replica, removed_while_staged)
+{
+	struct pollfd p = { .fd = self->ro, .events = POLLIN | POLLPRI };
+	int fd, mine = self->fd;
+
+	ASSERT_EQ(0, put(self, 0, 1, 0, 4, 'a'));
+	t_image_info(self->ro);
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	EXPECT_EQ(0, begin(self, 1, 2));
+	EXPECT_EQ(0, stage(self, 0, 1, 'b'));
+	EXPECT_EQ(0, r_remove(self->ro));
+	EXPECT_EQ(4 * PAGE, t_info(self->device).replica);	/* what was staged is gone */
+	EXPECT_EQ(-ENOENT, stage(self, 1, 1, 'b'));
+	EXPECT_EQ(-1, pwrite(self->fd, "x", 1, BASE));
+	EXPECT_EQ(ENOENT, errno);
+	EXPECT_EQ(-ENOENT, commit(self, 2));
+	EXPECT_EQ(-ENOENT, abort_it(self));
+	EXPECT_EQ(-ENOENT, begin(self, 1, 2));
+	EXPECT_EQ(-ENOENT, promote(self, 0, NULL));
+	/* Readers keep what they have, and see that it isn't followed any more. */
+	EXPECT_EQ('a', at(self, 0));
+	EXPECT_EQ(1ULL, t_image_info(self->ro).generation);
+	EXPECT_EQ(0ULL, t_image_info(self->ro).staging);
+	EXPECT_EQ((__u32)CPTDEV_IMAGE_REMOVED, t_image_info(self->ro).state);
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(POLLHUP, p.revents);
+	/* The name is free for one that has nothing to do with it. */
+	fd = r_open(self->device, self->name, CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_WRITE,
+		    0);
+	self->fd = fd;
+	EXPECT_EQ(0, put(self, 0, 7, 0, 1, 'c'));
+	EXPECT_EQ(0U, t_image_info(fd).state);
+	EXPECT_EQ('a', at(self, 0));
+	r_remove(fd);
+	close(fd);
+	self->fd = mine;
+}
+
+/* Between two deltas, too: the stager's descriptor stays open for all of them. */
+TEST_F(replica, removed_while_followed)
+{
+	ASSERT_EQ(0, put(self, 0, 1, 0, 4, 'a'));
+	EXPECT_EQ(0, r_remove(self->ro));
+	EXPECT_EQ(-ENOENT, begin(self, 1, 2));
+	EXPECT_EQ(-ENOENT, begin(self, 0, 2));
 }
 
 TEST_F(replica, limit)

@@ -90,6 +90,12 @@ int heartbeat_decode(const u8 *p, size_t len, struct msg_heartbeat *m, struct fa
 	return whole(&r, WIRE_HEARTBEAT, f);
 }
 
+/* What the spare adds 1 to must not become 0. */
+static bool term_valid(u64 term)
+{
+	return term && term <= CPTDEV_TERM_MAX;
+}
+
 void session_encode(struct writer *w, const struct msg_session *m)
 {
 	size_t len = strlen(m->name);
@@ -118,8 +124,8 @@ int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault 
 	name = read_bytes(&r, name_len);
 	if (whole(&r, WIRE_SESSION, f))
 		return -1;
-	if (!m->term)
-		return bad(f, WIRE_SESSION, "term", 0);
+	if (!term_valid(m->term))
+		return bad(f, WIRE_SESSION, "term", m->term);
 	if (m->flags & ~WIRE_SESSION_REPLACE)
 		return bad(f, WIRE_SESSION, "flags", m->flags);
 	if (m->uid == (u32)-1)
@@ -156,6 +162,9 @@ int state_decode(const u8 *p, size_t len, struct msg_state *m, struct fault *f)
 		return -1;
 	if (m->flags & ~WIRE_STATE_PROMOTED)
 		return bad(f, WIRE_SESSION_STATE, "flags", m->flags);
+	/* An empty replica has none. */
+	if (m->term && !term_valid(m->term))
+		return bad(f, WIRE_SESSION_STATE, "term", m->term);
 	return 0;
 }
 
@@ -189,8 +198,8 @@ int begin_decode(const u8 *p, size_t len, struct msg_begin *m, struct fault *f)
 	if (m->base >= m->generation)
 		return fault_set(f, WIRE_E_PROTOCOL, "BEGIN: base %llu, generation %llu",
 				 m->base, m->generation);
-	if (!m->term)
-		return bad(f, WIRE_BEGIN, "term", 0);
+	if (!term_valid(m->term))
+		return bad(f, WIRE_BEGIN, "term", m->term);
 	if (m->flags & ~WIRE_SESSION_REPLACE)
 		return bad(f, WIRE_BEGIN, "flags", m->flags);
 	if (m->segments > CPTDEV_LAYOUT_MAX)

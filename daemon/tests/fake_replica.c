@@ -104,7 +104,7 @@ static int begin_check(const struct fake_replica *r, const struct cptdev_replica
 {
 	bool other = r->rec.generation && !uuid_same(r->rec.uuid, b->uuid);
 
-	if (b->base >= b->generation || !b->term)
+	if (b->base >= b->generation || !b->term || b->term > CPTDEV_TERM_MAX)
 		return -EINVAL;
 	if (b->term < r->rec.term || (r->promoted && b->term == r->rec.term))
 		return -ESTALE;
@@ -230,10 +230,14 @@ static int replica_commit(struct fake *f, struct fake_replica *r, int fd,
 static int replica_promote(struct fake *f, struct fake_replica *r,
 			   struct cptdev_replica_promote *arg)
 {
+	if (arg->term > CPTDEV_TERM_MAX)
+		return -EINVAL;
 	if (!r->rec.generation)
 		return -ENODATA;
 	if (arg->term && arg->term <= r->rec.term)
 		return -ESTALE;
+	if (r->rec.term == CPTDEV_TERM_MAX)
+		return -EOVERFLOW;
 	r->rec.term = arg->term ? arg->term : r->rec.term + 1;
 	r->promoted = true;
 	arg->term = r->rec.term;
@@ -248,7 +252,7 @@ int fake_replica_ioctl(struct fake *f, int fd, unsigned int cmd, void *arg)
 	struct fake_replica *r = f->fd[fd].replica;
 
 	if (!r)
-		return -EBADF;
+		return -ENOENT;		/* removed */
 	switch (cmd) {
 	case CPTDEV_IOC_IMAGE_INFO:
 		return replica_info(r, arg);

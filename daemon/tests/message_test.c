@@ -173,16 +173,19 @@ static void each_wrong_field_is_named(void **state)
 	fails(&vectors[0], 4, 201, "text is 201");
 	/* SESSION: term, flags, uid, reserved, name */
 	fails(&vectors[2], 16, 0, "term is 0");
+	fails(&vectors[2], 23, 0x80, "term is 9223372036854775813");
 	fails(&vectors[2], 24, 2, "flags is 2");
 	fails(&vectors[2], 34, 1, "reserved");
 	fails(&vectors[2], 36, '/', "bad name");
 	fails(&vectors[2], 37, 0, "bad name");
 	/* SESSION_STATE */
 	fails(&vectors[3], 4, 2, "flags is 2");
+	fails(&vectors[3], 39, 0xff, "term is ");
 	fails(&vectors[3], 42, 1, "reserved");
 	/* BEGIN: base, term, flags, segments, meta-data, reserved */
 	fails(&vectors[4], 0, 9, "base 9, generation 9");
 	fails(&vectors[4], 16, 0, "term is 0");
+	fails(&vectors[4], 23, 0xff, "term is ");
 	fails(&vectors[4], 24, 2, "flags is 2");
 	fails(&vectors[4], 31, 1, "segments");
 	fails(&vectors[4], 35, 1, "meta-data");

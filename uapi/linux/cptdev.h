@@ -54,6 +54,7 @@
  *   ESTALE	fenced: a newer term exists; or a generation that is not newer
  *   EILSEQ	a gap: the delta starts after the replica's generation
  *   ENODATA	nothing newer than asked for
+ *   EOVERFLOW	no term is higher
  *   EHWPOISON	a page of the range was lost to a memory error
  */
 #ifndef _UAPI_LINUX_CPTDEV_H
@@ -74,6 +75,9 @@
 #define CPTDEV_META_MAX		65536
 /* Most ranges of a session. */
 #define CPTDEV_RANGES_MAX	65536
+
+/* Highest fencing number (term). It fits in a signed number of 64 bits, too. */
+#define CPTDEV_TERM_MAX		(~0ULL >> 1)
 
 #define CPTDEV_IOC_MAGIC	0xCB
 
@@ -204,15 +208,15 @@ struct cptdev_info {
  * @flags:	CPTDEV_SESSION_*
  * @name:	NUL-terminated name. Published snapshots go to the replica of this
  *		name. Must be unique among the sessions of this machine.
- * @term:	fencing number, at least 1; a program that took over passes its
- *		replica's, so that the one it took over from is refused. 0 means 1.
+ * @term:	fencing number, 1 to CPTDEV_TERM_MAX; a program that took over passes
+ *		its replica's, so that the one it took over from is refused. 0 means 1.
  * @held_max:	most memory that this session's snapshots may hold, bytes, 0 for
  *		the module's limit
  *
  * Once per session, before the first snapshot.
  *
  * Errors: EEXIST the name is taken; EBUSY a snapshot was taken already or the
- * session has a name; EINVAL a bad character or an empty name.
+ * session has a name; EINVAL a bad character or an empty name, @term is too high.
  */
 struct cptdev_session_setup {
 	__u32 size;
@@ -532,7 +536,8 @@ struct cptdev_ack {
  * capability may open it. It stays until it is removed, and the module with it.
  *
  * The descriptor polls readable when a generation was committed since the last
- * CPTDEV_IOC_IMAGE_INFO on it, and with EPOLLPRI once the replica is promoted.
+ * CPTDEV_IOC_IMAGE_INFO on it, with EPOLLPRI once the replica is promoted, and with
+ * EPOLLHUP once it is removed.
  *
  * Errors: ENOENT, EEXIST with CPTDEV_REPLICA_EXCL, EACCES, EPERM for
  * CPTDEV_REPLICA_WRITE, EINVAL a bad name.
@@ -599,6 +604,7 @@ struct cptdev_image_info {
 #define CPTDEV_IMAGE_REPLACE	(1U << 1)	/* snapshot: CPTDEV_SESSION_REPLACE */
 #define CPTDEV_IMAGE_PROMOTED	(1U << 2)	/* replica */
 #define CPTDEV_IMAGE_FROZEN	(1U << 3)	/* replica */
+#define CPTDEV_IMAGE_REMOVED	(1U << 4)	/* replica: its name is gone, nothing comes in */
 
 /**
  * struct cptdev_segment - a piece of the layout: what is mapped in the ranges
@@ -683,8 +689,8 @@ struct cptdev_image_vec {
  * or @generation is not newer; EILSEQ @base is newer than the replica's generation, or
  * the delta is of another session and @base isn't 0; EEXIST of another session, with
  * the same term and without CPTDEV_BEGIN_REPLACE; EBUSY another descriptor stages;
- * E2BIG, EMSGSIZE; EINVAL @base not below @generation, @term 0, a layout that isn't
- * ascending.
+ * E2BIG, EMSGSIZE; EINVAL @base not below @generation, @term 0 or above
+ * CPTDEV_TERM_MAX, a layout that isn't ascending; ENOENT the replica was removed.
  */
 struct cptdev_replica_begin {
 	__u32 size;
@@ -719,8 +725,8 @@ struct cptdev_replica_begin {
  * of what the page held.
  *
  * Errors: EINVAL nothing was begun, or @data_len isn't what the extents say; EFAULT a
- * pointer, or an extent outside the layout; EDQUOT, ENOMEM: the delta can't be
- * committed any more, begin again. A call that failed otherwise may be repeated; a part
+ * pointer, or an extent outside the layout; ENOENT the replica was removed; EDQUOT,
+ * ENOMEM: the delta can't be committed any more, begin again. A call that failed otherwise may be repeated; a part
  * of it may be staged.
  */
 struct cptdev_replica_stage {
@@ -744,7 +750,8 @@ struct cptdev_replica_stage {
  * reader sees a mixture within one read.
  *
  * Errors: EINVAL nothing was begun, or another generation; EBUSY the replica is
- * frozen, EDQUOT and ENOMEM: a STAGE failed so. A promotion drops what was begun.
+ * frozen, EDQUOT and ENOMEM: a STAGE failed so; ENOENT the replica was removed. A
+ * promotion drops what was begun, and so does a removal.
  */
 struct cptdev_replica_commit {
 	__u32 size;
@@ -759,8 +766,8 @@ struct cptdev_replica_commit {
  * @flags:	0 to freeze, CPTDEV_FREEZE_THAW to thaw
  * @generation:	out: the generation held
  *
- * While frozen, COMMIT fails with EBUSY: any number of reads see one generation.
- * Closing the descriptor thaws.
+ * While frozen, COMMIT fails with EBUSY: any number of reads see one generation, from
+ * the return of this call on. Closing the descriptor thaws.
  */
 struct cptdev_replica_freeze {
 	__u32 size;
@@ -774,14 +781,15 @@ struct cptdev_replica_freeze {
  * struct cptdev_replica_promote - CPTDEV_IOC_REPLICA_PROMOTE: the spare takes over
  * @size:	sizeof(struct cptdev_replica_promote)
  * @flags:	0
- * @term:	in: the new term, higher than the replica's; 0 for the next one.
- *		out: the replica's term.
+ * @term:	in: the new term, higher than the replica's, at most CPTDEV_TERM_MAX;
+ *		0 for the next one. out: the replica's term.
  * @generation:	out: what the spare goes on from
  *
  * What is staged is dropped; deltas of a lower term are refused from now on. Needs
  * CPTDEV_REPLICA_WRITE.
  *
- * Errors: ESTALE @term isn't higher; ENODATA nothing was ever committed.
+ * Errors: ESTALE @term isn't higher; EINVAL it is too high; EOVERFLOW there is no
+ * next one; ENODATA nothing was ever committed; ENOENT the replica was removed.
  */
 struct cptdev_replica_promote {
 	__u32 size;
@@ -797,6 +805,11 @@ struct cptdev_replica_promote {
  *
  * The name is free at once, the memory when the last descriptor is closed. The owner
  * and a holder of the capability may do it.
+ *
+ * What is staged is dropped. From then on BEGIN, STAGE, COMMIT, ABORT, PROMOTE and write()
+ * on any descriptor of the replica answer ENOENT: whoever fills it learns that nobody can
+ * find what it commits, and opens the name anew. Reading goes on; the descriptors poll
+ * EPOLLHUP, and IMAGE_INFO shows CPTDEV_IMAGE_REMOVED. To remove it again is no error.
  */
 struct cptdev_replica_remove {
 	__u32 size;
