@@ -419,7 +419,8 @@ static void settle_flags(struct hs_job *j)
 
 	if (t->kind == HS_TARGET_FILE && j->before >= 0)
 		wait_for(j->before);
-	if ((t->kind == HS_TARGET_FILE || hs_by_module()) && !known(t->sums, hs_by_module()))
+	if (hs_target_full(t) ||
+	    ((t->kind == HS_TARGET_FILE || hs_by_module()) && !known(t->sums, hs_by_module())))
 		j->head.flags &= ~HS_IMAGE_INCREMENT;
 }
 

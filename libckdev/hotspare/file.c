@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "image.h"
@@ -51,20 +53,29 @@ char *hs_file_absolute(const char *path)
 	return all;
 }
 
+/*
+ * Under this name until it is whole. Who writes it has it locked (flock(2)), or a child of
+ * his: one that isn't locked was left by a process that was killed.
+ */
+#define UNFINISHED	".unfinished-"
+
 /* Returns 0, or -1 with errno. Who created it publishes or drops it. */
 int hs_file_create(struct hs_file *f, const char *path)
 {
 	*f = (struct hs_file) {
 		.fd = -1, .directory = open_directory(path), .path = strdup(path),
 	};
-	if (!f->path || asprintf(&f->temporary, "%s.XXXXXX", path) < 0) {
+	if (!f->path || asprintf(&f->temporary, "%s" UNFINISHED "XXXXXX", path) < 0) {
 		f->temporary = NULL;
 		errno = ENOMEM;
 	} else if (f->directory >= 0) {
 		f->fd = mkostemp(f->temporary, O_CLOEXEC);
 	}
-	if (f->fd >= 0)
+	/* Where files can't be locked nobody takes them away, either. */
+	if (f->fd >= 0) {
+		flock(f->fd, LOCK_EX | LOCK_NB);
 		return 0;
+	}
 	free(f->temporary);
 	f->temporary = NULL;
 	hs_file_drop(f);
@@ -121,8 +132,72 @@ int hs_file_publish(struct hs_file *f)
 }
 
 /*
+ * What was left
+ */
+
+/* Is it the name of a file that isn't whole, for @base or an increment of it? */
+static bool is_unfinished(const char *name, const char *base)
+{
+	size_t len = strlen(base), random;
+
+	if (strncmp(name, base, len))
+		return false;
+	name += len;
+	if (name[0] == '.' && name[1] >= '0' && name[1] <= '9')
+		name += 1 + strspn(name + 1, "0123456789");
+	if (strncmp(name, UNFINISHED, strlen(UNFINISHED)))
+		return false;
+	name += strlen(UNFINISHED);
+	random = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+	return random == 6 && !name[random];
+}
+
+/* Nobody writes it, and as far as it goes it is a checkpoint. */
+static bool is_left(int fd)
+{
+	struct stat st;
+	char magic[8];
+	ssize_t n;
+
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || flock(fd, LOCK_EX | LOCK_NB))
+		return false;
+	n = pread(fd, magic, sizeof(magic), 0);
+	return n >= 0 && !memcmp(magic, HS_IMAGE_MAGIC, (size_t)n);
+}
+
+static void clean_one(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (is_left(fd))
+		unlinkat(dir, name, 0);
+	close(fd);
+}
+
+void hs_files_clean(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	int fd = open_directory(path);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d)))
+		if (is_unfinished(entry->d_name, base))
+			clean_one(fd, entry->d_name);
+	if (d)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
+}
+
+/*
  * Increments
  */
+
+/* How many heads were read, for tests: a restart reads each once. */
+unsigned long hs_heads_read;
 
 static void look_at_increment(int dir, const char *name, uint64_t number, hs_increment_fn fn,
 			      void *arg)
@@ -130,6 +205,7 @@ static void look_at_increment(int dir, const char *name, uint64_t number, hs_inc
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 	struct hs_image_head head;
 
+	hs_heads_read++;
 	if (fd < 0 || read(fd, &head, sizeof(head)) != sizeof(head))
 		memset(&head, 0, sizeof(head));
 	if (fd >= 0)

@@ -164,7 +164,9 @@ int hs_cpipe_loadtcp4(const struct sockaddr_in *target);
  * hs_cpipe_loadfile - add a file
  *
  * A whole checkpoint replaces it, an increment gets its generation behind the name. Both
- * are there as a whole or not at all, and on the disk. See -r of hs_init(). A relative name is
+ * are there as a whole or not at all, and on the disk. After 10000 increments, or when they
+ * have as many bytes as the whole one and 64 MiB, a whole one is written. What a killed
+ * process has left unfinished under that name is removed. See -r of hs_init(). A relative name is
  * meant as of this call: the program may change its directory afterwards. Errors: ENOENT,
  * ENOSPC, EDEADLK, ECHILD, ENOMEM: as hs_cpipe_load(). EINVAL: no name, or that of something else
  * than a file. EISDIR: that of a directory. Those of open(2) and realpath(3).

@@ -143,6 +143,9 @@ int hs_file_create(struct hs_file *f, const char *path);
 int hs_file_rename(struct hs_file *f);
 void hs_file_done(struct hs_file *f);
 int hs_file_publish(struct hs_file *f);
+/* What killed processes have left of @path and its increments, and nothing else. */
+void hs_files_clean(const char *path);
+extern unsigned long hs_heads_read;
 
 /* An increment beside a whole checkpoint: its number, and the run it is of, zeros if none. */
 typedef void (*hs_increment_fn)(void *arg, int dir, const char *name, uint64_t number,

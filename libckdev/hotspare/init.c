@@ -305,34 +305,54 @@ static int read_file(struct hs_mirror *m, const char *path, struct hs_error *e)
 	return ret < 0 ? hs_fail(e, err, "%.80s: %.230s", path, what.text) : 0;
 }
 
-struct next {
+/* Generations of increments that follow @head. */
+struct following {
 	const struct hs_image_head *head;
-	uint64_t number;		/* 0: there is none */
+	size_t nr;
+	uint64_t *v;
+	bool failed;
 };
 
 /*
- * The first behind @head. Others may be left from before the whole one was written; one whose
+ * Those behind @head. Others may be left from before the whole one was written; one whose
  * head can't be read may be the one that is missed, and reading it tells why.
  */
-static void find_next(void *arg, int dir, const char *name, uint64_t number,
+static void add_following(void *arg, int dir, const char *name, uint64_t number,
 		      const uint8_t run[16])
 {
 	static const uint8_t none[16];
-	struct next *n = arg;
+	struct following *f = arg;
+	uint64_t *v;
 
 	(void)dir;
 	(void)name;
-	if (number > n->head->generation && (!n->number || number < n->number) &&
-	    (!memcmp(run, n->head->run, sizeof(n->head->run)) || !memcmp(run, none, sizeof(none))))
-		n->number = number;
+	if (number <= f->head->generation ||
+	    (memcmp(run, f->head->run, sizeof(f->head->run)) && memcmp(run, none, sizeof(none))))
+		return;
+	v = reallocarray(f->v, f->nr + 1, sizeof(*v));
+	f->failed |= !v;
+	if (!v)
+		return;
+	f->v = v;
+	v[f->nr++] = number;
 }
 
-static uint64_t next_increment(const char *path, const struct hs_image_head *head)
+static int by_number(const void *a, const void *b)
 {
-	struct next n = { .head = head };
+	const uint64_t *x = a, *y = b;
 
-	hs_increments(path, find_next, &n);
-	return n.number;
+	return (*x > *y) - (*x < *y);
+}
+
+/* In their order, found in one pass through the directory. Returns 0, or -1 and @e. */
+static int find_following(struct following *f, const char *path, struct hs_error *e)
+{
+	hs_increments(path, add_following, f);
+	if (f->failed)
+		return hs_fail(e, ENOMEM, "no memory for the list of increments");
+	if (f->nr)
+		qsort(f->v, f->nr, sizeof(*f->v), by_number);
+	return 0;
 }
 
 /* The mirror is what it was: whoever starts it may choose to lose what can't be read. */
@@ -348,15 +368,19 @@ static int advise(const struct hs_mirror *m, struct hs_error *e)
 /* The increments that there are, but none behind the generation that was asked for. */
 static int read_increments(struct hs_mirror *m, const struct options *o, struct hs_error *e)
 {
+	struct following f = { .head = &m->head };
 	char path[PATH_MAX];
-	uint64_t n;
+	int ret = find_following(&f, o->restart, e);
+	size_t i;
 
-	while ((n = next_increment(o->restart, &m->head)) &&
-	       (!o->generation || n <= (uint64_t)o->generation)) {
-		snprintf(path, sizeof(path), "%s.%llu", o->restart, (unsigned long long)n);
+	for (i = 0; !ret && i < f.nr && (!o->generation || f.v[i] <= (uint64_t)o->generation); i++) {
+		snprintf(path, sizeof(path), "%s.%llu", o->restart, (unsigned long long)f.v[i]);
 		if (read_file(m, path, e))
-			return advise(m, e);
+			ret = advise(m, e);
 	}
+	free(f.v);
+	if (ret)
+		return -1;
 	if (!o->generation || m->head.generation == (uint64_t)o->generation)
 		return 0;
 	return hs_fail(e, ESTALE, "%.80s has no generation %ld, but %llu", o->restart,

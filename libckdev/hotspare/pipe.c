@@ -277,6 +277,7 @@ int hs_cpipe_loadfile(const char *filename)
 	ret = hs_file_create(&f, like.path);
 	if (!ret) {
 		hs_file_drop(&f);
+		hs_files_clean(like.path);
 		ret = pipe_add(&like, -1);
 	}
 	err = errno;
@@ -467,11 +468,37 @@ static void remove_replaced(void *arg, int dir, const char *name, uint64_t numbe
 		unlinkat(dir, name, 0);
 }
 
+uint64_t hs_increments_most = 10000;
+uint64_t hs_increments_bytes = 64 << 20;
+
+bool hs_target_full(const struct hs_target *t)
+{
+	uint64_t bytes = t->whole_bytes > hs_increments_bytes ? t->whole_bytes : hs_increments_bytes;
+
+	return t->kind == HS_TARGET_FILE &&
+		(t->increments >= hs_increments_most || t->increment_bytes >= bytes);
+}
+
+static void count_file(struct hs_target *t, bool whole, int fd)
+{
+	struct stat st;
+	uint64_t len = fstat(fd, &st) ? 0 : (uint64_t)st.st_size;
+
+	if (whole) {
+		t->whole_bytes = len;
+		t->increments = t->increment_bytes = 0;
+	} else {
+		t->increments++;
+		t->increment_bytes += len;
+	}
+}
+
 static void file_done(struct hs_pipe *p, int err)
 {
 	if (err) {
 		hs_file_drop(&p->file);
 	} else {
+		count_file(p->target, p->whole, p->file.fd);
 		hs_file_done(&p->file);
 		if (p->whole)
 			hs_increments(p->target->path, remove_replaced, p);

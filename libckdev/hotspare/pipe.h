@@ -23,6 +23,8 @@ struct hs_target {
 	socklen_t addr_len;
 	char *path;
 	struct hs_sums *sums;		/* NULL: whole checkpoints only */
+	/* files: since the whole one */
+	uint64_t increments, increment_bytes, whole_bytes;
 	int life;			/* as long as it is open we live; -1: none */
 	int calling;			/* a connection that isn't there yet, ... */
 	uint64_t calling_ns;		/* ... and since when; -1: none */
@@ -51,6 +53,15 @@ struct hs_pipe {
 	struct hs_job *job;		/* who writes is a thread; NULL: a process */
 	bool waited;			/* by somebody who will see how it ended */
 };
+
+/*
+ * A restart reads the whole checkpoint and all its increments, so there is a limit of these: by
+ * number, and by bytes, which may be as many as those of the whole one, but at least
+ * hs_increments_bytes. Then a whole one is written. Tests have less.
+ */
+extern uint64_t hs_increments_most, hs_increments_bytes;
+/* Is it time for that? */
+bool hs_target_full(const struct hs_target *t);
 
 /* With the pool locked. */
 void hs_pool_lock(void);
