@@ -13,18 +13,22 @@
 #include <ini.h>
 
 #include "conf.h"
+#include "conf_parse.h"
 #include "conf_value.h"
 #include "name.h"
 
-#define KEY(sec, nm, knd, field, lo, hi)				\
-	{ .section = sec, .name = nm, .kind = knd,			\
+/* These are known to others: who this host is, and where it is asked. */
+#define RESTART(...)	KEY_(true, __VA_ARGS__)
+#define KEY(...)	KEY_(false, __VA_ARGS__)
+#define KEY_(rst, sec, nm, knd, field, lo, hi)				\
+	{ .restart = rst, .section = sec, .name = nm, .kind = knd,			\
 	  .offset = offsetof(struct conf, field),			\
 	  .size = sizeof(((struct conf *)0)->field), .min = lo, .max = hi }
 
 static const struct conf_key keys[] = {
-	KEY("node", "name", CONF_NAME, name, 0, 0),
+	RESTART("node", "name", CONF_NAME, name, 0, 0),
 	KEY("node", "log_level", CONF_LEVEL, log_level, 0, 0),
-	KEY("node", "control", CONF_PATH, control, 0, 0),
+	RESTART("node", "control", CONF_PATH, control, 0, 0),
 	KEY("listen", "address", CONF_ADDRESS, listen, 0, 0),
 	KEY("listen", "port", CONF_NUMBER, listen_port, 0, 65535),
 	KEY("listen", "allow", CONF_ALLOW, allow, 0, 0),
@@ -39,21 +43,7 @@ static const struct conf_key keys[] = {
 	KEY("limits", "max_clients", CONF_NUMBER, max_clients, 1, 1024),
 };
 
-struct parse {
-	struct conf *conf;
-	FILE *from;
-	const char *name;
-	FILE *errors;
-	int line;
-	bool cut;			/* in the rest of a line that is too long */
-	unsigned int mistakes;
-	int seen[ARRAY_SIZE(keys)];	/* line of each key, 0: not given */
-};
-
-static void mistake(struct parse *p, int line, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void mistake(struct parse *p, int line, const char *fmt, ...)
+void conf_mistake(struct parse *p, int line, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -81,7 +71,7 @@ static char *next_line(char *str, int num, void *stream)
 	if (!p->cut)
 		p->line++;
 	if (!whole && !feof(p->from) && !p->cut)
-		mistake(p, p->line, "the line is longer than %d characters", num - 2);
+		conf_mistake(p, p->line, "the line is longer than %d characters", num - 2);
 	if (p->cut || (!whole && !feof(p->from)))
 		s[0] = '\0';
 	p->cut = !whole;
@@ -121,26 +111,26 @@ static void unknown_key(struct parse *p, const char *section, const char *name)
 
 	list_known(section, known, sizeof(known));
 	if (*known) {
-		mistake(p, p->line, "unknown key '%s' in [%s]; it has: %s", name, section,
+		conf_mistake(p, p->line, "unknown key '%s' in [%s]; it has: %s", name, section,
 			known);
 		return;
 	}
 	list_known(NULL, known, sizeof(known));
 	if (!*section)
-		mistake(p, p->line, "'%s' stands before the first section; there are: %s",
+		conf_mistake(p, p->line, "'%s' stands before the first section; there are: %s",
 			name, known);
 	else if (!strncmp(section, "peer", 4))
-		mistake(p, p->line, "section [%s]: one peer only can be given so far, in [peer]",
+		conf_mistake(p, p->line, "section [%s]: one peer only can be given so far, in [peer]",
 			section);
 	else
-		mistake(p, p->line, "unknown section [%s]; there are: %s", section, known);
+		conf_mistake(p, p->line, "unknown section [%s]; there are: %s", section, known);
 }
 
 static void repeated_key(struct parse *p, int i)
 {
 	bool peer = !strcmp(keys[i].section, "peer");
 
-	mistake(p, p->line, "'%s' in [%s] was given in line %d already%s", keys[i].name,
+	conf_mistake(p, p->line, "'%s' in [%s] was given in line %d already%s", keys[i].name,
 		keys[i].section, p->seen[i],
 		peer ? "; one peer only can be given so far" : "");
 }
@@ -158,37 +148,14 @@ static int take_key(void *user, const char *section, const char *name, const cha
 	} else {
 		p->seen[i] = p->line;
 		if (conf_value(&keys[i], value, p->conf, why, sizeof(why)))
-			mistake(p, p->line, "%s = %s: %s", name, value, why);
+			conf_mistake(p, p->line, "%s = %s: %s", name, value, why);
 	}
 	return 1;		/* the line as such was in order */
 }
 
-static int line_of(const struct parse *p, const char *section, const char *name)
+int conf_line(const struct parse *p, const char *section, const char *name)
 {
 	return p->seen[key_find(section, name)];
-}
-
-static void check_whole(struct parse *p)
-{
-	struct conf *c = p->conf;
-
-	if (c->timeout_ms < 2 * c->heartbeat_ms)
-		mistake(p, MAX(line_of(p, "failover", "timeout_ms"),
-			       line_of(p, "failover", "heartbeat_interval_ms")),
-			"timeout_ms = %u must be at least twice heartbeat_interval_ms = %u",
-			c->timeout_ms, c->heartbeat_ms);
-	if (!c->peer.ss_family && !c->listen_port)
-		mistake(p, line_of(p, "listen", "port"),
-			"nothing to do: [peer] address isn't given and [listen] port is 0");
-	if (!c->peer.ss_family && c->listen_port && c->allow == ALLOW_PEER)
-		mistake(p, line_of(p, "listen", "allow"),
-			"nobody may connect: [peer] address isn't given; give it, or say allow = any in [listen]");
-	if (*c->on_promote && access(c->on_promote, X_OK))
-		mistake(p, line_of(p, "failover", "on_promote"),
-			"on_promote = %s: can't be executed: %s", c->on_promote,
-			strerror(errno));
-	conf_set_port(&c->listen, c->listen_port);
-	conf_set_port(&c->peer, c->peer_port);
 }
 
 /* The host's name as far as it can be a node's. */
@@ -229,15 +196,18 @@ int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors)
 	struct parse p = { .conf = c, .from = from, .name = name, .errors = errors };
 	int line;
 
+	_Static_assert(ARRAY_SIZE(keys) <= CONF_KEYS_MAX, "room for the line of each key");
 	defaults(c);
 	line = ini_parse_stream(next_line, &p, take_key, &p);
 	if (line > 0)
-		mistake(&p, line, "neither a [section] nor a line 'key = value'");
+		conf_mistake(&p, line, "neither a [section] nor a line 'key = value'");
 	else if (line < 0)
-		mistake(&p, 0, "no memory");
+		conf_mistake(&p, 0, "no memory");
 	if (ferror(from))
-		mistake(&p, 0, "%s", strerror(errno));
-	check_whole(&p);
+		conf_mistake(&p, 0, "%s", strerror(errno));
+	conf_check(&p);
+	conf_set_port(&c->listen, c->listen_port);
+	conf_set_port(&c->peer, c->peer_port);
 	return p.mistakes ? -1 : 0;
 }
 
@@ -256,6 +226,25 @@ int conf_read(struct conf *c, const char *path, FILE *errors)
 	ret = conf_parse(c, from, path, errors);
 	fclose(from);
 	return ret;
+}
+
+unsigned int conf_changes(struct conf *c, const struct conf *was, conf_change_fn fn, void *arg)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(keys); i++) {
+		void *value = (char *)c + keys[i].offset;
+		const void *old = (const char *)was + keys[i].offset;
+
+		if (!memcmp(value, old, keys[i].size))
+			continue;
+		n++;
+		fn(keys[i].section, keys[i].name, keys[i].restart, arg);
+		if (keys[i].restart)
+			memcpy(value, old, keys[i].size);
+	}
+	return n;
 }
 
 void conf_print_keys(FILE *to)

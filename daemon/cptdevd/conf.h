@@ -48,6 +48,13 @@ int conf_read(struct conf *c, const char *path, FILE *errors);
 /* The same from an open file, called @name in the messages. */
 int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors);
 
+/*
+ * Call @fn for each key whose value isn't the one that it @was; returns their number. What
+ * needs a @restart is put back as it was.
+ */
+typedef void (*conf_change_fn)(const char *section, const char *name, bool restart, void *arg);
+unsigned int conf_changes(struct conf *c, const struct conf *was, conf_change_fn fn, void *arg);
+
 /* Each key on a line "section key", for the tests of the documentation. */
 void conf_print_keys(FILE *to);
 

@@ -77,6 +77,7 @@ static int take_path(const struct conf_key *key, const char *value, char *to, ch
 		     size_t size)
 {
 	if (*value == '/' && strlen(value) < key->size) {
+		memset(to, 0, key->size);
 		strcpy(to, value);
 		return 0;
 	}

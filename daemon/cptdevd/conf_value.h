@@ -15,6 +15,7 @@ enum conf_kind {
 };
 
 struct conf_key {
+	bool restart;		/* a change takes effect at the next start only */
 	const char *section;
 	const char *name;
 	enum conf_kind kind;

@@ -81,6 +81,7 @@ struct out {
 	struct ship *head;		/* whose BEGIN isn't complete */
 	struct node node;		/* the other end, once it has said so */
 	u32 heartbeat_ms;		/* what both are content with */
+	u32 told_timeout_ms;		/* that the other end knows of this one */
 	struct fault last;
 	u64 attempts;
 	u64 connects;
@@ -173,6 +174,7 @@ struct client;				/* of the control socket, ctl.c */
 
 struct daemon {
 	struct conf conf;
+	char conf_error[256];		/* why the last change of it wasn't taken */
 	struct kernel *kernel;
 	struct node self;
 	struct loop loop;
@@ -240,6 +242,8 @@ void promotion_seen(struct daemon *d, const struct replica_rec *r);
 /* out.c */
 void out_open(struct out *o, struct peer *p);
 void out_close(struct out *o);
+/* The configuration has changed, with the peer's address or without. */
+void out_reload(struct out *o, bool address);
 void out_stop(struct out *o);
 void out_known(struct out *o, struct known *k);
 void out_gone(struct out *o, struct known *k);
@@ -257,6 +261,12 @@ void ship_pull(struct ship *s);
 /* 0, also when the address isn't there yet and is waited for; or a negative errno. */
 int listen_open(struct daemon *d);
 void listen_close(struct daemon *d);
+/* After a change of the configuration: whatever is in the way is waited for. */
+void listen_again(struct daemon *d);
+
+/* reload.c */
+/* Read the configuration anew; -1: it has mistakes, which were logged, and nothing changed. */
+int daemon_reload(struct daemon *d, const char *path);
 
 /* in.c */
 void in_accept(struct daemon *d, int fd, const struct sockaddr_storage *from);

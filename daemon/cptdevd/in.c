@@ -78,7 +78,7 @@ static void in_finish(struct in *in)
 static void in_refuse(struct in *in)
 {
 	tell(&in->d->tell, LOG_WARNING, TELL_CONNECTION, in->host,
-	     "connection from %s refused: %s", in->address, in->conn->fault.text);
+	     "connection from %s refused: %s", in->host, in->conn->fault.text);
 	conn_refuse(in->conn, &in->conn->fault);
 	in_finish(in);
 }
@@ -216,7 +216,7 @@ static int frame_refuse(struct in *in, const u8 *payload, u32 len)
 	if (refuse_decode(payload, len, &m, &in->conn->fault))
 		return -1;
 	tell(&in->d->tell, LOG_WARNING, TELL_CONNECTION, in->host,
-	     "connection from %s: the other end refuses: %s", in->address, m.fault.text);
+	     "connection from %s: the other end refuses: %s", in->host, m.fault.text);
 	return in_event(in, IN_REFUSE);
 }
 

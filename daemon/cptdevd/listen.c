@@ -61,12 +61,15 @@ static void listen_wait(struct daemon *d)
 	loop_arm(&d->loop, &d->listen_retry, RETRY_NS);
 }
 
-static void listen_again(struct timer *t)
+void listen_again(struct daemon *d)
 {
-	struct daemon *d = container_of(t, struct daemon, listen_retry);
-
-	if (listen_try(d))
+	if (d->conf.listen_port && listen_try(d))
 		listen_wait(d);
+}
+
+static void on_retry(struct timer *t)
+{
+	listen_again(container_of(t, struct daemon, listen_retry));
 }
 
 int listen_open(struct daemon *d)
@@ -74,7 +77,7 @@ int listen_open(struct daemon *d)
 	char address[64];
 	int ret;
 
-	d->listen_retry = (struct timer) { .fn = listen_again };
+	d->listen_retry = (struct timer) { .fn = on_retry };
 	d->listener.what = "the port of the peer";
 	d->listener.fn = on_connection;
 	if (!d->conf.listen_port)

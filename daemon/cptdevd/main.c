@@ -44,6 +44,7 @@ struct program {
 	struct daemon daemon;
 	struct watch signals;
 	struct notify notify;
+	const char *config;
 };
 
 static void usage(FILE *to)
@@ -116,7 +117,9 @@ static void on_signal(struct watch *w, u32 events)
 		failover_ran(&p->daemon);
 		break;
 	case SIGHUP:
-		log_notice("SIGHUP: the configuration is read at the start only; restart to change it");
+		notify_reloading(&p->notify);
+		daemon_reload(&p->daemon, p->config);
+		notify_reloaded(&p->notify);
 		break;
 	default:
 		log_notice("%s: shutting down", strsignal(si.ssi_signo));
@@ -162,6 +165,8 @@ static int serve(const struct options *o, const struct conf *conf)
 	static struct program p;
 	int ret;
 
+	p.config = o->config;
+
 	/* Before anything that a child wouldn't inherit. */
 	ret = o->foreground ? 0 : background();
 	if (ret) {
@@ -187,6 +192,20 @@ static int serve(const struct options *o, const struct conf *conf)
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* It is read again from another directory: in the background that is "/". */
+static const char *whole_path(const char *path)
+{
+	char *here, *whole = NULL;
+
+	if (*path == '/')
+		return path;
+	here = get_current_dir_name();
+	if (!here || asprintf(&whole, "%s/%s", here, path) < 0)
+		fprintf(stderr, "cptdevd: %s: %s\n", path, strerror(errno));
+	free(here);
+	return whole;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .config = CONF_DEFAULT };
@@ -198,7 +217,8 @@ int main(int argc, char **argv)
 	status = parse_options(argc, argv, &o);
 	if (status >= 0)
 		return status;
-	if (conf_read(&conf, o.config, stderr))
+	o.config = whole_path(o.config);
+	if (!o.config || conf_read(&conf, o.config, stderr))
 		return EXIT_CONFIG;
 	if (o.check) {
 		printf("%s: ok\n", o.config);

@@ -75,6 +75,19 @@ void notify_ready(struct notify *n, struct daemon *d)
 	loop_arm(&d->loop, &n->tick, 0);
 }
 
+void notify_reloading(struct notify *n)
+{
+	(void)n;
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", clock_mono() / NSEC_PER_USEC);
+}
+
+void notify_reloaded(struct notify *n)
+{
+	sd_notify(0, "READY=1");
+	/* The status line is lost meanwhile. */
+	*n->last = '\0';
+}
+
 void notify_stopping(struct notify *n)
 {
 	loop_disarm(&n->tick);

@@ -13,6 +13,9 @@ struct notify {
 };
 
 void notify_ready(struct notify *n, struct daemon *d);
+/* Around reading the configuration anew. */
+void notify_reloading(struct notify *n);
+void notify_reloaded(struct notify *n);
 void notify_stopping(struct notify *n);
 
 #endif

@@ -35,9 +35,12 @@ static const char *out_name(const struct out *o)
 	return *o->node.name ? o->node.name : "peer";
 }
 
+/* As long as the other end only knows the old one, a shorter one would be too short. */
 static u64 out_timeout(const struct out *o)
 {
-	return o->d->conf.timeout_ms * NSEC_PER_MSEC;
+	u32 ms = o->d->conf.timeout_ms;
+
+	return (o->state == OUT_UP ? MAX(ms, o->told_timeout_ms) : ms) * NSEC_PER_MSEC;
 }
 
 /*
@@ -306,6 +309,7 @@ static void out_greet(struct out *o)
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
 	struct hello m;
 
+	o->told_timeout_ms = o->d->self.timeout_ms;
 	hello_make(&m, &o->d->self);
 	hello_encode(&w, &m);
 	conn_send(o->conn, WIRE_HELLO, 0, &w);
@@ -428,7 +432,11 @@ static int out_event(struct out *o, unsigned int event)
 
 static void out_retry(struct timer *t)
 {
-	out_event(container_of(t, struct out, retry), OUT_RETRY);
+	struct out *o = container_of(t, struct out, retry);
+
+	/* It may have been taken out of the configuration. */
+	if (o->d->conf.peer.ss_family)
+		out_event(o, OUT_RETRY);
 }
 
 static bool out_silent(const struct out *o)
@@ -464,6 +472,20 @@ void out_open(struct out *o, struct peer *p)
 	TAILQ_INIT(&o->ships);
 	if (o->d->conf.peer.ss_family)
 		loop_arm(&o->d->loop, &o->retry, 0);
+}
+
+void out_reload(struct out *o, bool address)
+{
+	if (o->state == OUT_UP) {
+		o->heartbeat_ms = link_heartbeat_ms(&o->d->self, &o->node);
+		tcp_tune(o->conn->fd, o->d->conf.timeout_ms);
+		if (address)
+			log_notice("the link to %s stays until it is lost; the new address is used then",
+				   o->node.name);
+	} else if (address && o->state == OUT_DOWN) {
+		o->back_off_ms = BACK_OFF_MIN_MS;
+		loop_arm(&o->d->loop, &o->retry, 0);
+	}
 }
 
 void out_stop(struct out *o)

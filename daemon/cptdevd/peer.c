@@ -105,6 +105,7 @@ void peer_up(struct peer *p, struct in *in)
 		in_replace(old);
 	peer_identify(p, &in->node);
 	news_peer(p, "incoming-up");
+	p->detector.timeout = p->d->conf.timeout_ms * NSEC_PER_MSEC;
 	if (detector_up(&p->detector, clock_mono()) == DET_DO_BACK)
 		tell(&p->d->tell, LOG_NOTICE, TELL_PEER, p->node.name, "peer %s is back",
 		     p->node.name);

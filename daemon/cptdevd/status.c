@@ -214,6 +214,10 @@ struct json_object *status_json(struct daemon *d)
 		js_str(o, "listen_error", strerror(d->listen_err));
 	else
 		js_null(o, "listen_error");
+	if (*d->conf_error)
+		js_str(o, "configuration_error", d->conf_error);
+	else
+		js_null(o, "configuration_error");
 	js_u64(o, "messages_suppressed", d->tell.suppressed);
 	js_u64(o, "heartbeat_interval_ms", d->conf.heartbeat_ms);
 	js_u64(o, "timeout_ms", d->conf.timeout_ms);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The configuration: what is taken, and what every mistake is answered with. */
+#include <ifaddrs.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,6 +11,31 @@
 #include <cmocka.h>
 
 #include "conf.h"
+
+/* In place of the C library's: the addresses of a host whose machine doesn't matter. */
+#define MINE	"198.51.100.7"
+#define MINE6	"2001:db8::7"
+
+int getifaddrs(struct ifaddrs **list)
+{
+	static struct sockaddr_in in = { .sin_family = AF_INET };
+	static struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	static struct ifaddrs i[3] = {
+		{ .ifa_next = &i[1], .ifa_addr = NULL },
+		{ .ifa_next = &i[2], .ifa_addr = (struct sockaddr *)&in },
+		{ .ifa_addr = (struct sockaddr *)&in6 },
+	};
+
+	inet_pton(AF_INET, MINE, &in.sin_addr);
+	inet_pton(AF_INET6, MINE6, &in6.sin6_addr);
+	*list = i;
+	return 0;
+}
+
+void freeifaddrs(struct ifaddrs *list)
+{
+	(void)list;
+}
 
 static char *errors;
 static struct conf conf;
@@ -157,6 +183,82 @@ static void values_have_to_fit_together(void **state)
 	assert_int_equal(parse(PEER "[listen]\nport = 0\n"), 0);
 }
 
+static void fits(const char *text)
+{
+	if (parse(text))
+		fail_msg("%s", errors);
+}
+
+static void addresses_that_cant_work(void **state)
+{
+	(void)state;
+	says("[peer]\naddress = 0.0.0.0\n", "test.conf:2: [peer] address: it stands for no particular host");
+	says("[peer]\naddress = ::\n", "test.conf:2: [peer] address: it stands for no");
+	says("[peer]\naddress = ::ffff:0.0.0.0\n", "it stands for no particular host");
+	says("[peer]\naddress = 224.0.0.1\n", "multicast");
+	says("[peer]\naddress = ff02::1\n", "multicast");
+	says("[peer]\naddress = 255.255.255.255\n", "broadcast");
+	says("[peer]\naddress = 0.1.2.3\n", "0.0.0.0/8 is no host's");
+	says("[peer]\naddress = 250.1.2.3\n", "reserved");
+	says("[peer]\naddress = fe80::1\n", "link-local address needs its interface");
+	fits("[peer]\naddress = fe80::1%lo\n");
+	says(PEER "[listen]\naddress = 239.1.1.1\n", "test.conf:4: [listen] address: a multicast");
+	says(PEER "[listen]\naddress = fe80::2\n", "test.conf:4: [listen] address: a link-local");
+	fits(PEER "[listen]\naddress = 0.0.0.0\n");
+}
+
+static void ways_that_cant_work(void **state)
+{
+	(void)state;
+	says(PEER "[listen]\naddress = 127.0.0.1\n", "test.conf:4: the [peer] can't connect to a [listen] address of this host alone");
+	says(PEER "[listen]\naddress = ::1\n", "this host alone");
+	says(PEER "[listen]\naddress = 2001:db8::1\n", "test.conf:4: the [peer] can't connect: one address is IPv4");
+	/* Somebody else may be meant. */
+	fits(PEER "[listen]\nallow = any\naddress = 127.0.0.1\n");
+	fits(PEER "[listen]\nallow = any\naddress = 2001:db8::1\n");
+	fits(PEER "[listen]\naddress = 192.0.2.1\n");
+	fits("[peer]\naddress = ::ffff:192.0.2.2\n[listen]\naddress = 192.0.2.1\n");
+}
+
+static void a_peer_that_is_this_node(void **state)
+{
+	char text[256];
+
+	(void)state;
+	says("[node]\nname = alpha\n" PEER "name = alpha\n",
+	     "test.conf:5: [peer] name = alpha is the name of this node itself");
+	assert_int_equal(parse(PEER), 0);
+	snprintf(text, sizeof(text), PEER "name = %s\n", conf.name);
+	says(text, "(its host name; [node] name gives it another one)");
+	says("[peer]\naddress = 127.0.0.1\n", "test.conf:2: [peer] address and port are those of this node itself");
+	says("[peer]\naddress = ::1\n", "this node itself");
+	says("[peer]\naddress = 192.0.2.2\nport = 4000\n[listen]\naddress = 192.0.2.2\nport = 4000\n",
+	     "test.conf:2: [peer] address and port");
+	/* Two on one host have two ports, or two addresses. */
+	fits("[peer]\naddress = 127.0.0.1\nport = 4000\n");
+	fits("[peer]\naddress = 127.0.0.2\n[listen]\naddress = 127.0.0.1\n");
+	fits("[peer]\naddress = 127.0.0.1\n[listen]\nport = 0\n");
+}
+
+static void an_address_of_an_interface_is_this_node(void **state)
+{
+	(void)state;
+	says("[peer]\naddress = " MINE "\n",
+	     "test.conf:2: [peer] address and port are those of this node itself");
+	says("[peer]\naddress = ::ffff:" MINE "\n", "this node itself");
+	says("[peer]\naddress = " MINE6 "\n", "this node itself");
+	fits("[peer]\naddress = " MINE "\nport = 4000\n");
+}
+
+static void paths_that_cant_work(void **state)
+{
+	(void)state;
+	says(PEER "[failover]\non_promote = /tmp\n", "test.conf:4: on_promote = /tmp: can't be executed: not a file");
+	says(PEER "[node]\ncontrol = /run/cptdevd/\n", "test.conf:4: control = /run/cptdevd/: a directory's name");
+	says(PEER "[node]\ncontrol = /dev/null\n", "something else than a socket is there");
+	fits(PEER "[node]\ncontrol = /nonexistent/control\n");
+}
+
 static void all_mistakes_are_told_at_once(void **state)
 {
 	(void)state;
@@ -201,6 +303,11 @@ int main(void)
 		T(one_peer_only),
 		T(a_bad_value_names_the_good_ones),
 		T(values_have_to_fit_together),
+		T(addresses_that_cant_work),
+		T(ways_that_cant_work),
+		T(a_peer_that_is_this_node),
+		T(an_address_of_an_interface_is_this_node),
+		T(paths_that_cant_work),
 		T(all_mistakes_are_told_at_once),
 		T(a_line_that_is_too_long_is_told),
 		T(a_file_that_isnt_there_is_told),

@@ -188,6 +188,19 @@ static void an_address_that_comes_later(void **state)
 	json_object_put(o);
 }
 
+/* An address that has moved here, say: the two ends of a link are two nodes. */
+static void a_peer_that_is_this_node(void **state)
+{
+	struct pair *p = *state;
+
+	host_kill(&p->a);
+	p->a.conf.peer = p->a.conf.listen;
+	lines_keep();
+	host_start(&p->a);
+	WAIT_FOR(p, lines_with("the peer refuses: the peer is this node itself"));
+	assert_int_equal(host_peer(&p->a)->out.connects, 0);
+}
+
 /* Somebody has to see that, now. */
 static void an_address_that_is_taken(void **state)
 {
@@ -250,6 +263,7 @@ int main(void)
 		T(accept_that_fails_otherwise),
 		T(the_limit_fits_the_configuration),
 		T(an_address_that_comes_later),
+		T(a_peer_that_is_this_node),
 		T(an_address_that_is_taken),
 		T(a_directory_that_comes_later),
 		T(a_file_in_the_sockets_place),

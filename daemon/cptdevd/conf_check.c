@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The configuration as a whole: values that don't fit together, and addresses, names and
+ * paths that can't work. What may come later (an address of this host, a directory, a name
+ * that isn't known yet) is no mistake: the daemon waits for it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf_parse.h"
+#include "tcp.h"
+
+static const struct in6_addr *in6_of(const struct sockaddr_storage *ss)
+{
+	return &((const struct sockaddr_in6 *)ss)->sin6_addr;
+}
+
+/* The IPv4 address, also of one that is written as IPv6; false: it is none. */
+static bool in4_of(const struct sockaddr_storage *ss, u32 *addr)
+{
+	if (ss->ss_family == AF_INET)
+		*addr = ntohl(((const struct sockaddr_in *)ss)->sin_addr.s_addr);
+	else if (ss->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(in6_of(ss)))
+		*addr = ntohl(in6_of(ss)->s6_addr32[3]);
+	else
+		return false;
+	return true;
+}
+
+static bool is_any(const struct sockaddr_storage *ss)
+{
+	u32 addr;
+
+	if (in4_of(ss, &addr))
+		return !addr;
+	return IN6_IS_ADDR_UNSPECIFIED(in6_of(ss));
+}
+
+static bool is_loopback(const struct sockaddr_storage *ss)
+{
+	u32 addr;
+
+	if (in4_of(ss, &addr))
+		return addr >> 24 == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK(in6_of(ss));
+}
+
+/* Why no TCP connection can have this address, NULL: it can. */
+static const char *no_host(const struct sockaddr_storage *ss)
+{
+	u32 addr;
+
+	if (in4_of(ss, &addr)) {
+		if (IN_MULTICAST(addr))
+			return "a multicast address is no host's";
+		if (addr == INADDR_BROADCAST)
+			return "the broadcast address is no host's";
+		if (addr >> 24 == 0 && addr)
+			return "0.0.0.0/8 is no host's";
+		return addr >> 28 == 15 ? "240.0.0.0/4 is reserved" : NULL;
+	}
+	if (IN6_IS_ADDR_MULTICAST(in6_of(ss)))
+		return "a multicast address is no host's";
+	if (IN6_IS_ADDR_LINKLOCAL(in6_of(ss)) &&
+	    !((const struct sockaddr_in6 *)ss)->sin6_scope_id)
+		return "a link-local address needs its interface: address%interface";
+	return NULL;
+}
+
+/* Does one of this host's interfaces have it now? */
+static bool is_here(const struct sockaddr_storage *ss)
+{
+	struct ifaddrs *list, *i;
+	bool here = is_loopback(ss);
+
+	if (here || getifaddrs(&list))
+		return here;
+	for (i = list; i && !here; i = i->ifa_next) {
+		struct sockaddr_storage one = {};
+
+		if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET &&
+				     i->ifa_addr->sa_family != AF_INET6))
+			continue;
+		memcpy(&one, i->ifa_addr, i->ifa_addr->sa_family == AF_INET ?
+		       sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+		here = tcp_same_host(&one, ss);
+	}
+	freeifaddrs(list);
+	return here;
+}
+
+static void check_addresses(struct parse *p)
+{
+	struct conf *c = p->conf;
+	int listen = conf_line(p, "listen", "address"), peer = conf_line(p, "peer", "address");
+	const char *why;
+
+	why = no_host(&c->listen);
+	if (why)
+		conf_mistake(p, listen, "[listen] address: %s", why);
+	if (!c->peer.ss_family)
+		return;
+	why = is_any(&c->peer) ? "it stands for no particular host" : no_host(&c->peer);
+	if (why)
+		conf_mistake(p, peer, "[peer] address: %s", why);
+}
+
+/* The peer's connections can't arrive, or are turned away. */
+static void check_ways(struct parse *p)
+{
+	struct conf *c = p->conf;
+	int line = conf_line(p, "listen", "address");
+	u32 addr;
+
+	if (!c->peer.ss_family || !c->listen_port || c->allow != ALLOW_PEER ||
+	    is_any(&c->listen))
+		return;
+	if (is_loopback(&c->listen) && !is_loopback(&c->peer))
+		conf_mistake(p, line,
+			     "the [peer] can't connect to a [listen] address of this host alone, and nobody else may (allow = peer)");
+	else if (in4_of(&c->listen, &addr) != in4_of(&c->peer, &addr))
+		conf_mistake(p, line,
+			     "the [peer] can't connect: one address is IPv4, the other IPv6, and nobody else may (allow = peer)");
+}
+
+/* A peer that is this host itself. */
+static void check_self(struct parse *p)
+{
+	struct conf *c = p->conf;
+
+	if (*c->peer_name && !strcmp(c->peer_name, c->name))
+		conf_mistake(p, conf_line(p, "peer", "name"),
+			     "[peer] name = %s is the name of this node itself%s", c->name,
+			     conf_line(p, "node", "name") ? "" :
+			     " (its host name; [node] name gives it another one)");
+	if (!c->peer.ss_family || !c->listen_port || c->listen_port != c->peer_port ||
+	    is_any(&c->peer))
+		return;
+	if (tcp_same_host(&c->peer, &c->listen) || (is_any(&c->listen) && is_here(&c->peer)))
+		conf_mistake(p, conf_line(p, "peer", "address"),
+			     "[peer] address and port are those of this node itself");
+}
+
+static void check_paths(struct parse *p)
+{
+	struct conf *c = p->conf;
+	size_t len = strlen(c->control);
+	struct stat st;
+	int line = conf_line(p, "node", "control");
+
+	if (len && c->control[len - 1] == '/')
+		conf_mistake(p, line, "control = %s: a directory's name", c->control);
+	else if (line && !lstat(c->control, &st) && !S_ISSOCK(st.st_mode))
+		conf_mistake(p, line, "control = %s: something else than a socket is there",
+			     c->control);
+	if (!*c->on_promote)
+		return;
+	line = conf_line(p, "failover", "on_promote");
+	if (access(c->on_promote, X_OK) || stat(c->on_promote, &st))
+		conf_mistake(p, line, "on_promote = %s: can't be executed: %s", c->on_promote,
+			     strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		conf_mistake(p, line, "on_promote = %s: can't be executed: not a file",
+			     c->on_promote);
+}
+
+static void check_times(struct parse *p)
+{
+	struct conf *c = p->conf;
+
+	if (c->timeout_ms < 2 * c->heartbeat_ms)
+		conf_mistake(p, MAX(conf_line(p, "failover", "timeout_ms"),
+				    conf_line(p, "failover", "heartbeat_interval_ms")),
+			     "timeout_ms = %u must be at least twice heartbeat_interval_ms = %u",
+			     c->timeout_ms, c->heartbeat_ms);
+}
+
+static void check_purpose(struct parse *p)
+{
+	struct conf *c = p->conf;
+
+	if (!c->peer.ss_family && !c->listen_port)
+		conf_mistake(p, conf_line(p, "listen", "port"),
+			     "nothing to do: [peer] address isn't given and [listen] port is 0");
+	if (!c->peer.ss_family && c->listen_port && c->allow == ALLOW_PEER)
+		conf_mistake(p, conf_line(p, "listen", "allow"),
+			     "nobody may connect: [peer] address isn't given; give it, or say allow = any in [listen]");
+}
+
+void conf_check(struct parse *p)
+{
+	check_times(p);
+	check_purpose(p);
+	check_addresses(p);
+	check_ways(p);
+	check_self(p);
+	check_paths(p);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Reading the configuration anew. No link is broken for it: what two daemons have agreed on
+ * stays until they greet each other again, everything else counts at once. A configuration
+ * with a mistake changes nothing.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "files.h"
+#include "log.h"
+#include "tcp.h"
+
+struct changes {
+	bool listen;			/* where the peer connects to */
+	bool peer;			/* where it is */
+};
+
+static void change(const char *section, const char *name, bool restart, void *arg)
+{
+	struct changes *ch = arg;
+
+	if (restart) {
+		log_warn("configuration: [%s] %s has changed: that takes effect when cptdevd is started anew",
+			 section, name);
+		return;
+	}
+	log_notice("configuration: [%s] %s has changed", section, name);
+	ch->listen |= !strcmp(section, "listen") && strcmp(name, "allow");
+	ch->peer |= !strcmp(section, "peer") && strcmp(name, "name");
+}
+
+/* What was written about mistakes, a line each. */
+static void refuse(struct daemon *d, char *errors)
+{
+	char *rest = errors, *line;
+
+	snprintf(d->conf_error, sizeof(d->conf_error), "%.*s", (int)strcspn(errors, "\n"),
+		 errors);
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_err("%s", line);
+	log_err("the configuration has mistakes, and stays as it was");
+}
+
+static void relisten(struct daemon *d)
+{
+	listen_close(d);
+	listen_again(d);
+}
+
+/* A link that is up keeps what it was made with. */
+static void apply_to_peer(struct peer *p, const struct changes *ch)
+{
+	struct daemon *d = p->d;
+	u64 timeout = d->conf.timeout_ms * NSEC_PER_MSEC;
+
+	/* The peer beats as often as the old one demands; a shorter one waits for the next link. */
+	if (!p->in || timeout > p->detector.timeout)
+		p->detector.timeout = timeout;
+	if (p->in) {
+		p->in->heartbeat_ms = link_heartbeat_ms(&d->self, &p->in->node);
+		tcp_tune(p->in->conn->fd, d->conf.timeout_ms);
+	}
+	out_reload(&p->out, ch->peer);
+}
+
+static void apply(struct daemon *d, struct conf *c)
+{
+	struct changes ch = {};
+	struct peer *p;
+
+	if (!conf_changes(c, &d->conf, change, &ch)) {
+		log_notice("configuration: nothing has changed");
+		return;
+	}
+	d->conf = *c;
+	log_level(c->log_level);
+	files_raise(c);
+	d->self.heartbeat_ms = c->heartbeat_ms;
+	d->self.timeout_ms = c->timeout_ms;
+	LIST_FOREACH(p, &d->peers, entry)
+		apply_to_peer(p, &ch);
+	if (ch.listen)
+		relisten(d);
+}
+
+int daemon_reload(struct daemon *d, const char *path)
+{
+	struct conf c;
+	char *errors = NULL;
+	size_t len;
+	FILE *to = open_memstream(&errors, &len);
+	int ret;
+
+	if (!to) {
+		log_err("no memory to read the configuration; it stays as it was");
+		return -1;
+	}
+	ret = conf_read(&c, path, to);
+	fclose(to);
+	if (ret) {
+		refuse(d, errors);
+	} else {
+		*d->conf_error = '\0';
+		apply(d, &c);
+	}
+	free(errors);
+	return ret;
+}

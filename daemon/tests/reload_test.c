@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Reading the configuration anew, while two daemons are linked. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "json.h"
+#include "lines.h"
+#include "raw.h"
+
+static char path[128];
+
+/* A's configuration, but for what @more says; a key of it may be repeated there. */
+static int reload(struct pair *p, const char *failover, const char *more)
+{
+	struct conf *c = &p->a.conf;
+	FILE *f = fopen(path, "w");
+	int ret;
+
+	assert_non_null(f);
+	fprintf(f, "[node]\nname = %s\ncontrol = %s\nlog_level = info\n", c->name, c->control);
+	fprintf(f, "[listen]\naddress = 127.0.0.1\nport = %u\n", c->listen_port);
+	fprintf(f, "[peer]\naddress = 127.0.0.1\nport = %u\n",
+		ntohs(((struct sockaddr_in *)&c->peer)->sin_port));
+	fprintf(f, "[failover]\n%s\n[limits]\n%s\n", failover, more);
+	fclose(f);
+	lines_keep();
+	ret = daemon_reload(&p->a.daemon, path);
+	return ret;
+}
+
+#define TIMES	"heartbeat_interval_ms = 50\ntimeout_ms = 1000\n"
+#define LIMITS	"max_sessions = 16\nmax_clients = 4\n"
+
+static int setup(void **state)
+{
+	struct pair *p;
+
+	pair_setup(state);
+	p = *state;
+	/* As a file would have it. */
+	p->a.daemon.conf.log_level = LOG_INFO;
+	p->a.daemon.conf.peer_port = ntohs(((struct sockaddr_in *)&p->a.conf.peer)->sin_port);
+	snprintf(path, sizeof(path), "%s/conf", p->a.dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	unlink(path);
+	lines_drop();
+	return pair_teardown(state);
+}
+
+/* Neither link was made anew. */
+static void still_linked(struct pair *p)
+{
+	pair_run(p, 100);
+	assert_true(host_linked(&p->a) && host_linked(&p->b));
+	assert_int_equal(host_peer(&p->a)->out.connects, 1);
+	assert_int_equal(host_peer(&p->b)->out.connects, 1);
+}
+
+static void nothing_new(void **state)
+{
+	struct pair *p = *state;
+
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	assert_int_equal(lines_with(""), 1);
+	assert_string_equal(lines_last(), "configuration: nothing has changed");
+	still_linked(p);
+}
+
+static void what_counts_at_once(void **state)
+{
+	struct pair *p = *state;
+
+	assert_int_equal(reload(p, TIMES "failover = auto\non_promote = /bin/true\n",
+				"max_sessions = 3\nmax_clients = 2\n"), 0);
+	assert_int_equal(p->a.daemon.conf.failover, FAILOVER_AUTO);
+	assert_string_equal(p->a.daemon.conf.on_promote, "/bin/true");
+	assert_int_equal(p->a.daemon.conf.max_sessions, 3);
+	assert_int_equal(p->a.daemon.conf.max_clients, 2);
+	assert_int_equal(lines_with("configuration: [failover] failover has changed"), 1);
+	assert_int_equal(lines_with("has changed"), 4);
+	assert_int_equal(lines_with("started anew"), 0);
+	still_linked(p);
+}
+
+static void what_needs_a_restart(void **state)
+{
+	struct pair *p = *state;
+	char other[sizeof(p->a.conf.control)];
+
+	strcpy(other, p->a.conf.control);
+	strcpy(p->a.conf.name, "gamma");
+	p->a.conf.control[strlen(other) - 1] = 'X';
+	assert_int_equal(reload(p, TIMES "failover = auto\n", LIMITS), 0);
+	assert_int_equal(lines_with("[node] name has changed: that takes effect when cptdevd is started anew"), 1);
+	assert_int_equal(lines_with("[node] control has changed: that takes effect"), 1);
+	assert_string_equal(p->a.daemon.conf.name, "alpha");
+	assert_string_equal(p->a.daemon.self.name, "alpha");
+	assert_string_equal(p->a.daemon.conf.control, other);
+	/* The rest of it is taken. */
+	assert_int_equal(p->a.daemon.conf.failover, FAILOVER_AUTO);
+	strcpy(p->a.conf.control, other);
+	still_linked(p);
+}
+
+static void a_mistake_changes_nothing(void **state)
+{
+	struct pair *p = *state;
+	struct conf before = p->a.daemon.conf;
+	struct json_object *o;
+
+	assert_int_equal(reload(p, TIMES "failover = auto\nfrob = 1\n", "max_clients = 0\n"), -1);
+	assert_memory_equal(&before, &p->a.daemon.conf, sizeof(before));
+	assert_int_equal(lines_with("unknown key 'frob'"), 1);
+	assert_int_equal(lines_with("max_clients = 0"), 1);
+	assert_int_equal(lines_with("the configuration has mistakes, and stays as it was"), 1);
+	o = status_json(&p->a.daemon);
+	assert_non_null(strstr(js_get_str(o, "configuration_error"), "frob"));
+	json_object_put(o);
+	still_linked(p);
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	o = status_json(&p->a.daemon);
+	assert_null(js_at(o, "configuration_error"));
+	json_object_put(o);
+}
+
+static void a_file_that_is_gone_changes_nothing(void **state)
+{
+	struct pair *p = *state;
+
+	lines_keep();
+	assert_int_equal(daemon_reload(&p->a.daemon, "/nonexistent/conf"), -1);
+	assert_int_equal(lines_with("/nonexistent/conf: No such file"), 1);
+	still_linked(p);
+}
+
+static void the_level_of_the_log(void **state)
+{
+	struct pair *p = *state;
+
+	reload(p, TIMES, LIMITS);
+	assert_true(log_shows(LOG_INFO));
+	p->a.daemon.conf.log_level = LOG_ERR;
+	log_level(LOG_ERR);
+	assert_int_equal(daemon_reload(&p->a.daemon, path), 0);
+	assert_true(log_shows(LOG_INFO));
+}
+
+static void heartbeats(void **state)
+{
+	struct pair *p = *state;
+	u64 sent, more;
+
+	sent = host_peer(&p->a)->out.conn->stats.frames_out;
+	assert_int_equal(reload(p, "heartbeat_interval_ms = 10\ntimeout_ms = 1000\n", LIMITS), 0);
+	assert_int_equal(host_peer(&p->a)->out.heartbeat_ms, 10);
+	assert_int_equal(host_peer(&p->a)->in->heartbeat_ms, 10);
+	pair_run(p, 500);
+	more = host_peer(&p->a)->out.conn->stats.frames_out - sent;
+	assert_in_range(more, 12, 60);
+	still_linked(p);
+}
+
+/*
+ * B beats each 200 ms, which suits the time-out that A told it. With a shorter one A would
+ * take B for dead at once.
+ */
+static void a_shorter_timeout_waits_for_the_next_link(void **state)
+{
+	struct pair *p = *state;
+	struct peer *a = host_peer(&p->a);
+
+	host_peer(&p->b)->in->heartbeat_ms = 200;
+	host_peer(&p->b)->out.heartbeat_ms = 200;
+	assert_int_equal(reload(p, "heartbeat_interval_ms = 50\ntimeout_ms = 100\n", LIMITS), 0);
+	pair_run(p, 1000);
+	still_linked(p);
+	assert_int_equal(a->detector.timeout, 1000 * NSEC_PER_MSEC);
+	host_kill(&p->b);
+	WAIT_FOR(p, !a->in && a->out.state != OUT_UP);
+	host_start(&p->b);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
+	assert_int_equal(a->detector.timeout, 100 * NSEC_PER_MSEC);
+	/* B was told. */
+	assert_int_equal(host_peer(&p->b)->in->heartbeat_ms, 33);
+	pair_run(p, 500);
+	assert_true(host_linked(&p->a) && host_linked(&p->b));
+}
+
+static void a_longer_timeout_counts_at_once(void **state)
+{
+	struct pair *p = *state;
+
+	assert_int_equal(reload(p, "heartbeat_interval_ms = 50\ntimeout_ms = 60000\n", LIMITS), 0);
+	assert_int_equal(host_peer(&p->a)->detector.timeout, 60 * NSEC_PER_SEC);
+	still_linked(p);
+}
+
+/* The old port is free, the new one taken, and links go on. */
+static void another_port(void **state)
+{
+	struct pair *p = *state;
+	u16 old = p->a.conf.listen_port, port = free_port();
+	struct raw *r;
+
+	p->a.conf.listen_port = port;
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	still_linked(p);
+	assert_int_equal(p->a.daemon.listen_port, port);
+	assert_int_equal(lines_with("listening on 127.0.0.1"), 1);
+	r = raw_connect(p, port);
+	raw_bytes(r, "?", 1);
+	WAIT_FOR(p, LIST_NEXT(LIST_FIRST(&p->a.daemon.ins), entry));
+	raw_close(r);
+	r = raw_connect(p, old);
+	assert_false(raw_receive(r));
+	raw_close(r);
+}
+
+static void another_address_of_the_peer(void **state)
+{
+	struct pair *p = *state;
+	u16 port = free_port();
+
+	((struct sockaddr_in *)&p->a.conf.peer)->sin_port = htons(port);
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	assert_int_equal(lines_with("stays until it is lost"), 1);
+	still_linked(p);
+	/* B moves. */
+	host_kill(&p->b);
+	p->b.conf.listen_port = port;
+	((struct sockaddr_in *)&p->b.conf.listen)->sin_port = htons(port);
+	host_start(&p->b);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		T(nothing_new),
+		T(what_counts_at_once),
+		T(what_needs_a_restart),
+		T(a_mistake_changes_nothing),
+		T(a_file_that_is_gone_changes_nothing),
+		T(the_level_of_the_log),
+		T(heartbeats),
+		T(a_shorter_timeout_waits_for_the_next_link),
+		T(a_longer_timeout_counts_at_once),
+		T(another_port),
+		T(another_address_of_the_peer),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("reload", tests, NULL, NULL);
+}
