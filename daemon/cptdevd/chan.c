@@ -22,6 +22,16 @@ static struct chan *chan_find(struct in *in, u32 number)
 	return NULL;
 }
 
+struct chan *chan_find_name(struct in *in, const char *name)
+{
+	struct chan *c;
+
+	LIST_FOREACH(c, &in->channels, entry)
+		if (!strcmp(c->session.name, name))
+			return c;
+	return NULL;
+}
+
 static struct chan *chan_new(struct in *in, u32 number)
 {
 	struct fault *f = &in->conn->fault;
@@ -92,6 +102,7 @@ static int chan_open(struct chan *c, const u8 *payload, u32 len)
 	if (session_decode(payload, len, &c->session, &c->in->conn->fault))
 		return -1;
 	chan_drop(c);
+	fence_below(c->in->d, c->session.name, c->session.term, c->in->node.name);
 	ret = replay_open(c, &m);
 	state_encode(&w, &m);
 	conn_send(c->in->conn, WIRE_SESSION_STATE, c->number, &w);
@@ -311,4 +322,26 @@ int chan_frame(struct in *in, const struct frame *f, const u8 *payload)
 	if (!c)
 		c = chan_new(in, f->channel);
 	return c ? chan_event(c, event_of(f->type), payload, f->length) : -1;
+}
+
+static bool chan_feeds(const struct chan *c)
+{
+	return c->state == CHAN_READY || c->state == CHAN_COLLECTING ||
+		c->state == CHAN_STAGING;
+}
+
+/* What would be committed from now on would be lost: the sender is told. */
+void chan_replica_gone(struct daemon *d, const char *name)
+{
+	struct chan *c;
+	struct in *in;
+
+	LIST_FOREACH(in, &d->ins, entry) {
+		c = chan_find_name(in, name);
+		if (!c || !chan_feeds(c))
+			continue;
+		fault_set(&c->last, WIRE_E_KERNEL, "the replica was removed on the spare");
+		chan_trouble(c);
+		replay_close(c);
+	}
 }

@@ -11,6 +11,7 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 	d->conf = *conf;
 	d->kernel = k;
 	LIST_INIT(&d->sessions);
+	LIST_INIT(&d->replicas);
 	LIST_INIT(&d->peers);
 	LIST_INIT(&d->ins);
 	LIST_INIT(&d->clients);
@@ -22,6 +23,7 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 		return -1;
 	d->started = d->loop.now;
 	tell_open(&d->tell, &d->loop);
+	fence_open(d);
 	if (ctl_open(d) || listen_open(d) || peer_open(d) || known_open(d))
 		return -1;
 	return 0;
@@ -33,6 +35,8 @@ void daemon_close(struct daemon *d)
 	listen_close(d);
 	in_close_all(d);
 	known_close(d);
+	held_close(d);
+	fence_close(d);
 	while (!LIST_EMPTY(&d->peers))
 		peer_close(LIST_FIRST(&d->peers));
 	ctl_close(d);

@@ -40,6 +40,18 @@ struct known {
 	struct session_rec rec;
 	bool seen;			/* in the dump that is going on */
 	bool told;			/* that there is no room to ship it */
+	u64 told_term;			/* the peer knows that it has */
+	char fence_why[WIRE_TEXT_MAX + 1];	/* it couldn't be fenced yet */
+};
+
+/* A replica of this host, as the kernel tells. */
+struct held {
+	LIST_ENTRY(held) entry;
+	char name[CPTDEV_NAME_MAX];
+	u64 term;
+	u64 told;			/* the term that the peer was told */
+	u32 waiters;			/* when it was asked last */
+	bool seen;			/* in the dump that is going on */
 };
 
 /* A session on its way to the peer. */
@@ -80,6 +92,8 @@ struct out {
 	TAILQ_HEAD(ship_list, ship) ships;
 	struct ship *head;		/* whose BEGIN isn't complete */
 	struct node node;		/* the other end, once it has said so */
+	u64 features;			/* that were agreed on */
+	bool listed;			/* the peer knows that it has all sessions */
 	u32 heartbeat_ms;		/* what both are content with */
 	u32 told_timeout_ms;		/* that the other end knows of this one */
 	struct fault last;
@@ -125,6 +139,7 @@ struct in {
 	char address[64];
 	char host[64];			/* the same without the port */
 	struct node node;
+	u64 features;			/* that were agreed on */
 	u32 heartbeat_ms;
 	struct timer tick;
 	LIST_HEAD(chan_list, chan) channels;
@@ -186,6 +201,9 @@ struct daemon {
 	struct timer redump;
 	u64 dumped_at;
 	LIST_HEAD(known_list, known) sessions;
+	LIST_HEAD(held_list, held) replicas;
+	bool complete;			/* all sessions of the kernel are known */
+	struct timer fence_retry;
 	LIST_HEAD(peer_list, peer) peers;
 	struct promotion promotion;
 	char own_promotion[CPTDEV_NAME_MAX + 24];	/* name and term of our last one */
@@ -218,6 +236,28 @@ int known_open(struct daemon *d);
 void known_close(struct daemon *d);
 struct known *known_find_name(struct daemon *d, const char *name);
 
+/* held.c */
+struct held *held_find(struct daemon *d, const char *name);
+void held_event(struct daemon *d, const struct kernel_event *ev);
+/* Ask the kernel for all of them: 0 or a negative errno, ENOENT without the module. */
+int held_refresh(struct daemon *d);
+void held_close(struct daemon *d);
+
+/* fence.c */
+void fence_open(struct daemon *d);
+void fence_close(struct daemon *d);
+/* Tell the kernel; told once. */
+void fence_session(struct daemon *d, struct known *k, const char *why);
+/* @who has @term: sessions of this name that have a lower one are fenced. */
+void fence_below(struct daemon *d, const char *name, u64 term, const char *who);
+/* The same for one session or replica that is new or has changed; and tell the peer. */
+void fence_known_term(struct daemon *d, struct known *k);
+void fence_held(struct daemon *d, struct held *h);
+/* Tell the other end of a new link what is known. */
+void fence_greet(struct daemon *d, struct conn *c);
+int fence_frame(struct daemon *d, const struct node *from, u64 features, const u8 *payload,
+		u32 len, struct fault *f);
+
 /* peer.c */
 int peer_open(struct daemon *d);
 void peer_close(struct peer *p);
@@ -227,6 +267,8 @@ void peer_down(struct peer *p, bool bye);
 bool peer_feeds(struct peer *p, const char *name);
 /* It doesn't any more: the session ended while its host was alive. */
 void peer_starves(struct peer *p, const char *name);
+/* What the link has no channel for isn't fed any more: every session was named on it. */
+void peer_listed(struct peer *p, struct in *in);
 
 /* failover.c */
 void failover_decide(struct peer *p, u64 heard);
@@ -247,6 +289,10 @@ void out_reload(struct out *o, bool address);
 void out_stop(struct out *o);
 void out_known(struct out *o, struct known *k);
 void out_gone(struct out *o, struct known *k);
+/* The session was fenced. */
+void out_fence(struct out *o, struct known *k, const char *why);
+/* All sessions of this host are known: say so when they were all announced. */
+void out_listed(struct out *o);
 u32 link_heartbeat_ms(const struct node *self, const struct node *other);
 
 /* ship.c */
@@ -280,6 +326,9 @@ void in_drop(struct in *in);
 int chan_frame(struct in *in, const struct frame *f, const u8 *payload);
 void chan_close_all(struct in *in);
 void chan_close(struct chan *c);
+struct chan *chan_find_name(struct in *in, const char *name);
+/* The replica was removed under the channels that feed it. */
+void chan_replica_gone(struct daemon *d, const char *name);
 
 /* replay.c: what a channel does with its replica; 0, or -1 with @chan->last */
 int replay_open(struct chan *c, struct msg_state *m);

@@ -68,6 +68,7 @@ enum out_event {
 	OUT_REFUSE,
 	OUT_CHANNEL,		/* SESSION_STATE, COMMITTED, FAILED */
 	OUT_HEARTBEAT,
+	OUT_TERM,		/* TERM: a term that the peer knows */
 	OUT_BYE,
 	OUT_LOST,		/* can't connect, end of file, error, a bad frame */
 	OUT_SILENT,		/* the time-out passed without a byte */
@@ -80,6 +81,7 @@ enum out_action {
 	OUT_DO_START,		/* announce the sessions */
 	OUT_DO_DELIVER,		/* give the frame to the session's machine */
 	OUT_DO_ECHO,		/* note the heartbeat */
+	OUT_DO_FENCE,		/* sessions with a lower term */
 	OUT_DO_CLOSE,		/* detach the sessions, close, try again later */
 	OUT_DO_LEAVE,		/* send BYE, close for good */
 };
@@ -136,6 +138,8 @@ enum in_event {
 	IN_STARTTLS,
 	IN_CHANNEL,		/* SESSION, GONE, BEGIN ... COMMIT, ABORT */
 	IN_HEARTBEAT,
+	IN_TERM,		/* TERM: a term that the peer knows */
+	IN_LISTED,		/* every session of the peer was named */
 	IN_BYE,
 	IN_REFUSE,		/* the peer objects to something and closes */
 	IN_BROKEN,		/* a frame that isn't allowed, or is damaged */
@@ -152,6 +156,8 @@ enum in_action {
 	IN_DO_REFUSE_TLS,	/* the same: not supported */
 	IN_DO_DELIVER,		/* give the frame to the channel's machine */
 	IN_DO_ECHO,
+	IN_DO_FENCE,		/* sessions with a lower term */
+	IN_DO_FORGET,		/* what isn't named isn't fed any more */
 	IN_DO_FAREWELL,		/* the peer left in order: close, no promotion */
 	IN_DO_LEAVE,		/* send BYE, then close */
 	IN_DO_CLOSE,

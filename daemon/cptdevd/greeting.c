@@ -180,6 +180,14 @@ int hello_answer(const struct hello *peer, const struct node *self, struct welco
 	return 0;
 }
 
+int node_check(const struct node *n, const char *name, struct fault *f)
+{
+	if (*name && strcmp(name, n->name))
+		return fault_set(f, WIRE_E_IDENTITY,
+				 "this node is called %s, %s is expected here", n->name, name);
+	return 0;
+}
+
 int welcome_check(const struct welcome *m, const struct node *self, struct fault *f)
 {
 	if (m->version != WIRE_VERSION)
@@ -192,5 +200,8 @@ int welcome_check(const struct welcome *m, const struct node *self, struct fault
 		return fault_set(f, WIRE_E_PAGE_SIZE,
 				 "peer has pages of %u bytes, this node of %u",
 				 m->node.page_size, self->page_size);
+	if (!memcmp(m->node.uuid, self->uuid, CPTDEV_UUID_LEN))
+		return fault_set(f, WIRE_E_IDENTITY,
+				 "the peer is this node itself (%s)", self->name);
 	return 0;
 }

@@ -39,6 +39,8 @@ void hello_make(struct hello *m, const struct node *self);
 /* What the two have in common, or a fault for REFUSE. */
 int hello_answer(const struct hello *peer, const struct node *self, struct welcome *m,
 		 struct fault *f);
+/* Is it the node of the configuration? @name: empty for any. */
+int node_check(const struct node *n, const char *name, struct fault *f);
 /* Is the answer one that this node can live with? */
 int welcome_check(const struct welcome *m, const struct node *self, struct fault *f);
 

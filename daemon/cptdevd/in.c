@@ -95,7 +95,7 @@ static int in_welcome(struct in *in)
 	u8 buf[256];
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
 	struct welcome m = {
-		.node = in->d->self, .version = WIRE_VERSION, .features = WIRE_FEATURES,
+		.node = in->d->self, .version = WIRE_VERSION, .features = in->features,
 	};
 
 	if (conn_up(in->conn))
@@ -106,6 +106,8 @@ static int in_welcome(struct in *in)
 	tell(&in->d->tell, LOG_NOTICE, TELL_LINK, in->node.name,
 	     "link from %s (%s): receiving from it", in->node.name, in->address);
 	peer_up(in->peer, in);
+	if (in->features & WIRE_FEATURE_TERMS)
+		fence_greet(in->d, in->conn);
 	loop_arm(&in->d->loop, &in->tick, 0);
 	return 0;
 }
@@ -165,16 +167,18 @@ static int in_event(struct in *in, unsigned int event)
 static int in_identify(struct in *in, const struct hello *m, struct fault *f)
 {
 	struct peer *p = LIST_FIRST(&in->d->peers);
-	const char *want = in->d->conf.peer_name;
+	const struct out *o = &p->out;
 
-	if (*want && strcmp(want, m->node.name))
-		return fault_set(f, WIRE_E_IDENTITY,
-				 "this node is called %s, %s is expected here",
-				 m->node.name, want);
+	if (node_check(&m->node, in->d->conf.peer_name, f))
+		return -1;
 	if (p->in && memcmp(p->in->node.uuid, m->node.uuid, CPTDEV_UUID_LEN))
 		return fault_set(f, WIRE_E_IDENTITY,
 				 "another node, %s, is linked here already",
 				 p->in->node.name);
+	if (o->state == OUT_UP && memcmp(o->node.uuid, m->node.uuid, CPTDEV_UUID_LEN))
+		return fault_set(f, WIRE_E_IDENTITY,
+				 "this node ships to another one, %s; %s isn't its peer",
+				 o->node.name, m->node.name);
 	in->peer = p;
 	in->node = m->node;
 	return 0;
@@ -192,6 +196,7 @@ static int frame_hello(struct in *in, const u8 *payload, u32 len)
 		return -1;
 	if (hello_answer(&m, &in->d->self, &answer, f) || in_identify(in, &m, f))
 		return in_event(in, IN_HELLO_BAD);
+	in->features = answer.features;
 	return in_event(in, IN_HELLO);
 }
 
@@ -200,6 +205,24 @@ static int frame_heartbeat(struct in *in, const u8 *payload, u32 len)
 	if (conn_heartbeat_in(in->conn, payload, len))
 		return -1;
 	return in_event(in, IN_HEARTBEAT);
+}
+
+static int frame_term(struct in *in, const u8 *payload, u32 len)
+{
+	if (in_event(in, IN_TERM))
+		return -1;
+	return fence_frame(in->d, &in->node, in->features, payload, len, &in->conn->fault);
+}
+
+static int frame_listed(struct in *in, u32 len)
+{
+	if (in_event(in, IN_LISTED) || empty_decode(WIRE_LISTED, len, &in->conn->fault))
+		return -1;
+	if (!(in->features & WIRE_FEATURE_TERMS))
+		return fault_set(&in->conn->fault, WIRE_E_PROTOCOL,
+				 "LISTED, which wasn't agreed on");
+	peer_listed(in->peer, in);
+	return 0;
 }
 
 static int frame_bye(struct in *in, u32 len)
@@ -239,6 +262,10 @@ static int in_frame(struct conn *c, const struct frame *f, const u8 *payload)
 		return in_event(in, IN_STARTTLS);
 	case WIRE_HEARTBEAT:
 		return frame_heartbeat(in, payload, f->length);
+	case WIRE_TERM:
+		return frame_term(in, payload, f->length);
+	case WIRE_LISTED:
+		return frame_listed(in, f->length);
 	case WIRE_BYE:
 		return frame_bye(in, f->length);
 	case WIRE_REFUSE:

@@ -25,14 +25,16 @@ static struct known *known_find(struct daemon *d, u64 id)
 	return NULL;
 }
 
+/* Of several with one name the one with the highest term. */
 struct known *known_find_name(struct daemon *d, const char *name)
 {
-	struct known *k;
+	struct known *k, *newest = NULL;
 
 	LIST_FOREACH(k, &d->sessions, entry)
-		if (!strcmp(k->rec.name, name))
-			return k;
-	return NULL;
+		if (!strcmp(k->rec.name, name) &&
+		    (!newest || k->rec.term > newest->rec.term))
+			newest = k;
+	return newest;
 }
 
 static void known_remove(struct daemon *d, struct known *k)
@@ -45,17 +47,22 @@ static void known_remove(struct daemon *d, struct known *k)
 	free(k);
 }
 
-/* An event may be older than the dump that it comes after: numbers don't go back. */
+/*
+ * An event may be older than the dump that it comes after: numbers don't go back, and a fence
+ * isn't taken away.
+ */
 static void known_merge(struct session_rec *to, const struct session_rec *rec)
 {
 	u64 generation = MAX(to->generation, rec->generation);
 	u64 published = MAX(to->published, rec->published);
 	u64 committed = MAX(to->committed, rec->committed);
+	u32 fenced = to->flags & CPTDEV_GENL_SESSION_FENCED;
 
 	*to = *rec;
 	to->generation = generation;
 	to->published = published;
 	to->committed = committed;
+	to->flags |= fenced;
 }
 
 static void known_update(struct daemon *d, const struct session_rec *rec)
@@ -73,6 +80,7 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 	}
 	known_merge(&k->rec, rec);
 	k->seen = true;
+	fence_known_term(d, k);
 	LIST_FOREACH(p, &d->peers, entry)
 		out_known(&p->out, k);
 }
@@ -84,8 +92,10 @@ static void known_event(const struct kernel_event *ev, void *arg)
 
 	if (ev->replica && ev->cmd == CPTDEV_CMD_REPLICA_PROMOTED_NTF)
 		promotion_seen(d, ev->replica);
-	if (!ev->session)
+	if (!ev->session) {
+		held_event(d, ev);
 		return;
+	}
 	if (ev->cmd != CPTDEV_CMD_SESSION_GONE_NTF) {
 		known_update(d, ev->session);
 		return;
@@ -120,13 +130,18 @@ static void module_there(struct daemon *d, bool there, bool first)
 static void known_dump(struct daemon *d, bool first)
 {
 	struct known *k;
+	struct peer *p;
 	int ret;
 
 	d->dumped_at = d->loop.now;
+	loop_disarm(&d->redump);
 	LIST_FOREACH(k, &d->sessions, entry)
 		k->seen = false;
 	ret = d->kernel->ops->dump(d->kernel, CPTDEV_CMD_SESSION_GET, known_event, d);
+	if (!ret)
+		ret = held_refresh(d);
 	module_there(d, ret != -ENOENT, first);
+	d->complete = !ret || ret == -ENOENT;
 	if (ret && ret != -ENOENT) {
 		tell(&d->tell, LOG_WARNING, TELL_KERNEL, "sessions",
 		     "can't ask the kernel for sessions: %s; trying again", strerror(-ret));
@@ -134,6 +149,8 @@ static void known_dump(struct daemon *d, bool first)
 		return;
 	}
 	known_sweep(d);
+	LIST_FOREACH(p, &d->peers, entry)
+		out_listed(&p->out);
 }
 
 /* After a failure the socket is looked at again, too. */

@@ -19,6 +19,11 @@ struct msg_heartbeat {			/* HEARTBEAT */
 	u64 held;			/* ns since that was heard */
 };
 
+struct msg_term {			/* TERM */
+	u64 term;
+	char name[CPTDEV_NAME_MAX];
+};
+
 struct msg_session {			/* SESSION */
 	u8 uuid[CPTDEV_UUID_LEN];
 	u64 term;
@@ -59,6 +64,8 @@ void refuse_encode(struct writer *w, const struct msg_refuse *m);
 int refuse_decode(const u8 *p, size_t len, struct msg_refuse *m, struct fault *f);
 void heartbeat_encode(struct writer *w, const struct msg_heartbeat *m);
 int heartbeat_decode(const u8 *p, size_t len, struct msg_heartbeat *m, struct fault *f);
+void term_encode(struct writer *w, const struct msg_term *m);
+int term_decode(const u8 *p, size_t len, struct msg_term *m, struct fault *f);
 void session_encode(struct writer *w, const struct msg_session *m);
 int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault *f);
 void state_encode(struct writer *w, const struct msg_state *m);
@@ -71,7 +78,7 @@ void committed_encode(struct writer *w, const struct msg_committed *m);
 int committed_decode(const u8 *p, size_t len, struct msg_committed *m, struct fault *f);
 void failed_encode(struct writer *w, const struct msg_failed *m);
 int failed_decode(const u8 *p, size_t len, struct msg_failed *m, struct fault *f);
-/* Messages without content: BYE, GONE. */
+/* Messages without content: BYE, LISTED, GONE. */
 int empty_decode(u16 type, size_t len, struct fault *f);
 
 #endif

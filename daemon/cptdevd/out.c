@@ -94,6 +94,10 @@ void out_known(struct out *o, struct known *k)
 	s = out_ship(o, k);
 	if (!s)
 		return;
+	if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED) {
+		out_fence(o, k, "the kernel was told of a higher term");
+		return;
+	}
 	if (k->rec.published > s->committed)
 		lag_published(&s->lag, k->rec.published, o->d->loop.now);
 	/* An event that isn't about a new snapshot is no reason to ask once more. */
@@ -109,18 +113,67 @@ void out_gone(struct out *o, struct known *k)
 		ship_event(s, SHIP_ENDED);
 }
 
+void out_fence(struct out *o, struct known *k, const char *why)
+{
+	struct ship *s = ship_of(o, k);
+
+	if (!s || s->state == SHIP_FENCED)
+		return;
+	fault_set(&s->last, WIRE_E_FENCED, "%s", why);
+	ship_event(s, SHIP_FENCE);
+}
+
+/*
+ * The peer forgets what isn't in the list. So a session that exists and couldn't be
+ * announced keeps the list open.
+ */
+void out_listed(struct out *o)
+{
+	struct known *k;
+
+	if (o->state != OUT_UP || o->listed || !o->d->complete ||
+	    !(o->features & WIRE_FEATURE_TERMS))
+		return;
+	LIST_FOREACH(k, &o->d->sessions, entry)
+		if (k->rec.name[0] && !ship_of(o, k))
+			return;
+	conn_send(o->conn, WIRE_LISTED, 0, NULL);
+	o->listed = true;
+}
+
 /*
  * Frames
  */
 
+/*
+ * Whoever listens on the peer's port would get every page, and could acknowledge what nobody
+ * has. Both links have to lead to one and the same node.
+ */
+static int out_identify(struct out *o, const struct node *n, struct fault *f)
+{
+	const struct in *in = o->peer->in;
+
+	if (node_check(n, o->d->conf.peer_name, f))
+		return -1;
+	if (in && memcmp(in->node.uuid, n->uuid, CPTDEV_UUID_LEN))
+		return fault_set(f, WIRE_E_IDENTITY,
+				 "another node, %s, ships to this one; %s isn't its peer",
+				 in->node.name, n->name);
+	return 0;
+}
+
 static int frame_welcome(struct out *o, const u8 *payload, u32 len)
 {
+	struct fault *f = &o->conn->fault;
 	struct welcome m;
 
-	if (welcome_decode(payload, len, &m, &o->conn->fault) ||
-	    welcome_check(&m, &o->d->self, &o->conn->fault))
+	if (o->state != OUT_GREETING)
+		return out_event(o, OUT_WELCOME);
+	if (welcome_decode(payload, len, &m, f) || welcome_check(&m, &o->d->self, f) ||
+	    out_identify(o, &m.node, f))
 		return -1;
 	o->node = m.node;
+	o->features = m.features;
 	return out_event(o, OUT_WELCOME);
 }
 
@@ -141,6 +194,13 @@ static int frame_heartbeat(struct out *o, const u8 *payload, u32 len)
 	if (conn_heartbeat_in(o->conn, payload, len))
 		return -1;
 	return out_event(o, OUT_HEARTBEAT);
+}
+
+static int frame_term(struct out *o, const u8 *payload, u32 len)
+{
+	if (out_event(o, OUT_TERM))
+		return -1;
+	return fence_frame(o->d, &o->node, o->features, payload, len, &o->conn->fault);
 }
 
 static int frame_bye(struct out *o, u32 len)
@@ -180,6 +240,8 @@ static int out_frame(struct conn *c, const struct frame *f, const u8 *payload)
 		return frame_refuse(o, payload, f->length);
 	case WIRE_HEARTBEAT:
 		return frame_heartbeat(o, payload, f->length);
+	case WIRE_TERM:
+		return frame_term(o, payload, f->length);
 	case WIRE_BYE:
 		return frame_bye(o, f->length);
 	case WIRE_SESSION_STATE:
@@ -228,8 +290,10 @@ static void out_end(struct conn *c, enum conn_end end)
 		return;
 	}
 	if (end == CONN_FAULT) {
-		tell(&o->d->tell, LOG_ERR, TELL_PEER, out_name(o),
-		     "the peer breaks the protocol: %s", c->fault.text);
+		tell(&o->d->tell, LOG_ERR, TELL_PEER, out_name(o), "%s: %s",
+		     c->fault.code == WIRE_E_IDENTITY ?
+		     "nothing is shipped to who answers at the peer's address" :
+		     "the peer breaks the protocol", c->fault.text);
 		conn_refuse(c, &c->fault);
 		conn_write(c);
 		o->last = c->fault;
@@ -332,8 +396,12 @@ static int out_start(struct out *o)
 	     o->node.name);
 	news_peer(o->peer, "outgoing-up");
 	loop_arm(&o->d->loop, &o->tick, 0);
+	o->listed = false;
 	LIST_FOREACH(k, &o->d->sessions, entry)
 		out_known(o, k);
+	if (o->features & WIRE_FEATURE_TERMS)
+		fence_greet(o->d, o->conn);
+	out_listed(o);
 	return 0;
 }
 

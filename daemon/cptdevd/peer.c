@@ -88,6 +88,21 @@ void peer_starves(struct peer *p, const char *name)
 		feed_remove(p, f);
 }
 
+void peer_listed(struct peer *p, struct in *in)
+{
+	struct feed *f, *next;
+
+	for (f = LIST_FIRST(&p->feeds); f; f = next) {
+		next = LIST_NEXT(f, entry);
+		if (chan_find_name(in, f->name))
+			continue;
+		tell(&p->d->tell, LOG_INFO, TELL_REPLAY, f->name,
+		     "session %s of %s ended while it wasn't linked; its replica stays, and isn't followed any more",
+		     f->name, p->node.name);
+		feed_remove(p, f);
+	}
+}
+
 /* Another node in its place has nothing to do with what the first one fed. */
 static void peer_identify(struct peer *p, const struct node *node)
 {

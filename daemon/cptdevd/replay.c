@@ -40,7 +40,7 @@ static int check_local(struct chan *c)
 			 k->rec.pid, k->rec.term);
 }
 
-static int check_terms(struct chan *c, const struct cptdev_image_info *info)
+static int check_fence(struct chan *c, const struct cptdev_image_info *info)
 {
 	const struct msg_session *m = &c->session;
 	bool promoted = info->state & CPTDEV_IMAGE_PROMOTED;
@@ -49,6 +49,15 @@ static int check_terms(struct chan *c, const struct cptdev_image_info *info)
 		return fault_set(&c->last, WIRE_E_FENCED,
 				 "the replica on the spare has term %llu%s, this session %llu",
 				 info->term, promoted ? " (promoted)" : "", m->term);
+	return 0;
+}
+
+static int check_terms(struct chan *c, const struct cptdev_image_info *info)
+{
+	const struct msg_session *m = &c->session;
+
+	if (check_fence(c, info))
+		return -1;
 	if (info->generation && !uuid_same(info->uuid, m->uuid) &&
 	    info->term == m->term && !(m->flags & WIRE_SESSION_REPLACE))
 		return fault_set(&c->last, WIRE_E_OTHER,
@@ -59,6 +68,9 @@ static int check_terms(struct chan *c, const struct cptdev_image_info *info)
 
 static int check_replica(struct chan *c, const struct cptdev_image_info *info)
 {
+	/* First of all: whoever owns it, a session with a lower term must stop. */
+	if (check_fence(c, info))
+		return -1;
 	if (info->uid != c->session.uid)
 		return fault_set(&c->last, WIRE_E_OWNER,
 				 "the replica on the spare belongs to user %u, this session to %u",

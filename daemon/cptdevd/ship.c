@@ -54,7 +54,12 @@ struct ship *ship_new(struct out *o, struct known *k)
 	s->retry.fn = ship_retry;
 	s->back_off_ms = BACK_OFF_MIN_MS;
 	TAILQ_INSERT_TAIL(&o->ships, s, entry);
-	ship_ask(s);
+	if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED) {
+		s->state = SHIP_FENCED;
+		fault_set(&s->last, WIRE_E_FENCED, "it was fenced before");
+	} else {
+		ship_ask(s);
+	}
 	return s;
 }
 
@@ -104,6 +109,7 @@ void ship_free(struct ship *s)
 /* What is new is told; what is repeated at every attempt isn't. */
 static void ship_note(struct ship *s, const struct fault *f)
 {
+	/* Of a fence fence_session() tells. */
 	if (f->code != WIRE_E_FENCED)
 		tell(&s->out->d->tell, LOG_WARNING, TELL_SESSION, ship_name(s),
 		     "session %s isn't shipped to %s: %s; trying again", ship_name(s),
@@ -215,26 +221,9 @@ static void ship_back_off(struct ship *s)
 	s->back_off_ms = MIN(s->back_off_ms * 2, BACK_OFF_MAX_MS);
 }
 
-/*
- * The kernel takes the news from who is attached only. Asking for what comes after the
- * last generation there can be attaches, whatever the answer, and does nothing else.
- */
 static void ship_fence(struct ship *s)
 {
-	struct daemon *d = s->out->d;
-	u64 id = s->session->rec.id;
-	int ret = ship_attach(s);
-
-	tell(&d->tell, LOG_ERR, TELL_SESSION, ship_name(s),
-	     "session %s (pid %u) is FENCED: %s; it must stop serving", ship_name(s),
-	     s->session->rec.pid, s->last.text);
-	if (!ret) {
-		kernel_delta(d->kernel, s->dev, id, ~0ULL);
-		ret = kernel_ack(d->kernel, s->dev, id, 0, CPTDEV_ACK_FENCED);
-	}
-	if (ret && ret != -ENOENT)
-		tell(&d->tell, LOG_ERR, TELL_SESSION, ship_name(s),
-		     "session %s: can't fence it: %s", ship_name(s), strerror(-ret));
+	fence_session(s->out->d, s->session, s->last.text);
 	loop_disarm(&s->retry);
 	ship_detach(s);
 }
@@ -323,11 +312,16 @@ static int frame_state(struct ship *s, const u8 *payload, u32 len)
 
 	if (state_decode(payload, len, &m, &s->out->conn->fault))
 		return -1;
-	if (s->state == SHIP_ASKING) {
+	/* Whatever else speaks for or against it. */
+	if (m.term > s->session->rec.term && m.fault.code != WIRE_E_FENCED)
+		fault_set(&m.fault, WIRE_E_FENCED,
+			  "the replica on the spare has term %llu, this session %llu", m.term,
+			  s->session->rec.term);
+	if (s->state == SHIP_ASKING)
 		s->peer = m;
-		if (m.fault.code != WIRE_OK)
-			ship_note(s, &m.fault);
-	}
+	if ((s->state == SHIP_ASKING && m.fault.code != WIRE_OK) ||
+	    m.fault.code == WIRE_E_FENCED)
+		ship_note(s, &m.fault);
 	if (m.fault.code == WIRE_OK)
 		return ship_event(s, SHIP_OK);
 	return ship_event(s, m.fault.code == WIRE_E_FENCED ? SHIP_FENCE : SHIP_REFUSAL);

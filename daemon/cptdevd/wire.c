@@ -25,6 +25,8 @@ const char *wire_type_name(u16 type)
 	case WIRE_STARTTLS:		return "STARTTLS";
 	case WIRE_HEARTBEAT:		return "HEARTBEAT";
 	case WIRE_BYE:			return "BYE";
+	case WIRE_TERM:			return "TERM";
+	case WIRE_LISTED:		return "LISTED";
 	case WIRE_SESSION:		return "SESSION";
 	case WIRE_SESSION_STATE:	return "SESSION_STATE";
 	case WIRE_GONE:			return "GONE";

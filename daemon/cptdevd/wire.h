@@ -39,6 +39,8 @@ enum wire_type {
 	WIRE_STARTTLS		= 0x04,		/* reserved: answered with REFUSE */
 	WIRE_HEARTBEAT		= 0x05,
 	WIRE_BYE		= 0x06,
+	WIRE_TERM		= 0x07,		/* these two: WIRE_FEATURE_TERMS */
+	WIRE_LISTED		= 0x08,
 	/* a session: channel 1 and up */
 	WIRE_SESSION		= 0x10,
 	WIRE_SESSION_STATE	= 0x11,
@@ -54,13 +56,14 @@ enum wire_type {
 	WIRE_ABORT		= 0x27,
 };
 
-/* Features, offered and agreed on in the handshake. None is implemented yet. */
+/* Features, offered and agreed on in the handshake. */
 #define WIRE_FEATURE_STARTTLS	(1ULL << 0)	/* TLS 1.3 after STARTTLS */
 #define WIRE_FEATURE_PSK	(1ULL << 1)	/* a key that both have */
 #define WIRE_FEATURE_ZSTD	(1ULL << 2)	/* compressed DATA */
 #define WIRE_FEATURE_LZ4	(1ULL << 3)
 #define WIRE_FEATURE_SUBPAGE	(1ULL << 4)	/* differences within pages */
-#define WIRE_FEATURES		0ULL		/* what this implementation has */
+#define WIRE_FEATURE_TERMS	(1ULL << 5)	/* TERM and LISTED */
+#define WIRE_FEATURES		WIRE_FEATURE_TERMS	/* what this implementation has */
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */

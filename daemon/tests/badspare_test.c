@@ -260,6 +260,135 @@ static void a_spare_that_says_nothing_is_given_up(void **state)
 	assert_non_null(strstr(host_peer(&x->pair.a)->out.last.text, "no answer"));
 }
 
+/*
+ * Who is it? Not a page is sent before that is known.
+ */
+
+static void a_node_of_another_name_gets_nothing(void **state)
+{
+	struct fixture *x = *state;
+	struct welcome m = welcome();
+
+	strcpy(x->pair.a.daemon.conf.peer_name, "beta");
+	strcpy(m.node.name, "gamma");
+	x->session = fake_session(&x->pair.a.fake, "kv", 4);
+	fake_publish(&x->pair.a.fake, x->session);
+	send_welcome(x, &m);
+	raw_refused(x->raw, "called gamma, beta is expected here");
+	assert_int_equal(x->raw->refuse.fault.code, WIRE_E_IDENTITY);
+	assert_int_equal(x->session->deltas, 0);
+	assert_int_equal(fake_attached(&x->pair.a.fake, x->session), 0);
+}
+
+static void the_node_of_that_name_is_served(void **state)
+{
+	struct fixture *x = *state;
+
+	strcpy(x->pair.a.daemon.conf.peer_name, "beta");
+	up(x);
+	state_ok(x, 0);
+	delta(x);
+}
+
+static void the_own_node_gets_nothing(void **state)
+{
+	struct fixture *x = *state;
+	struct welcome m = welcome();
+
+	memcpy(m.node.uuid, x->pair.a.daemon.self.uuid, sizeof(m.node.uuid));
+	send_welcome(x, &m);
+	raw_refused(x->raw, "the peer is this node itself");
+}
+
+/* What ships to this node isn't what answers at the peer's address. */
+static void two_nodes_are_not_one_peer(void **state)
+{
+	struct fixture *x = *state;
+	struct welcome m = welcome();
+	struct raw *in = raw_connect(&x->pair, x->pair.a.conf.listen_port);
+
+	raw_greet(in, "delta");
+	send_welcome(x, &m);
+	raw_refused(x->raw, "another node, delta, ships to this one; beta isn't its peer");
+	raw_close(in);
+}
+
+static void nor_in_the_other_order(void **state)
+{
+	struct fixture *x = *state;
+	struct node self = { .page_size = 4096, .heartbeat_ms = 10, .timeout_ms = 100,
+			     .name = "delta", .uuid = { 3 } };
+	struct raw *in;
+	struct hello m;
+
+	up(x);
+	in = raw_connect(&x->pair, x->pair.a.conf.listen_port);
+	hello_make(&m, &self);
+	x->w.len = 0;
+	hello_encode(&x->w, &m);
+	raw_send_w(in, WIRE_HELLO, 0, &x->w);
+	raw_refused(in, "ships to another one, beta; delta isn't its peer");
+	raw_close(in);
+}
+
+/*
+ * Terms
+ */
+
+static void told(struct fixture *x, u64 term)
+{
+	struct msg_term m = { .term = term, .name = "kv" };
+
+	x->w.len = 0;
+	term_encode(&x->w, &m);
+	raw_send_w(x->raw, WIRE_TERM, 0, &x->w);
+}
+
+static void a_peer_that_does_not_know_terms_is_not_told(void **state)
+{
+	struct fixture *x = *state;
+
+	fake_session_with(&x->pair.a.fake, "other", 4, 9, 0);
+	x->pair.a.fake.family_changed = true;
+	up(x);		/* SESSION is the first frame */
+	told(x, 2);
+	raw_refused(x->raw, "TERM, which wasn't agreed on");
+	assert_false(x->session->fenced);
+}
+
+static void a_higher_term_is_believed_and_a_lower_one_is_no_news(void **state)
+{
+	struct fixture *x = *state;
+	struct welcome m = welcome();
+
+	m.features = WIRE_FEATURE_TERMS;
+	send_welcome(x, &m);
+	receive(x, WIRE_LISTED);
+	x->session = fake_session_with(&x->pair.a.fake, "kv", 4, 5, 0);
+	receive(x, WIRE_TERM);
+	receive(x, WIRE_SESSION);
+	told(x, 4);
+	told(x, 5);
+	pair_run(&x->pair, 20);
+	assert_false(x->session->fenced);
+	told(x, 6);
+	WAIT_FOR(&x->pair, x->session->fenced);
+}
+
+/* Whatever it answers. */
+static void the_term_of_an_answer_fences(void **state)
+{
+	struct fixture *x = *state;
+	struct msg_state m = { .generation = 1, .term = 2 };
+
+	up(x);
+	x->w.len = 0;
+	state_encode(&x->w, &m);
+	raw_send_w(x->raw, WIRE_SESSION_STATE, 1, &x->w);
+	WAIT_FOR(&x->pair, x->session->fenced);
+	assert_int_equal(x->session->deltas, 0);
+}
+
 /* The socket fills up; memory doesn't, and others aren't kept waiting. */
 static void a_spare_that_reads_nothing_costs_nothing(void **state)
 {
@@ -305,6 +434,14 @@ int main(void)
 		T(a_refusal_is_kept_and_the_attempt_repeated),
 		T(a_spare_that_says_nothing_is_given_up),
 		T(a_spare_that_reads_nothing_costs_nothing),
+		T(a_node_of_another_name_gets_nothing),
+		T(the_node_of_that_name_is_served),
+		T(the_own_node_gets_nothing),
+		T(two_nodes_are_not_one_peer),
+		T(nor_in_the_other_order),
+		T(a_peer_that_does_not_know_terms_is_not_told),
+		T(a_higher_term_is_believed_and_a_lower_one_is_no_news),
+		T(the_term_of_an_answer_fences),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

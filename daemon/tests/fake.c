@@ -309,6 +309,8 @@ static int device_ack(struct fake *f, int fd, const struct cptdev_ack *arg)
 {
 	struct fake_session *s = session_by_id(f, arg->session_id);
 
+	if (f->fail_ack)
+		return -f->fail_ack;
 	if (!s)
 		return -ENOENT;
 	if (arg->flags && arg->generation)
@@ -447,6 +449,8 @@ static int fake_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 	if (f->absent)
 		return -ENOENT;
 	f->dumps++;
+	if (f->fail_dump)
+		return -f->fail_dump;
 	for (i = 0; cmd == CPTDEV_CMD_SESSION_GET && i < FAKE_SESSIONS; i++) {
 		ev.session = &f->session[i].rec;
 		if (f->session[i].used)

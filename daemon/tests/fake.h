@@ -82,7 +82,9 @@ struct fake {
 	int fail_stage;			/* errno of the next STAGE, and of others: */
 	int fail_commit;
 	int fail_delta;
-	int fail_events;		/* of every reading of events, until it is 0 */
+	int fail_ack;			/* of every ACK, until it is 0; and of others: */
+	int fail_dump;
+	int fail_events;
 	int eventfd;
 	u64 last_id;
 	struct fake_session session[FAKE_SESSIONS];

@@ -111,6 +111,7 @@ static int make_samples(void **state)
 	struct msg_failed failed = { 1, { WIRE_E_GAP, "text" } };
 	struct msg_committed done = { 1, 2 };
 	struct msg_heartbeat beat = { 1, 2, 3 };
+	struct msg_term term = { 2, "kv" };
 
 	(void)state;
 	hello_make(&hello, &self);
@@ -127,6 +128,7 @@ static int make_samples(void **state)
 	SAMPLE(WIRE_COMMIT, commit_encode(w, 1));
 	SAMPLE(WIRE_COMMITTED, committed_encode(w, &done));
 	SAMPLE(WIRE_FAILED, failed_encode(w, &failed));
+	SAMPLE(WIRE_TERM, term_encode(w, &term));
 	return 0;
 }
 
@@ -178,6 +180,7 @@ static void decode_any(u16 type, const u8 *p, u32 len)
 		struct msg_begin begin;
 		struct msg_committed done;
 		struct msg_failed failed;
+		struct msg_term term;
 		u64 commit;
 	} m;
 	struct fault f;
@@ -215,6 +218,9 @@ static void decode_any(u16 type, const u8 *p, u32 len)
 		break;
 	case WIRE_COMMITTED:
 		committed_decode(p, len, &m.done, &f);
+		break;
+	case WIRE_TERM:
+		term_decode(p, len, &m.term, &f);
 		break;
 	case WIRE_FAILED:
 		failed_decode(p, len, &m.failed, &f);

@@ -21,13 +21,13 @@ static const struct node other = {
 };
 
 #define HELLO_BYTES							\
-	"01 00  01 00  00 10 00 00  00 00 00 00 00 00 00 00"		\
+	"01 00  01 00  00 10 00 00  20 00 00 00 00 00 00 00"		\
 	"00 00 00 00 00 00 00 00  11 00 00 00 00 00 00 00"		\
 	"00 00 00 00 00 00 00 22  f4 01 00 00  b8 0b 00 00"		\
 	"05 00  00 00  00 00 00 00  61 6c 70 68 61"
 
 #define WELCOME_BYTES							\
-	"01 00  00 00  00 10 00 00  00 00 00 00 00 00 00 00"		\
+	"01 00  00 00  00 10 00 00  20 00 00 00 00 00 00 00"		\
 	"aa 00 00 00 00 00 00 00 00 00 00 00 00 00 00 bb"		\
 	"c8 00 00 00  d0 07 00 00  04 00  00 00  00 00 00 00"		\
 	"62 65 74 61"
@@ -184,6 +184,9 @@ static void features_are_agreed_on(void **state)
 	(void)state;
 	hello_make(&h, &other);
 	h.offered = ~0ULL;
+	assert_int_equal(hello_answer(&h, &self, &w, &f), 0);
+	assert_int_equal(w.features, WIRE_FEATURES);
+	h.offered = ~WIRE_FEATURES;
 	assert_int_equal(hello_answer(&h, &self, &w, &f), 0);
 	assert_int_equal(w.features, 0);
 	h.required = WIRE_FEATURE_ZSTD;

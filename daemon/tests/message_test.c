@@ -32,6 +32,7 @@ ANY(begin_decode, struct msg_begin)
 ANY(commit_decode, u64)
 ANY(committed_decode, struct msg_committed)
 ANY(failed_decode, struct msg_failed)
+ANY(term_decode, struct msg_term)
 
 static const struct vector {
 	int (*decode)(const u8 *p, size_t len, struct fault *f);
@@ -52,6 +53,7 @@ static const struct vector {
 	{ any_committed_decode, "09 00 00 00 00 00 00 00  07 00 00 00 00 00 00 00" },
 	{ any_failed_decode, "09 00 00 00 00 00 00 00  15 00 00 00  03 00 00 00"
 			     "67 61 70" },
+	{ any_term_decode, "07 00 00 00 00 00 00 00  02 00  00 00  6b 76" },
 };
 
 static void encoders_write_these_bytes(void **state)
@@ -73,6 +75,7 @@ static void encoders_write_these_bytes(void **state)
 	};
 	struct msg_committed done = { 9, 7 };
 	struct msg_failed failed = { 9, { WIRE_E_GAP, "gap" } };
+	struct msg_term term = { 7, "kv" };
 
 	(void)state;
 	memcpy(session.uuid, uuid, sizeof(uuid));
@@ -92,6 +95,7 @@ static void encoders_write_these_bytes(void **state)
 	CHECK(5, commit_encode(&w, 9));
 	CHECK(6, committed_encode(&w, &done));
 	CHECK(7, failed_encode(&w, &failed));
+	CHECK(8, term_encode(&w, &term));
 }
 
 static void decoders_read_what_was_written(void **state)

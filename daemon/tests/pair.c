@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <setjmp.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -40,6 +41,7 @@ void host_open(struct host *h, const char *name, u16 port)
 {
 	memset(h, 0, sizeof(*h));
 	h->name = name;
+	memset(h->deaf, 0xff, sizeof(h->deaf));
 	strcpy(h->dir, "/tmp/cptdevd-test.XXXXXX");
 	assert_non_null(mkdtemp(h->dir));
 	h->conf = (struct conf) {
@@ -54,8 +56,34 @@ void host_open(struct host *h, const char *name, u16 port)
 	signal(SIGPIPE, SIG_IGN);	/* as main() does */
 }
 
+/* A listening socket whose queue is full drops what comes: nobody is there. */
+void host_lose(struct host *h)
+{
+	u16 port = 0;
+	u32 i;
+
+	host_kill(h);
+	h->deaf[0] = tcp_listen(&h->conf.listen, &port);
+	assert_true(h->deaf[0] >= 0);
+	assert_int_equal(listen(h->deaf[0], 0), 0);
+	for (i = 1; i < ARRAY_SIZE(h->deaf); i++)
+		h->deaf[i] = tcp_connect(&h->conf.listen, 1000);
+}
+
+static void host_found(struct host *h)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(h->deaf); i++) {
+		if (h->deaf[i] >= 0)
+			close(h->deaf[i]);
+		h->deaf[i] = -1;
+	}
+}
+
 void host_start(struct host *h)
 {
+	host_found(h);
 	assert_int_equal(daemon_open(&h->daemon, &h->conf, &h->fake.kernel), 0);
 	h->runs = true;
 }
@@ -88,6 +116,7 @@ void host_stop(struct host *h, struct host *other)
 void host_close(struct host *h)
 {
 	host_kill(h);
+	host_found(h);
 	assert_int_equal(fake_open_fds(&h->fake), 0);
 	fake_free(&h->fake);
 	rmdir(h->dir);

@@ -18,6 +18,7 @@ struct host {
 	bool runs;
 	struct conf conf;
 	char dir[64];
+	int deaf[3];			/* host_lose(): -1 */
 };
 
 struct pair {
@@ -36,6 +37,11 @@ void host_open(struct host *h, const char *name, u16 port);
 void host_start(struct host *h);
 /* As if the process had been killed: nobody is told, the kernel closes its sockets. */
 void host_kill(struct host *h);
+/*
+ * As if its power were cut: nobody answers on its port any more, neither a daemon nor a
+ * kernel. host_start() brings it back, without what its sessions had.
+ */
+void host_lose(struct host *h);
 void host_stop(struct host *h, struct host *other);
 void host_close(struct host *h);
 
