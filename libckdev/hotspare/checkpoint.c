@@ -46,6 +46,10 @@ static int state_capture(struct hs_state *to, struct hs_error *e)
 		hs_state_free(to);
 		return hs_fail(e, ENOMEM, "no memory for the list of sections");
 	}
+	if (hs_syncs_capture(&to->syncs, &to->ranges, e)) {
+		hs_state_free(to);
+		return -1;
+	}
 	hs_signals_capture(&to->signals);
 	return 0;
 }
@@ -58,6 +62,7 @@ void hs_state_free(struct hs_state *s)
 	hs_ranges_free(&s->ranges);
 	hs_hooks_free(&s->hooks);
 	hs_sections_free(&s->own);
+	hs_syncs_free(&s->syncs);
 }
 
 /* A section of @type into @s; the build is compared. Others are of no interest. */
@@ -69,7 +74,8 @@ int hs_state_parse(uint32_t type, struct json_object *o, struct hs_state *s, str
 	case HS_SECTION_RANGES:
 		return hs_ranges_parse(&s->ranges, o, e);
 	case HS_SECTION_PROCESS:
-		return hs_process_parse(&s->process, o, e);
+		return hs_process_parse(&s->process, o, e) ||
+			hs_syncs_parse(&s->syncs, json_object_object_get(o, "sync"), e) ? -1 : 0;
 	case HS_SECTION_SIGNALS:
 		return hs_signals_parse(&s->signals, o, e);
 	case HS_SECTION_DESCRIPTORS:
@@ -125,6 +131,7 @@ int hs_texts_make(struct hs_texts *t, struct hs_error *e)
 	t->text[0] = t->build;
 	t->len[0] = strlen(t->build);
 	t->json[1] = hs_process_json(&s->process);
+	json_object_object_add(t->json[1], "sync", hs_syncs_json(&s->syncs));
 	t->json[2] = hs_signals_json(&s->signals);
 	t->json[3] = hs_fds_json(&s->fds);
 	t->json[4] = hs_threads_json(&s->threads);

@@ -10,6 +10,7 @@
 #include "process.h"
 #include "ranges.h"
 #include "sections.h"
+#include "sync.h"
 #include "threads.h"
 
 struct json_object;
@@ -25,6 +26,7 @@ struct hs_state {
 	struct hs_ranges ranges;
 	struct hs_hooks hooks;
 	struct hs_sections own;
+	struct hs_syncs syncs;
 };
 
 #define HS_TEXTS	7

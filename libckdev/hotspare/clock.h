@@ -20,4 +20,16 @@ static inline int64_t hs_now_ms(void)
 	return (int64_t)(hs_now_ns() / 1000000);
 }
 
+#define HS_CLOCKS	2		/* CLOCK_MONOTONIC, CLOCK_BOOTTIME */
+
+/* What a checkpoint has of them; nanoseconds. */
+struct hs_clocks {
+	int64_t at_cut[HS_CLOCKS];
+	int64_t moved_before[HS_CLOCKS];	/* by restarts */
+};
+
+/* clock.c */
+void hs_clocks_capture(struct hs_clocks *to);
+void hs_clocks_restore(const struct hs_clocks *c);
+
 #endif

@@ -194,8 +194,9 @@ int hs_cpipe_loadfile(const char *filename);
  * pipes. ENOTCONN, ECONNREFUSED, ETIMEDOUT, ECONNRESET and others of socket calls: the spare
  * isn't there. ECHILD: this process was forked from the one that takes the checkpoints, see
  * hs_daemon(). EBADMSG, ENOEXEC: the spare refuses it, see hs_error(). ENOSPC and others of
- * write(2). EFAULT: memory that hs_range() was told isn't mapped any more, hs_error() says where. EIO. ENOMEM. Those
- * of descriptors at the cut.
+ * write(2). EFAULT: memory that hs_range() was told isn't mapped any more, hs_error() says where;
+ * or what hs_syncreg() was told isn't in memory that is saved. EIO. ENOMEM. Those of descriptors
+ * at the cut.
  * After an error the program is as it was, and the spare, or the file, has the checkpoint
  * before, or this one.
  */
@@ -515,6 +516,73 @@ int hs_threadreg_attr(void (*worker)(void *arg), void *arg, const struct hs_thre
 
 /** hs_threaddereg - no longer: both as they were registered. Errors: ENOENT. */
 int hs_threaddereg(void (*worker)(void *arg), void *arg);
+
+/*
+ * Mutexes, condition variables and the like in memory that is saved. Inside they count threads
+ * that hold them or wait for them, which a restart doesn't have. Those that are registered are
+ * for the threads that begin anew; a thread that meets another one may wait for ever.
+ */
+
+#define HSSYNC_MUTEX	0	/* pthread_mutex_t of any type; mtx_t */
+#define HSSYNC_COND	1	/* pthread_cond_t; cnd_t */
+#define HSSYNC_RWLOCK	2	/* pthread_rwlock_t */
+#define HSSYNC_BARRIER	3	/* pthread_barrier_t */
+#define HSSYNC_SEM	4	/* sem_t of sem_init(3) */
+#define HSSYNC_ONCE	5	/* pthread_once_t; once_flag */
+#define HSSYNC_SPIN	6	/* pthread_spinlock_t */
+
+/**
+ * hs_syncreg - have one made anew at each restart
+ * @kind: HSSYNC_*
+ * @object: initialised; nobody holds it or waits for it
+ *
+ * After a restart it is what it is now: nobody holds it, nobody waits. But the value of a
+ * semaphore is the one of the cut; a once-control that was done stays done. If a mutex or a
+ * read-write lock was held at the cut, which between hs_hold() and hs_release() can't be, what it
+ * protects may be half done: a robust mutex tells that by EOWNERDEAD to the first that locks it,
+ * of the others the library says so on stderr.
+ *
+ * Errors: EINVAL: an unknown kind, or no object. EEXIST: it is registered. EBUSY: it is held.
+ * ENOSPC: there are 65536. ENOMEM.
+ */
+int hs_syncreg(int kind, void *object);
+
+/** hs_syncdereg - no longer: before it is destroyed, or its memory freed. Errors: ENOENT: it isn't
+ * registered.
+ */
+int hs_syncdereg(void *object);
+
+/*
+ * Time. CLOCK_MONOTONIC and CLOCK_BOOTTIME are each host's own: a time in memory that is saved may
+ * be days ahead on another host. From the cut to the restart no time passes, as for timers.
+ */
+
+struct timespec;
+
+/**
+ * hs_clock - the time of a clock that goes on after a restart where it was at the cut
+ * @clock: CLOCK_MONOTONIC or CLOCK_BOOTTIME
+ *
+ * Before the first restart it is what clock_gettime(2) says. Errors: EINVAL: another clock, or
+ * no @now.
+ */
+int hs_clock(int clock, struct timespec *now);
+
+/**
+ * hs_clock_host - make a time of hs_clock() one of this host's clock, to wait for it
+ * @time: changed, for instance for pthread_cond_clockwait(3) or clock_nanosleep(2)
+ *
+ * The result isn't for memory that is saved. Errors: EINVAL: as hs_clock().
+ */
+int hs_clock_host(int clock, struct timespec *time);
+
+/**
+ * hs_clock_moved - what the last restart adds to times of clock_gettime(2)
+ *
+ * For programs that keep those and not times of hs_clock(): a hook (restarted) adds it to each.
+ * Nanoseconds, may be negative; 0 before the first restart, and for other clocks.
+ */
+int64_t hs_clock_moved(int clock);
 
 #ifdef __cplusplus
 }

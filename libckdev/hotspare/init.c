@@ -274,6 +274,7 @@ static int become(struct hs_mirror *m, const struct options *o, struct hs_error 
 	hs_fds_adopt(&m->state.fds);
 	hs_threads_adopt(&m->state.threads);
 	hs_hooks_adopt(&m->state.hooks);
+	hs_syncs_adopt(&m->state.syncs);
 	hs_sections_adopt(&m->state.own);
 	hs_fork_own();
 	if (hs_cpt_start(&m->head))

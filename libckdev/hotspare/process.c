@@ -64,6 +64,7 @@ int hs_process_capture(struct hs_process *to, struct hs_error *e)
 			       strerror(errno));
 	}
 	to->layout = *hs_layout_here();
+	hs_clocks_capture(&to->clocks);
 	to->nice = getpriority(PRIO_PROCESS, 0);
 	for (i = 0; i < RLIM_NLIMITS; i++)
 		getrlimit((__rlimit_resource_t)i, &to->limit[i]);
@@ -134,6 +135,7 @@ int hs_process_restore(const struct hs_process *p, struct hs_error *e)
 {
 	int err = 0;
 
+	hs_clocks_restore(&p->clocks);
 	umask(p->umask);
 	if (chdir(p->directory))
 		tell(e, &err, p->directory);
@@ -160,6 +162,23 @@ static void put_list(struct json_object *o, const char *key, const unsigned int 
 	json_object_object_add(o, key, list);
 }
 
+static const char *const clock_text[HS_CLOCKS] = { "monotonic", "boottime" };
+
+/* Each as it was at the cut, and by how much restarts have moved it before. */
+static void put_clocks(struct json_object *o, const struct hs_clocks *c)
+{
+	struct json_object *clocks = json_object_new_object(), *pair;
+	int i;
+
+	for (i = 0; i < HS_CLOCKS; i++) {
+		pair = json_object_new_array();
+		json_object_array_add(pair, json_object_new_int64(c->at_cut[i]));
+		json_object_array_add(pair, json_object_new_int64(c->moved_before[i]));
+		json_object_object_add(clocks, clock_text[i], pair);
+	}
+	json_object_object_add(o, "clocks", clocks);
+}
+
 struct json_object *hs_process_json(const struct hs_process *p)
 {
 	struct json_object *o = json_object_new_object(), *limits, *pair;
@@ -181,6 +200,7 @@ struct json_object *hs_process_json(const struct hs_process *p)
 	put_list(o, "uid", p->uid, 3);
 	put_list(o, "gid", p->gid, 3);
 	put_list(o, "groups", p->groups, p->nr_groups);
+	put_clocks(o, &p->clocks);
 	json_object_object_add(o, "layout", hs_layout_json(&p->layout));
 	return o;
 }
@@ -243,6 +263,34 @@ static void get_limits(struct js_from *from, struct hs_process *p)
 	}
 }
 
+static int64_t number_at(struct js_from *from, struct json_object *pair, size_t i, const char *key)
+{
+	struct json_object *o = json_object_array_get_idx(pair, i);
+	int64_t n = json_object_get_int64(o);
+
+	/* 146 years: so sums can't overflow. */
+	if (json_object_is_type(o, json_type_int) && n > INT64_MIN / 2 && n < INT64_MAX / 2)
+		return n;
+	from->bad = from->bad ?: key;
+	return 0;
+}
+
+static void get_clocks(struct js_from *from, struct hs_clocks *c)
+{
+	struct js_from in = { .o = js_get(from, "clocks", json_type_object, true) };
+	struct json_object *pair;
+	int i;
+
+	for (i = 0; in.o && i < HS_CLOCKS; i++) {
+		pair = js_get(&in, clock_text[i], json_type_array, true);
+		if (!pair)
+			break;
+		c->at_cut[i] = number_at(&in, pair, 0, clock_text[i]);
+		c->moved_before[i] = number_at(&in, pair, 1, clock_text[i]);
+	}
+	from->bad = from->bad ?: in.bad;
+}
+
 /* Returns 0, or -1 with errno EBADMSG and @e. */
 int hs_process_parse(struct hs_process *p, struct json_object *json, struct hs_error *e)
 {
@@ -260,6 +308,7 @@ int hs_process_parse(struct hs_process *p, struct json_object *json, struct hs_e
 	get_list(&from, "uid", p->uid, 3);
 	get_list(&from, "gid", p->gid, 3);
 	get_groups_json(&from, p);
+	get_clocks(&from, &p->clocks);
 	hs_layout_parse(&p->layout, json_object_object_get(json, "layout"));
 	if (!from.bad)
 		return 0;

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "environment.h"
+#include "clock.h"
 #include "fd.h"
 
 #define HS_SIGNALS	64
@@ -38,6 +39,7 @@ struct hs_process {
 	gid_t gid[3];
 	int nr_groups;
 	gid_t *groups;
+	struct hs_clocks clocks;
 	struct hs_layout layout;	/* that it was started with */
 };
 

@@ -298,7 +298,8 @@ static void nonsense_is_refused(void **state)
 			"\"mask\":[1,2]},{\"signal\":13,\"handler\":\"ignore\",\"flags\":0,"
 			"\"mask\":[]}],\"blocked\":[15]}", parse_signals);
 	alter_each_byte("{\"umask\":18,\"directory\":\"/\",\"nice\":0,\"limits\":[[1,2],[3,4]],"
-			"\"uid\":[0,0,0],\"gid\":[0,0,0],\"groups\":[4,27]}", parse_process);
+			"\"uid\":[0,0,0],\"gid\":[0,0,0],\"groups\":[4,27],"
+			"\"clocks\":{\"monotonic\":[10,-3],\"boottime\":[20,0]}}", parse_process);
 }
 
 int main(void)
