@@ -539,7 +539,7 @@ int hs_threaddereg(void (*worker)(void *arg), void *arg);
  * After a restart it is what it is now: nobody holds it, nobody waits. But the value of a
  * semaphore is the one of the cut; a once-control that was done stays done. If a mutex or a
  * read-write lock was held at the cut, which between hs_hold() and hs_release() can't be, what it
- * protects may be half done: a robust mutex tells that by EOWNERDEAD to the first that locks it,
+ * protects may be half done: a robust mutex tells that to the first that locks it,
  * of the others the library says so on stderr.
  *
  * Errors: EINVAL: an unknown kind, or no object. EEXIST: it is registered. EBUSY: it is held.
