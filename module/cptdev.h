@@ -166,13 +166,33 @@ struct cptdev_ioctl_op {
 	int (*fn)(struct cptdev_call *call, void *arg);
 };
 
+/*
+ * 0, if the compiler finds nothing wrong: the size comes first, all of the struct fits in
+ * cptdev_call, it has no hole at its end, and the command is one of ours that has no size
+ * of its own.
+ */
+#define CPTDEV_OP_CHECK(_cmd, _struct)					\
+	(BUILD_BUG_ON_ZERO(offsetof(struct _struct, size)) +		\
+	 BUILD_BUG_ON_ZERO(sizeof_field(struct _struct, size) != sizeof(u32)) +	\
+	 BUILD_BUG_ON_ZERO(sizeof(struct _struct) >			\
+			   sizeof_field(struct cptdev_call, arg)) +	\
+	 BUILD_BUG_ON_ZERO(sizeof(struct _struct) % sizeof(u64)) +	\
+	 BUILD_BUG_ON_ZERO((_cmd) != _IO(CPTDEV_IOC_MAGIC, _IOC_NR(_cmd))))
+
+/* The descriptor is an __s32 behind @size. */
+#define CPTDEV_OP_CHECK_FD(_struct)					\
+	(BUILD_BUG_ON_ZERO(!offsetof(struct _struct, fd)) +		\
+	 BUILD_BUG_ON_ZERO(!__same_type(((struct _struct *)NULL)->fd, __s32)))
+
 #define CPTDEV_OP(_cmd, _fn, _struct, _last)				\
-	{ .cmd = (_cmd), .size = sizeof(struct _struct),		\
+	{ .cmd = (_cmd),						\
+	  .size = sizeof(struct _struct) + CPTDEV_OP_CHECK(_cmd, _struct), \
 	  .min_size = offsetofend(struct _struct, _last), .fn = (_fn) }
 #define CPTDEV_OP_FD(_cmd, _fn, _struct, _last)				\
-	{ .cmd = (_cmd), .size = sizeof(struct _struct),		\
+	{ .cmd = (_cmd),						\
+	  .size = sizeof(struct _struct) + CPTDEV_OP_CHECK(_cmd, _struct), \
 	  .min_size = offsetofend(struct _struct, _last), .fn = (_fn),	\
-	  .fd_offset = offsetof(struct _struct, fd) }
+	  .fd_offset = offsetof(struct _struct, fd) + CPTDEV_OP_CHECK_FD(_struct) }
 
 long cptdev_ioctl(struct file *filp, unsigned int cmd, unsigned long arg,
 		  const struct cptdev_ioctl_op *ops, unsigned int nr_ops);

@@ -3,9 +3,11 @@
  * cptdev: ioctls. Sizes are checked and arguments copied here, so that a handler sees a
  * whole struct of the kernel's size, in the kernel.
  */
+#include <linux/build_bug.h>
 #include <linux/file.h>
 #include <linux/uaccess.h>
 
+#include "abi.h"
 #include "cptdev.h"
 
 static const struct cptdev_ioctl_op *ioctl_find(const struct cptdev_ioctl_op *ops,
