@@ -12,6 +12,7 @@
 
 #define CONF_DEFAULT	SYSCONFDIR "/cptdev/cptdevd.conf"
 #define CONF_PORT	7475
+#define CONF_HOST_MAX	256
 #define CONF_PATH_MAX	108		/* what a unix socket's address holds */
 
 enum conf_failover { FAILOVER_MANUAL, FAILOVER_AUTO };
@@ -27,7 +28,8 @@ struct conf {
 	u32 listen_port;		/* 0: don't listen */
 	u32 allow;			/* enum conf_allow */
 	/* [peer] */
-	struct sockaddr_storage peer;	/* ss_family 0: there is none */
+	struct sockaddr_storage peer;	/* ss_family 0: there is none, or it is a name: */
+	char peer_host[CONF_HOST_MAX];	/* empty: there is none */
 	u32 peer_port;
 	char peer_name[CPTDEV_NAME_MAX];	/* empty: any */
 	/* [failover] */

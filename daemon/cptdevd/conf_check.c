@@ -7,7 +7,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,6 +129,18 @@ static void check_ways(struct parse *p)
 			     "the [peer] can't connect: one address is IPv4, the other IPv6, and nobody else may (allow = peer)");
 }
 
+/* The host's name, as it is or up to the first dot, or the one that each host has. */
+static bool is_own_name(const char *host)
+{
+	char own[HOST_NAME_MAX + 1] = "";
+
+	gethostname(own, sizeof(own) - 1);
+	if (!strcasecmp(host, "localhost") || !strcasecmp(host, own))
+		return true;
+	own[strcspn(own, ".")] = '\0';
+	return !strcasecmp(host, own);
+}
+
 /* A peer that is this host itself. */
 static void check_self(struct parse *p)
 {
@@ -137,8 +151,13 @@ static void check_self(struct parse *p)
 			     "[peer] name = %s is the name of this node itself%s", c->name,
 			     conf_line(p, "node", "name") ? "" :
 			     " (its host name; [node] name gives it another one)");
-	if (!c->peer.ss_family || !c->listen_port || c->listen_port != c->peer_port ||
-	    is_any(&c->peer))
+	if (!c->listen_port || c->listen_port != c->peer_port)
+		return;
+	if (*c->peer_host && is_any(&c->listen) && is_own_name(c->peer_host))
+		conf_mistake(p, conf_line(p, "peer", "address"),
+			     "[peer] address = %s and its port are those of this node itself",
+			     c->peer_host);
+	if (!c->peer.ss_family || is_any(&c->peer))
 		return;
 	if (tcp_same_host(&c->peer, &c->listen) || (is_any(&c->listen) && is_here(&c->peer)))
 		conf_mistake(p, conf_line(p, "peer", "address"),
@@ -183,10 +202,12 @@ static void check_purpose(struct parse *p)
 {
 	struct conf *c = p->conf;
 
-	if (!c->peer.ss_family && !c->listen_port)
+	bool given = c->peer.ss_family || *c->peer_host;
+
+	if (!given && !c->listen_port)
 		conf_mistake(p, conf_line(p, "listen", "port"),
 			     "nothing to do: [peer] address isn't given and [listen] port is 0");
-	if (!c->peer.ss_family && c->listen_port && c->allow == ALLOW_PEER)
+	if (!given && c->listen_port && c->allow == ALLOW_PEER)
 		conf_mistake(p, conf_line(p, "listen", "allow"),
 			     "nobody may connect: [peer] address isn't given; give it, or say allow = any in [listen]");
 }

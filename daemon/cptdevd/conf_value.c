@@ -106,6 +106,44 @@ static int take_address(const char *value, struct sockaddr_storage *to, char *wh
 	return -1;
 }
 
+/* Of letters, digits and hyphens; the last part isn't a number, or it would be an address. */
+static bool host_valid(const char *name)
+{
+	const char *part = name, *at;
+	bool number = true;
+
+	for (at = name; ; at++) {
+		size_t len = at - part;
+
+		if (*at && *at != '.') {
+			number &= *at >= '0' && *at <= '9';
+			if (!strchr("-0123456789", *at) && !((*at | 32) >= 'a' && (*at | 32) <= 'z'))
+				return false;
+			continue;
+		}
+		if (!len || len > 63 || *part == '-' || at[-1] == '-')
+			return false;
+		if (!*at)
+			return !number && at - name < 254;
+		part = at + 1;
+		number = true;
+	}
+}
+
+static int take_host(const char *value, struct conf *c, char *why, size_t size)
+{
+	if (!take_address(value, &c->peer, why, size))
+		return 0;
+	if (host_valid(value)) {
+		memset(&c->peer, 0, sizeof(c->peer));
+		strcpy(c->peer_host, value);
+		return 0;
+	}
+	snprintf(why, size,
+		 "allowed are IPv4 and IPv6 addresses in numbers (192.0.2.1, 2001:db8::1) and names of hosts");
+	return -1;
+}
+
 int conf_value(const struct conf_key *key, const char *value, struct conf *c, char *why,
 	       size_t size)
 {
@@ -120,6 +158,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_path(key, value, to, why, size);
 	case CONF_ADDRESS:
 		return take_address(value, to, why, size);
+	case CONF_HOST:
+		return take_host(value, c, why, size);
 	case CONF_LEVEL:
 		return take_word(levels, value, to, why, size);
 	case CONF_FAILOVER:

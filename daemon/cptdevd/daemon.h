@@ -25,6 +25,7 @@
 #include "lag.h"
 #include "loop.h"
 #include "rate.h"
+#include "resolve.h"
 #include "tell.h"
 
 /* Deltas of one session that may be on their way at a time. */
@@ -96,6 +97,12 @@ struct out {
 	bool listed;			/* the peer knows that it has all sessions */
 	u32 heartbeat_ms;		/* what both are content with */
 	u32 told_timeout_ms;		/* that the other end knows of this one */
+	/* address.c, if the peer is given by name: */
+	struct resolver resolver;
+	struct sockaddr_storage addr[RESOLVED_MAX];
+	u32 nr_addr;
+	u32 next_addr;			/* which is tried next */
+	char unknown[256];		/* why there is none */
 	struct fault last;
 	u64 attempts;
 	u64 connects;
@@ -280,6 +287,21 @@ u64 clock_wall(void);			/* ns, CLOCK_REALTIME */
 void promotion_own(struct daemon *d, const char *name, u64 generation, u64 term);
 /* The kernel tells that the replica was promoted. */
 void promotion_seen(struct daemon *d, const struct replica_rec *r);
+
+/* address.c */
+void address_init(struct out *o);
+/* Nothing is known of the peer's name any more: look it up. */
+void address_forget(struct out *o);
+/* Does the configuration say where the peer is? */
+bool address_given(const struct daemon *d);
+/* Which to try, with the port; NULL: the name isn't known, @unknown says why. */
+const struct sockaddr_storage *address_next(struct out *o);
+/* That was in vain, or the link is lost; true: try the next one at once. */
+bool address_failed(struct out *o);
+/* Is it one of the peer's? */
+bool address_is(const struct out *o, const struct sockaddr_storage *from);
+/* As the configuration has it. */
+void address_text(const struct out *o, char *text, size_t size);
 
 /* out.c */
 void out_open(struct out *o, struct peer *p);

@@ -59,6 +59,8 @@ void failover_ran(struct daemon *d)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (resolve_reaped(&LIST_FIRST(&d->peers)->out.resolver, pid))
+			continue;
 		if (WIFEXITED(status) && !WEXITSTATUS(status))
 			log_info("%s (pid %d) is done", d->conf.on_promote, pid);
 		else if (WIFEXITED(status))

@@ -342,7 +342,8 @@ static struct in *oldest_greeting(struct daemon *d)
 static bool in_allowed(struct daemon *d, const struct sockaddr_storage *from,
 		       const char *host)
 {
-	if (d->conf.allow == ALLOW_ANY || tcp_same_host(from, &d->conf.peer))
+	if (d->conf.allow == ALLOW_ANY ||
+	    address_is(&LIST_FIRST(&d->peers)->out, from))
 		return true;
 	tell(&d->tell, LOG_WARNING, TELL_CONNECTION, host,
 	     "connection from %s closed: it isn't the [peer] address of the configuration (allow = peer)",

@@ -347,10 +347,16 @@ static void out_connecting(struct watch *w, u32 events)
 
 static void out_connect(struct out *o)
 {
-	struct conf *conf = &o->d->conf;
-	int fd = tcp_connect(&conf->peer, conf->timeout_ms), ret;
+	const struct sockaddr_storage *addr = address_next(o);
+	int fd, ret;
 
 	o->attempts++;
+	if (!addr) {
+		fault_set(&o->last, WIRE_E_KERNEL, "%s", o->unknown);
+		out_event(o, OUT_LOST);
+		return;
+	}
+	fd = tcp_connect(addr, o->d->conf.timeout_ms);
 	loop_arm(&o->d->loop, &o->tick, out_timeout(o));
 	if (fd < 0) {
 		connect_failed(o, -fd);
@@ -439,6 +445,10 @@ static void out_lose(struct out *o)
 	out_disconnect(o);
 	if (up)
 		news_peer(o->peer, "outgoing-lost");
+	if (address_failed(o)) {
+		loop_arm(&o->d->loop, &o->retry, 0);
+		return;
+	}
 	loop_arm(&o->d->loop, &o->retry, o->back_off_ms * NSEC_PER_MSEC);
 	o->back_off_ms = MIN(o->back_off_ms * 2, BACK_OFF_MAX_MS);
 }
@@ -503,7 +513,7 @@ static void out_retry(struct timer *t)
 	struct out *o = container_of(t, struct out, retry);
 
 	/* It may have been taken out of the configuration. */
-	if (o->d->conf.peer.ss_family)
+	if (address_given(o->d))
 		out_event(o, OUT_RETRY);
 }
 
@@ -538,12 +548,15 @@ void out_open(struct out *o, struct peer *p)
 	o->tick.fn = out_tick;
 	o->back_off_ms = BACK_OFF_MIN_MS;
 	TAILQ_INIT(&o->ships);
-	if (o->d->conf.peer.ss_family)
+	address_init(o);
+	if (address_given(o->d))
 		loop_arm(&o->d->loop, &o->retry, 0);
 }
 
 void out_reload(struct out *o, bool address)
 {
+	if (address)
+		address_forget(o);
 	if (o->state == OUT_UP) {
 		o->heartbeat_ms = link_heartbeat_ms(&o->d->self, &o->node);
 		tcp_tune(o->conn->fd, o->d->conf.timeout_ms);
@@ -566,4 +579,5 @@ void out_close(struct out *o)
 {
 	out_disconnect(o);
 	loop_disarm(&o->retry);
+	resolve_stop(&o->resolver);
 }

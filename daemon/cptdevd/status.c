@@ -72,11 +72,11 @@ static struct json_object *ship(struct ship *s)
 static struct json_object *outgoing(struct out *o)
 {
 	struct json_object *j = js_new(), *list = js_list();
-	char address[64];
+	char address[CONF_HOST_MAX + 8];
 	struct ship *s;
 
 	lower(j, "state", fsm_outgoing.states[o->state]);
-	tcp_text(&o->d->conf.peer, address, sizeof(address));
+	address_text(o, address, sizeof(address));
 	js_str(j, "address", address);
 	js_u64(j, "attempts", o->attempts);
 	js_u64(j, "connects", o->connects);
@@ -176,11 +176,10 @@ static struct json_object *peer_head(struct peer *p)
 struct json_object *status_peer(struct peer *p)
 {
 	struct json_object *o = peer_head(p);
-	char address[64];
+	char address[CONF_HOST_MAX + 8];
 
-	tcp_text(&p->d->conf.peer, address, sizeof(address));
-	js_put(o, "address", p->d->conf.peer.ss_family ? json_object_new_string(address) :
-	       NULL);
+	address_text(&p->out, address, sizeof(address));
+	js_put(o, "address", address_given(p->d) ? json_object_new_string(address) : NULL);
 	lower(o, "outgoing", fsm_outgoing.states[p->out.state]);
 	lower(o, "incoming", p->in ? fsm_incoming.states[p->in->state] : "down");
 	fault(o, &p->out.last);
@@ -192,7 +191,7 @@ static struct json_object *peer(struct peer *p)
 	struct json_object *o = peer_head(p);
 
 	js_put(o, "failover", failover(&p->failover));
-	js_put(o, "outgoing", p->d->conf.peer.ss_family ? outgoing(&p->out) : NULL);
+	js_put(o, "outgoing", address_given(p->d) ? outgoing(&p->out) : NULL);
 	js_put(o, "incoming", incoming(p->in));
 	return o;
 }

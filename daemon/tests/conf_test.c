@@ -161,9 +161,11 @@ static void a_bad_value_names_the_good_ones(void **state)
 	says(PEER "port = -1\n", "from 1 to 65535");
 	says(PEER "port =\n", "from 1 to 65535");
 	says(PEER "port = 99999999999999999999\n", "from 1 to 65535");
-	says("[peer]\naddress = spare.example.org\n",
-	     "test.conf:2: address = spare.example.org: allowed are IPv4 and IPv6 addresses in numbers");
+	says("[peer]\naddress = spare_1\n",
+	     "test.conf:2: address = spare_1: allowed are IPv4 and IPv6 addresses in numbers");
 	says("[peer]\naddress =\n", "addresses in numbers");
+	says(PEER "[listen]\naddress = spare.example.org\n",
+	     "test.conf:4: address = spare.example.org: allowed are IPv4 and IPv6 addresses in numbers (192.0.2.1, 2001:db8::1)");
 	says(PEER "[node]\nname = a b\n", "1 to 63 of the characters");
 	says(PEER "[node]\nlog_level = loud\n", "allowed are error, warning, notice, info, debug");
 	says(PEER "[node]\ncontrol = run/x\n", "absolute paths");
@@ -205,6 +207,34 @@ static void addresses_that_cant_work(void **state)
 	says(PEER "[listen]\naddress = 239.1.1.1\n", "test.conf:4: [listen] address: a multicast");
 	says(PEER "[listen]\naddress = fe80::2\n", "test.conf:4: [listen] address: a link-local");
 	fits(PEER "[listen]\naddress = 0.0.0.0\n");
+}
+
+static void a_peer_may_have_a_name(void **state)
+{
+	char text[400] = "[peer]\naddress = ";
+
+	(void)state;
+	fits("[peer]\naddress = spare.example.org\n");
+	assert_string_equal(conf.peer_host, "spare.example.org");
+	assert_int_equal(conf.peer.ss_family, AF_UNSPEC);
+	fits("[peer]\naddress = s-1\n");
+	fits(PEER);
+	assert_string_equal(conf.peer_host, "");
+	/* A number that is mistyped is no name. */
+	says("[peer]\naddress = 192.0.2.300\n", "allowed are");
+	says("[peer]\naddress = 192.0.2\n.2\n", "neither a [section]");
+	says("[peer]\naddress = 2001:db8::g\n", "allowed are");
+	says("[peer]\naddress = spare..org\n", "allowed are");
+	says("[peer]\naddress = -spare\n", "allowed are");
+	says("[peer]\naddress = spare-.org\n", "allowed are");
+	says("[peer]\naddress = spare.org.\n", "allowed are");
+	says("[peer]\naddress = spare org\n", "allowed are");
+	memset(text + strlen(text), 'x', 64);
+	strcat(text, "\n");
+	says(text, "allowed are");
+	/* This host's own. */
+	says("[peer]\naddress = localhost\n", "test.conf:2: [peer] address = localhost and its port are those of this node");
+	fits("[peer]\naddress = localhost\nport = 4000\n");
 }
 
 static void ways_that_cant_work(void **state)
@@ -304,6 +334,7 @@ int main(void)
 		T(a_bad_value_names_the_good_ones),
 		T(values_have_to_fit_together),
 		T(addresses_that_cant_work),
+		T(a_peer_may_have_a_name),
 		T(ways_that_cant_work),
 		T(a_peer_that_is_this_node),
 		T(an_address_of_an_interface_is_this_node),

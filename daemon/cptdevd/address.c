@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Where the peer is: an address in numbers, or a name. The addresses of a name are tried in
+ * turn, one after the other without a pause; after each round, and after each loss of a link,
+ * the name is looked up anew. As long as no answer comes, those known before are used.
+ */
+#include <netdb.h>
+#include <string.h>
+
+#include "conf_value.h"
+#include "daemon.h"
+#include "log.h"
+#include "tcp.h"
+
+static void address_found(struct resolver *r, const struct resolved *a)
+{
+	struct out *o = container_of(r, struct out, resolver);
+	const char *host = o->d->conf.peer_host;
+
+	if (!*host)
+		return;
+	if (a->err) {
+		snprintf(o->unknown, sizeof(o->unknown), "the peer's name %.128s isn't known: %s", host,
+			 a->err == EAI_SYSTEM ? "the look-up failed" : gai_strerror(a->err));
+		tell(&o->d->tell, LOG_WARNING, TELL_WAIT, host, "%s%s",
+		     o->unknown, o->nr_addr ? "; the addresses known so far stay" :
+		     "; waiting for it");
+		return;
+	}
+	*o->unknown = '\0';
+	memcpy(o->addr, a->addr, sizeof(o->addr));
+	o->nr_addr = a->nr;
+	if (o->next_addr >= o->nr_addr)
+		o->next_addr = 0;
+	if (o->state == OUT_DOWN && o->retry.armed)
+		loop_arm(&o->d->loop, &o->retry, 0);
+}
+
+static void address_look_up(struct out *o)
+{
+	if (*o->d->conf.peer_host)
+		resolve_start(&o->resolver, o->d->conf.peer_host);
+}
+
+void address_init(struct out *o)
+{
+	resolve_init(&o->resolver, &o->d->loop, address_found);
+	address_forget(o);
+}
+
+void address_forget(struct out *o)
+{
+	resolve_stop(&o->resolver);
+	o->nr_addr = 0;
+	o->next_addr = 0;
+	strcpy(o->unknown, "the peer's name isn't looked up yet");
+	address_look_up(o);
+}
+
+bool address_given(const struct daemon *d)
+{
+	return d->conf.peer.ss_family || *d->conf.peer_host;
+}
+
+const struct sockaddr_storage *address_next(struct out *o)
+{
+	if (!*o->d->conf.peer_host)
+		return &o->d->conf.peer;
+	if (!o->nr_addr) {
+		address_look_up(o);
+		return NULL;
+	}
+	conf_set_port(&o->addr[o->next_addr], o->d->conf.peer_port);
+	return &o->addr[o->next_addr];
+}
+
+bool address_failed(struct out *o)
+{
+	if (!*o->d->conf.peer_host || !o->nr_addr)
+		return false;
+	if (++o->next_addr < o->nr_addr)
+		return true;
+	o->next_addr = 0;
+	address_look_up(o);
+	return false;
+}
+
+bool address_is(const struct out *o, const struct sockaddr_storage *from)
+{
+	u32 i;
+
+	if (!*o->d->conf.peer_host)
+		return o->d->conf.peer.ss_family && tcp_same_host(from, &o->d->conf.peer);
+	for (i = 0; i < o->nr_addr; i++)
+		if (tcp_same_host(from, &o->addr[i]))
+			return true;
+	return false;
+}
+
+void address_text(const struct out *o, char *text, size_t size)
+{
+	const struct conf *c = &o->d->conf;
+
+	if (*c->peer_host)
+		snprintf(text, size, "%s:%u", c->peer_host, c->peer_port);
+	else
+		tcp_text(&c->peer, text, size);
+}
