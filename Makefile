@@ -36,7 +36,22 @@ ROOM_ARGS = O=$(BUILD)/$* UNITDIR=$(BUILD)/unit DESTDIR=$(DESTDIR) PREFIX=$(PREF
 UNIT_ROOMS = $(if $(BUILT_ROOMS),$(notdir $(patsubst %/Makefile,%,$(shell grep -l '^unit:' $(BUILT_ROOMS:%=%/Makefile)))))
 
 ##	all		build what users run into build/ (default)
-all: $(BUILT_ROOMS:%=room-%)
+all: needs $(BUILT_ROOMS:%=room-%)
+
+# What they need besides a compiler: as pkg-config calls it, and Debian. One line that names all
+# that is missing, instead of the first header that the compiler doesn't find.
+PKG_CONFIG ?= pkg-config
+NEEDS := libmnl:libmnl-dev libxxhash:libxxhash-dev json-c:libjson-c-dev inih:libinih-dev \
+	libsystemd:libsystemd-dev
+needs:
+	@missing=; \
+	command -v $(CC) >/dev/null || missing+=' gcc'; \
+	command -v $(PKG_CONFIG) >/dev/null || missing+=' pkg-config'; \
+	for need in $(NEEDS); do \
+		$(PKG_CONFIG) --exists "$${need%:*}" 2>/dev/null || missing+=" $${need#*:}"; \
+	done; \
+	[ -z "$$missing" ] || { \
+		echo "make: packages are missing. Next: apt-get install$$missing" >&2; exit 1; }
 
 room-%:
 	@$(MAKE) -C $* $(ROOM_ARGS)
@@ -199,5 +214,5 @@ help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
 .PHONY: all tests tests-all setup module selftests check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris \
-	bench install uninstall clean help \
+	bench install uninstall clean help needs \
 	install-uapi install-man install-module module-of-kdir uninstall-module

@@ -121,13 +121,13 @@ fetch_headers() {
 	sed -i "s,^include /usr/src/,include $final/headers/usr/src/," "$flavour/Makefile"
 	# With a vmlinux, kbuild would want pahole to make type information for modules.
 	rm -f "$flavour/vmlinux"
-	prune_architectures "$new"/headers/usr/src/linux-headers-*-common/arch
+	prune_architectures "$new"/headers/usr/src/linux-headers-*-common*/arch
 	rm -rf "$new/headers/usr/share"
 }
 
 headers_depend_on() {
 	apt_show "$1" "$2" Depends |
-		grep -oE 'linux-(headers-[^ ,]*-common|kbuild-[^ ,]*)' | sort -u
+		grep -oE 'linux-(headers-[^ ,]*-common(-rt)?|kbuild-[^ ,]*)' | sort -u
 }
 
 prune_architectures() {
