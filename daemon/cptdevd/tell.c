@@ -27,6 +27,7 @@ static struct told *told_new(struct teller *t, enum tell_cause cause, const char
 	m->cause = cause;
 	snprintf(m->who, sizeof(m->who), "%s", who);
 	m->window = TELL_WINDOW_NS;
+	m->gravest = LOG_DEBUG + 1;
 	m->ends = t->loop->now + m->window;
 	LIST_INSERT_HEAD(&t->list, m, entry);
 	t->nr[cause]++;
@@ -70,8 +71,9 @@ void tell(struct teller *t, int level, enum tell_cause cause, const char *who,
 	same = !strcmp(text, m->text);
 	m->level = level;
 	strcpy(m->text, text);
-	if (m->written < TELL_BURST && !same) {
+	if (!same && (m->written < TELL_BURST || level < m->gravest)) {
 		m->written++;
+		m->gravest = MIN(m->gravest, level);
 		log_write(level, "%s", text);
 	} else {
 		m->suppressed++;
@@ -105,6 +107,7 @@ static void tell_tick(struct timer *timer)
 			told_sum_up(m);
 			m->suppressed = 0;
 			m->written = 1;
+			m->gravest = m->level;
 			m->window = MIN(2 * m->window, TELL_WINDOW_MAX_NS);
 			m->ends = now + m->window;
 		}

@@ -5,11 +5,12 @@
  *
  * Messages are counted for each cause and for each originator of that cause (a peer's name,
  * an address, a session). Within a window of a minute each pair may write a few messages,
- * and the same text only once. The others are counted. If there were any when the window
- * ends, the last one of them is written with their number, and the next window is twice as
- * long, up to about an hour. A window without any ends the matter. So the log shows the
- * first messages at once and the last state at the latest when the window ends, and whatever
- * others do, the number of lines is bounded.
+ * and the same text only once; one that is graver than all before it is written in any case.
+ * The others are counted. If there were any when the window ends, the last one of them is
+ * written with their number, and the next window is twice as long, up to about a quarter of
+ * an hour. A window without any ends the matter. So the log shows the first messages at once
+ * and the last state at the latest when the window ends, and whatever others do, the number
+ * of lines is bounded.
  */
 #ifndef CPTDEVD_TELL_H
 #define CPTDEVD_TELL_H
@@ -34,7 +35,7 @@ enum tell_cause {
 };
 
 #define TELL_WINDOW_NS		(60 * NSEC_PER_SEC)
-#define TELL_WINDOW_MAX_NS	(64 * TELL_WINDOW_NS)
+#define TELL_WINDOW_MAX_NS	(16 * TELL_WINDOW_NS)
 #define TELL_BURST		8U	/* messages of one window */
 /* Originators of one cause that are told apart; further ones count as one. */
 #define TELL_ORIGINATORS	32U
@@ -48,6 +49,7 @@ struct told {
 	u32 written;			/* in this window */
 	u64 suppressed;
 	int level;			/* of the last one */
+	int gravest;			/* level that was written, lower is graver */
 	char text[WIRE_TEXT_MAX + 256];
 };
 

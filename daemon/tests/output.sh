@@ -109,10 +109,10 @@ full() {
 	shift
 	"$@" >/dev/full 2>"$dir/err"
 	have=$?
-	[ $have = "$want" ] && grep -q "can't write" "$dir/err" || {
-		echo "# exit status $have instead of $want"
+	if [ $have != "$want" ] || ! grep -q "can't write" "$dir/err"; then
+		echo "# exit status $have instead of $want: $(cat "$dir/err")"
 		return 1
-	}
+	fi
 }
 
 t 'an answer that nobody reads is a failure' unread 1 ask version

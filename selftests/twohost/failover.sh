@@ -99,6 +99,32 @@ test_host_back() {
 	test_fenced 'host back' 4
 }
 
+# What b is short of when its daemon starts: room for the control socket, and the address to
+# listen on, which comes when the interface has it. SIGHUP goes to the daemon as it is.
+test_short() {
+	daemon_end b 15
+	vm_run b 'mkdir -p /tmp/full && mount -t tmpfs -o nr_inodes=1 none /tmp/full'
+	daemon_start b manual '[listen]' address=10.77.0.99 '[node]' control=/tmp/full/control
+	t 'a full /run: the daemon says so' \
+		until_true daemon_said b 'no control socket /tmp/full/control: No space left'
+	t 'an address that is not there: it says so' \
+		until_true daemon_said b "can't listen on 10.77.0.99:7475: Cannot assign"
+	t 'it works all the same' until_true daemon_said b 'linked to a: shipping'
+	vm_run b 'ip address add 10.77.0.99/24 dev eth0'
+	t 'the address comes: it listens' until_true daemon_said b 'listening on 10.77.0.99:7475'
+	vm_run b 'mount -o remount,nr_inodes=10 /tmp/full'
+	t 'there is room: it can be asked' until_true vm_run b \
+		'cptdevctl -s /tmp/full/control status --json | grep -q "\"listen_error\": null"'
+	vm_run b 'sed -i s/failover=manual/failover=auto/ /tmp/conf'
+	daemon_signal b 1
+	t 'SIGHUP: the configuration is read anew' \
+		until_true daemon_said b 'configuration: .failover. failover has changed'
+	vm_run b 'echo frob=1 >>/tmp/conf'
+	daemon_signal b 1
+	t 'a mistake in it changes nothing' \
+		until_true daemon_said b 'the configuration has mistakes, and stays as it was'
+}
+
 main() {
 	begin
 	daemon_start b
@@ -106,6 +132,7 @@ main() {
 	test_manual
 	test_auto
 	test_host_back
+	test_short
 	finish
 }
 

@@ -84,22 +84,31 @@ host_ready() {
 	vm_run "$1" 'echo 4096 16384 131072 >/proc/sys/net/ipv4/tcp_wmem'
 }
 
-# daemon_start name [failover]: the number to wait for and signal is in daemon_<name>
+# daemon_start name [failover [line of the configuration]...]: the number to wait for and
+# signal is in daemon_<name>
 daemon_start() {
-	local peer=10.77.0.2 number
+	local name=$1 failover=${2:-manual} peer=10.77.0.2 number
 	[ "$1" = a ] || peer=10.77.0.1
+	shift $(($# < 2 ? $# : 2))
+	set -- "$name" "$failover" "$@"
 	vm_run "$1" "printf '%s\n' '[node]' name=$1 '[peer]' address=$peer '[failover]' \
-		timeout_ms=$timeout_ms failover=${2:-manual} on_promote=/tmp/promoted >/tmp/conf
+		timeout_ms=$timeout_ms failover=$failover on_promote=/tmp/promoted ${*:3} >/tmp/conf
 		printf '%s\n' '#!/bin/sh' 'echo \$* >>/tmp/promotions' >/tmp/promoted
 		chmod +x /tmp/promoted"
 	number=$(vm_spawn "$1" 'exec cptdevd -f -c /tmp/conf')
 	printf -v "daemon_$1" %s "$number"
 }
 
+# daemon_signal name signal
+daemon_signal() {
+	local number=daemon_$1
+	vm_signal "$1" "${!number}" "$2"
+}
+
 # daemon_end name signal
 daemon_end() {
 	local number=daemon_$1
-	vm_signal "$1" "${!number}" "$2"
+	daemon_signal "$1" "$2"
 	vm_wait "$1" "${!number}" $limit >/dev/null 2>&1 || true
 }
 

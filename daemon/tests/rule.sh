@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Messages that others can cause go through tell(): who calls the log directly is listed here,
+# with the reason why nobody else can make it happen again and again. TOP is set by the
+# Makefile.
+
+cd "$TOP/daemon/cptdevd" || exit 1
+
+# Whole files: the start, the end, the configuration, which are a person's doing.
+files='log.c main.c listen.c ctl.c reload.c files.c node.c'
+
+# Single calls, as "file text": a promotion and its command, of which each replica has one;
+# the start; a person's SIGHUP.
+calls="failover.c can't run
+failover.c running
+failover.c (pid %d) is done
+failover.c (pid %d) failed with exit status
+failover.c (pid %d) was killed by signal
+failover.c promoted %s: generation
+known.c can't listen to the kernel
+out.c stays until it is lost"
+
+unlisted() {
+	grep -nE 'log_(err|warn|notice|info|write)\(' ./*.c | sed 's,^\./,,' |
+		while IFS= read -r line; do
+			file=${line%%:*}
+			case " $files " in
+			*" $file "*) continue ;;
+			esac
+			[ "$file" != tell.c ] || continue
+			printf '%s\n' "$calls" | while IFS= read -r call; do
+				[ "${call%% *}" = "$file" ] || continue
+				case $line in
+				*"${call#* }"*) echo yes ;;
+				esac
+			done | grep -q yes || printf '%s\n' "$line"
+		done
+}
+
+found=$(unlisted)
+if [ -z "$found" ]; then
+	echo "ok 1 - messages that others can cause go through tell()"
+else
+	echo "not ok 1 - messages that others can cause go through tell()"
+	printf '%s\n' "$found" | sed 's/^/# /'
+fi
+echo "1..1"
