@@ -182,6 +182,41 @@ guest_tests_by_settings() {
 	done < <(guest_tests "$1") | sort -s -k1,1
 }
 
+# guest_groups kernel: tests that share a guest, "time limits of all <tab> kernel <tab>
+# number <tab> test test..."
+guest_groups() {
+	local key='' new_key test limit=0 number=0 group=()
+	while IFS=$'\t' read -r new_key test; do
+		if [ "$new_key" != "$key" ]; then
+			print_group "$1"
+			limit=0
+			group=()
+		fi
+		local -A all=()
+		test_settings all "$test"
+		limit=$((limit + all[TIMEOUT]))
+		key=$new_key
+		group+=("$test")
+	done < <(guest_tests_by_settings "$1")
+	print_group "$1"
+}
+
+# print_group kernel: for guest_groups
+print_group() {
+	[ ${#group[@]} -gt 0 ] || return 0
+	number=$((number + 1))
+	printf '%d\t%s\t%d\t%s\n' "$limit" "$1" "$number" "${group[*]}"
+}
+
+# all_guest_groups: those with the longest time limits first, so that no long one is left
+# to the end
+all_guest_groups() {
+	local kernel
+	for kernel in "${kernels[@]}"; do
+		guest_groups "$kernel" || return
+	done | sort -s -k1,1nr
+}
+
 # A test that wants a guest of its own gets settings that nobody else has.
 alone() {
 	sed "s/^ALONE=.*/ALONE=$1/"
@@ -202,14 +237,18 @@ wanted_mutants() {
 # Tests on the host
 
 # host_settings array-name test program: x.vm beside x and x.sh; a unit test, which is
-# built, has it in selftests/unit. A twin with sanitizers is for check-all.
+# built, has it in selftests/unit, and is quick by default; its twin with sanitizers is for
+# check-all.
 # shellcheck disable=SC2034,SC2178 # a reference
 host_settings() {
 	local -n host=$1
 	local file=${3%.sh}.vm
 	[[ $2 != unit/* ]] || file=$cptdev_top/selftests/$2.vm
 	host[TIMEOUT]=$default_limit
-	[[ $2 != unit/*-asan ]] || host[TIER]=all
+	case $2 in
+	unit/*-asan) host[TIER]=all ;;
+	unit/*) host[TIER]=quick ;;
+	esac
 	[ ! -e "$file" ] || settings_read "$1" "$file" "${host_test_keys[@]}"
 	longer "$1"
 }
