@@ -7,7 +7,7 @@
 
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
-built=${1:?usage: check.sh DIR}
+built=$(realpath "${1:?usage: check.sh DIR}")
 man=$here/../../Documentation/man/man3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
