@@ -209,6 +209,21 @@ static void rule_peer(struct json_object *peer, struct findings *out)
 			"the peer isn't linked to this host: nothing is received");
 }
 
+/* What the daemon waits for, or didn't take. */
+static void rule_waits(struct json_object *daemon, struct findings *out)
+{
+	const char *listen = js_get_str(daemon, "listen_error");
+	const char *conf = js_get_str(daemon, "configuration_error");
+
+	if (listen)
+		finding(out, LEVEL_FAIL, "listen", "is the address in [listen] one of this host?",
+			"cptdevd waits for the address to listen on: %s", listen);
+	if (conf)
+		finding(out, LEVEL_WARN, "configuration",
+			"cptdevd --check-config; systemctl reload cptdevd",
+			"the last change of the configuration wasn't taken: %s", conf);
+}
+
 static void rule_daemon(const struct facts *f, struct findings *out)
 {
 	struct json_object *peers = js_at(f->daemon, "peers");
@@ -223,6 +238,7 @@ static void rule_daemon(const struct facts *f, struct findings *out)
 	}
 	finding(out, LEVEL_OK, "daemon", NULL, "cptdevd %s answers",
 		js_get_str(f->daemon, "version"));
+	rule_waits(f->daemon, out);
 	for (i = 0; peers && i < json_object_array_length(peers); i++)
 		rule_peer(json_object_array_get_idx(peers, i), out);
 }

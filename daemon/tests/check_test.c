@@ -143,6 +143,11 @@ static void daemons(void **state)
 	      "\"incoming\":{\"state\":\"down\"}}]}")), "peer", LEVEL_FAIL,
 	     "Connection refused");
 	assert_int_equal(find("peer-in")->level, LEVEL_WARN);
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      "{\"version\":\"1\",\"listen_error\":\"Cannot assign requested address\","
+	      "\"configuration_error\":\"x.conf:3: unknown key\",\"peers\":[]}")), "listen",
+	     LEVEL_FAIL, "Cannot assign");
+	assert_int_equal(find("configuration")->level, LEVEL_WARN);
 }
 
 static void findings_are_lines(void **state)
