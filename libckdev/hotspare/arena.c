@@ -226,6 +226,14 @@ out:
 	return c;
 }
 
+void hs_classes_each(hs_class_fn fn, void *arg)
+{
+	unsigned int i;
+
+	for (i = 1; i <= (root ? root->nr : 0); i++)
+		fn(arg, class_at(i));
+}
+
 int hs_arena_pieces(hs_piece_fn fn, void *arg)
 {
 	unsigned int i;

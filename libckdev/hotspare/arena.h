@@ -86,6 +86,15 @@ int hs_arena_pieces(hs_piece_fn fn, void *arg);
 /* The same in a process that has no arena yet: the caller fills each piece. */
 int hs_arena_restore(hs_piece_fn fill, void *arg);
 
+/* Each class, with the arena locked or no other thread about. */
+typedef void (*hs_class_fn)(void *arg, const struct hs_class *c);
+void hs_classes_each(hs_class_fn fn, void *arg);
+
+/* malloc.c: each object that is in use; and whether nothing is damaged: 0, or -1 */
+typedef void (*hs_object_fn)(void *arg, const struct hs_class *c, const void *addr, size_t len);
+void hs_objects_each(hs_object_fn fn, void *arg);
+int hs_objects_check(void);
+
 /* pages.c */
 uint32_t hs_pages_get(struct hs_class *c, uint32_t nr, uint32_t align);
 void hs_pages_put(struct hs_class *c, uint32_t first, uint32_t nr);

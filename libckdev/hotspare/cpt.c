@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -638,6 +639,41 @@ int hs_cpt(int flags)
 	hs_pool_lock();
 	ret = take(flags, &why);
 	hs_pool_unlock();
+	return ret;
+}
+
+static int cut_to(struct hs_pipe *p, struct hs_error *e)
+{
+	int ret, err;
+
+	hs_pool_lock();
+	ret = begin(p, 0, e);
+	hs_pool_unlock();
+	if (ret)
+		return -1;
+	wait_for(p->ended);
+	err = p->job ? reap_thread(p) : reap_process(p);
+	close(p->ended);
+	return err ? hs_fail(e, err, "%s", p->result->why.text) : 0;
+}
+
+int hs_cpt_to(int fd, struct hs_error *e)
+{
+	struct hs_target target = { .kind = HS_TARGET_FD, .life = -1, .calling = -1 };
+	struct hs_pipe p = {
+		.target = &target, .fd = fd, .ended = -1, .file = { .fd = -1, .directory = -1 },
+	};
+	bool by_module = hs_by_module();
+	int ret;
+
+	p.result = mmap(NULL, sizeof(*p.result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			-1, 0);
+	if (p.result == MAP_FAILED)
+		return hs_fail(e, ENOMEM, "no memory");
+	ret = cut_to(&p, e);
+	if (ret && by_module && !hs_by_module() && !ftruncate(fd, 0))
+		ret = cut_to(&p, e);
+	munmap(p.result, sizeof(*p.result));
 	return ret;
 }
 

@@ -15,6 +15,8 @@ struct hs_error *hs_why(void);
  * EDEADLK and @e: in a hook, or where checkpoints are held off.
  */
 int hs_cpt_settle(struct hs_error *e);
+/* A whole one into a descriptor that is in no pool. Returns 0, or -1 with errno and @e. */
+int hs_cpt_to(int fd, struct hs_error *e);
 /* After fork(2). */
 void hs_cpt_in_child(void);
 

@@ -131,7 +131,7 @@ static int insert_all(struct hs_fd *v)
 	return ret;
 }
 
-static bool is_registered(int fd)
+bool hs_fd_is_registered(int fd)
 {
 	bool is;
 
@@ -159,7 +159,7 @@ static int add(struct hs_fd *f, enum hs_fd_kind kind, const char *path, int type
 {
 	struct hs_fd v[2] = { *f, { .fd = -1 } };
 
-	if (is_registered(f->fd)) {
+	if (hs_fd_is_registered(f->fd)) {
 		errno = EEXIST;
 		return -1;
 	}

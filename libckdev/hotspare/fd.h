@@ -140,6 +140,7 @@ int hs_fds_capture(struct hs_fds *to, struct hs_error *e);
 void hs_fds_adopt(struct hs_fds *list);
 void hs_fds_free(struct hs_fds *list);
 void hs_fd_clear(struct hs_fd *f);
+bool hs_fd_is_registered(int fd);
 struct hs_fd *hs_fds_find(const struct hs_fds *list, int fd);
 
 /* fd_file.c */

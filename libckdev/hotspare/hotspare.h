@@ -28,7 +28,8 @@ extern "C" {
  *	-m (--master) or -s (--spare), -a (--address) ADDRESS of the other host, -p (--port)
  *	PORT (7411), -n (--pipes) N checkpoints under way at a time (1), -t (--timeout)
  *	SECONDS (5), -f (--file) FILE for checkpoints, -r (--restart) FILE to begin from,
- *	-g (--generation) N, the last generation that -r may begin from,
+ *	-g (--generation) N, the last generation that -r may begin from, -c (--check) to say what
+ *	would break if -r began, and exit with 0, or 1 if there is anything,
  *	-b (--backend) module, portable, compare or auto (what the environment has as
  *	HOTSPARE_BACKEND, or auto): see hs_backend(),
  *	-x (--command) COMMAND that moves the service's address.
@@ -81,6 +82,25 @@ int hs_daemon(int nochdir, int noclose);
  */
 const char *hs_backend(void);
 
+/**
+ * hs_check - a dry run: what would break if a spare took over now?
+ *
+ * Takes a whole checkpoint, hooks included, and restores it in a new process of the same
+ * program, which doesn't get beyond hs_init(): nothing is bound, opened or run there. Each
+ * finding is one line of standard error: no thread is registered; code that isn't there;
+ * memory that isn't ours or is damaged; what looks like a pointer to memory that isn't saved,
+ * or like a lock that somebody has; files that are missing or have changed; descriptors that
+ * aren't registered, unless they were open when the program was started. A connection is told as a note, and isn't counted. What looks like a
+ * pointer may be a number, and what isn't found may break all the same. Costs as much as the
+ * checkpoint and a restart. Option -c of hs_init() does the same of a file, as far as that can
+ * be seen there.
+ *
+ * Returns the number of findings, or -1. Errors: EDEADLK: in a hook, or between hs_hold() and
+ * hs_release(). ECHILD: as hs_cpt(); or the process ended before its end, since main() doesn't
+ * begin with hs_init(). ENOMEM, EAGAIN.
+ */
+int hs_check(void);
+
 /** struct hs_stats - of this process; times in nanoseconds */
 struct hs_stats {
 	uint64_t checkpoints;		/* that were delivered */
@@ -94,7 +114,8 @@ struct hs_stats {
 /** hs_stats - what checkpoints have cost so far */
 void hs_stats(struct hs_stats *to);
 
-/** hs_error - why this thread's last hs_cpt(), hs_cpt_wait(), hs_daemon() or hs_range() failed, as text */
+/** hs_error - why this thread's last hs_cpt(), hs_cpt_wait(), hs_check(), hs_daemon(), hs_range()
+ * or hs_run() failed, as text */
 const char *hs_error(void);
 
 /*
@@ -513,6 +534,15 @@ int hs_threadreg(void (*worker)(void *arg), void *arg);
 
 /** hs_threadreg_attr - the same, with attributes. Errors: besides, EINVAL: they are none. */
 int hs_threadreg_attr(void (*worker)(void *arg), void *arg, const struct hs_thread_attr *attr);
+
+/**
+ * hs_run - begin as a spare does that takes over
+ *
+ * Calls the threads that are registered, and returns when all have returned: the master then
+ * runs the same way as its spare will. Errors: ENOENT: none is registered. ENOMEM, EAGAIN and
+ * others of pthread_create(3): none has begun, hs_error() says why.
+ */
+int hs_run(void);
 
 /** hs_threaddereg - no longer: both as they were registered. Errors: ENOENT. */
 int hs_threaddereg(void (*worker)(void *arg), void *arg);

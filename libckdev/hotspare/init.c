@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "checkpoint.h"
 #include "command.h"
 #include "cpt.h"
@@ -31,7 +32,7 @@
 #define PORT	7411
 
 struct options {
-	bool master, spare;
+	bool master, spare, check;
 	const char *address, *file, *restart;
 	char *absolute;			/* what @file is then */
 	/* the newest checkpoint that -r begins from; 0: any */
@@ -54,6 +55,7 @@ static const char usage[] =
 	"  -n, --pipes N           checkpoints that may be under way at a time (1)\n"
 	"  -f, --file FILE         write checkpoints to a file\n"
 	"  -r, --restart FILE      begin as a checkpoint in a file was\n"
+	"  -c, --check             with -r: don't begin, say what would break\n"
 	"  -g, --generation N      with -r: as of generation N, if there are later ones, too\n"
 	"  -t, --timeout SECONDS   after which the other host counts as gone (5)\n"
 	"  -b, --backend NAME      who takes checkpoints: module; portable; compare, which is the\n"
@@ -98,6 +100,9 @@ static int option(int c, struct options *o, struct hs_error *e)
 	case 'r':
 		o->restart = optarg;
 		return 0;
+	case 'c':
+		o->check = true;
+		return 0;
 	case 'g':
 		return number(optarg, "generation", LONG_MAX, &o->generation, e);
 	case 't':
@@ -119,7 +124,7 @@ static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
 {
 	static const struct option longs[] = {
 		{ "address", 1, NULL, 'a' }, { "backend", 1, NULL, 'b' },
-		{ "command", 1, NULL, 'x' },
+		{ "check", 0, NULL, 'c' }, { "command", 1, NULL, 'x' },
 		{ "file", 1, NULL, 'f' }, { "generation", 1, NULL, 'g' },
 		{ "master", 0, NULL, 'm' },
 		{ "pipes", 1, NULL, 'n' }, { "port", 1, NULL, 'p' },
@@ -129,7 +134,7 @@ static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
 	int c;
 
 	optind = 0;
-	while ((c = getopt_long(argc, argv, "+a:b:f:g:mn:p:r:st:x:h", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "+a:b:cf:g:mn:p:r:st:x:h", longs, NULL)) != -1)
 		if (option(c, o, e))
 			return -1;
 	if (o->master == o->spare)
@@ -138,6 +143,8 @@ static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
 		return hs_fail(e, EINVAL, "a spare gets what it needs from the master: no -r");
 	if (o->generation && !o->restart)
 		return hs_fail(e, EINVAL, "-g says how far -r goes: there is no -r");
+	if (o->check && !o->restart)
+		return hs_fail(e, EINVAL, "-c says what would break if -r went on: there is no -r");
 	if (o->address && o->file)
 		return hs_fail(e, EINVAL, "either -a or -f: checkpoints go to one place");
 	return 0;
@@ -396,6 +403,11 @@ static int restart(const struct options *o, struct hs_error *e)
 
 	hs_mirror_init(&m);
 	ret = read_file(&m, o->restart, e) || read_increments(&m, o, e) ? -1 : 0;
+	if (!ret && o->check) {
+		hs_dry_run(&m, false);
+		hs_say("%s: %u findings in %s", program_invocation_short_name, hs_findings(), o->restart);
+		exit(hs_findings() ? 1 : 0);
+	}
 	if (!ret)
 		ret = become(&m, o, e);
 	hs_mirror_free(&m);
@@ -501,6 +513,8 @@ int hs_init(int argc, char *argv[])
 	struct hs_error e = { "" };
 	int done;
 
+	hs_dry_run_if_asked();
+	hs_check_start();
 	if (hs_fork_child(&e) || init(argc, argv, &e)) {
 		hs_say("%s: %s", program_invocation_short_name, e.text);
 		return -1;

@@ -567,3 +567,61 @@ int hs_malloc_check(int cls)
 		errno = EUCLEAN;
 	return k.bad ? -1 : 0;
 }
+
+/*
+ * Dry runs
+ */
+
+struct each {
+	hs_object_fn fn;
+	void *arg;
+};
+
+static void each_of_span(const struct hs_class *c, uint32_t page, const struct each *e)
+{
+	const struct span *s = (const struct span *)hs_page_addr(c, page);
+	uint32_t i;
+
+	for (i = 0; i < s->nr; i++)
+		if (!(s->free[i / 64] & 1ULL << i % 64))
+			e->fn(e->arg, c, span_object(c, page, s, i), s->size);
+}
+
+static void each_of_class(void *arg, const struct hs_class *c)
+{
+	const struct each *e = arg;
+	const struct hs_page *p;
+	uint32_t page;
+
+	for (page = 1; page <= c->pages; page += p->pages) {
+		p = hs_page(c, page);
+		if (p->kind == HS_SPAN)
+			each_of_span(c, page, e);
+		else if (p->kind == HS_LARGE)
+			e->fn(e->arg, c, hs_page_addr(c, page), (size_t)p->pages << HS_PAGE_SHIFT);
+	}
+}
+
+/* Of classes that aren't damaged. */
+void hs_objects_each(hs_object_fn fn, void *arg)
+{
+	struct each e = { fn, arg };
+
+	hs_classes_each(each_of_class, &e);
+}
+
+static void check_one(void *arg, const struct hs_class *c)
+{
+	struct check k = { .c = c };
+
+	check_class(&k);
+	*(bool *)arg |= k.bad;
+}
+
+int hs_objects_check(void)
+{
+	bool bad = false;
+
+	hs_classes_each(check_one, &bad);
+	return bad ? -1 : 0;
+}

@@ -389,6 +389,21 @@ static int open_tcp(struct hs_pipe *p, const struct hs_image_head *head, struct 
 	return 0;
 }
 
+bool hs_pool_has(int fd)
+{
+	const struct hs_target *t;
+	bool has = false;
+	int i;
+
+	hs_pool_lock();
+	for (t = targets; t; t = t->next)
+		has |= fd == t->life || fd == t->calling;
+	for (i = 0; i < nr; i++)
+		has |= fd == pipes[i].fd || fd == pipes[i].ended;
+	hs_pool_unlock();
+	return has;
+}
+
 /* The program ends, and the spare shall, too. */
 void hs_pool_bye(void)
 {

@@ -71,6 +71,8 @@ struct hs_pipe *hs_pool_at(int i);
 int hs_pipe_open(struct hs_pipe *p, const struct hs_image_head *head, struct hs_error *e);
 void hs_pipe_done(struct hs_pipe *p, int err);
 void hs_pool_bye(void);
+/* Is it one of the pool's descriptors? */
+bool hs_pool_has(int fd);
 /* After fork(2). @goes_on: the child is the program from here on, and has the connections. */
 void hs_pool_in_child(bool goes_on);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpt.h"
 #include "js.h"
 #include "lock.h"
 #include "threads.h"
@@ -242,6 +243,18 @@ int hs_threads_run(struct hs_error *e)
 	free(runner);
 	hs_threads_free(&all);
 	return err ? hs_fail(e, err, "a thread can't be made: %s", strerror(err)) : 0;
+}
+
+int hs_run(void)
+{
+	bool any;
+
+	hs_lock(&lock);
+	any = registered.nr;
+	hs_unlock(&lock);
+	if (!any)
+		return hs_fail(hs_why(), ENOENT, "no thread is registered: see hs_threadreg(3)");
+	return hs_threads_run(hs_why());
 }
 
 /*

@@ -139,7 +139,8 @@ static int add(struct hs_maps *m, const struct line *l, const struct segments *o
 	size_t i;
 
 	while (one.end < l->end) {
-		one = (struct hs_map) { .start = one.end, .end = l->end, .where = kind_of(l) };
+		one = (struct hs_map) { .start = one.end, .end = l->end, .where = kind_of(l),
+					.code = l->prot[2] == 'x' };
 		s = segment_at(objects, one.start);
 		if (s) {
 			one.end = s->end < l->end ? s->end : l->end;

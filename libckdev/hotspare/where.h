@@ -25,6 +25,7 @@ struct hs_map {
 	uint64_t start, end;
 	enum hs_where where;
 	bool libc;			/* of the C library or the loader */
+	bool code;			/* can be executed */
 };
 
 /* Sorted. */

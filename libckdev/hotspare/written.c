@@ -157,6 +157,11 @@ static off_t place_of(uint64_t addr)
 	return (off_t)(addr / HS_PAGE * sizeof(uint64_t));
 }
 
+bool hs_written_has(int fd)
+{
+	return fd == w.marks || fd == w.before[0].fd || fd == w.before[1].fd;
+}
+
 static int mark(uint64_t start, uint64_t end, uint64_t generation)
 {
 	uint64_t v[HS_WRITTEN_PAGES], n, len, i;

@@ -54,6 +54,9 @@ void hs_written_only(const char *name);
 void hs_written_before(const struct hs_ranges *ranges, uint64_t generation);
 void hs_written_after(pid_t child);
 
+/* Is it one of its descriptors? */
+bool hs_written_has(int fd);
+
 /* In the child, before all else: it waits for its parent, and for the child before it. */
 void hs_written_wait(void);
 /*
