@@ -139,6 +139,7 @@ static void check_surroundings(const struct hs_state *s, bool live)
 struct scan {
 	struct hs_maps then;		/* of the program */
 	struct hs_intervals saved;
+	const struct hs_syncs *renewed;	/* made anew at a restart */
 	pid_t *tid;
 	size_t nr_tids;
 	unsigned int pointers, locks;
@@ -180,6 +181,16 @@ static void look_at_pointer(struct scan *s, const uint64_t *at)
 			   (const void *)at, (unsigned long long)*at, hs_where_text(m->where));
 }
 
+static bool is_renewed(const struct scan *s, const void *lock)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->renewed->nr; i++)
+		if ((const void *)s->renewed->v[i].object == lock)
+			return true;
+	return false;
+}
+
 /*
  * As the C library has them: a mutex: lock, depth, owner, users, kind; a rwlock: readers,
  * writers, two futexes, two empty, the writer, shared or not.
@@ -195,11 +206,11 @@ static void look_at_lock(struct scan *s, const int32_t *w, size_t words)
 		owner = w[2];
 	else if (words >= 8 && lock & 1 && !w[4] && !w[5] && is_thread(s, w[6]) && !(w[7] & ~1))
 		owner = w[6];
-	if (!owner)
+	if (!owner || is_renewed(s, w))
 		return;
 	if (s->locks++ < TOLD_MOST)
 		hs_finding("%s: at %p is what looks like a lock that thread %d has: nobody unlocks it after a "
-			   "take-over: take it within hs_hold(3), or make it anew in a hook", s->where,
+			   "take-over: take it within hs_hold(3), or hs_syncreg(3)", s->where,
 			   (const void *)w, owner);
 }
 
@@ -259,7 +270,7 @@ static int read_tids(struct scan *s)
 
 static void check_memory(struct hs_mirror *m, bool live)
 {
-	struct scan s = { .pointers = 0 };
+	struct scan s = { .renewed = &m->state.syncs };
 	struct hs_error e = { "" };
 	char path[40];
 	int ret = 0;

@@ -16,6 +16,7 @@
 #include "hotspare.h"
 #include "js.h"
 #include "ranges.h"
+#include "lock.h"
 #include "sync.h"
 
 #define MAX_SYNCS	65536U		/* more are a mistake */
@@ -41,7 +42,7 @@ static const struct {
 	[HSSYNC_SPIN] = { "spin", sizeof(pthread_spinlock_t) },
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+HS_LOCK(lock);
 static struct hs_syncs registered;
 
 /*
@@ -158,9 +159,9 @@ int hs_syncreg(int kind, void *object)
 		errno = EINVAL;
 		return -1;
 	}
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	err = append(kind, object);
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	errno = err;
 	return err ? -1 : 0;
 }
@@ -169,11 +170,11 @@ int hs_syncdereg(void *object)
 {
 	struct hs_sync *s;
 
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	s = find(object);
 	if (s)
 		*s = registered.v[--registered.nr];
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	if (s)
 		return 0;
 	errno = ENOENT;
@@ -209,13 +210,13 @@ static int check_saved(const struct hs_syncs *list, const struct hs_ranges *rang
 
 int hs_syncs_capture(struct hs_syncs *to, const struct hs_ranges *ranges, struct hs_error *e)
 {
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	*to = (struct hs_syncs) { .v = calloc(registered.nr + 1, sizeof(*to->v)) };
 	if (to->v && registered.nr) {
 		to->nr = registered.nr;
 		memcpy(to->v, registered.v, registered.nr * sizeof(*to->v));
 	}
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	if (!to->v)
 		return hs_fail(e, ENOMEM, "no memory for the list of mutexes");
 	if (!check_saved(to, ranges, e))
@@ -230,10 +231,10 @@ void hs_syncs_adopt(struct hs_syncs *list)
 
 	for (i = 0; i < list->nr; i++)
 		renew(&list->v[i]);
-	pthread_mutex_lock(&lock);
+	hs_lock(&lock);
 	free(registered.v);
 	registered = *list;
-	pthread_mutex_unlock(&lock);
+	hs_unlock(&lock);
 	*list = (struct hs_syncs) { 0 };
 }
 

@@ -116,6 +116,12 @@ static void mutex_held(struct state *s)
 	pthread_mutex_lock(&s->lock);
 }
 
+static void mutex_renewed(struct state *s)
+{
+	mutex_held(s);
+	CHECK(!hs_syncreg(HSSYNC_MUTEX, &s->lock));
+}
+
 static void rwlock_held(struct state *s)
 {
 	pthread_rwlock_wrlock(&s->rwlock);
@@ -193,6 +199,7 @@ static const struct mistake {
 	{ "pointer_to_stack", pointer_to_stack, 1, "looks like a pointer to the stack" },
 	{ "many_pointers", many_pointers, 6, "and 15 more such pointers" },
 	{ "mutex_held", mutex_held, 1, "looks like a lock that thread" },
+	{ "mutex_renewed", mutex_renewed, 0, NULL },
 	{ "rwlock_held", rwlock_held, 1, "looks like a lock that thread" },
 	{ "variable_held", variable_held, 1, "in variables that are saved: at" },
 	{ "forgotten_eventfd", forgotten_eventfd, 1, "(anon_inode:[eventfd]) isn't registered" },
