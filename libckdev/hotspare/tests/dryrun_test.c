@@ -118,8 +118,8 @@ static void mutex_held(struct state *s)
 
 static void mutex_renewed(struct state *s)
 {
-	mutex_held(s);
 	CHECK(!hs_syncreg(HSSYNC_MUTEX, &s->lock));
+	mutex_held(s);
 }
 
 static void rwlock_held(struct state *s)
