@@ -13,6 +13,7 @@
 
 #include "fd.h"
 #include "hotspare.h"
+#include "js.h"
 #include "lock.h"
 
 HS_LOCK(lock);
@@ -21,6 +22,8 @@ static struct hs_fds registered;
 /* What it points to. */
 void hs_fd_clear(struct hs_fd *f)
 {
+	json_object_put(f->extra);
+	f->extra = NULL;
 	if (f->kind == HS_FD_FILE)
 		free(f->file.path);
 	else if (f->kind == HS_FD_PIPE || f->kind == HS_FD_PAIR)
@@ -65,7 +68,8 @@ static void make_ours(struct hs_fd *f)
 		f->device = st.st_dev;
 		f->inode = st.st_ino;
 	}
-	if (f->kind == HS_FD_FILE)
+	hs_fd_unix_keep(f);
+	if (f->kind == HS_FD_FILE || f->kind == HS_FD_SOCKET)
 		return;
 	hs_fd_clear(f);
 	if (f->kind == HS_FD_PIPE || f->kind == HS_FD_PAIR) {

@@ -7,6 +7,9 @@
  *   fd.c		the list of those that are registered
  *   fd_query.c		what a descriptor is
  *   fd_file.c		which file it means
+ *   fd_options.c	what a socket has besides
+ *   fd_unix.c		names of Unix sockets
+ *   fd_locks.c		locks, and who gets signals
  *   fd_restore.c	making one that is the same
  *   fd_json.c		both ways between here and a checkpoint's section
  */
@@ -25,6 +28,7 @@
 #include "error.h"
 
 struct json_object;
+struct js_from;
 
 enum hs_fd_kind {
 	HS_FD_FILE,
@@ -88,6 +92,7 @@ struct hs_fd_data {
 	uint32_t size;			/* pipes: how much fits */
 	uint32_t len;
 	char *bytes;
+	bool shut;			/* pairs: nothing comes in any more, shutdown(2) */
 };
 
 struct hs_fd_timer {
@@ -115,6 +120,7 @@ struct hs_fd {
 	int flags;			/* fcntl(F_GETFL) */
 	bool cloexec;
 	int same_as;			/* a lower one with the same open file, or -1 */
+	struct json_object *extra;	/* locks, owner, options of sockets ...; or NULL */
 	uint64_t device, inode;		/* what it is of, here: to see what belongs together */
 	union {
 		struct hs_fd_file file;
@@ -156,8 +162,29 @@ void hs_fds_tell_changed(const struct hs_fds *list);
 int hs_fd_link(int fd, char *link, size_t len);
 int hs_fd_query(struct hs_fd *f, const char *path, struct hs_error *e);
 int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e);
+bool hs_fd_is_day(const struct hs_fd_timer *t);
 int hs_fds_settle(struct hs_fds *list, struct hs_error *e);
 int hs_fds_link(struct hs_fds *list, struct hs_error *e);
+
+/* fd_options.c, fd_locks.c: what is in f->extra */
+int hs_fd_options_capture(struct hs_fd *f, struct hs_error *e);
+int hs_fd_options_set(const struct hs_fd *f, int fd, struct js_from *from, struct hs_error *e);
+int hs_fd_locks_capture(struct hs_fd *f, struct hs_error *e);
+int hs_fd_locks_set(const struct hs_fd *f, int fd, struct js_from *from, struct hs_error *e);
+int hs_fds_lock(const struct hs_fds *list, struct hs_error *e);
+void hs_fds_arm(const struct hs_fds *list);
+
+/* fd_unix.c */
+struct hs_fd_there {
+	int back;			/* the directory that we were in, or -1 */
+	mode_t umask;
+};
+int hs_fd_unix_query(struct hs_fd *f);
+void hs_fd_unix_keep(struct hs_fd *f);
+void hs_fd_unix_capture(const struct hs_fd *from, struct hs_fd *to);
+int hs_fd_unix_enter(const struct hs_fd *f, struct hs_fd_there *t);
+int hs_fd_unix_leave(const struct hs_fd *f, struct hs_fd_there *t, bool bound);
+void hs_fd_unix_check(struct js_from *from);
 
 /* fd_restore.c */
 int hs_fds_restore(struct hs_fds *list, struct hs_error *e);

@@ -77,6 +77,8 @@ static void put_data(struct json_object *o, const struct hs_fd *f)
 		js_put_u64(o, "size", f->data.size);
 	else
 		put_type(o, f->data.type);
+	if (f->data.shut)
+		js_put_bool(o, "shut", true);
 	js_put_hex(o, "waiting", f->data.bytes, f->data.len);
 }
 
@@ -164,6 +166,8 @@ struct json_object *hs_fds_json(const struct hs_fds *list)
 		if (f->same_as >= 0)
 			js_put_i64(o, "same_as", f->same_as);
 		put_kind(o, f);
+		if (f->extra)
+			json_object_object_add(o, "extra", json_object_get(f->extra));
 		json_object_array_add(all, o);
 	}
 	return all;
@@ -254,6 +258,7 @@ static void get_data(struct js_from *from, struct hs_fd *f)
 		f->data.size = (uint32_t)js_get_i64(from, "size", 0, INT32_MAX);
 	else
 		f->data.type = get_type(from);
+	f->data.shut = json_object_object_get(from->o, "shut");
 	f->data.bytes = js_get_hex(from, "waiting", HS_FD_DATA_MAX, &f->data.len);
 }
 
@@ -338,6 +343,24 @@ static void get_kind(struct js_from *from, struct hs_fd *f)
 	}
 }
 
+/* Locks, owner, options: they stay as text until they are set. */
+static void get_extra(struct js_from *from, struct hs_fd *f)
+{
+	struct json_object *o = js_get(from, "extra", json_type_object, false);
+	struct js_from in = { .o = o };
+
+	if (!o)
+		return;
+	f->extra = json_object_get(o);
+	hs_fd_locks_set(f, -1, &in, NULL);
+	if (f->kind == HS_FD_SOCKET || f->kind == HS_FD_PAIR)
+		hs_fd_options_set(f, -1, &in, NULL);
+	if (f->kind == HS_FD_SOCKET)
+		hs_fd_unix_check(&in);
+	if (in.bad)
+		from->bad = from->bad ?: in.bad;
+}
+
 /* NULL, or what is wrong with it. What it points to is good in any case. */
 static const char *parse_one(struct hs_fds *list, struct hs_fd *f, struct json_object *o)
 {
@@ -354,6 +377,7 @@ static const char *parse_one(struct hs_fds *list, struct hs_fd *f, struct json_o
 	if (json_object_object_get(o, "same_as"))
 		f->same_as = (int)js_get_i64(&from, "same_as", 0, INT32_MAX);
 	get_kind(&from, f);
+	get_extra(&from, f);
 	if (list->nr && list->v[list->nr - 1].fd >= f->fd)
 		from.bad = from.bad ?: "fd";
 	return from.bad;

@@ -8,6 +8,7 @@
 #include <linux/kcmp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 
 #include "clock.h"
 #include "fd.h"
+#include "js.h"
 
 /*
  * /proc/self/fdinfo/N: lines "key: value"
@@ -120,6 +122,32 @@ static int tcp_backlog(int fd)
 	return info.tcpi_sacked > INT32_MAX ? SOMAXCONN : (int)info.tcpi_sacked;
 }
 
+/* Others have what isn't known here. */
+static bool is_known(const struct hs_fd_socket *s)
+{
+	if (s->domain == AF_UNIX)
+		return true;
+	if (s->type == SOCK_STREAM)
+		return s->protocol == IPPROTO_TCP;
+	return s->type == SOCK_DGRAM && (s->protocol == IPPROTO_UDP ||
+					 s->protocol == IPPROTO_UDPLITE ||
+					 s->protocol == IPPROTO_ICMP ||
+					 s->protocol == IPPROTO_ICMPV6);
+}
+
+static void query_flags(struct hs_fd *f)
+{
+	struct hs_fd_socket *s = &f->socket;
+
+	s->reuse_addr = option(f->fd, SOL_SOCKET, SO_REUSEADDR);
+	s->reuse_port = option(f->fd, SOL_SOCKET, SO_REUSEPORT);
+	s->broadcast = option(f->fd, SOL_SOCKET, SO_BROADCAST);
+	s->v6_only = s->domain == AF_INET6 && option(f->fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	s->backlog = -1;
+	if (option(f->fd, SOL_SOCKET, SO_ACCEPTCONN))
+		s->backlog = s->domain == AF_UNIX ? SOMAXCONN : tcp_backlog(f->fd);
+}
+
 static int query_socket(struct hs_fd *f, struct hs_error *e)
 {
 	struct hs_fd_socket *s = &f->socket;
@@ -129,28 +157,39 @@ static int query_socket(struct hs_fd *f, struct hs_error *e)
 	s->domain = option(f->fd, SOL_SOCKET, SO_DOMAIN);
 	s->type = option(f->fd, SOL_SOCKET, SO_TYPE);
 	s->protocol = option(f->fd, SOL_SOCKET, SO_PROTOCOL);
-	s->reuse_addr = option(f->fd, SOL_SOCKET, SO_REUSEADDR);
-	s->reuse_port = option(f->fd, SOL_SOCKET, SO_REUSEPORT);
-	s->broadcast = option(f->fd, SOL_SOCKET, SO_BROADCAST);
-	s->backlog = -1;
+	query_flags(f);
 	if (s->domain != AF_INET && s->domain != AF_INET6 && s->domain != AF_UNIX)
 		return hs_fail(e, EPROTONOSUPPORT, "descriptor %d: a socket of family %d "
 				  "can't be saved", f->fd, s->domain);
-	if (s->domain == AF_INET6)
-		s->v6_only = option(f->fd, IPPROTO_IPV6, IPV6_V6ONLY);
 	if (s->type == SOCK_RAW)
 		return hs_fail(e, EPROTONOSUPPORT, "descriptor %d: a raw socket can't be saved",
 			       f->fd);
+	if (!is_known(s))
+		return hs_fail(e, EPROTONOSUPPORT, "descriptor %d: a socket of protocol %d can't be "
+			       "saved", f->fd, s->protocol);
 	if (s->type != SOCK_DGRAM && connected)
 		return hs_fail(e, EISCONN, "descriptor %d: a connection can't be saved; "
 				  "clients have to connect again", f->fd);
-	if (option(f->fd, SOL_SOCKET, SO_ACCEPTCONN))
-		s->backlog = s->domain == AF_UNIX ? SOMAXCONN : tcp_backlog(f->fd);
-	else if (s->type != SOCK_DGRAM)
+	if (s->backlog < 0 && s->type != SOCK_DGRAM)
 		return hs_fail(e, ENOTCONN, "descriptor %d: this socket doesn't listen yet: "
 				  "register it afterwards", f->fd);
 	query_addresses(f);
+	if (hs_fd_unix_query(f))
+		return hs_fail(e, errno, "descriptor %d: the current directory: %s", f->fd,
+			       strerror(errno));
 	return 0;
+}
+
+static int capture_socket(const struct hs_fd *from, struct hs_fd *f, struct hs_error *e)
+{
+	query_flags(f);
+	if (f->socket.backlog < 0 && f->socket.type != SOCK_DGRAM)
+		return hs_fail(e, ENOTCONN, "descriptor %d doesn't listen any more: deregister it "
+			       "(hs_fd_deregister)", f->fd);
+	if (f->what & HS_FD_REFRESH)
+		query_addresses(f);
+	hs_fd_unix_capture(from, f);
+	return hs_fd_options_capture(f, e);
 }
 
 /*
@@ -214,6 +253,15 @@ static int capture_data(struct hs_fd *f, struct hs_error *e)
 	return hs_fail(e, EIO, "descriptor %d: what waits in it can't be read", f->fd);
 }
 
+/* Nothing comes in any more if the other end was told so, or this one. */
+static int capture_pair(struct hs_fd *f, struct hs_error *e)
+{
+	struct pollfd p = { .fd = f->fd, .events = POLLRDHUP };
+
+	f->data.shut = poll(&p, 1, 0) > 0 && p.revents & POLLRDHUP;
+	return capture_data(f, e) || hs_fd_options_capture(f, e) ? -1 : 0;
+}
+
 /*
  * Those without a name
  */
@@ -273,6 +321,13 @@ static bool is_sure(const struct hs_fd_timer *t, const struct itimerspec *before
 	return t->ticks && !is_set(&before->it_value) && !is_set(&t->value.it_interval);
 }
 
+/* A time of day stays one. */
+bool hs_fd_is_day(const struct hs_fd_timer *t)
+{
+	return (t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM) &&
+		t->set_flags & TFD_TIMER_ABSTIME;
+}
+
 /* Once. By timerfd_gettime(2) the kernel counts what has fired meanwhile, so that's first. */
 static int ask_timer(struct hs_fd *f, struct hs_error *e)
 {
@@ -294,7 +349,7 @@ static int ask_timer(struct hs_fd *f, struct hs_error *e)
 	t->set_flags = (int)set_flags;
 	t->sure = is_sure(t, &before);
 	/* At once: others may be waited for before the end. */
-	if (t->clock == CLOCK_REALTIME && t->set_flags & TFD_TIMER_ABSTIME)
+	if (hs_fd_is_day(t))
 		add_now(&t->value.it_value);
 	return 0;
 }
@@ -459,7 +514,8 @@ int hs_fd_query(struct hs_fd *f, const char *path, struct hs_error *e)
 	return ret;
 }
 
-static int capture_kind(struct hs_fd *f, const struct stat *st, struct hs_error *e)
+static int capture_kind(const struct hs_fd *from, struct hs_fd *f, const struct stat *st,
+			struct hs_error *e)
 {
 	struct info info;
 	int ret = 0;
@@ -468,11 +524,10 @@ static int capture_kind(struct hs_fd *f, const struct stat *st, struct hs_error 
 	case HS_FD_FILE:
 		return hs_fd_file_capture(f, st, e);
 	case HS_FD_SOCKET:
-		if (f->what & HS_FD_REFRESH)
-			query_addresses(f);
-		return 0;
-	case HS_FD_PIPE:
+		return capture_socket(from, f, e);
 	case HS_FD_PAIR:
+		return capture_pair(f, e);
+	case HS_FD_PIPE:
 		return capture_data(f, e);
 	case HS_FD_TIMER:
 		return ask_timer(f, e);
@@ -498,6 +553,7 @@ int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e
 	int fd_flags;
 
 	*to = *from;
+	to->extra = json_object_new_object();
 	if (to->kind == HS_FD_FILE) {
 		to->file.path = strdup(from->file.path);
 		if (!to->file.path)
@@ -515,8 +571,10 @@ int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e
 				  "deregister it before (hs_fd_deregister)", from->fd);
 	}
 	to->cloexec = fd_flags & FD_CLOEXEC;
-	if (!capture_kind(to, &st, e))
+	if (to->extra && !capture_kind(from, to, &st, e) && !hs_fd_locks_capture(to, e))
 		return 0;
+	if (!to->extra)
+		hs_fail(e, ENOMEM, "descriptor %d: no memory", to->fd);
 	hs_fd_clear(to);
 	return -1;
 }
@@ -573,6 +631,9 @@ static int find_other_end(struct hs_fds *list, struct hs_fd *f, struct hs_error 
 		if (o->kind == HS_FD_PIPE && o->inode == f->inode && o->device == f->device &&
 		    (o->flags & O_ACCMODE) != (f->flags & O_ACCMODE) && o->same_as < 0) {
 			f->data.other = o->fd;
+			if (f->data.len && o->flags & O_DIRECT)
+				return hs_fail(e, EBUSY, "descriptor %d: a packet waits in it: "
+					       "read it before the checkpoint", f->fd);
 			return 0;
 		}
 	}
@@ -580,15 +641,36 @@ static int find_other_end(struct hs_fds *list, struct hs_fd *f, struct hs_error 
 			  "registered", f->fd);
 }
 
+/*
+ * The set has open files: does the number still lead to the one that was added? Where kcmp(2)
+ * isn't allowed nobody tells.
+ */
+static bool is_target(const struct hs_fd *f, uint32_t i)
+{
+	const struct hs_fd_epoll_item *item = f->epoll.item;
+	struct kcmp_epoll_slot slot = { .efd = (uint32_t)f->fd, .tfd = (uint32_t)item[i].fd };
+	pid_t pid = getpid();
+	uint32_t j;
+
+	for (j = 0; j < i; j++)
+		slot.toff += item[j].fd == item[i].fd;
+	return syscall(SYS_kcmp, pid, pid, KCMP_EPOLL_TFD, item[i].fd, &slot) <= 0;
+}
+
 static int check_epoll(const struct hs_fds *list, const struct hs_fd *f,
 		       struct hs_error *e)
 {
 	uint32_t i;
 
-	for (i = 0; i < f->epoll.nr; i++)
+	for (i = 0; i < f->epoll.nr; i++) {
 		if (!hs_fds_find(list, f->epoll.item[i].fd))
 			return hs_fail(e, ENOENT, "descriptor %d: this epoll set has descriptor %d, "
 					  "which isn't registered", f->fd, f->epoll.item[i].fd);
+		if (!is_target(f, i))
+			return hs_fail(e, ENOENT, "descriptor %d: this epoll set has what descriptor %d "
+				       "was before it was closed: take it out (EPOLL_CTL_DEL) before "
+				       "that", f->fd, f->epoll.item[i].fd);
+	}
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "js.h"
 #include "net.h"
 
 #ifndef TFD_IOC_SET_TICKS
@@ -148,23 +149,39 @@ static int bind_to(int fd, const struct hs_fd_socket *s)
 	return set_option(fd, level, name, true) || hs_bind(fd, addr, s->name.len) ? -1 : 0;
 }
 
+/* Its addresses, where relative names of them are meant from. */
+static int set_addresses(struct restore *r, struct hs_fd *f, int fd)
+{
+	struct hs_fd_socket *s = &f->socket;
+
+	if (has_name(s) && bind_to(fd, s))
+		return fail(r, f, "its address");
+	if (s->backlog >= 0 && listen(fd, s->backlog))
+		return fail(r, f, "to listen");
+	if (s->peer.len && connect(fd, (const struct sockaddr *)&s->peer.addr, s->peer.len))
+		return fail(r, f, "its peer");
+	return 0;
+}
+
 static int make_socket(struct restore *r, uint32_t i)
 {
 	struct hs_fd *f = &r->list->v[i];
+	struct js_from extra = { .o = f->extra };
 	struct hs_fd_socket *s = &f->socket;
+	struct hs_fd_there there;
+	int ret;
 
 	if (keep(r, i, socket(s->domain, s->type | SOCK_CLOEXEC, s->protocol)))
 		return fail(r, f, "a socket");
 	if (set_options(r->made[i], s))
 		return fail(r, f, "its options");
-	if (has_name(s) && bind_to(r->made[i], s))
-		return fail(r, f, "its address");
-	if (s->backlog >= 0 && listen(r->made[i], s->backlog))
-		return fail(r, f, "to listen");
-	if (s->peer.len &&
-	    connect(r->made[i], (const struct sockaddr *)&s->peer.addr, s->peer.len))
-		return fail(r, f, "its peer");
-	return 0;
+	if (f->extra && hs_fd_options_set(f, r->made[i], &extra, r->e))
+		return -1;
+	ret = hs_fd_unix_enter(f, &there) ? fail(r, f, "the directory of its name") :
+		set_addresses(r, f, r->made[i]);
+	if (hs_fd_unix_leave(f, &there, !ret && has_name(s)) && !ret)
+		ret = fail(r, f, "the mode of its name");
+	return ret;
 }
 
 /*
@@ -183,6 +200,27 @@ static int fill(int other, const struct hs_fd *f)
 		return n < 0 ? -1 : 0;
 	errno = ENOBUFS;
 	return -1;
+}
+
+/* The kernel shuts both ends of a direction, but of datagrams. */
+static int shut(int fd, int other, const struct hs_fd *f)
+{
+	if (!f->data.shut)
+		return 0;
+	return f->data.type == SOCK_DGRAM ? shutdown(fd, SHUT_RD) : shutdown(other, SHUT_WR);
+}
+
+static int finish_pair(struct restore *r, uint32_t i, uint32_t j)
+{
+	struct hs_fd *f = &r->list->v[i], *o = &r->list->v[j];
+	struct js_from a = { .o = f->extra }, b = { .o = o->extra };
+
+	if ((f->extra && hs_fd_options_set(f, r->made[i], &a, r->e)) ||
+	    (o->extra && hs_fd_options_set(o, r->made[j], &b, r->e)))
+		return -1;
+	if (shut(r->made[i], r->made[j], f) || shut(r->made[j], r->made[i], o))
+		return fail(r, f, "that it was shut down");
+	return 0;
 }
 
 static int make_ends(struct restore *r, uint32_t i)
@@ -212,7 +250,7 @@ static int make_ends(struct restore *r, uint32_t i)
 		return fail(r, f, "its size");
 	if (fill(r->made[j], f) || fill(r->made[i], o))
 		return fail(r, f, "what waits in it");
-	return 0;
+	return f->kind == HS_FD_PAIR ? finish_pair(r, i, j) : 0;
 }
 
 /*
@@ -234,7 +272,7 @@ static int make_event(struct restore *r, uint32_t i)
 static int make_timer(struct restore *r, uint32_t i)
 {
 	struct hs_fd *f = &r->list->v[i];
-	bool day = f->timer.clock == CLOCK_REALTIME && f->timer.set_flags & TFD_TIMER_ABSTIME;
+	bool day = hs_fd_is_day(&f->timer);
 	uint64_t ticks = f->timer.ticks;
 
 	if (keep(r, i, timerfd_create(f->timer.clock, TFD_CLOEXEC)))
@@ -273,19 +311,28 @@ static int make(struct restore *r, uint32_t i)
 	}
 }
 
+/* A pipe of packets is one by a flag, too. */
+static int set_flags(const struct hs_fd *f)
+{
+	return f->kind == HS_FD_PIPE ? SET_FLAGS | O_DIRECT : SET_FLAGS;
+}
+
 static int make_all(struct restore *r)
 {
 	uint32_t i;
 
 	for (i = 0; i < r->list->nr; i++) {
 		struct hs_fd *f = &r->list->v[i];
+		struct js_from extra = { .o = f->extra };
 
 		if (f->same_as >= 0)
 			continue;
 		if (make(r, i))
 			return -1;
-		if (f->kind != HS_FD_FILE && fcntl(r->made[i], F_SETFL, f->flags & SET_FLAGS))
+		if (f->kind != HS_FD_FILE && fcntl(r->made[i], F_SETFL, f->flags & set_flags(f)))
 			return fail(r, f, "its flags");
+		if (f->extra && hs_fd_locks_set(f, r->made[i], &extra, r->e))
+			return -1;
 	}
 	return 0;
 }
@@ -333,7 +380,8 @@ static int place_all(const struct restore *r)
 
 /*
  * Returns 0, or -1 with errno and @e: nothing has changed then, unless the very numbers
- * couldn't be had (RLIMIT_NOFILE). What had one of the numbers is closed.
+ * couldn't be had (RLIMIT_NOFILE), or a lock of the process (see hs_fds_lock()). What had one of
+ * the numbers is closed.
  */
 int hs_fds_restore(struct hs_fds *list, struct hs_error *e)
 {
@@ -355,5 +403,5 @@ int hs_fds_restore(struct hs_fds *list, struct hs_error *e)
 			close(r.made[i]);
 	free(r.made);
 	errno = saved;
-	return ret;
+	return ret ? ret : hs_fds_lock(list, e);
 }

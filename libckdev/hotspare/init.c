@@ -261,7 +261,10 @@ static int bring_back(struct hs_state *s, const struct hs_image_head *head,
 	hs_fds_tell_changed(&s->fds);
 	if (o->spare)
 		hs_command_try(&o->command, HS_EVENT_SERVE, head);
-	return hs_signals_restore(&s->signals, e) || restore_process(&s->process, e) ? -1 : 0;
+	if (hs_signals_restore(&s->signals, e) || restore_process(&s->process, e))
+		return -1;
+	hs_fds_arm(&s->fds);
+	return 0;
 }
 
 /* What the checkpoint is of, from here on. Returns only if that fails. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Which files are meant: those that checkpoints go to and come from, whatever directory the
- * program is in meanwhile; and those that it has open, whatever has happened to them. The programs are this one, which starts itself; how many times it
- * has counted tells which checkpoint it goes on from.
+ * program is in meanwhile; and those that it has open, whatever has happened to them. The
+ * programs are this one, which starts itself; how many times it has counted tells which
+ * checkpoint it goes on from.
  */
 #include <errno.h>
 #include <fcntl.h>
