@@ -17,10 +17,13 @@
  *   ledger read NAME [FILE]
  *	Freeze the replica and read all of it: "replica G sum S term T promoted P"; and
  *	into FILE likewise. Its layout must be that of the program.
+ *   ledger wait NAME
+ *	Be the program on the spare: "waiting"; "promoted G" when the replica is.
  *
  * The content is a function of seed and generation alone: the threads have pages of their
  * own, and the numbers that they draw begin anew with each generation.
  */
+#include <poll.h>
 #include <pthread.h>
 
 #include "cptdev_test.h"
@@ -390,6 +393,27 @@ static int do_read(const char *name, const char *file)
 	return 0;
 }
 
+/* The program on the spare, which would take over. */
+static int do_wait(const char *name)
+{
+	struct cptdev_replica_open arg = { .size = sizeof(arg), .flags = CPTDEV_REPLICA_CREATE };
+	struct pollfd p = { .events = POLLPRI };
+	int fd = t_open(), ret;
+
+	if (fd < 0)
+		return fail("device", fd);
+	strncpy((char *)arg.name, name, sizeof(arg.name) - 1);
+	ret = t_ioctl(fd, CPTDEV_IOC_REPLICA_OPEN, &arg);
+	if (ret)
+		return fail("replica", ret);
+	p.fd = arg.fd;
+	puts("waiting");
+	if (poll(&p, 1, -1) != 1 || !(p.revents & POLLPRI))
+		return fail("poll", -EIO);
+	printf("promoted %llu\n", (unsigned long long)t_image_info(arg.fd).generation);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t flags = 0;
@@ -419,7 +443,9 @@ int main(int argc, char **argv)
 	}
 	if (argc >= 2 && !strcmp(arg[0], "read"))
 		return do_read(arg[1], arg[2]);
-	fputs("usage: ledger write NAME SEED | replay SEED G [FILE] | read NAME [FILE]\n",
+	if (argc == 2 && !strcmp(arg[0], "wait"))
+		return do_wait(arg[1]);
+	fputs("usage: ledger write NAME SEED | replay SEED G [FILE] | read NAME [FILE] | wait NAME\n",
 	      stderr);
 	return 2;
 }

@@ -89,6 +89,7 @@ struct out {
 	struct timer retry;
 	struct timer tick;
 	u32 back_off_ms;
+	struct sockaddr_storage trying;	/* or connected to */
 	u32 next_channel;
 	TAILQ_HEAD(ship_list, ship) ships;
 	struct ship *head;		/* whose BEGIN isn't complete */
@@ -143,6 +144,7 @@ struct in {
 	struct conn *conn;
 	struct peer *peer;		/* once it has said HELLO */
 	unsigned int state;		/* enum in_state */
+	struct sockaddr_storage from;
 	char address[64];
 	char host[64];			/* the same without the port */
 	struct node node;
@@ -160,6 +162,7 @@ struct in {
 struct feed {
 	LIST_ENTRY(feed) entry;
 	char name[CPTDEV_NAME_MAX];
+	bool decided;			/* the peer is dead, and this is done with */
 };
 
 /* The other host. */
@@ -173,6 +176,10 @@ struct peer {
 	struct timer tick;
 	LIST_HEAD(feed_list, feed) feeds;
 	u32 nr_feeds;
+	u64 looked_at;			/* for programs that wait, ns */
+	/* Where its host was last: ss_family 0: never. */
+	struct sockaddr_storage linked_to;
+	struct sockaddr_storage linked_from;
 	struct failover_times {
 		u64 heard;		/* ns, CLOCK_MONOTONIC */
 		u64 decided;
@@ -274,11 +281,15 @@ void peer_down(struct peer *p, bool bye);
 bool peer_feeds(struct peer *p, const char *name);
 /* It doesn't any more: the session ended while its host was alive. */
 void peer_starves(struct peer *p, const char *name);
+/* A host refused a connection: if it is the peer's, that is alive, without a daemon. */
+void peer_answered(struct peer *p, const struct sockaddr_storage *at);
 /* What the link has no channel for isn't fed any more: every session was named on it. */
 void peer_listed(struct peer *p, struct in *in);
 
 /* failover.c */
 void failover_decide(struct peer *p, u64 heard);
+/* The peer is still dead: does a program wait by now? */
+void failover_look_again(struct peer *p);
 void failover_ran(struct daemon *d);
 
 /* promotion.c */
@@ -309,6 +320,8 @@ void out_close(struct out *o);
 /* The configuration has changed, with the peer's address or without. */
 void out_reload(struct out *o, bool address);
 void out_stop(struct out *o);
+/* The other link broke: whether the peer's host lives is to be known soon. */
+void out_hurry(struct out *o);
 void out_known(struct out *o, struct known *k);
 void out_gone(struct out *o, struct known *k);
 /* The session was fenced. */

@@ -16,6 +16,7 @@ static unsigned int step(struct detector *d, unsigned int event, u64 now)
 		d->running = true;
 		d->heard = now;
 		d->ticked = now;
+		d->answered = 0;
 	} else if (action == DET_DO_STOP || action == DET_DO_DECIDE) {
 		d->running = false;
 	}
@@ -43,6 +44,13 @@ void detector_heard(struct detector *d, u64 at)
 		d->heard = at;
 }
 
+void detector_answered(struct detector *d, u64 at)
+{
+	d->answered = at;
+	if (d->state == DET_NO_DAEMON)
+		d->heard = at;
+}
+
 u64 detector_silence(const struct detector *d, u64 now)
 {
 	return now > d->heard ? now - d->heard : 0;
@@ -60,9 +68,15 @@ unsigned int detector_tick(struct detector *d, u64 now, u64 interval)
 		d->heard += gap - interval;
 		if (d->heard > now)
 			d->heard = now;
+		if (d->answered)
+			d->answered = MIN(d->answered + gap - interval, now);
 	}
 	if (detector_silence(d, now) < d->timeout)
 		return FSM_NONE;
+	if (d->answered && now - d->answered < d->timeout) {
+		d->heard = d->answered;
+		return step(d, DET_ANSWERS, now);
+	}
 	return step(d, DET_TIMEOUT, now);
 }
 
@@ -79,6 +93,8 @@ const char *detector_word(const struct detector *d, u64 now)
 		return "left";
 	case DET_DEAD:
 		return "dead";
+	case DET_NO_DAEMON:
+		return "no daemon";
 	}
 	return "?";
 }

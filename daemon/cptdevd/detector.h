@@ -6,6 +6,10 @@
  * Silence is what counts: the time since the last byte from the peer, or since its link
  * broke. Time in which this process itself didn't run is taken out of it, since bytes may
  * have come that nobody read: a virtual machine that was stopped, a machine that swaps.
+ *
+ * A host that refuses connections is alive, and most likely its programs are: only its daemon
+ * is gone. That isn't death. The clock runs on from the last refusal: when these end, too, the
+ * host is dead.
  */
 #ifndef CPTDEVD_DETECTOR_H
 #define CPTDEVD_DETECTOR_H
@@ -16,6 +20,7 @@ struct detector {
 	unsigned int state;		/* enum det_state */
 	u64 timeout;			/* ns */
 	u64 heard;			/* when silence began */
+	u64 answered;			/* when its host refused a connection, 0: never */
 	u64 ticked;			/* when detector_tick() was called last */
 	bool running;			/* the clock runs */
 };
@@ -29,6 +34,9 @@ unsigned int detector_bye(struct detector *d, u64 now);
 
 /* The peer was heard at that time. */
 void detector_heard(struct detector *d, u64 at);
+
+/* Its host refused a connection: a kernel is there, and no daemon. */
+void detector_answered(struct detector *d, u64 at);
 
 /*
  * To be called every @interval or so, after what has come was read. DET_DO_DECIDE: the

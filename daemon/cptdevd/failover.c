@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What follows from a dead peer: the replicas that it fed are promoted, or somebody is
- * told that they could be. The command that is run for each promotion runs by itself.
+ * What follows from a dead peer: the replicas that it fed, and that a program waits for, are
+ * promoted, or somebody is told that they could be. The command that is run for each promotion runs by itself.
  */
 #include <errno.h>
 #include <signal.h>
@@ -11,6 +11,9 @@
 
 #include "daemon.h"
 #include "log.h"
+
+/* While the peer is dead, so often it is asked whether a program waits by now. */
+#define LOOK_AGAIN_NS	(500 * NSEC_PER_MSEC)
 
 extern char **environ;
 
@@ -81,35 +84,78 @@ static bool promotable(struct kernel *k, int fd)
 		!(info.state & CPTDEV_IMAGE_PROMOTED);
 }
 
-static void promote(struct peer *p, const char *name)
+/* True when nothing is left to be done. */
+static bool promote_failed(struct daemon *d, const char *name, int err)
+{
+	tell(&d->tell, LOG_ERR, TELL_PEER, name, "can't promote %s: %s", name, strerror(err));
+	return err == ENOENT || err == ENODATA;
+}
+
+static bool promote(struct peer *p, const char *name)
 {
 	struct daemon *d = p->d;
 	u64 term = 0, generation = 0, began = clock_mono();
 	int fd, ret;
 
 	fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE);
-	if (fd < 0) {
-		tell(&d->tell, LOG_ERR, TELL_PEER, name, "can't promote %s: %s", name,
-		     strerror(-fd));
-		return;
-	}
+	if (fd < 0)
+		return promote_failed(d, name, -fd);
 	if (!promotable(d->kernel, fd)) {
 		d->kernel->ops->close(d->kernel, fd);
-		return;
+		return true;
 	}
 	ret = kernel_replica_promote(d->kernel, fd, &term, &generation);
 	d->kernel->ops->close(d->kernel, fd);
-	if (ret) {
-		tell(&d->tell, LOG_ERR, TELL_PEER, name, "can't promote %s: %s", name,
-		     strerror(-ret));
-		return;
-	}
+	if (ret)
+		return promote_failed(d, name, -ret);
 	p->failover.promoted = clock_mono();
 	p->failover.replicas++;
 	promotion_own(d, name, generation, term);
 	log_notice("promoted %s: generation %llu, term %llu, in %llu us", name, generation,
 		   term, (p->failover.promoted - began) / NSEC_PER_USEC);
 	run_command(d, name, generation, term);
+	return true;
+}
+
+/*
+ * A promotion without a program that takes over fences the only one that may still live, when
+ * not its host but the network is lost. So nothing is promoted that nobody waits for: a program
+ * that waits has a descriptor of the replica, which it polls for the promotion.
+ */
+static void promote_waited(struct peer *p)
+{
+	struct daemon *d = p->d;
+	int ret = held_refresh(d);
+	struct held *h;
+	struct feed *f;
+
+	p->looked_at = clock_mono();
+	LIST_FOREACH(f, &p->feeds, entry) {
+		if (f->decided)
+			continue;
+		h = ret ? NULL : held_find(d, f->name);
+		if (h && h->waiters)
+			f->decided = promote(p, f->name);
+		else
+			tell(&d->tell, LOG_WARNING, TELL_PEER, f->name,
+			     "%s isn't promoted: no program waits for it on this host; it is as soon as one does. Next: start the program here, or run: cptdevctl promote %s",
+			     f->name, f->name);
+	}
+}
+
+void failover_look_again(struct peer *p)
+{
+	struct feed *f;
+
+	if (p->d->conf.failover != FAILOVER_AUTO ||
+	    clock_mono() - p->looked_at < LOOK_AGAIN_NS)
+		return;
+	LIST_FOREACH(f, &p->feeds, entry) {
+		if (!f->decided) {
+			promote_waited(p);
+			return;
+		}
+	}
 }
 
 /* Seconds and milliseconds since the epoch, to be compared with other hosts' logs. */
@@ -134,13 +180,14 @@ void failover_decide(struct peer *p, u64 heard)
 	};
 	log_decision(p);
 	LIST_FOREACH(f, &p->feeds, entry) {
-		if (p->d->conf.failover == FAILOVER_AUTO)
-			promote(p, f->name);
-		else
+		f->decided = p->d->conf.failover != FAILOVER_AUTO;
+		if (f->decided)
 			tell(&p->d->tell, LOG_WARNING, TELL_PEER, f->name,
 			     "failover = manual: to go on with %s here, run: cptdevctl promote %s",
 			     f->name, f->name);
 	}
+	if (p->d->conf.failover == FAILOVER_AUTO)
+		promote_waited(p);
 	if (LIST_EMPTY(&p->feeds))
 		tell(&p->d->tell, LOG_NOTICE, TELL_PEER, p->node.name,
 		     "peer %s fed nothing: there is nothing to promote", p->node.name);

@@ -210,6 +210,7 @@ enum det_state {
 	DET_LOST,		/* the link broke, the clock runs */
 	DET_LEFT,		/* said BYE */
 	DET_DEAD,
+	DET_NO_DAEMON,		/* its host lives, its daemon doesn't */
 };
 
 enum det_event {
@@ -217,6 +218,7 @@ enum det_event {
 	DET_BROKEN,		/* it broke without BYE */
 	DET_BYE,
 	DET_TIMEOUT,		/* silence for the time-out */
+	DET_ANSWERS,		/* the same, but its host refuses connections */
 };
 
 enum det_action {
@@ -224,6 +226,7 @@ enum det_action {
 	DET_DO_STOP,		/* no clock runs */
 	DET_DO_DECIDE,		/* the peer is dead: promote, or tell somebody */
 	DET_DO_BACK,		/* start the clock, and say that it is back */
+	DET_DO_SAY,		/* its programs may be alive: nothing is promoted */
 };
 
 #endif

@@ -8,6 +8,7 @@ static const char *const detector_states[] = {
 	[DET_LOST]	= "LOST",
 	[DET_LEFT]	= "LEFT",
 	[DET_DEAD]	= "DEAD",
+	[DET_NO_DAEMON]	= "NO_DAEMON",
 };
 
 static const char *const detector_events[] = {
@@ -15,6 +16,7 @@ static const char *const detector_events[] = {
 	[DET_BROKEN]	= "BROKEN",
 	[DET_BYE]	= "BYE",
 	[DET_TIMEOUT]	= "TIMEOUT",
+	[DET_ANSWERS]	= "ANSWERS",
 };
 
 static const char *const detector_actions[] = {
@@ -22,6 +24,7 @@ static const char *const detector_actions[] = {
 	[DET_DO_STOP - FSM_OWN]	= "stop the clock",
 	[DET_DO_DECIDE - FSM_OWN]	= "promote, or say so",
 	[DET_DO_BACK - FSM_OWN]	= "start the clock, say so",
+	[DET_DO_SAY - FSM_OWN]	= "say so, promote nothing",
 };
 
 static const struct fsm_cell detector_cells[][ARRAY_SIZE(detector_events)] = {
@@ -30,30 +33,42 @@ static const struct fsm_cell detector_cells[][ARRAY_SIZE(detector_events)] = {
 		[DET_BROKEN]	= NEVER(DET_UNKNOWN),
 		[DET_BYE]	= NEVER(DET_UNKNOWN),
 		[DET_TIMEOUT]	= NEVER(DET_UNKNOWN),
+		[DET_ANSWERS]	= NEVER(DET_UNKNOWN),
 	},
 	[DET_ALIVE] = {
 		[DET_UP]	= GO(DET_ALIVE, DET_DO_START),
 		[DET_BROKEN]	= GO(DET_LOST, DET_DO_START),
 		[DET_BYE]	= GO(DET_LEFT, DET_DO_STOP),
 		[DET_TIMEOUT]	= GO(DET_DEAD, DET_DO_DECIDE),
+		[DET_ANSWERS]	= GO(DET_NO_DAEMON, DET_DO_SAY),
 	},
 	[DET_LOST] = {
 		[DET_UP]	= GO(DET_ALIVE, DET_DO_BACK),
 		[DET_BROKEN]	= STAY(DET_LOST),
 		[DET_BYE]	= STAY(DET_LOST),
 		[DET_TIMEOUT]	= GO(DET_DEAD, DET_DO_DECIDE),
+		[DET_ANSWERS]	= GO(DET_NO_DAEMON, DET_DO_SAY),
 	},
 	[DET_LEFT] = {
 		[DET_UP]	= GO(DET_ALIVE, DET_DO_BACK),
 		[DET_BROKEN]	= STAY(DET_LEFT),
 		[DET_BYE]	= STAY(DET_LEFT),
 		[DET_TIMEOUT]	= NEVER(DET_LEFT),
+		[DET_ANSWERS]	= NEVER(DET_LEFT),
 	},
 	[DET_DEAD] = {
 		[DET_UP]	= GO(DET_ALIVE, DET_DO_BACK),
 		[DET_BROKEN]	= STAY(DET_DEAD),
 		[DET_BYE]	= STAY(DET_DEAD),
 		[DET_TIMEOUT]	= NEVER(DET_DEAD),
+		[DET_ANSWERS]	= NEVER(DET_DEAD),
+	},
+	[DET_NO_DAEMON] = {
+		[DET_UP]	= GO(DET_ALIVE, DET_DO_BACK),
+		[DET_BROKEN]	= STAY(DET_NO_DAEMON),
+		[DET_BYE]	= STAY(DET_NO_DAEMON),
+		[DET_TIMEOUT]	= GO(DET_DEAD, DET_DO_DECIDE),
+		[DET_ANSWERS]	= STAY(DET_NO_DAEMON),
 	},
 };
 

@@ -361,6 +361,7 @@ static int in_new(struct daemon *d, int fd, const struct sockaddr_storage *from)
 	in->state = IN_GREETING;
 	in->tick.fn = in_tick;
 	LIST_INIT(&in->channels);
+	in->from = *from;
 	tcp_text(from, in->address, sizeof(in->address));
 	tcp_host(from, in->host, sizeof(in->host));
 	tcp_tune(fd, d->conf.timeout_ms);

@@ -16,6 +16,7 @@
 
 #define BACK_OFF_MIN_MS	100U
 #define BACK_OFF_MAX_MS	2000U
+#define BACK_OFF_FLOOR_MS	20U
 
 static int out_event(struct out *o, unsigned int event);
 
@@ -174,6 +175,7 @@ static int frame_welcome(struct out *o, const u8 *payload, u32 len)
 		return -1;
 	o->node = m.node;
 	o->features = m.features;
+	o->peer->linked_to = o->trying;
 	return out_event(o, OUT_WELCOME);
 }
 
@@ -319,6 +321,8 @@ static void connect_failed(struct out *o, int err)
 {
 	char text[sizeof(o->last.text)];
 
+	if (err == ECONNREFUSED || err == ECONNRESET)
+		peer_answered(o->peer, &o->trying);
 	snprintf(text, sizeof(text), "can't connect: %s", strerror(err));
 	tell(&o->d->tell, LOG_WARNING, TELL_LINK, out_name(o), "%s; trying again", text);
 	fault_set(&o->last, WIRE_E_KERNEL, "%s", text);
@@ -356,6 +360,7 @@ static void out_connect(struct out *o)
 		out_event(o, OUT_LOST);
 		return;
 	}
+	o->trying = *addr;
 	fd = tcp_connect(addr, o->d->conf.timeout_ms);
 	loop_arm(&o->d->loop, &o->tick, out_timeout(o));
 	if (fd < 0) {
@@ -434,6 +439,22 @@ static void out_disconnect(struct out *o)
 		conn_close(c);
 }
 
+/* While it is to be found out whether the peer's host lives, it is asked often. */
+static u32 back_off_max(const struct out *o)
+{
+	unsigned int state = o->peer->detector.state;
+
+	if (state != DET_LOST && state != DET_NO_DAEMON)
+		return BACK_OFF_MAX_MS;
+	return MIN(MAX(o->d->conf.timeout_ms / 4, BACK_OFF_FLOOR_MS), BACK_OFF_MAX_MS);
+}
+
+void out_hurry(struct out *o)
+{
+	if (o->state == OUT_DOWN && o->retry.armed)
+		loop_arm(&o->d->loop, &o->retry, 0);
+}
+
 static void out_lose(struct out *o)
 {
 	bool up = o->conn && o->conn->up;
@@ -449,6 +470,7 @@ static void out_lose(struct out *o)
 		loop_arm(&o->d->loop, &o->retry, 0);
 		return;
 	}
+	o->back_off_ms = MIN(o->back_off_ms, back_off_max(o));
 	loop_arm(&o->d->loop, &o->retry, o->back_off_ms * NSEC_PER_MSEC);
 	o->back_off_ms = MIN(o->back_off_ms * 2, BACK_OFF_MAX_MS);
 }

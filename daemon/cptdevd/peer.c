@@ -7,6 +7,7 @@
 
 #include "daemon.h"
 #include "log.h"
+#include "tcp.h"
 
 /* Replicas that are remembered for promotion, for each session that may be shipped. */
 #define FEEDS_PER_SESSION	4
@@ -28,16 +29,45 @@ static void peer_dead(struct peer *p)
 	failover_decide(p, heard);
 }
 
+/*
+ * Its host refuses connections: the kernel there lives, and so may the programs. Nothing says
+ * that they have stopped serving (no fence, no lease that ended), so only a person may decide
+ * that another one goes on for them.
+ */
+static void peer_has_no_daemon(struct peer *p)
+{
+	if (p->in)
+		in_silent(p->in);
+	tell(&p->d->tell, LOG_WARNING, TELL_PEER, p->node.name,
+	     "peer %s: its host answers, but no cptdevd does: nothing is promoted by itself. Next: start cptdevd there; if its programs are gone as well, run here: cptdevctl promote NAME",
+	     p->node.name);
+	news_peer(p, "no-daemon");
+}
+
+/* Of several addresses one may be another host's, that refuses for reasons of its own. */
+void peer_answered(struct peer *p, const struct sockaddr_storage *at)
+{
+	if ((p->linked_to.ss_family && tcp_same_host(at, &p->linked_to)) ||
+	    (p->linked_from.ss_family && tcp_same_host(at, &p->linked_from)))
+		detector_answered(&p->detector, clock_mono());
+}
+
 static void peer_tick(struct timer *t)
 {
 	struct peer *p = container_of(t, struct peer, tick);
 	u64 interval = tick_interval(p), now = clock_mono();
+	unsigned int action;
 
 	if (p->in)
 		detector_heard(&p->detector, p->in->conn->heard_at);
 	loop_arm(&p->d->loop, t, interval);
-	if (detector_tick(&p->detector, now, interval) == DET_DO_DECIDE)
+	action = detector_tick(&p->detector, now, interval);
+	if (action == DET_DO_DECIDE)
 		peer_dead(p);
+	else if (action == DET_DO_SAY)
+		peer_has_no_daemon(p);
+	else if (p->detector.state == DET_DEAD)
+		failover_look_again(p);
 }
 
 static struct feed *feed_find(struct peer *p, const char *name)
@@ -119,6 +149,7 @@ void peer_up(struct peer *p, struct in *in)
 	if (old)
 		in_replace(old);
 	peer_identify(p, &in->node);
+	p->linked_from = in->from;
 	news_peer(p, "incoming-up");
 	p->detector.timeout = p->d->conf.timeout_ms * NSEC_PER_MSEC;
 	if (detector_up(&p->detector, clock_mono()) == DET_DO_BACK)
@@ -136,6 +167,8 @@ void peer_down(struct peer *p, bool bye)
 		tell(&p->d->tell, LOG_NOTICE, TELL_LINK, p->node.name,
 		     "peer %s: the link broke; it counts as dead in %u ms", p->node.name,
 		     p->d->conf.timeout_ms);
+	if (!bye)
+		out_hurry(&p->out);
 	news_peer(p, bye ? "left" : "incoming-lost");
 }
 

@@ -224,7 +224,7 @@ static void peers_are_monitored(void **state)
 	assert_string_equal(js_get_str(js_at(o, "peer"), "name"), "beta");
 	assert_string_equal(js_get_str(js_at(o, "peer"), "outgoing"), "up");
 	json_object_put(o);
-	host_kill(&p->b);
+	host_lose(&p->b);
 	WAIT_FOR(p, host_peer(&p->a)->detector.state == DET_DEAD);
 	/* Either link may be noticed first. */
 	o = answer(p, fd);
@@ -410,7 +410,7 @@ static void a_promotion_by_hand_is_told(void **state)
 	lines_keep();
 	fake_publish(&p->a.fake, s);
 	WAIT_FOR(p, s->rec.committed == 1);
-	host_kill(&p->a);
+	host_lose(&p->a);
 	WAIT_FOR(p, host_peer(&p->b)->detector.state == DET_DEAD);
 	o = status_json(&p->b.daemon);
 	assert_null(js_at(o, "last_promotion"));

@@ -184,6 +184,65 @@ static void half_the_time_out_makes_suspect(void **state)
 	assert_string_equal(detector_word(&d, now), "dead");
 }
 
+/* Its host refuses connections: the daemon is gone, and nothing else. */
+static void a_host_that_answers_is_not_dead(void **state)
+{
+	struct detector d = detector();
+	u64 broken;
+	int i;
+
+	(void)state;
+	detector_up(&d, now);
+	detector_broken(&d, now);
+	for (i = 0; i < 50; i++) {
+		assert_int_equal(run(&d, 500), 0);
+		detector_answered(&d, now);
+	}
+	assert_int_equal(d.state, DET_NO_DAEMON);
+	assert_string_equal(detector_word(&d, now), "no daemon");
+	assert_int_equal(detector_up(&d, now), DET_DO_BACK);
+	/* What it answered before is no excuse the next time. */
+	detector_broken(&d, now);
+	broken = now;
+	assert_int_equal(run(&d, 10000), broken + TIMEOUT);
+	assert_int_equal(d.state, DET_DEAD);
+}
+
+/* The second failure: the host is lost while its daemon was. */
+static void then_its_silence_is_death(void **state)
+{
+	struct detector d = detector();
+	u64 answered;
+
+	(void)state;
+	detector_up(&d, now);
+	detector_broken(&d, now);
+	run(&d, 1900);
+	detector_answered(&d, now);
+	run(&d, 500);
+	assert_int_equal(d.state, DET_NO_DAEMON);
+	detector_answered(&d, now);
+	answered = now;
+	assert_int_equal(run(&d, 10000), answered + TIMEOUT);
+	assert_int_equal(d.state, DET_DEAD);
+}
+
+/* Time in which this host didn't run isn't silence of the other. */
+static void own_absence_without_a_daemon_there(void **state)
+{
+	struct detector d = detector();
+
+	(void)state;
+	detector_up(&d, now);
+	detector_broken(&d, now);
+	run(&d, 1900);
+	detector_answered(&d, now);
+	run(&d, 500);
+	now += 60000 * MS;
+	assert_int_equal(detector_tick(&d, now, TICK), FSM_NONE);
+	assert_int_equal(d.state, DET_NO_DAEMON);
+}
+
 static void lag_is_that_of_the_oldest(void **state)
 {
 	struct lag l = {};
@@ -245,6 +304,9 @@ int main(void)
 		cmocka_unit_test(own_absence_is_no_silence),
 		cmocka_unit_test(late_ticks_are_counted),
 		cmocka_unit_test(half_the_time_out_makes_suspect),
+		cmocka_unit_test(a_host_that_answers_is_not_dead),
+		cmocka_unit_test(then_its_silence_is_death),
+		cmocka_unit_test(own_absence_without_a_daemon_there),
 		cmocka_unit_test(lag_is_that_of_the_oldest),
 		cmocka_unit_test(lag_is_kept_when_there_are_many),
 		cmocka_unit_test(rates_are_per_second),

@@ -231,7 +231,8 @@ static void only_silence_kills(void **state)
 		for (e = 0; e < fsm_detector.nr_events; e++)
 			if (fsm_cell(&fsm_detector, s, e)->action == DET_DO_DECIDE) {
 				assert_int_equal(e, DET_TIMEOUT);
-				assert_true(s == DET_ALIVE || s == DET_LOST);
+				assert_true(s == DET_ALIVE || s == DET_LOST ||
+					    s == DET_NO_DAEMON);
 			}
 }
 
@@ -255,11 +256,13 @@ static void tables_are_printed(void **state)
 		"   ALIVE       BROKEN      LOST        start the clock\n"
 		"   ALIVE       BYE         LEFT        stop the clock\n"
 		"   ALIVE       TIMEOUT     DEAD        promote, or say so\n"
+		"   ALIVE       ANSWERS     NO_DAEMON   say so, promote nothing\n"
 		"\n"
 		"   LOST        UP          ALIVE       start the clock, say so\n"
 		"   LOST        BROKEN      LOST        -\n"
 		"   LOST        BYE         LOST        -\n"
 		"   LOST        TIMEOUT     DEAD        promote, or say so\n"
+		"   LOST        ANSWERS     NO_DAEMON   say so, promote nothing\n"
 		"\n"
 		"   LEFT        UP          ALIVE       start the clock, say so\n"
 		"   LEFT        BROKEN      LEFT        -\n"
@@ -268,6 +271,12 @@ static void tables_are_printed(void **state)
 		"   DEAD        UP          ALIVE       start the clock, say so\n"
 		"   DEAD        BROKEN      DEAD        -\n"
 		"   DEAD        BYE         DEAD        -\n"
+		"\n"
+		"   NO_DAEMON   UP          ALIVE       start the clock, say so\n"
+		"   NO_DAEMON   BROKEN      NO_DAEMON   -\n"
+		"   NO_DAEMON   BYE         NO_DAEMON   -\n"
+		"   NO_DAEMON   TIMEOUT     DEAD        promote, or say so\n"
+		"   NO_DAEMON   ANSWERS     NO_DAEMON   -\n"
 		"\n");
 	free(text);
 }

@@ -329,6 +329,8 @@ static struct fake_session *fed(struct pair *p)
 
 	publish_some(&p->a, s, 0, 1);
 	WAIT_FOR(p, pair_committed(s));
+	/* A program on B waits to take over. */
+	replica(p)->rec.waiters = 1;
 	return s;
 }
 
@@ -340,7 +342,7 @@ static void a_dead_peers_replicas_are_promoted(void **state)
 	p->b.daemon.conf.failover = FAILOVER_AUTO;
 	fed(p);
 	begin = clock_mono();
-	host_kill(&p->a);
+	host_lose(&p->a);
 	WAIT_FOR(p, replica(p)->promoted);
 	assert_in_range((clock_mono() - begin) / NSEC_PER_MSEC, 950, 3000);
 	assert_int_equal(replica(p)->rec.term, 2);
@@ -372,7 +374,7 @@ static void the_old_primary_comes_back_and_is_fenced(void **state)
 	WAIT_FOR(p, replica(p)->promoted);
 	p->a.runs = true;
 	WAIT_FOR(p, s->fenced);
-	assert_int_equal(host_peer(&p->b)->detector.state, DET_ALIVE);
+	WAIT_FOR(p, host_peer(&p->b)->detector.state == DET_ALIVE);
 }
 
 static void with_manual_failover_nothing_is_promoted(void **state)
@@ -380,7 +382,7 @@ static void with_manual_failover_nothing_is_promoted(void **state)
 	struct pair *p = *state;
 
 	fed(p);
-	host_kill(&p->a);
+	host_lose(&p->a);
 	WAIT_FOR(p, host_peer(&p->b)->detector.state == DET_DEAD);
 	assert_false(replica(p)->promoted);
 }
@@ -436,7 +438,7 @@ static void a_replica_that_holds_nothing_is_not_promoted(void **state)
 	p->b.daemon.conf.failover = FAILOVER_AUTO;
 	fake_session(&p->a.fake, "kv", 10);
 	WAIT_FOR(p, replica(p));
-	host_kill(&p->a);
+	host_lose(&p->a);
 	WAIT_FOR(p, host_peer(&p->b)->detector.state == DET_DEAD);
 	assert_false(replica(p)->promoted);
 }
@@ -451,7 +453,7 @@ static void a_session_that_had_ended_is_not_promoted(void **state)
 	s = fed(p);
 	fake_session_end(&p->a.fake, s);
 	WAIT_FOR(p, LIST_EMPTY(&host_peer(&p->b)->in->channels));
-	host_kill(&p->a);
+	host_lose(&p->a);
 	WAIT_FOR(p, host_peer(&p->b)->detector.state == DET_DEAD);
 	assert_false(replica(p)->promoted);
 }

@@ -128,6 +128,9 @@ static enum hs_heartbeat meaning(const char *word, const char *path, struct hs_e
 		return HS_HEARTBEAT_ALIVE;
 	if (!strcmp(word, "dead"))
 		return HS_HEARTBEAT_DEAD;
+	/* Its host answers: whether the master is alive only the connection can tell. */
+	if (!strcmp(word, "no daemon"))
+		return none(e, path, "the cptdevd of the other host is gone, its host isn't");
 	if (!strcmp(word, "left"))
 		return none(e, path, "the cptdevd of the other host was stopped");
 	if (!strcmp(word, "never heard"))

@@ -73,7 +73,28 @@ test_manual() {
 	vm_run b 'cptdevctl replica remove kv >/dev/null'
 }
 
+waiter_said() {
+	vm_output b "$waiter" O | grep -q "^$1"
+}
+
+# Only a's daemon is gone. A program waits on b: it would take over if it could.
+test_without_daemon() {
+	local waiter
+	waiter=$(vm_spawn b 'exec ./ledger wait kv')
+	t 'a program on b waits' until_true waiter_said waiting
+	daemon_end a 9
+	t "auto: a's daemon is gone, a answers" until_true status_is b detector 'no daemon'
+	sleep $((2 * timeout_ms / 1000))
+	t 'auto: nothing is promoted because of that' replica_is promoted false
+	daemon_start a
+	t 'started again, it goes on' goes_on
+	t 'and nobody was fenced' not app_said fenced
+	vm_signal b "$waiter" 9
+	vm_wait b "$waiter" $limit >/dev/null || true
+}
+
 test_auto() {
+	local waiter
 	daemon_end b 15
 	daemon_start b auto
 	pages=128
@@ -83,11 +104,17 @@ test_auto() {
 	daemon_start a
 	t "auto: a's daemon killed and started again: it goes on" goes_on
 	t 'auto: that was no reason to promote' replica_is promoted false
+	test_without_daemon
 	link_slow
 	until_true staging
 	vm_kill a
-	t 'auto: host lost: the spare is promoted' until_true replica_is promoted true
+	t 'auto: host lost: a counts as dead' until_true status_is b detector dead
 	t 'auto: in time' dead_in_time
+	nap
+	t 'auto: nobody waits on b, so nothing is promoted' replica_is promoted false
+	waiter=$(vm_spawn b 'exec ./ledger wait kv')
+	t 'auto: a program waits: the spare is promoted' until_true replica_is promoted true
+	t 'and the program is told' until_true waiter_said promoted
 	t 'the replica is right' replica_right
 	t 'the command was told once' promoted_once
 }

@@ -110,6 +110,7 @@ static void its_words_are_understood(void **state)
 	assert_int_equal(ask(STATUS("\"lost\"")), HS_HEARTBEAT_ALIVE);
 	assert_int_equal(ask(STATUS("\"dead\"")), HS_HEARTBEAT_DEAD);
 	assert_none(STATUS("\"left\""), "the cptdevd of the other host was stopped");
+	assert_none(STATUS("\"no daemon\""), "the cptdevd of the other host is gone");
 	assert_none(STATUS("\"never heard\""), "no link with the other host");
 }
 
