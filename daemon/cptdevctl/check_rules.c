@@ -188,6 +188,34 @@ static void rule_memory(const struct facts *f, struct findings *out)
 			f->swap_kib / 1024);
 }
 
+/* Findings about sessions that aren't shipped; of further ones the number is told. */
+#define SESSIONS_SHOWN	4
+
+/* A program that waits for its spare answers nobody while it has none. */
+static void rule_sessions(struct json_object *list, struct findings *out)
+{
+	size_t i, n = list ? json_object_array_length(list) : 0, bad = 0;
+
+	for (i = 0; i < n; i++) {
+		struct json_object *s = json_object_array_get_idx(list, i);
+		const char *error = js_get_str(s, "error");
+		const char *name = js_get_str(s, "name");
+
+		if (!error || !*error)
+			continue;
+		if (++bad <= SESSIONS_SHOWN)
+			finding(out, LEVEL_FAIL, "session",
+				"cptdevctl status; cptdevctl check on the peer",
+				"session %s has no spare: %s", name ? name : "?", error);
+	}
+	if (bad > SESSIONS_SHOWN)
+		finding(out, LEVEL_FAIL, "session", "cptdevctl status",
+			"%zu more sessions have no spare", bad - SESSIONS_SHOWN);
+	else if (n && !bad)
+		finding(out, LEVEL_OK, "session", NULL, "%zu session%s followed by the peer",
+			n, n == 1 ? " is" : "s are");
+}
+
 static void rule_peer(struct json_object *peer, struct findings *out)
 {
 	struct json_object *o = js_at(peer, "outgoing"), *in = js_at(peer, "incoming");
@@ -207,6 +235,7 @@ static void rule_peer(struct json_object *peer, struct findings *out)
 	else
 		finding(out, LEVEL_WARN, "peer-in", NULL,
 			"the peer isn't linked to this host: nothing is received");
+	rule_sessions(js_at(o, "sessions"), out);
 }
 
 /* What the daemon waits for, or didn't take. */
@@ -214,7 +243,11 @@ static void rule_waits(struct json_object *daemon, struct findings *out)
 {
 	const char *listen = js_get_str(daemon, "listen_error");
 	const char *conf = js_get_str(daemon, "configuration_error");
+	struct json_object *module = js_at(daemon, "module");
 
+	if (module && !json_object_get_boolean(module))
+		finding(out, LEVEL_FAIL, "daemon", "modprobe cptdev; journalctl -u cptdevd",
+			"cptdevd waits for the module: nothing is shipped or received");
 	if (listen)
 		finding(out, LEVEL_FAIL, "listen", "is the address in [listen] one of this host?",
 			"cptdevd waits for the address to listen on: %s", listen);

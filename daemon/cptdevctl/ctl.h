@@ -27,7 +27,7 @@ struct ctl {
 	u64 term;			/* promote */
 	bool term_given;
 	bool check;			/* status */
-	bool force;			/* promote */
+	bool force;			/* promote, replica remove */
 	bool changed;			/* something was done that stays */
 	bool streams;			/* whoever reads may have had enough */
 	struct kernel *kernel;

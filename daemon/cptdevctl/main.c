@@ -28,7 +28,7 @@ static const struct verb {
 	  "what there is, then a line for each change" },
 	{ "promote", " NAME [--term N] [--force]", verb_promote,
 	  "make the replica what this host goes on from" },
-	{ "replica", " list | remove NAME", verb_replica,
+	{ "replica", " list | remove NAME [--force]", verb_replica,
 	  "the replicas that this host keeps" },
 	{ "inspect", " FILE...", verb_inspect,
 	  "what is in a checkpoint of libhotspare, and is it whole" },
@@ -52,7 +52,8 @@ static void usage(FILE *to)
 		"                         inspect: never)\n"
 		"  -s, --socket PATH      control socket of the daemon\n"
 		"  -T, --term N           promote: the new term\n"
-		"  -f, --force            promote: even if the primary is alive and linked\n"
+		"  -f, --force            promote: even if the primary is alive and linked;\n"
+		"                         replica remove: even if it follows a living session\n"
 		"  -c, --check            status: exit with what it sees\n"
 		"  -V, --version          print the version and exit\n"
 		"  -h, --help             print this and exit\n"
@@ -190,8 +191,8 @@ static int check_options(struct ctl *c, verb_fn fn)
 
 	if (c->term_given && fn != verb_promote)
 		wrong = "--term belongs to promote";
-	else if (c->force && fn != verb_promote)
-		wrong = "--force belongs to promote";
+	else if (c->force && fn != verb_promote && fn != verb_replica)
+		wrong = "--force belongs to promote and replica remove";
 	else if (c->check && fn != verb_status)
 		wrong = "--check belongs to status";
 	return wrong ? ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "%s", wrong) : 0;

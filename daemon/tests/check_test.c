@@ -150,6 +150,42 @@ static void daemons(void **state)
 	assert_int_equal(find("configuration")->level, LEVEL_WARN);
 }
 
+#define PEER(sessions)							\
+	"{\"version\":\"1\",\"module\":true,\"peers\":[{\"outgoing\":{\"state\":\"up\","	\
+	"\"address\":\"192.0.2.2:7475\",\"sessions\":[" sessions "]},"			\
+	"\"incoming\":{\"state\":\"up\"}}]}"
+
+#define NO_SPARE(name) "{\"name\":\"" name "\",\"state\":\"refused\",\"error\":"		\
+	"\"spare: can't create the replica: No such file or directory (the module isn't loaded there)\"}"
+
+#define FOLLOWED(name) "{\"name\":\"" name "\",\"state\":\"waiting\",\"error\":null}"
+
+/* The link is up, and all that this host needs is there: the program answers nobody all the same. */
+static void sessions_without_a_spare(void **state)
+{
+	(void)state;
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      PEER(NO_SPARE("kv")))), "session", LEVEL_FAIL, "module isn't loaded there");
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      PEER(FOLLOWED("a") "," FOLLOWED("b")))), "session", LEVEL_OK, "2 sessions");
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      PEER(FOLLOWED("a") "," NO_SPARE("b")))), "session", LEVEL_FAIL, "session b");
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      PEER(NO_SPARE("a") "," NO_SPARE("b") "," NO_SPARE("c") "," NO_SPARE("d") ","
+		   NO_SPARE("e") "," NO_SPARE("f")))), "session", LEVEL_FAIL, "session a");
+	assert_string_equal(out.list[out.nr - 1].text, "2 more sessions have no spare");
+	assert_int_equal(findings_worst(&out), LEVEL_FAIL);
+}
+
+/* The daemon doesn't find the module, whatever the tool sees. */
+static void a_daemon_without_the_module(void **state)
+{
+	(void)state;
+	WITH(json_object_object_add(f.daemon, "module", json_object_new_boolean(false)),
+	     "netlink", LEVEL_OK, "answers");
+	assert_int_equal(findings_worst(&out), LEVEL_FAIL);
+}
+
 static void findings_are_lines(void **state)
 {
 	struct facts f = good();
@@ -186,6 +222,8 @@ int main(void)
 		cmocka_unit_test(devices),
 		cmocka_unit_test(memory),
 		cmocka_unit_test(daemons),
+		cmocka_unit_test(sessions_without_a_spare),
+		cmocka_unit_test(a_daemon_without_the_module),
 		cmocka_unit_test(findings_are_lines),
 	};
 

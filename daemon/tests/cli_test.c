@@ -611,10 +611,62 @@ static void a_replica_is_removed(void **state)
 	assert_null(fake_replica(fake, "kv"));
 	assert_int_equal(verb_replica(&ctl, 2, argv), EXIT_FAILED);
 	assert_int_equal(verb_replica(&ctl, 1, argv), EXIT_USAGE);
-	printed("removed kv\n"
+	printed("cptdevctl: note: it isn't known whether its session lives: cptdevd isn't running (/nonexistent/control)\n"
+		"removed kv\n"
 		"cptdevctl: can't remove kv: no replica has this name\n"
 		"Next: cptdevctl replica list\n"
 		"cptdevctl: replica needs 'list', or 'remove' and a name\n");
+}
+
+#define FEEDS(uuid) "{\"name\":\"alpha\",\"detector\":\"alive\",\"incoming\":{\"state\":\"up\"," \
+	"\"replicas\":[{\"name\":\"kv\",\"uuid\":\"00000000-0000-0000-0000-0000000000" uuid "\"}]}}"
+
+static int remove_kv(void **state, const char *peer)
+{
+	char *argv[] = { (char *)"remove", (char *)"kv" };
+
+	answer_with((int)(long)*state, peer);
+	return verb_replica(&ctl, 2, argv);
+}
+
+static void the_replica_of_a_living_session_stays(void **state)
+{
+	make_replica(120);
+	assert_int_equal(remove_kv(state, FEEDS("00")), EXIT_FAILED);
+	assert_non_null(fake_replica(fake, "kv"));
+	printed("cptdevctl: kv isn't removed: it is the spare of a session that lives on alpha\n"
+		"Next: stop the program there; or, to leave it without a spare until its next checkpoint, give --force\n");
+}
+
+/* Its session waits for that: cptdevd told to remove it. */
+static void the_replica_of_another_session_goes(void **state)
+{
+	make_replica(120);
+	assert_int_equal(remove_kv(state, FEEDS("07")), EXIT_DONE);
+	assert_null(fake_replica(fake, "kv"));
+}
+
+static void with_force_it_goes(void **state)
+{
+	char *argv[] = { (char *)"remove", (char *)"kv" };
+
+	(void)state;
+	make_replica(120);
+	ctl.force = true;
+	assert_int_equal(verb_replica(&ctl, 2, argv), EXIT_DONE);
+	assert_null(fake_replica(fake, "kv"));
+}
+
+/* The session that fed it is fenced, or about to be. */
+static void what_was_promoted_goes(void **state)
+{
+	char *argv[] = { (char *)"remove", (char *)"kv" };
+
+	(void)state;
+	make_replica(120);
+	fake_replica(fake, "kv")->promoted = true;
+	assert_int_equal(verb_replica(&ctl, 2, argv), EXIT_DONE);
+	assert_null(fake_replica(fake, "kv"));
 }
 
 static void columns_are_as_wide_as_needed(void **state)
@@ -672,6 +724,10 @@ int main(void)
 		T(problems_are_bounded),
 		T(news_of_a_peer_are_lines),
 		F(a_replica_is_removed),
+		D(the_replica_of_a_living_session_stays),
+		D(the_replica_of_another_session_goes),
+		F(with_force_it_goes),
+		F(what_was_promoted_goes),
 		T(columns_are_as_wide_as_needed),
 		T(sizes_have_units),
 	};

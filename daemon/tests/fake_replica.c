@@ -62,6 +62,7 @@ void fake_replica_remove(struct fake *f, struct fake_replica *r)
 	for (i = 0; i < FAKE_FDS; i++)
 		if (f->fd[i].replica == r)
 			f->fd[i].replica = NULL;
+	fake_replica_event(f, CPTDEV_CMD_REPLICA_GONE_NTF, r);
 	stage_drop(r);
 	pages_free(&r->content, r->pages);
 	free(r->meta);

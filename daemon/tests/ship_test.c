@@ -181,6 +181,40 @@ static void nothing_reaches_back_so_the_next_one_does(void **state)
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
 
+/* Somebody removes the replica of a program that is idle: it has no spare, and knows. */
+static void a_replica_is_removed_under_its_session(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, pair_committed(s));
+	s->reach = s->rec.published;
+	fake_replica_remove(&p->b.fake, fake_replica(&p->b.fake, "kv"));
+	WAIT_FOR(p, fake_attached(&p->a.fake, s) == 0);
+	WAIT_FOR(p, host_ship(&p->a, "kv")->last.code == WIRE_E_GAP);
+	assert_int_equal(fake_attached(&p->a.fake, s), 0);
+	publish_some(&p->a, s, 2, 2);
+	WAIT_FOR(p, pair_committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+	assert_int_equal(fake_attached(&p->a.fake, s), 1);
+	assert_int_equal(host_peer(&p->a)->out.connects, 1);
+}
+
+/* What was on its way isn't acknowledged: it would be in nobody's replica. */
+static void a_replica_is_removed_in_the_middle(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 8192);
+
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, p->b.fake.stages > 2);
+	fake_replica_remove(&p->b.fake, fake_replica(&p->b.fake, "kv"));
+	WAIT_FOR(p, pair_committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+	assert_int_equal(host_peer(&p->a)->out.connects, 1);
+}
+
 static void a_session_without_a_name_is_not_shipped(void **state)
 {
 	struct pair *p = *state;
@@ -328,6 +362,8 @@ int main(void)
 		T(a_big_delta_doesnt_block_a_small_one),
 		T(two_deltas_are_on_their_way_at_most),
 		T(nothing_reaches_back_so_the_next_one_does),
+		T(a_replica_is_removed_under_its_session),
+		T(a_replica_is_removed_in_the_middle),
 		T(a_session_without_a_name_is_not_shipped),
 		T(a_session_ends_and_its_replica_stays),
 		T(a_session_ends_in_the_middle),
