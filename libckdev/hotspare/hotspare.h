@@ -436,7 +436,10 @@ ssize_t hs_section_get(const char *name, void *buf, size_t size);
  *	IPv4, IPv6 or Unix; both ends of a pipe, each registered; eventfd, timerfd, signalfd;
  *	an epoll set, with what is in it, each of which is registered
  *
- * What is made from the same open file, by dup(2), will be again.
+ * What is made from the same open file, by dup(2), will be again. Options, groups and filters of
+ * sockets, locks, leases, and who gets signals are as they were at the cut; what the kernel
+ * can't be asked for is listed in hs_fdreg(3). If something at the cut can't be saved hs_cpt()
+ * fails, and hs_error() names it: EBUSY, EOPNOTSUPP, ENOTCONN, ENOENT.
  *
  * A restart opens a file by its name. At the cut the library follows a file that was renamed;
  * if it was deleted, or another one has its name, hs_cpt() fails with ENOENT. At the restart

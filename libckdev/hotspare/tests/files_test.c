@@ -374,6 +374,30 @@ static void a_file_without_a_name_of_its_own_is_refused(void **state)
 	close(fd);
 }
 
+/* What the device keeps is lost, unless it keeps nothing. */
+static bool is_told(const char *device)
+{
+	int fd = open(device, O_RDWR | O_NOCTTY | O_CLOEXEC), out, saved = dup(STDERR_FILENO);
+
+	assert_true(fd >= 0);
+	out = open("said", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	dup2(out, STDERR_FILENO);
+	close(out);
+	assert_int_equal(hs_fdreg(fd), 0);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	assert_int_equal(hs_fd_deregister(fd), 0);
+	close(fd);
+	return was_said("said", "what the device keeps for it isn't saved");
+}
+
+static void a_device_that_is_opened_anew_is_told(void **state)
+{
+	(void)state;
+	assert_false(is_told("/dev/null"));
+	assert_true(is_told("/dev/ptmx"));
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +410,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(what_has_become_of_a_file_is_told_or_refused, clean),
 		cmocka_unit_test_teardown(a_file_is_followed_or_missed_at_the_cut, clean),
 		cmocka_unit_test_teardown(a_file_without_a_name_of_its_own_is_refused, clean),
+		cmocka_unit_test_teardown(a_device_that_is_opened_anew_is_told, clean),
 	};
 	char dir[] = "/tmp/hotspare-files-test.XXXXXX";
 	int ret;
