@@ -144,18 +144,25 @@ static bool ctl_taken(const char *path)
 
 static int ctl_try(struct daemon *d)
 {
-	int fd = -1, ret;
+	int fd, ret;
 
 	if (ctl_taken(d->conf.control))
-		ret = -EADDRINUSE;
-	else if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)
-		ret = -errno;
-	else
-		ret = ctl_bind(fd, d->conf.control);
+		return -EADDRINUSE;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	ret = ctl_bind(fd, d->conf.control);
 	if (!ret)
 		ret = acceptor_open(&d->control, &d->loop, &d->tell, fd);
-	if (ret && fd >= 0)
+	if (ret)
 		close(fd);
+	return ret;
+}
+
+static int ctl_attempt(struct daemon *d)
+{
+	int ret = ctl_try(d);
+
 	d->control_err = -ret;
 	return ret;
 }
@@ -188,7 +195,7 @@ static void ctl_again(struct timer *t)
 {
 	struct daemon *d = container_of(t, struct daemon, control_retry);
 
-	if (ctl_try(d))
+	if (ctl_attempt(d))
 		ctl_wait(d);
 	else
 		tell(&d->tell, LOG_NOTICE, TELL_WAIT, "control", "the control socket %s is there",
@@ -203,7 +210,7 @@ int ctl_open(struct daemon *d)
 	d->control.what = "the control socket";
 	d->control.fn = on_client;
 	d->control.full = no_descriptor;
-	ret = ctl_try(d);
+	ret = ctl_attempt(d);
 	if (!ret)
 		return 0;
 	if (may_come(-ret)) {
