@@ -726,8 +726,8 @@ struct cptdev_replica_begin {
  *
  * Errors: EINVAL nothing was begun, or @data_len isn't what the extents say; EFAULT a
  * pointer, or an extent outside the layout; ENOENT the replica was removed; EDQUOT,
- * ENOMEM: the delta can't be committed any more, begin again. A call that failed otherwise may be repeated; a part
- * of it may be staged.
+ * ENOMEM: the delta can't be committed any more, begin again. A call that failed
+ * otherwise may be repeated; a part of it may be staged.
  */
 struct cptdev_replica_stage {
 	__u32 size;
