@@ -123,6 +123,11 @@ struct chan {
 	u64 committed;
 	u64 pages;			/* staged so far */
 	u64 expected;			/* of which BEGIN said so many */
+	/* There was no room for a delta, see room.c */
+	u64 short_pages;		/* so many it had */
+	bool short_limit;		/* a limit was reached, not the end of memory */
+	u32 short_ms;			/* the next one is let through after this, 0: room */
+	u64 short_until;		/* ns */
 	struct fault last;
 };
 
@@ -372,6 +377,14 @@ int replay_stage(struct chan *c, const struct data *data);
 int replay_commit(struct chan *c, struct msg_committed *m);
 void replay_abort(struct chan *c);
 void replay_close(struct chan *c);
+
+/* room.c: 0, or -1 with @chan->last */
+/* The delta that was begun found no room: @err, EDQUOT or ENOMEM. */
+void room_short(struct chan *c, int err);
+/* May the sender begin? */
+int room_check(struct chan *c, const struct cptdev_image_info *info);
+/* Is there room for a delta of so many pages? */
+int room_fits(struct chan *c, u64 pages);
 
 /* collect.c */
 int collect_begin(struct collect *col, struct chan *c, const struct msg_begin *m);

@@ -77,7 +77,9 @@ static int check_replica(struct chan *c, const struct cptdev_image_info *info)
 				 info->uid, c->session.uid);
 	if (check_terms(c, info))
 		return -1;
-	return info->state & CPTDEV_IMAGE_FROZEN ? frozen(c) : 0;
+	if (info->state & CPTDEV_IMAGE_FROZEN)
+		return frozen(c);
+	return room_check(c, info);
 }
 
 static int failed(struct chan *c, const char *what, int err)
@@ -181,6 +183,8 @@ static int replay_failed(struct chan *c, const char *what, int err)
 		return fault_set(&c->last, WIRE_E_STALE,
 				 "spare: generation %llu isn't newer than the replica's",
 				 c->staging);
+	if (err == -ENOMEM || err == -EDQUOT)
+		room_short(c, -err);
 	return failed(c, what, err);
 }
 
@@ -202,6 +206,8 @@ int replay_begin(struct chan *c, const struct collect *col)
 	c->end = 0;
 	c->pages = 0;
 	memcpy(arg.uuid, c->session.uuid, sizeof(arg.uuid));
+	if (room_fits(c, col->begin.pages))
+		return -1;
 	ret = k->ops->ioctl(k, c->fd, CPTDEV_IOC_REPLICA_BEGIN, &arg);
 	return ret ? replay_failed(c, "begin", ret) : 0;
 }
@@ -233,6 +239,7 @@ int replay_commit(struct chan *c, struct msg_committed *m)
 	if (ret)
 		return replay_failed(c, "commit", ret);
 	c->committed = c->staging;
+	c->short_ms = 0;
 	return 0;
 }
 

@@ -195,6 +195,7 @@ static void ship_settle(struct ship *s)
 static int ship_resume(struct ship *s)
 {
 	bool same = uuid_same(s->peer.uuid, s->session->rec.uuid);
+	bool again = s->last.code == WIRE_E_MEMORY;
 	int ret = ship_attach(s);
 
 	if (ret)
@@ -204,9 +205,11 @@ static int ship_resume(struct ship *s)
 	s->asked = 0;
 	s->lacks = false;
 	s->last.code = WIRE_OK;
-	tell(&s->out->d->tell, LOG_INFO, TELL_SESSION, ship_name(s),
-	     "session %s: %s follows from generation %llu", ship_name(s),
-	     s->out->node.name, s->since);
+	/* An attempt after there was no room isn't news before it has worked. */
+	if (!again)
+		tell(&s->out->d->tell, LOG_INFO, TELL_SESSION, ship_name(s),
+		     "session %s: %s follows from generation %llu", ship_name(s),
+		     s->out->node.name, s->since);
 	ret = ship_fetch(s);
 	/* The fetch attached; the answer to an earlier commit may have been lost. */
 	if (!ret && s->since && s->dev >= 0)

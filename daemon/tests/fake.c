@@ -335,6 +335,8 @@ static int device_info(struct fake *f, struct cptdev_info *arg)
 	int i;
 
 	arg->replicas = 0;
+	arg->replica_max = f->limit_hidden ? 0 : f->limit * FAKE_PAGE;
+	arg->replica = fake_replica_pages(f) * FAKE_PAGE;
 	arg->abi_version = CPTDEV_ABI_VERSION;
 	for (i = 0; i < FAKE_REPLICAS; i++)
 		arg->replicas += f->replica[i].used;

@@ -82,6 +82,8 @@ struct fake {
 	int fail_stage;			/* errno of the next STAGE, and of others: */
 	int fail_commit;
 	int fail_delta;
+	u64 limit;			/* of all replicas, pages, 0: none */
+	bool limit_hidden;		/* INFO doesn't tell: memory that ends */
 	int fail_ack;			/* of every ACK, until it is 0; and of others: */
 	int fail_dump;
 	int fail_events;

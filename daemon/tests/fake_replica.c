@@ -159,6 +159,28 @@ static void stage_page(struct fake_replica *r, u64 i, const u8 *from)
 	memcpy(r->staged[i], from, FAKE_PAGE);
 }
 
+static u64 pages_count(u8 **pages, u32 nr)
+{
+	u64 n = 0;
+	u32 i;
+
+	for (i = 0; pages && i < nr; i++)
+		n += pages[i] && pages[i] != &hole_mark;
+	return n;
+}
+
+u64 fake_replica_pages(const struct fake *f)
+{
+	const struct fake_replica *r;
+	u64 n = 0;
+
+	for (r = f->replica; r < f->replica + FAKE_REPLICAS; r++)
+		if (r->used)
+			n += pages_count(r->content, r->pages) +
+				pages_count(r->staged, r->pages);
+	return n;
+}
+
 static int replica_stage(struct fake *f, struct fake_replica *r,
 			 const struct cptdev_replica_stage *arg)
 {
@@ -172,6 +194,8 @@ static int replica_stage(struct fake *f, struct fake_replica *r,
 	f->fail_stage = 0;
 	if (ret)
 		return -ret;
+	if (f->limit && fake_replica_pages(f) + arg->data_len / FAKE_PAGE > f->limit)
+		return f->limit_hidden ? -ENOMEM : -EDQUOT;
 	for (i = 0; i < arg->vec_len; i++) {
 		for (a = e[i].addr; a < e[i].addr + e[i].len; a += FAKE_PAGE) {
 			u64 page = (a - FAKE_BASE) / FAKE_PAGE;

@@ -12,4 +12,7 @@ int fake_replica_open(struct fake *f, struct cptdev_replica_open *arg);
 void fake_replica_close(struct fake_replica *r, int fd);
 int fake_replica_ioctl(struct fake *f, int fd, unsigned int cmd, void *arg);
 
+/* Of all replicas, content and staged. */
+u64 fake_replica_pages(const struct fake *f);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "lines.h"
 #include "pair.h"
 
 static void a_snapshot_arrives_and_is_acknowledged(void **state)
@@ -271,6 +272,93 @@ static void no_memory_for_a_stage_is_tried_again(void **state)
 	assert_int_equal(host_peer(&p->a)->out.connects, 1);
 }
 
+/*
+ * A limit that is reached: it is known, and the delta isn't sent again and again.
+ */
+
+static u64 shipped(struct pair *p)
+{
+	return host_peer(&p->a)->out.conn->stats.bytes_out;
+}
+
+static void refused_for_room(struct pair *p, struct fake_session *s, const char *words)
+{
+	u64 deltas, lines, bytes;
+
+	lines_keep();
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, host_ship(&p->a, "kv") &&
+		 host_ship(&p->a, "kv")->last.code == WIRE_E_MEMORY);
+	deltas = s->deltas;
+	bytes = shipped(p);
+	pair_run(p, 3000);
+	/* After 500 ms, 1000 ms and 2000 ms one is let through at most. */
+	lines = lines_with("");
+	deltas = s->deltas - deltas;
+	bytes = shipped(p) - bytes;
+	if (deltas > 3 || bytes > 4 * 2000 * 4096ULL || lines > 2 * TELL_BURST)
+		fail_msg("%llu deltas, %llu bytes, %llu lines", deltas, bytes, lines);
+	lines_drop();
+	/* The program has no spare, and the status says why. */
+	assert_int_equal(host_ship(&p->a, "kv")->state, SHIP_REFUSED);
+	assert_int_equal(fake_attached(&p->a.fake, s), 0);
+	assert_non_null(strstr(host_ship(&p->a, "kv")->last.text, words));
+	assert_int_equal(host_peer(&p->a)->out.connects, 1);
+}
+
+static void a_limit_is_waited_for(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 2000);
+	u64 begin;
+
+	p->b.fake.limit = 1500;
+	refused_for_room(p, s, "8000 KiB, 6000 KiB are free");
+	/* As soon as there is room. */
+	p->b.fake.limit = 2000;
+	begin = clock_mono();
+	WAIT_FOR(p, pair_committed(s));
+	assert_true(clock_mono() - begin < 2500 * NSEC_PER_MSEC);
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+	assert_int_equal(fake_attached(&p->a.fake, s), 1);
+}
+
+/* The same where nobody can say how much is free. */
+static void the_end_of_memory_is_waited_for(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 2000);
+
+	p->b.fake.limit = 1500;
+	p->b.fake.limit_hidden = true;
+	refused_for_room(p, s, "memory");
+	p->b.fake.limit = 0;
+	WAIT_FOR(p, pair_committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
+/* Others have room, and go on. */
+static void one_without_room_keeps_nobody_back(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 2000);
+	struct fake_session *t = fake_session(&p->a.fake, "small", 10);
+	u32 i;
+
+	p->b.fake.limit = 1500;
+	publish_some(&p->a, s, 1, 1);
+	for (i = 1; i < 20; i++) {
+		publish_some(&p->a, t, 0, i);
+		WAIT_FOR(p, pair_committed(t));
+	}
+	assert_false(pair_committed(s));
+	/* It is the other one's room. */
+	fake_session_end(&p->a.fake, t);
+	fake_replica_remove(&p->b.fake, fake_replica(&p->b.fake, "small"));
+	p->b.fake.limit = 2000;
+	WAIT_FOR(p, pair_committed(s));
+}
+
 static void a_commit_that_fails_is_tried_again(void **state)
 {
 	struct pair *p = *state;
@@ -368,6 +456,9 @@ int main(void)
 		T(a_session_ends_and_its_replica_stays),
 		T(a_session_ends_in_the_middle),
 		T(no_memory_for_a_stage_is_tried_again),
+		T(a_limit_is_waited_for),
+		T(the_end_of_memory_is_waited_for),
+		T(one_without_room_keeps_nobody_back),
 		T(a_commit_that_fails_is_tried_again),
 		T(trouble_of_the_own_kernel_is_tried_again),
 		T(lost_events_are_made_good_by_a_dump),
