@@ -109,7 +109,7 @@ static const struct setting_of settings[] = {
 	N(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1), N(IPPROTO_IP, IP_RECVFRAGSIZE, 1),
 	N(IPPROTO_IP, IP_MULTICAST_TTL, 9), N(IPPROTO_IP, IP_MULTICAST_LOOP, 0),
 	N(IPPROTO_IP, IP_MULTICAST_ALL, 0), N(IPPROTO_IP, 26, 1),
-	N(IPPROTO_IP, 51, 40000 | 50000 << 16),
+	N(IPPROTO_IP, 51, (int)(40000U | 50000U << 16)),
 	{ IPPROTO_IP, IP_MULTICAST_IF, 4, { .text = { 127, 0, 0, 1 } } },
 	{ IPPROTO_IP, IP_UNICAST_IF, 4, { .text = { 0, 0, 0, 1 } } },
 	{ IPPROTO_IP, IP_OPTIONS, 4, { .text = { 1, 1, 1, 1 } } },

@@ -99,13 +99,13 @@ static void *thread(void *arg)
 /* Two that hold it or wait for it. Those that wait sleep when this returns. */
 static void start_threads(const struct object *o, struct state *s)
 {
-	const bool both = o->kind == HSSYNC_COND || o->kind == HSSYNC_SEM;
+	const int nr = o->kind == HSSYNC_COND || o->kind == HSSYNC_SEM ? 2 : 1;
 	pthread_t id;
 	int i;
 
 	job.hold = o->hold;
 	job.s = s;
-	for (i = 0; i <= both; i++) {
+	for (i = 0; i < nr; i++) {
 		CHECK(!pthread_create(&id, NULL, thread, (void *)&tids[i]));
 		while (!in_place && ready <= i)
 			sched_yield();
