@@ -32,6 +32,12 @@ static inline enum t_length t_length(void)
 	return !strcmp(length, "soak") ? T_SOAK : !strcmp(length, "short") ? T_SHORT : T_NORMAL;
 }
 
+/* Is there time for all? Not in "make check", which CPTDEV_TIER tells. */
+static inline bool t_all(void)
+{
+	return !strcmp(getenv("CPTDEV_TIER") ?: "all", "all");
+}
+
 /* ioctl() that answers -errno. */
 static inline int t_ioctl(int fd, unsigned long cmd, void *arg)
 {

@@ -27,6 +27,7 @@
 /* By default: here, where the kernel is built to find errors, and in short. */
 #define CALLS		100000UL
 #define CALLS_DEBUG	1000000UL
+#define CALLS_CHECK	40000UL
 #define CALLS_SHORT	20000UL
 /* To soak, times: */
 #define SOAK		10UL
@@ -339,7 +340,7 @@ static void tell_progress(unsigned long calls)
 
 static unsigned long default_calls(void)
 {
-	unsigned long calls = CALLS;
+	unsigned long calls = t_all() ? CALLS : CALLS_CHECK;
 
 	if (t_length() == T_SHORT)
 		return CALLS_SHORT;

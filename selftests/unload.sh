@@ -6,6 +6,7 @@
 module=/usr/lib/cptdev/cptdev.ko
 tests=$(dirname "$0")
 times=100
+[ "${CPTDEV_TIER:-all}" = all ] || times=30
 [ "${CPTDEV_LENGTH:-}" != short ] || times=10
 
 echo 1..7

@@ -103,7 +103,7 @@ seconds_since() {
 guest_command() {
 	local program=$2
 	[[ $program == /* ]] || program=./$program
-	program="env CPTDEV_LENGTH=$4 $program"
+	program="env CPTDEV_TIER=$tier CPTDEV_LENGTH=$4 $program"
 	printf 'mkdir -p /sys/fs/cgroup/test && echo $$ >/sys/fs/cgroup/test/cgroup.procs
 		echo "cptdev harness: test %s" >/dev/kmsg
 		exec %s %s' "$1" "$program" "$3"
