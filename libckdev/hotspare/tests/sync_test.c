@@ -191,6 +191,44 @@ static void use_given_up(struct state *s)
 	CHECK(pthread_mutex_lock(&s->o.mutex) == ENOTRECOVERABLE);
 }
 
+/* With a ceiling, which only threads of real time may have. */
+static bool be_of_real_time(void)
+{
+	const struct sched_param p = { .sched_priority = 1 };
+
+	return !pthread_setschedparam(pthread_self(), SCHED_FIFO, &p);
+}
+
+static void make_protect(struct state *s)
+{
+	pthread_mutexattr_t a;
+
+	pthread_mutexattr_init(&a);
+	CHECK(!pthread_mutexattr_setprotocol(&a, PTHREAD_PRIO_PROTECT));
+	CHECK(!pthread_mutexattr_setprioceiling(&a, 10));
+	CHECK(!pthread_mutex_init(&s->o.mutex, &a));
+}
+
+/* It is another one than when it was registered. */
+static void *hold_protect(void *arg)
+{
+	struct state *s = arg;
+	int old;
+
+	CHECK(be_of_real_time());
+	CHECK(!pthread_mutex_setprioceiling(&s->o.mutex, 20, &old) && old == 10);
+	return hold_mutex(s);
+}
+
+static void use_protect(struct state *s)
+{
+	int ceiling;
+
+	CHECK(be_of_real_time());
+	CHECK(!pthread_mutex_getprioceiling(&s->o.mutex, &ceiling) && ceiling == 20);
+	use_mutex(s);
+}
+
 /*
  * The others
  */
@@ -417,6 +455,7 @@ static const struct object objects[] = {
 	{ "adaptive", HSSYNC_MUTEX, make_adaptive, hold_mutex, use_mutex, true, true },
 	{ "shared", HSSYNC_MUTEX, make_shared, hold_mutex, use_mutex, true, true },
 	{ "inherit", HSSYNC_MUTEX, make_inherit, hold_mutex, use_mutex, true, true },
+	{ "protect", HSSYNC_MUTEX, make_protect, hold_protect, use_protect, true, true },
 	{ "robust", HSSYNC_MUTEX, make_robust, hold_mutex, use_robust, true, false },
 	{ "robust-inherit", HSSYNC_MUTEX, make_robust_inherit, hold_mutex, use_robust, true, false },
 	{ "given-up", HSSYNC_MUTEX, make_given_up, NULL, use_given_up, false, false },
@@ -567,6 +606,24 @@ static bool was_said(const char *out, const char *words)
 	return found;
 }
 
+/* In a process of its own, since it stays so. */
+static bool is_permitted(const struct object *o)
+{
+	int status;
+	pid_t pid;
+
+	if (o->make != make_protect)
+		return true;
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		_exit(!be_of_real_time());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (status)
+		printf("# no mutex with a ceiling: real time isn't permitted here\n");
+	return !status;
+}
+
 static void objects_can_be_used_again(void **state)
 {
 	char name[64];
@@ -574,6 +631,8 @@ static void objects_can_be_used_again(void **state)
 
 	(void)state;
 	for (i = 0; i < NR_OBJECTS; i++) {
+		if (!is_permitted(&objects[i]))
+			continue;
 		snprintf(name, sizeof(name), "OBJECT=%s", objects[i].name);
 		assert_int_equal(end_of(start("first", "-m", "-f", "image", name)), 0);
 		assert_int_equal(end_of(start("out", "-m", "-r", "image", name)), 0);
@@ -592,7 +651,7 @@ static void without_being_registered_they_cannot(void **state)
 
 	(void)state;
 	for (i = 0; i < NR_OBJECTS; i++) {
-		if (!objects[i].control)
+		if (!objects[i].control || !is_permitted(&objects[i]))
 			continue;
 		snprintf(name, sizeof(name), "OBJECT=%s", objects[i].name);
 		assert_int_equal(end_of(start("first", "-m", "-f", "image", name, "CONTROL=1")), 0);
