@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -104,6 +105,17 @@ struct hs_fd_timer {
 	bool sure;			/* all of it is of one moment */
 	bool idle;			/* it wasn't set, as far as could be seen */
 };
+
+/* How a set polls devices: struct epoll_params of <linux/eventpoll.h>. */
+struct hs_epoll_params {
+	uint32_t busy_poll_usecs;
+	uint16_t busy_poll_budget;
+	uint8_t prefer_busy_poll;
+	uint8_t reserved;
+};
+
+#define HS_EPOLL_SET	_IOW(0x8a, 0x01, struct hs_epoll_params)
+#define HS_EPOLL_GET	_IOR(0x8a, 0x02, struct hs_epoll_params)
 
 struct hs_fd_epoll {
 	uint32_t nr;

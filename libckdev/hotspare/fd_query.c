@@ -409,9 +409,14 @@ static int capture_signals(struct hs_fd *f, const struct info *info, struct hs_e
 
 static int capture_epoll(struct hs_fd *f, const struct info *info, struct hs_error *e)
 {
+	static const struct hs_epoll_params none;
+	struct hs_epoll_params params = none;
 	const char *p = info->text;
 	uint32_t room = 0;
 
+	/* Since Linux 6.9. */
+	if (!ioctl(f->fd, HS_EPOLL_GET, &params) && memcmp(&params, &none, sizeof(none)))
+		js_put_hex(f->extra, "busy_poll", &params, sizeof(params));
 	f->epoll.nr = 0;
 	f->epoll.item = NULL;
 	for (; p && *p; p = strchr(p, '\n'), p += !!p) {

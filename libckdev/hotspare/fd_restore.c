@@ -284,6 +284,32 @@ static int make_timer(struct restore *r, uint32_t i)
 	return 0;
 }
 
+/* That it polls is no more than faster: a kernel that can't do that is good enough. */
+static void set_busy_poll(const struct hs_fd *f, int fd)
+{
+	struct js_from from = { .o = f->extra };
+	uint32_t len = 0;
+	char *params;
+
+	if (!json_object_object_get(f->extra, "busy_poll"))
+		return;
+	params = js_get_hex(&from, "busy_poll", sizeof(struct hs_epoll_params), &len);
+	if (len != sizeof(struct hs_epoll_params) || ioctl(fd, HS_EPOLL_SET, params))
+		fprintf(stderr, "libhotspare: descriptor %d: its busy polling can't be as it was: %s\n",
+			f->fd, strerror(errno));
+	free(params);
+}
+
+static int make_set(struct restore *r, uint32_t i)
+{
+	struct hs_fd *f = &r->list->v[i];
+
+	if (keep(r, i, epoll_create1(EPOLL_CLOEXEC)))
+		return fail(r, f, "an epoll set");
+	set_busy_poll(f, r->made[i]);
+	return 0;
+}
+
 static int make(struct restore *r, uint32_t i)
 {
 	struct hs_fd *f = &r->list->v[i];
@@ -304,7 +330,7 @@ static int make(struct restore *r, uint32_t i)
 		return keep(r, i, signalfd(-1, &f->signals, SFD_CLOEXEC)) ?
 			fail(r, f, "a signalfd") : 0;
 	case HS_FD_EPOLL:
-		return keep(r, i, epoll_create1(EPOLL_CLOEXEC)) ? fail(r, f, "an epoll set") : 0;
+		return make_set(r, i);
 	default:
 		errno = EINVAL;
 		return fail(r, f, "what it is");

@@ -610,6 +610,7 @@ static void make_sets(void)
 	struct epoll_event once = { .events = EPOLLIN | EPOLLONESHOT, .data.u64 = 11 };
 	struct epoll_event other = { .events = EPOLLIN | EPOLLEXCLUSIVE | EPOLLET, .data.u64 = 12 };
 	struct itimerspec day = { .it_value = { .tv_sec = time(NULL) + 10000, .tv_nsec = 5 } };
+	const struct hs_epoll_params params = { .busy_poll_usecs = 64, .busy_poll_budget = 8 };
 	char text[4096];
 	int p[2];
 
@@ -618,6 +619,9 @@ static void make_sets(void)
 	at(22, p[1]);
 	at(23, eventfd(0, 0));
 	at(20, epoll_create1(0));
+	/* Since Linux 6.9. */
+	if (ioctl(20, HS_EPOLL_SET, &params))
+		printf("# no busy polling of epoll sets here\n");
 	CHECK(!epoll_ctl(20, EPOLL_CTL_ADD, 21, &once) && !epoll_ctl(20, EPOLL_CTL_ADD, 23, &other));
 	/* It has told it. */
 	CHECK(write(22, "x", 1) == 1 && epoll_wait(20, &once, 1, 0) == 1);
@@ -640,9 +644,12 @@ static void look_sets(void)
 {
 	char before[4096], now[4096];
 	struct epoll_event event;
+	struct hs_epoll_params params;
 	struct itimerspec t;
 	int fd;
 
+	if (!ioctl(20, HS_EPOLL_GET, &params))
+		CHECK(params.busy_poll_usecs == 64 && params.busy_poll_budget == 8);
 	CHECK(pread(TRUTH_FD, before, sizeof(before), 0) == sizeof(before));
 	fdinfo(20, "tfd", now, sizeof(now));
 	CHECK(strlen(now) > 80 && strlen(now) == strlen(before));
