@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "arena.h"
+#include "lock.h"
 
 #define ROOT_MAGIC	0x746f6f722d7368ULL	/* "hs-root" */
 #define CLASS_MAGIC	0x7373616c632d7368ULL	/* "hs-class" */
@@ -24,9 +25,11 @@ struct root {
 
 /* Lock order: the arena's, then the classes', by slot. */
 static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t class_lock[HS_CLASSES + 1] = {
-	[0 ... HS_CLASSES] = PTHREAD_MUTEX_INITIALIZER,
+#define SCRATCH_SLOT	(HS_CLASSES + 1)
+static pthread_mutex_t class_lock[SCRATCH_SLOT + 1] = {
+	[0 ... SCRATCH_SLOT] = PTHREAD_MUTEX_INITIALIZER,
 };
+static struct hs_class *scratch;
 static struct root *root;
 
 /* At its place and nowhere else: EEXIST if there is something already. */
@@ -102,6 +105,8 @@ struct hs_class *hs_class_of(const void *addr)
 	struct root *r = __atomic_load_n(&root, __ATOMIC_ACQUIRE);
 	unsigned int slot;
 
+	if (hs_in_scratch(addr))
+		return scratch;
 	if (!r || (uintptr_t)addr < HS_BASE + HS_SLOT)
 		return NULL;
 	if ((uintptr_t)addr >= HS_BASE + (HS_CLASSES + 1) * HS_SLOT)
@@ -124,6 +129,7 @@ void hs_arena_lock(void)
 {
 	unsigned int i;
 
+	hs_inside++;
 	pthread_mutex_lock(&arena_lock);
 	for (i = 1; i <= (root ? root->nr : 0); i++)
 		pthread_mutex_lock(&class_lock[i]);
@@ -136,6 +142,17 @@ void hs_arena_unlock(void)
 	for (i = root ? root->nr : 0; i; i--)
 		pthread_mutex_unlock(&class_lock[i]);
 	pthread_mutex_unlock(&arena_lock);
+	hs_inside--;
+}
+
+void hs_scratch_lock(void)
+{
+	pthread_mutex_lock(&class_lock[SCRATCH_SLOT]);
+}
+
+void hs_scratch_unlock(void)
+{
+	pthread_mutex_unlock(&class_lock[SCRATCH_SLOT]);
 }
 
 /*
@@ -199,6 +216,15 @@ static struct hs_class *class_map(unsigned int slot, int number, uint32_t pages,
 fail:
 	munmap(c, HS_SLOT);
 	return NULL;
+}
+
+struct hs_class *hs_scratch(void)
+{
+	hs_scratch_lock();
+	if (!scratch)
+		scratch = class_map(SCRATCH_SLOT, 0, 16, false);
+	hs_scratch_unlock();
+	return scratch;
 }
 
 /* NULL, with errno: EEXIST, ENOSPC, ENOMEM. */

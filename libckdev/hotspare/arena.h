@@ -77,6 +77,19 @@ struct hs_class *hs_class_create(int number, uint32_t pages, bool debug);
 void hs_class_lock(const struct hs_class *c);
 void hs_class_unlock(const struct hs_class *c);
 int hs_class_grow(struct hs_class *c, uint32_t pages);
+/*
+ * A class behind the others, which no checkpoint has: for what the library itself takes by
+ * malloc(3), if that is hs_malloc(). NULL, with errno: it can't be made.
+ */
+#define HS_SCRATCH	HS_END
+struct hs_class *hs_scratch(void);
+void hs_scratch_lock(void);
+void hs_scratch_unlock(void);
+static inline bool hs_in_scratch(const void *addr)
+{
+	return (uintptr_t)addr >= HS_SCRATCH && (uintptr_t)addr < HS_SCRATCH + HS_SLOT;
+}
+
 void hs_arena_lock(void);
 void hs_arena_unlock(void);
 

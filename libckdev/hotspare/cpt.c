@@ -240,6 +240,7 @@ static void *thread_main(void *arg)
 {
 	struct hs_job *j = arg;
 
+	hs_inside++;
 	j->err = run_job(j);
 	eventfd_write(j->ended, 1);
 	return NULL;
@@ -562,11 +563,16 @@ static int begin_job(struct hs_job *j, struct hs_error *e)
 
 static int begin(struct hs_pipe *p, int flags, struct hs_error *e)
 {
-	struct hs_job *j = calloc(1, sizeof(*j));
+	struct hs_job *j;
 	int ret;
 
-	if (!j)
+	/* It is written to while the checkpoint is written: it must not be part of that. */
+	hs_inside++;
+	j = calloc(1, sizeof(*j));
+	if (!j) {
+		hs_inside--;
 		return hs_fail(e, ENOMEM, "no memory");
+	}
 	j->pipe = p;
 	j->snap.fd = -1;
 	j->before = last_writer(p);
@@ -574,6 +580,7 @@ static int begin(struct hs_pipe *p, int flags, struct hs_error *e)
 	ret = begin_job(j, e);
 	if (!p->job)
 		free_job(j);
+	hs_inside--;
 	return ret;
 }
 

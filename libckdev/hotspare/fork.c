@@ -45,13 +45,17 @@ int hs_fork_child(struct hs_error *e)
 
 extern pthread_mutex_t *const __start_hs_locks[], *const __stop_hs_locks[];
 
+__thread unsigned int hs_inside;
+
 void hs_lock(pthread_mutex_t *lock)
 {
 	pthread_mutex_lock(lock);
+	hs_inside++;
 }
 
 void hs_unlock(pthread_mutex_t *lock)
 {
+	hs_inside--;
 	pthread_mutex_unlock(lock);
 }
 
@@ -62,12 +66,14 @@ static void before_fork(void)
 	hs_arena_lock();
 	for (l = __start_hs_locks; l < __stop_hs_locks; l++)
 		pthread_mutex_lock(*l);
+	hs_scratch_lock();
 }
 
 static void in_parent(void)
 {
 	pthread_mutex_t *const *l = __stop_hs_locks;
 
+	hs_scratch_unlock();
 	while (l > __start_hs_locks)
 		pthread_mutex_unlock(*--l);
 	hs_arena_unlock();

@@ -125,6 +125,16 @@ void hs_hooks_adopt(struct hs_hooks *list)
  * Calling them, in the order of pthread_atfork(3)
  */
 
+/* What the program takes there is the program's. */
+static void call(void (*fn)(void *arg), void *arg)
+{
+	unsigned int was = hs_inside;
+
+	hs_inside = 0;
+	fn(arg);
+	hs_inside = was;
+}
+
 void hs_hooks_before(const struct hs_hooks *list)
 {
 	uint32_t i;
@@ -132,7 +142,7 @@ void hs_hooks_before(const struct hs_hooks *list)
 	in_hook = true;
 	for (i = list->nr; i > 0; i--)
 		if (list->v[i - 1].fn.before)
-			list->v[i - 1].fn.before(list->v[i - 1].arg);
+			call(list->v[i - 1].fn.before, list->v[i - 1].arg);
 	in_hook = false;
 }
 
@@ -143,7 +153,7 @@ void hs_hooks_after(const struct hs_hooks *list)
 	in_hook = true;
 	for (i = 0; i < list->nr; i++)
 		if (list->v[i].fn.after)
-			list->v[i].fn.after(list->v[i].arg);
+			call(list->v[i].fn.after, list->v[i].arg);
 	in_hook = false;
 }
 

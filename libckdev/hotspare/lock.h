@@ -17,6 +17,12 @@
 	static pthread_mutex_t *const name##_at_fork				\
 		__attribute__((section("hs_locks"), used)) = &name
 
+/*
+ * This thread is in the library, and may have the arena locked: what it takes by hs_malloc() isn't
+ * the program's. That happens where the program has hs_malloc() in the place of malloc(3).
+ */
+extern __thread unsigned int hs_inside __attribute__((tls_model("initial-exec")));
+
 void hs_lock(pthread_mutex_t *lock);
 void hs_unlock(pthread_mutex_t *lock);
 

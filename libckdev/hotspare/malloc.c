@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "lock.h"
 #include "error.h"
 #include "hotspare.h"
 
@@ -270,11 +271,19 @@ static struct hs_class *class_for(int cls, size_t size)
 	return NULL;
 }
 
+/* Where it is, or the class that it must be of: then it may still be none of it. */
+static struct hs_class *class_of(int cls, const void *addr)
+{
+	return hs_in_scratch(addr) ? hs_scratch() : hs_class_find(cls);
+}
+
 static void *take_aligned(int cls, size_t size, size_t align)
 {
 	struct hs_class *c = class_for(cls, size);
 	void *addr;
 
+	if (c && hs_inside)
+		c = hs_scratch();
 	if (!c)
 		return NULL;
 	hs_class_lock(c);
@@ -353,7 +362,7 @@ void hs_free(int cls, void *addr)
 
 	if (!addr)
 		return;
-	c = hs_class_find(cls);
+	c = class_of(cls, addr);
 	if (!c)
 		hs_fatal("hs_free(%d, %p): there is no such class", cls, addr);
 	hs_class_lock(c);
@@ -401,6 +410,8 @@ void *hs_realloc(int cls, void *addr, size_t size)
 
 	if (!c || !addr)
 		return c ? hs_malloc(cls, size) : NULL;
+	if (hs_in_scratch(addr))
+		c = hs_scratch();
 	hs_class_lock(c);
 	find_or_die(c, addr, &o, "hs_realloc");
 	if (!resize(c, &o, size)) {
