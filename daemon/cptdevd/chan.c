@@ -35,17 +35,10 @@ struct chan *chan_find_name(struct in *in, const char *name)
 
 static struct chan *chan_new(struct in *in, u32 number)
 {
-	struct fault *f = &in->conn->fault;
-	struct chan *c;
+	struct chan *c = calloc(1, sizeof(*c));
 
-	if (in->nr_channels >= in->d->conf.max_sessions) {
-		fault_set(f, WIRE_E_LIMIT, "more than max_sessions = %u sessions",
-			  in->d->conf.max_sessions);
-		return NULL;
-	}
-	c = calloc(1, sizeof(*c));
 	if (!c) {
-		fault_set(f, WIRE_E_MEMORY, "no memory");
+		fault_set(&in->conn->fault, WIRE_E_MEMORY, "no memory");
 		return NULL;
 	}
 	c->in = in;
@@ -316,10 +309,39 @@ static unsigned int event_of(u16 type)
 	}
 }
 
+/*
+ * One session too many: refused as others are, since the peer's limit may be another one. To
+ * close the link would keep all of them from being shipped, each time anew.
+ */
+static int chan_limit(struct in *in, u32 number, const u8 *payload, u32 len)
+{
+	u8 buf[WIRE_TEXT_MAX + 64];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	struct msg_state m = {};
+	struct msg_session s;
+
+	if (session_decode(payload, len, &s, &in->conn->fault))
+		return -1;
+	fence_below(in->d, s.name, s.term, in->node.name);
+	peer_named(in->peer, in, s.name);
+	fault_set(&m.fault, WIRE_E_LIMIT, "the spare takes no more than max_sessions = %u sessions",
+		  in->d->conf.max_sessions);
+	tell(&in->d->tell, LOG_NOTICE, TELL_REPLAY, s.name, "session %s of %s refused: %s",
+	     s.name, in->node.name, m.fault.text);
+	state_encode(&w, &m);
+	conn_send(in->conn, WIRE_SESSION_STATE, number, &w);
+	return 0;
+}
+
 int chan_frame(struct in *in, const struct frame *f, const u8 *payload)
 {
 	struct chan *c = chan_find(in, f->channel);
 
+	if (!c && f->type == WIRE_SESSION && in->nr_channels >= in->d->conf.max_sessions)
+		return chan_limit(in, f->channel, payload, f->length);
+	/* The session that was refused because of the limit ended. */
+	if (!c && f->type == WIRE_GONE)
+		return empty_decode(WIRE_GONE, f->length, &in->conn->fault);
 	if (!c && f->type != WIRE_SESSION)
 		return fault_set(&in->conn->fault, WIRE_E_PROTOCOL,
 				 "%s on channel %u, which isn't open",

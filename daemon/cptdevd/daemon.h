@@ -168,6 +168,7 @@ struct feed {
 	LIST_ENTRY(feed) entry;
 	char name[CPTDEV_NAME_MAX];
 	bool decided;			/* the peer is dead, and this is done with */
+	const struct in *named;		/* it was refused a channel on this link */
 };
 
 /* The other host. */
@@ -288,6 +289,8 @@ bool peer_feeds(struct peer *p, const char *name);
 void peer_starves(struct peer *p, const char *name);
 /* A host refused a connection: if it is the peer's, that is alive, without a daemon. */
 void peer_answered(struct peer *p, const struct sockaddr_storage *at);
+/* The session lives, though the link has no channel for it. */
+void peer_named(struct peer *p, const struct in *in, const char *name);
 /* What the link has no channel for isn't fed any more: every session was named on it. */
 void peer_listed(struct peer *p, struct in *in);
 

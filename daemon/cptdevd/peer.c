@@ -118,14 +118,24 @@ void peer_starves(struct peer *p, const char *name)
 		feed_remove(p, f);
 }
 
+void peer_named(struct peer *p, const struct in *in, const char *name)
+{
+	struct feed *f = feed_find(p, name);
+
+	if (f)
+		f->named = in;
+}
+
 void peer_listed(struct peer *p, struct in *in)
 {
 	struct feed *f, *next;
 
 	for (f = LIST_FIRST(&p->feeds); f; f = next) {
 		next = LIST_NEXT(f, entry);
-		if (chan_find_name(in, f->name))
+		if (f->named == in || chan_find_name(in, f->name)) {
+			f->named = NULL;
 			continue;
+		}
 		tell(&p->d->tell, LOG_INFO, TELL_REPLAY, f->name,
 		     "session %s of %s ended while it wasn't linked; its replica stays, and isn't followed any more",
 		     f->name, p->node.name);

@@ -305,6 +305,8 @@ static void a_channel_has_to_be_opened(void **state)
 static void there_are_so_many_sessions_and_no_more(void **state)
 {
 	struct fixture *x = *state;
+	struct msg_state m;
+	struct fault f;
 	char name[16];
 	u32 i;
 
@@ -313,9 +315,17 @@ static void there_are_so_many_sessions_and_no_more(void **state)
 		snprintf(name, sizeof(name), "s%u", i);
 		session(x, i, name);
 	}
-	x->w.len = 0;
-	raw_send(x->raw, WIRE_SESSION, 17, x->buf, 0);
-	raw_refused(x->raw, "max_sessions = 16");
+	/* Refused, as any session can be; the others go on. */
+	session(x, 17, "s17");
+	assert_int_equal(state_decode(x->raw->payload, x->raw->frame.length, &m, &f), 0);
+	assert_int_equal(m.fault.code, WIRE_E_LIMIT);
+	assert_non_null(strstr(m.fault.text, "max_sessions = 16"));
+	assert_int_equal(host_peer(&x->pair.b)->in->nr_channels, 16);
+	raw_send(x->raw, WIRE_GONE, 17, NULL, 0);
+	session(x, 16, "s16");
+	/* Its channel was never opened. */
+	begin(x, 17, 1, 1, 1);
+	raw_refused(x->raw, "BEGIN on channel 17, which isn't open");
 }
 
 static void pages_before_begin_are_refused(void **state)

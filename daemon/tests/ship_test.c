@@ -436,6 +436,40 @@ static void more_sessions_than_allowed_wait(void **state)
 	assert_true(host_linked(&p->a));
 }
 
+/* The spare's limit is lower: a session too many is refused, and costs the others nothing. */
+static void the_spares_limit_may_be_another(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s[20];
+	char name[16];
+	u32 i, n = 0, refused = 0;
+
+	p->a.daemon.conf.max_sessions = 32;
+	for (i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		s[i] = fake_session(&p->a.fake, name, 4);
+		publish_some(&p->a, s[i], 0, i);
+	}
+	pair_run(p, 400);
+	for (i = 0; i < 20; i++) {
+		n += pair_committed(s[i]);
+		refused += host_ship(&p->a, s[i]->rec.name)->last.code == WIRE_E_LIMIT;
+	}
+	assert_int_equal(n, 16);
+	assert_int_equal(refused, 4);
+	assert_int_equal(host_peer(&p->a)->out.connects, 1);
+	/* Room is made. */
+	for (i = 0; i < 20; i++) {
+		if (!pair_committed(s[i]))
+			continue;
+		fake_replica_remove(&p->b.fake, fake_replica(&p->b.fake, s[i]->rec.name));
+		fake_session_end(&p->a.fake, s[i]);
+	}
+	for (i = 0; i < 20; i++)
+		WAIT_FOR(p, !s[i]->used || pair_committed(s[i]));
+	assert_int_equal(host_peer(&p->a)->out.connects, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +498,7 @@ int main(void)
 		T(lost_events_are_made_good_by_a_dump),
 		T(the_module_comes_later),
 		T(more_sessions_than_allowed_wait),
+		T(the_spares_limit_may_be_another),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
