@@ -7,6 +7,7 @@
  *   fd.c		the list of those that are registered
  *   fd_query.c		what a descriptor is
  *   fd_file.c		which file it means
+ *   fd_socket.c		what a socket is
  *   fd_options.c	what a socket has besides
  *   fd_unix.c		names of Unix sockets
  *   fd_locks.c		locks, and who gets signals
@@ -177,6 +178,10 @@ int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e
 bool hs_fd_is_day(const struct hs_fd_timer *t);
 int hs_fds_settle(struct hs_fds *list, struct hs_error *e);
 int hs_fds_link(struct hs_fds *list, struct hs_error *e);
+
+/* fd_socket.c */
+int hs_fd_socket_query(struct hs_fd *f, struct hs_error *e);
+int hs_fd_socket_capture(const struct hs_fd *from, struct hs_fd *f, struct hs_error *e);
 
 /* fd_options.c, fd_locks.c: what is in f->extra */
 int hs_fd_options_capture(struct hs_fd *f, struct hs_error *e);
