@@ -64,7 +64,7 @@ static void before_fork(void)
 	pthread_mutex_t *const *l;
 
 	hs_arena_lock();
-	for (l = __start_hs_locks; l < __stop_hs_locks; l++)
+	for (l = __start_hs_locks; l != __stop_hs_locks; l++)
 		pthread_mutex_lock(*l);
 	hs_scratch_lock();
 }
@@ -74,7 +74,7 @@ static void in_parent(void)
 	pthread_mutex_t *const *l = __stop_hs_locks;
 
 	hs_scratch_unlock();
-	while (l > __start_hs_locks)
+	while (l != __start_hs_locks)
 		pthread_mutex_unlock(*--l);
 	hs_arena_unlock();
 }

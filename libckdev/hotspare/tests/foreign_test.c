@@ -80,7 +80,8 @@ static void interpret(void *arg)
 			exit(4);
 		}
 		/* It counts itself: both must agree. */
-		CHECK(lua_tointeger(s->l, -1) == (lua_Integer)++s->n);
+		s->n++;
+		CHECK(lua_tointeger(s->l, -1) == (lua_Integer)s->n);
 		lua_pop(s->l, 1);
 		if (!hs_cpt(HSCPT_INCR))
 			tell("has", s->n);
@@ -219,15 +220,15 @@ static void an_interpreter_goes_on(void **state)
 static unsigned long ask(int s, const struct sockaddr_in *a)
 {
 	const time_t limit = seconds() + PATIENCE_S;
-	char text[32];
+	char text[32] = "";
 	ssize_t n = -1;
 
 	while (n <= 0 && seconds() < limit) {
 		sendto(s, "?", 1, 0, (const struct sockaddr *)a, sizeof(*a));
+		memset(text, 0, sizeof(text));
 		n = recv(s, text, sizeof(text) - 1, 0);
 	}
 	assert_true(n > 0);
-	text[n] = 0;
 	return strtoul(text, NULL, 10);
 }
 

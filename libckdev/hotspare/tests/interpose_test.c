@@ -120,10 +120,12 @@ static void worker(void *arg)
 
 static void *disturb(void *arg)
 {
-	char *p = NULL;
+	char *p = NULL, *q;
 
 	while (!over) {
-		p = realloc(p, (size_t)random() % 5000);
+		q = realloc(p, (size_t)random() % 5000);
+		CHECK(q);
+		p = q;
 		free(strdup("something"));
 	}
 	free(p);
