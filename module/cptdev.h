@@ -4,17 +4,21 @@
  *
  * Lock order, outermost first:
  *
- *   cptdev_sessions_lock		which sessions exist; ranges across sessions
- *     session->lock			ranges, marks, generations
- *       mmap_lock of session->mm
- *         VMA locks
- *           i_mmap_rwsem of the proxy (flush)
- *           page-table locks
- *         xa_lock of session->chunks
- *       session->pub_lock (spin)	published snapshots, followers, committed
+ *   session->lock			ranges, marks, generations
+ *     mmap_lock of session->mm
+ *       VMA locks
+ *         i_mmap_rwsem of the proxy (flush)
+ *         page-table locks
+ *       xa_lock of session->chunks
+ *     cptdev_sessions_lock		which sessions exist; ranges across sessions
+ *     session->pub_lock (spin)		published snapshots, followers, committed
  *   cptdev_replicas_lock		which replicas exist
  *     replica->stage_lock		staging
  *       replica->sem			content: read by readers, written by commit
+ *
+ * session->lock is held while a process's mmap_lock is waited for, which may take long (a
+ * fork of much memory holds it). So nobody takes it but the session's own process and the
+ * owner of the descriptor; what everybody needs, to find sessions, is a lock below it.
  *
  * Nobody touches memory of the caller's under any of these: it may take as long as the
  * caller likes, who serves its faults by himself (userfaultfd).
@@ -81,7 +85,7 @@ struct cptdev_session {
 	struct work_struct end_work;
 
 	struct mutex lock;		/* ranges, marks, generations */
-	struct cptdev_span *ranges;
+	struct cptdev_span *ranges;	/* changed under sessions_lock as well */
 	u32 nr_ranges;
 	u32 max_ranges;
 	u64 bytes;			/* in the ranges */
@@ -315,6 +319,7 @@ struct cptdev_staging {
 	uuid_t uuid;
 	struct cptdev_layout *layout;
 	struct cptdev_blob *meta;	/* or NULL */
+	struct cptdev_gone *gone;	/* for what is given up in the end */
 	int failed;			/* it can't be whole any more: why */
 };
 
@@ -346,8 +351,10 @@ struct cptdev_replica {
 	bool promoted;
 	u32 frozen;			/* descriptors that hold the generation */
 	u64 commits;
+	u64 visited;			/* pages, by the last commit */
 	struct cptdev_layout *layout;	/* or NULL */
 	struct cptdev_blob *meta;	/* or NULL */
+	struct work_struct free_work;
 	wait_queue_head_t wq;
 };
 
@@ -366,6 +373,26 @@ u64 cptdev_replicas_count(void);
 struct cptdev_replica *cptdev_replica_find(const char *name);
 void cptdev_replica_put(struct cptdev_replica *r);
 int cptdev_replica_open(struct cptdev_call *call, void *arg);
+
+/* gone.c */
+
+/* Pages of a replica that are given up. */
+struct cptdev_gone {
+	struct work_struct work;
+	struct cptdev_replica *replica;	/* referenced */
+	struct xarray *pages;		/* or NULL */
+	bool reserved;			/* they have places in the content */
+	struct list_head list;		/* and these pages */
+	u64 nr;
+};
+
+int cptdev_gone_init(void);
+void cptdev_gone_exit(void);
+void cptdev_gone_settle(void);
+void cptdev_gone_run(struct work_struct *work, u64 pages);
+void cptdev_gone_done(const char *of, u64 pages);
+struct cptdev_gone *cptdev_gone_alloc(void);
+void cptdev_gone_put(struct cptdev_replica *r, struct cptdev_gone *g);
 
 /* repio.c */
 ssize_t cptdev_replica_read(struct kiocb *iocb, struct iov_iter *to);

@@ -66,9 +66,12 @@ static int __init cptdev_init(void)
 	ret = cptdev_chunks_init();
 	if (ret)
 		return ret;
-	ret = cptdev_flush_init();
+	ret = cptdev_gone_init();
 	if (ret)
 		goto err_chunks;
+	ret = cptdev_flush_init();
+	if (ret)
+		goto err_gone;
 	cptdev_wq = alloc_workqueue("cptdev", WQ_UNBOUND, 0);
 	if (!cptdev_wq) {
 		ret = -ENOMEM;
@@ -88,6 +91,8 @@ err_wq:
 	destroy_workqueue(cptdev_wq);
 err_flush:
 	cptdev_flush_exit();
+err_gone:
+	cptdev_gone_exit();
 err_chunks:
 	cptdev_chunks_exit();
 	return ret;
@@ -105,6 +110,7 @@ static void __exit cptdev_exit(void)
 	mmu_notifier_synchronize();
 	destroy_workqueue(cptdev_wq);
 	cptdev_flush_exit();
+	cptdev_gone_exit();
 	cptdev_chunks_exit();
 }
 

@@ -4,12 +4,13 @@
  *
  * A published snapshot is kept until a spare has it. Each holds what changed since the
  * one before, so that a spare that has one of them can go on with the next; what nobody
- * has taken yet grows into one instead of queueing up. A spare that lacks more than is
+ * has taken yet grows into a few instead of queueing up. A spare that lacks more than is
  * kept makes the next snapshot reach back to what it has.
  */
 #include <linux/slab.h>
 
 #include "snap.h"
+#include "trace.h"
 
 static void snaps_put(struct list_head *list)
 {
@@ -32,21 +33,60 @@ u64 cptdev_publish_base(struct cptdev_session *s)
 	return base;
 }
 
-/* The waiting snapshot that @snap continues, referenced, or NULL. */
+static u64 snap_entries(const struct cptdev_snap *snap)
+{
+	return snap->held.nr + snap->runs.nr;
+}
+
+/*
+ * Merging visits both, so a small one isn't merged into a large one each time. A waiting one
+ * grows until it is half of the one before it: each page is visited a few times in all, and
+ * those that are kept twice are fewer than those of the largest.
+ */
+#define MERGE_ALWAYS	1024
+
+static bool merge_worthwhile(const struct cptdev_snap *waiting, const struct cptdev_snap *snap)
+{
+	return snap_entries(waiting) <= max_t(u64, MERGE_ALWAYS, 2 * snap_entries(snap));
+}
+
+/* The waiting snapshot that @snap continues and should take in, referenced, or NULL. */
 static struct cptdev_snap *publish_pending(struct cptdev_session *s,
 					   const struct cptdev_snap *snap)
 {
-	struct cptdev_snap *last = NULL;
+	struct cptdev_snap *last, *found = NULL;
 
 	spin_lock(&s->pub_lock);
-	if (!list_empty(&s->published))
-		last = list_last_entry(&s->published, struct cptdev_snap, entry);
-	if (last && !last->taken && last->generation == snap->base)
-		kref_get(&last->ref);
-	else
-		last = NULL;
+	list_for_each_entry_reverse(last, &s->published, entry) {
+		if (last->generation > snap->base)
+			continue;
+		if (last->generation == snap->base && !last->taken &&
+		    merge_worthwhile(last, snap)) {
+			kref_get(&last->ref);
+			found = last;
+		}
+		break;
+	}
 	spin_unlock(&s->pub_lock);
-	return last;
+	return found;
+}
+
+/* Take in those that wait, the newest first. Returns a reference. */
+static struct cptdev_snap *publish_merge(struct cptdev_session *s, struct cptdev_snap *snap)
+{
+	struct cptdev_snap *pending, *merged;
+
+	kref_get(&snap->ref);
+	while ((pending = publish_pending(s, snap))) {
+		merged = cptdev_snap_merge(pending, snap);
+		cptdev_snap_put(pending);
+		if (!merged)
+			break;
+		trace_cptdev_merge(s, snap_entries(merged));
+		cptdev_snap_put(snap);
+		snap = merged;
+	}
+	return snap;
 }
 
 /*
@@ -55,18 +95,11 @@ static struct cptdev_snap *publish_pending(struct cptdev_session *s,
  */
 void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap)
 {
-	struct cptdev_snap *pending, *merged = NULL, *old, *tmp;
+	struct cptdev_snap *old, *tmp;
 	LIST_HEAD(gone);
 
 	snap->state |= CPTDEV_IMAGE_PUBLISHED;
-	pending = publish_pending(s, snap);
-	if (pending)
-		merged = cptdev_snap_merge(pending, snap);
-	if (merged)
-		snap = merged;
-	else
-		kref_get(&snap->ref);
-
+	snap = publish_merge(s, snap);
 	spin_lock(&s->pub_lock);
 	/* Older ones whose changes are all in this one are of no use any more. */
 	list_for_each_entry_safe(old, tmp, &s->published, entry)
@@ -78,7 +111,6 @@ void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap)
 		s->pub_base = CPTDEV_NO_BASE;
 	spin_unlock(&s->pub_lock);
 
-	cptdev_snap_put(pending);
 	snaps_put(&gone);
 	cptdev_event_session(s, CPTDEV_CMD_SNAPSHOT_NTF);
 }

@@ -78,32 +78,41 @@ static bool span_overlap(const struct cptdev_session *s, unsigned long start,
 	return true;
 }
 
-/* Replace @nr spans from @at by @with[0..nr_with). Nothing is changed on failure. */
-static int span_replace(struct cptdev_session *s, u32 at, u32 nr,
-			const struct cptdev_span *with, u32 nr_with)
+/* Make room for @total spans. Others may be looking: not under the lock they have. */
+static int span_reserve(struct cptdev_session *s, u32 total)
 {
-	u32 total = s->nr_ranges - nr + nr_with;
+	u32 max = max(16U, total + total / 2);
+	struct cptdev_span *v, *old = s->ranges;
 
 	if (total > CPTDEV_RANGES_MAX)
 		return -E2BIG;
-	if (total > s->max_ranges) {
-		u32 max = max(16U, total + total / 2);
-		struct cptdev_span *v;
+	if (total <= s->max_ranges)
+		return 0;
+	v = kvmalloc_array(max, sizeof(*v), GFP_KERNEL_ACCOUNT);
+	if (!v)
+		return -ENOMEM;
+	if (s->nr_ranges)
+		memcpy(v, old, s->nr_ranges * sizeof(*v));
+	mutex_lock(&cptdev_sessions_lock);
+	s->ranges = v;
+	s->max_ranges = max;
+	mutex_unlock(&cptdev_sessions_lock);
+	kvfree(old);
+	return 0;
+}
 
-		v = kvmalloc_array(max, sizeof(*v), GFP_KERNEL_ACCOUNT);
-		if (!v)
-			return -ENOMEM;
-		if (s->nr_ranges)
-			memcpy(v, s->ranges, s->nr_ranges * sizeof(*v));
-		kvfree(s->ranges);
-		s->ranges = v;
-		s->max_ranges = max;
-	}
+/* Replace @nr spans from @at by @with[0..nr_with), for which there is room. */
+static void span_replace(struct cptdev_session *s, u32 at, u32 nr,
+			 const struct cptdev_span *with, u32 nr_with)
+{
+	u32 total = s->nr_ranges - nr + nr_with;
+
+	lockdep_assert_held(&s->lock);
+	lockdep_assert_held(&cptdev_sessions_lock);
 	memmove(s->ranges + at + nr_with, s->ranges + at + nr,
 		(s->nr_ranges - at - nr) * sizeof(*s->ranges));
 	memcpy(s->ranges + at, with, nr_with * sizeof(*with));
 	s->nr_ranges = total;
-	return 0;
 }
 
 /*
@@ -131,9 +140,27 @@ static void range_renew(struct cptdev_session *s, unsigned long start,
 	}
 }
 
-static int range_insert(struct cptdev_session *s, unsigned long start,
-			unsigned long end)
+/* Marks are in the PTEs: two sessions of one process can't track the same page. */
+static int range_check_others(struct cptdev_session *s, struct cptdev_range *arg)
 {
+	struct cptdev_session *other;
+	unsigned long where;
+
+	lockdep_assert_held(&cptdev_sessions_lock);
+	list_for_each_entry(other, &cptdev_sessions, entry) {
+		if (other == s || other->mm != s->mm ||
+		    !span_overlap(other, arg->addr, arg->addr + arg->len, &where))
+			continue;
+		arg->bad_addr = where;
+		arg->reason = CPTDEV_REASON_SESSION;
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int range_insert(struct cptdev_session *s, struct cptdev_range *arg)
+{
+	unsigned long start = arg->addr, end = arg->addr + arg->len;
 	struct cptdev_span merged = {
 		.start = start, .end = end, .added = s->generation + 1,
 	};
@@ -164,34 +191,18 @@ static int range_insert(struct cptdev_session *s, unsigned long start,
 	if (from < end)
 		range_renew(s, from, end);
 
-	ret = span_replace(s, at, nr, &merged, 1);
-	if (!ret)
+	ret = span_reserve(s, s->nr_ranges - nr + 1);
+	if (ret)
+		return ret;
+	mutex_lock(&cptdev_sessions_lock);
+	ret = range_check_others(s, arg);
+	if (!ret) {
+		span_replace(s, at, nr, &merged, 1);
 		s->bytes += end - start - overlap;
-	return ret;
-}
-
-/* Marks are in the PTEs: two sessions of one process can't track the same page. */
-static int range_check_others(struct cptdev_session *s, struct cptdev_range *arg)
-{
-	struct cptdev_session *other;
-	unsigned long where;
-	bool found = false;
-
-	lockdep_assert_held(&cptdev_sessions_lock);
-	list_for_each_entry(other, &cptdev_sessions, entry) {
-		if (other == s || other->mm != s->mm)
-			continue;
-		mutex_lock_nested(&other->lock, SINGLE_DEPTH_NESTING);
-		found = span_overlap(other, arg->addr, arg->addr + arg->len, &where);
-		mutex_unlock(&other->lock);
-		if (found)
-			break;
+		cptdev_session_list(s);
 	}
-	if (!found)
-		return 0;
-	arg->bad_addr = where;
-	arg->reason = CPTDEV_REASON_SESSION;
-	return -EBUSY;
+	mutex_unlock(&cptdev_sessions_lock);
+	return ret;
 }
 
 int cptdev_range_add(struct cptdev_call *call, void *uarg)
@@ -207,11 +218,8 @@ int cptdev_range_add(struct cptdev_call *call, void *uarg)
 	if (ret)
 		return ret;
 
-	mutex_lock(&cptdev_sessions_lock);
 	mutex_lock(&s->lock);
 	ret = range_check(s->mm, arg);
-	if (!ret)
-		ret = range_check_others(s, arg);
 	if (!ret && (arg->flags & CPTDEV_RANGE_EXCL) &&
 	    span_overlap(s, arg->addr, arg->addr + arg->len, &where)) {
 		arg->bad_addr = where;
@@ -221,11 +229,8 @@ int cptdev_range_add(struct cptdev_call *call, void *uarg)
 	if (!ret)
 		ret = cptdev_session_start(s);
 	if (!ret)
-		ret = range_insert(s, arg->addr, arg->addr + arg->len);
-	if (!ret)
-		cptdev_session_list(s);
+		ret = range_insert(s, arg);
 	mutex_unlock(&s->lock);
-	mutex_unlock(&cptdev_sessions_lock);
 	return ret;
 }
 
@@ -268,9 +273,12 @@ static int range_remove(struct cptdev_session *s, unsigned long start,
 	}
 	if (!nr)
 		return -ENOENT;
-	ret = span_replace(s, at, nr, rest, nr_rest);
+	ret = span_reserve(s, s->nr_ranges - nr + nr_rest);
 	if (ret)
 		return ret;
+	mutex_lock(&cptdev_sessions_lock);
+	span_replace(s, at, nr, rest, nr_rest);
+	mutex_unlock(&cptdev_sessions_lock);
 	s->bytes -= gone;
 	range_forget(s, start, end);
 	return 0;
@@ -307,7 +315,9 @@ int cptdev_range_clear(struct cptdev_call *call, void *uarg)
 	if (ret)
 		return ret;
 	mutex_lock(&s->lock);
+	mutex_lock(&cptdev_sessions_lock);
 	s->nr_ranges = 0;
+	mutex_unlock(&cptdev_sessions_lock);
 	s->bytes = 0;
 	cptdev_chunks_free(s);
 	mutex_unlock(&s->lock);

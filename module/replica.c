@@ -32,15 +32,25 @@ u64 cptdev_replicas_count(void)
 	return n;
 }
 
-static void replica_free(struct kref *ref)
+static void replica_free_work(struct work_struct *work)
 {
-	struct cptdev_replica *r = container_of(ref, struct cptdev_replica, ref);
+	struct cptdev_replica *r = container_of(work, struct cptdev_replica, free_work);
+	u64 pages = r->nr_pages;
 
 	cptdev_pages_free(r, r->pages);
 	cptdev_layout_put(r->layout);
 	cptdev_blob_put(r->meta);
 	kfree(r);
+	cptdev_gone_done("replica", pages);
 	module_put(THIS_MODULE);
+}
+
+static void replica_free(struct kref *ref)
+{
+	struct cptdev_replica *r = container_of(ref, struct cptdev_replica, ref);
+
+	INIT_WORK(&r->free_work, replica_free_work);
+	cptdev_gone_run(&r->free_work, r->nr_pages);
 }
 
 void cptdev_replica_put(struct cptdev_replica *r)

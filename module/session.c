@@ -11,7 +11,10 @@
 
 #include "track.h"
 
-/* The list, and that what is found on it isn't gone yet. */
+/*
+ * The list, that what is found on it isn't gone yet, and the arrays of ranges. Held for
+ * moments: nobody waits for a process's memory under it.
+ */
 DEFINE_MUTEX(cptdev_sessions_lock);
 LIST_HEAD(cptdev_sessions);
 static atomic64_t last_id;
@@ -252,8 +255,8 @@ int cptdev_session_setup(struct cptdev_call *call, void *uarg)
 	if (ret)
 		return ret;
 
-	mutex_lock(&cptdev_sessions_lock);
 	mutex_lock(&s->lock);
+	mutex_lock(&cptdev_sessions_lock);
 	if (s->generation || s->name[0])
 		ret = -EBUSY;
 	else
@@ -268,7 +271,7 @@ int cptdev_session_setup(struct cptdev_call *call, void *uarg)
 			cptdev_event_session(s, CPTDEV_CMD_SESSION_NEW_NTF);
 		cptdev_session_list(s);
 	}
-	mutex_unlock(&s->lock);
 	mutex_unlock(&cptdev_sessions_lock);
+	mutex_unlock(&s->lock);
 	return ret;
 }

@@ -44,6 +44,21 @@ static int snap_charge(struct cptdev_snap *snap, u64 pages)
 	return own_held > own || all_held > max ? -EDQUOT : 0;
 }
 
+/*
+ * Before a cut: where a limit is near, what is about to be freed should be free. Not during
+ * the cut, which would take longer for it.
+ */
+void cptdev_snap_settle(struct cptdev_session *s)
+{
+	u64 max = cptdev_held_max(), own = s->held_max ?: max;
+	u64 held = (u64)atomic64_read(&s->held) << PAGE_SHIFT;
+	u64 all = (u64)atomic64_read(&cptdev_held_pages) << PAGE_SHIFT;
+
+	lockdep_assert_held(&s->lock);
+	if (held + s->bytes > own || all + s->bytes > max)
+		cptdev_gone_settle();
+}
+
 /* Pages that are reserved beyond what was asked for, if the limits allow. */
 #define SNAP_AHEAD	64
 
@@ -105,9 +120,10 @@ static void snap_drop_pages(struct cptdev_snap *snap)
 	}
 }
 
-static void snap_release(struct kref *ref)
+static void snap_free(struct work_struct *work)
 {
-	struct cptdev_snap *snap = container_of(ref, struct cptdev_snap, ref);
+	struct cptdev_snap *snap = container_of(work, struct cptdev_snap, free_work);
+	u64 pages = snap->held.nr;
 
 	snap_drop_pages(snap);
 	snap_uncharge(snap, snap->charged);
@@ -117,6 +133,15 @@ static void snap_release(struct kref *ref)
 	cptdev_blob_put(snap->meta);
 	cptdev_session_put(snap->session);
 	kfree(snap);
+	cptdev_gone_done("snapshot", pages);
+}
+
+static void snap_release(struct kref *ref)
+{
+	struct cptdev_snap *snap = container_of(ref, struct cptdev_snap, ref);
+
+	INIT_WORK(&snap->free_work, snap_free);
+	cptdev_gone_run(&snap->free_work, snap->held.nr);
 }
 
 void cptdev_snap_put(struct cptdev_snap *snap)

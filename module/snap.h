@@ -40,12 +40,14 @@ struct cptdev_snap {
 	struct cptdev_run *last_run;	/* may grow */
 	struct cptdev_run no_run;	/* the last one in the beginning */
 	u64 charged;			/* pages counted in the limits */
+	struct work_struct free_work;
 	u64 holes;
 };
 
 /* snap.c */
 struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s);
 void cptdev_snap_put(struct cptdev_snap *snap);
+void cptdev_snap_settle(struct cptdev_session *s);
 int cptdev_snap_reserve_more(struct cptdev_snap *snap, u32 pages);
 int cptdev_snap_seal(struct cptdev_snap *snap);
 void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages);

@@ -109,6 +109,7 @@ static int snapshot_take(struct cut *cut, struct cptdev_snapshot *arg,
 	ret = snapshot_base(s, arg, &cut->base);
 	if (ret)
 		return ret;
+	cptdev_snap_settle(s);
 	cut->snap = cptdev_snap_alloc(s);
 	if (!cut->snap)
 		return -ENOMEM;

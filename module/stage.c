@@ -26,13 +26,18 @@ struct xarray *cptdev_pages_alloc(void)
 	return pages;
 }
 
+static void page_uncharge(struct cptdev_replica *r)
+{
+	atomic64_dec(&r->taken);
+	atomic64_dec(&cptdev_replica_pages);
+}
+
 void cptdev_page_drop(struct cptdev_replica *r, void *entry)
 {
 	if (!entry || xa_is_value(entry))
 		return;
 	__free_page(entry);
-	atomic64_dec(&r->taken);
-	atomic64_dec(&cptdev_replica_pages);
+	page_uncharge(r);
 }
 
 void cptdev_pages_free(struct cptdev_replica *r, struct xarray *pages)
@@ -56,27 +61,34 @@ u64 cptdev_replica_limit(const struct cptdev_replica *r)
 		cptdev_replica_max();
 }
 
+static bool page_charge(struct cptdev_replica *r)
+{
+	u64 own = atomic64_inc_return(&r->taken);
+	u64 all = atomic64_inc_return(&cptdev_replica_pages);
+
+	if (own <= cptdev_replica_limit(r) >> PAGE_SHIFT &&
+	    all <= cptdev_replica_max() >> PAGE_SHIFT)
+		return true;
+	page_uncharge(r);
+	return false;
+}
+
+/* A page for the replica, charged. No lock is held. */
 struct page *cptdev_page_take(struct cptdev_replica *r)
 {
 	struct page *page;
 
-	if (atomic64_inc_return(&r->taken) > cptdev_replica_limit(r) >> PAGE_SHIFT) {
-		atomic64_dec(&r->taken);
-		return ERR_PTR(-EDQUOT);
-	}
-	if (atomic64_inc_return(&cptdev_replica_pages) >
-	    cptdev_replica_max() >> PAGE_SHIFT) {
-		page = ERR_PTR(-EDQUOT);
-		goto err;
+	if (!page_charge(r)) {
+		/* What the last commit replaced may still be on its way out. */
+		cptdev_gone_settle();
+		if (!page_charge(r))
+			return ERR_PTR(-EDQUOT);
 	}
 	page = alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT);
 	if (page)
 		return page;
-	page = ERR_PTR(-ENOMEM);
-err:
-	atomic64_dec(&r->taken);
-	atomic64_dec(&cptdev_replica_pages);
-	return page;
+	page_uncharge(r);
+	return ERR_PTR(-ENOMEM);
 }
 
 /*
@@ -108,25 +120,21 @@ int cptdev_stage_owner_hint(const struct cptdev_replica_file *rf)
 /* Give up what is staged, and the places that were reserved for it. */
 void cptdev_stage_drop(struct cptdev_replica *r)
 {
-	unsigned long index;
-	void *entry;
+	struct cptdev_gone *gone = r->staging.gone;
 
 	lockdep_assert_held(&r->stage_lock);
 	if (!r->stager)
 		return;
+	gone->pages = r->staged;
+	gone->nr = r->nr_staged;
+	gone->reserved = r->staging.base;
 	r->stager = NULL;
-	if (r->staging.base) {
-		xa_for_each(r->staged, index, entry) {
-			xa_release(r->pages, index);
-			cond_resched();
-		}
-	}
-	cptdev_pages_free(r, r->staged);
 	r->staged = NULL;
 	r->nr_staged = 0;
 	cptdev_layout_put(r->staging.layout);
 	cptdev_blob_put(r->staging.meta);
 	memset(&r->staging, 0, sizeof(r->staging));
+	cptdev_gone_put(r, gone);
 }
 
 /* Stored where there was @old, if the commit is certain to succeed with it. */
@@ -149,30 +157,40 @@ static int stage_store(struct cptdev_replica *r, unsigned long index, void *entr
 	return 0;
 }
 
-/* The staged page @index, to write a part of: it begins as what there is. */
-static struct page *stage_page(struct cptdev_replica *r, unsigned long index)
+/* What the rest of a page is of which [from, to) was written. */
+static void fill_rest(struct page *page, struct page *content, size_t from, size_t to)
+{
+	if (content) {
+		memcpy_page(page, 0, content, 0, from);
+		memcpy_page(page, to, content, to, PAGE_SIZE - to);
+	} else {
+		memzero_page(page, 0, from);
+		memzero_page(page, to, PAGE_SIZE - to);
+	}
+}
+
+/*
+ * Stage a part of a page, on top of what there is; it is in @page, at the same place.
+ * Sets *@used if that is now staged itself.
+ */
+static int stage_part(struct cptdev_replica *r, unsigned long index, size_t from,
+		      size_t len, struct page *page, bool *used)
 {
 	void *staged = xa_load(r->staged, index);
-	struct page *page, *content = NULL;
+	struct page *content = NULL;
 	int ret;
 
-	if (staged && !xa_is_value(staged))
-		return staged;
-	page = cptdev_page_take(r);
-	if (IS_ERR(page))
-		return page;
+	if (staged && !xa_is_value(staged)) {
+		memcpy_page(staged, from, page, from, len);
+		return 0;
+	}
 	/* Only a commit changes the content, under the lock that we hold. */
 	if (!staged && r->staging.base)
 		content = xa_load(r->pages, index);
-	if (content)
-		copy_highpage(page, content);
-	else
-		clear_highpage(page);
+	fill_rest(page, content, from, from + len);
 	ret = stage_store(r, index, page);
-	if (!ret)
-		return page;
-	cptdev_page_drop(r, page);
-	return ERR_PTR(ret);
+	*used = !ret;
+	return ret;
 }
 
 /*
@@ -186,7 +204,7 @@ int cptdev_stage_put(struct cptdev_replica_file *rf, u64 pos, size_t len,
 {
 	struct cptdev_replica *r = rf->replica;
 	unsigned long index = pos >> PAGE_SHIFT;
-	struct page *whole;
+	bool used = false;
 	int ret;
 
 	mutex_lock(&r->stage_lock);
@@ -198,23 +216,14 @@ int cptdev_stage_put(struct cptdev_replica_file *rf, u64 pos, size_t len,
 		goto out;
 	}
 	ret = PTR_ERR_OR_ZERO(page);
-	if (!ret && len == PAGE_SIZE) {
-		ret = stage_store(r, index, page);
-		if (!ret)
-			page = NULL;
-	} else if (!ret) {
-		whole = stage_page(r, index);
-		ret = PTR_ERR_OR_ZERO(whole);
-		if (!ret)
-			memcpy_page(whole, offset_in_page(pos), page, offset_in_page(pos),
-				    len);
-	}
+	if (!ret)
+		ret = stage_part(r, index, offset_in_page(pos), len, page, &used);
 	/* Without this page the delta isn't what the primary sent. */
 	if (ret)
 		r->staging.failed = ret;
 out:
 	mutex_unlock(&r->stage_lock);
-	if (!IS_ERR(page))
+	if (!IS_ERR(page) && !used)
 		cptdev_page_drop(r, page);
 	return ret;
 }
@@ -258,10 +267,20 @@ static int begin_take(struct cptdev_replica *r, const struct cptdev_replica_begi
 	st->meta = cptdev_blob_from_user(arg->meta, arg->meta_len);
 	if (IS_ERR(st->meta)) {
 		ret = PTR_ERR(st->meta);
-		cptdev_layout_put(st->layout);
-		return ret;
+		goto err_layout;
+	}
+	st->gone = cptdev_gone_alloc();
+	if (!st->gone) {
+		ret = -ENOMEM;
+		goto err_meta;
 	}
 	return 0;
+
+err_meta:
+	cptdev_blob_put(st->meta);
+err_layout:
+	cptdev_layout_put(st->layout);
+	return ret;
 }
 
 int cptdev_stage_begin(struct cptdev_call *call, void *uarg)
@@ -302,6 +321,7 @@ int cptdev_stage_begin(struct cptdev_call *call, void *uarg)
 		cptdev_pages_free(r, staged);
 		cptdev_layout_put(st.layout);
 		cptdev_blob_put(st.meta);
+		kfree(st.gone);
 	}
 	return ret;
 }
@@ -436,10 +456,11 @@ int cptdev_stage(struct cptdev_call *call, void *uarg)
  */
 
 static void content_replace(struct cptdev_replica *r, unsigned long index, void *entry,
-			    struct list_head *gone)
+			    struct cptdev_gone *gone)
 {
 	struct page *old;
 
+	r->visited++;
 	if (xa_is_value(entry)) {
 		old = xa_erase(r->pages, index);
 	} else {
@@ -451,46 +472,67 @@ static void content_replace(struct cptdev_replica *r, unsigned long index, void 
 	}
 	if (old) {
 		r->nr_pages--;
-		list_add(&old->lru, gone);
+		gone->nr++;
+		list_add(&old->lru, &gone->list);
 	}
 }
 
-/* What isn't mapped any more mustn't come back when it is mapped again. */
-static void content_trim(struct cptdev_replica *r, const struct cptdev_layout *layout,
-			 struct list_head *gone)
+static void content_erase(struct cptdev_replica *r, u64 start, u64 end,
+			  struct cptdev_gone *gone)
 {
-	const struct cptdev_layout *old = r->layout;
 	unsigned long index;
 	void *entry;
 
-	if (old && old->nr == layout->nr &&
-	    !memcmp(old->v, layout->v, old->nr * sizeof(old->v[0])))
+	if (start >= end)
 		return;
-	xa_for_each(r->pages, index, entry)
-		if (!cptdev_layout_find(layout, (u64)index << PAGE_SHIFT))
-			content_replace(r, index, STAGED_HOLE, gone);
+	xa_for_each_range(r->pages, index, entry, start >> PAGE_SHIFT,
+			  (end - 1) >> PAGE_SHIFT)
+		content_replace(r, index, STAGED_HOLE, gone);
 }
 
-/* Returns what is to be freed as a whole. */
-static struct xarray *content_commit(struct cptdev_replica *r, struct list_head *gone)
+/*
+ * What isn't mapped any more mustn't come back when it is mapped again. All content lies in
+ * the old layout: what is visited is what lies between the segments of the new one there.
+ */
+static void content_trim(struct cptdev_replica *r, const struct cptdev_layout *layout,
+			 struct cptdev_gone *gone)
 {
-	struct xarray *rest = r->staged;
+	const struct cptdev_segment *seg = layout->v, *last = layout->v + layout->nr;
+	const struct cptdev_layout *old = r->layout;
+	u32 i;
+
+	for (i = 0; old && i < old->nr; i++) {
+		u64 pos = old->v[i].addr, end = pos + old->v[i].len;
+
+		while (seg < last && seg->addr + seg->len <= pos)
+			seg++;
+		/* The segment that reaches beyond the old one meets the next, too. */
+		for (; seg < last && seg->addr < end; seg++) {
+			content_erase(r, pos, seg->addr, gone);
+			pos = seg->addr + seg->len;
+			if (pos >= end)
+				break;
+		}
+		content_erase(r, pos, end, gone);
+	}
+}
+
+static void content_commit(struct cptdev_replica *r, struct cptdev_gone *gone)
+{
 	unsigned long index;
 	void *entry;
 
+	r->visited = 0;
 	if (!r->staging.base) {
-		rest = r->pages;
+		gone->pages = r->pages;
+		gone->nr = r->nr_pages;
 		r->pages = r->staged;
 		r->nr_pages = r->nr_staged;
 	} else {
 		xa_for_each(r->staged, index, entry)
 			content_replace(r, index, entry, gone);
-		xa_destroy(r->staged);
 		content_trim(r, r->staging.layout, gone);
 	}
-	r->staged = NULL;
-	r->nr_staged = 0;
-	return rest;
 }
 
 /*
@@ -499,18 +541,16 @@ static struct xarray *content_commit(struct cptdev_replica *r, struct list_head 
  */
 static int stage_apply(struct cptdev_replica *r)
 {
+	struct cptdev_gone *gone = r->staging.gone;
 	struct cptdev_layout *layout = r->layout;
 	struct cptdev_blob *meta = r->meta;
-	struct page *page, *tmp;
-	struct xarray *rest;
-	LIST_HEAD(gone);
 
 	down_write(&r->sem);
 	if (r->frozen) {
 		up_write(&r->sem);
 		return -EBUSY;
 	}
-	rest = content_commit(r, &gone);
+	content_commit(r, gone);
 	r->layout = r->staging.layout;
 	r->meta = r->staging.meta;
 	r->uuid = r->staging.uuid;
@@ -520,13 +560,17 @@ static int stage_apply(struct cptdev_replica *r)
 	r->commits++;
 	up_write(&r->sem);
 
+	if (r->pages != r->staged) {
+		xa_destroy(r->staged);
+		kfree(r->staged);
+	}
+	r->staged = NULL;
+	r->nr_staged = 0;
 	r->stager = NULL;
 	memset(&r->staging, 0, sizeof(r->staging));
 	cptdev_layout_put(layout);
 	cptdev_blob_put(meta);
-	cptdev_pages_free(r, rest);
-	list_for_each_entry_safe(page, tmp, &gone, lru)
-		cptdev_page_drop(r, page);
+	cptdev_gone_put(r, gone);
 	return 0;
 }
 

@@ -80,6 +80,7 @@ TRACE_EVENT(cptdev_commit,
 		__field(u64, generation)
 		__field(u64, staged)
 		__field(u64, pages)
+		__field(u64, visited)
 		__field(int, ret)
 	),
 	TP_fast_assign(
@@ -88,11 +89,42 @@ TRACE_EVENT(cptdev_commit,
 		__entry->generation = r->generation;
 		__entry->staged = staged;
 		__entry->pages = r->nr_pages;
+		__entry->visited = r->visited;
 		__entry->ret = ret;
 	),
-	TP_printk("replica=%s term=%llu generation=%llu staged=%llu pages=%llu ret=%d",
+	TP_printk("replica=%s term=%llu generation=%llu staged=%llu pages=%llu visited=%llu ret=%d",
 		  __get_str(name), __entry->term, __entry->generation, __entry->staged,
-		  __entry->pages, __entry->ret)
+		  __entry->pages, __entry->visited, __entry->ret)
+);
+
+/* Pages were freed; by whom is what the trace says: the caller, or a worker. */
+TRACE_EVENT(cptdev_free,
+	TP_PROTO(const char *of, u64 pages),
+	TP_ARGS(of, pages),
+	TP_STRUCT__entry(
+		__string(of, of)
+		__field(u64, pages)
+	),
+	TP_fast_assign(
+		cptdev_assign_str(of, of);
+		__entry->pages = pages;
+	),
+	TP_printk("of=%s pages=%llu", __get_str(of), __entry->pages)
+);
+
+/* A published snapshot took a waiting one in. */
+TRACE_EVENT(cptdev_merge,
+	TP_PROTO(const struct cptdev_session *s, u64 pages),
+	TP_ARGS(s, pages),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, pages)
+	),
+	TP_fast_assign(
+		__entry->id = s->id;
+		__entry->pages = pages;
+	),
+	TP_printk("session=%llu pages=%llu", __entry->id, __entry->pages)
 );
 
 #endif /* _CPTDEV_TRACE_H */

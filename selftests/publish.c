@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "cptdev_test.h"
+#include "tracing.h"
 #include "kselftest_harness.h"
 
 #define PAGES	64UL
@@ -142,6 +143,49 @@ TEST_F(publish, waiting_ones_merge)
 	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
 	EXPECT_FALSE(self->image->has[3]);
 	EXPECT_EQ(0, wait_for(self, 15));		/* is in it */
+}
+
+/*
+ * Without a spare each checkpoint is published into what waits already. What that costs goes
+ * with what changed, not with all that waits; and to acknowledge it frees little itself.
+ * Counted, not timed.
+ */
+TEST_F(publish, waiting_costs_what_changed)
+{
+	const unsigned long many = 8192, rounds = 256;
+	char *m = t_map(many * PAGE);
+	uint64_t sum, most, all;
+	unsigned long i;
+
+	memset(m, 1, many * PAGE);
+	ASSERT_EQ(0, t_add(self->fd, m, many * PAGE));
+	ASSERT_TRUE(t_trace_begin("cptdev_merge") && t_trace_begin("cptdev_free"));
+	publish(self);
+	for (i = 0; i < rounds; i++) {
+		m[i * 32 * PAGE]++;
+		m[(i * 32 + 7) * PAGE]++;
+		m[PAGE]++;
+		publish(self);
+	}
+	t_trace_count("cptdev_merge", "pages=", true, &sum, &most);
+	EXPECT_LT(0ULL, sum);
+	EXPECT_GT(rounds * 2048, sum);		/* all of it each time: 2,000,000 */
+	/* Those that are kept twice are few; everything arrives, in a few steps. */
+	EXPECT_GE((many + PAGES + many / 2) * PAGE, t_info(self->fd).session_held);
+	t_image_free(self->image);
+	self->image = t_image_new(m, many * PAGE);
+	ASSERT_EQ(0, truncate(T_TRACING "/trace", 0));
+	EXPECT_GE(4, follow(self));
+	EXPECT_EQ(rounds + 1, self->image->generation);
+	EXPECT_EQ(-1, t_image_differs(self->image, m));
+	EXPECT_EQ(0ULL, T_SOON(0ULL, t_info(self->fd).session_held));
+	t_trace_end("cptdev_merge");
+	t_trace_end("cptdev_free");
+	t_trace_count("cptdev_free", "pages=", false, &all, &most);
+	EXPECT_LE(many, all);
+	t_trace_count("cptdev_free", "pages=", true, &sum, &most);
+	EXPECT_GE(512ULL, most);
+	munmap(m, many * PAGE);
 }
 
 /* One that was taken isn't touched any more: the next one continues it. */

@@ -9,6 +9,7 @@
 
 #include "cptdev_test.h"
 #include "slow.h"
+#include "tracing.h"
 #include "kselftest_harness.h"
 
 #define BASE	0x10000000UL
@@ -564,6 +565,134 @@ TEST_F(replica, one_generation)
 	}
 	EXPECT_EQ(0, WEXITSTATUS(status));
 	EXPECT_LT(3U, seen);
+}
+
+/*
+ * Who commits, aborts or closes may be the thread that keeps up a heartbeat: what it does
+ * itself doesn't grow with the memory. Counted, not timed.
+ */
+
+#define MANY	4096UL			/* pages */
+#define FEW	512UL			/* that a call may free itself */
+
+static int stage_many(FIXTURE_DATA(replica) *self, uint64_t pages, char fill)
+{
+	uint64_t i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < pages; i += PAGES)
+		ret = stage(self, i, PAGES, fill);
+	return ret;
+}
+
+static int put_many(FIXTURE_DATA(replica) *self, uint64_t generation)
+{
+	return begin(self, 0, generation) ?: stage_many(self, MANY, 'a') ?:
+		commit(self, generation);
+}
+
+TEST_F(replica, freed_by_a_worker)
+{
+	uint64_t sum, most, all;
+	int other;
+
+	self->layout[0].len = MANY * PAGE;
+	ASSERT_TRUE(t_trace_begin("cptdev_free"));
+	ASSERT_EQ(0, put_many(self, 1));
+	ASSERT_EQ(0, put_many(self, 2));			/* the old content goes */
+	ASSERT_EQ(0, begin(self, 2, 3));
+	ASSERT_EQ(0, stage_many(self, MANY, 'b'));
+	ASSERT_EQ(0, abort_it(self));
+	ASSERT_EQ(0, begin(self, 2, 3));
+	ASSERT_EQ(0, stage_many(self, MANY, 'c'));
+	ASSERT_EQ(0, begin(self, 2, 3));			/* drops what was begun */
+	ASSERT_EQ(0, stage_many(self, MANY, 'd'));
+	ASSERT_EQ(0, commit(self, 3));
+	EXPECT_EQ('d', at(self, MANY - 1));
+	EXPECT_EQ(MANY, t_image_info(self->ro).pages);
+	EXPECT_EQ(MANY * PAGE, T_SOON(MANY * PAGE, t_info(self->device).replica));
+	other = r_open(self->device, self->name, CPTDEV_REPLICA_WRITE, 0);
+	close(self->fd);
+	self->fd = other;
+	EXPECT_EQ(0, r_remove(self->fd));
+	close(self->fd);
+	close(self->ro);
+	EXPECT_EQ(0ULL, T_SOON(0ULL, t_info(self->device).replica));
+	t_trace_end("cptdev_free");
+	t_trace_count("cptdev_free", "pages=", false, &all, &most);
+	EXPECT_EQ(5 * MANY, all);
+	t_trace_count("cptdev_free", "pages=", true, &sum, &most);
+	EXPECT_GE(FEW, most);
+	EXPECT_GE(FEW, sum);
+}
+
+/* What is begun right after an abort keeps its places in the content. */
+TEST_F(replica, staged_again_at_once)
+{
+	unsigned int i;
+
+	self->layout[0].len = 16 * MANY * PAGE;
+	ASSERT_EQ(0, put(self, 0, 1, 0, 1, 'a'));
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, begin(self, i + 1, i + 2));
+		ASSERT_EQ(0, stage_many(self, MANY, 'x'));
+		ASSERT_EQ(0, begin(self, i + 1, i + 2));
+		ASSERT_EQ(0, stage_many(self, MANY / 2, 'b' + i));
+		ASSERT_EQ(0, commit(self, i + 2));
+	}
+	EXPECT_EQ('b' + 19, at(self, MANY / 2 - 1));
+	EXPECT_EQ(0, at(self, MANY / 2));
+	EXPECT_EQ(MANY / 2, t_image_info(self->ro).pages);
+	EXPECT_EQ(MANY / 2 * PAGE, T_SOON(MANY / 2 * PAGE, t_info(self->device).replica));
+}
+
+/* A limit counts what isn't free yet, and waits for it. */
+TEST_F(replica, limit_and_the_worker)
+{
+	int small = r_open(self->device, "small", CPTDEV_REPLICA_CREATE |
+			   CPTDEV_REPLICA_WRITE, 2 * MANY * PAGE), mine = self->fd;
+	unsigned int i;
+
+	self->layout[0].len = MANY * PAGE;
+	self->fd = small;
+	for (i = 1; i < 10; i++)
+		EXPECT_EQ(0, put_many(self, i));
+	EXPECT_EQ(0, begin(self, 9, 10));
+	EXPECT_EQ(0, stage_many(self, MANY, 'b'));
+	r_remove(small);
+	self->fd = mine;
+}
+
+/* A commit with another layout visits what isn't in it any more, not everything. */
+TEST_F(replica, trim_visits_the_difference)
+{
+	struct cptdev_segment *l = self->layout;
+	uint64_t sum, most;
+
+	l[0].len = MANY * PAGE;
+	ASSERT_EQ(0, put_many(self, 1));
+	ASSERT_TRUE(t_trace_begin("cptdev_commit"));
+	/* 0 to 10, 12 to 100, 101 to the last but one */
+	l[3] = l[0];
+	l[0].len = 10 * PAGE;
+	l[1] = (struct cptdev_segment) {
+		.addr = BASE + 12 * PAGE, .len = 88 * PAGE, .kind = CPTDEV_SEGMENT_ANON,
+	};
+	l[2] = (struct cptdev_segment) {
+		.addr = BASE + 101 * PAGE, .len = (MANY - 102) * PAGE,
+		.kind = CPTDEV_SEGMENT_ANON,
+	};
+	self->begin.layout_len = 3;
+	ASSERT_EQ(0, put(self, 1, 2, 5, 1, 'b'));
+	t_trace_end("cptdev_commit");
+	EXPECT_STREQ("0+10 12+88 101+3994", extents(self));
+	t_trace_count("cptdev_commit", "visited=", true, &sum, &most);
+	EXPECT_EQ(5ULL, sum);			/* the staged one, and four that go */
+	/* Back to one segment: nothing comes back. */
+	l[0] = l[3];
+	self->begin.layout_len = 1;
+	ASSERT_EQ(0, put(self, 2, 3, 5, 1, 'c'));
+	EXPECT_STREQ("0+10 12+88 101+3994", extents(self));
 }
 
 /*

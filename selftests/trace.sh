@@ -27,4 +27,4 @@ t 'a scan: pages, dirty ones' \
 t 'a snapshot: pages visited, changed, the pause' \
 	has 'cptdev_snapshot: session=[0-9]+ flags=0x2 generation=1 base=0 visited=64 changed=64 holes=0 copied=0 pause=[1-9][0-9]*ns ret=0'
 t 'a commit: which generation, how much was staged' \
-	has 'cptdev_commit: replica=hold term=1 generation=1 staged=1 pages=1 ret=0'
+	has 'cptdev_commit: replica=hold term=1 generation=1 staged=1 pages=1 visited=0 ret=0'

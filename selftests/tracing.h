@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Counting by the module's tracepoints: what was done, by this task and by others. So a
+ * test sees how much work a call is, whatever the machine does meanwhile.
+ */
+#ifndef _CPTDEV_TRACING_H
+#define _CPTDEV_TRACING_H
+
+#include "cptdev_test.h"
+
+#define T_TRACING	"/sys/kernel/tracing"
+
+static inline bool t_trace_begin(const char *event)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), T_TRACING "/events/cptdev/%s/enable", event);
+	return !t_write_file(path, "1") && !truncate(T_TRACING "/trace", 0);
+}
+
+/* Of the lines of @event: the number behind @field, of this task's only if @own. */
+static inline void t_trace_count(const char *event, const char *field, bool own,
+				 uint64_t *sum, uint64_t *most)
+{
+	char line[1024], task[32], *p;
+	FILE *f = fopen(T_TRACING "/trace", "r");
+
+	*sum = 0;
+	*most = 0;
+	snprintf(task, sizeof(task), "-%d ", getpid());
+	while (f && fgets(line, sizeof(line), f)) {
+		uint64_t n;
+
+		p = strstr(line, event);
+		if (!p || (own && !strstr(line, task)) || !strstr(p, field))
+			continue;
+		n = strtoull(strstr(p, field) + strlen(field), NULL, 0);
+		*sum += n;
+		*most = n > *most ? n : *most;
+	}
+	if (f)
+		fclose(f);
+}
+
+static inline void t_trace_end(const char *event)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), T_TRACING "/events/cptdev/%s/enable", event);
+	t_write_file(path, "0");
+}
+
+/* What is done by a worker is done soon: until @expr is @value, or ten seconds have passed. */
+#define T_SOON(value, expr) ({						\
+	unsigned int t_try;						\
+									\
+	for (t_try = 0; t_try < 10000 && (expr) != (value); t_try++)	\
+		usleep(1000);						\
+	(expr);								\
+})
+
+#endif /* _CPTDEV_TRACING_H */
