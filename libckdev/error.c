@@ -37,6 +37,15 @@ static const struct text reasons[] = {
 	  "another session of this process tracks it: delete the range there first" },
 	{ CPTDEV_REASON_OVERLAP,
 	  "it is in a range already: leave it out, or don't ask for CPTDEV_RANGE_EXCL" },
+	{ CPTDEV_REASON_HELD,
+	  "more would be held than allowed: let the spare catch up, close snapshots, or "
+	  "raise held_max" },
+	{ CPTDEV_REASON_USER,
+	  "the user's snapshots would hold more than allowed: close some, or raise "
+	  "user_held_max_mib of the module" },
+	{ CPTDEV_REASON_GROUP,
+	  "the control group has no memory left for copies: raise memory.max, close "
+	  "snapshots, or track less" },
 	{ CKDEV_REASON_READONLY, "it is mapped without permission to write" },
 	{ CKDEV_REASON_TAKEN, "something is mapped there already" },
 	{ CKDEV_REASON_NOT_ANON,

@@ -106,6 +106,7 @@ struct cptdev_session {
 	u64 nr_scans;
 	u64 nr_snapshots;
 
+	struct cptdev_user *user;
 	u64 held_max;			/* bytes, 0: the module's */
 	atomic64_t held;		/* pages */
 
@@ -292,6 +293,7 @@ int cptdev_snapshot(struct cptdev_call *call, void *arg);
 #define CPTDEV_NO_BASE	U64_MAX
 void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap);
 u64 cptdev_publish_base(struct cptdev_session *s);
+bool cptdev_publish_drop(struct cptdev_session *s);
 void cptdev_unpublish_all(struct cptdev_session *s);
 void cptdev_unfollow_all(struct cptdev_session *owner);
 int cptdev_wait_committed(struct cptdev_session *s, u64 generation,
@@ -330,6 +332,7 @@ struct cptdev_replica {
 	bool listed;
 	char name[CPTDEV_NAME_MAX];
 	kuid_t uid;
+	struct cptdev_user *user;
 	u64 max_bytes;			/* 0: the module's limit */
 	atomic_t openers;
 	atomic_t waiters;		/* of them: for the promotion */
@@ -373,6 +376,15 @@ u64 cptdev_replicas_count(void);
 struct cptdev_replica *cptdev_replica_find(const char *name);
 void cptdev_replica_put(struct cptdev_replica *r);
 int cptdev_replica_open(struct cptdev_call *call, void *arg);
+
+/* limit.c */
+enum cptdev_counted { CPTDEV_SESSIONS, CPTDEV_REPLICAS, CPTDEV_NR_COUNTED };
+
+struct cptdev_user *cptdev_user_take(enum cptdev_counted what);
+void cptdev_user_give(struct cptdev_user *u, enum cptdev_counted what);
+u64 cptdev_user_hold(struct cptdev_user *u, s64 pages);
+u64 cptdev_user_held_max(void);
+u64 cptdev_group_room(struct cptdev_session *s);
 
 /* gone.c */
 

@@ -115,6 +115,32 @@ void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap)
 	cptdev_event_session(s, CPTDEV_CMD_SNAPSHOT_NTF);
 }
 
+/*
+ * Memory is short: give up what nobody has fetched. The next one reaches back to what the
+ * spare has, and who waits for an older one is told. Returns whether there was any.
+ */
+bool cptdev_publish_drop(struct cptdev_session *s)
+{
+	struct cptdev_snap *snap, *tmp;
+	LIST_HEAD(gone);
+
+	spin_lock(&s->pub_lock);
+	list_for_each_entry_safe(snap, tmp, &s->published, entry) {
+		if (snap->taken)
+			continue;
+		s->pub_base = min(s->pub_base, snap->base);
+		s->cancelled = s->pub_newest;
+		list_move(&snap->entry, &gone);
+	}
+	spin_unlock(&s->pub_lock);
+	if (list_empty(&gone))
+		return false;
+	snaps_put(&gone);
+	wake_up_all(&s->wq);
+	cptdev_event_session(s, CPTDEV_CMD_DROPPED_NTF);
+	return true;
+}
+
 /* The session ends: nobody will fetch these. */
 void cptdev_unpublish_all(struct cptdev_session *s)
 {

@@ -40,6 +40,7 @@ static void replica_free_work(struct work_struct *work)
 	cptdev_pages_free(r, r->pages);
 	cptdev_layout_put(r->layout);
 	cptdev_blob_put(r->meta);
+	cptdev_user_give(r->user, CPTDEV_REPLICAS);
 	kfree(r);
 	cptdev_gone_done("replica", pages);
 	module_put(THIS_MODULE);
@@ -85,13 +86,19 @@ struct cptdev_replica *cptdev_replica_find(const char *name)
 static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *arg)
 {
 	struct cptdev_replica *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	int ret;
 
 	if (!r)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
+	r->user = cptdev_user_take(CPTDEV_REPLICAS);
+	if (IS_ERR(r->user)) {
+		ret = PTR_ERR(r->user);
+		goto err_replica;
+	}
 	r->pages = cptdev_pages_alloc();
 	if (!r->pages) {
-		kfree(r);
-		return NULL;
+		ret = -ENOMEM;
+		goto err_user;
 	}
 	kref_init(&r->ref);
 	mutex_init(&r->stage_lock);
@@ -103,6 +110,12 @@ static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *ar
 	/* The caller's descriptor holds the module now; this does from then on. */
 	__module_get(THIS_MODULE);
 	return r;
+
+err_user:
+	cptdev_user_give(r->user, CPTDEV_REPLICAS);
+err_replica:
+	kfree(r);
+	return ERR_PTR(ret);
 }
 
 static void replica_unlist(struct cptdev_replica *r)
@@ -138,8 +151,8 @@ static struct cptdev_replica *replica_get(const struct cptdev_replica_open *arg,
 	if (!(arg->flags & CPTDEV_REPLICA_CREATE))
 		return ERR_PTR(-ENOENT);
 	r = replica_alloc(arg);
-	if (!r)
-		return ERR_PTR(-ENOMEM);
+	if (IS_ERR(r))
+		return r;
 	r->listed = true;
 	r->listing = ++last_listing;
 	kref_get(&r->ref);		/* of the list */

@@ -25,6 +25,7 @@ static void session_free(struct kref *ref)
 	struct cptdev_session *s = container_of(ref, struct cptdev_session, ref);
 
 	mmdrop(s->mm);
+	cptdev_user_give(s->user, CPTDEV_SESSIONS);
 	kfree(s);
 }
 
@@ -140,7 +141,14 @@ static struct cptdev_session *session_alloc(void)
 	struct cptdev_session *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 
 	if (!s)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
+	s->user = cptdev_user_take(CPTDEV_SESSIONS);
+	if (IS_ERR(s->user)) {
+		int ret = PTR_ERR(s->user);
+
+		kfree(s);
+		return ERR_PTR(ret);
+	}
 	kref_init(&s->ref);
 	INIT_LIST_HEAD(&s->entry);
 	mutex_init(&s->lock);
@@ -168,8 +176,8 @@ int cptdev_session_open(struct inode *inode, struct file *filp)
 	if (!current->mm)
 		return -EINVAL;
 	s = session_alloc();
-	if (!s)
-		return -ENOMEM;
+	if (IS_ERR(s))
+		return PTR_ERR(s);
 	filp->private_data = s;
 	return 0;
 }

@@ -18,6 +18,8 @@ struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s)
 	cptdev_vec_init(&snap->runs, sizeof(struct cptdev_run));
 	snap->last_run = &snap->no_run;
 	snap->no_run.end = 1;		/* no page's address */
+	snap->group_max = U64_MAX;
+	snap->user_max = U64_MAX;
 	snap->session = s;
 	cptdev_session_get(s);
 	return snap;
@@ -27,6 +29,7 @@ static void snap_uncharge(struct cptdev_snap *snap, u64 pages)
 {
 	atomic64_sub(pages, &snap->session->held);
 	atomic64_sub(pages, &cptdev_held_pages);
+	cptdev_user_hold(snap->session->user, -(s64)pages);
 	snap->charged -= pages;
 }
 
@@ -36,12 +39,21 @@ static int snap_charge(struct cptdev_snap *snap, u64 pages)
 	struct cptdev_session *s = snap->session;
 	u64 max = cptdev_held_max() >> PAGE_SHIFT;
 	u64 own = s->held_max ? s->held_max >> PAGE_SHIFT : max;
-	u64 own_held, all_held;
+	u64 own_held, all_held, user_held;
 
 	snap->charged += pages;
 	own_held = atomic64_add_return(pages, &s->held);
 	all_held = atomic64_add_return(pages, &cptdev_held_pages);
-	return own_held > own || all_held > max ? -EDQUOT : 0;
+	user_held = cptdev_user_hold(s->user, pages);
+	if (snap->charged > snap->group_max)
+		snap->limit = CPTDEV_REASON_GROUP;
+	else if (user_held > snap->user_max)
+		snap->limit = CPTDEV_REASON_USER;
+	else if (own_held > own || all_held > max)
+		snap->limit = CPTDEV_REASON_HELD;
+	else
+		return 0;
+	return -EDQUOT;
 }
 
 /*

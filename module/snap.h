@@ -40,6 +40,9 @@ struct cptdev_snap {
 	struct cptdev_run *last_run;	/* may grow */
 	struct cptdev_run no_run;	/* the last one in the beginning */
 	u64 charged;			/* pages counted in the limits */
+	u64 group_max;			/* pages, by what the control group has left */
+	u64 user_max;			/* pages of all snapshots of the user */
+	enum cptdev_reason limit;	/* which one was passed */
 	struct work_struct free_work;
 	u64 holes;
 };

@@ -100,12 +100,17 @@ static int snapshot_base(struct cptdev_session *s, const struct cptdev_snapshot 
 	return 0;
 }
 
-static int snapshot_take(struct cut *cut, struct cptdev_snapshot *arg,
-			 struct cptdev_blob *meta, struct cptdev_call *call)
+static int snapshot_try(struct cut *cut, struct cptdev_session *s,
+			struct cptdev_snapshot *arg, struct cptdev_blob *meta)
 {
-	struct cptdev_session *s = cut->walk.s;
 	int ret;
 
+	*cut = (struct cut) {
+		.walk = { .s = s, .bits = _PAGE_RW, .cut = true,
+			  .table = cptdev_cut_table, .quick = cptdev_cut_quick,
+			  .empty = cptdev_cut_empty },
+	};
+	arg->copied = 0;
 	ret = snapshot_base(s, arg, &cut->base);
 	if (ret)
 		return ret;
@@ -114,9 +119,27 @@ static int snapshot_take(struct cut *cut, struct cptdev_snapshot *arg,
 	if (!cut->snap)
 		return -ENOMEM;
 	cut->snap->meta = cptdev_blob_get(meta);
+	cut->snap->group_max = cptdev_group_room(s);
+	cut->snap->user_max = cptdev_user_held_max();
 	ret = cut_locked(cut, arg);
-	if (!ret)
-		ret = cut_seal(cut);
+	if (ret == -EDQUOT)
+		arg->reason = cut->snap->limit;
+	return ret ?: cut_seal(cut);
+}
+
+static int snapshot_take(struct cut *cut, struct cptdev_session *s,
+			 struct cptdev_snapshot *arg, struct cptdev_blob *meta,
+			 struct cptdev_call *call)
+{
+	int ret;
+
+	ret = snapshot_try(cut, s, arg, meta);
+	/* Before the program gets an error, what nobody has fetched goes. */
+	if (ret == -EDQUOT && arg->reason == CPTDEV_REASON_GROUP && cptdev_publish_drop(s)) {
+		cptdev_snap_put(cut->snap);
+		cptdev_gone_settle();
+		ret = snapshot_try(cut, s, arg, meta);
+	}
 	if (!ret && !(arg->flags & CPTDEV_SNAPSHOT_NOFD)) {
 		call->new_file = cptdev_snapfile(cut->snap);
 		ret = PTR_ERR_OR_ZERO(call->new_file);
@@ -127,6 +150,8 @@ static int snapshot_take(struct cut *cut, struct cptdev_snapshot *arg,
 		cut_done(cut, arg);
 	if (!ret && (arg->flags & CPTDEV_SNAPSHOT_PUBLISH))
 		cptdev_publish(s, cut->snap);
+	if (ret == -EDQUOT)
+		cptdev_event_session(s, CPTDEV_CMD_LIMIT_NTF);
 	trace_cptdev_snapshot(s, arg, ret);
 	return ret;
 }
@@ -135,11 +160,7 @@ int cptdev_snapshot(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_session *s = call->filp->private_data;
 	struct cptdev_snapshot *arg = uarg;
-	struct cut cut = {
-		.walk = { .s = s, .bits = _PAGE_RW, .cut = true,
-			  .table = cptdev_cut_table, .quick = cptdev_cut_quick,
-			  .empty = cptdev_cut_empty },
-	};
+	struct cut cut = {};
 	struct cptdev_blob *meta;
 	u64 committed;
 	int ret;
@@ -152,10 +173,9 @@ int cptdev_snapshot(struct cptdev_call *call, void *uarg)
 	meta = cptdev_blob_from_user(arg->meta, arg->meta_len);
 	if (IS_ERR(meta))
 		return PTR_ERR(meta);
-	arg->copied = 0;
 
 	mutex_lock(&s->lock);
-	ret = snapshot_take(&cut, arg, meta, call);
+	ret = snapshot_take(&cut, s, arg, meta, call);
 	mutex_unlock(&s->lock);
 
 	cptdev_snap_put(cut.snap);

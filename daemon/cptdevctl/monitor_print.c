@@ -28,6 +28,8 @@ const char *monitor_word(u8 cmd)
 		return "dropped";
 	case CPTDEV_CMD_FENCED_NTF:
 		return "fenced";
+	case CPTDEV_CMD_LIMIT_NTF:
+		return "limit";
 	case CPTDEV_CMD_REPLICA_PROMOTED_NTF:
 		return "promoted";
 	case CPTDEV_CMD_UNSPEC:

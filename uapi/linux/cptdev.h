@@ -43,7 +43,8 @@
  *   EEXIST	a range that overlaps; a name that is taken
  *   EBUSY	in use: a range of another session, a replica that is being
  *		staged or frozen
- *   EDQUOT	a limit on memory held would be passed
+ *   EDQUOT	a limit on memory held, or on sessions or replicas of a user, would be
+ *		passed
  *   ENOMEM	the kernel has no memory
  *   EMSGSIZE	meta-data longer than CPTDEV_META_MAX
  *   EAGAIN	the process locks its memory to come, and RLIMIT_MEMLOCK doesn't
@@ -123,6 +124,10 @@ enum cptdev_reason {
 	CPTDEV_REASON_SPECIAL	= 5,	/* vDSO, shadow stack */
 	CPTDEV_REASON_SESSION	= 6,	/* tracked by another session */
 	CPTDEV_REASON_OVERLAP	= 7,	/* already a range (CPTDEV_RANGE_EXCL) */
+	/* Why more can't be held (EDQUOT of SNAPSHOT, without an address): */
+	CPTDEV_REASON_HELD	= 8,	/* the limit of the session, or of all */
+	CPTDEV_REASON_USER	= 9,	/* the limit of the user */
+	CPTDEV_REASON_GROUP	= 10,	/* the control group has no memory left for copies */
 };
 
 /**
@@ -376,7 +381,7 @@ struct cptdev_scan {
  * @visited:	out: page-table entries looked at
  * @pause_ns:	out: how long the process could not take page faults
  * @bad_addr:	out, on EFAULT, EOPNOTSUPP and EHWPOISON: where
- * @reason:	out, likewise: why (enum cptdev_reason)
+ * @reason:	out, likewise and on EDQUOT: why (enum cptdev_reason)
  * @reserved:	0
  *
  * What a snapshot promises (cptdev(4) says it sentence by sentence):
@@ -395,6 +400,11 @@ struct cptdev_scan {
  *
  * A published snapshot stays with the session, with or without the descriptor, until
  * the spare has it. While it waits for the daemon, the next one takes it in.
+ *
+ * Each page that a snapshot holds is copied if the process writes to it, and charged to its
+ * control group. A snapshot for whose copies the group has no memory left (memory.max)
+ * fails, so that the process isn't killed. Before that, published snapshots that nobody has
+ * fetched are dropped: who waits for them gets ECANCELED, and this one reaches back.
  *
  * Errors: EDQUOT more would be held than allowed; EINTR a fatal signal; EFAULT,
  * EOPNOTSUPP, EHWPOISON with @bad_addr; with CPTDEV_SNAPSHOT_WAIT those of

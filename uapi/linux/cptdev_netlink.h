@@ -39,6 +39,7 @@ enum cptdev_genl_cmd {
 	CPTDEV_CMD_REPLICA_COMMITTED_NTF,
 	CPTDEV_CMD_REPLICA_PROMOTED_NTF,
 	CPTDEV_CMD_REPLICA_GONE_NTF,
+	CPTDEV_CMD_LIMIT_NTF,		/* a snapshot failed: a limit on memory held */
 
 	__CPTDEV_CMD_MAX,
 	CPTDEV_CMD_MAX = __CPTDEV_CMD_MAX - 1
