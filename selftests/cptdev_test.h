@@ -19,6 +19,8 @@
 
 #include <linux/cptdev.h>
 
+#include "engine.h"
+
 #define PAGE		4096UL
 #define HUGE		(2UL << 20)
 
@@ -36,21 +38,6 @@ static inline enum t_length t_length(void)
 static inline bool t_all(void)
 {
 	return !strcmp(getenv("CPTDEV_TIER") ?: "all", "all");
-}
-
-/* ioctl() that answers -errno. */
-static inline int t_ioctl(int fd, unsigned long cmd, void *arg)
-{
-	int ret = ioctl(fd, cmd, arg);
-
-	return ret < 0 ? -errno : ret;
-}
-
-static inline int t_open(void)
-{
-	int fd = open(CPTDEV_DEVICE, O_RDWR | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
 }
 
 static inline struct cptdev_info t_info(int fd)

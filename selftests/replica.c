@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Replicas: staging, commit as a whole, abort, what is refused; reading back; terms and
- * promotion; that a reader sees one generation; hostile input.
+ * promotion; removal; hostile input. Whoever answers these calls is asked the same
+ * (engine.h); what only the module can be asked is in replica_kernel.h.
  */
-#include <poll.h>
-#include <signal.h>
-#include <sys/wait.h>
-
 #include "cptdev_test.h"
-#include "slow.h"
 #include "tracing.h"
 #include "kselftest_harness.h"
 
@@ -139,8 +135,9 @@ static int put(FIXTURE_DATA(replica) *self, uint64_t base, uint64_t generation,
 static int at(FIXTURE_DATA(replica) *self, uint64_t page)
 {
 	char c;
+	ssize_t ret = t_pread(self->ro, &c, 1, BASE + page * PAGE);
 
-	return pread(self->ro, &c, 1, BASE + page * PAGE) == 1 ? c : -errno;
+	return ret == 1 ? c : ret;
 }
 
 static const char *extents(FIXTURE_DATA(replica) *self)
@@ -258,7 +255,7 @@ TEST_F(replica, abort)
 	EXPECT_EQ('a', at(self, 0));
 	EXPECT_EQ(0, begin(self, 2, 3));
 	EXPECT_EQ(0, stage(self, 0, 1, 'b'));
-	close(self->fd);
+	t_close(self->fd);
 	EXPECT_EQ(0ULL, t_image_info(self->ro).staging);
 	EXPECT_EQ(8 * PAGE, t_info(self->device).replica);
 	self->fd = r_open(self->device, self->name, CPTDEV_REPLICA_WRITE, 0);
@@ -337,20 +334,18 @@ TEST_F(replica, highest_term)
 
 TEST_F(replica, promote)
 {
-	struct pollfd p = { .fd = self->ro, .events = POLLPRI };
 	struct cptdev_replica_promote a;
 
 	EXPECT_EQ(-ENODATA, promote(self, 0, NULL));
 	ASSERT_EQ(0, put(self, 0, 7, 0, 4, 'a'));
-	EXPECT_EQ(0, poll(&p, 1, 0));
+	EXPECT_EQ(0, t_poll(self->ro, POLLPRI));
 	EXPECT_EQ(0, begin(self, 7, 8));
 	EXPECT_EQ(0, stage(self, 0, 1, 'b'));
 	EXPECT_EQ(-ESTALE, promote(self, 1, NULL));
 	EXPECT_EQ(0, promote(self, 0, &a));
 	EXPECT_EQ(2ULL, a.term);
 	EXPECT_EQ(7ULL, a.generation);
-	EXPECT_EQ(1, poll(&p, 1, 0));
-	EXPECT_EQ(POLLPRI, p.revents);
+	EXPECT_EQ(POLLPRI, t_poll(self->ro, POLLPRI));
 	EXPECT_NE(0U, t_image_info(self->ro).state & CPTDEV_IMAGE_PROMOTED);
 	/* What was on its way is gone, and nothing of that term comes in any more. */
 	EXPECT_EQ(-EINVAL, commit(self, 8));
@@ -381,7 +376,7 @@ TEST_F(replica, two_writers)
 	EXPECT_EQ(-EINVAL, stage(self, 0, 1, 'x'));
 	EXPECT_EQ(-EINVAL, commit(self, 1));
 	EXPECT_EQ(-EINVAL, abort_it(self));
-	close(mine);
+	t_close(mine);
 	EXPECT_EQ(0, begin(self, 0, 1));
 }
 
@@ -404,20 +399,18 @@ TEST_F(replica, freeze)
 	f.flags = 0;
 	EXPECT_EQ(0, t_ioctl(self->ro, CPTDEV_IOC_REPLICA_FREEZE, &f));
 	EXPECT_EQ(0, t_ioctl(self->ro, CPTDEV_IOC_REPLICA_FREEZE, &f));
-	close(self->ro);				/* thaws */
+	t_close(self->ro);				/* thaws */
 	self->ro = r_open(self->device, self->name, 0, 0);
 	EXPECT_EQ(0, put(self, 2, 3, 0, 1, 'c'));
 }
 
 TEST_F(replica, poll)
 {
-	struct pollfd p = { .fd = self->ro, .events = POLLIN };
-
-	EXPECT_EQ(0, poll(&p, 1, 0));
+	EXPECT_EQ(0, t_poll(self->ro, POLLIN));
 	ASSERT_EQ(0, put(self, 0, 1, 0, 4, 'a'));
-	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(POLLIN, t_poll(self->ro, POLLIN));
 	t_image_info(self->ro);
-	EXPECT_EQ(0, poll(&p, 1, 0));
+	EXPECT_EQ(0, t_poll(self->ro, POLLIN));
 }
 
 /*
@@ -432,54 +425,35 @@ TEST_F(replica, read_across)
 	ASSERT_EQ(0, stage(self, 0, 1, 'a'));
 	ASSERT_EQ(0, stage(self, 2, 1, 'c'));
 	ASSERT_EQ(0, commit(self, 1));
-	ASSERT_EQ((ssize_t)(3 * PAGE - 20), pread(self->ro, buf, 3 * PAGE - 20, BASE + 10));
+	ASSERT_EQ((ssize_t)(3 * PAGE - 20), t_pread(self->ro, buf, 3 * PAGE - 20, BASE + 10));
 	EXPECT_EQ('a', buf[PAGE - 11]);
 	EXPECT_EQ(0, buf[PAGE - 10]);
 	EXPECT_EQ(0, buf[2 * PAGE - 11]);
 	EXPECT_EQ('c', buf[2 * PAGE - 10]);
 	/* Up to the end of what there is, then nothing. */
-	EXPECT_EQ(100, pread(self->ro, buf, PAGE, BASE + LEN - 100));
-	EXPECT_EQ(-1, pread(self->ro, buf, 1, BASE + LEN));
-	EXPECT_EQ(EFAULT, errno);
-	EXPECT_EQ(-1, pread(self->ro, buf, 1, 0));
+	EXPECT_EQ(100, t_pread(self->ro, buf, PAGE, BASE + LEN - 100));
+	EXPECT_EQ(-EFAULT, t_pread(self->ro, buf, 1, BASE + LEN));
+	EXPECT_EQ(-EFAULT, t_pread(self->ro, buf, 1, 0));
 	munmap(self->data, PAGE);
-	EXPECT_EQ(-1, pread(self->ro, self->data, PAGE, BASE));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-EFAULT, t_pread(self->ro, self->data, PAGE, BASE));
 }
 
 TEST_F(replica, write_parts)
 {
 	ASSERT_EQ(0, put(self, 0, 1, 0, 2, 'a'));
-	EXPECT_EQ(-1, pwrite(self->fd, "x", 1, BASE));	/* nothing was begun */
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-EINVAL, t_pwrite(self->fd, "x", 1, BASE));	/* nothing was begun */
 	ASSERT_EQ(0, begin(self, 1, 2));
-	EXPECT_EQ(3, pwrite(self->fd, "xyz", 3, BASE + PAGE - 1));
-	EXPECT_EQ(2, pwrite(self->fd, "pq", 2, BASE + 8 * PAGE + 5));
-	EXPECT_EQ(-1, pwrite(self->fd, "x", 1, BASE + LEN));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(3, t_pwrite(self->fd, "xyz", 3, BASE + PAGE - 1));
+	EXPECT_EQ(2, t_pwrite(self->fd, "pq", 2, BASE + 8 * PAGE + 5));
+	EXPECT_EQ(-EFAULT, t_pwrite(self->fd, "x", 1, BASE + LEN));
 	EXPECT_EQ('a', at(self, 0));
 	EXPECT_EQ(0, commit(self, 2));
-	ASSERT_EQ(4, pread(self->ro, self->data, 4, BASE + PAGE - 2));
+	ASSERT_EQ(4, t_pread(self->ro, self->data, 4, BASE + PAGE - 2));
 	EXPECT_EQ(0, memcmp("axyz", self->data, 4));
 	EXPECT_EQ('a', self->data[0]);
-	ASSERT_EQ(8, pread(self->ro, self->data, 8, BASE + 8 * PAGE));
+	ASSERT_EQ(8, t_pread(self->ro, self->data, 8, BASE + 8 * PAGE));
 	EXPECT_EQ(0, memcmp("\0\0\0\0\0pq\0", self->data, 8));
 	EXPECT_STREQ("0+2 8+1", extents(self));
-}
-
-TEST_F(replica, splice_in)
-{
-	loff_t pos = BASE + 4 * PAGE;
-	int p[2];
-
-	ASSERT_EQ(0, pipe(p));
-	memset(self->data, 's', 2 * PAGE);
-	ASSERT_EQ((ssize_t)(2 * PAGE), write(p[1], self->data, 2 * PAGE));
-	ASSERT_EQ(0, begin(self, 0, 1));
-	ASSERT_EQ((ssize_t)(2 * PAGE), splice(p[0], NULL, self->fd, &pos, 2 * PAGE, 0));
-	EXPECT_EQ(0, commit(self, 1));
-	EXPECT_EQ('s', at(self, 5));
-	EXPECT_STREQ("4+2", extents(self));
 }
 
 TEST_F(replica, kinds_of_segments)
@@ -534,46 +508,8 @@ TEST_F(replica, meta)
 	EXPECT_EQ(-EMSGSIZE, begin(self, 1, 2));
 }
 
-/*
- * One read sees one generation, while another process commits as fast as it can; it may
- * end where the next begins.
- */
-TEST_F(replica, one_generation)
-{
-	unsigned int i, seen = 0;
-	char last = 0;
-	int status;
-	pid_t pid;
-	ssize_t n;
-
-	ASSERT_EQ(0, put(self, 0, 1, 0, PAGES, 'a'));
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		for (i = 2; i < 200; i++)
-			if (put(self, i - 1, i, 0, PAGES, 'a' + i % 26))
-				_exit(1);
-		_exit(0);
-	}
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		n = pread(self->ro, self->data, LEN, BASE);
-		ASSERT_LT(0, n);
-		for (i = 1; i < n / PAGE; i++)
-			ASSERT_EQ(self->data[0], self->data[i * PAGE]);
-		seen += self->data[0] != last;
-		last = self->data[0];
-	}
-	EXPECT_EQ(0, WEXITSTATUS(status));
-	EXPECT_LT(3U, seen);
-}
-
-/*
- * Who commits, aborts or closes may be the thread that keeps up a heartbeat: what it does
- * itself doesn't grow with the memory. Counted, not timed.
- */
-
-#define MANY	4096UL			/* pages */
-#define FEW	512UL			/* that a call may free itself */
+/* More than is freed at once. */
+#define MANY	4096UL
 
 static int stage_many(FIXTURE_DATA(replica) *self, uint64_t pages, char fill)
 {
@@ -589,41 +525,6 @@ static int put_many(FIXTURE_DATA(replica) *self, uint64_t generation)
 {
 	return begin(self, 0, generation) ?: stage_many(self, MANY, 'a') ?:
 		commit(self, generation);
-}
-
-TEST_F(replica, freed_by_a_worker)
-{
-	uint64_t sum, most, all;
-	int other;
-
-	self->layout[0].len = MANY * PAGE;
-	ASSERT_TRUE(t_trace_begin("cptdev_free"));
-	ASSERT_EQ(0, put_many(self, 1));
-	ASSERT_EQ(0, put_many(self, 2));			/* the old content goes */
-	ASSERT_EQ(0, begin(self, 2, 3));
-	ASSERT_EQ(0, stage_many(self, MANY, 'b'));
-	ASSERT_EQ(0, abort_it(self));
-	ASSERT_EQ(0, begin(self, 2, 3));
-	ASSERT_EQ(0, stage_many(self, MANY, 'c'));
-	ASSERT_EQ(0, begin(self, 2, 3));			/* drops what was begun */
-	ASSERT_EQ(0, stage_many(self, MANY, 'd'));
-	ASSERT_EQ(0, commit(self, 3));
-	EXPECT_EQ('d', at(self, MANY - 1));
-	EXPECT_EQ(MANY, t_image_info(self->ro).pages);
-	EXPECT_EQ(MANY * PAGE, T_SOON(MANY * PAGE, t_info(self->device).replica));
-	other = r_open(self->device, self->name, CPTDEV_REPLICA_WRITE, 0);
-	close(self->fd);
-	self->fd = other;
-	EXPECT_EQ(0, r_remove(self->fd));
-	close(self->fd);
-	close(self->ro);
-	EXPECT_EQ(0ULL, T_SOON(0ULL, t_info(self->device).replica));
-	t_trace_end("cptdev_free");
-	t_trace_count("cptdev_free", "pages=", false, &all, &most);
-	EXPECT_EQ(5 * MANY, all);
-	t_trace_count("cptdev_free", "pages=", true, &sum, &most);
-	EXPECT_GE(FEW, most);
-	EXPECT_GE(FEW, sum);
 }
 
 /* What is begun right after an abort keeps its places in the content. */
@@ -663,157 +564,6 @@ TEST_F(replica, limit_and_the_worker)
 	self->fd = mine;
 }
 
-/* A commit with another layout visits what isn't in it any more, not everything. */
-TEST_F(replica, trim_visits_the_difference)
-{
-	struct cptdev_segment *l = self->layout;
-	uint64_t sum, most;
-
-	l[0].len = MANY * PAGE;
-	ASSERT_EQ(0, put_many(self, 1));
-	ASSERT_TRUE(t_trace_begin("cptdev_commit"));
-	/* 0 to 10, 12 to 100, 101 to the last but one */
-	l[3] = l[0];
-	l[0].len = 10 * PAGE;
-	l[1] = (struct cptdev_segment) {
-		.addr = BASE + 12 * PAGE, .len = 88 * PAGE, .kind = CPTDEV_SEGMENT_ANON,
-	};
-	l[2] = (struct cptdev_segment) {
-		.addr = BASE + 101 * PAGE, .len = (MANY - 102) * PAGE,
-		.kind = CPTDEV_SEGMENT_ANON,
-	};
-	self->begin.layout_len = 3;
-	ASSERT_EQ(0, put(self, 1, 2, 5, 1, 'b'));
-	t_trace_end("cptdev_commit");
-	EXPECT_STREQ("0+10 12+88 101+3994", extents(self));
-	t_trace_count("cptdev_commit", "visited=", true, &sum, &most);
-	EXPECT_EQ(5ULL, sum);			/* the staged one, and four that go */
-	/* Back to one segment: nothing comes back. */
-	l[0] = l[3];
-	self->begin.layout_len = 1;
-	ASSERT_EQ(0, put(self, 2, 3, 5, 1, 'c'));
-	EXPECT_STREQ("0+10 12+88 101+3994", extents(self));
-}
-
-/*
- * While it is frozen nothing is committed: not even by who was about to, when FREEZE came.
- */
-TEST_F(replica, freeze_against_commit)
-{
-	struct cptdev_replica_freeze f = { .size = sizeof(f) };
-	unsigned int i, changed = 0, busy = 0;
-	int status;
-	pid_t pid;
-	uint64_t g;
-
-	ASSERT_EQ(0, put(self, 0, 1, 0, 1, 'a'));
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		for (g = 1; ; g++) {
-			if (begin(self, g, g + 1))
-				_exit(1);
-			while (commit(self, g + 1))
-				;
-		}
-	}
-	for (i = 0; i < 20000; i++) {
-		f.flags = 0;
-		ASSERT_EQ(0, t_ioctl(self->ro, CPTDEV_IOC_REPLICA_FREEZE, &f));
-		g = f.generation;
-		changed += t_image_info(self->ro).generation != g;
-		changed += t_image_info(self->ro).generation != g;
-		busy += t_image_info(self->ro).staging == g + 1;
-		f.flags = CPTDEV_FREEZE_THAW;
-		ASSERT_EQ(0, t_ioctl(self->ro, CPTDEV_IOC_REPLICA_FREEZE, &f));
-		changed += f.generation != g;
-	}
-	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
-	kill(pid, SIGKILL);
-	waitpid(pid, &status, 0);
-	EXPECT_EQ(0U, changed);
-	EXPECT_LT(0U, busy);
-	TH_LOG("%u generations, %u of 20000 freezes met a commit", (unsigned int)g, busy);
-}
-
-/*
- * Memory that is slow: whoever reads into it or stages out of it waits for its own page
- * fault, and nobody else does.
- */
-
-TEST_F(replica, slow_reader)
-{
-	struct t_slow slow = { .len = PAGE };
-	struct t_slow_call call = { .fd = self->ro, .pos = BASE, .slow = &slow };
-
-	ASSERT_EQ(0, put(self, 0, 1, 0, PAGES, 'a'));
-	if (!t_slow_map(&slow))
-		SKIP(return, "no userfaultfd");
-	t_slow_begin(&call, t_slow_read);
-	EXPECT_EQ(0, put(self, 1, 2, 0, PAGES, 'b'));
-	EXPECT_EQ((ssize_t)PAGE, t_slow_end(&call));
-	EXPECT_EQ('a', slow.m[0]);		/* as it was when the call began */
-}
-
-/* The list of segments, or with a position the meta-data. */
-static void *slow_list(void *arg)
-{
-	struct t_slow_call *c = arg;
-	struct cptdev_image_vec v = {
-		.size = sizeof(v), .vec = (unsigned long)c->slow->m, .vec_len = 1,
-	};
-	int ret = t_ioctl(c->fd, c->pos ? CPTDEV_IOC_IMAGE_META : CPTDEV_IOC_IMAGE_LAYOUT,
-			  &v);
-
-	c->ret = ret ?: v.nr;
-	return NULL;
-}
-
-static void check_slow_list(struct __test_metadata *_metadata, FIXTURE_DATA(replica) *self,
-			    off_t meta)
-{
-	struct t_slow slow = { .len = PAGE };
-	struct t_slow_call call = { .fd = self->ro, .pos = meta, .slow = &slow };
-
-	self->begin.meta = (unsigned long)"x";
-	self->begin.meta_len = 1;
-	ASSERT_EQ(0, put(self, 0, 1, 0, PAGES, 'a'));
-	if (!t_slow_map(&slow))
-		SKIP(return, "no userfaultfd");
-	t_slow_begin(&call, slow_list);
-	EXPECT_EQ(0, put(self, 1, 2, 0, PAGES, 'b'));
-	EXPECT_EQ(1, t_slow_end(&call));
-}
-
-TEST_F(replica, slow_layout)
-{
-	check_slow_list(_metadata, self, 0);
-}
-
-TEST_F(replica, slow_meta)
-{
-	check_slow_list(_metadata, self, 1);
-}
-
-TEST_F(replica, slow_stager)
-{
-	struct t_slow slow = { .len = PAGE };
-	struct t_slow_call call = { .fd = self->fd, .pos = BASE, .slow = &slow };
-	int fd = r_open(self->device, self->name, CPTDEV_REPLICA_WRITE, 0);
-	struct cptdev_replica_promote a = { .size = sizeof(a) };
-
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, put(self, 0, 1, 0, PAGES, 'a'));
-	ASSERT_EQ(0, begin(self, 1, 2));
-	if (!t_slow_map(&slow))
-		SKIP(return, "no userfaultfd");
-	t_slow_begin(&call, t_slow_write);
-	EXPECT_EQ(0, t_ioctl(fd, CPTDEV_IOC_REPLICA_PROMOTE, &a));
-	EXPECT_EQ(-EINVAL, t_slow_end(&call));	/* what was staged is gone */
-	EXPECT_EQ('a', at(self, 0));
-	close(fd);
-}
-
 /*
  * Names, limits, hostile input
  */
@@ -843,9 +593,9 @@ TEST_F(replica, remove)
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0ULL, t_image_info(fd).generation);	/* another one */
 	r_remove(fd);
-	close(fd);
-	close(self->fd);
-	close(self->ro);
+	t_close(fd);
+	t_close(self->fd);
+	t_close(self->ro);
 	EXPECT_EQ(0ULL, t_info(self->device).replica);
 	EXPECT_EQ(0ULL, t_info(self->device).replicas);
 }
@@ -856,19 +606,17 @@ TEST_F(replica, remove)
  */
 TEST_F(replica, removed_while_staged)
 {
-	struct pollfd p = { .fd = self->ro, .events = POLLIN | POLLPRI };
 	int fd, mine = self->fd;
 
 	ASSERT_EQ(0, put(self, 0, 1, 0, 4, 'a'));
 	t_image_info(self->ro);
-	EXPECT_EQ(0, poll(&p, 1, 0));
+	EXPECT_EQ(0, t_poll(self->ro, POLLIN | POLLPRI));
 	EXPECT_EQ(0, begin(self, 1, 2));
 	EXPECT_EQ(0, stage(self, 0, 1, 'b'));
 	EXPECT_EQ(0, r_remove(self->ro));
 	EXPECT_EQ(4 * PAGE, t_info(self->device).replica);	/* what was staged is gone */
 	EXPECT_EQ(-ENOENT, stage(self, 1, 1, 'b'));
-	EXPECT_EQ(-1, pwrite(self->fd, "x", 1, BASE));
-	EXPECT_EQ(ENOENT, errno);
+	EXPECT_EQ(-ENOENT, t_pwrite(self->fd, "x", 1, BASE));
 	EXPECT_EQ(-ENOENT, commit(self, 2));
 	EXPECT_EQ(-ENOENT, abort_it(self));
 	EXPECT_EQ(-ENOENT, begin(self, 1, 2));
@@ -878,8 +626,7 @@ TEST_F(replica, removed_while_staged)
 	EXPECT_EQ(1ULL, t_image_info(self->ro).generation);
 	EXPECT_EQ(0ULL, t_image_info(self->ro).staging);
 	EXPECT_EQ((__u32)CPTDEV_IMAGE_REMOVED, t_image_info(self->ro).state);
-	EXPECT_EQ(1, poll(&p, 1, 0));
-	EXPECT_EQ(POLLHUP, p.revents);
+	EXPECT_EQ(POLLHUP, t_poll(self->ro, POLLIN | POLLPRI));
 	/* The name is free for one that has nothing to do with it. */
 	fd = r_open(self->device, self->name, CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_WRITE,
 		    0);
@@ -888,7 +635,7 @@ TEST_F(replica, removed_while_staged)
 	EXPECT_EQ(0U, t_image_info(fd).state);
 	EXPECT_EQ('a', at(self, 0));
 	r_remove(fd);
-	close(fd);
+	t_close(fd);
 	self->fd = mine;
 }
 
@@ -907,7 +654,7 @@ TEST_F(replica, limit)
 			   CPTDEV_REPLICA_WRITE, 8 * PAGE), mine = self->fd;
 
 	self->fd = small;
-	close(self->ro);
+	t_close(self->ro);
 	self->ro = small;
 	EXPECT_EQ(8 * PAGE, t_image_info(small).max_bytes);
 	EXPECT_EQ(0, put(self, 0, 1, 0, 6, 'a'));
@@ -1017,26 +764,8 @@ TEST_F(replica, immense)
 	EXPECT_EQ(0, at(self, 1ULL << 30));
 }
 
-TEST_F(replica, user_is_killed)
-{
-	int status;
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		int fd = r_open(t_open(), self->name, CPTDEV_REPLICA_WRITE, 0);
-
-		close(self->fd);
-		self->fd = fd;
-		begin(self, 0, 1);
-		stage(self, 0, 64, 'x');
-		kill(getpid(), SIGKILL);
-	}
-	waitpid(pid, &status, 0);
-	EXPECT_EQ(0ULL, t_image_info(self->ro).staging);
-	EXPECT_EQ(0ULL, t_info(self->device).replica);
-	EXPECT_EQ(0, put(self, 0, 1, 0, 1, 'a'));
-}
+#ifdef T_ENGINE_KERNEL
+#include "replica_kernel.h"
+#endif
 
 TEST_HARNESS_MAIN

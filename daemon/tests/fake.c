@@ -332,14 +332,10 @@ static int device_ack(struct fake *f, int fd, const struct cptdev_ack *arg)
 
 static int device_info(struct fake *f, struct cptdev_info *arg)
 {
-	int i;
-
-	arg->replicas = 0;
-	arg->replica_max = f->limit_hidden ? 0 : f->limit * FAKE_PAGE;
-	arg->replica = fake_replica_pages(f) * FAKE_PAGE;
 	arg->abi_version = CPTDEV_ABI_VERSION;
-	for (i = 0; i < FAKE_REPLICAS; i++)
-		arg->replicas += f->replica[i].used;
+	arg->replicas = fake_replica_names(f);
+	arg->replica_max = f->limit_hidden ? 0 : fake_replica_max(f);
+	arg->replica = fake_replica_bytes(f);
 	return 0;
 }
 
@@ -373,8 +369,8 @@ static void fake_close(struct kernel *k, int fd)
 
 	if (f->fd[fd].kind == FAKE_NONE)
 		abort();
-	if (f->fd[fd].kind == FAKE_REPLICA)
-		fake_replica_close(f->fd[fd].replica, fd);
+	if (f->fd[fd].kind == FAKE_REPLICA && f->fd[fd].replica)
+		fake_replica_close(f, fd);
 	free(f->fd[fd].extents);
 	memset(&f->fd[fd], 0, sizeof(f->fd[fd]));
 	close(fd);
@@ -460,7 +456,7 @@ static int fake_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 	}
 	for (i = 0; cmd == CPTDEV_CMD_REPLICA_GET && i < FAKE_REPLICAS; i++) {
 		ev.replica = &f->replica[i].rec;
-		if (f->replica[i].used)
+		if (f->replica[i].named)
 			fn(&ev, arg);
 	}
 	return 0;
@@ -490,6 +486,10 @@ void fake_free(struct fake *f)
 	for (i = 0; i < FAKE_SESSIONS; i++)
 		if (f->session[i].used)
 			session_free(&f->session[i]);
+	/* Descriptors that are still open lead nowhere from here on. */
+	for (i = 0; i < FAKE_FDS; i++)
+		if (f->fd[i].kind == FAKE_REPLICA && f->fd[i].replica)
+			fake_replica_close(f, i);
 	for (i = 0; i < FAKE_REPLICAS; i++)
 		if (f->replica[i].used)
 			fake_replica_remove(f, &f->replica[i]);

@@ -7,13 +7,14 @@
 #ifndef TESTS_FAKE_H
 #define TESTS_FAKE_H
 
+#include "fake_pages.h"
 #include "kernel.h"
 
-#define FAKE_PAGE	4096U
 #define FAKE_BASE	0x10000000ULL	/* where every session's memory begins */
 #define FAKE_FDS	512
 #define FAKE_SESSIONS	64
 #define FAKE_REPLICAS	64
+#define FAKE_REPLICA_MAX	(1ULL << 30)	/* bytes of all replicas */
 
 struct fake_session {
 	struct session_rec rec;
@@ -35,22 +36,29 @@ struct fake_session {
 	bool fenced;
 };
 
+struct fake_layout {
+	struct cptdev_segment *v;
+	u32 nr;
+};
+
 struct fake_replica {
 	struct replica_rec rec;
 	bool used;
+	bool named;		/* it isn't removed */
 	bool promoted;
-	bool frozen;
-	u32 pages;		/* room */
-	u8 **content;
-	u8 **staged;		/* a page, or fake_hole */
+	int frozen;		/* descriptors that hold the generation */
+	u64 max_bytes;		/* 0: FAKE_REPLICA_MAX */
+	struct fake_pages content;
+	struct fake_layout layout;
+	u32 meta_len;
+	u8 *meta;
+	int stager;		/* descriptor, -1: nobody */
+	int stage_failed;	/* it can't be whole any more: why */
+	struct fake_pages staged;
+	struct fake_layout stage_layout;
 	u64 stage_base;
 	u64 stage_term;
 	u8 stage_uuid[CPTDEV_UUID_LEN];
-	int stager;		/* descriptor, -1: nobody */
-	u32 segments;
-	u32 meta_len;
-	u8 *meta;
-	u32 stage_segments;
 	u32 stage_meta_len;
 	u8 *stage_meta;
 };
@@ -60,6 +68,8 @@ enum fake_kind { FAKE_NONE, FAKE_DEVICE, FAKE_SNAPSHOT, FAKE_REPLICA };
 struct fake_fd {
 	enum fake_kind kind;
 	bool write;
+	bool froze;
+	u64 seen;		/* commits at the last IMAGE_INFO */
 	bool follows[FAKE_SESSIONS];
 	struct fake_replica *replica;
 	struct fake_session *session;
@@ -112,6 +122,8 @@ void fake_punch(struct fake_session *s, u32 page);
 u64 fake_publish(struct fake *f, struct fake_session *s);
 
 struct fake_replica *fake_replica(struct fake *f, const char *name);
+/* The content of page @page of a session's memory, or NULL: a hole. */
+u8 *fake_page(const struct fake_replica *r, u32 page);
 /* Is the replica what was published last? */
 bool fake_same(const struct fake_replica *r, const struct fake_session *s);
 void fake_replica_remove(struct fake *f, struct fake_replica *r);

@@ -49,7 +49,7 @@ static void pages_become_holes(void **state)
 	publish_some(&p->a, s, 7, 7);
 	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
-	assert_null(fake_replica(&p->b.fake, "kv")->content[5]);
+	assert_null(fake_page(fake_replica(&p->b.fake, "kv"), 5));
 }
 
 /* More than fits into one frame of each kind. */
