@@ -382,6 +382,7 @@ enum cptdev_counted { CPTDEV_SESSIONS, CPTDEV_REPLICAS, CPTDEV_NR_COUNTED };
 
 struct cptdev_user *cptdev_user_take(enum cptdev_counted what);
 void cptdev_user_give(struct cptdev_user *u, enum cptdev_counted what);
+void cptdev_user_put(struct cptdev_user *u);
 u64 cptdev_user_hold(struct cptdev_user *u, s64 pages);
 u64 cptdev_user_held_max(void);
 u64 cptdev_group_room(struct cptdev_session *s);

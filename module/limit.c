@@ -70,7 +70,7 @@ static struct cptdev_user *user_get(kuid_t uid)
 	return u;
 }
 
-static void user_put(struct cptdev_user *u)
+void cptdev_user_put(struct cptdev_user *u)
 {
 	if (!refcount_dec_and_mutex_lock(&u->ref, &users_lock))
 		return;
@@ -80,7 +80,8 @@ static void user_put(struct cptdev_user *u)
 }
 
 /*
- * One more of @what for the caller, who has to give it back. EDQUOT: there are enough.
+ * One more of @what for the caller: cptdev_user_give() when it is no more to be seen, and
+ * cptdev_user_put() when it is free. EDQUOT: there are enough.
  */
 struct cptdev_user *cptdev_user_take(enum cptdev_counted what)
 {
@@ -93,13 +94,13 @@ struct cptdev_user *cptdev_user_take(enum cptdev_counted what)
 	if (atomic_inc_return(&u->count[what]) <= max || cptdev_capable())
 		return u;
 	cptdev_user_give(u, what);
+	cptdev_user_put(u);
 	return ERR_PTR(-EDQUOT);
 }
 
 void cptdev_user_give(struct cptdev_user *u, enum cptdev_counted what)
 {
 	atomic_dec(&u->count[what]);
-	user_put(u);
 }
 
 /* Pages held; returns how many there are then. */

@@ -40,7 +40,7 @@ static void replica_free_work(struct work_struct *work)
 	cptdev_pages_free(r, r->pages);
 	cptdev_layout_put(r->layout);
 	cptdev_blob_put(r->meta);
-	cptdev_user_give(r->user, CPTDEV_REPLICAS);
+	cptdev_user_put(r->user);
 	kfree(r);
 	cptdev_gone_done("replica", pages);
 	module_put(THIS_MODULE);
@@ -113,6 +113,7 @@ static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *ar
 
 err_user:
 	cptdev_user_give(r->user, CPTDEV_REPLICAS);
+	cptdev_user_put(r->user);
 err_replica:
 	kfree(r);
 	return ERR_PTR(ret);
@@ -125,6 +126,7 @@ static void replica_unlist(struct cptdev_replica *r)
 		return;
 	r->listed = false;
 	list_del(&r->entry);
+	cptdev_user_give(r->user, CPTDEV_REPLICAS);
 	cptdev_event_replica(r, CPTDEV_CMD_REPLICA_GONE_NTF);
 	cptdev_replica_put(r);
 }

@@ -25,7 +25,7 @@ static void session_free(struct kref *ref)
 	struct cptdev_session *s = container_of(ref, struct cptdev_session, ref);
 
 	mmdrop(s->mm);
-	cptdev_user_give(s->user, CPTDEV_SESSIONS);
+	cptdev_user_put(s->user);
 	kfree(s);
 }
 
@@ -212,6 +212,8 @@ int cptdev_session_release(struct inode *inode, struct file *filp)
 	WRITE_ONCE(s->dead, true);
 	cptdev_unfollow_all(s);
 	session_unlist(s);
+	/* It may take a while to be free: the notifier's last call comes later. */
+	cptdev_user_give(s->user, CPTDEV_SESSIONS);
 	if (current->mm == s->mm || !s->proxy.file) {
 		session_end(s);
 	} else {

@@ -318,6 +318,15 @@ static inline long t_image_differs(const struct t_image *im, const void *memory)
 	return -1;
 }
 
+/* What is done by a worker is done soon: until @expr is @value, or ten seconds have passed. */
+#define T_SOON(value, expr) ({						\
+	unsigned int t_try;						\
+									\
+	for (t_try = 0; t_try < 10000 && (expr) != (value); t_try++)	\
+		usleep(1000);						\
+	(expr);								\
+})
+
 /* A small generator, so that a seed repeats a run. */
 static inline uint64_t t_random(uint64_t *state)
 {

@@ -645,48 +645,39 @@ TEST_F(life, direct_in_flight)
 }
 
 /*
- * Who waits for his own memory makes nobody else wait. A process whose mmap_lock is held for
- * long, here by a reader of /proc/PID/mem that waits for a slow disk, adds a range, which
- * needs that lock; and the calls of others return before the disk does.
+ * Who waits for his own memory makes nobody else wait. A process with much memory forks all the
+ * time, which holds its mmap_lock, and adds ranges, which needs it. Calls of others are begun
+ * and return while it waits: it has got no further, and still waits.
  */
 
-#define FAR	(32UL << 20)		/* on the disk, where nobody else reads */
-
-struct held_lock {
-	int fd;				/* of the disk */
-	char *file;			/* mapped by who will wait */
-	pid_t waits, reads;
-	int go[2], ready[2];
-};
-
-/* The process that will wait: after the go it touches nothing that isn't there. */
-static void add_when_told(struct held_lock *h)
+static void *fork_always(void *arg)
 {
-	char *m = t_map(PAGE), c = 0;
+	(void)arg;
+	for (;;) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+	}
+}
+
+static void add_always(volatile unsigned long *done)
+{
+	const size_t len = 160UL << 20;
+	char *m = t_map(len);
+	pthread_t thread;
 	int fd = t_open();
 
-	m[0] = 1;
-	if (write(h->ready[1], &c, 1) == 1 && read(h->go[0], &c, 1) == 1)
-		_exit(t_add(fd, m, PAGE) ? 1 : 0);
-	_exit(2);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	memset(m, 1, len);
+	pthread_create(&thread, NULL, fork_always, NULL);
+	for (;; ++*done)
+		if (t_add(fd, m, len) || t_del(fd, m, len))
+			_exit(1);
 }
 
-/* Requests in the queue of a disk that answers one a second, then one more. */
-static void hold_lock(struct held_lock *h)
-{
-	char path[64], c;
-	int mem, i;
-
-	snprintf(path, sizeof(path), "/proc/%d/mem", h->waits);
-	mem = open(path, O_RDONLY);
-	if (mem < 0 || t_slow_disk("/dev/vda", 1))
-		_exit(1);
-	for (i = 1; i < 4; i++)
-		posix_fadvise(h->fd, FAR + i * (1 << 20), PAGE, POSIX_FADV_WILLNEED);
-	_exit(pread(mem, &c, 1, (unsigned long)h->file) == 1 ? 0 : 1);
-}
-
-static char process_state(pid_t pid)
+static bool process_waits(pid_t pid)
 {
 	char path[64], text[512] = "", *p;
 	FILE *f;
@@ -698,60 +689,41 @@ static char process_state(pid_t pid)
 	if (f)
 		fclose(f);
 	p = strrchr(text, ')');
-	return p ? p[2] : 0;
-}
-
-static bool waits_for_long(pid_t pid)
-{
-	unsigned int i, n = 0;
-
-	for (i = 0; i < 10000 && n < 20; i++) {
-		n = process_state(pid) == 'D' ? n + 1 : 0;
-		usleep(1000);
-	}
-	return n == 20;
+	return p && p[2] == 'D';
 }
 
 TEST_F(life, mmap_lock_of_another)
 {
-	struct held_lock h = { .fd = open("/dev/vda", O_RDONLY) };
+	volatile unsigned long *done = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+					    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int other = t_open(), daemon = t_open();
 	uint64_t id = t_info(self->fd).session_id;
-	char c = 0;
+	unsigned int seen = 0, waited = 0, i;
+	pid_t pid;
 
-	ASSERT_LE(0, h.fd);
-	posix_fadvise(h.fd, 0, 0, POSIX_FADV_DONTNEED);
-	posix_fadvise(h.fd, 0, 0, POSIX_FADV_RANDOM);
-	h.file = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, h.fd, FAR);
-	ASSERT_NE(MAP_FAILED, h.file);
-	ASSERT_EQ(0, pipe(h.go) | pipe(h.ready));
 	fflush(NULL);
-	h.waits = fork();
-	if (!h.waits)
-		add_when_told(&h);
-	ASSERT_EQ(1, read(h.ready[0], &c, 1));
-	h.reads = fork();
-	if (!h.reads)
-		hold_lock(&h);
-	ASSERT_TRUE(waits_for_long(h.reads)) TH_LOG("nobody holds the lock");
-	ASSERT_EQ(1, write(h.go[1], &c, 1));
-	ASSERT_TRUE(waits_for_long(h.waits)) TH_LOG("RANGE_ADD doesn't wait");
+	pid = fork();
+	if (!pid)
+		add_always(done);
+	for (i = 0; i < 20000 && seen < 20; i++) {
+		unsigned long before = *done;
 
-	EXPECT_LT(0ULL, t_info(other).sessions);
-	EXPECT_EQ(-1, t_snapshot(self->fd, CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD, 0,
-				 NULL));
-	close(t_delta(daemon, id, 0, NULL));
-	EXPECT_EQ(0, t_ack(daemon, id, t_info(self->fd).published, 0));
-	EXPECT_EQ(0, t_setup(other, "other", 0, 0));
-	EXPECT_EQ(0, t_add(other, t_map(PAGE), PAGE));
+		if (!before || !process_waits(pid)) {
+			usleep(200);
+			continue;
+		}
+		waited++;
+		ASSERT_LT(0ULL, t_info(other).sessions);
+		ASSERT_EQ(-ENODATA, t_delta(daemon, id, 0, NULL));
+		ASSERT_EQ(-EINVAL, t_ack(daemon, id, 1, 0));
+		seen += process_waits(pid) && *done == before;
+	}
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	EXPECT_EQ(20U, seen) TH_LOG("it waited %u times, and %u calls returned before", waited, seen);
 	close(other);
-	EXPECT_EQ('D', process_state(h.waits)) TH_LOG("the others waited until it was over");
-
-	EXPECT_EQ(0, t_slow_disk("/dev/vda", 1000000));
-	kill(h.waits, SIGKILL);
-	waitpid(h.reads, NULL, 0);
-	waitpid(h.waits, NULL, 0);
-	t_fast_disk();
+	close(daemon);
 }
 
 TEST_HARNESS_MAIN

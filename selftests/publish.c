@@ -174,7 +174,7 @@ TEST_F(publish, waiting_costs_what_changed)
 	EXPECT_GE((many + PAGES + many / 2) * PAGE, t_info(self->fd).session_held);
 	t_image_free(self->image);
 	self->image = t_image_new(m, many * PAGE);
-	ASSERT_EQ(0, truncate(T_TRACING "/trace", 0));
+	ASSERT_TRUE(t_trace_clear());
 	EXPECT_GE(4, follow(self));
 	EXPECT_EQ(rounds + 1, self->image->generation);
 	EXPECT_EQ(-1, t_image_differs(self->image, m));

@@ -44,6 +44,8 @@ FIXTURE_SETUP(replica)
 	snprintf(self->name, sizeof(self->name), "replica-%d", getpid());
 	self->device = t_open();
 	ASSERT_LE(0, self->device);
+	/* What the last test left may still be on its way out. */
+	ASSERT_EQ(0ULL, T_SOON(0ULL, t_info(self->device).replica));
 	self->fd = r_open(self->device, self->name,
 			  CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_WRITE, 0);
 	ASSERT_LE(0, self->fd);

@@ -10,12 +10,21 @@
 
 #define T_TRACING	"/sys/kernel/tracing"
 
+static inline bool t_trace_clear(void)
+{
+	int fd = open(T_TRACING "/trace", O_WRONLY | O_TRUNC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static inline bool t_trace_begin(const char *event)
 {
 	char path[128];
 
 	snprintf(path, sizeof(path), T_TRACING "/events/cptdev/%s/enable", event);
-	return !t_write_file(path, "1") && !truncate(T_TRACING "/trace", 0);
+	return !t_write_file(path, "1") && t_trace_clear();
 }
 
 /* Of the lines of @event: the number behind @field, of this task's only if @own. */
@@ -49,14 +58,5 @@ static inline void t_trace_end(const char *event)
 	snprintf(path, sizeof(path), T_TRACING "/events/cptdev/%s/enable", event);
 	t_write_file(path, "0");
 }
-
-/* What is done by a worker is done soon: until @expr is @value, or ten seconds have passed. */
-#define T_SOON(value, expr) ({						\
-	unsigned int t_try;						\
-									\
-	for (t_try = 0; t_try < 10000 && (expr) != (value); t_try++)	\
-		usleep(1000);						\
-	(expr);								\
-})
 
 #endif /* _CPTDEV_TRACING_H */
