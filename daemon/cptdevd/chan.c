@@ -363,7 +363,7 @@ void chan_replica_gone(struct daemon *d, const char *name)
 	struct chan *c;
 	struct in *in;
 
-	LIST_FOREACH(in, &d->ins, entry) {
+	for (in = LIST_FIRST(&d->ins); in; in = LIST_NEXT(in, entry)) {
 		c = chan_find_name(in, name);
 		if (!c || !chan_feeds(c))
 			continue;

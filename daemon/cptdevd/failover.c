@@ -130,7 +130,7 @@ static void promote_waited(struct peer *p)
 	struct feed *f;
 
 	p->looked_at = clock_mono();
-	LIST_FOREACH(f, &p->feeds, entry) {
+	for (f = LIST_FIRST(&p->feeds); f; f = LIST_NEXT(f, entry)) {
 		if (f->decided)
 			continue;
 		h = ret ? NULL : held_find(d, f->name);
@@ -150,7 +150,7 @@ void failover_look_again(struct peer *p)
 	if (p->d->conf.failover != FAILOVER_AUTO ||
 	    clock_mono() - p->looked_at < LOOK_AGAIN_NS)
 		return;
-	LIST_FOREACH(f, &p->feeds, entry) {
+	for (f = LIST_FIRST(&p->feeds); f; f = LIST_NEXT(f, entry)) {
 		if (!f->decided) {
 			promote_waited(p);
 			return;
