@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * cptdev: pages that are given up. To free them takes as long as there are many, and who
- * gives them up (a commit, an abort, an acknowledgement) may be the thread that keeps up a
+ * gives them up (a commit, an abort, an acknowledgment) may be the thread that keeps up a
  * heartbeat. So only a few are freed at once, and the rest by a worker.
  *
  * Limits count pages until they are free. Whoever runs into one waits for the worker before
