@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A model of the failure rules for one session name and two hosts, to be checked by spin(1).
+ * Documentation/failure-model.rst states the rules; selftests/host/model runs the model.
+ *
+ * Messages are delayed, lost and duplicated. A host loses power, and with it its memory, but
+ * keeps its record. Programs crash. Daemons restart. A spare leaves in order. A fence command
+ * succeeds or fails. One clock is late.
+ *
+ * The content of memory is a set of writes, one bit each. @acked is the set of writes that
+ * clients were told to be safe; only the assertions read it. A run ends when a loss is shown
+ * to a person, because a person decides from there on.
+ *
+ * BYFENCE	a promotion needs a fence command instead of a time-out
+ * GOON		policy "go on": a primary without a spare acknowledges with a flag
+ * M_...	a mutant: one safeguard is missing, and an assertion must fail
+ */
+
+#ifndef MAXW
+#define MAXW	2		/* writes */
+#endif
+#ifndef MAXT
+#define MAXT	3		/* highest term */
+#endif
+#ifndef MAXLOSS
+#define MAXLOSS	2		/* losses of memory */
+#endif
+#ifndef MAXCALM
+#define MAXCALM	1		/* orderly leaves, restarts of daemons, duplicates */
+#endif
+#define LEASE	1		/* ticks */
+#ifndef MARGIN
+#define MARGIN	1		/* ticks by which one clock may be late, in all */
+#endif
+
+/* What a host has in memory. */
+#define NONE	0
+#define SPARE	1		/* a replica */
+#define PROM	2		/* a promoted replica that no program has claimed */
+#define PRIM	3		/* a program */
+
+bool up[2];
+byte role[2];
+byte has[2];
+byte com[2];			/* PRIM: commits that the spare reported */
+byte told[2];			/* PRIM: writes that its clients were told to be safe */
+byte flagged[2];		/* writes acknowledged with the flag "alone" */
+bool alone[2];			/* PRIM: may acknowledge without a spare */
+byte lease[2];			/* PRIM: ticks left in which reads are answered */
+byte wait[2];			/* SPARE: ticks until it may be promoted by time-out */
+bool may[2];			/* SPARE: the primary is known to be dead */
+
+/* The durable record. */
+byte term[2];
+byte owner[2];
+bool outd[2];			/* outdated: not to be promoted */
+bool goon[2];			/* acknowledges alone by policy "go on", and says so each time */
+
+/* Messages, by receiver. A new message replaces one that was not delivered yet. */
+mtype = { NIL, HELLO, FEED, ACK, FENCE, BYE, DIED, ASK, GIVE };
+mtype m_what[2] = NIL;
+byte m_term[2];
+byte m_owner[2];
+byte m_has[2];
+byte m_age[2];
+bool m_flag[2];
+byte m_conn[2];
+byte conn[2];			/* the connection from which a spare accepts feeds */
+byte via[2];			/* PRIM: the connection on which it sends feeds */
+
+byte writes, acked, solo, losses, calm, late;
+bool shown;
+
+#ifdef M_TERMLATE
+bool unsaved[2];		/* the promotion was answered, but is not on disk */
+#endif
+#ifdef M_CLAIM
+byte lies[2];			/* content of an old promotion */
+#endif
+
+#ifdef M_LOWER
+#define IF_LOWER	(role[h] >= PROM)
+#else
+#define IF_LOWER	true
+#endif
+#ifdef M_NOLEASE
+#define IF_LEASE	true
+#else
+#define IF_LEASE	(lease[h] > 0 || (alone[h] && !goon[h]))
+#endif
+/*
+ * What allows a promotion: a time-out or a fence command, never both. If a primary could fence
+ * a spare that is promoted by time-out, it would destroy its own successor.
+ */
+#ifdef BYFENCE
+#define IF_WAITED	(may[h])
+#else
+#ifdef M_NOLEASEWAIT
+#define IF_WAITED	true
+#else
+#define IF_WAITED	(may[h] || wait[h] == 0)
+#endif
+#endif
+#if defined(BYFENCE) || defined(M_BOTHWAYS)
+#define IF_FENCE	true
+#else
+#define IF_FENCE	false
+#endif
+#ifdef M_OUTDATED
+#define IF_IN_STEP	true
+#else
+#define IF_IN_STEP	(!outd[h])
+#endif
+
+#define IN(a, b)	(((a) & ~(b)) == 0)
+
+inline forget(x)
+{
+	m_what[x] = NIL; m_term[x] = 0; m_owner[x] = 0; m_has[x] = 0; m_age[x] = 0; m_flag[x] = 0; m_conn[x] = 0
+}
+
+inline send(x, what, c, flag)	/* from @h */
+{
+	m_what[x] = what; m_term[x] = term[h]; m_owner[x] = owner[h]; m_has[x] = c;
+	m_age[x] = 0; m_flag[x] = flag;
+	if :: what == FEED -> m_conn[x] = via[h] :: what == HELLO -> m_conn[x] = conn[h] :: else -> m_conn[x] = 0 fi
+}
+
+inline quiet(x)
+{
+	com[x] = 0; told[x] = 0; alone[x] = 0; lease[x] = 0
+}
+
+inline lose_memory(x)
+{
+	losses++; has[x] = 0; flagged[x] = 0; role[x] = NONE; quiet(x); wait[x] = 0; may[x] = 0
+}
+
+inline acknowledge(c)
+{
+	assert(IN(acked | (c), has[h]) || IN(acked | (c), has[o]));
+	acked = acked | (c); told[h] = told[h] | (c)
+}
+
+inline not_before_lease()
+{
+	may[h] = 0; wait[h] = LEASE;
+#ifndef M_NOMARGIN
+	wait[h] = LEASE + MARGIN
+#endif
+}
+
+/* A higher pair is known now. The memory is kept until a feed replaces it. */
+inline fenced()
+{
+	term[h] = t; owner[h] = ow;
+	if
+	:: goon[h] ->
+#ifndef M_GOONSILENT
+		shown = 1
+#endif
+		goon[h] = 0
+	:: else
+	fi;
+	if
+	:: role[h] == NONE
+	:: else ->
+		role[h] = SPARE; outd[h] = 1; quiet(h);
+#ifdef M_DROPONFENCE
+		role[h] = NONE; has[h] = 0
+#endif
+	fi
+}
+
+inline got_feed()
+{
+	if
+#ifndef M_OLDCONN
+	:: cn != conn[h]	/* sent on an older connection */
+#endif
+	:: term[h] > t && IF_LOWER -> send(o, FENCE, 0, (role[h] == NONE))
+	:: else ->
+		if
+		:: t > term[h] -> fenced()
+		:: else
+		fi;
+		if
+		:: shown || role[h] == PRIM || role[h] == PROM
+		:: else ->
+			assert(IN(flagged[h], c));	/* no loss in silence */
+			term[h] = t; owner[h] = ow; role[h] = SPARE; has[h] = c; outd[h] = flag;
+#ifdef M_SYNCATONCE
+			outd[h] = 0;
+#endif
+			not_before_lease();
+			send(o, ACK, c, outd[h]); m_age[o] = age
+		fi
+	fi
+}
+
+inline got_ack()
+{
+	com[h] = com[h] | c;
+	if
+	:: alone[h] && flag && IN(told[h] | flagged[h], c) ->
+		alone[h] = 0; goon[h] = 0; flagged[h] = 0	/* the next feed clears outdated */
+	:: else
+	fi;
+	if
+	:: LEASE - age > lease[h] && age <= LEASE -> lease[h] = LEASE - age
+	:: else
+	fi
+}
+
+inline got_ask()
+{
+	if
+	:: role[h] == SPARE && !outd[h] && term[h] >= t && (owner[h] == o && term[h] > t) ->
+		not_before_lease(); send(o, GIVE, has[h], 0)	/* the first answer was lost */
+	:: role[h] == SPARE && !outd[h] && term[h] == t && term[h] < MAXT ->
+		term[h]++; owner[h] = o; not_before_lease(); send(o, GIVE, has[h], 0)
+	:: role[h] == PRIM && !alone[h] && term[h] >= t -> send(o, FEED, has[h], 0)
+	:: role[h] == PRIM && alone[h] && term[h] >= t -> send(o, FEED, has[h], 1)
+	:: else
+	fi
+}
+
+inline receive()
+{
+	t = m_term[h]; ow = m_owner[h]; c = m_has[h]; age = m_age[h]; flag = m_flag[h];
+	what = m_what[h]; cn = m_conn[h];
+	if
+	:: forget(h)
+	:: calm < MAXCALM -> calm++	/* a duplicate will follow */
+	fi;
+	if
+	:: what != ASK && what != HELLO && t == term[h] && ow != owner[h] -> shown = 1	/* split brain */
+	:: else ->
+		if
+		:: what == HELLO -> via[h] = cn
+		:: what == FEED -> got_feed()
+		:: what == ACK && t == term[h] && role[h] == PRIM -> got_ack()
+		:: what == FENCE && t > term[h] ->
+			if
+			:: flag -> shown = 1	/* the higher host has no memory */
+			:: else -> fenced()
+			fi
+		:: what == BYE && t == term[h] && role[h] == PRIM -> alone[h] = 1
+		:: what == DIED && role[h] == SPARE && t == term[h] -> may[h] = 1
+		:: what == ASK -> got_ask()
+		:: what == GIVE && role[h] == NONE && t > term[h] ->
+			term[h] = t; owner[h] = ow; role[h] = PRIM; has[h] = c; outd[h] = 0; quiet(h)
+		:: else
+		fi
+	fi;
+	t = 0; ow = 0; c = 0; age = 0; flag = 0; what = NIL; cn = 0
+}
+
+/* (t+1, h) is on disk, then the replica is promoted. */
+inline promote()
+{
+	term[h]++; owner[h] = h; role[h] = PROM; wait[h] = 0; may[h] = 0;
+#ifdef M_TERMLATE
+	unsaved[h] = 1
+#endif
+}
+
+inline tick(x)
+{
+	if :: lease[x] > 0 -> lease[x]-- :: else fi;
+	if :: wait[x] > 0 -> wait[x]-- :: else fi;
+	if :: m_what[x] != NIL && m_age[x] <= LEASE -> m_age[x]++ :: else fi
+}
+
+init {
+	byte h, o, t, ow, c, age, cn; bool flag; mtype what = NIL;
+
+	d_step {
+		up[0] = 1; up[1] = 1; role[0] = PRIM; role[1] = SPARE;
+		term[0] = 1; term[1] = 1; wait[1] = LEASE + MARGIN
+	}
+	do
+	:: atomic { !shown ->
+		if :: h = 0; o = 1 :: h = 1; o = 0 fi;
+		if
+		:: up[h] && role[h] == PRIM && writes < MAXW ->
+			has[h] = has[h] | (1 << writes); writes++
+		/* an acknowledgement */
+		:: up[h] && role[h] == PRIM && !alone[h] && IF_LEASE && !IN(com[h], told[h]) -> acknowledge(com[h])
+#ifdef M_ACKFIRST
+		:: up[h] && role[h] == PRIM && lease[h] > 0 && !IN(has[h], told[h]) -> acknowledge(has[h])
+#endif
+		:: up[h] && role[h] == PRIM && alone[h] && goon[h] -> flagged[h] = flagged[h] | has[h]
+		:: up[h] && role[h] == PRIM && alone[h] && !goon[h] && !IN(has[h], told[h]) ->
+			solo = solo | (has[h] & ~acked); acknowledge(has[h])
+		/* a read */
+		:: up[h] && role[h] == PRIM && IF_LEASE -> assert(IN(acked, has[h])); h = 0; o = 0; goto next
+		/* feeds and heartbeats */
+		:: up[h] && role[h] == PRIM -> send(o, FEED, has[h], alone[h])
+		:: up[h] && role[h] != PRIM && role[h] != PROM -> send(o, HELLO, 0, 0)
+		:: up[h] && m_what[h] != NIL -> receive()
+		:: m_what[h] != NIL -> forget(h)
+		/* time */
+		:: h == 0 -> tick(0); tick(1)
+		:: late < MARGIN -> late++; tick(h)
+		/* a promotion, and the one program that claims it */
+		:: up[h] && role[h] == SPARE && term[h] < MAXT && IF_WAITED && IF_IN_STEP -> promote()
+		:: up[h] && role[h] == PROM -> role[h] = PRIM; quiet(h); alone[h] = 1; told[h] = has[h];
+#ifdef M_CLAIM
+			lies[h] = has[h]
+		:: up[h] && role[h] == NONE && owner[h] == h && losses > 0 && lies[h] != 0 ->
+			role[h] = PRIM; has[h] = lies[h]; quiet(h); alone[h] = 1
+#endif
+#ifdef M_TERMLATE
+		:: unsaved[h] -> unsaved[h] = 0
+#endif
+		/* a program crashes, its daemon reports it; the restarted program asks for its state */
+		:: up[h] && role[h] == PRIM && losses < MAXLOSS ->
+			lose_memory(h); send(o, DIED, 0, 0)
+		:: up[h] && role[h] == NONE -> send(o, ASK, 0, 0)
+#ifdef M_EMPTYSTART
+		:: up[h] && role[h] == NONE && term[h] < MAXT ->
+			term[h]++; owner[h] = h; role[h] = PRIM; quiet(h); alone[h] = 1
+#endif
+		/* power */
+		:: up[h] && losses < MAXLOSS ->
+			lose_memory(h); up[h] = 0; forget(h);
+#ifdef M_TERMLOST
+			term[h] = 0; owner[h] = 0; outd[h] = 0; goon[h] = 0;
+#endif
+#ifdef M_TERMLATE
+			if :: unsaved[h] -> term[h]--; owner[h] = o; unsaved[h] = 0 :: else fi;
+#endif
+#ifdef M_CLAIM
+			lies[h] = 0
+#endif
+		:: !up[h] -> up[h] = 1
+		/* a fence command against the other host, by a spare or a primary */
+		:: IF_FENCE && up[h] && losses < MAXLOSS && (role[h] == SPARE || role[h] == PRIM) && up[o] ->
+			if
+			:: lose_memory(o); up[o] = 0; forget(o);
+				if
+				:: role[h] == PRIM -> alone[h] = 1
+				:: role[h] == SPARE -> may[h] = 1
+				fi
+#ifdef M_FENCEFAIL
+			:: if
+				:: role[h] == PRIM -> alone[h] = 1
+				:: role[h] == SPARE -> may[h] = 1
+				fi
+#endif
+			fi
+		/* the spare leaves in order: "outdated" is on disk before BYE */
+		:: up[h] && role[h] == SPARE && !outd[h] && calm < MAXCALM ->
+			calm++; forget(h); conn[h]++;
+#ifndef M_BYEFIRST
+			outd[h] = 1;
+#endif
+			send(o, BYE, 0, 0)
+		/* a daemon restarts; the kernel keeps the replica, the program goes on */
+		:: up[h] && calm < MAXCALM && role[h] != NONE ->
+			calm++; forget(h); conn[h]++; com[h] = told[h];
+			if
+			:: role[h] == SPARE ->
+#ifndef M_FORGETWAIT
+				not_before_lease()
+#else
+				wait[h] = 0; may[h] = 0
+#endif
+			:: else
+			fi
+#ifdef GOON
+		:: up[h] && role[h] == PRIM && !alone[h] && lease[h] == 0 -> goon[h] = 1; alone[h] = 1
+#endif
+		fi;
+		/* what was acknowledged with a spare survives one loss of memory */
+		assert(shown || losses > 1 || IN(acked & ~solo, has[0]) || IN(acked & ~solo, has[1]));
+next:		h = 0; o = 0
+	}
+	od
+}
