@@ -9,6 +9,7 @@
  *   fd_file.c		which file it means
  *   fd_socket.c		what a socket is
  *   fd_options.c	what a socket has besides
+ *   fd_groups.c	multicast groups of it
  *   fd_unix.c		names of Unix sockets
  *   fd_locks.c		locks, and who gets signals
  *   fd_restore.c	making one that is the same
@@ -183,7 +184,14 @@ int hs_fds_link(struct hs_fds *list, struct hs_error *e);
 int hs_fd_socket_query(struct hs_fd *f, struct hs_error *e);
 int hs_fd_socket_capture(const struct hs_fd *from, struct hs_fd *f, struct hs_error *e);
 
-/* fd_options.c, fd_locks.c: what is in f->extra */
+/* fd_options.c, fd_groups.c, fd_locks.c: what is in f->extra */
+/* Says what of @f can't be made, with errno. Returns -1. */
+int hs_fd_cannot(const struct hs_fd *f, const char *what, struct hs_error *e);
+/* The number of an interface; 0: none has this name. */
+unsigned int hs_fd_interface(const char *name);
+int hs_fd_groups_capture(const struct hs_fd *f, int domain, struct json_object *to,
+			 struct hs_error *e);
+int hs_fd_groups_set(const struct hs_fd *f, int fd, struct js_from *from, struct hs_error *e);
 int hs_fd_options_capture(struct hs_fd *f, struct hs_error *e);
 int hs_fd_options_set(const struct hs_fd *f, int fd, struct js_from *from, struct hs_error *e);
 int hs_fd_locks_capture(struct hs_fd *f, struct hs_error *e);

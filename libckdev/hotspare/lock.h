@@ -4,7 +4,7 @@
  * called fork(2); a lock that another thread held would stay locked in the child for ever. So
  * fork.c takes each of these locks before the fork and gives them back in both processes.
  *
- * Lock order: checkpoints held off (cpt.c), the arena, its classes, then one of these.
+ * Lock order: checkpoints held off (cut.c), the arena, its classes, then one of these.
  */
 #ifndef HS_LOCK_H
 #define HS_LOCK_H

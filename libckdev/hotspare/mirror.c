@@ -17,8 +17,6 @@
 
 /* What is read at a time. */
 #define CHUNK		(256UL << 10)
-/* The end of what a process can have mapped: 47 bits. */
-#define ADDR_END	(1ULL << 47)
 
 void hs_mirror_init(struct hs_mirror *m)
 {
@@ -37,7 +35,7 @@ static int memory_create(const char *name)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC);
 
-	if (fd >= 0 && ftruncate(fd, (off_t)ADDR_END)) {
+	if (fd >= 0 && ftruncate(fd, (off_t)HS_ADDR_END)) {
 		close(fd);
 		return -1;
 	}
@@ -145,8 +143,8 @@ static int read_piece(struct coming *c, struct hs_piece *p)
 {
 	if (hs_reader_get(&c->r, p, sizeof(*p)))
 		return bad_section(c);
-	if (p->addr % HS_PAGE || p->len % HS_PAGE || !p->len || p->addr >= ADDR_END ||
-	    p->len > ADDR_END - p->addr)
+	if (p->addr % HS_PAGE || p->len % HS_PAGE || !p->len || p->addr >= HS_ADDR_END ||
+	    p->len > HS_ADDR_END - p->addr)
 		return hs_fail(c->e, EBADMSG, "memory at %#llx makes no sense",
 			       (unsigned long long)p->addr);
 	return 0;
@@ -410,7 +408,7 @@ static int nothing_else(struct restore *r)
 		r->next = known.v[i].end;
 	}
 	if (!ret)
-		ret = nothing_up_to(r, ADDR_END);
+		ret = nothing_up_to(r, HS_ADDR_END);
 	free(known.v);
 	return ret;
 }

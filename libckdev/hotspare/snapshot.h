@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libhotspare: the cut as a snapshot by the cptdev module, which also says what changed
- * since another one. Where there is no module the cut is a fork, see cpt.c.
+ * since another one. Where there is no module the cut is a fork, see cut.c.
  */
 #ifndef HS_SNAPSHOT_H
 #define HS_SNAPSHOT_H

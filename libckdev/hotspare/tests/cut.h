@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A checkpoint by fork, as cpt.c takes it, into a descriptor. */
+/* A checkpoint by fork, as cut.c takes it, into a descriptor. */
 #ifndef HS_TEST_CUT_H
 #define HS_TEST_CUT_H
 

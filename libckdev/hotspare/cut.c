@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libhotspare: the cut. It comes under the arena's lock and while no thread is in a section that
+ * holds checkpoints off. It is one of two:
+ *
+ * - A snapshot by the module. A thread of ours reads it and writes what it has.
+ * - A fork. The child writes what it sees, and takes no memory: other threads may have held
+ *   any lock. It ends without a signal, and nobody but us waits for it.
+ */
+#include <errno.h>
+#include <pthread.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "cpt.h"
+#include "hooks.h"
+#include "hotspare.h"
+#include "job.h"
+#include "lock.h"
+#include "written.h"
+
+
+/*
+ * Sections that hold checkpoints off
+ */
+
+static pthread_rwlock_t holding = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+static __thread unsigned int held;
+
+void hs_hold(void)
+{
+	if (!held++)
+		pthread_rwlock_rdlock(&holding);
+}
+
+void hs_release(void)
+{
+	if (!held)
+		hs_fatal("hs_release() without hs_hold()");
+	if (!--held)
+		pthread_rwlock_unlock(&holding);
+}
+
+/* Those that other threads are in are no sections of the child's, which has but one thread. */
+void hs_cpt_in_child(void)
+{
+	holding = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+	if (held)
+		pthread_rwlock_rdlock(&holding);
+}
+
+bool hs_held(void)
+{
+	return held;
+}
+
+/*
+ * The cut
+ */
+
+static int cut_by_fork(struct hs_job *j, struct hs_error *e)
+{
+	if (hs_texts_make(&j->texts, e))
+		return -1;
+	hs_written_before(&j->texts.state.ranges, j->head.generation);
+	return hs_job_fork(j, e);
+}
+
+/* What the process is, and its memory. */
+static int cut_now(struct hs_job *j, struct hs_error *e)
+{
+	uint64_t since = 0;
+
+	if (hs_texts_capture(&j->texts, e))
+		return -1;
+	if (!hs_by_module())
+		return cut_by_fork(j, e);
+	if (j->head.flags & HS_IMAGE_INCREMENT)
+		since = hs_sums_snapshot(j->pipe->target->sums);
+	if (!since)
+		j->head.flags &= ~HS_IMAGE_INCREMENT;
+	return hs_snapshot_take(&j->snap, &j->texts.state.ranges, since, e);
+}
+
+/* The cut itself. Returns 0, or -1 with errno and @e. */
+static int cut(struct hs_job *j, struct hs_error *e)
+{
+	uint64_t ns;
+	int ret;
+
+	pthread_rwlock_wrlock(&holding);
+	ns = hs_now_ns();
+	hs_arena_lock();
+	ret = cut_now(j, e);
+	hs_arena_unlock();
+	ns = hs_now_ns() - ns;
+	pthread_rwlock_unlock(&holding);
+	hs_stats_cut(ns);
+	return ret;
+}
+
+
+/*
+ * Hooks are for the moment of the cut, not for the time until it is delivered: what one
+ * locks the other one unlocks. Those after it are those that belong to the ones before it,
+ * and change nothing of why it has failed.
+ */
+int hs_cut(struct hs_job *j, struct hs_error *e)
+{
+	struct hs_hooks hooks;
+	struct hs_error text;
+	int ret, err;
+
+	if (hs_hooks_capture(&hooks))
+		return hs_fail(e, ENOMEM, "no memory for the list of hooks");
+	hs_hooks_before(&hooks);
+	if (held)
+		ret = hs_fail(e, EDEADLK, "a hook has left checkpoints held off: hs_release() "
+			      "is missing");
+	else
+		ret = cut(j, e);
+	err = errno;
+	text = *e;
+	hs_hooks_after(&hooks);
+	hs_hooks_free(&hooks);
+	*e = text;
+	errno = err;
+	return ret;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libhotspare: one checkpoint on its way. Who calls schedules it (cpt.c), the cut makes it what
+ * it is (cut.c), somebody writes it (job.c), and it is seen how that ended (reap.c).
+ */
+#ifndef HS_JOB_H
+#define HS_JOB_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "checkpoint.h"
+#include "pipe.h"
+#include "snapshot.h"
+
+struct hs_job {
+	struct hs_pipe *pipe;
+	struct hs_writer w;
+	struct hs_texts texts;
+	struct hs_image_head head;
+	struct hs_snapshot snap;	/* by the module, else fd -1 */
+	int before;			/* of who writes to the same place, or -1 */
+	/* a thread only */
+	pthread_t thread;
+	int ended;			/* eventfd */
+	int err;
+};
+
+/* cut.c */
+/* Hooks and all. Returns 0, or -1 with errno and @e. */
+int hs_cut(struct hs_job *j, struct hs_error *e);
+/* Does this thread hold checkpoints off? */
+bool hs_held(void);
+
+/* job.c */
+void hs_job_wait(int ended);
+uint64_t hs_job_known(const struct hs_sums *sums, bool by_module);
+int hs_job_fork(struct hs_job *j, struct hs_error *e);
+int hs_job_thread(struct hs_job *j, struct hs_error *e);
+void hs_job_free(struct hs_job *j);
+
+/* reap.c */
+int hs_reap_writer(struct hs_pipe *p);
+int hs_reap(struct hs_pipe *p, struct hs_error *e);
+void hs_reap_ended(void);
+int hs_reap_failed(struct hs_error *e);
+
+/* stats.c */
+void hs_stats_cut(uint64_t ns);
+void hs_stats_end(int err);
+
+#endif /* HS_JOB_H */
