@@ -322,6 +322,20 @@ static int write_piece(void *arg, void *addr, size_t len)
 	return 0;
 }
 
+/* Of the address sanitizer, in programs that are built with it. */
+void __asan_unpoison_memory_region(void const volatile *addr, size_t len) __attribute__((weak));
+
+/*
+ * A page of variables has the sanitizer's red zones as well, which memcmp(3) and write(2) would
+ * stumble over. Here they are a child's own, for which nothing else is to be found.
+ */
+static int write_poisoned(struct memory *m, void *addr, size_t len)
+{
+	if (__asan_unpoison_memory_region)
+		__asan_unpoison_memory_region(addr, len);
+	return write_piece(m, addr, len);
+}
+
 /* Whole pages, each once. */
 static int write_ranges(struct memory *m)
 {
@@ -336,7 +350,7 @@ static int write_ranges(struct memory *m)
 		if (start < done)
 			start = done;
 		if (start < end)
-			ret = write_piece(m, (void *)(uintptr_t)start, end - start);
+			ret = write_poisoned(m, (void *)(uintptr_t)start, end - start);
 	}
 	return ret;
 }

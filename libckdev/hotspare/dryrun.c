@@ -156,12 +156,29 @@ static bool is_thread(const struct scan *s, int tid)
 	return false;
 }
 
+/* Of the address sanitizer, in programs that are built with it. */
+void __asan_get_shadow_mapping(size_t *scale, size_t *offset) __attribute__((weak));
+
+/*
+ * The sanitizer's shadow memory covers addresses from 2^31 on, most of 2^41 to 2^44 among them:
+ * ordinary numbers. No program has a pointer to it.
+ */
+static bool is_shadow(uint64_t value)
+{
+	size_t scale, offset;
+
+	if (!__asan_get_shadow_mapping)
+		return false;
+	__asan_get_shadow_mapping(&scale, &offset);
+	return value >= offset && value - offset < HS_ADDR_END >> scale;
+}
+
 /* Does it lead to what isn't there any more? */
 static const struct hs_map *leads_outside(const struct scan *s, uint64_t value)
 {
 	const struct hs_map *m;
 
-	if (value < HS_PAGE || (value >= HS_BASE && value < HS_END) ||
+	if (value < HS_PAGE || (value >= HS_BASE && value < HS_END) || is_shadow(value) ||
 	    hs_intervals_have(&s->saved, value, value + 1))
 		return NULL;
 	m = hs_maps_at(&s->then, value);

@@ -63,6 +63,22 @@ static void count_child(int sig)
  * The mistakes
  */
 
+#ifdef __SANITIZE_ADDRESS__
+/* Its malloc(3) has memory of its own, and its leak check doesn't see pointers in saved memory. */
+#define OF_MALLOC	"looks like a pointer to memory at an address that"
+#define OF_THE_KERNEL	OF_MALLOC
+
+const char *__asan_default_options(void);
+
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+#else
+#define OF_MALLOC	"looks like a pointer to memory of malloc(3)"
+#define OF_THE_KERNEL	"looks like a pointer to memory at an address that the kernel"
+#endif
+
 static void none(struct state *s)
 {
 	const struct hs_hook h = { .before = hook, .restarted = hook };
@@ -194,8 +210,8 @@ static const struct mistake {
 } mistakes[] = {
 	{ "none", none, 0, NULL },
 	{ "no_thread", no_thread, 1, "no thread is registered" },
-	{ "pointer_to_heap", pointer_to_heap, 1, "looks like a pointer to memory of malloc(3)" },
-	{ "pointer_to_large", pointer_to_large, 1, "looks like a pointer to memory at an address that the kernel" },
+	{ "pointer_to_heap", pointer_to_heap, 1, OF_MALLOC },
+	{ "pointer_to_large", pointer_to_large, 1, OF_THE_KERNEL },
 	{ "pointer_to_stack", pointer_to_stack, 1, "looks like a pointer to the stack" },
 	{ "many_pointers", many_pointers, 6, "and 15 more such pointers" },
 	{ "mutex_held", mutex_held, 1, "looks like a lock that thread" },
@@ -206,7 +222,7 @@ static const struct mistake {
 	{ "forgotten_file", forgotten_file, 1, "/kept) isn't registered" },
 	{ "file_kept", file_kept, 0, NULL },
 	{ "file_gone", file_gone, 1, "no checkpoint can be taken" },
-	{ "memory_gone", memory_gone, 1, "can't be read at 0x510000000000" },
+	{ "memory_gone", memory_gone, 1, "0x510000000000" },
 	{ "damage", damage, 1, "memory of hs_malloc(3) is damaged" },
 	{ "connection", connection, 0, "note: descriptor" },
 };
@@ -285,8 +301,8 @@ static void each_mistake_is_named(void **state)
 
 		clean(NULL);
 		snprintf(setting, sizeof(setting), "MISTAKE=%s", m->name);
-		assert_int_equal(end_of(start("out", "-m", setting)), 0);
-		if (last("out", "found") != (unsigned long)m->found + 1 ||
+		if (end_of(start("out", "-m", setting)) ||
+		    last("out", "found") != (unsigned long)m->found + 1 ||
 		    (m->words && !was_said(m->words))) {
 			(void)!system("sed 's/^/# /' out");
 			fail_msg("%s: %ld findings, or not '%s'", m->name, (long)last("out", "found") - 1,
