@@ -22,6 +22,7 @@
 #include "hotspare.h"
 #include "job.h"
 #include "lock.h"
+#include "own.h"
 
 static struct hs_image_head next_head = { .generation = 1 };
 static __thread struct hs_error why;
@@ -246,7 +247,7 @@ int hs_cpt(int flags)
 	if (hs_fork_child(&why))
 		return -1;
 	hs_pool_lock();
-	ret = take(flags, &why);
+	ret = hs_own_check(&why) ? -1 : take(flags, &why);
 	hs_pool_unlock();
 	return ret;
 }
@@ -311,6 +312,10 @@ int hs_cpt_settle(struct hs_error *e)
 		return hs_fail(e, EDEADLK, "this thread is in a hook of a checkpoint, or holds "
 			       "checkpoints off");
 	hs_pool_lock();
+	if (hs_own_check(e)) {
+		hs_pool_unlock();
+		return -1;
+	}
 	while (hs_reap_ended(), any())
 		wait_for_any();
 	return 0;
@@ -325,6 +330,10 @@ int hs_cpt_wait(void)
 	if (hs_fork_child(&why))
 		return -1;
 	hs_pool_lock();
+	if (hs_own_check(&why)) {
+		hs_pool_unlock();
+		return -1;
+	}
 	while (hs_reap_ended(), any_async())
 		wait_for_any();
 	err = hs_reap_failed(&why);

@@ -214,7 +214,8 @@ int hs_cpipe_loadfile(const char *filename);
  * hs_release(), or in a hook. EAGAIN: asynchronous, and as many are under way as there are
  * pipes. ENOTCONN, ECONNREFUSED, ETIMEDOUT, ECONNRESET and others of socket calls: the spare
  * isn't there. ECHILD: this process was forked from the one that takes the checkpoints, see
- * hs_daemon(). EBADMSG, ENOEXEC: the spare refuses it, see hs_error(). ENOSPC and others of
+ * hs_daemon(). EBADF: the program has closed a descriptor that the library has opened, and no more
+ * can be taken. EBADMSG, ENOEXEC: the spare refuses it, see hs_error(). ENOSPC and others of
  * write(2). EFAULT: memory that hs_range() was told isn't mapped any more, hs_error() says where;
  * or what hs_syncreg() was told isn't in memory that is saved. EIO. ENOMEM. Those of descriptors
  * at the cut.
@@ -226,7 +227,7 @@ int hs_cpt(int flags);
 /**
  * hs_cpt_wait - wait for asynchronous checkpoints
  *
- * Errors: EDEADLK: in a hook. ECHILD: as hs_cpt(). Why one of them wasn't delivered; as hs_cpt().
+ * Errors: EDEADLK: in a hook. ECHILD, EBADF: as hs_cpt(). Why one of them wasn't delivered; as hs_cpt().
  */
 int hs_cpt_wait(void);
 

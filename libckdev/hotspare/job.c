@@ -17,6 +17,7 @@
 #include "hotspare.h"
 #include "job.h"
 #include "lock.h"
+#include "own.h"
 #include "written.h"
 
 
@@ -139,6 +140,7 @@ int hs_job_fork(struct hs_job *j, struct hs_error *e)
 	hs_written_after(pid);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	j->pipe->ended = pidfd;
+	hs_own(pidfd, "who writes a checkpoint");
 	return pid < 0 ? hs_fail(e, errno, "no process to write the checkpoint: %s",
 				 strerror(errno)) : 0;
 }
@@ -171,6 +173,7 @@ int hs_job_thread(struct hs_job *j, struct hs_error *e)
 		return hs_fail(e, err, "no thread to write the checkpoint: %s", strerror(err));
 	}
 	j->pipe->ended = j->ended;
+	hs_own(j->ended, "who writes a checkpoint");
 	j->pipe->job = j;
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "hooks.h"
 #include "hotspare.h"
 #include "net.h"
+#include "own.h"
 #include "pipe.h"
 
 #define PIPES_MAX	64
@@ -50,16 +51,6 @@ struct hs_pipe *hs_pool_at(int i)
 	return &pipes[i];
 }
 
-/* A child that is forked meanwhile must not close a number that is another thing by now. */
-static void disconnect(int *fd)
-{
-	int was = *fd;
-
-	*fd = -1;
-	if (was >= 0)
-		close(was);
-}
-
 /*
  * A process that the program forks has nothing to say to the spare; but as long as it had
  * the connections open, the spare wouldn't notice that the program has ended.
@@ -70,12 +61,12 @@ static void close_all(void)
 	int i;
 
 	for (t = targets; t; t = t->next) {
-		disconnect(&t->life);
-		disconnect(&t->calling);
+		hs_own_close(&t->life);
+		hs_own_close(&t->calling);
 	}
 	for (i = 0; i < nr; i++)
-		if (pipes[i].target->kind == HS_TARGET_TCP && pipes[i].fd >= 0)
-			close(pipes[i].fd);
+		if (pipes[i].target->kind == HS_TARGET_TCP)
+			hs_own_close(&pipes[i].fd);
 	targets = NULL;
 	nr = 0;
 }
@@ -307,7 +298,7 @@ static int no_connection(struct hs_target *t, int err, struct hs_error *e)
 	hs_addr_text((struct sockaddr *)&t->addr, t->addr_len, text, sizeof(text));
 	if (err == EINPROGRESS)
 		return hs_fail(e, ENOTCONN, "the spare at %s hasn't answered yet", text);
-	disconnect(&t->calling);
+	hs_own_close(&t->calling);
 	return hs_fail(e, err, "the spare at %s can't be reached: %s", text, strerror(err));
 }
 
@@ -323,6 +314,7 @@ static int call(struct hs_target *t, struct hs_error *e)
 		t->calling = hs_connect_start((struct sockaddr *)&t->addr, t->addr_len);
 		if (t->calling < 0)
 			return no_connection(t, errno, e);
+		hs_own(t->calling, "a connection to the spare");
 		t->calling_ns = hs_now_ns();
 		ms = MOMENT_MS;
 	}
@@ -342,7 +334,7 @@ static int call_and_greet(struct hs_target *t, char what_for, struct hs_answer *
 	if (call(t, e))
 		return -1;
 	if (hs_greet(t->calling, what_for, has, e)) {
-		disconnect(&t->calling);
+		hs_own_close(&t->calling);
 		return -1;
 	}
 	fd = t->calling;
@@ -359,7 +351,7 @@ static int connect_to(struct hs_target *t, int *fd, char what_for, struct hs_ans
 {
 	uint64_t start = hs_now_ns(), pause;
 
-	disconnect(fd);
+	hs_own_close(fd);
 	if (t->next_ns && start < t->next_ns)
 		return hs_fail(e, ENOTCONN, "the spare couldn't be reached a moment ago");
 	*fd = call_and_greet(t, what_for, has, e);
@@ -410,10 +402,10 @@ void hs_pool_bye(void)
 	struct hs_target *t;
 
 	for (t = targets; t; t = t->next) {
-		if (t->life >= 0 && send(t->life, &(char) { HS_BYE }, 1, MSG_NOSIGNAL) == 1)
+		if (hs_owns(t->life) && send(t->life, &(char) { HS_BYE }, 1, MSG_NOSIGNAL) == 1)
 			shutdown(t->life, SHUT_WR);
-		disconnect(&t->life);
-		disconnect(&t->calling);
+		hs_own_close(&t->life);
+		hs_own_close(&t->calling);
 	}
 }
 
@@ -431,6 +423,8 @@ static int open_file(struct hs_pipe *p, const struct hs_image_head *head, struct
 	free(name);
 	if (ret)
 		return hs_fail(e, errno, "%s: %s", path, strerror(errno));
+	hs_own(p->file.fd, "a checkpoint that is written");
+	hs_own(p->file.directory, "the directory of a checkpoint");
 	p->fd = p->file.fd;
 	return 0;
 }
@@ -510,6 +504,8 @@ static void count_file(struct hs_target *t, bool whole, int fd)
 
 static void file_done(struct hs_pipe *p, int err)
 {
+	hs_disown(p->file.fd);
+	hs_disown(p->file.directory);
 	if (err) {
 		hs_file_drop(&p->file);
 	} else {
@@ -530,7 +526,7 @@ void hs_pipe_done(struct hs_pipe *p, int err)
 	if (p->target->kind == HS_TARGET_FILE)
 		file_done(p, err);
 	else if (err && p->target->kind == HS_TARGET_TCP)
-		disconnect(&p->fd);
+		hs_own_close(&p->fd);
 	if (err && p->target->sums)
 		hs_sums_forget(p->target->sums);
 }

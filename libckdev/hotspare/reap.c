@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "job.h"
+#include "own.h"
 
 static int reap_process(struct hs_pipe *p)
 {
@@ -41,8 +42,7 @@ int hs_reap_writer(struct hs_pipe *p)
 {
 	int err = p->job ? reap_thread(p) : reap_process(p);
 
-	close(p->ended);
-	p->ended = -1;
+	hs_own_close(&p->ended);
 	return err;
 }
 

@@ -14,6 +14,7 @@
 
 #include "arena.h"
 #include "hotspare.h"
+#include "own.h"
 #include "snapshot.h"
 #include "written.h"
 
@@ -71,6 +72,7 @@ int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 	fd = ckdev_open();
 	if (fd >= 0) {
 		session = fd;
+		hs_own(session, CPTDEV_DEVICE);
 		return 0;
 	}
 	hs_fail(&why_not, -fd, "%s: %s%s", CPTDEV_DEVICE, strerror(-fd),
@@ -80,9 +82,7 @@ int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 
 void hs_backend_release(void)
 {
-	if (session >= 0)
-		close(session);
-	session = -1;
+	hs_own_close(&session);
 	chosen = false;
 }
 
@@ -123,8 +123,7 @@ static int failed(struct hs_error *e, const char *what, int err,
 	ckdev_range_clear(session);
 	tracked.nr = 0;
 	if (!must) {
-		close(session);
-		session = -1;
+		hs_own_close(&session);
 		why_not = text;
 		hs_say("%s: checkpoints by fork from now on: %s",
 		       program_invocation_short_name, text.text);

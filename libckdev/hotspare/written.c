@@ -26,6 +26,7 @@
 
 #include "arena.h"
 #include "clock.h"
+#include "own.h"
 #include "written.h"
 
 #ifndef UFFD_USER_MODE_ONLY
@@ -117,11 +118,12 @@ static bool have(void)
 	if (w.teller)
 		w.teller->close();
 	w.teller = NULL;
-	close_fd(&w.marks);
+	hs_own_close(&w.marks);
 	forget_before();
 	w.pid = getpid();
 	w.floor = 0;
 	w.marks = memfd_create("hotspare-marks", MFD_CLOEXEC);
+	hs_own(w.marks, "what was written");
 	if (w.now)
 		munmap(w.now, HS_PAGE);
 	w.now = mmap(NULL, HS_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "own.h"
 #include "written.h"
 
 /* As in linux/fs.h and linux/userfaultfd.h of 6.7: the headers of older systems lack it. */
@@ -52,16 +53,18 @@ static int open_both(struct hs_error *e)
 	if (uffd < 0)
 		return -1;
 	pagemap = open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
+	hs_own(uffd, "userfaultfd");
+	hs_own(pagemap, "pagemap");
 	if (pagemap >= 0)
 		return 0;
-	close(uffd);
+	hs_own_close(&uffd);
 	return hs_fail(e, errno, "/proc/thread-self/pagemap: %s", strerror(errno));
 }
 
 static void close_both(void)
 {
-	close(uffd);
-	close(pagemap);
+	hs_own_close(&uffd);
+	hs_own_close(&pagemap);
 }
 
 /* Returns 0, or -1 with errno: some may have lost what told that they were written. */

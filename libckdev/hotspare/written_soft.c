@@ -36,6 +36,7 @@
 
 #include "../internal.h"
 #include "arena.h"
+#include "own.h"
 #include "written.h"
 
 #define HUGE	(1UL << 21)
@@ -149,12 +150,9 @@ static void close_all(void)
 	if (forks)
 		munmap(forks, sizeof(*forks));
 	forks = NULL;
-	if (pagemap >= 0)
-		close(pagemap);
-	if (uffd >= 0)
-		close(uffd);
-	if (ksm >= 0)
-		close(ksm);
+	hs_own_close(&pagemap);
+	hs_own_close(&uffd);
+	hs_own_close(&ksm);
 	errno = saved;
 }
 
@@ -193,6 +191,9 @@ static int open_all(struct hs_error *e)
 		return -1;
 	pagemap = open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
 	ksm = open("/proc/self/ksm_stat", O_RDONLY | O_CLOEXEC);
+	hs_own(uffd, "userfaultfd");
+	hs_own(pagemap, "pagemap");
+	hs_own(ksm, "ksm_stat");
 	if (pagemap < 0 || make_canary() || count_forks())
 		hs_fail(e, errno, "what they are read by: %s", strerror(errno));
 	else if (!try(e))

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -263,6 +264,52 @@ static void work(void *arg)
 	}
 }
 
+/*
+ * Programs that close all descriptors
+ */
+
+#define PAIRS	40			/* more descriptors than were closed */
+
+static void assert_untouched(int pair[PAIRS][2])
+{
+	char c;
+	int i;
+
+	for (i = 0; i < 2 * PAIRS; i++)
+		CHECK(recv(pair[i / 2][i % 2], &c, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+}
+
+/* What the program has opened since, under the numbers of the library, stays as it is. */
+static int close_all(void)
+{
+	int pair[PAIRS][2], i;
+	pid_t parent = getpid(), pid;
+
+	CHECK(!hs_cpt(HSCPT_INCR) && !hs_cpt(HSCPT_ASYNC));
+	/* A child has descriptors of its own; a thread would go on with the numbers. */
+	if (!strcmp(hs_backend(), "module"))
+		CHECK(!hs_cpt_wait());
+	CHECK(!close_range(STDERR_FILENO + 1, OUT_FD - 1, 0) && !close_range(OUT_FD + 1, ~0U, 0));
+	CHECK(hs_cpt(0) == -1 && errno == EBADF);
+	CHECK(strstr(hs_error(), "the program has closed descriptor"));
+	for (i = 0; i < PAIRS; i++)
+		CHECK(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair[i]));
+	for (i = 0; i < 3; i++)
+		CHECK(hs_cpt(i ? HSCPT_INCR : 0) == -1 && errno == EBADF);
+	CHECK(strstr(hs_error(), "before hs_init(3)"));
+	CHECK(hs_cpt_wait() == -1 && errno == EBADF && hs_check() == -1 && errno == EBADF);
+	assert_untouched(pair);
+	pid = fork();
+	if (pid)
+		return pid < 0;
+	/* Nor is anything said when the program ends. */
+	while (getppid() == parent)
+		rest(1);
+	assert_untouched(pair);
+	tell("untouched", 1);
+	_exit(0);
+}
+
 static int program(int argc, char **argv)
 {
 	struct count *c;
@@ -273,6 +320,8 @@ static int program(int argc, char **argv)
 	CHECK(!hs_malloc_create(CLASS, 4096));
 	c = hs_calloc(CLASS, 1, sizeof(*c));
 	CHECK(c && !hs_threadreg(work, c));
+	if (*setting("CLOSE"))
+		return close_all();
 	while (c->n < 5) {
 		c->n++;
 		if (!hs_cpt(HSCPT_INCR))
@@ -314,6 +363,24 @@ static void a_daemon_is_the_program(void **state)
 	kill_off(spare);
 }
 
+static void who_closes_all_descriptors_is_told(void **state)
+{
+	pid_t spare;
+
+	(void)state;
+	if (!fixed_addresses())
+		skip();
+	spare = start("spare", "-s");
+	wait_for_spare();
+	assert_int_equal(end_of(start("out", "-m", "-a", "127.0.0.1", "CLOSE=1")), 0);
+	wait_for("out", "untouched", 1);
+	kill_off(spare);
+	/* Files. */
+	clean(NULL);
+	assert_int_equal(end_of(start("out", "-m", "-f", "image", "CLOSE=1")), 0);
+	wait_for("out", "untouched", 1);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +389,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_child_takes_no_checkpoints),
 		cmocka_unit_test(who_waits_for_all_children_disturbs_nothing),
 		cmocka_unit_test_teardown(a_daemon_is_the_program, clean),
+		cmocka_unit_test_teardown(who_closes_all_descriptors_is_told, clean),
 	};
 	char dir[] = "/tmp/hotspare-fork-test.XXXXXX";
 	int ret;
