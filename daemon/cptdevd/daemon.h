@@ -105,7 +105,7 @@ struct out {
 	u32 next_addr;			/* which is tried next */
 	char unknown[256];		/* why there is none */
 	struct fault last;
-	u64 attempts;
+	u64 attempts;			/* to connect; none while no address is known */
 	u64 connects;
 	struct rate rate;
 };

@@ -354,12 +354,12 @@ static void out_connect(struct out *o)
 	const struct sockaddr_storage *addr = address_next(o);
 	int fd, ret;
 
-	o->attempts++;
 	if (!addr) {
 		fault_set(&o->last, WIRE_E_KERNEL, "%s", o->unknown);
 		out_event(o, OUT_LOST);
 		return;
 	}
+	o->attempts++;
 	o->trying = *addr;
 	fd = tcp_connect(addr, o->d->conf.timeout_ms);
 	loop_arm(&o->d->loop, &o->tick, out_timeout(o));

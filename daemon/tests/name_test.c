@@ -113,7 +113,7 @@ static void its_addresses_are_tried_in_turn(void **state)
 	answer.addr[2] = 1;
 	host_start(&p->a);
 	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
-	assert_int_equal(host_peer(&p->a)->out.attempts, 4);
+	assert_int_equal(host_peer(&p->a)->out.attempts, 3);
 	/* The peer is the peer on each of its addresses. */
 	assert_true(host_peer(&p->a)->in);
 }
@@ -128,7 +128,8 @@ static void a_name_that_is_known_later(void **state)
 	WAIT_FOR(p, lines_with("the peer's name spare.example.org isn't known"));
 	pair_run(p, 700);
 	assert_int_equal(lines_with("isn't known"), 1);
-	assert_non_null(strstr(host_peer(&p->a)->out.last.text, "isn't known"));
+	/* The next attempt finds no address. When it is depends on how long the look-up took. */
+	WAIT_FOR(p, strstr(host_peer(&p->a)->out.last.text, "isn't known"));
 	/* As long as nobody is the peer, nobody is let in. */
 	r = raw_connect(p, p->a.conf.listen_port);
 	assert_false(raw_receive(r));
