@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The event loop. */
 #include <errno.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "loop.h"
 
 #define EVENTS		32
-
-u64 clock_mono(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
 
 int loop_open(struct loop *l)
 {

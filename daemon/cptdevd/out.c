@@ -539,15 +539,31 @@ static void out_retry(struct timer *t)
 		out_event(o, OUT_RETRY);
 }
 
+/*
+ * A tick that is late by much: this daemon didn't run, and what the peer sent meanwhile may
+ * not be read yet. The failure detector has the same rule (detector.c).
+ */
+static bool out_was_away(const struct out *o)
+{
+	return o->d->loop.now - o->tick.at > out_timeout(o) / 2;
+}
+
 static bool out_silent(const struct out *o)
 {
-	return o->state != OUT_UP || clock_mono() - o->conn->heard_at > out_timeout(o);
+	if (o->state != OUT_UP)
+		return true;
+	return !out_was_away(o) && clock_mono() - o->conn->heard_at > out_timeout(o);
 }
 
 static void out_tick(struct timer *t)
 {
 	struct out *o = container_of(t, struct out, tick);
 
+	/* The peer gets the time back in which its answer couldn't be read. */
+	if (o->state != OUT_UP && out_was_away(o)) {
+		loop_arm(&o->d->loop, t, MIN(o->d->loop.now - t->at, out_timeout(o)));
+		return;
+	}
 	if (out_silent(o)) {
 		fault_set(&o->last, WIRE_E_TIMEOUT, "no answer for %u ms",
 			  o->d->conf.timeout_ms);
