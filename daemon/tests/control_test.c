@@ -72,7 +72,7 @@ static void the_status_has_links_and_sessions(void **state)
 
 	fake_publish(&p->a.fake, s);
 	WAIT_FOR(p, s->rec.committed == 1);
-	pair_run(p, 150);
+	WAIT_FOR(p, host_peer(&p->a)->out.conn->rtt_ns >= NSEC_PER_USEC);
 	o = ask(p, fd, STATUS);
 	assert_int_equal(js_get_u64(o, "schema_version"), 1);
 	assert_string_equal(js_get_str(js_at(o, "node"), "name"), "alpha");
@@ -234,7 +234,8 @@ static void peers_are_monitored(void **state)
 	json_object_put(o);
 	o = event(p, fd, "dead");
 	assert_string_equal(js_get_str(js_at(o, "peer"), "detector"), "dead");
-	assert_string_equal(js_get_str(js_at(o, "peer"), "outgoing"), "down");
+	/* It is tried again all the time: between two attempts it is down, else connecting. */
+	assert_string_not_equal(js_get_str(js_at(o, "peer"), "outgoing"), "up");
 	json_object_put(o);
 	host_start(&p->b);
 	o = answer(p, fd);

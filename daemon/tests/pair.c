@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Two daemons in one process. */
+#include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -14,17 +16,37 @@
 #include "pair.h"
 #include "tcp.h"
 
+/* So many turns answer a question: connect, greet, ask, and some to spare. */
+#define TURNS_MIN	10U
+
+/* Sockets that are bound and don't listen, one for each port that was handed out. */
+static int reserved[16];
+static u32 nr_reserved;
+
+/*
+ * A port that is only looked up is soon somebody else's: another test's, or the source of a
+ * connection. While a socket is bound to it, the kernel chooses it for nobody. With
+ * SO_REUSEADDR on both (listen_on() sets it, too) a daemon can listen on it all the same.
+ */
 u16 free_port(void)
 {
-	struct sockaddr_storage ss = { .ss_family = AF_INET };
-	u16 port = 0;
-	int fd;
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	socklen_t len = sizeof(in);
 
-	((struct sockaddr_in *)&ss)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	fd = tcp_listen(&ss, &port);
-	assert_true(fd >= 0);
-	close(fd);
-	return port;
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_true(fd >= 0 && nr_reserved < ARRAY_SIZE(reserved));
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+	reserved[nr_reserved++] = fd;
+	return ntohs(in.sin_port);
+}
+
+static void ports_release(void)
+{
+	while (nr_reserved)
+		close(reserved[--nr_reserved]);
 }
 
 static void loopback(struct sockaddr_storage *ss, u16 port)
@@ -56,9 +78,13 @@ void host_open(struct host *h, const char *name, u16 port)
 	signal(SIGPIPE, SIG_IGN);	/* as main() does */
 }
 
-/* A listening socket whose queue is full drops what comes: nobody is there. */
+/*
+ * A listening socket whose queue is full drops what comes: nobody is there. The queue is full
+ * with the first connection; the kernel may complete that one later than connect(2) returns.
+ */
 void host_lose(struct host *h)
 {
+	struct pollfd queue = { .events = POLLIN };
 	u16 port = 0;
 	u32 i;
 
@@ -68,6 +94,8 @@ void host_lose(struct host *h)
 	assert_int_equal(listen(h->deaf[0], 0), 0);
 	for (i = 1; i < ARRAY_SIZE(h->deaf); i++)
 		h->deaf[i] = tcp_connect(&h->conf.listen, 1000);
+	queue.fd = h->deaf[0];
+	assert_int_equal(poll(&queue, 1, WAIT_MS), 1);
 }
 
 static void host_found(struct host *h)
@@ -120,16 +148,18 @@ void host_close(struct host *h)
 	assert_int_equal(fake_open_fds(&h->fake), 0);
 	fake_free(&h->fake);
 	rmdir(h->dir);
+	ports_release();
 }
 
 void pair_run(struct pair *p, u32 ms)
 {
 	u64 until = clock_mono() + ms * NSEC_PER_MSEC;
+	u32 n = MIN(ms, TURNS_MIN);
 
 	do {
 		turn(&p->a, 0);
 		turn(&p->b, 1);
-	} while (clock_mono() < until);
+	} while (clock_mono() < until || n-- > 1);
 }
 
 struct peer *host_peer(struct host *h)

@@ -49,7 +49,10 @@ void host_close(struct host *h);
 bool pair_committed(const struct fake_session *s);
 void publish_some(struct host *h, struct fake_session *s, u32 page, u8 value);
 
-/* Let both run for a while. */
+/*
+ * Let both run for a while. On a busy machine one turn may take all of that time: there are
+ * several in any case, so that what one of them sent has reached the other.
+ */
 void pair_run(struct pair *p, u32 ms);
 
 /* Run until the condition holds; fail when it doesn't within WAIT_MS. */
@@ -65,7 +68,7 @@ void pair_run(struct pair *p, u32 ms);
 struct peer *host_peer(struct host *h);
 struct ship *host_ship(struct host *h, const char *name);
 bool host_linked(struct host *h);
-/* A port that nobody uses. */
+/* A port that nobody uses, and nobody else gets until host_close(). */
 u16 free_port(void);
 
 #endif

@@ -417,23 +417,44 @@ static void the_module_comes_later(void **state)
 	assert_true(p->a.daemon.module);
 }
 
+static u32 nr_committed(struct fake_session **s, u32 nr)
+{
+	u32 n = 0;
+
+	while (nr--)
+		n += pair_committed(s[nr]);
+	return n;
+}
+
 static void more_sessions_than_allowed_wait(void **state)
 {
 	struct pair *p = *state;
 	struct fake_session *s[20];
 	char name[16];
-	u32 i, n = 0;
+	u32 i;
 
 	for (i = 0; i < 20; i++) {
 		snprintf(name, sizeof(name), "s%u", i);
 		s[i] = fake_session(&p->a.fake, name, 4);
 		publish_some(&p->a, s[i], 0, i);
 	}
+	WAIT_FOR(p, nr_committed(s, 20) == 16);
+	/* And no more. */
 	pair_run(p, 200);
-	for (i = 0; i < 20; i++)
-		n += pair_committed(s[i]);
-	assert_int_equal(n, 16);
+	assert_int_equal(nr_committed(s, 20), 16);
 	assert_true(host_linked(&p->a));
+}
+
+static u32 nr_refused(struct pair *p, struct fake_session **s, u32 nr)
+{
+	const struct ship *ship;
+	u32 n = 0;
+
+	while (nr--) {
+		ship = host_ship(&p->a, s[nr]->rec.name);
+		n += ship && ship->last.code == WIRE_E_LIMIT;
+	}
+	return n;
 }
 
 /* The spare's limit is lower: a session too many is refused, and costs the others nothing. */
@@ -442,7 +463,7 @@ static void the_spares_limit_may_be_another(void **state)
 	struct pair *p = *state;
 	struct fake_session *s[20];
 	char name[16];
-	u32 i, n = 0, refused = 0;
+	u32 i;
 
 	p->a.daemon.conf.max_sessions = 32;
 	for (i = 0; i < 20; i++) {
@@ -450,13 +471,9 @@ static void the_spares_limit_may_be_another(void **state)
 		s[i] = fake_session(&p->a.fake, name, 4);
 		publish_some(&p->a, s[i], 0, i);
 	}
+	WAIT_FOR(p, nr_committed(s, 20) == 16 && nr_refused(p, s, 20) == 4);
 	pair_run(p, 400);
-	for (i = 0; i < 20; i++) {
-		n += pair_committed(s[i]);
-		refused += host_ship(&p->a, s[i]->rec.name)->last.code == WIRE_E_LIMIT;
-	}
-	assert_int_equal(n, 16);
-	assert_int_equal(refused, 4);
+	assert_int_equal(nr_committed(s, 20), 16);
 	assert_int_equal(host_peer(&p->a)->out.connects, 1);
 	/* Room is made. */
 	for (i = 0; i < 20; i++) {
