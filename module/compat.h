@@ -104,13 +104,18 @@ static inline int cptdev_mapcount(struct folio *folio)
 #endif
 
 /*
- * Does current itself hold the mmap_lock for writing? (A writer is the owner as it is, a
- * reader with a bit set.) Where that can't be told: no, which is always safe.
+ * Does current itself hold the mmap_lock for writing? A writer is the owner as it is, a
+ * reader with a bit set.
  */
 static inline bool cptdev_mmap_write_owned(struct mm_struct *mm)
 {
 #ifdef CONFIG_PREEMPT_RT
-	return false;
+	/* A writer keeps the rt_mutex; the bias says that no reader is waited for. */
+	const struct rwbase_rt *rwb = &mm->mmap_lock.rwbase;
+	unsigned long owner = (unsigned long)READ_ONCE(rwb->rtmutex.owner);
+
+	return (owner & ~1UL) == (unsigned long)current &&
+		atomic_read(&rwb->readers) == WRITER_BIAS;
 #else
 	return atomic_long_read(&mm->mmap_lock.owner) == (long)current;
 #endif

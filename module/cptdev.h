@@ -81,7 +81,10 @@ struct cptdev_session {
 	bool listed;			/* in the list, announced */
 	u64 listing;			/* its number there, ascending */
 	bool dead;			/* the address space is gone */
-	struct work_struct gone_work;
+	union {
+		struct work_struct gone_work;
+		struct rcu_head rcu;	/* at the very end */
+	};
 	struct work_struct end_work;
 
 	struct mutex lock;		/* ranges, marks, generations */
@@ -93,6 +96,7 @@ struct cptdev_session {
 	atomic64_t nr_chunks;
 	struct mmu_notifier notifier;
 	bool has_notifier;
+	struct hlist_node tracker;	/* of its mm, see mark.c; with the notifier */
 	atomic_t invalidating;		/* events under way */
 	struct task_struct *splitter;	/* whose split ... */
 	unsigned long splitting;	/* ... of this page is no event */
@@ -156,6 +160,9 @@ extern atomic64_t cptdev_replica_pages;
 struct cptdev_call {
 	struct file *filp;
 	struct file *new_file;
+	/* Set by a handler that succeeds: called if its answer can't be delivered. */
+	void (*undo)(struct cptdev_call *call, void *arg);
+	u64 before;			/* for that */
 	union {
 		char raw[512];
 		struct cptdev_info info;
@@ -272,6 +279,7 @@ void cptdev_flush_exit(void);
 int cptdev_proxy_create(struct cptdev_session *s);
 int cptdev_flush_lock(struct cptdev_session *s, bool write);
 void cptdev_flush(struct cptdev_session *s);
+void cptdev_flush_unlock(struct cptdev_session *s, bool write);
 void cptdev_proxy_destroy(struct cptdev_session *s);
 
 /* events.c */

@@ -66,10 +66,7 @@ void cptdev_cut_forced(struct cut *cut, struct cptdev_table *t)
 
 	spin_lock(ptl);
 	for (i = t->first; i <= t->last; i++) {
-		pte_t pte = ptep_get(t->ptes + i);
-
-		if (pte_present(pte) && !pte_special(pte) &&
-		    PageAnon(pte_page(pte)) && PageAnonExclusive(pte_page(pte)))
+		if (cptdev_pte_exclusive(ptep_get(t->ptes + i)))
 			t->found[i / 64] |= 1ULL << (i % 64);
 	}
 	spin_unlock(ptl);

@@ -9,6 +9,8 @@
  * chunks under RCU. Where there is no chunk nothing was ever present at a cut, and
  * whatever is present at the next one is new anyway.
  */
+#include <linux/sched.h>
+
 #include "track.h"
 #include "mutants.h"
 
@@ -30,8 +32,7 @@ static u64 exclusive64(const pte_t *ptep)
 	for (i = 0; i < 64; i++) {
 		pte_t pte = ptep_get((pte_t *)ptep + i);
 
-		if (pte_present(pte) && !pte_special(pte) &&
-		    PageAnon(pte_page(pte)) && PageAnonExclusive(pte_page(pte)))
+		if (cptdev_pte_exclusive(pte))
 			found |= 1ULL << i;
 	}
 	return found;
@@ -93,7 +94,8 @@ static void harvest_fork(struct cptdev_session *s, unsigned long start,
 
 /*
  * Not everybody who holds the mmap_lock has also locked the VMAs against faults that need
- * no mmap_lock. Who holds more locks than that (a VMA is being split) has.
+ * no mmap_lock. A VMA lock is taken before the locks of pages and of reverse mappings: this
+ * is only for callers that hold none of those.
  */
 static void lock_vmas(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
@@ -112,10 +114,21 @@ enum reaction {
 	REACT_NOTHING,
 	REACT_FORK,		/* harvest one VMA */
 	REACT_PROTECT,		/* ... a part of one */
+	REACT_SPLIT,		/* ... and event bits for scans */
 	REACT_ALL,		/* ... all memory */
 	REACT_CUT,		/* event bits for cuts; dirty bits survive */
 	REACT_BOTH,		/* event bits for cuts and scans */
 };
+
+/*
+ * Does a system call that changes mappings send this, with the mmap_lock held for writing?
+ * Such a call may have to wait for memory, and then takes pages away itself, as reclaim does:
+ * that is another matter.
+ */
+static bool changes_mappings(struct mm_struct *mm)
+{
+	return cptdev_mmap_write_owned(mm) && !(current->flags & PF_MEMALLOC);
+}
 
 static enum reaction reaction(struct cptdev_session *s,
 			      const struct mmu_notifier_range *range)
@@ -127,12 +140,13 @@ static enum reaction reaction(struct cptdev_session *s,
 	case MMU_NOTIFY_RELEASE:
 		return REACT_NOTHING;
 	case MMU_NOTIFY_PROTECTION_PAGE:
-		return REACT_FORK;
+		/* or write-back, which makes pages clean and holds no mmap_lock */
+		return changes_mappings(s->mm) ? REACT_FORK : REACT_BOTH;
 	case MMU_NOTIFY_SOFT_DIRTY:
 		return REACT_ALL;
 	case MMU_NOTIFY_PROTECTION_VMA:
 		/* userfaultfd and NUMA hinting let faults go on: no harvest then */
-		return cptdev_mmap_write_owned(s->mm) ? REACT_PROTECT : REACT_CUT;
+		return changes_mappings(s->mm) ? REACT_PROTECT : REACT_CUT;
 	case MMU_NOTIFY_CLEAR:
 		/* Our own split of a huge page during the cut: see there. */
 		if (one_table && READ_ONCE(s->splitter) == current &&
@@ -141,10 +155,11 @@ static enum reaction reaction(struct cptdev_session *s,
 		/*
 		 * When a VMA is split, the huge page at the border is as well, or
 		 * would be if there were one: PTEs inherit the write permission.
-		 * khugepaged makes it writable. 6.1 forgets the dirty bit.
+		 * khugepaged makes it writable. Both have locked the VMA. 6.1 forgets
+		 * the dirty bit.
 		 */
-		if (one_table && cptdev_mmap_write_owned(s->mm))
-			return REACT_PROTECT;
+		if (one_table && changes_mappings(s->mm))
+			return REACT_SPLIT;
 		fallthrough;
 	default:
 		return REACT_BOTH;
@@ -173,8 +188,10 @@ static int notifier_start(struct mmu_notifier *mn,
 	case REACT_PROTECT:
 		lock_vmas(s->mm, range->start, range->end);
 		harvest(s, range->start, range->end, true);
-		if (range->event == MMU_NOTIFY_CLEAR)
-			cptdev_events_set(s, range->start, range->end, false, true);
+		break;
+	case REACT_SPLIT:
+		harvest(s, range->start, range->end, true);
+		cptdev_events_set(s, range->start, range->end, false, true);
 		break;
 	case REACT_ALL:
 		lock_vmas(s->mm, 0, TASK_SIZE);

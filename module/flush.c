@@ -4,31 +4,28 @@
  *
  * The functions that flush aren't exported, and doing it by hand would be wrong where
  * the processor or the hypervisor has its own ways (broadcast invalidation, lazy TLB,
- * Xen PV). So the session keeps a small mapping in the process, the *proxy*: unmapping
- * two of its pages that lie far apart makes the kernel flush everything, since the
- * range between them is beyond what it would flush page by page.
- *
- * The pages lie on two sides of page-table borders, so that unmapping looks at one PTE
- * in each of two tables and at nothing between.
+ * Xen PV). So the kernel does it. mm->tlb_flush_pending counts those who change page
+ * tables and flush later. Whoever ends a batch of unmapping and sees another one pending
+ * flushes the whole address space (tlb_finish_mmu()), since the two may have changed the
+ * same entries. So we count ourselves before the first change, as the kernel's rule is
+ * anyway, and then unmap a mapping of our own, the *proxy*, in which there is nothing.
  */
 #include <linux/file.h>
 #include <linux/mman.h>
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pseudo_fs.h>
 #include <linux/sched/mm.h>
 
 #include "cptdev.h"
+#include "mutants.h"
 
-/* Far above tlb_single_page_flush_ceiling, which is 33 pages unless raised by hand. */
-#define PROXY_REACH	(64UL << 20)
-/* Aligned as it comes, two whole tables and the reach are in it. */
-#define PROXY_SIZE	(PROXY_REACH + 2 * CHUNK_SIZE)
+#define PROXY_SIZE	PAGE_SIZE
 
 /* Each session's proxy has an inode of its own, and so an i_mmap tree of its own. */
 static struct vfsmount *proxy_mnt;
-/* What the two pages show: zeros. */
-static struct page *proxy_page;
 
 static int proxy_init_fs_context(struct fs_context *fc)
 {
@@ -44,27 +41,19 @@ static struct file_system_type proxy_fs = {
 
 int cptdev_flush_init(void)
 {
-	proxy_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	if (!proxy_page)
-		return -ENOMEM;
 	proxy_mnt = kern_mount(&proxy_fs);
-	if (IS_ERR(proxy_mnt)) {
-		__free_page(proxy_page);
-		return PTR_ERR(proxy_mnt);
-	}
-	return 0;
+	return PTR_ERR_OR_ZERO(proxy_mnt);
 }
 
 void cptdev_flush_exit(void)
 {
 	kern_unmount(proxy_mnt);
-	__free_page(proxy_page);
 }
 
 static int proxy_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	vm_flags_mod(vma, VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP,
-		     VM_MAYWRITE | VM_MAYEXEC);
+		     VM_MAYWRITE | VM_MAYEXEC | VM_EXEC);
 	return 0;
 }
 
@@ -87,17 +76,6 @@ static struct file *proxy_file(void)
 	else
 		__module_get(THIS_MODULE);	/* the file's last fput() drops it */
 	return file;
-}
-
-/* The last page of the first whole page table, and the first one of a later table. */
-static unsigned long proxy_low(const struct cptdev_proxy *p)
-{
-	return ALIGN(p->addr, CHUNK_SIZE) + CHUNK_SIZE - PAGE_SIZE;
-}
-
-static unsigned long proxy_high(const struct cptdev_proxy *p)
-{
-	return proxy_low(p) + PAGE_SIZE + PROXY_REACH - CHUNK_SIZE;
 }
 
 /* The proxy's VMA, unless the process unmapped it. The mmap_lock is held. */
@@ -172,16 +150,6 @@ void cptdev_proxy_destroy(struct cptdev_session *s)
 	s->proxy.file = NULL;
 }
 
-static int proxy_fill(struct cptdev_session *s, struct vm_area_struct *vma)
-{
-	unsigned long pfn = page_to_pfn(proxy_page);
-
-	if (vmf_insert_pfn(vma, proxy_low(&s->proxy), pfn) != VM_FAULT_NOPAGE ||
-	    vmf_insert_pfn(vma, proxy_high(&s->proxy), pfn) != VM_FAULT_NOPAGE)
-		return -ENOMEM;
-	return 0;
-}
-
 /*
  * Take the mmap_lock, with everything in place for cptdev_flush(): what can fail fails
  * here, before a page table was changed. Called by the process itself, under
@@ -190,7 +158,6 @@ static int proxy_fill(struct cptdev_session *s, struct vm_area_struct *vma)
 int cptdev_flush_lock(struct cptdev_session *s, bool write)
 {
 	struct mm_struct *mm = s->mm;
-	struct vm_area_struct *vma;
 	int ret;
 
 	for (;;) {
@@ -199,19 +166,15 @@ int cptdev_flush_lock(struct cptdev_session *s, bool write)
 			return ret;
 		if (write ? mmap_write_lock_killable(mm) : mmap_read_lock_killable(mm))
 			return -EINTR;
-		vma = proxy_vma(s);
-		if (vma) {
-			ret = proxy_fill(s, vma);
-			if (!ret)
-				return 0;
-		}
+		if (proxy_vma(s))
+			break;
 		if (write)
 			mmap_write_unlock(mm);
 		else
 			mmap_read_unlock(mm);
-		if (ret)
-			return ret;
 	}
+	inc_tlb_flush_pending(mm);
+	return 0;
 }
 
 /*
@@ -220,8 +183,15 @@ int cptdev_flush_lock(struct cptdev_session *s, bool write)
  */
 void cptdev_flush(struct cptdev_session *s)
 {
-	unsigned long low = proxy_low(&s->proxy), high = proxy_high(&s->proxy);
+	unmap_mapping_range(s->proxy.file->f_mapping, 0, PROXY_SIZE, 0);
+}
 
-	unmap_mapping_range(s->proxy.file->f_mapping, low - s->proxy.addr,
-			    high + PAGE_SIZE - low, 0);
+/* The reverse of cptdev_flush_lock(). */
+void cptdev_flush_unlock(struct cptdev_session *s, bool write)
+{
+	dec_tlb_flush_pending(s->mm);
+	if (write)
+		mmap_write_unlock(s->mm);
+	else
+		mmap_read_unlock(s->mm);
 }

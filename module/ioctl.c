@@ -37,8 +37,11 @@ static int ioctl_call(struct cptdev_call *call, const struct cptdev_ioctl_op *op
 	ret = op->fn(call, call->arg.raw);
 	if (call->new_file && !ret)
 		*fdp = fd;
-	if (copy_to_user(uarg, call->arg.raw, min(size, op->size)) && !ret)
+	if (copy_to_user(uarg, call->arg.raw, min(size, op->size)) && !ret) {
 		ret = -EFAULT;
+		if (call->undo)
+			call->undo(call, call->arg.raw);
+	}
 
 	/* With the answer on its way nothing can fail any more. */
 	if (call->new_file && !ret) {
@@ -72,8 +75,12 @@ long cptdev_ioctl(struct file *filp, unsigned int cmd, unsigned long arg,
 	ret = copy_struct_from_user(call.arg.raw, op->size, uarg, size);
 	if (ret)
 		return ret;
-	/* An answer that can't be delivered shouldn't be sought. */
-	if (put_user(size, (u32 __user *)uarg))
+	/*
+	 * An answer that can't be delivered isn't sought: nothing has happened. That the
+	 * memory goes away later, during the call, is the caller's own doing; calls that
+	 * would lose something even then have an undo.
+	 */
+	if (copy_to_user(uarg, call.arg.raw, min(size, op->size)))
 		return -EFAULT;
 	return ioctl_call(&call, op, uarg, size);
 }

@@ -3,6 +3,8 @@
  * cptdev: event bits of marks. They are set by notifiers, at any time and under any lock,
  * and taken by who reads a mark.
  */
+#include <linux/hashtable.h>
+
 #include "track.h"
 
 static void chunk_set(struct cptdev_chunk *c, unsigned int first, unsigned int last,
@@ -61,4 +63,39 @@ u64 cptdev_event_take(struct cptdev_session *s, struct cptdev_mark *m,
 	if (atomic_read(&s->invalidating))
 		atomic64_or(taken, &m->event[word]);
 	return taken;
+}
+
+/*
+ * Sessions that have a notifier, by address space. Two sessions of a process don't track the
+ * same page, but they may have a part each of a huge page, which has one dirty bit.
+ */
+static DEFINE_HASHTABLE(trackers, 6);
+static DEFINE_SPINLOCK(trackers_lock);
+
+void cptdev_tracker_add(struct cptdev_session *s)
+{
+	spin_lock(&trackers_lock);
+	hash_add_rcu(trackers, &s->tracker, (unsigned long)s->mm);
+	spin_unlock(&trackers_lock);
+}
+
+/* The session itself has to be there for another grace period. */
+void cptdev_tracker_del(struct cptdev_session *s)
+{
+	spin_lock(&trackers_lock);
+	hash_del_rcu(&s->tracker);
+	spin_unlock(&trackers_lock);
+}
+
+/* Event bits for scans in the process's other sessions. */
+void cptdev_events_others(struct cptdev_session *s, unsigned long start,
+			  unsigned long end)
+{
+	struct cptdev_session *other;
+
+	rcu_read_lock();
+	hash_for_each_possible_rcu(trackers, other, tracker, (unsigned long)s->mm)
+		if (other != s && other->mm == s->mm)
+			cptdev_events_set(other, start, end, false, true);
+	rcu_read_unlock();
 }

@@ -21,7 +21,13 @@
 
 /* The TLB isn't flushed. */
 #ifdef CPTDEV_MUTANT_NO_FLUSH
-#define cptdev_flush(s)			((void)(s))
+#define unmap_mapping_range(mapping, start, len, even_cows)	((void)(mapping))
+#endif
+
+/* Only the proxy is flushed. */
+#ifdef CPTDEV_MUTANT_NO_PENDING
+#define inc_tlb_flush_pending(mm)	((void)(mm))
+#define dec_tlb_flush_pending(mm)	((void)(mm))
 #endif
 
 /* Notifiers are ignored. */
@@ -68,6 +74,46 @@ static inline int mutant_copy_early(struct cptdev_walk *w, unsigned long start,
 #define raw_write_seqcount_end(s)	((void)(s))
 #endif
 
+/* Without a writable PTE nothing was written. */
+#ifdef CPTDEV_MUTANT_NO_EXCLUSIVE
+#define cptdev_pte_exclusive(pte)	((void)(pte), false)
+#endif
+
+/* A page that the cut takes is the process's alone, whoever else maps it. */
+#ifdef CPTDEV_MUTANT_FORK_SHARED
+static inline bool mutant_fork_shared(struct page *page)
+{
+	if (!cptdev_page_shared(page))
+		return false;
+	SetPageAnonExclusive(page);
+	return true;
+}
+
+#define cptdev_page_shared		mutant_fork_shared
+#endif
+
+/* What SCAN makes clean, reclaim may drop. */
+#ifdef CPTDEV_MUTANT_NO_KEEP_DIRTY
+#define SetPageDirty(page)		((void)(page))
+#endif
+
+/* Merging keeps the older of two pages. */
+#ifdef CPTDEV_MUTANT_MERGE_OLDER
+static inline struct cptdev_snap *mutant_merge_older(struct cptdev_snap *old,
+						     struct cptdev_snap *new)
+{
+	struct cptdev_snap *snap = cptdev_snap_merge(new, old);
+
+	if (snap) {
+		snap->base = old->base;
+		snap->generation = new->generation;
+	}
+	return snap;
+}
+
+#define cptdev_snap_merge		mutant_merge_older
+#endif
+
 /* A PMD may change before the lock. */
 #ifdef CPTDEV_MUTANT_NO_RECHECK
 #define cptdev_pmd_still(pmdp, val)	((void)(pmdp), (void)(val), true)
@@ -97,7 +143,8 @@ static inline int mutant_count_failed(struct cptdev_snap *snap)
 #define cptdev_snap_reserve(snap, n)	(mutant_widen(), cptdev_snap_reserve(snap, n))
 #define cptdev_snap_room(snap)		(mutant_widen(), cptdev_snap_room(snap))
 #ifndef CPTDEV_MUTANT_NO_FLUSH
-#define cptdev_flush(s)			(mutant_widen(), cptdev_flush(s))
+#define unmap_mapping_range(mapping, start, len, even_cows)		\
+	(mutant_widen(), unmap_mapping_range(mapping, start, len, even_cows))
 #endif
 #else
 #define mutant_widen()			((void)0)
@@ -128,6 +175,7 @@ static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 
 #define CPTDEV_ANY_MUTANT						\
 	(cptdev_mutant(NO_FLUSH) ||					\
+	 cptdev_mutant(NO_PENDING) ||					\
 	 cptdev_mutant(NO_EVENTS) ||					\
 	 cptdev_mutant(NO_HOLES) ||					\
 	 cptdev_mutant(NO_PINNED) ||					\
@@ -135,6 +183,10 @@ static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 	 cptdev_mutant(NO_VMA_LOCK) ||					\
 	 cptdev_mutant(NO_WP_SEQ) ||					\
 	 cptdev_mutant(PROTECT_LATE) ||					\
+	 cptdev_mutant(NO_EXCLUSIVE) ||					\
+	 cptdev_mutant(FORK_SHARED) ||					\
+	 cptdev_mutant(NO_KEEP_DIRTY) ||				\
+	 cptdev_mutant(MERGE_OLDER) ||					\
 	 cptdev_mutant(NO_RECHECK) ||					\
 	 cptdev_mutant(COUNT_FAILED) ||					\
 	 cptdev_mutant(WIDEN))

@@ -11,6 +11,7 @@
 
 #include "snap.h"
 #include "trace.h"
+#include "mutants.h"
 
 static void snaps_put(struct list_head *list)
 {

@@ -6,6 +6,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/page-flags.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -30,17 +31,26 @@ struct scan {
 	bool simple;			/* only dirty pages, to be made clean */
 };
 
-static bool scan_clears(const struct scan *scan, u64 categories)
-{
-	return ((scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY) &&
-		(categories & CPTDEV_PAGE_DIRTY)) ||
-	       ((scan->arg->flags & CPTDEV_SCAN_CLEAR_ACCESSED) &&
-		(categories & CPTDEV_PAGE_ACCESSED));
-}
-
 static bool scan_matches(const struct scan *scan, u64 categories)
 {
 	return !scan->arg->anyof || (categories & scan->arg->anyof);
+}
+
+/*
+ * Which marks of a page that has these categories are cleared. One that it hasn't isn't,
+ * since that may be set at any moment: this answer doesn't have it.
+ */
+static u64 scan_clears(const struct scan *scan, u64 categories)
+{
+	u64 clear = 0;
+
+	if (!scan_matches(scan, categories))
+		return 0;
+	if (scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY)
+		clear |= CPTDEV_PAGE_DIRTY;
+	if (scan->arg->flags & CPTDEV_SCAN_CLEAR_ACCESSED)
+		clear |= CPTDEV_PAGE_ACCESSED;
+	return categories & clear;
 }
 
 /* Report [start, end); false: no room. What doesn't match isn't reported. */
@@ -116,7 +126,7 @@ static void page_keeps_dirty(struct page *page)
 		SetPageDirty(page);
 }
 
-static void clear_pte(struct scan *scan, pte_t *ptep)
+static void clear_pte(struct scan *scan, pte_t *ptep, u64 clear)
 {
 	pte_t old, new;
 
@@ -125,9 +135,9 @@ static void clear_pte(struct scan *scan, pte_t *ptep)
 		if (!pte_present(old))
 			return;
 		new = old;
-		if (scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY)
+		if (clear & CPTDEV_PAGE_DIRTY)
 			new = pte_mkclean(new);
-		if (scan->arg->flags & CPTDEV_SCAN_CLEAR_ACCESSED)
+		if (clear & CPTDEV_PAGE_ACCESSED)
 			new = pte_mkold(new);
 		if (pte_same(old, new))
 			return;
@@ -146,8 +156,6 @@ static void clear_mark(struct scan *scan, struct cptdev_chunk *c, unsigned int i
 {
 	u64 bit = 1ULL << (i % 64);
 
-	if (!(scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY))
-		return;
 	cptdev_event_take(scan->walk.s, &c->scan, i / 64, bit);
 	if (categories & (CPTDEV_PAGE_HOLE | CPTDEV_PAGE_FILE))
 		c->scan.hole[i / 64] |= bit;
@@ -160,14 +168,14 @@ static bool scan_pte(struct scan *scan, struct cptdev_chunk *c, pte_t *ptep,
 		     unsigned long addr, unsigned int i)
 {
 	u64 categories = mark_categories(c, i, pte_categories(scan, ptep_get(ptep)));
+	u64 clear = scan_clears(scan, categories);
 
 	if (!scan_report(scan, addr, addr + PAGE_SIZE, categories))
 		return false;
-	if (scan_clears(scan, categories) && scan_matches(scan, categories)) {
+	if (clear & CPTDEV_PAGE_DIRTY)
 		clear_mark(scan, c, i, categories);
-		if (!(categories & (CPTDEV_PAGE_HOLE | CPTDEV_PAGE_SWAPPED)))
-			clear_pte(scan, ptep);
-	}
+	if (clear && !(categories & (CPTDEV_PAGE_HOLE | CPTDEV_PAGE_SWAPPED)))
+		clear_pte(scan, ptep, clear);
 	return true;
 }
 
@@ -241,26 +249,39 @@ static void scan_ptes(struct scan *scan, struct cptdev_table *t, pte_t *ptep)
 	}
 }
 
+/* Pages of a huge page whose mark is cleared. */
+struct scan_cleared {
+	u64 dirty[CHUNK_WORDS];
+	unsigned int accessed;		/* how many */
+};
+
 /*
  * Stretches of pages that have the same base categories and no PTEs of their own: a
- * huge page, or nothing. The marks may still differ from page to page.
+ * huge page, or nothing. The marks may still differ from page to page. @cleared may be
+ * NULL.
  */
-static unsigned int scan_alike(struct scan *scan, struct cptdev_chunk *c,
-			       unsigned long base, unsigned int first,
-			       unsigned int last, u64 found)
+static void scan_alike(struct scan *scan, struct cptdev_chunk *c, unsigned long base,
+		       unsigned int first, unsigned int last, u64 found,
+		       struct scan_cleared *cleared)
 {
 	unsigned int i;
 
 	for (i = first; i <= last; i++) {
 		unsigned long addr = base + i * PAGE_SIZE;
 		u64 categories = mark_categories(c, i, found);
+		u64 clear = scan_clears(scan, categories);
 
 		if (!scan_report(scan, addr, addr + PAGE_SIZE, categories))
 			break;
-		if (scan_clears(scan, categories) && scan_matches(scan, categories))
+		if (clear & CPTDEV_PAGE_DIRTY)
 			clear_mark(scan, c, i, categories);
+		if (!cleared)
+			continue;
+		if (clear & CPTDEV_PAGE_DIRTY)
+			cleared->dirty[i / 64] |= 1ULL << (i % 64);
+		if (clear & CPTDEV_PAGE_ACCESSED)
+			cleared->accessed++;
 	}
-	return i;
 }
 
 static u64 pmd_categories(const struct scan *scan, pmd_t pmd)
@@ -273,30 +294,47 @@ static u64 pmd_categories(const struct scan *scan, pmd_t pmd)
 		(pmd_dirty(pmd) ? CPTDEV_PAGE_DIRTY : 0);
 }
 
+/* Is the dirty mark of any page cleared? The others, and other sessions, keep theirs. */
+static bool huge_keep_others(struct scan *scan, struct cptdev_chunk *c,
+			     unsigned long base, const struct scan_cleared *cleared)
+{
+	bool any = false;
+	unsigned int i;
+
+	for (i = 0; i < CHUNK_WORDS; i++)
+		any |= cleared->dirty[i];
+	if (!any)
+		return false;
+	for (i = 0; i < CHUNK_WORDS; i++)
+		cptdev_mark_set(&c->scan, i, ~cleared->dirty[i]);
+	cptdev_events_others(scan->walk.s, base, base + CHUNK_SIZE);
+	return true;
+}
+
 /*
- * A huge page has one dirty bit. It is cleared with the first report; the pages that
- * weren't reported keep their mark as an event.
+ * A huge page has one dirty bit for all its pages, and maybe for several sessions. When it
+ * is cleared, pages that weren't reported keep their mark as an event. There is nothing like
+ * that for the accessed bit: it goes when all of the pages were reported.
  */
 static void clear_huge(struct scan *scan, struct cptdev_chunk *c, pmd_t *pmd,
-		       unsigned int first, unsigned int next)
+		       unsigned long base, const struct scan_cleared *cleared)
 {
+	bool clean = pmd_dirty(READ_ONCE(*pmd)) &&
+		huge_keep_others(scan, c, base, cleared);
+	bool idle = cleared->accessed == CHUNK_PAGES;
 	pmd_t old, new;
-	unsigned int i;
 
 	do {
 		old = READ_ONCE(*pmd);
 		new = old;
-		if (scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY)
+		if (clean)
 			new = pmd_mkclean(new);
-		if (scan->arg->flags & CPTDEV_SCAN_CLEAR_ACCESSED)
+		if (idle)
 			new = pmd_mkold(new);
 		if (pmd_same(old, new))
 			return;
 		if (pmd_dirty(old) && !pmd_dirty(new))
 			page_keeps_dirty(pmd_page(old));
-		for (i = 0; pmd_dirty(old) && i < CHUNK_PAGES; i++)
-			if (i < first || i >= next)
-				atomic64_or(1ULL << (i % 64), &c->scan.event[i / 64]);
 	} while (!cptdev_pmd_replace(pmd, old, new));
 	scan->flush = true;
 }
@@ -306,11 +344,11 @@ static void scan_huge(struct scan *scan, struct cptdev_chunk *c, pmd_t *pmd,
 {
 	pmd_t val = READ_ONCE(*pmd);
 	u64 found = pmd_categories(scan, val);
-	unsigned int next;
+	struct scan_cleared cleared = { 0 };
 
-	next = scan_alike(scan, c, base, first, last, found);
-	if (next > first && scan_clears(scan, found) && pmd_present(val))
-		clear_huge(scan, c, pmd, first, next);
+	scan_alike(scan, c, base, first, last, found, &cleared);
+	if (found & (CPTDEV_PAGE_DIRTY | CPTDEV_PAGE_ACCESSED))
+		clear_huge(scan, c, pmd, base, &cleared);
 }
 
 static int scan_table(struct cptdev_walk *walk, struct cptdev_table *t)
@@ -328,7 +366,8 @@ static int scan_table(struct cptdev_walk *walk, struct cptdev_table *t)
 again:
 	val = READ_ONCE(*t->pmd);
 	if (pmd_none(val)) {
-		scan_alike(scan, t->chunk, t->base, t->first, t->last, scan->without);
+		scan_alike(scan, t->chunk, t->base, t->first, t->last, scan->without,
+			   NULL);
 		return !!scan->stop;
 	}
 	if (!pmd_present(val) || pmd_leaf(val)) {
@@ -380,7 +419,7 @@ static int scan_empty(struct cptdev_walk *walk, unsigned long start, unsigned lo
 			return 1;
 		pos = max(pos, base);
 		scan_alike(scan, c, base, (pos - base) >> PAGE_SHIFT,
-			   ((to - base) >> PAGE_SHIFT) - 1, without);
+			   ((to - base) >> PAGE_SHIFT) - 1, without, NULL);
 		if (scan->stop)
 			return 1;
 		pos = to;
@@ -391,18 +430,18 @@ static int scan_empty(struct cptdev_walk *walk, unsigned long start, unsigned lo
 }
 
 /* What was cleared and doesn't reach the caller is dirty again. */
-static void scan_undo(struct scan *scan, u64 start, u64 end)
+static void scan_undo(struct cptdev_session *s, const struct cptdev_scan *arg, u64 start,
+		      u64 end)
 {
-	struct cptdev_session *s = scan->walk.s;
-
-	if (!(scan->arg->flags & CPTDEV_SCAN_CLEAR_DIRTY))
+	if (!(arg->flags & CPTDEV_SCAN_CLEAR_DIRTY) || start >= end)
 		return;
 	mutex_lock(&s->lock);
 	cptdev_events_set(s, start, end, false, true);
 	mutex_unlock(&s->lock);
 }
 
-static int scan_batch(struct scan *scan, u64 start, u64 end)
+/* From @start on; @next is as far as it came, with an error as well. */
+static int scan_batch(struct scan *scan, u64 start, u64 end, u64 *next)
 {
 	struct cptdev_session *s = scan->walk.s;
 	int ret;
@@ -410,6 +449,8 @@ static int scan_batch(struct scan *scan, u64 start, u64 end)
 	scan->nr = 0;
 	scan->stop = 0;
 	scan->flush = false;
+	scan->walk.pos = start;
+	*next = start;
 	ret = cptdev_flush_lock(s, false);
 	if (ret)
 		return ret;
@@ -419,39 +460,52 @@ static int scan_batch(struct scan *scan, u64 start, u64 end)
 	/* A store after this sets the dirty bit anew. */
 	if (scan->flush)
 		cptdev_flush(s);
-	mmap_read_unlock(s->mm);
+	cptdev_flush_unlock(s, false);
+	*next = ret < 0 ? scan->walk.pos : scan->stop ?: end;
 	return min(ret, 0);
 }
 
 /*
  * Regions are copied out between batches, without the lock: the caller's memory may be
- * slow (userfaultfd), and others wait for the lock.
+ * slow (userfaultfd), and others wait for the lock. Whether they can be is tried before
+ * something is cleared. An error after the first regions is not this call's: it ends there,
+ * and the next one, which begins there, has it.
  */
 static int scan_all(struct scan *scan)
 {
 	struct cptdev_region __user *vec = u64_to_user_ptr(scan->arg->vec);
 	struct cptdev_session *s = scan->walk.s;
 	struct cptdev_scan *arg = scan->arg;
-	u64 pos = arg->start;
+	u64 pos = arg->start, next = pos;
 	int ret;
 
 	do {
 		scan->max = min(arg->vec_len - arg->nr, SCAN_BATCH);
+		ret = fault_in_writeable((char __user *)(vec + arg->nr),
+					 scan->max * sizeof(*vec)) ? -EFAULT : 0;
+		if (ret)
+			break;
 		mutex_lock(&s->lock);
-		ret = scan_batch(scan, pos, arg->end);
+		ret = scan_batch(scan, pos, arg->end, &next);
 		mutex_unlock(&s->lock);
-		if (!ret && copy_to_user(vec + arg->nr, scan->region,
-					 scan->nr * sizeof(*vec)))
+		if (copy_to_user(vec + arg->nr, scan->region, scan->nr * sizeof(*vec))) {
+			scan_undo(s, arg, pos, next);
 			ret = -EFAULT;
-		if (ret) {
-			scan_undo(scan, pos, scan->stop ?: arg->end);
-			return ret;
+			break;
 		}
 		arg->nr += scan->nr;
-		pos = scan->stop ?: arg->end;
-	} while (scan->stop && arg->nr < arg->vec_len);
+		pos = next;
+	} while (!ret && scan->stop && arg->nr < arg->vec_len);
 	arg->walk_end = pos;
-	return 0;
+	return pos > arg->start ? 0 : ret;
+}
+
+/* The regions are with the caller, the rest of the answer isn't. */
+static void scan_undo_all(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_scan *arg = uarg;
+
+	scan_undo(call->filp->private_data, arg, arg->start, arg->walk_end);
 }
 
 static int scan_valid(const struct cptdev_scan *arg)
@@ -505,6 +559,7 @@ int cptdev_scan(struct cptdev_call *call, void *uarg)
 		arg->end = s->nr_ranges ? s->ranges[s->nr_ranges - 1].end : arg->start;
 	s->nr_scans++;
 	mutex_unlock(&s->lock);
+	call->undo = scan_undo_all;
 	if (arg->start < arg->end)
 		ret = scan_all(&scan);
 	else

@@ -26,7 +26,7 @@ static void session_free(struct kref *ref)
 
 	mmdrop(s->mm);
 	cptdev_user_put(s->user);
-	kfree(s);
+	kfree_rcu(s, rcu);
 }
 
 void cptdev_session_put(struct cptdev_session *s)
@@ -128,10 +128,12 @@ int cptdev_session_start(struct cptdev_session *s)
 	s->notifier.ops = &cptdev_notifier_ops;
 	cptdev_session_get(s);
 	ret = mmu_notifier_register(&s->notifier, s->mm);
-	if (ret)
+	if (ret) {
 		cptdev_session_put(s);
-	else
+	} else {
 		s->has_notifier = true;
+		cptdev_tracker_add(s);
+	}
 	/* It gives up for any signal; the caller needn't know: he is called again. */
 	return ret == -EINTR ? -ERESTARTNOINTR : ret;
 }
@@ -189,8 +191,10 @@ int cptdev_session_open(struct inode *inode, struct file *filp)
 static void session_end(struct cptdev_session *s)
 {
 	cptdev_proxy_destroy(s);
-	if (s->has_notifier)
+	if (s->has_notifier) {
+		cptdev_tracker_del(s);
 		mmu_notifier_put(&s->notifier);	/* drops its reference later */
+	}
 	mutex_lock(&s->lock);
 	cptdev_ranges_free(s);
 	cptdev_chunks_free(s);

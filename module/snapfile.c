@@ -6,6 +6,7 @@
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
 #include <linux/mutex.h>
+#include <linux/personality.h>
 #include <linux/poll.h>
 #include <linux/pipe_fs_i.h>	/* after what brings mutexes and wait queues */
 #include <linux/sched/signal.h>
@@ -42,12 +43,31 @@ static ssize_t snap_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return done;
 }
 
-static void spd_release(struct splice_pipe_desc *spd, unsigned int i)
+/*
+ * Pages go into the pipe by reference: to the file, so that they count as held for as long as
+ * they are there. Whoever gets them must not take them away.
+ */
+static void snap_buf_release(struct pipe_inode_info *pipe, struct pipe_buffer *buf)
 {
-	put_page(spd->pages[i]);
+	fput((struct file *)buf->private);
 }
 
-/* Pages go into the pipe by reference; whoever gets them must not take them away. */
+static bool snap_buf_get(struct pipe_inode_info *pipe, struct pipe_buffer *buf)
+{
+	get_file((struct file *)buf->private);
+	return true;
+}
+
+static const struct pipe_buf_operations snap_buf_ops = {
+	.release	= snap_buf_release,
+	.get		= snap_buf_get,
+};
+
+static void spd_release(struct splice_pipe_desc *spd, unsigned int i)
+{
+	fput((struct file *)spd->partial[i].private);
+}
+
 static ssize_t snap_splice_read(struct file *in, loff_t *ppos,
 				struct pipe_inode_info *pipe, size_t len,
 				unsigned int flags)
@@ -59,7 +79,7 @@ static ssize_t snap_splice_read(struct file *in, loff_t *ppos,
 		.pages		= pages,
 		.partial	= partial,
 		.nr_pages_max	= PIPE_DEF_BUFFERS,
-		.ops		= &nosteal_pipe_buf_ops,
+		.ops		= &snap_buf_ops,
 		.spd_release	= spd_release,
 	};
 	loff_t pos = *ppos, end = min_t(loff_t, snap_size(snap), pos + len);
@@ -70,10 +90,10 @@ static ssize_t snap_splice_read(struct file *in, loff_t *ppos,
 		size_t n = min_t(loff_t, end - pos, PAGE_SIZE - offset);
 		struct page *page = cptdev_snap_page(snap, pos >> PAGE_SHIFT);
 
-		get_page(page);
 		pages[spd.nr_pages] = page;
 		partial[spd.nr_pages++] = (struct partial_page) {
 			.offset = offset, .len = n,
+			.private = (unsigned long)get_file(in),
 		};
 		pos += n;
 	}
@@ -107,10 +127,13 @@ static const struct vm_operations_struct snap_vm_ops = {
 
 static int snap_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	if (vma->vm_flags & VM_WRITE)
+	const bool old_program = current->personality & READ_IMPLIES_EXEC;
+
+	/* Data. Who asked for reading only isn't refused for what it implies for him. */
+	if ((vma->vm_flags & VM_WRITE) || ((vma->vm_flags & VM_EXEC) && !old_program))
 		return -EPERM;
 	vm_flags_mod(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP,
-		     VM_MAYWRITE | VM_MAYEXEC);
+		     VM_MAYWRITE | VM_MAYEXEC | VM_EXEC);
 	vma->vm_private_data = file->private_data;
 	vma->vm_ops = &snap_vm_ops;
 	return 0;

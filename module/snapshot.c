@@ -13,7 +13,6 @@
 static int cut_locked(struct cut *cut, struct cptdev_snapshot *arg)
 {
 	struct cptdev_session *s = cut->walk.s;
-	struct mm_struct *mm = s->mm;
 	u64 start;
 	int ret;
 
@@ -27,7 +26,7 @@ static int cut_locked(struct cut *cut, struct cptdev_snapshot *arg)
 		ret = cptdev_cut_all(cut);
 	}
 	arg->pause_ns = ktime_get_ns() - start;
-	mmap_write_unlock(mm);
+	cptdev_flush_unlock(s, true);
 
 	arg->generation = s->generation;
 	arg->visited = cut->visited;
@@ -156,6 +155,19 @@ static int snapshot_take(struct cut *cut, struct cptdev_session *s,
 	return ret;
 }
 
+/*
+ * Nobody got it, so nobody continues from it. Somebody may have, meanwhile: what that one
+ * has comes again, too. A published one is with the spare.
+ */
+static void snapshot_undo(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_session *s = call->filp->private_data;
+
+	mutex_lock(&s->lock);
+	s->newest = min(s->newest, call->before);
+	mutex_unlock(&s->lock);
+}
+
 int cptdev_snapshot(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_session *s = call->filp->private_data;
@@ -175,6 +187,8 @@ int cptdev_snapshot(struct cptdev_call *call, void *uarg)
 		return PTR_ERR(meta);
 
 	mutex_lock(&s->lock);
+	call->before = s->newest;
+	call->undo = snapshot_undo;
 	ret = snapshot_take(&cut, s, arg, meta, call);
 	mutex_unlock(&s->lock);
 

@@ -22,6 +22,10 @@ static inline struct cptdev_chunk *cptdev_chunk_find(struct cptdev_session *s,
 /* mark.c */
 void cptdev_events_set(struct cptdev_session *s, unsigned long start,
 		       unsigned long end, bool cut, bool scan);
+void cptdev_events_others(struct cptdev_session *s, unsigned long start,
+			  unsigned long end);
+void cptdev_tracker_add(struct cptdev_session *s);
+void cptdev_tracker_del(struct cptdev_session *s);
 u64 cptdev_event_take(struct cptdev_session *s, struct cptdev_mark *m,
 		      unsigned int word, u64 mask);
 
@@ -29,6 +33,13 @@ static inline void cptdev_mark_set(struct cptdev_mark *m, unsigned int word, u64
 {
 	if (bits & ~atomic64_read(&m->event[word]))
 		atomic64_or(bits, &m->event[word]);
+}
+
+/* Does it map a page of the process's alone? Under the page-table lock. */
+static inline bool cptdev_pte_exclusive(pte_t pte)
+{
+	return pte_present(pte) && !pte_special(pte) && PageAnon(pte_page(pte)) &&
+		PageAnonExclusive(pte_page(pte));
 }
 
 #endif /* _CPTDEV_TRACK_H */

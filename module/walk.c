@@ -85,8 +85,10 @@ static int visit_all(struct cptdev_walk *w, unsigned int nr)
 				break;
 		}
 		ret = visit(w, i);
-		if (ret)
+		if (ret) {
+			w->pos = max(w->start, (w->start & CHUNK_MASK) + i * CHUNK_SIZE);
 			return ret;
+		}
 	}
 	return 0;
 }
@@ -105,8 +107,10 @@ static int walk_tables(struct cptdev_walk *w, pmd_t *pmd, unsigned long addr,
 		ret = visit_all(w, nr);
 		if (ret)
 			return ret;
-		if (fatal_signal_pending(current))
+		if (fatal_signal_pending(current)) {
+			w->pos = w->end;
 			return -EINTR;
+		}
 		cond_resched();
 	}
 	return 0;
@@ -148,6 +152,7 @@ static int walk_span(struct cptdev_walk *w, unsigned long addr, unsigned long en
 		w->reason = cptdev_vma_refuse(vma);
 		if (w->reason) {
 			w->bad_addr = addr;
+			w->pos = addr;
 			return -EOPNOTSUPP;
 		}
 		next = min(vma->vm_end, end);

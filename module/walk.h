@@ -83,6 +83,7 @@ struct cptdev_walk {
 	unsigned long start;
 	unsigned long end;
 	u64 quiet;			/* pages that were passed over */
+	unsigned long pos;		/* after an error: all before this was visited */
 	unsigned long bad_addr;
 	enum cptdev_reason reason;
 };

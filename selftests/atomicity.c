@@ -5,7 +5,8 @@
  * handed from thread to thread, and journals, each a ring of entries with a tail that
  * counts them. A snapshot that has the later one without the earlier one isn't an instant.
  *
- *   atomicity [-r ROUNDS] [-p]	-p: what is handed on, and the tails, are pinned for I/O
+ *   atomicity [-r ROUNDS] [-p] [-c]	-p: what is handed on, and the tails, are pinned for
+ *					I/O. -c: the kernel flushes ranges page by page
  */
 #include <pthread.h>
 #include <sched.h>

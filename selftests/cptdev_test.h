@@ -183,6 +183,20 @@ static inline char *t_map(size_t len)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Room for a struct on the border of two pages, a half in each. */
+static inline void *t_half_writable(size_t size)
+{
+	return t_map(2 * PAGE) + PAGE - (size / 2 & ~7UL);
+}
+
+/* Its second half can be read only, or written again. */
+static inline void t_half_protect(void *half, bool read_only)
+{
+	char *border = (char *)(((unsigned long)half + PAGE - 1) & ~(PAGE - 1));
+
+	mprotect(border, PAGE, PROT_READ | (read_only ? 0 : PROT_WRITE));
+}
+
 /* Memory on a huge-page border, with huge pages allowed. */
 static inline char *t_map_huge(size_t len)
 {

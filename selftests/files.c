@@ -525,6 +525,28 @@ TEST_F(files, system_calls)
 	close(mem);
 }
 
+/*
+ * Write-back makes pages of a shared mapping read-only again, with none of the process's locks
+ * held. The kernel's log must stay empty, and memory that is tracked hasn't changed.
+ */
+TEST_F(files, written_back)
+{
+	char *shared = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED, self->file, 0);
+	int i;
+
+	ASSERT_NE(MAP_FAILED, shared);
+	memset(self->m + 2 * PAGE, 'x', PAGE);
+	EXPECT_STREQ("2+1", delta(self));
+	for (i = 0; i < 8; i++) {
+		shared[(2 + i) * PAGE]++;
+		ASSERT_EQ(0, msync(shared, LEN, MS_SYNC));
+		shared[(2 + i) * PAGE]++;
+		ASSERT_EQ(0, fsync(self->file));
+	}
+	EXPECT_STREQ("", delta(self));
+	munmap(shared, LEN);
+}
+
 static bool huge_mapped(void)
 {
 	char line[256];

@@ -14,6 +14,9 @@
 #define DIRTY	CPTDEV_PAGE_DIRTY
 #define CLEAR	CPTDEV_SCAN_CLEAR_DIRTY
 
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
@@ -228,6 +231,98 @@ TEST_F(scan, bad_vector)
 	EXPECT_LE(PAGES / 2, self->s.dirty);
 }
 
+/* The call's struct can be read, and all but its end be written. */
+TEST_F(scan, answer_not_writable)
+{
+	struct cptdev_scan *s = t_half_writable(sizeof(*s));
+
+	memset(self->m, 1, LEN);
+	dirty(self, CLEAR);
+	self->m[3 * PAGE]++;
+	*s = (struct cptdev_scan) {
+		.size = sizeof(*s), .flags = CLEAR, .anyof = DIRTY, .report = DIRTY,
+		.vec = (unsigned long)self->v, .vec_len = 256,
+	};
+	t_half_protect(s, true);
+	EXPECT_EQ(-EFAULT, t_ioctl(self->fd, CPTDEV_IOC_SCAN, s));
+	EXPECT_STREQ("3-3 D", dirty(self, CLEAR));
+}
+
+#define MANY	2048UL		/* pages, of which every other one is dirty */
+
+/* What is dirty in @many, as far as it goes without an error. */
+static unsigned int scan_many(FIXTURE_DATA(scan) *self, char *many, void *v, int *ret)
+{
+	struct cptdev_scan s = {
+		.size = sizeof(s), .flags = CLEAR, .anyof = DIRTY, .report = DIRTY,
+		.start = (unsigned long)many, .vec = (unsigned long)v, .vec_len = MANY,
+	};
+	unsigned int n = 0, i;
+
+	do {
+		s.end = (unsigned long)many + MANY * PAGE;
+		*ret = t_ioctl(self->fd, CPTDEV_IOC_SCAN, &s);
+		for (i = 0; !*ret && i < s.nr; i++)
+			n += (((struct cptdev_region *)v)[i].end -
+			      ((struct cptdev_region *)v)[i].start) / PAGE;
+		s.start = s.walk_end;
+	} while (!*ret && s.walk_end < s.end);
+	return n;
+}
+
+static char *many_dirty(FIXTURE_DATA(scan) *self)
+{
+	struct cptdev_region *v = calloc(MANY, sizeof(*v));
+	char *many = t_map(MANY * PAGE);
+	unsigned int i;
+	int ret;
+
+	memset(many, 1, MANY * PAGE);
+	t_add(self->fd, many, MANY * PAGE);
+	scan_many(self, many, v, &ret);
+	for (i = 0; i < MANY; i += 2)
+		many[i * PAGE]++;
+	free(v);
+	return many;
+}
+
+/* Of what is reported in pieces, none is lost when a later one can't be delivered. */
+TEST_F(scan, bad_end_of_vector)
+{
+	struct cptdev_region *v = calloc(MANY, sizeof(*v));
+	char *many = many_dirty(self);
+	char *half = t_map(5 * PAGE);
+	unsigned int n;
+	int ret;
+
+	munmap(half + 4 * PAGE, PAGE);
+	n = scan_many(self, many, half, &ret);
+	n += scan_many(self, many, v, &ret);
+	EXPECT_EQ(0, ret);
+	EXPECT_LE(MANY / 2, n);
+	free(v);
+}
+
+/* ... or when something that can't be tracked lies behind it. */
+TEST_F(scan, refused_later)
+{
+	struct cptdev_region *v = calloc(MANY, sizeof(*v));
+	char *many = many_dirty(self), *end = many + (MANY - 1) * PAGE;
+	unsigned int n;
+	int ret;
+
+	ASSERT_EQ(end, mmap(end, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	n = scan_many(self, many, v, &ret);
+	EXPECT_EQ(-EOPNOTSUPP, ret);
+	ASSERT_EQ(end, mmap(end, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	n += scan_many(self, many, v, &ret);
+	EXPECT_EQ(0, ret);
+	EXPECT_LE(MANY / 2, n);
+	free(v);
+}
+
 TEST_F(scan, thrown_away)
 {
 	memset(self->m, 1, LEN);
@@ -279,6 +374,30 @@ TEST_F(scan, swapped)
 	dirty(self, CLEAR);
 	EXPECT_LE(1ULL, self->s.dirty);
 	EXPECT_STREQ("", dirty(self, CLEAR));
+}
+
+/*
+ * SCAN makes pages clean that reclaim may take back. They were swapped out once, are still in
+ * the swap cache, and were written since: what they have now must reach the swap again.
+ */
+TEST_F(scan, cleaned_pages_keep_their_data)
+{
+	unsigned int i, round;
+	volatile char c;
+
+	t_swap_on("/dev/vdb");
+	memset(self->m, 1, LEN);
+	for (round = 2; round < 6; round++) {
+		ASSERT_EQ(0, madvise(self->m, LEN, MADV_PAGEOUT));
+		for (i = 0; i < PAGES; i++)
+			c = self->m[i * PAGE];
+		(void)c;
+		memset(self->m, round, LEN);
+		EXPECT_STREQ("0-63 D", dirty(self, CLEAR));
+		ASSERT_EQ(0, madvise(self->m, LEN, MADV_PAGEOUT));
+		for (i = 0; i < LEN; i += PAGE / 4)
+			ASSERT_EQ((char)round, self->m[i]);
+	}
 }
 
 TEST_F(scan, private_file)
@@ -338,6 +457,86 @@ TEST_F(scan, huge_page)
 		ASSERT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_SCAN, &self->s));
 		EXPECT_EQ(0ULL, self->s.dirty);
 	}
+}
+
+/* A huge page that is dirty and accessed, or false. */
+static bool huge_dirty(FIXTURE_DATA(scan) *self)
+{
+	self->m = t_map_huge(HUGE);
+	self->m[0] = 1;
+	if (madvise(self->m, HUGE, MADV_COLLAPSE))
+		return false;
+	self->m[1] = 1;
+	return true;
+}
+
+/* It has one bit for all its pages, which stays when none, or not all, are asked for. */
+TEST_F(scan, huge_page_not_asked_for)
+{
+	const uint64_t other[] = { CPTDEV_PAGE_HOLE, CPTDEV_PAGE_CLEAN, CPTDEV_PAGE_SWAPPED };
+	unsigned int i;
+
+	close(self->fd);
+	self->fd = t_open();
+	if (!huge_dirty(self))
+		SKIP(return, "no huge page to be had");
+	ASSERT_EQ(0, t_add(self->fd, self->m, HUGE));
+	scan(self, CLEAR | CPTDEV_SCAN_CLEAR_ACCESSED, 0, 0);
+	self->m[5 * PAGE]++;
+	for (i = 0; i < 3; i++) {
+		EXPECT_STREQ("", scan(self, CLEAR, other[i], 0));
+		EXPECT_STREQ("", scan(self, CPTDEV_SCAN_CLEAR_ACCESSED, other[i], 0));
+		EXPECT_STREQ("0-511 DA", scan(self, 0, 0, 0));
+	}
+	self->s = (struct cptdev_scan) {
+		.size = sizeof(self->s), .flags = CPTDEV_SCAN_CLEAR_ACCESSED,
+		.anyof = CPTDEV_PAGE_ACCESSED, .end = (unsigned long)self->m + 100 * PAGE,
+	};
+	EXPECT_EQ(0, t_ioctl(self->fd, CPTDEV_IOC_SCAN, &self->s));
+	EXPECT_STREQ("0-511 DA", scan(self, 0, 0, 0));
+	EXPECT_STREQ("0-511 D", dirty(self, CLEAR));
+	EXPECT_STREQ("", dirty(self, CLEAR));
+}
+
+/* Each of two sessions has a part of the huge page, and marks of its own. */
+TEST_F(scan, huge_page_of_two_sessions)
+{
+	struct cptdev_snapshot s;
+	FIXTURE_DATA(scan) data, *other = &data;
+	unsigned int i;
+
+	close(self->fd);
+	self->fd = t_open();
+	if (!huge_dirty(self))
+		SKIP(return, "no huge page to be had");
+	other->fd = t_open();
+	other->m = self->m + HUGE / 2;
+	ASSERT_EQ(0, t_add(self->fd, self->m, HUGE / 2));
+	ASSERT_EQ(0, t_add(other->fd, other->m, HUGE / 2));
+	dirty(self, CLEAR);
+	dirty(other, CLEAR);
+	for (i = 0; i < 3; i++) {
+		other->m[7 * PAGE]++;
+		dirty(self, CLEAR);
+		EXPECT_STREQ("0-255 D", dirty(other, CLEAR));
+		self->m[7 * PAGE]++;
+		EXPECT_STREQ("0-255 D", dirty(other, CLEAR));
+		EXPECT_STREQ("0-255 D", dirty(self, CLEAR));
+	}
+	/* A cut splits it. */
+	other->m[8 * PAGE]++;
+	close(t_snapshot(self->fd, 0, 0, &s));
+	EXPECT_EQ(256ULL, s.pages);
+	EXPECT_STREQ("0-255 D", dirty(other, CLEAR));
+	close(t_snapshot(other->fd, 0, 0, &s));
+	EXPECT_EQ(256ULL, s.pages);
+	other->m[9 * PAGE]++;
+	close(t_snapshot(self->fd, 0, 0, &s));
+	EXPECT_EQ(0ULL, s.pages);
+	close(t_snapshot(other->fd, 0, 0, &s));
+	EXPECT_EQ(1ULL, s.pages);
+	EXPECT_STREQ("9-9 D", dirty(other, CLEAR));
+	close(other->fd);
 }
 
 TEST_F(scan, fork_is_no_change)

@@ -7,7 +7,8 @@
  * A page that changed and wasn't named would keep its old content in the copy. To find
  * out at once, the threads are stopped between rounds, every now and then.
  *
- *   scan_oracle [-r ROUNDS]
+ *   scan_oracle [-r ROUNDS] [-c] [-a]	-a: the accessed bit is cleared with it. -c: the kernel
+ *					flushes ranges page by page
  */
 #include <pthread.h>
 
@@ -18,6 +19,7 @@
 
 static char *mem, *copy;
 static int fd;
+static bool accessed;
 static volatile bool pause_all, stop;
 static volatile int paused;
 
@@ -53,6 +55,10 @@ static int harvest(void)
 	unsigned int i;
 	int ret;
 
+	if (accessed) {
+		s.flags |= CPTDEV_SCAN_CLEAR_ACCESSED;
+		s.anyof |= CPTDEV_PAGE_ACCESSED;
+	}
 	s.start = (unsigned long)mem;
 	while (s.start < end) {
 		s.end = end;
@@ -60,8 +66,9 @@ static int harvest(void)
 		if (ret)
 			return ret;
 		for (i = 0; i < s.nr; i++)
-			memcpy(copy + (v[i].start - (unsigned long)mem),
-			       (void *)v[i].start, v[i].end - v[i].start);
+			if (v[i].categories & CPTDEV_PAGE_DIRTY)
+				memcpy(copy + (v[i].start - (unsigned long)mem),
+				       (void *)v[i].start, v[i].end - v[i].start);
 		s.start = s.walk_end;
 	}
 	return 0;
@@ -86,7 +93,7 @@ int main(int argc, char **argv)
 	pthread_t thread[THREADS];
 	int ret = 0;
 
-	t_oracle_options(argc, argv, &rounds, "");
+	accessed = t_oracle_options(argc, argv, &rounds, "a");
 	ksft_print_header();
 	ksft_set_plan(2);
 	mem = t_map(PAGES * PAGE);

@@ -4,7 +4,9 @@
  * meta-data, several at once, limits.
  */
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -281,6 +283,11 @@ TEST_F(snapshot, splice)
 	ASSERT_EQ((ssize_t)PAGE, read(p[0], buf, PAGE));
 	EXPECT_EQ(4, buf[0]);
 	EXPECT_EQ(5, buf[PAGE - 1]);
+	/* They are held until the last one is read. */
+	EXPECT_EQ(LEN, t_info(self->fd).session_held);
+	ASSERT_EQ((ssize_t)PAGE, read(p[0], buf, PAGE));
+	EXPECT_EQ(0ULL, t_info(self->fd).session_held);
+	EXPECT_EQ(5, buf[0]);
 	EXPECT_EQ(0, splice(fd, &pos, p[1], NULL, 0, 0));
 	fd = take(self);
 	pos = LEN;
@@ -290,7 +297,7 @@ TEST_F(snapshot, splice)
 TEST_F(snapshot, mmap)
 {
 	int fd = take(self), i;
-	char *p, *q;
+	char *p, *q, *q2;
 
 	p = mmap(NULL, LEN, PROT_READ, MAP_SHARED, fd, 0);
 	ASSERT_NE(MAP_FAILED, p);
@@ -303,6 +310,7 @@ TEST_F(snapshot, mmap)
 	EXPECT_EQ(8, q[PAGE - 1]);
 	EXPECT_EQ(-1, mprotect(p, LEN, PROT_READ | PROT_WRITE));
 	EXPECT_EQ(-1, mprotect(q, PAGE, PROT_READ | PROT_WRITE));
+	EXPECT_EQ(-1, mprotect(q, PAGE, PROT_READ | PROT_EXEC));
 	if (!fork())
 		_exit(p[3 * PAGE] != 4);
 	wait(&i);
@@ -310,6 +318,14 @@ TEST_F(snapshot, mmap)
 	fd = take(self);
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, fd, 0));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_EXEC, MAP_PRIVATE, fd, 0));
+	/* Old programs can execute all that they can read. */
+	personality(READ_IMPLIES_EXEC);
+	q2 = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	personality(0);
+	EXPECT_NE(MAP_FAILED, q2);
+	munmap(q2, PAGE);
 	EXPECT_NE(0ULL, t_info(self->fd).session_held);
 	munmap(p, LEN);
 	munmap(q, PAGE);
@@ -497,6 +513,70 @@ TEST_F(snapshot, limit_of_the_module)
 	EXPECT_EQ(0ULL, t_info(self->fd).held);
 	t_write_file("/sys/module/cptdev/parameters/held_max_mib", before);
 	EXPECT_LE(0, take(self));
+}
+
+/*
+ * The call's struct can be read, and all but its end be written: nobody has got the
+ * snapshot, and the next one continues an older one.
+ */
+TEST_F(snapshot, answer_not_writable)
+{
+	struct cptdev_snapshot *s = t_half_writable(sizeof(*s));
+	int fd = take(self);
+
+	EXPECT_EQ(0, t_image_apply(self->image, fd));
+	close(fd);
+	memset(self->m + 3 * PAGE, 'x', PAGE);
+	*s = (struct cptdev_snapshot) { .size = sizeof(*s) };
+	t_half_protect(s, true);
+	EXPECT_EQ(-EFAULT, t_ioctl(self->fd, CPTDEV_IOC_SNAPSHOT, s));
+	EXPECT_EQ(0ULL, t_info(self->fd).session_held);
+	fd = take(self);
+	EXPECT_STREQ("3+1", extents(self, fd));
+	EXPECT_EQ(0, t_image_apply(self->image, fd));
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+}
+
+static volatile bool flip_stop;
+
+static void *flip(void *half)
+{
+	while (!flip_stop) {
+		t_half_protect(half, true);
+		t_half_protect(half, false);
+	}
+	return NULL;
+}
+
+/* The same when it changes during the call. */
+TEST_F(snapshot, answer_not_writable_meanwhile)
+{
+	struct cptdev_snapshot *s = t_half_writable(sizeof(*s));
+	unsigned int i, taken = 0, failed = 0;
+	pthread_t thread;
+
+	flip_stop = false;
+	pthread_create(&thread, NULL, flip, s);
+	for (i = 0; i < 4000 && (taken < 100 || failed < 100); i++) {
+		int ret;
+
+		self->m[i % PAGES * PAGE]++;
+		s->size = sizeof(*s);
+		ret = t_ioctl(self->fd, CPTDEV_IOC_SNAPSHOT, s);
+		failed += ret == -EFAULT;
+		if (ret)
+			continue;
+		taken++;
+		ASSERT_EQ(0, t_image_apply(self->image, s->fd));
+		close(s->fd);
+	}
+	flip_stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_LT(0U, taken);
+	EXPECT_LT(0U, failed);
+	ASSERT_LE(0, take(self));
+	EXPECT_EQ(0, t_image_apply(self->image, self->s.fd));
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
 }
 
 TEST_F(snapshot, wrong_fields)

@@ -342,7 +342,9 @@ struct cptdev_region {
  * Without @vec the pages that match are cleared and counted only.
  *
  * Errors: EINVAL @end before @start or not aligned; EFAULT as usual, and then no
- * dirty mark is lost; EOPNOTSUPP what is mapped there now can't be tracked.
+ * dirty mark is lost; EOPNOTSUPP what is mapped there now can't be tracked. If an
+ * error comes after the first pages, the call succeeds up to there (@walk_end), and
+ * the next one, with that as @start, has it. Entries of @vec beyond @nr are undefined.
  */
 struct cptdev_scan {
 	__u32 size;
