@@ -5,6 +5,10 @@
  * would do it, and the image must equal the memory byte for byte. SCAN is held to the
  * same: each page that differs from its shadow must have been reported.
  *
+ * Data that memory, snapshots and SCAN had lost alike would not be missed by that. So the test
+ * keeps what it stored in memory of its own, and compares: in each epoch, and at the end of
+ * each forked child, whose memory must be what it was at the fork.
+ *
  * Pages that a snapshot has though they are what they were are counted, by cause. There is
  * a limit to these, in runs of at least ENOUGH epochs: each huge page that the kernel takes
  * apart is 512 of them, and there are few such events.
@@ -49,7 +53,7 @@ struct kept {
 static struct kept kept[KEEP];
 static struct t_image *image;
 static char *shadow;			/* the memory at the last scan */
-static uint64_t missed, reported, unchanged[NR_CAUSES + 1];
+static uint64_t missed, lost, reported, unchanged[NR_CAUSES + 1];
 static bool verbose;
 
 void fail(const char *what, long page)
@@ -172,6 +176,32 @@ int check_later(struct cptdev_snapshot *out)
 	return fd;
 }
 
+/* The memory has what was stored there. */
+void compare_truth(const char *what)
+{
+	size_t i;
+
+	for (i = 0; i < PAGES; i++) {
+		if (t.open[i] != CLOSED || !memcmp(t.truth + i * PAGE, t.m + i * PAGE, PAGE))
+			continue;
+		lost++;
+		fail(what, i);
+		return;
+	}
+}
+
+/* An operation has ended, and what it changed is known. */
+static void close_truth(void)
+{
+	size_t i;
+
+	for (i = 0; i < PAGES; i++) {
+		if (t.open[i] != CLOSED)
+			memcpy(t.truth + i * PAGE, t.m + i * PAGE, PAGE);
+		t.open[i] = CLOSED;
+	}
+}
+
 /* A snapshot now, while nothing moves: the image must equal the memory. */
 void check(void)
 {
@@ -188,6 +218,7 @@ void check(void)
 		fail("the snapshot missed a change", page);
 		memcpy(image->data, t.m, PAGES * PAGE);
 	}
+	compare_truth("memory isn't what was stored");
 	keep(fd, s.pages);
 }
 
@@ -283,6 +314,7 @@ static void change(int only)
 	if (verbose)
 		ksft_print_msg("%llu %s\n", (unsigned long long)t.epoch, ops[op]->name);
 	ops[op]->fn();
+	close_truth();
 	done[op]++;
 }
 
@@ -313,6 +345,8 @@ static void set_up(void)
 			t.m[i * PAGE] = i;
 	if (t_add(t.fd, t.m, PAGES * PAGE))
 		ksft_exit_fail_msg("RANGE_ADD fails\n");
+	t.truth = malloc(PAGES * PAGE);
+	memcpy(t.truth, t.m, PAGES * PAGE);
 	image = t_image_new(t.m, PAGES * PAGE);
 	shadow = malloc(PAGES * PAGE);
 	memcpy(shadow, t.m, PAGES * PAGE);
@@ -396,7 +430,7 @@ int main(int argc, char **argv)
 	}
 	enough = only < 0 && epochs >= ENOUGH;
 	ksft_print_header();
-	ksft_set_plan(enough ? 5 : 3);
+	ksft_set_plan(enough ? 6 : 4);
 	ksft_print_msg("seed %llu, %llu epochs\n", (unsigned long long)t.seed,
 		       (unsigned long long)epochs);
 	t.seed |= 1;
@@ -411,10 +445,10 @@ int main(int argc, char **argv)
 	for (i = 0; i < KEEP; i++)
 		if (kept[i].copy)
 			kept_check(&kept[i]);
-	if (t.child > 0)
-		kill(t.child, SIGKILL);
+	child_ends();
 	over = tell();
 	ksft_test_result(missed == 0, "no change was missed\n");
+	ksft_test_result(lost == 0, "no data was lost\n");
 	ksft_test_result(!t.failed, "nothing else failed\n");
 	ksft_test_result(t.epoch >= epochs, "all epochs were run\n");
 	if (enough) {

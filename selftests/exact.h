@@ -44,6 +44,12 @@ struct exact {
 	uint64_t landed;		/* transfers in flight at a cut */
 	bool silent[PAGES];		/* changed behind the page tables since the scan */
 	uint8_t why[NR_CAUSES][PAGES];	/* for how many snapshots more */
+	/*
+	 * What the memory must have, as the test itself stored it: where @open, that is only
+	 * known when the operation has ended.
+	 */
+	char *truth;
+	enum { CLOSED, OPEN, OPEN_BEHIND } open[PAGES];
 };
 
 extern struct exact t;
@@ -57,6 +63,7 @@ struct op {
 extern const struct op mm_ops[], io_ops[];
 
 /* exact.c */
+void compare_truth(const char *what);
 void fail(const char *what, long page);
 void check(void);
 int check_later(struct cptdev_snapshot *s);
@@ -64,6 +71,7 @@ void skip(void);
 
 /* exact_mm.c */
 void numa_setup(void);
+void child_ends(void);
 void khugepaged_setup(void);
 
 /* exact_io.c */
@@ -116,8 +124,32 @@ static inline void no_more(enum cause why, const void *p, unsigned int n)
 	memset(t.why[why] + page_of(p), 2, n);
 }
 
+/* An operation changes these pages, in ways that are its own. */
+static inline void changes(const void *p, unsigned int n)
+{
+	size_t i;
+
+	for (i = page_of(p); i < page_of(p) + n && i < PAGES; i++)
+		if (t.open[i] == CLOSED)
+			t.open[i] = OPEN;
+}
+
+/* They have been stored to, and nobody else changes them. */
+static inline void stored(const void *p, unsigned int n)
+{
+	size_t i;
+
+	for (i = page_of(p); i < page_of(p) + n && i < PAGES; i++) {
+		if (t.open[i] == OPEN_BEHIND)
+			continue;
+		memcpy(t.truth + i * PAGE, t.m + i * PAGE, PAGE);
+		t.open[i] = CLOSED;
+	}
+}
+
 static inline void written(const void *p, unsigned int n)
 {
+	changes(p, n);
 	because(CAUSE_SAME, p, n, 2);
 }
 
@@ -136,8 +168,12 @@ static inline void huge_touched(const void *p, unsigned int n)
 /* A transfer by page reference, which SCAN doesn't promise to see. */
 static inline void behind(const void *p, unsigned int n)
 {
+	size_t i;
+
 	memset(t.silent + page_of(p), 1, n);
 	written(p, n);
+	for (i = page_of(p); i < page_of(p) + n && i < PAGES; i++)
+		t.open[i] = OPEN_BEHIND;
 	because(CAUSE_FLIGHT, p, n, 6);
 	huge_touched(p, n);
 }
@@ -154,6 +190,7 @@ static inline void fill(char *p, size_t len)
 {
 	random_bytes(p, len);
 	written(p, len / PAGE);
+	stored(p, len / PAGE);
 	huge_touched(p, len / PAGE);
 }
 
@@ -161,6 +198,7 @@ static inline void poke(char *p)
 {
 	(*p)++;
 	written(p, 1);
+	stored(p, 1);
 	huge_touched(p, 1);
 }
 

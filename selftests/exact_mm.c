@@ -108,6 +108,7 @@ static void op_dontneed(void)
 	char *p = pages(32, &n);
 
 	huge_touched(p, n);
+	changes(p, n);
 	madvise(p, n * PAGE, MADV_DONTNEED);
 }
 
@@ -118,6 +119,7 @@ static void op_free(void)
 
 	/* Until reclaim takes them or they are written, either content is right. */
 	huge_touched(p, n);
+	changes(p, n);
 	madvise(p, n * PAGE, MADV_FREE);
 	fill(p, n * PAGE);
 }
@@ -165,6 +167,7 @@ static void op_mmap_over(void)
 
 	if (fd >= 0 && ftruncate(fd, n * PAGE))
 		fail("ftruncate", errno);
+	changes(p, n);
 	munmap(p, n * PAGE);
 	if (rnd(2))
 		skip();
@@ -179,6 +182,7 @@ static void op_mmap_over(void)
 	close(fd);
 	/* Not for long: what else is done here wants anonymous memory. */
 	check();
+	changes(p, n);
 	if (mmap(p, n * PAGE, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) != p)
 		fail("mmap", errno);
@@ -195,6 +199,7 @@ static void op_mremap_away(void)
 
 	because(CAUSE_MOVED, p, n, 3);
 	huge_touched(p, n);
+	changes(p, n);
 	q = mremap(p, n * PAGE, n * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP,
 		   NULL);
 	if (q == MAP_FAILED) {
@@ -246,6 +251,7 @@ static void op_mremap_foreign(void)
 		stay();
 	because(CAUSE_MOVED, p, n, 3);
 	huge_touched(p, n);
+	changes(p, n);
 	munmap(p, n * PAGE);
 	skip();
 	if (mremap(q, n * PAGE, n * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p) == MAP_FAILED)
@@ -262,6 +268,7 @@ static void op_mremap_huge(void)
 
 	because(CAUSE_MOVED, p, HUGE / PAGE, 4);
 	huge_touched(p, 1);
+	changes(p, HUGE / PAGE);
 	r = mremap(p, HUGE, HUGE, MREMAP_MAYMOVE | MREMAP_FIXED, q);
 	if (r == MAP_FAILED) {
 		munmap(q, HUGE);
@@ -393,6 +400,7 @@ static void op_huge_new(void)
 		 madvise(p, HUGE, MADV_HUGEPAGE))
 		fail("mmap", errno);
 	because(CAUSE_HUGE, p, HUGE / PAGE, 4);
+	changes(p, HUGE / PAGE);
 	if (rnd(64))
 		fill(p, HUGE);
 	else
@@ -432,17 +440,52 @@ static void op_fork(void)
 	waitpid(pid, NULL, 0);
 }
 
+/* Whatever its parent does: a child's memory is what it was at the fork. */
+static void stay_and_compare(int go)
+{
+	char c;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (read(go, &c, 1) < 0)
+		;
+	compare_truth("a child's memory isn't what it was at the fork");
+	_exit(t.failed);
+}
+
+static int child_go;
+
+void child_ends(void)
+{
+	int status;
+
+	if (t.child <= 0)
+		return;
+	close(child_go);
+	if (waitpid(t.child, &status, 0) != t.child || status)
+		fail("a child's memory changed", -1);
+	t.child = 0;
+}
+
 static void op_fork_stays(void)
 {
+	int go[2];
+
 	if (t.child > 0) {
-		kill(t.child, SIGKILL);
-		waitpid(t.child, NULL, 0);
-		t.child = 0;
+		child_ends();
 		return;
 	}
+	if (pipe2(go, O_CLOEXEC)) {
+		fail("pipe", errno);
+		return;
+	}
+	fflush(NULL);
 	t.child = fork();
-	if (!t.child)
-		stay();
+	if (!t.child) {
+		close(go[1]);
+		stay_and_compare(go[0]);
+	}
+	close(go[0]);
+	child_go = go[1];
 }
 
 static void op_ksm(void)
@@ -527,6 +570,7 @@ static void op_uffd_copy(void)
 
 	random_bytes(buf, PAGE);
 	huge_touched(p, 1);
+	changes(p, 1);
 	madvise(p, PAGE, MADV_DONTNEED);
 	check();
 	fd = uffd_open(p, PAGE, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP, 0);
@@ -550,6 +594,7 @@ static void op_uffd_move(void)
 	int fd;
 
 	random_bytes(q, PAGE);
+	changes(p, 1);
 	madvise(p, PAGE, MADV_DONTNEED);
 	if (rnd(2))
 		check();
@@ -576,6 +621,7 @@ static void op_range(void)
 	huge_touched(p, n);
 	if (t_del(t.fd, p, n * PAGE))
 		fail("RANGE_DEL", -1);
+	changes(p, n);
 	if (rnd(2))
 		madvise(p, n * PAGE, MADV_DONTNEED);
 	if (rnd(2))

@@ -189,6 +189,25 @@ TEST_F(publish, waiting_costs_what_changed)
 }
 
 /* One that was taken isn't touched any more: the next one continues it. */
+/* Runs that overlap in all ways: of two contents the newer one. */
+TEST_F(publish, merged_ones_keep_the_newer_page)
+{
+	unsigned int i;
+	uint64_t g = 0;
+
+	publish(self);
+	EXPECT_EQ(1, follow(self));
+	for (i = 1; i < 8; i++) {
+		memset(self->m + (8 + i) * PAGE, 'a' + i, (20 - 2 * i) * PAGE);
+		memset(self->m + (40 - i) * PAGE, 'A' + i, (2 * i) * PAGE);
+		self->m[50 * PAGE]++;
+		g = publish(self);
+	}
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(g, self->image->generation);
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+}
+
 TEST_F(publish, pipeline)
 {
 	int first, second;
