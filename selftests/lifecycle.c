@@ -175,52 +175,6 @@ TEST_F(life, fork_child_writes)
 	CHECK(2);
 }
 
-/* A child's memory is what it was at the fork, whatever its parent and cuts do. */
-TEST_F(life, fork_child_keeps_its_own)
-{
-	char *was = malloc(LEN), c;
-	int go[2], status;
-	pid_t pid;
-
-	fill(self->m, 5, 'x');
-	memcpy(was, self->m, LEN);
-	ASSERT_EQ(0, pipe(go));
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		close(go[1]);
-		_exit(read(go[0], &c, 1) != 0 || memcmp(self->m, was, LEN));
-	}
-	close(go[0]);
-	CHECK(5);
-	fill(self->m, PAGES, 'y');
-	CHECK(PAGES);
-	fill(self->m + 7 * PAGE, 9, 'z');
-	CHECK(9);
-	close(go[1]);
-	EXPECT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
-	free(was);
-}
-
-static void nothing(void)
-{
-}
-
-/* What a debugger wrote where the process can't, fork() doesn't hide. */
-TEST_F(life, fork_and_a_forced_write)
-{
-	int mem = open("/proc/self/mem", O_RDWR);
-
-	mprotect(self->m, 8 * PAGE, PROT_READ);
-	CHECK(0);
-	EXPECT_EQ(1, pwrite(mem, "!", 1, (unsigned long)self->m + 5 * PAGE));
-	waitpid(child(nothing), NULL, 0);
-	CHECK(1);
-	CHECK(0);
-	close(mem);
-}
-
 TEST_F(life, munmap)
 {
 	fill(self->m, 4, 'x');
