@@ -36,7 +36,8 @@ struct cptdev_user {
 	atomic_t count[CPTDEV_NR_COUNTED];
 };
 
-static DEFINE_MUTEX(users_lock);
+/* The last reference may go in a callback of SRCU, which mustn't sleep: free_notifier(). */
+static DEFINE_SPINLOCK(users_lock);
 static LIST_HEAD(users);
 
 static struct cptdev_user *user_find(kuid_t uid)
@@ -54,28 +55,28 @@ static struct cptdev_user *user_find(kuid_t uid)
 
 static struct cptdev_user *user_get(kuid_t uid)
 {
-	struct cptdev_user *u;
+	struct cptdev_user *u, *new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 
-	mutex_lock(&users_lock);
+	spin_lock(&users_lock);
 	u = user_find(uid);
-	if (!u) {
-		u = kzalloc(sizeof(*u), GFP_KERNEL_ACCOUNT);
-		if (u) {
-			refcount_set(&u->ref, 1);
-			u->uid = uid;
-			list_add(&u->entry, &users);
-		}
+	if (!u && new) {
+		refcount_set(&new->ref, 1);
+		new->uid = uid;
+		list_add(&new->entry, &users);
+		u = new;
+		new = NULL;
 	}
-	mutex_unlock(&users_lock);
+	spin_unlock(&users_lock);
+	kfree(new);
 	return u;
 }
 
 void cptdev_user_put(struct cptdev_user *u)
 {
-	if (!refcount_dec_and_mutex_lock(&u->ref, &users_lock))
+	if (!refcount_dec_and_lock(&u->ref, &users_lock))
 		return;
 	list_del(&u->entry);
-	mutex_unlock(&users_lock);
+	spin_unlock(&users_lock);
 	kfree(u);
 }
 
