@@ -16,6 +16,10 @@
 #define SECURE_BOOT \
 	"/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
+/* So long a link may take to be established, and so often is looked at it. */
+#define LINKING_MAX_MS	5000
+#define LINKING_STEP_MS	50
+
 #ifndef CAP_CHECKPOINT_RESTORE
 #define CAP_CHECKPOINT_RESTORE 40
 #endif
@@ -172,6 +176,40 @@ static u64 swap_kib(void)
 	return sum;
 }
 
+/*
+ * An attempt to link to a peer that is under way is no finding yet: right after the start of a
+ * daemon, or of its peer, it is the rule.
+ */
+static bool linking(struct json_object *daemon)
+{
+	struct json_object *peers = js_at(daemon, "peers");
+	size_t i, n = peers ? json_object_array_length(peers) : 0;
+	const char *state;
+
+	for (i = 0; i < n; i++) {
+		state = js_get_str(js_at(json_object_array_get_idx(peers, i), "outgoing"), "state");
+		if (state && (!strcmp(state, "connecting") || !strcmp(state, "greeting")))
+			return true;
+	}
+	return false;
+}
+
+/* What the daemon says once it isn't linking any more, or after LINKING_MAX_MS. */
+static void gather_daemon(struct facts *f)
+{
+	unsigned int waited = 0;
+
+	f->daemon = client_status(f->socket, &f->daemon_err, f->daemon_why,
+				  sizeof(f->daemon_why));
+	while (f->daemon && linking(f->daemon) && waited < LINKING_MAX_MS) {
+		usleep(LINKING_STEP_MS * 1000);
+		waited += LINKING_STEP_MS;
+		json_object_put(f->daemon);
+		f->daemon = client_status(f->socket, &f->daemon_err, f->daemon_why,
+					  sizeof(f->daemon_why));
+	}
+}
+
 void facts_gather(struct facts *f, struct kernel *k, const char *socket)
 {
 	struct utsname uts;
@@ -187,8 +225,7 @@ void facts_gather(struct facts *f, struct kernel *k, const char *socket)
 	f->ksm = yes_or_no("/sys/kernel/mm/ksm/run");
 	f->swap_kib = swap_kib();
 	snprintf(f->socket, sizeof(f->socket), "%s", socket);
-	f->daemon = client_status(socket, &f->daemon_err, f->daemon_why,
-				  sizeof(f->daemon_why));
+	gather_daemon(f);
 }
 
 void facts_free(struct facts *f)

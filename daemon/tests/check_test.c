@@ -2,9 +2,15 @@
 /* cptdevctl check: machines that never were, and what is found about them. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -186,6 +192,58 @@ static void a_daemon_without_the_module(void **state)
 	assert_int_equal(findings_worst(&out), LEVEL_FAIL);
 }
 
+/* A daemon that plays its part: one answer for each who connects, the last one for ever. */
+#define LINK(state)	"{\"version\":\"1\",\"peers\":[{\"outgoing\":{\"state\":\"" state "\"}}]}\n"
+
+static pid_t play(const char *path, const char *const *answers)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), to;
+	char request[64];
+	pid_t pid;
+
+	strcpy(un.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	pid = fork();
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (!pid) {
+		to = accept(fd, NULL, NULL);
+		if (to < 0 || read(to, request, sizeof(request)) <= 0 ||
+		    write(to, *answers, strlen(*answers)) < 0)
+			_exit(1);
+		close(to);
+		answers += answers[1] != NULL;
+	}
+	close(fd);
+	return pid;
+}
+
+/* Right after its start a daemon is linking: that is neither good nor bad. */
+static void a_link_that_is_being_made_is_waited_for(void **state)
+{
+	static const char *const answers[] = {
+		LINK("connecting"), LINK("greeting"), LINK("up"), NULL,
+	};
+	char dir[] = "/tmp/check_test.XXXXXX", path[64];
+	struct facts f;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/control", dir);
+	pid = play(path, answers);
+	facts_gather(&f, kernel_module(), path);
+	assert_string_equal(js_get_str(js_at(json_object_array_get_idx(
+		js_at(f.daemon, "peers"), 0), "outgoing"), "state"), "up");
+	facts_free(&f);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(path);
+	rmdir(dir);
+}
+
 static void findings_are_lines(void **state)
 {
 	struct facts f = good();
@@ -224,6 +282,7 @@ int main(void)
 		cmocka_unit_test(daemons),
 		cmocka_unit_test(sessions_without_a_spare),
 		cmocka_unit_test(a_daemon_without_the_module),
+		cmocka_unit_test(a_link_that_is_being_made_is_waited_for),
 		cmocka_unit_test(findings_are_lines),
 	};
 
