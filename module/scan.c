@@ -497,7 +497,8 @@ static int scan_all(struct scan *scan)
 		pos = next;
 	} while (!ret && scan->stop && arg->nr < arg->vec_len);
 	arg->walk_end = pos;
-	return pos > arg->start ? 0 : ret;
+	/* To pass what lies between ranges isn't to have looked at anything. */
+	return pos > arg->start && arg->pages ? 0 : ret;
 }
 
 /* The regions are with the caller, the rest of the answer isn't. */

@@ -270,21 +270,28 @@ static int prepare_scan(void)
 
 static struct cptdev_region regions[PAGES];
 static unsigned int nr_regions;
+static uint64_t scan_end;		/* where the last one stopped */
 
-static int call_scan(void)
+static int scan_from(uint64_t start)
 {
 	struct cptdev_scan arg = {
-		.size = sizeof(arg), .flags = CPTDEV_SCAN_CLEAR_DIRTY,
+		.size = sizeof(arg), .flags = CPTDEV_SCAN_CLEAR_DIRTY, .start = start,
 		.vec = (unsigned long)regions, .vec_len = PAGES,
 		.anyof = CPTDEV_PAGE_DIRTY, .report = CPTDEV_PAGE_DIRTY,
 	};
 	int ret = t_ioctl(t.dev, CPTDEV_IOC_SCAN, &arg);
 
 	nr_regions = ret ? 0 : arg.nr;
+	scan_end = ret ? start : arg.walk_end;
 	return ret;
 }
 
-static int check_scan(void)
+static int call_scan(void)
+{
+	return scan_from(0);
+}
+
+static void note_regions(void)
 {
 	unsigned int i;
 	size_t page;
@@ -293,10 +300,32 @@ static int check_scan(void)
 		for (page = (regions[i].start - (unsigned long)t.m) / PAGE;
 		     page < (regions[i].end - (unsigned long)t.m) / PAGE; page++)
 			t.dirty[page] = false;
+}
+
+/*
+ * A failure after the first pages ends the call there, and it succeeds: what it has looked
+ * at is in the answer, and the next call, which begins there, has the rest.
+ */
+static int check_scan(void)
+{
+	uint64_t start = (unsigned long)t.m, end = start + LEN;
+	size_t page;
+	int ret;
+
+	note_regions();
+	for (page = 0; page < PAGES; page++)
+		if (t.dirty[page] && start + page * PAGE < scan_end)
+			return -EBADMSG;
+	if (scan_end == end)
+		return 0;
+	ret = scan_from(scan_end);
+	if (ret)
+		return ret;
+	note_regions();
 	for (page = 0; page < PAGES; page++)
 		if (t.dirty[page])
 			return -EBADMSG;
-	return 0;
+	return scan_end == end ? 0 : -EBADMSG;
 }
 
 /*
