@@ -23,6 +23,7 @@
 #include "image.h"
 #include "kernel.h"
 #include "lag.h"
+#include "lease.h"
 #include "loop.h"
 #include "rate.h"
 #include "resolve.h"
@@ -98,6 +99,7 @@ struct out {
 	bool listed;			/* the peer knows that it has all sessions */
 	u32 heartbeat_ms;		/* what both are content with */
 	u32 told_timeout_ms;		/* that the other end knows of this one */
+	u64 lease_ns;			/* how long an answer lends, 0: the peer knows no leases */
 	/* address.c, if the peer is given by name: */
 	struct resolver resolver;
 	struct sockaddr_storage addr[RESOLVED_MAX];
@@ -155,6 +157,7 @@ struct in {
 	struct node node;
 	u64 features;			/* that were agreed on */
 	u32 heartbeat_ms;
+	u64 lease_ns;			/* how long an answer lends, 0: the peer knows no leases */
 	struct timer tick;
 	LIST_HEAD(chan_list, chan) channels;
 	u32 nr_channels;
@@ -183,11 +186,12 @@ struct peer {
 	LIST_HEAD(feed_list, feed) feeds;
 	u32 nr_feeds;
 	u64 looked_at;			/* for programs that wait, ns */
+	u64 lent_until;			/* it may rely on its lease until then, ns */
 	/* Where its host was last: ss_family 0: never. */
 	struct sockaddr_storage linked_to;
 	struct sockaddr_storage linked_from;
 	struct failover_times {
-		u64 heard;		/* ns, CLOCK_MONOTONIC */
+		u64 heard;		/* ns, clock_mono() */
 		u64 decided;
 		u64 promoted;
 		u64 decided_wall;	/* ns, CLOCK_REALTIME */
@@ -289,6 +293,10 @@ bool peer_feeds(struct peer *p, const char *name);
 void peer_starves(struct peer *p, const char *name);
 /* A host refused a connection: if it is the peer's, that is alive, without a daemon. */
 void peer_answered(struct peer *p, const struct sockaddr_storage *at);
+/* A heartbeat that was received at @received is answered: that lends the peer time. */
+void peer_lends(struct peer *p, u64 received, u64 length);
+/* Whatever was lent to the peer has run out. */
+bool peer_lease_over(const struct peer *p);
 /* The session lives, though the link has no channel for it. */
 void peer_named(struct peer *p, const struct in *in, const char *name);
 /* What the link has no channel for isn't fed any more: every session was named on it. */
@@ -337,6 +345,8 @@ void out_fence(struct out *o, struct known *k, const char *why);
 /* All sessions of this host are known: say so when they were all announced. */
 void out_listed(struct out *o);
 u32 link_heartbeat_ms(const struct node *self, const struct node *other);
+/* How long an answer lends: 0 when the peer knows no leases. */
+u64 link_lease_ns(u64 features, u32 timeout_ms, u32 other_ms);
 
 /* ship.c */
 struct ship *ship_new(struct out *o, struct known *k);

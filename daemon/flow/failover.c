@@ -147,8 +147,8 @@ void failover_look_again(struct peer *p)
 {
 	struct feed *f;
 
-	if (p->d->conf.failover != FAILOVER_AUTO ||
-	    clock_mono() - p->looked_at < LOOK_AGAIN_NS)
+	if (p->d->conf.failover != FAILOVER_AUTO || !peer_lease_over(p) ||
+	    (p->looked_at && clock_mono() - p->looked_at < LOOK_AGAIN_NS))
 		return;
 	for (f = LIST_FIRST(&p->feeds); f; f = LIST_NEXT(f, entry)) {
 		if (!f->decided) {
@@ -186,7 +186,9 @@ void failover_decide(struct peer *p, u64 heard)
 			     "failover = manual: to go on with %s here, run: cptdevctl promote %s",
 			     f->name, f->name);
 	}
-	if (p->d->conf.failover == FAILOVER_AUTO)
+	/* Programs over there may answer until then. The time-out is longer, as a rule. */
+	p->looked_at = 0;
+	if (p->d->conf.failover == FAILOVER_AUTO && peer_lease_over(p))
 		promote_waited(p);
 	if (LIST_EMPTY(&p->feeds))
 		tell(&p->d->tell, LOG_NOTICE, TELL_PEER, p->node.name,

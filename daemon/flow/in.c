@@ -103,6 +103,8 @@ static int in_welcome(struct in *in)
 	welcome_encode(&w, &m);
 	conn_send(in->conn, WIRE_WELCOME, 0, &w);
 	in->heartbeat_ms = link_heartbeat_ms(&in->d->self, &in->node);
+	in->lease_ns = link_lease_ns(in->features, in->d->self.timeout_ms,
+				     in->node.timeout_ms);
 	tell(&in->d->tell, LOG_NOTICE, TELL_LINK, in->node.name,
 	     "link from %s (%s): receiving from it", in->node.name, in->address);
 	peer_up(in->peer, in);
@@ -200,11 +202,16 @@ static int frame_hello(struct in *in, const u8 *payload, u32 len)
 	return in_event(in, IN_HELLO);
 }
 
+/* Answered at once: the answer lends the peer time, and each moment here is taken off it. */
 static int frame_heartbeat(struct in *in, const u8 *payload, u32 len)
 {
-	if (conn_heartbeat_in(in->conn, payload, len))
+	if (conn_heartbeat_in(in->conn, payload, len) || in_event(in, IN_HEARTBEAT))
 		return -1;
-	return in_event(in, IN_HEARTBEAT);
+	if (in->lease_ns && in->peer) {
+		peer_lends(in->peer, in->conn->peer_clock_at, in->lease_ns);
+		conn_heartbeat(in->conn);
+	}
+	return 0;
 }
 
 static int frame_term(struct in *in, const u8 *payload, u32 len)

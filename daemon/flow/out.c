@@ -30,6 +30,11 @@ u32 link_heartbeat_ms(const struct node *self, const struct node *other)
 	return MAX(ms, 1U);
 }
 
+u64 link_lease_ns(u64 features, u32 timeout_ms, u32 other_ms)
+{
+	return features & WIRE_FEATURE_LEASE ? lease_length(timeout_ms, other_ms) : 0;
+}
+
 /* The originator of messages about this link, see tell.h. */
 static const char *out_name(const struct out *o)
 {
@@ -403,6 +408,7 @@ static int out_start(struct out *o)
 	o->last.code = WIRE_OK;
 	*o->last.text = '\0';
 	o->heartbeat_ms = link_heartbeat_ms(&o->d->self, &o->node);
+	o->lease_ns = link_lease_ns(o->features, o->told_timeout_ms, o->node.timeout_ms);
 	tell(&o->d->tell, LOG_NOTICE, TELL_LINK, out_name(o), "linked to %s: shipping to it",
 	     o->node.name);
 	news_peer(o->peer, "outgoing-up");

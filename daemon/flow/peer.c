@@ -52,6 +52,16 @@ void peer_answered(struct peer *p, const struct sockaddr_storage *at)
 		detector_answered(&p->detector, clock_mono());
 }
 
+void peer_lends(struct peer *p, u64 received, u64 length)
+{
+	p->lent_until = MAX(p->lent_until, lease_lent_until(received, length));
+}
+
+bool peer_lease_over(const struct peer *p)
+{
+	return clock_mono() >= p->lent_until;
+}
+
 static void peer_tick(struct timer *t)
 {
 	struct peer *p = container_of(t, struct peer, tick);

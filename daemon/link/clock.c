@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The clock of all timers and time-outs. A file of its own: the tests put theirs in its place. */
+/*
+ * The clock of all timers, time-outs and leases. It goes on while the machine is suspended:
+ * others have gone on, too. A file of its own: the tests put theirs in its place.
+ */
 #include <time.h>
 
 #include "loop.h"
@@ -8,6 +11,6 @@ u64 clock_mono(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_BOOTTIME, &ts);
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }

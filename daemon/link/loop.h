@@ -20,7 +20,7 @@ struct watch {
 };
 
 struct timer {
-	u64 at;				/* ns, CLOCK_MONOTONIC */
+	u64 at;				/* ns, clock_mono() */
 	bool armed;
 	void (*fn)(struct timer *t);
 	LIST_ENTRY(timer) entry;
@@ -41,7 +41,7 @@ struct garbage {
 
 struct loop {
 	int epoll;
-	u64 now;			/* ns, CLOCK_MONOTONIC, of this turn */
+	u64 now;			/* ns, clock_mono(), of this turn */
 	LIST_HEAD(timer_list, timer) timers;
 	TAILQ_HEAD(chore_list, chore) chores;
 	SLIST_HEAD(garbage_list, garbage) garbage;

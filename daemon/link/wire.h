@@ -63,7 +63,9 @@ enum wire_type {
 #define WIRE_FEATURE_LZ4	(1ULL << 3)
 #define WIRE_FEATURE_SUBPAGE	(1ULL << 4)	/* differences within pages */
 #define WIRE_FEATURE_TERMS	(1ULL << 5)	/* TERM and LISTED */
-#define WIRE_FEATURES		WIRE_FEATURE_TERMS	/* what this implementation has */
+#define WIRE_FEATURE_LEASE	(1ULL << 6)	/* an answered HEARTBEAT lends time */
+/* What this implementation has. */
+#define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */
