@@ -3,7 +3,7 @@
 #ifndef TESTS_ENGINE_FAKE_H
 #define TESTS_ENGINE_FAKE_H
 
-#include "fake_replica.h"
+#include "fake.h"
 
 static inline struct fake *t_fake(void)
 {
@@ -37,17 +37,17 @@ static inline int t_ioctl(int fd, unsigned long cmd, void *arg)
 
 static inline ssize_t t_pread(int fd, void *buf, size_t len, u64 pos)
 {
-	return fake_replica_pread(t_fake(), fd, buf, len, pos);
+	return soft_replica_pread(&t_fake()->soft, fd, buf, len, pos);
 }
 
 static inline ssize_t t_pwrite(int fd, const void *buf, size_t len, u64 pos)
 {
-	return fake_replica_pwrite(t_fake(), fd, buf, len, pos);
+	return soft_replica_pwrite(&t_fake()->soft, fd, buf, len, pos);
 }
 
 static inline short t_poll(int fd, short events)
 {
-	return fake_replica_poll(t_fake(), fd) & (events | POLLHUP | POLLERR);
+	return soft_replica_poll(&t_fake()->soft, fd) & (events | POLLHUP | POLLERR);
 }
 
 #endif

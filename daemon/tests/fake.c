@@ -8,47 +8,16 @@
 #include <unistd.h>
 
 #include "fake.h"
-#include "fake_replica.h"
-#include "uuid.h"
+#include "soft_parts.h"
 
 static struct fake *to_fake(struct kernel *k)
 {
 	return container_of(k, struct fake, kernel);
 }
 
-static void event(struct fake *f, u8 cmd, const struct session_rec *s,
-		  const struct replica_rec *r)
+static void session_event(struct fake *f, u8 cmd, const struct fake_session *s)
 {
-	struct fake_event *e = &f->event[f->nr_events];
-
-	if (f->nr_events == ARRAY_SIZE(f->event)) {
-		f->overflow = true;
-		return;
-	}
-	f->nr_events++;
-	e->cmd = cmd;
-	e->is_session = s;
-	if (s)
-		e->session = *s;
-	else
-		e->replica = *r;
-	eventfd_write(f->eventfd, 1);
-}
-
-void fake_replica_event(struct fake *f, u8 cmd, const struct fake_replica *r)
-{
-	event(f, cmd, NULL, &r->rec);
-}
-
-int fake_new_fd(struct fake *f, enum fake_kind kind)
-{
-	int fd = kind == FAKE_SNAPSHOT ? memfd_create("fake", MFD_CLOEXEC) :
-		eventfd(0, EFD_CLOEXEC);
-
-	if (fd < 0 || fd >= FAKE_FDS)
-		return -EMFILE;
-	f->fd[fd] = (struct fake_fd) { .kind = kind };
-	return fd;
+	soft_event(&f->soft, cmd, &s->rec, NULL);
 }
 
 /*
@@ -88,7 +57,7 @@ struct fake_session *fake_session_with(struct fake *f, const char *name, u32 pag
 	strcpy(s->rec.name, name);
 	for (i = 0; i < CPTDEV_UUID_LEN; i++)
 		s->rec.uuid[i] = rand();
-	event(f, CPTDEV_CMD_SESSION_NEW_NTF, &s->rec, NULL);
+	session_event(f, CPTDEV_CMD_SESSION_NEW_NTF, s);
 	return s;
 }
 
@@ -105,7 +74,7 @@ static void session_free(struct fake_session *s)
 
 void fake_session_end(struct fake *f, struct fake_session *s)
 {
-	event(f, CPTDEV_CMD_SESSION_GONE_NTF, &s->rec, NULL);
+	session_event(f, CPTDEV_CMD_SESSION_GONE_NTF, s);
 	session_free(s);
 }
 
@@ -137,7 +106,7 @@ u64 fake_publish(struct fake *f, struct fake_session *s)
 	if (s->reach_next)
 		s->reach = 0;
 	s->reach_next = false;
-	event(f, CPTDEV_CMD_SNAPSHOT_NTF, &s->rec, NULL);
+	session_event(f, CPTDEV_CMD_SNAPSHOT_NTF, s);
 	return s->rec.generation;
 }
 
@@ -165,7 +134,9 @@ u32 fake_open_fds(const struct fake *f)
 	u32 i, n = 0;
 
 	for (i = 0; i < FAKE_FDS; i++)
-		n += f->fd[i].kind != FAKE_NONE;
+		n += f->fd[i].kind == FAKE_SNAPSHOT;
+	for (i = 0; i < f->soft.nr_files; i++)
+		n += !!f->soft.file[i];
 	return n;
 }
 
@@ -196,13 +167,14 @@ static void snapshot_add(struct fake_fd *s, int fd, const struct fake_session *f
 
 static int snapshot_new(struct fake *f, struct fake_session *from, u64 since)
 {
-	int fd = fake_new_fd(f, FAKE_SNAPSHOT);
+	int fd = memfd_create("fake", MFD_CLOEXEC);
 	struct fake_fd *s;
 	u32 i;
 
-	if (fd < 0)
-		return fd;
+	if (fd < 0 || fd >= FAKE_FDS)
+		return -EMFILE;
 	s = &f->fd[fd];
+	*s = (struct fake_fd) { .kind = FAKE_SNAPSHOT };
 	s->session = from;
 	s->extents = calloc(from->pages + 1, sizeof(*s->extents));
 	for (i = 0; i < from->pages; i++)
@@ -289,7 +261,7 @@ static int device_delta(struct fake *f, int fd, struct cptdev_delta *arg)
 	if (arg->since < s->reach) {
 		/* The next publication reaches back; the module tells each time. */
 		s->reach_next = true;
-		event(f, CPTDEV_CMD_DROPPED_NTF, &s->rec, NULL);
+		session_event(f, CPTDEV_CMD_DROPPED_NTF, s);
 		return -ESTALE;
 	}
 	arg->fd = snapshot_new(f, s, arg->since);
@@ -302,7 +274,7 @@ static void session_fence(struct fake *f, struct fake_session *s)
 		return;
 	s->fenced = true;
 	s->rec.flags |= CPTDEV_GENL_SESSION_FENCED;
-	event(f, CPTDEV_CMD_FENCED_NTF, &s->rec, NULL);
+	session_event(f, CPTDEV_CMD_FENCED_NTF, s);
 }
 
 static int device_ack(struct fake *f, int fd, const struct cptdev_ack *arg)
@@ -326,32 +298,8 @@ static int device_ack(struct fake *f, int fd, const struct cptdev_ack *arg)
 	if (!arg->generation || arg->generation > s->rec.published)
 		return -EINVAL;
 	s->rec.committed = MAX(s->rec.committed, arg->generation);
-	event(f, CPTDEV_CMD_COMMITTED_NTF, &s->rec, NULL);
+	session_event(f, CPTDEV_CMD_COMMITTED_NTF, s);
 	return 0;
-}
-
-static int device_info(struct fake *f, struct cptdev_info *arg)
-{
-	arg->abi_version = CPTDEV_ABI_VERSION;
-	arg->replicas = fake_replica_names(f);
-	arg->replica_max = f->limit_hidden ? 0 : fake_replica_max(f);
-	arg->replica = fake_replica_bytes(f);
-	return 0;
-}
-
-static int device_ioctl(struct fake *f, int fd, unsigned int cmd, void *arg)
-{
-	switch (cmd) {
-	case CPTDEV_IOC_INFO:
-		return device_info(f, arg);
-	case CPTDEV_IOC_DELTA:
-		return device_delta(f, fd, arg);
-	case CPTDEV_IOC_ACK:
-		return device_ack(f, fd, arg);
-	case CPTDEV_IOC_REPLICA_OPEN:
-		return fake_replica_open(f, arg);
-	}
-	return -ENOTTY;
 }
 
 /*
@@ -360,82 +308,119 @@ static int device_ioctl(struct fake *f, int fd, unsigned int cmd, void *arg)
 
 static int fake_open(struct kernel *k)
 {
-	return to_fake(k)->absent ? -ENOENT : fake_new_fd(to_fake(k), FAKE_DEVICE);
+	struct fake *f = to_fake(k);
+	int fd = f->absent ? -ENOENT : f->soft.kernel.ops->open(&f->soft.kernel);
+
+	if (fd >= FAKE_FDS)
+		abort();
+	if (fd >= 0)
+		f->fd[fd] = (struct fake_fd) { .kind = FAKE_DEVICE };
+	return fd;
 }
 
 static void fake_close(struct kernel *k, int fd)
 {
 	struct fake *f = to_fake(k);
+	bool snapshot = f->fd[fd].kind == FAKE_SNAPSHOT;
 
-	if (f->fd[fd].kind == FAKE_NONE)
+	if (!snapshot && !soft_file(&f->soft, fd))
 		abort();
-	if (f->fd[fd].kind == FAKE_REPLICA && f->fd[fd].replica)
-		fake_replica_close(f, fd);
 	free(f->fd[fd].extents);
 	memset(&f->fd[fd], 0, sizeof(f->fd[fd]));
-	close(fd);
+	if (snapshot)
+		close(fd);
+	else
+		f->soft.kernel.ops->close(&f->soft.kernel, fd);
+}
+
+/* What a test wants to fail: errno, once. */
+static int injected(int *fail)
+{
+	int ret = *fail;
+
+	*fail = 0;
+	return -ret;
+}
+
+/* What the engine answers, with the limits that the test wants it to have. */
+static int soft_call(struct fake *f, int fd, unsigned int cmd, void *arg)
+{
+	struct kernel *soft = &f->soft.kernel;
+	int ret;
+
+	f->soft.replica_max = f->limit ? f->limit * FAKE_PAGE : FAKE_REPLICA_MAX;
+	ret = soft->ops->ioctl(soft, fd, cmd, arg);
+	if (cmd == CPTDEV_IOC_INFO && f->limit_hidden)
+		((struct cptdev_info *)arg)->replica_max = 0;
+	if (cmd == CPTDEV_IOC_IMAGE_INFO && f->limit_hidden)
+		((struct cptdev_image_info *)arg)->max_bytes = FAKE_REPLICA_MAX;
+	return ret == -EDQUOT && f->limit_hidden ? -ENOMEM : ret;
 }
 
 static int fake_ioctl(struct kernel *k, int fd, unsigned int cmd, void *arg)
 {
 	struct fake *f = to_fake(k);
+	int ret = 0;
 
-	switch (f->fd[fd].kind) {
-	case FAKE_DEVICE:
-		return device_ioctl(f, fd, cmd, arg);
-	case FAKE_SNAPSHOT:
+	if (f->fd[fd].kind == FAKE_SNAPSHOT)
 		return snapshot_ioctl(&f->fd[fd], cmd, arg);
-	case FAKE_REPLICA:
-		return fake_replica_ioctl(f, fd, cmd, arg);
-	case FAKE_NONE:
+	switch (cmd) {
+	case CPTDEV_IOC_DELTA:
+		return device_delta(f, fd, arg);
+	case CPTDEV_IOC_ACK:
+		return device_ack(f, fd, arg);
+	case CPTDEV_IOC_REPLICA_STAGE:
+		f->stages++;
+		ret = injected(&f->fail_stage);
+		break;
+	case CPTDEV_IOC_REPLICA_COMMIT:
+		ret = injected(&f->fail_commit);
 		break;
 	}
-	return -EBADF;
+	return ret ? ret : soft_call(f, fd, cmd, arg);
 }
 
 static int fake_create(struct kernel *k, const char *name, u32 uid)
 {
-	return fake_replica_new(to_fake(k), name, uid) ? 0 : -ENOMEM;
+	struct kernel *soft = &to_fake(k)->soft.kernel;
+
+	return soft->ops->create(soft, name, uid);
 }
 
 static int fake_listen(struct kernel *k)
 {
-	return to_fake(k)->eventfd;
+	struct kernel *soft = &to_fake(k)->soft.kernel;
+
+	return soft->ops->listen(soft);
 }
 
 void fake_lose_events(struct fake *f)
 {
 	f->overflow = true;
-	eventfd_write(f->eventfd, 1);
+	eventfd_write(f->soft.eventfd, 1);
+}
+
+static void ignore(const struct kernel_event *ev, void *arg)
+{
+	(void)ev;
+	(void)arg;
 }
 
 static int fake_events(struct kernel *k, kernel_event_fn fn, void *arg)
 {
 	struct fake *f = to_fake(k);
-	eventfd_t count;
-	u32 i;
+	struct kernel *soft = &f->soft.kernel;
 
 	if (f->fail_events)
 		return -f->fail_events;
-	eventfd_read(f->eventfd, &count);
 	if (f->overflow || f->family_changed) {
 		int ret = f->overflow ? -ENOBUFS : 1;
 
 		f->overflow = f->family_changed = false;
-		f->nr_events = 0;
+		soft->ops->events(soft, ignore, NULL);
 		return ret;
 	}
-	for (i = 0; i < f->nr_events; i++) {
-		struct kernel_event ev = { .cmd = f->event[i].cmd };
-
-		if (f->event[i].is_session)
-			ev.session = &f->event[i].session;
-		else
-			ev.replica = &f->event[i].replica;
-		fn(&ev, arg);
-	}
-	f->nr_events = 0;
-	return 0;
+	return soft->ops->events(soft, fn, arg);
 }
 
 static int fake_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
@@ -454,12 +439,7 @@ static int fake_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 		if (f->session[i].used)
 			fn(&ev, arg);
 	}
-	for (i = 0; cmd == CPTDEV_CMD_REPLICA_GET && i < FAKE_REPLICAS; i++) {
-		ev.replica = &f->replica[i].rec;
-		if (f->replica[i].named)
-			fn(&ev, arg);
-	}
-	return 0;
+	return f->soft.kernel.ops->dump(&f->soft.kernel, cmd, fn, arg);
 }
 
 static const struct kernel_ops fake_ops = {
@@ -476,9 +456,11 @@ void fake_init(struct fake *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->kernel.ops = &fake_ops;
-	f->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (soft_open(&f->soft, FAKE_REPLICA_MAX))
+		abort();
 }
 
+/* Descriptors that are still open lead nowhere from here on. */
 void fake_free(struct fake *f)
 {
 	int i;
@@ -486,12 +468,53 @@ void fake_free(struct fake *f)
 	for (i = 0; i < FAKE_SESSIONS; i++)
 		if (f->session[i].used)
 			session_free(&f->session[i]);
-	/* Descriptors that are still open lead nowhere from here on. */
-	for (i = 0; i < FAKE_FDS; i++)
-		if (f->fd[i].kind == FAKE_REPLICA && f->fd[i].replica)
-			fake_replica_close(f, i);
-	for (i = 0; i < FAKE_REPLICAS; i++)
-		if (f->replica[i].used)
-			fake_replica_remove(f, &f->replica[i]);
-	close(f->eventfd);
+	soft_close(&f->soft);
+}
+
+/*
+ * Replicas
+ */
+
+struct soft_replica *fake_replica(struct fake *f, const char *name)
+{
+	return soft_replica_find(&f->soft, name);
+}
+
+void fake_replica_remove(struct fake *f, struct soft_replica *r)
+{
+	soft_replica_remove(&f->soft, r);
+}
+
+u64 fake_replica_pages(const struct fake *f)
+{
+	return soft_replica_bytes(&f->soft) / FAKE_PAGE;
+}
+
+u8 *fake_page(const struct soft_replica *r, u32 page)
+{
+	static u8 data[FAKE_PAGE];
+	u64 index = FAKE_BASE / FAKE_PAGE + page;
+
+	if (!soft_set_has(&r->content.set, index))
+		return NULL;
+	if (soft_pages_read(&r->content, index, data))
+		abort();
+	return data;
+}
+
+bool fake_same(const struct soft_replica *r, const struct fake_session *s)
+{
+	static const u8 zeros[FAKE_PAGE];
+	u32 i;
+
+	if (!r || r->rec.generation != s->rec.published)
+		return false;
+	for (i = 0; i < s->pages; i++) {
+		const u8 *page = fake_page(r, i);
+
+		if (memcmp(page ? page : zeros, s->frozen + (size_t)i * FAKE_PAGE, FAKE_PAGE))
+			return false;
+	}
+	return r->layout.nr == s->segments && r->meta.len == s->meta_len &&
+		!memcmp(r->meta.v, s->meta, s->meta_len);
 }

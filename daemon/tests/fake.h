@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A kernel that plays the module: sessions whose memory the test writes, snapshots as
- * files in memory (so that mmap and sendfile are the real ones), replicas with staging
- * and commit. It follows linux/cptdev.h as far as the daemon can see.
+ * A kernel that plays the module: the replicas and descriptors are the soft engine's, and
+ * what this adds are sessions whose memory the test writes, with snapshots as files in memory
+ * (so that mmap and sendfile are the real ones), and calls that fail when a test wants it.
  */
 #ifndef TESTS_FAKE_H
 #define TESTS_FAKE_H
 
-#include "fake_pages.h"
-#include "kernel.h"
+#include "soft.h"
 
 #define FAKE_BASE	0x10000000ULL	/* where every session's memory begins */
+#define FAKE_PAGE	SOFT_PAGE
 #define FAKE_FDS	512
 #define FAKE_SESSIONS	64
-#define FAKE_REPLICAS	64
 #define FAKE_REPLICA_MAX	(1ULL << 30)	/* bytes of all replicas */
 
 struct fake_session {
@@ -36,56 +35,19 @@ struct fake_session {
 	bool fenced;
 };
 
-struct fake_layout {
-	struct cptdev_segment *v;
-	u32 nr;
-};
-
-struct fake_replica {
-	struct replica_rec rec;
-	bool used;
-	bool named;		/* it isn't removed */
-	bool promoted;
-	int frozen;		/* descriptors that hold the generation */
-	u64 max_bytes;		/* 0: FAKE_REPLICA_MAX */
-	struct fake_pages content;
-	struct fake_layout layout;
-	u32 meta_len;
-	u8 *meta;
-	int stager;		/* descriptor, -1: nobody */
-	int stage_failed;	/* it can't be whole any more: why */
-	struct fake_pages staged;
-	struct fake_layout stage_layout;
-	u64 stage_base;
-	u64 stage_term;
-	u8 stage_uuid[CPTDEV_UUID_LEN];
-	u32 stage_meta_len;
-	u8 *stage_meta;
-};
-
-enum fake_kind { FAKE_NONE, FAKE_DEVICE, FAKE_SNAPSHOT, FAKE_REPLICA };
+enum fake_kind { FAKE_NONE, FAKE_DEVICE, FAKE_SNAPSHOT };
 
 struct fake_fd {
 	enum fake_kind kind;
-	bool write;
-	bool froze;
-	u64 seen;		/* commits at the last IMAGE_INFO */
 	bool follows[FAKE_SESSIONS];
-	struct fake_replica *replica;
 	struct fake_session *session;
 	struct cptdev_image_info info;
 	struct cptdev_extent *extents;
 };
 
-struct fake_event {
-	u8 cmd;
-	struct session_rec session;
-	bool is_session;
-	struct replica_rec replica;
-};
-
 struct fake {
 	struct kernel kernel;
+	struct soft soft;
 	bool absent;			/* the module isn't loaded */
 	bool family_changed;
 	bool overflow;			/* the next read answers ENOBUFS */
@@ -97,13 +59,9 @@ struct fake {
 	int fail_ack;			/* of every ACK, until it is 0; and of others: */
 	int fail_dump;
 	int fail_events;
-	int eventfd;
 	u64 last_id;
 	struct fake_session session[FAKE_SESSIONS];
-	struct fake_replica replica[FAKE_REPLICAS];
 	struct fake_fd fd[FAKE_FDS];
-	struct fake_event event[256];
-	u32 nr_events;
 	u32 stages;			/* calls of STAGE, and of others: */
 	u64 asked;			/* DELTA, whatever the answer */
 	u64 dumps;
@@ -121,12 +79,14 @@ void fake_write(struct fake_session *s, u32 page, u8 value);
 void fake_punch(struct fake_session *s, u32 page);
 u64 fake_publish(struct fake *f, struct fake_session *s);
 
-struct fake_replica *fake_replica(struct fake *f, const char *name);
-/* The content of page @page of a session's memory, or NULL: a hole. */
-u8 *fake_page(const struct fake_replica *r, u32 page);
+struct soft_replica *fake_replica(struct fake *f, const char *name);
+/* The content of page @page of a session's memory, until the next call; NULL: a hole. */
+u8 *fake_page(const struct soft_replica *r, u32 page);
 /* Is the replica what was published last? */
-bool fake_same(const struct fake_replica *r, const struct fake_session *s);
-void fake_replica_remove(struct fake *f, struct fake_replica *r);
+bool fake_same(const struct soft_replica *r, const struct fake_session *s);
+void fake_replica_remove(struct fake *f, struct soft_replica *r);
+/* Of all replicas, content and staged. */
+u64 fake_replica_pages(const struct fake *f);
 /* As if events had been lost: the next reading of them answers ENOBUFS. */
 void fake_lose_events(struct fake *f);
 /* Descriptors that stand for a spare of the session. */

@@ -20,7 +20,7 @@ static void cut(struct pair *p)
 	WAIT_FOR(p, host_peer(&p->a)->out.connects > before);
 }
 
-static struct fake_replica *replica(struct pair *p)
+static struct soft_replica *replica(struct pair *p)
 {
 	return fake_replica(&p->b.fake, "kv");
 }
@@ -54,7 +54,7 @@ static void a_link_lost_in_the_middle_leaves_nothing_behind(void **state)
 	shutdown(host_peer(&p->a)->out.conn->fd, SHUT_RDWR);
 	/* In this order: A may be back before B has read to the end of the old connection. */
 	WAIT_FOR(p, fake_attached(&p->a.fake, s) == 0);
-	WAIT_FOR(p, replica(p)->stager == -1);
+	WAIT_FOR(p, replica(p)->stage.owner == -1);
 	assert_int_equal(replica(p)->rec.generation, 0);
 	WAIT_FOR(p, pair_committed(s));
 	assert_true(fake_same(replica(p), s));

@@ -256,7 +256,7 @@ static void a_session_ends_in_the_middle(void **state)
 	assert_true(host_linked(&p->a));
 	assert_int_equal(host_peer(&p->a)->out.connects, 1);
 	assert_int_equal(fake_replica(&p->b.fake, "kv")->rec.generation, 0);
-	assert_int_equal(fake_replica(&p->b.fake, "kv")->stager, -1);
+	assert_int_equal(fake_replica(&p->b.fake, "kv")->stage.owner, -1);
 }
 
 static void no_memory_for_a_stage_is_tried_again(void **state)

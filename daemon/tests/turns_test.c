@@ -85,7 +85,7 @@ static void work_is_not_quiet(void **state)
 	assert_true(p->a.fake.asked - asked >= 50);
 }
 
-static struct fake_replica *replica(struct pair *p)
+static struct soft_replica *replica(struct pair *p)
 {
 	return fake_replica(&p->b.fake, "kv");
 }

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The soft engine: descriptors, events, and the table of calls. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "soft_parts.h"
+
+static struct soft *to_soft(struct kernel *k)
+{
+	return container_of(k, struct soft, kernel);
+}
+
+/*
+ * Events
+ */
+
+void soft_event(struct soft *s, u8 cmd, const struct session_rec *session,
+		const struct replica_rec *replica)
+{
+	struct soft_event *e = &s->event[s->nr_events];
+
+	if (s->nr_events < SOFT_EVENTS) {
+		s->nr_events++;
+		e->cmd = cmd;
+		e->is_session = session;
+		if (session)
+			e->session = *session;
+		else
+			e->replica = *replica;
+	} else {
+		s->lost_events = true;
+	}
+	eventfd_write(s->eventfd, 1);
+}
+
+static int soft_listen(struct kernel *k)
+{
+	return to_soft(k)->eventfd;
+}
+
+static void event_tell(const struct soft_event *e, kernel_event_fn fn, void *arg)
+{
+	struct kernel_event ev = { .cmd = e->cmd };
+
+	if (e->is_session)
+		ev.session = &e->session;
+	else
+		ev.replica = &e->replica;
+	fn(&ev, arg);
+}
+
+/* What is done about an event may cause the next one, which comes in the next turn. */
+static int soft_events(struct kernel *k, kernel_event_fn fn, void *arg)
+{
+	struct soft *s = to_soft(k);
+	u32 nr = s->nr_events, i;
+	eventfd_t count;
+
+	eventfd_read(s->eventfd, &count);
+	if (s->lost_events) {
+		s->lost_events = false;
+		s->nr_events = 0;
+		return -ENOBUFS;
+	}
+	for (i = 0; i < nr; i++)
+		event_tell(&s->event[i], fn, arg);
+	s->nr_events -= nr;
+	memmove(s->event, s->event + nr, s->nr_events * sizeof(*s->event));
+	return 0;
+}
+
+static int soft_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
+{
+	struct soft *s = to_soft(k);
+	struct kernel_event ev = { .cmd = cmd };
+	struct soft_replica *r;
+
+	if (cmd != CPTDEV_CMD_REPLICA_GET)
+		return 0;
+	LIST_FOREACH(r, &s->replicas, entry) {
+		if (!r->named)
+			continue;
+		ev.replica = soft_replica_rec(s, r);
+		fn(&ev, arg);
+	}
+	return 0;
+}
+
+/*
+ * Descriptors. Each is a real one, so that nobody else has its number.
+ */
+
+struct soft_file *soft_file(const struct soft *s, int fd)
+{
+	return fd >= 0 && (u32)fd < s->nr_files ? s->file[fd] : NULL;
+}
+
+static int files_grow(struct soft *s, u32 nr)
+{
+	struct soft_file **v;
+
+	if (nr <= s->nr_files)
+		return 0;
+	v = realloc(s->file, nr * sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	memset(v + s->nr_files, 0, (nr - s->nr_files) * sizeof(*v));
+	s->file = v;
+	s->nr_files = nr;
+	return 0;
+}
+
+int soft_file_new(struct soft *s, enum soft_kind kind)
+{
+	int fd = eventfd(0, EFD_CLOEXEC), ret;
+	struct soft_file *f;
+
+	if (fd < 0)
+		return -errno;
+	f = calloc(1, sizeof(*f));
+	ret = f ? files_grow(s, fd + 1) : -ENOMEM;
+	if (ret) {
+		free(f);
+		close(fd);
+		return ret;
+	}
+	f->kind = kind;
+	s->file[fd] = f;
+	return fd;
+}
+
+static int soft_kernel_open(struct kernel *k)
+{
+	return soft_file_new(to_soft(k), SOFT_DEVICE);
+}
+
+static void soft_kernel_close(struct kernel *k, int fd)
+{
+	struct soft *s = to_soft(k);
+	struct soft_file *f = soft_file(s, fd);
+
+	if (!f)
+		return;
+	if (f->kind == SOFT_REPLICA)
+		soft_replica_close(s, fd);
+	s->file[fd] = NULL;
+	free(f);
+	close(fd);
+}
+
+/*
+ * Calls
+ */
+
+static int device_info(struct soft *s, struct cptdev_info *info)
+{
+	u32 size = info->size;
+
+	if (info->flags)
+		return -EOPNOTSUPP;
+	memset(info, 0, sizeof(*info));
+	info->size = size;
+	info->abi_version = CPTDEV_ABI_VERSION;
+	info->page_size = SOFT_PAGE;
+	info->features = CPTDEV_FEATURE_REPLICA;
+	info->replica_flags = CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_EXCL |
+		CPTDEV_REPLICA_WRITE;
+	info->replica_max = s->replica_max;
+	info->replica = soft_replica_bytes(s);
+	info->replicas = soft_replica_names(s);
+	return 0;
+}
+
+static int device_ioctl(struct soft *s, unsigned int cmd, void *arg,
+			const struct soft_caller *who)
+{
+	switch (cmd) {
+	case CPTDEV_IOC_INFO:
+		return device_info(s, arg);
+	case CPTDEV_IOC_REPLICA_OPEN:
+		return soft_replica_open(s, arg, who);
+	}
+	return -ENOTTY;
+}
+
+int soft_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
+	       const struct soft_caller *who)
+{
+	struct soft_file *f = soft_file(s, fd);
+
+	if (!f)
+		return -EBADF;
+	if (f->kind == SOFT_REPLICA)
+		return soft_replica_ioctl(s, fd, cmd, arg, who);
+	return device_ioctl(s, cmd, arg, who);
+}
+
+/* The daemon may do everything. */
+static int soft_kernel_ioctl(struct kernel *k, int fd, unsigned int cmd, void *arg)
+{
+	const struct soft_caller who = { .uid = geteuid(), .capable = true };
+
+	return soft_ioctl(to_soft(k), fd, cmd, arg, &who);
+}
+
+static int soft_create(struct kernel *k, const char *name, u32 uid)
+{
+	const struct soft_caller who = { .uid = uid, .capable = !uid };
+	struct soft *s = to_soft(k);
+	struct soft_replica *r;
+
+	return soft_replica_find(s, name) ? 0 : soft_replica_create(s, name, 0, &who, &r);
+}
+
+static const struct kernel_ops soft_ops = {
+	.open	= soft_kernel_open,
+	.close	= soft_kernel_close,
+	.ioctl	= soft_kernel_ioctl,
+	.create	= soft_create,
+	.listen	= soft_listen,
+	.events	= soft_events,
+	.dump	= soft_dump,
+};
+
+/* As the module: three quarters of the memory. */
+static u64 default_max(void)
+{
+	return (u64)sysconf(_SC_PHYS_PAGES) / 4 * 3 * (u64)sysconf(_SC_PAGESIZE);
+}
+
+int soft_open(struct soft *s, u64 replica_max)
+{
+	memset(s, 0, sizeof(*s));
+	s->kernel.ops = &soft_ops;
+	s->replica_max = replica_max ? replica_max : default_max();
+	LIST_INIT(&s->replicas);
+	s->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return s->eventfd < 0 ? -errno : 0;
+}
+
+void soft_close(struct soft *s)
+{
+	struct soft_replica *r, *next;
+	u32 i;
+
+	for (i = 0; i < s->nr_files; i++)
+		soft_kernel_close(&s->kernel, i);
+	for (r = LIST_FIRST(&s->replicas); r; r = next) {
+		next = LIST_NEXT(r, entry);
+		soft_replica_remove(s, r);
+	}
+	free(s->file);
+	if (s->eventfd >= 0)
+		close(s->eventfd);
+}
