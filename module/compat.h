@@ -9,6 +9,8 @@
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/version.h>
@@ -262,6 +264,81 @@ static inline bool cptdev_page_shared(struct page *page)
 #define cptdev_assign_str(dst, src)	__assign_str(dst, src)
 #else
 #define cptdev_assign_str(dst, src)	__assign_str(dst)
+#endif
+
+/*
+ * A shrinker for a list_lru: allocated, so that the list can be made for it, and then
+ * registered. Before 6.7 the allocated one is live: it has to wait for the list by itself.
+ */
+#define CPTDEV_SHRINKER_FLAGS	(SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE | SHRINKER_NONSLAB)
+
+typedef unsigned long (*cptdev_shrinker_fn)(struct shrinker *shrink, struct shrink_control *sc);
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+static inline struct shrinker *cptdev_shrinker_alloc(const char *name, cptdev_shrinker_fn count,
+						     cptdev_shrinker_fn scan, long batch)
+{
+	struct shrinker *s = kzalloc(sizeof(*s), GFP_KERNEL);
+
+	if (!s)
+		return NULL;
+	s->count_objects = count;
+	s->scan_objects = scan;
+	s->batch = batch;
+	s->seeks = DEFAULT_SEEKS;
+	s->flags = CPTDEV_SHRINKER_FLAGS;
+	if (register_shrinker(s, "%s", name)) {
+		kfree(s);
+		return NULL;
+	}
+	return s;
+}
+
+static inline void cptdev_shrinker_register(struct shrinker *s)
+{
+}
+
+static inline void cptdev_shrinker_free(struct shrinker *s)
+{
+	unregister_shrinker(s);
+	kfree(s);
+}
+#else
+static inline struct shrinker *cptdev_shrinker_alloc(const char *name, cptdev_shrinker_fn count,
+						     cptdev_shrinker_fn scan, long batch)
+{
+	struct shrinker *s = shrinker_alloc(CPTDEV_SHRINKER_FLAGS, "%s", name);
+
+	if (!s)
+		return NULL;
+	s->count_objects = count;
+	s->scan_objects = scan;
+	s->batch = batch;
+	return s;
+}
+
+static inline void cptdev_shrinker_register(struct shrinker *s)
+{
+	shrinker_register(s);
+}
+
+static inline void cptdev_shrinker_free(struct shrinker *s)
+{
+	shrinker_free(s);
+}
+#endif
+
+/* The object's own node and control group. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+#define list_lru_add_obj(lru, item)	list_lru_add(lru, item)
+#define list_lru_del_obj(lru, item)	list_lru_del(lru, item)
+#endif
+
+/* What a list_lru's walk passes between the item and the caller's own argument. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define CPTDEV_LRU_WALK_ARGS	struct list_lru_one *list, spinlock_t *lock
+#else
+#define CPTDEV_LRU_WALK_ARGS	struct list_lru_one *list
 #endif
 
 #endif /* _CPTDEV_COMPAT_H */

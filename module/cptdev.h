@@ -23,6 +23,10 @@
  * Nobody touches memory of the caller's under any of these: it may take as long as the
  * caller likes, who serves its faults by himself (userfaultfd).
  *
+ * The lock of the list of published snapshots (shrink.c, spin) is taken under none of these
+ * spinlocks, and takes none. Reclaim runs under any lock that is held over an allocation: the
+ * shrinker takes no lock but that one and, without it, session->pub_lock.
+ *
  * What runs under someone else's locks takes none of these: notifier callbacks
  * (events.c) and the fault handler of a mapped snapshot (snapfile.c) look things up
  * under RCU or in what doesn't change. A fault handler that took session->lock would
@@ -301,7 +305,7 @@ int cptdev_snapshot(struct cptdev_call *call, void *arg);
 #define CPTDEV_NO_BASE	U64_MAX
 void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap);
 u64 cptdev_publish_base(struct cptdev_session *s);
-bool cptdev_publish_drop(struct cptdev_session *s);
+u64 cptdev_publish_drop(struct cptdev_session *s);
 void cptdev_unpublish_all(struct cptdev_session *s);
 void cptdev_unfollow_all(struct cptdev_session *owner);
 int cptdev_wait_committed(struct cptdev_session *s, u64 generation,
@@ -392,8 +396,15 @@ struct cptdev_user *cptdev_user_take(enum cptdev_counted what);
 void cptdev_user_give(struct cptdev_user *u, enum cptdev_counted what);
 void cptdev_user_put(struct cptdev_user *u);
 u64 cptdev_user_hold(struct cptdev_user *u, s64 pages);
+u64 cptdev_user_held(const struct cptdev_user *u);
 u64 cptdev_user_held_max(void);
+u64 cptdev_group_left(struct cptdev_session *s);
 u64 cptdev_group_room(struct cptdev_session *s);
+
+/* shrink.c */
+int cptdev_shrink_init(void);
+void cptdev_shrink_stop(void);
+void cptdev_shrink_exit(void);
 
 /* gone.c */
 
@@ -411,6 +422,7 @@ int cptdev_gone_init(void);
 void cptdev_gone_exit(void);
 void cptdev_gone_settle(void);
 void cptdev_gone_run(struct work_struct *work, u64 pages);
+void cptdev_gone_now(struct work_struct *work, u64 pages);
 void cptdev_gone_done(const char *of, u64 pages);
 struct cptdev_gone *cptdev_gone_alloc(void);
 void cptdev_gone_put(struct cptdev_replica *r, struct cptdev_gone *g);

@@ -21,6 +21,7 @@
  * fails half-way has lost nothing: the next one takes all pages with a number above its
  * base.
  */
+#include <linux/mm.h>
 #include <linux/mmap_lock.h>
 
 #include "cut.h"

@@ -7,6 +7,15 @@
 
 #include "track.h"
 
+static void info_limits(struct cptdev_session *s, struct cptdev_info *info)
+{
+	u64 max = cptdev_user_held_max();
+
+	info->user_held_max = max == U64_MAX ? max : max << PAGE_SHIFT;
+	info->user_held = cptdev_user_held(s->user) << PAGE_SHIFT;
+	info->group_left = cptdev_group_left(s);
+}
+
 static void info_session(struct cptdev_session *s, struct cptdev_info *info)
 {
 	mutex_lock(&s->lock);
@@ -57,6 +66,7 @@ static int device_info(struct cptdev_call *call, void *uarg)
 	info->sessions = cptdev_sessions_count();
 	info->replicas = cptdev_replicas_count();
 	info_session(call->filp->private_data, info);
+	info_limits(call->filp->private_data, info);
 	return 0;
 }
 

@@ -51,6 +51,14 @@ void cptdev_gone_run(struct work_struct *work, u64 pages)
 	queue_work(gone_wq, work);
 }
 
+/* Run @work at once, however many pages it frees: memory is short. */
+void cptdev_gone_now(struct work_struct *work, u64 pages)
+{
+	if (pages > FREE_NOW)
+		atomic64_add(pages, &gone_pending);
+	work->func(work);
+}
+
 /* By the work itself: @pages are free. */
 void cptdev_gone_done(const char *of, u64 pages)
 {

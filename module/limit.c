@@ -110,6 +110,11 @@ u64 cptdev_user_hold(struct cptdev_user *u, s64 pages)
 	return atomic64_add_return(pages, &u->held);
 }
 
+u64 cptdev_user_held(const struct cptdev_user *u)
+{
+	return atomic64_read(&u->held);
+}
+
 /* Pages that the snapshots of the caller's user may hold. */
 u64 cptdev_user_held_max(void)
 {
@@ -210,6 +215,17 @@ static u64 group_left(struct cptdev_session *s)
 	return U64_MAX;
 }
 #endif
+
+/*
+ * Bytes that may still be copied in the control group, as INFO shows it. What this session's
+ * own snapshots may cause isn't subtracted.
+ */
+u64 cptdev_group_left(struct cptdev_session *s)
+{
+	u64 left = mem_cgroup_disabled() ? U64_MAX : group_left(s);
+
+	return left == U64_MAX ? left : left << PAGE_SHIFT;
+}
 
 /*
  * Pages that the next snapshot may hold without the control group's limit being passed, even

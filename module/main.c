@@ -69,9 +69,12 @@ static int __init cptdev_init(void)
 	ret = cptdev_gone_init();
 	if (ret)
 		goto err_chunks;
-	ret = cptdev_flush_init();
+	ret = cptdev_shrink_init();
 	if (ret)
 		goto err_gone;
+	ret = cptdev_flush_init();
+	if (ret)
+		goto err_shrink;
 	cptdev_wq = alloc_workqueue("cptdev", WQ_UNBOUND, 0);
 	if (!cptdev_wq) {
 		ret = -ENOMEM;
@@ -91,6 +94,9 @@ err_wq:
 	destroy_workqueue(cptdev_wq);
 err_flush:
 	cptdev_flush_exit();
+err_shrink:
+	cptdev_shrink_stop();
+	cptdev_shrink_exit();
 err_gone:
 	cptdev_gone_exit();
 err_chunks:
@@ -101,6 +107,8 @@ err_chunks:
 static void __exit cptdev_exit(void)
 {
 	misc_deregister(&cptdev_misc);
+	/* It tells of events and leaves work to the workers. */
+	cptdev_shrink_stop();
 	cptdev_genl_exit();
 	/*
 	 * Sessions that are ending put their notifiers, whose last calls may queue work
@@ -111,6 +119,7 @@ static void __exit cptdev_exit(void)
 	destroy_workqueue(cptdev_wq);
 	cptdev_flush_exit();
 	cptdev_gone_exit();
+	cptdev_shrink_exit();
 	cptdev_chunks_exit();
 }
 

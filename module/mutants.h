@@ -114,6 +114,11 @@ static inline struct cptdev_snap *mutant_merge_older(struct cptdev_snap *old,
 #define cptdev_snap_merge		mutant_merge_older
 #endif
 
+/* Reclaim knows of no snapshots. */
+#ifdef CPTDEV_MUTANT_NO_SHRINK
+#define cptdev_shrink_add(snap)		((void)(snap))
+#endif
+
 /* A PMD may change before the lock. */
 #ifdef CPTDEV_MUTANT_NO_RECHECK
 #define cptdev_pmd_still(pmdp, val)	((void)(pmdp), (void)(val), true)
@@ -187,6 +192,7 @@ static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 	 cptdev_mutant(FORK_SHARED) ||					\
 	 cptdev_mutant(NO_KEEP_DIRTY) ||				\
 	 cptdev_mutant(MERGE_OLDER) ||					\
+	 cptdev_mutant(NO_SHRINK) ||					\
 	 cptdev_mutant(NO_RECHECK) ||					\
 	 cptdev_mutant(COUNT_FAILED) ||					\
 	 cptdev_mutant(WIDEN))

@@ -19,6 +19,7 @@ static void snaps_put(struct list_head *list)
 
 	list_for_each_entry_safe(snap, tmp, list, entry) {
 		list_del_init(&snap->entry);
+		cptdev_shrink_del(snap);
 		cptdev_snap_put(snap);
 	}
 }
@@ -101,6 +102,7 @@ void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap)
 
 	snap->state |= CPTDEV_IMAGE_PUBLISHED;
 	snap = publish_merge(s, snap);
+	cptdev_shrink_add(snap);
 	spin_lock(&s->pub_lock);
 	/* Older ones whose changes are all in this one are of no use any more. */
 	list_for_each_entry_safe(old, tmp, &s->published, entry)
@@ -116,18 +118,35 @@ void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap)
 	cptdev_event_session(s, CPTDEV_CMD_SNAPSHOT_NTF);
 }
 
+/* Free when this returns. Also in reclaim: see shrink.c. */
+static u64 snaps_put_now(struct list_head *list)
+{
+	struct cptdev_snap *snap, *tmp;
+	u64 pages = 0;
+
+	list_for_each_entry_safe(snap, tmp, list, entry) {
+		list_del_init(&snap->entry);
+		cptdev_shrink_del(snap);
+		pages += snap->held.nr;
+		cptdev_snap_put_now(snap);
+	}
+	return pages;
+}
+
 /*
  * Memory is short: give up what nobody has fetched. The next one reaches back to what the
- * spare has, and who waits for an older one is told. Returns whether there was any.
+ * spare has, and who waits for an older one is told. A snapshot that a descriptor has open
+ * stays: dropping it would free nothing. Returns how many pages were held.
  */
-bool cptdev_publish_drop(struct cptdev_session *s)
+u64 cptdev_publish_drop(struct cptdev_session *s)
 {
 	struct cptdev_snap *snap, *tmp;
 	LIST_HEAD(gone);
+	u64 pages;
 
 	spin_lock(&s->pub_lock);
 	list_for_each_entry_safe(snap, tmp, &s->published, entry) {
-		if (snap->taken)
+		if (!cptdev_snap_unfetched(snap))
 			continue;
 		s->pub_base = min(s->pub_base, snap->base);
 		s->cancelled = s->pub_newest;
@@ -135,11 +154,11 @@ bool cptdev_publish_drop(struct cptdev_session *s)
 	}
 	spin_unlock(&s->pub_lock);
 	if (list_empty(&gone))
-		return false;
-	snaps_put(&gone);
+		return 0;
+	pages = snaps_put_now(&gone);
 	wake_up_all(&s->wq);
 	cptdev_event_session(s, CPTDEV_CMD_DROPPED_NTF);
-	return true;
+	return pages;
 }
 
 /* The session ends: nobody will fetch these. */

@@ -8,7 +8,7 @@
 
 struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s)
 {
-	struct cptdev_snap *snap = kzalloc(sizeof(*snap), GFP_KERNEL_ACCOUNT);
+	struct cptdev_snap *snap = cptdev_shrink_alloc();
 
 	if (!snap)
 		return NULL;
@@ -144,7 +144,7 @@ static void snap_free(struct work_struct *work)
 	cptdev_layout_put(snap->layout);
 	cptdev_blob_put(snap->meta);
 	cptdev_session_put(snap->session);
-	kfree(snap);
+	cptdev_shrink_free(snap);
 	cptdev_gone_done("snapshot", pages);
 }
 
@@ -154,6 +154,20 @@ static void snap_release(struct kref *ref)
 
 	INIT_WORK(&snap->free_work, snap_free);
 	cptdev_gone_run(&snap->free_work, snap->held.nr);
+}
+
+static void snap_release_now(struct kref *ref)
+{
+	struct cptdev_snap *snap = container_of(ref, struct cptdev_snap, ref);
+
+	INIT_WORK(&snap->free_work, snap_free);
+	cptdev_gone_now(&snap->free_work, snap->held.nr);
+}
+
+/* As cptdev_snap_put(), but what it held is free when this returns. */
+void cptdev_snap_put_now(struct cptdev_snap *snap)
+{
+	kref_put(&snap->ref, snap_release_now);
 }
 
 void cptdev_snap_put(struct cptdev_snap *snap)

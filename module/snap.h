@@ -28,6 +28,7 @@ static inline u32 cptdev_run_kind(const struct cptdev_run *run)
 struct cptdev_snap {
 	struct kref ref;
 	struct list_head entry;		/* session->pub_lock */
+	struct list_head shrink;	/* shrink.c, while it is published */
 	struct cptdev_session *session;	/* referenced: held is counted there */
 	u64 generation;
 	u64 base;
@@ -50,15 +51,31 @@ struct cptdev_snap {
 /* snap.c */
 struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s);
 void cptdev_snap_put(struct cptdev_snap *snap);
+void cptdev_snap_put_now(struct cptdev_snap *snap);
 void cptdev_snap_settle(struct cptdev_session *s);
 int cptdev_snap_reserve_more(struct cptdev_snap *snap, u32 pages);
 int cptdev_snap_seal(struct cptdev_snap *snap);
 void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages);
 struct page *cptdev_snap_page(const struct cptdev_snap *snap, u64 index);
 
+/* shrink.c */
+struct cptdev_snap *cptdev_shrink_alloc(void);
+void cptdev_shrink_free(struct cptdev_snap *snap);
+void cptdev_shrink_add(struct cptdev_snap *snap);
+void cptdev_shrink_del(struct cptdev_snap *snap);
+
 /* merge.c */
 struct cptdev_snap *cptdev_snap_merge(struct cptdev_snap *old,
 				      struct cptdev_snap *new);
+
+/*
+ * Of a published one: no spare has fetched it and no descriptor has it open, so that dropping
+ * it gives its memory back. The one reference is that of the list.
+ */
+static inline bool cptdev_snap_unfetched(const struct cptdev_snap *snap)
+{
+	return !READ_ONCE(snap->taken) && kref_read(&snap->ref) == 1;
+}
 
 /*
  * How many pages may be pushed. What is charged has a place in the list of those that are

@@ -3,6 +3,7 @@
  * What holds for every call: sizes, unknown commands and flags, bad pointers, the wrong
  * kind of descriptor, the wrong address space, the wrong user.
  */
+#include <stddef.h>
 #include <grp.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -172,16 +173,22 @@ ARG_FN(fill_promote)
 	(void)a;
 }
 
-#define OP(cmd, kind, type, fn) { #cmd, CPTDEV_IOC_##cmd, kind, sizeof(struct type), fn }
+#define OP(cmd, kind, type, fn)							\
+	{ #cmd, CPTDEV_IOC_##cmd, kind, sizeof(struct type), sizeof(struct type), fn }
+/* A struct that has grown: @last was the last field of its first version. */
+#define OP_GROWN(cmd, kind, type, last, fn)					\
+	{ #cmd, CPTDEV_IOC_##cmd, kind, sizeof(struct type),			\
+	  offsetof(struct type, last) + sizeof(((struct type *)NULL)->last), fn }
 
 static const struct op {
 	const char *name;
 	unsigned long cmd;
 	enum kind kind;
 	unsigned int size;
+	unsigned int min_size;
 	void (*fill)(FIXTURE_DATA(abi) *self, union arg *a);
 } ops[] = {
-	OP(INFO, DEVICE, cptdev_info, fill_nothing),
+	OP_GROWN(INFO, DEVICE, cptdev_info, snapshots, fill_nothing),
 	OP(SESSION_SETUP, DEVICE, cptdev_session_setup, fill_setup),
 	OP(RANGE_ADD, DEVICE, cptdev_range, fill_range),
 	OP(RANGE_LIST, DEVICE, cptdev_range_list, fill_nothing),
@@ -277,6 +284,9 @@ TEST_F(abi, works)
 	for_each_op(op) {
 		EXPECT_EQ(0, call(self, op, op->size, false, 0))
 			TH_LOG("%s", op->name);
+		if (op->min_size != op->size)
+			EXPECT_EQ(0, call(self, op, op->min_size, false, 0))
+				TH_LOG("%s, its first version", op->name);
 	}
 }
 
@@ -285,7 +295,7 @@ TEST_F(abi, size_too_small)
 	const struct op *op;
 
 	for_each_op(op) {
-		EXPECT_EQ(-EINVAL, call(self, op, op->size - 1, false, 0))
+		EXPECT_EQ(-EINVAL, call(self, op, op->min_size - 1, false, 0))
 			TH_LOG("%s", op->name);
 		EXPECT_EQ(-EINVAL, call(self, op, 0, false, 0))
 			TH_LOG("%s", op->name);

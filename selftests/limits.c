@@ -3,6 +3,7 @@
  * Limits that aren't a session's own: what the control group of a process has left, and what
  * one user may have of what all share.
  */
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -84,6 +85,23 @@ static int group_large_enough(void)
 	return 0;
 }
 
+/* INFO tells what the group has left: it shrinks by what is used. */
+static int group_left_is_told(void)
+{
+	struct cptdev_info before, after;
+	char *m = t_map(16 * MIB);
+	int fd = t_open();
+
+	before = t_info(fd);
+	MUST(before.group_left > 40 * MIB && before.group_left < 64 * MIB);
+	memset(m, 1, 16 * MIB);
+	after = t_info(fd);
+	/* The kernel charges in batches. */
+	MUST(after.group_left <= before.group_left - 15 * MIB);
+	MUST(after.group_left >= before.group_left - 17 * MIB);
+	return 0;
+}
+
 /* What nobody has fetched goes first. */
 static int group_drops_unfetched(void)
 {
@@ -106,11 +124,64 @@ static int group_drops_unfetched(void)
 	return 0;
 }
 
+/* A session with @len bytes of its own, published once. */
+static int published_session(size_t len, char **m)
+{
+	int fd = t_open();
+
+	*m = t_map(len);
+	memset(*m, 1, len);
+	MUST(fd >= 0 && t_add(fd, *m, len) == 0);
+	MUST(t_snapshot(fd, CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD, 0, NULL) == -1);
+	return fd;
+}
+
+/*
+ * The snapshots fit when they are taken. Then the group grows, and the copies don't fit any
+ * more. The one that nobody has fetched is dropped; the one that a spare has open is not.
+ */
+static int group_drops_later(void)
+{
+	char *fetched, *waiting, *other = t_map(26 * MIB), page[PAGE];
+	int fd[2], daemon = t_open(), delta;
+	struct cptdev_delta d;
+	struct pollfd pri;
+
+	fd[0] = published_session(8 * MIB, &fetched);
+	delta = t_delta(daemon, t_info(fd[0]).session_id, 0, &d);
+	MUST(delta >= 0);
+	fd[1] = published_session(20 * MIB, &waiting);
+	memset(other, 1, 26 * MIB);
+	pri = (struct pollfd) { .fd = fd[1], .events = POLLPRI };
+	MUST(poll(&pri, 1, 0) == 0);
+	/* 54 MiB are mapped, and there is room for 10 MiB: these are 21 MiB. */
+	memset(waiting, 2, 20 * MIB);
+	memset(fetched, 2, MIB);
+	MUST(poll(&pri, 1, 0) == 1 && pri.revents == POLLPRI);
+	MUST(t_wait(fd[1], 1, 0, NULL) == -ECANCELED);
+	MUST(t_info(fd[1]).session_held == 0);
+	MUST(t_wait(fd[0], 1, 0, NULL) == -ETIMEDOUT);
+	MUST(pread(delta, page, PAGE, 0) == PAGE && page[0] == 1);
+	/* The next one has what the dropped one had. */
+	munmap(other, 26 * MIB);
+	MUST(t_snapshot(fd[1], CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD, 0, NULL) == -1);
+	MUST(t_delta(daemon, t_info(fd[1]).session_id, 0, &d) >= 0);
+	MUST(d.generation == 2 && d.base == 0 && d.pages == 20 * MIB / PAGE);
+	return 0;
+}
+
 TEST(group_limit)
 {
 	EXPECT_EQ(0, in_group("67108864", group_too_small));
 	EXPECT_EQ(0, in_group("67108864", group_large_enough));
 	EXPECT_EQ(0, in_group("67108864", group_drops_unfetched));
+	EXPECT_EQ(0, in_group("67108864", group_left_is_told));
+	EXPECT_EQ(UINT64_MAX, t_info(t_open()).group_left);
+}
+
+TEST(group_limit_between_snapshots)
+{
+	EXPECT_EQ(0, in_group("67108864", group_drops_later));
 }
 
 /*
@@ -151,6 +222,7 @@ static int as_user(void)
 	MUST(t_info(a).session_held == 0);
 	MUST(t_del(a, m + MIB / 2, MIB * 3 / 2) == 0);
 	MUST(t_snapshot(a, 0, 0, &s) >= 0);
+	MUST(t_info(a).user_held_max == MIB && t_info(a).user_held == MIB / 2);
 	memset(m, 2, MIB);
 	/* Half of it is left for another session of the same user. */
 	b = t_open();
@@ -191,6 +263,8 @@ TEST(user_limits)
 	chmod(CPTDEV_DEVICE, 0660);
 	/* Others have room, and who has the capability has no such limit. */
 	EXPECT_LE(0, t_snapshot(fd, 0, 0, NULL));
+	EXPECT_EQ(UINT64_MAX, t_info(fd).user_held_max);
+	EXPECT_LE(2 * MIB, t_info(fd).user_held);
 	t_write_file(PARAMETERS "user_held_max_mib", "0");
 	t_write_file(PARAMETERS "user_sessions_max", "256");
 	t_write_file(PARAMETERS "user_replicas_max", "32");

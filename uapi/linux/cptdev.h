@@ -164,6 +164,13 @@ enum cptdev_reason {
  * @attached:		this session: spares that follow it
  * @scans:		this session: calls of CPTDEV_IOC_SCAN
  * @snapshots:		this session: snapshots taken
+ * @user_held_max:	the caller: limit on memory held by all snapshots of one user,
+ *			bytes; 2^64 - 1 if the caller has no such limit
+ * @user_held:		this session: memory held by all snapshots of its user, bytes
+ * @group_left:		this session: memory that may still be charged for the copies of
+ *			held pages before the control group of the process reaches its
+ *			limit, bytes; 2^64 - 1 if there is no limit. Copies that snapshots
+ *			of this session may already cause are not subtracted.
  *
  * Errors: the common ones only. Any process that opened the device may ask.
  */
@@ -199,6 +206,9 @@ struct cptdev_info {
 	__u64 attached;
 	__u64 scans;
 	__u64 snapshots;
+	__u64 user_held_max;
+	__u64 user_held;
+	__u64 group_left;
 };
 
 #define CPTDEV_FEATURE_SCAN	(1ULL << 0)	/* CPTDEV_IOC_SCAN */
@@ -406,7 +416,9 @@ struct cptdev_scan {
  * Each page that a snapshot holds is copied if the process writes to it, and charged to its
  * control group. A snapshot for whose copies the group has no memory left (memory.max)
  * fails, so that the process isn't killed. Before that, published snapshots that nobody has
- * fetched are dropped: who waits for them gets ECANCELED, and this one reaches back.
+ * fetched are dropped: who waits for them gets ECANCELED, and this one reaches back. They
+ * are dropped in the same way if memory becomes short between two snapshots. A snapshot that
+ * a descriptor has open is never dropped.
  *
  * Errors: EDQUOT more would be held than allowed; EINTR a fatal signal; EFAULT,
  * EOPNOTSUPP, EHWPOISON with @bad_addr; with CPTDEV_SNAPSHOT_WAIT those of
