@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What must hold, looked at after each step. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "sim.h"
+
+void sim_fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (sim.failed)
+		return;
+	sim.failed = true;
+	va_start(ap, fmt);
+	vsnprintf(sim.why, sizeof(sim.why), fmt, ap);
+	va_end(ap);
+	story("VIOLATION: %s", sim.why);
+}
+
+void check_failure(const char *what)
+{
+	(void)what;
+	sim.failures++;
+	sim.in_sync = false;
+}
+
+/*
+ * What one client was told to be safe is in everything that any client is told later, by
+ * whichever host. Two primaries that acknowledge at the same time break this as well as a
+ * primary that lost data and doesn't say so.
+ */
+void check_ack(struct sim_host *h, u32 state, u64 term)
+{
+	if (history_has(state, sim.top))
+		sim.top = state;
+	else if (!history_has(sim.top, state))
+		sim_fail("%s acknowledges state %u with term %llu, which lacks state %u that was acknowledged with term %llu",
+			 h->name, state, term, sim.top, sim.top_term);
+	if (term < sim.top_term)
+		sim_fail("%s acknowledges with term %llu after somebody did with term %llu",
+			 h->name, term, sim.top_term);
+	sim.top_term = MAX(sim.top_term, term);
+}
+
+void check_read(struct sim_host *h, u32 state)
+{
+	if (rules.stale_reads && !history_has(state, sim.top))
+		sim_fail("a client reads state %u of %s; state %u was acknowledged before",
+			 state, h->name, sim.top);
+}
+
+/* Does this host have what was acknowledged, in a program or in a replica? */
+static bool has_copy(struct sim_host *h)
+{
+	bool promoted;
+	u32 state;
+	u64 term;
+
+	if (!h->power)
+		return false;
+	if (h->prog.role == PROG_PRIMARY && history_has(h->prog.state, sim.top))
+		return true;
+	return engine_replica(h, &state, &term, &promoted) && history_has(state, sim.top);
+}
+
+static bool calm(const struct sim_host *h)
+{
+	return h->power && h->runs && h->stopped_until <= sim.now &&
+		h->prog_stopped_until <= sim.now && h->prog.role != PROG_NONE;
+}
+
+void check_step(void)
+{
+	bool a, b;
+
+	if (sim.failed)
+		return;
+	a = has_copy(&sim.host[0]);
+	b = has_copy(&sim.host[1]);
+	if (!a && !b && sim.top && sim.failures <= 1)
+		sim_fail("state %u was acknowledged, and nobody has it any more after one failure",
+			 sim.top);
+	sim.in_sync = a && b && calm(&sim.host[0]) && calm(&sim.host[1]) &&
+		!net_is_cut(0, 1) && !net_is_cut(1, 0);
+	if (sim.in_sync)
+		sim.failures = 0;
+}

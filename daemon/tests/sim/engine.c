@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The engine of a host, as the daemon and its programs use it. Its sessions and replicas stay
+ * when the daemon ends, and are gone with the power.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "sim.h"
+
+static void page_fill(u8 *page, u64 value)
+{
+	u32 i;
+
+	for (i = 0; i < FAKE_PAGE; i += sizeof(value))
+		memcpy(page + i, &value, sizeof(value));
+}
+
+static bool page_is(const u8 *page, u64 value)
+{
+	return !memcmp(page, &value, sizeof(value)) &&
+		!memcmp(page, page + sizeof(value), FAKE_PAGE - sizeof(value));
+}
+
+void engine_boot(struct sim_host *h)
+{
+	sim.cur = h;
+	h->boot++;
+	h->taken = 0;
+	h->checked = 0;
+	fake_init(&h->fake);
+	h->power = true;
+	sim.cur = NULL;
+}
+
+void engine_daemon_start(struct sim_host *h)
+{
+	sim.cur = h;
+	h->daemon_start = 0;
+	if (daemon_open(&h->daemon, &h->conf, &h->fake.kernel))
+		sim_fail("the daemon of host %s doesn't start", h->name);
+	h->runs = true;
+	sim.cur = NULL;
+}
+
+void engine_daemon_kill(struct sim_host *h)
+{
+	sim.cur = h;
+	if (h->runs)
+		daemon_close(&h->daemon);
+	h->runs = false;
+	h->stopped_until = 0;
+	sim.cur = NULL;
+}
+
+/* The sockets first: a daemon that is taken apart says nothing to anybody then. */
+void engine_power_off(struct sim_host *h)
+{
+	h->power = false;
+	net_power_off(h->nr);
+	engine_daemon_kill(h);
+	sim.cur = h;
+	fake_free(&h->fake);
+	sim.cur = NULL;
+}
+
+struct fake_session *engine_session(struct sim_host *h, u64 term)
+{
+	struct fake_session *s;
+
+	sim.cur = h;
+	s = fake_session_with(&h->fake, SIM_NAME, SIM_PAGES, term, 0);
+	sim.cur = NULL;
+	return s;
+}
+
+void engine_session_end(struct sim_host *h, struct fake_session *s)
+{
+	sim.cur = h;
+	fake_session_end(&h->fake, s);
+	sim.cur = NULL;
+}
+
+u64 engine_publish(struct sim_host *h, struct fake_session *s, u32 state)
+{
+	u64 generation, value;
+	u32 i;
+
+	sim.cur = h;
+	for (i = 0; i < SIM_PAGES; i++) {
+		u8 *page = s->mem + (size_t)i * FAKE_PAGE;
+
+		value = history_fill(state, i);
+		if (page_is(page, value))
+			continue;
+		page_fill(page, value);
+		s->dirty[i] = true;
+	}
+	generation = fake_publish(&h->fake, s);
+	sim.cur = NULL;
+	return generation;
+}
+
+bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted)
+{
+	static const u8 zeros[FAKE_PAGE];
+	const struct fake_replica *r = h->power ? fake_replica(&h->fake, SIM_NAME) : NULL;
+	const u8 *page;
+	u32 i;
+
+	if (!r || !r->rec.generation)
+		return false;
+	page = fake_page(r, 0) ?: zeros;
+	memcpy(state, page, sizeof(*state));
+	*state >>= 8;
+	*term = r->rec.term;
+	*promoted = r->promoted;
+	if (!history_state(*state)) {
+		sim_fail("the replica of %s has a state that never was", h->name);
+		return false;
+	}
+	for (i = 0; i < SIM_PAGES; i++) {
+		page = fake_page(r, i) ?: zeros;
+		if (!page_is(page, history_fill(*state, i)))
+			sim_fail("the replica of %s is torn: page %u isn't that of state %u",
+				 h->name, i, *state);
+	}
+	return true;
+}
+
+void engine_waits(struct sim_host *h, bool waits)
+{
+	struct fake_replica *r = fake_replica(&h->fake, SIM_NAME);
+
+	if (r)
+		r->rec.waiters = waits;
+}
+
+int engine_claim(struct sim_host *h, u64 *term)
+{
+	struct fake_replica *r = fake_replica(&h->fake, SIM_NAME);
+
+	if (!r || !r->promoted)
+		return -EINVAL;
+	if (h->taken == r->rec.term)
+		return -EALREADY;
+	*term = h->taken = r->rec.term;
+	return 0;
+}
+
+/* As cptdevctl promote does today. */
+int engine_promote(struct sim_host *h)
+{
+	u64 term = 0, generation;
+	int fd, ret;
+
+	sim.cur = h;
+	fd = kernel_replica_open(&h->fake.kernel, SIM_NAME, CPTDEV_REPLICA_WRITE);
+	ret = fd;
+	if (fd >= 0) {
+		ret = kernel_replica_promote(&h->fake.kernel, fd, &term, &generation);
+		h->fake.kernel.ops->close(&h->fake.kernel, fd);
+	}
+	sim.cur = NULL;
+	return ret;
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The programs, one on each host, and their clients. A primary takes writes, publishes each, and
+ * tells the client that it is safe when WAIT says so. A spare waits for a promotion, claims
+ * it, and goes on with what the replica has. Whoever was fenced or has crashed is started anew,
+ * as a spare.
+ */
+#include <string.h>
+
+#include "sim.h"
+
+#define CLIENT_MIN_MS	10
+#define CLIENT_MAX_MS	120
+
+static u64 client_at;
+
+static void rest(struct prog *p)
+{
+	p->wake = sim.now + rng_range(&sim.rng_prog, 0, MS(8));
+}
+
+static void end(struct sim_host *h, u64 restart_ms)
+{
+	struct prog *p = &h->prog;
+
+	if (p->session)
+		engine_session_end(h, p->session);
+	if (p->role == PROG_SPARE)
+		engine_waits(h, false);
+	memset(p, 0, sizeof(*p));
+	p->restart = sim.now + MS(restart_ms);
+}
+
+void prog_crash(struct sim_host *h)
+{
+	end(h, rng_range(&sim.rng_prog, 30, 1500));
+}
+
+static void spare_begin(struct sim_host *h)
+{
+	u64 term = 0;
+	u32 state;
+	bool promoted = false;
+
+	h->prog = (struct prog) { .role = PROG_SPARE };
+	if (engine_replica(h, &state, &term, &promoted) && promoted)
+		h->prog.ignored = term;
+	rest(&h->prog);
+}
+
+static void primary_begin(struct sim_host *h, u64 term, u32 state)
+{
+	struct prog *p = &h->prog;
+
+	*p = (struct prog) {
+		.role = PROG_PRIMARY, .term = term, .state = state,
+		.session = engine_session(h, term),
+	};
+	/* Whoever becomes the spare needs all of it. */
+	engine_publish(h, p->session, state);
+	rest(p);
+}
+
+void prog_start(struct sim_host *h, enum prog_role role)
+{
+	story("the program of %s starts as %s", h->name,
+	      role == PROG_SPARE ? "a spare" : "the primary");
+	if (role == PROG_SPARE)
+		spare_begin(h);
+	else
+		primary_begin(h, 1, 0);
+}
+
+static void primary_step(struct sim_host *h)
+{
+	struct prog *p = &h->prog;
+
+	if (p->session->fenced) {
+		story("the program of %s learns that it is fenced, and ends", h->name);
+		/* Its memory was a copy, and is gone before the other host could feed this one. */
+		check_failure("fence");
+		end(h, rng_range(&sim.rng_prog, 1, 300));
+		return;
+	}
+	while (p->nr_pending && p->session->rec.committed >= p->gen[0]) {
+		story("%s acknowledges state %u (generation %llu, term %llu)", h->name,
+		      p->pending[0], p->gen[0], p->term);
+		p->acked = p->pending[0];
+		check_ack(h, p->acked, p->term);
+		p->nr_pending--;
+		memmove(p->gen, p->gen + 1, p->nr_pending * sizeof(p->gen[0]));
+		memmove(p->pending, p->pending + 1, p->nr_pending * sizeof(p->pending[0]));
+		sim.acks++;
+	}
+}
+
+static void spare_step(struct sim_host *h)
+{
+	struct prog *p = &h->prog;
+	bool promoted = false;
+	u64 term = 0;
+	u32 state;
+
+	engine_waits(h, true);
+	if (!engine_replica(h, &state, &term, &promoted))
+		return;
+	if (!promoted || term == p->ignored) {
+		p->ignored = promoted ? p->ignored : 0;
+		return;
+	}
+	if (engine_claim(h, &term)) {
+		p->ignored = term;
+		return;
+	}
+	engine_waits(h, false);
+	story("the program of %s takes over with state %u and term %llu", h->name, state, term);
+	sim.takeovers++;
+	primary_begin(h, term, state);
+}
+
+static bool sleeps(const struct sim_host *h)
+{
+	return h->prog_stopped_until > sim.now || h->prog.wake > sim.now;
+}
+
+void prog_step(struct sim_host *h)
+{
+	struct prog *p = &h->prog;
+
+	if (!h->power)
+		return;
+	if (p->role == PROG_NONE && p->restart && p->restart <= sim.now)
+		prog_start(h, PROG_SPARE);
+	if (p->role == PROG_NONE || sleeps(h))
+		return;
+	if (p->role == PROG_PRIMARY)
+		primary_step(h);
+	else
+		spare_step(h);
+}
+
+u64 prog_next(const struct sim_host *h)
+{
+	const struct prog *p = &h->prog;
+	u64 next = UINT64_MAX;
+
+	if (p->role == PROG_NONE)
+		return p->restart ? p->restart : UINT64_MAX;
+	if (p->wake > sim.now)
+		next = p->wake;
+	if (h->prog_stopped_until > sim.now)
+		next = MAX(next == UINT64_MAX ? 0 : next, h->prog_stopped_until);
+	return next;
+}
+
+/*
+ * Clients: they ask both hosts.
+ */
+
+static void client_write(struct sim_host *h)
+{
+	struct prog *p = &h->prog;
+
+	if (p->nr_pending == PROG_WINDOW)
+		return;
+	p->state = history_write(p->state, &sim.rng_prog);
+	p->gen[p->nr_pending] = engine_publish(h, p->session, p->state);
+	p->pending[p->nr_pending++] = p->state;
+	story("a client writes to %s: state %u follows %u", h->name, p->state,
+	      history_state(p->state)->parent);
+	sim.writes++;
+}
+
+void client_step(void)
+{
+	struct sim_host *h = &sim.host[rng_range(&sim.rng_prog, 0, SIM_HOSTS - 1)];
+	bool writes = rng_one_in(&sim.rng_prog, 2);
+
+	client_at = sim.now + MS(rng_range(&sim.rng_prog, CLIENT_MIN_MS, CLIENT_MAX_MS));
+	if (!h->power || h->prog.role != PROG_PRIMARY || sleeps(h) || h->prog.session->fenced)
+		return;
+	if (writes) {
+		client_write(h);
+		return;
+	}
+	sim.reads++;
+	check_read(h, h->prog.state);
+}
+
+u64 client_next(void)
+{
+	return client_at;
+}
+
+void client_reset(void)
+{
+	client_at = sim.now;
+}

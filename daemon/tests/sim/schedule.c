@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What happens to the hosts, and when: a list that follows from the seed alone. */
+#include <string.h>
+
+#include "schedule.h"
+
+struct event {
+	const struct event_kind *kind;
+	u64 at;
+	u64 x[3];			/* random numbers for the kind's use */
+	bool dropped;
+};
+
+struct event_kind {
+	const char *name;
+	u32 weight;
+	void (*fn)(const struct event *e);
+};
+
+static struct event events[SCHEDULE_MAX];
+static u32 nr_events;
+
+/* What is to be taken back. */
+static u64 heal_at[SIM_HOSTS][SIM_HOSTS];
+static u64 power_at[SIM_HOSTS];
+static u64 no_primary_since;
+
+static struct sim_host *host_of(const struct event *e)
+{
+	return &sim.host[e->x[0] % SIM_HOSTS];
+}
+
+/* Mostly short, sometimes longer than any time-out: up to 4 s. */
+static u64 duration(u64 x)
+{
+	static const u64 most[] = { 50, 300, 1200, 2500, 4000 };
+
+	return MS(1 + (x >> 8) % most[x % ARRAY_SIZE(most)]);
+}
+
+static void cut_one(int from, int to, u64 ns)
+{
+	story("the network from %s to %s is cut for %llu ms", sim.host[from].name,
+	      sim.host[to].name, ns / NSEC_PER_MSEC);
+	net_cut(from, to, true);
+	heal_at[from][to] = MAX(heal_at[from][to], sim.now + ns);
+	check_failure("cut");
+}
+
+static void ev_cut_one(const struct event *e)
+{
+	int from = e->x[0] % SIM_HOSTS;
+
+	cut_one(from, !from, duration(e->x[1]));
+}
+
+static void ev_cut(const struct event *e)
+{
+	cut_one(0, 1, duration(e->x[1]));
+	cut_one(1, 0, duration(e->x[1]));
+}
+
+static void ev_power(const struct event *e)
+{
+	struct sim_host *h = host_of(e);
+
+	if (!h->power)
+		return;
+	power_at[h->nr] = sim.now + duration(e->x[1]) + MS(100);
+	story("%s loses its power, for %llu ms", h->name,
+	      (power_at[h->nr] - sim.now) / NSEC_PER_MSEC);
+	if (h->prog.session)
+		h->prog.session = NULL;
+	memset(&h->prog, 0, sizeof(h->prog));
+	engine_power_off(h);
+	check_failure("power");
+}
+
+static void power_back(struct sim_host *h)
+{
+	story("%s has power again", h->name);
+	power_at[h->nr] = 0;
+	h->prog_stopped_until = 0;
+	engine_boot(h);
+	h->daemon_start = sim.now + MS(rng_range(&sim.rng_prog, 1, 400));
+	h->prog.restart = sim.now + MS(rng_range(&sim.rng_prog, 1, 800));
+}
+
+static void ev_daemon_crash(const struct event *e)
+{
+	struct sim_host *h = host_of(e);
+
+	if (!h->runs)
+		return;
+	story("the daemon of %s is killed", h->name);
+	engine_daemon_kill(h);
+	h->daemon_start = sim.now + duration(e->x[1]);
+	check_failure("daemon");
+}
+
+static void ev_daemon_stop(const struct event *e)
+{
+	struct sim_host *h = host_of(e);
+	u64 ns = duration(e->x[1]);
+
+	if (!h->runs)
+		return;
+	story("the daemon of %s does not run for %llu ms", h->name, ns / NSEC_PER_MSEC);
+	h->stopped_until = MAX(h->stopped_until, sim.now + ns);
+	check_failure("stop");
+}
+
+static void ev_prog_crash(const struct event *e)
+{
+	struct sim_host *h = host_of(e);
+
+	if (!h->power || h->prog.role == PROG_NONE)
+		return;
+	story("the program of %s crashes", h->name);
+	prog_crash(h);
+	check_failure("program");
+}
+
+static void ev_prog_stop(const struct event *e)
+{
+	struct sim_host *h = host_of(e);
+	u64 ns = duration(e->x[1]);
+
+	if (!h->power || h->prog.role == PROG_NONE)
+		return;
+	story("the program of %s does not run for %llu ms", h->name, ns / NSEC_PER_MSEC);
+	h->prog_stopped_until = MAX(h->prog_stopped_until, sim.now + ns);
+	check_failure("program stop");
+}
+
+static void ev_wall(const struct event *e)
+{
+	struct sim_host *h = host_of(e);
+	s64 ns = (s64)(e->x[1] % (2 * 86400 * NSEC_PER_SEC)) - 86400 * (s64)NSEC_PER_SEC;
+
+	story("the wall clock of %s is set by %lld s", h->name, ns / (s64)NSEC_PER_SEC);
+	h->wall_off += ns;
+}
+
+static const struct event_kind kinds[] = {
+	{ "cut-one",		4, ev_cut_one },
+	{ "cut",		4, ev_cut },
+	{ "power",		4, ev_power },
+	{ "daemon-crash",	3, ev_daemon_crash },
+	{ "daemon-stop",	3, ev_daemon_stop },
+	{ "program-crash",	2, ev_prog_crash },
+	{ "program-stop",	2, ev_prog_stop },
+	{ "wall-clock",		1, ev_wall },
+};
+
+static const struct event_kind *pick(struct rng *r)
+{
+	u32 total = 0, n, i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		total += kinds[i].weight;
+	n = rng_range(r, 0, total - 1);
+	for (i = 0; n >= kinds[i].weight; i++)
+		n -= kinds[i].weight;
+	return &kinds[i];
+}
+
+/* The next failure often comes while the last one is being mended. */
+static u64 pause_before(struct rng *r)
+{
+	static const u64 most[] = { 20, 200, 1500, 3000, 8000 };
+
+	return MS(rng_range(r, 0, most[rng_range(r, 0, ARRAY_SIZE(most) - 1)]));
+}
+
+static void make(u64 seed)
+{
+	u64 at = NSEC_PER_SEC + MS(1500);
+	struct rng r;
+	u32 i;
+
+	rng_seed(&r, seed, 3);
+	nr_events = rng_range(&r, 1, 12);
+	for (i = 0; i < nr_events; i++) {
+		at += pause_before(&r);
+		events[i] = (struct event) {
+			.kind = pick(&r), .at = at,
+			.x = { rng_next(&r), rng_next(&r), rng_next(&r) },
+		};
+	}
+}
+
+u32 schedule_events(u64 seed)
+{
+	make(seed);
+	return nr_events;
+}
+
+static void network_kind(u64 seed)
+{
+	struct rng r;
+
+	rng_seed(&r, seed, 4);
+	switch (rng_range(&r, 0, 3)) {
+	case 0:
+		net_latency(MS(1) / 10, MS(1) / 10, 0, 0);
+		break;
+	case 1:
+		net_latency(MS(1), MS(5), 50, MS(250));
+		break;
+	case 2:
+		net_latency(MS(20), MS(60), 20, MS(600));
+		break;
+	default:
+		net_latency(MS(1) / 2, MS(1), 30, MS(1500));
+	}
+	sim.host[0].drift_ppm = (s64)rng_range(&r, 0, 400) - 200;
+	sim.host[1].drift_ppm = (s64)rng_range(&r, 0, 400) - 200;
+}
+
+/* Time goes on to @at; what ends before is taken back on the way. */
+static void run_to(u64 at)
+{
+	u64 next;
+	int i, j;
+
+	do {
+		next = at;
+		for (i = 0; i < SIM_HOSTS; i++) {
+			if (power_at[i])
+				next = MIN(next, power_at[i]);
+			for (j = 0; j < SIM_HOSTS; j++)
+				if (heal_at[i][j])
+					next = MIN(next, heal_at[i][j]);
+		}
+		world_run(MAX(next, sim.now));
+		for (i = 0; i < SIM_HOSTS && !sim.failed; i++) {
+			if (power_at[i] && power_at[i] <= sim.now)
+				power_back(&sim.host[i]);
+			for (j = 0; j < SIM_HOSTS; j++) {
+				if (!heal_at[i][j] || heal_at[i][j] > sim.now)
+					continue;
+				heal_at[i][j] = 0;
+				net_cut(i, j, false);
+				story("the network from %s to %s works again",
+				      sim.host[i].name, sim.host[j].name);
+			}
+		}
+	} while (next < at && !sim.failed);
+}
+
+/*
+ * A person who looks every second, and knows more than any daemon: where nobody serves for long,
+ * the replica that has everything is promoted; where none has, the service begins anew, and what
+ * was lost is known to be lost.
+ */
+static void operator_looks(void)
+{
+	bool promoted;
+	u32 state, i;
+	u64 term;
+
+	for (i = 0; i < SIM_HOSTS; i++) {
+		if (!sim.host[i].power || !sim.host[i].runs ||
+		    sim.host[i].prog.role == PROG_NONE)
+			return;
+		if (sim.host[i].prog.role == PROG_PRIMARY)
+			no_primary_since = 0;
+	}
+	if (!no_primary_since)
+		no_primary_since = sim.now;
+	if (sim.now - no_primary_since < 3 * NSEC_PER_SEC)
+		return;
+	no_primary_since = 0;
+	for (i = 0; i < SIM_HOSTS; i++) {
+		struct sim_host *h = &sim.host[i];
+
+		if (h->prog.role == PROG_PRIMARY)
+			return;
+		if (!engine_replica(h, &state, &term, &promoted) ||
+		    !history_has(state, sim.top))
+			continue;
+		story("a person promotes the replica of %s (state %u, term %llu)", h->name,
+		      state, term);
+		engine_promote(h);
+		return;
+	}
+}
+
+static void run_watched(u64 at)
+{
+	while (sim.now < at && !sim.failed) {
+		run_to(MIN(at, sim.now + NSEC_PER_SEC));
+		operator_looks();
+	}
+}
+
+static void run_events(u64 dropped)
+{
+	u32 i;
+
+	prog_start(&sim.host[0], PROG_PRIMARY);
+	prog_start(&sim.host[1], PROG_SPARE);
+	for (i = 0; i < nr_events && !sim.failed; i++) {
+		if (dropped & 1ULL << i)
+			continue;
+		run_watched(events[i].at);
+		if (sim.failed)
+			break;
+		story("-- event %u: %s", i, events[i].kind->name);
+		events[i].kind->fn(&events[i]);
+	}
+}
+
+bool schedule_run(u64 seed, u64 dropped)
+{
+	make(seed);
+	memset(heal_at, 0, sizeof(heal_at));
+	memset(power_at, 0, sizeof(power_at));
+	no_primary_since = 0;
+	world_open(seed);
+	network_kind(seed);
+	run_events(dropped);
+	if (!sim.failed)
+		run_watched(sim.now + 15 * NSEC_PER_SEC);
+	world_close();
+	return !sim.failed;
+}

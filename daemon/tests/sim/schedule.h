@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef TESTS_SIM_SCHEDULE_H
+#define TESTS_SIM_SCHEDULE_H
+
+#include "sim.h"
+
+#define SCHEDULE_MAX	64
+
+/* Run what the seed says, without the events of @dropped (bits). True: nothing was wrong. */
+bool schedule_run(u64 seed, u64 dropped);
+/* How many events the seed has. */
+u32 schedule_events(u64 seed);
+
+#endif

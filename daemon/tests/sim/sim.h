@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The simulator: the daemons of two hosts, as they are, in one process and in virtual time. The
+ * linker puts the functions __wrap_* in place of the system's (--wrap, see the Makefile): clocks,
+ * sockets and epoll. Everything else is the program that is installed. One seed decides all that
+ * happens; nothing depends on how fast this machine is.
+ *
+ *   world.c     hosts, virtual time, the main loop
+ *   net.c       connections: delay, cuts in one direction, resets
+ *   wrap.c      what the daemons call: sockets, epoll, clocks
+ *   engine.c    sessions and replicas of a host, and its power
+ *   prog.c      the programs and their clients
+ *   history.c   the truth: every state that a program ever had
+ *   check.c     what must hold after each step
+ *   schedule.c  events from a seed; replay, shortening
+ */
+#ifndef TESTS_SIM_H
+#define TESTS_SIM_H
+
+#include "daemon.h"
+#include "fake.h"
+
+#define SIM_HOSTS	2
+#define SIM_PAGES	6U
+#define SIM_NAME	"service"
+#define SIM_PORT	7475
+
+#define MS(n)		((u64)(n) * NSEC_PER_MSEC)
+
+/*
+ * Random numbers
+ */
+
+struct rng {
+	u64 x;
+};
+
+void rng_seed(struct rng *r, u64 seed, u64 stream);
+u64 rng_next(struct rng *r);
+/* From @lo to @hi, both included. */
+u64 rng_range(struct rng *r, u64 lo, u64 hi);
+/* True once in @n. */
+bool rng_one_in(struct rng *r, u32 n);
+
+/*
+ * History: a tree of states. A state is what a program's memory has after one write.
+ */
+
+struct state {
+	u32 parent;
+	u32 depth;
+	u32 writer[SIM_PAGES];		/* the state in which each page was written last */
+};
+
+void history_reset(void);
+/* The state after a write to some pages of @parent; 0 is the empty memory. */
+u32 history_write(u32 parent, struct rng *r);
+const struct state *history_state(u32 id);
+/* Does @id have everything that @of has? */
+bool history_has(u32 id, u32 of);
+/* What page @page must be filled with. */
+u64 history_fill(u32 id, u32 page);
+
+/*
+ * Hosts
+ */
+
+enum prog_role { PROG_NONE, PROG_SPARE, PROG_PRIMARY };
+
+/* Publications that were not acknowledged to the client yet. */
+#define PROG_WINDOW	3
+
+struct prog {
+	enum prog_role role;
+	u64 wake;			/* it does nothing before */
+	u64 restart;			/* 0: it runs, or isn't to be started */
+	struct fake_session *session;
+	u64 term;
+	u32 state;			/* of its memory */
+	u32 acked;			/* newest state that its client was told to be safe */
+	u64 gen[PROG_WINDOW];
+	u32 pending[PROG_WINDOW];
+	u32 nr_pending;
+	u64 ignored;			/* SPARE: term of a promotion that is older than it */
+	bool waits;			/* SPARE: it polls the replica */
+};
+
+struct sim_host {
+	int nr;
+	char name[8];
+	bool power;
+	bool runs;			/* the daemon */
+	u64 stopped_until;		/* SIGSTOP of the daemon */
+	u64 prog_stopped_until;
+	s64 drift_ppm;
+	u64 mono_off;			/* ns */
+	s64 wall_off;
+	u64 boot;			/* number of the boot */
+	u64 daemon_start;		/* when it is started, 0: not planned */
+	struct fake fake;
+	struct daemon daemon;
+	struct conf conf;
+	struct prog prog;
+	u64 taken;			/* term of the promotion that was claimed */
+	u64 checked;			/* commits of the replica that check.c has seen */
+};
+
+struct sim {
+	u64 now;			/* ns, virtual */
+	u64 seed;
+	struct sim_host host[SIM_HOSTS];
+	struct sim_host *cur;		/* whose code runs */
+	struct rng rng_net, rng_prog;
+	/* What clients know. */
+	u32 top;			/* newest state that somebody was told to be safe */
+	u64 top_term;
+	u32 given_up;			/* a person accepted the loss of states up to here */
+	u32 failures;			/* since both hosts had everything */
+	bool in_sync;
+	/* Counted for the summary. */
+	u64 writes, acks, reads, takeovers, turns, packets;
+	bool failed;
+	char why[512];
+};
+
+extern struct sim sim;
+
+/* What a schedule may do, and what is checked. */
+struct sim_rules {
+	bool stale_reads;		/* reads of a primary that was overtaken are checked */
+};
+
+extern struct sim_rules rules;
+
+/* world.c */
+void world_open(u64 seed);
+void world_close(void);
+/* Run until that time, or until something is wrong. */
+void world_run(u64 until);
+struct sim_host *world_other(const struct sim_host *h);
+u64 world_mono(const struct sim_host *h);
+
+/* engine.c */
+void engine_boot(struct sim_host *h);
+void engine_power_off(struct sim_host *h);
+void engine_daemon_start(struct sim_host *h);
+void engine_daemon_kill(struct sim_host *h);
+struct fake_session *engine_session(struct sim_host *h, u64 term);
+void engine_session_end(struct sim_host *h, struct fake_session *s);
+u64 engine_publish(struct sim_host *h, struct fake_session *s, u32 state);
+/* The state that a replica has: false if there is none; torn: sim_fail(). */
+bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted);
+void engine_waits(struct sim_host *h, bool waits);
+/* 0: the promotion is this program's, with @term. */
+int engine_claim(struct sim_host *h, u64 *term);
+int engine_promote(struct sim_host *h);
+
+/* net.c */
+void net_reset(void);
+u64 net_next(void);
+void net_deliver(void);
+void net_cut(int from, int to, bool cut);
+bool net_is_cut(int from, int to);
+/* All ends on this host are gone, without a word. */
+void net_power_off(int host);
+void net_latency(u64 base_ns, u64 jitter_ns, u32 late_one_in, u64 late_ns);
+
+/* wrap.c */
+bool wrap_ready(int epfd);
+void wrap_reset(void);
+
+/* prog.c */
+void prog_start(struct sim_host *h, enum prog_role role);
+void prog_crash(struct sim_host *h);
+void prog_step(struct sim_host *h);
+u64 prog_next(const struct sim_host *h);
+void client_step(void);
+u64 client_next(void);
+void client_reset(void);
+
+/* check.c */
+void check_step(void);
+void check_ack(struct sim_host *h, u32 state, u64 term);
+void check_read(struct sim_host *h, u32 state);
+/* A failure was injected. */
+void check_failure(const char *what);
+void sim_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* story.c */
+void story(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void story_show(bool show);
+void story_log(int level, const char *text);
+
+#endif

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The hosts and their time. Everything that is due now is done, until nobody has anything to
+ * do; then time goes to the next timer, packet, or event.
+ */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "sim.h"
+
+/* Turns of loops without time going on: somebody is busy with nothing. */
+#define TURNS_MAX	20000U
+
+struct sim sim;
+struct sim_rules rules;
+
+struct sim_host *world_other(const struct sim_host *h)
+{
+	return &sim.host[!h->nr];
+}
+
+/* CLOCK_MONOTONIC of the host. */
+u64 world_mono(const struct sim_host *h)
+{
+	return h->mono_off + sim.now + (s64)(sim.now / 1000000) * h->drift_ppm;
+}
+
+/* When that clock shows @at, rounded up. */
+static u64 world_when(const struct sim_host *h, u64 at)
+{
+	u64 mono = world_mono(h), ns;
+
+	if (at <= mono)
+		return sim.now;
+	ns = at - mono;
+	return sim.now + ns - (s64)(ns / 1000000) * h->drift_ppm + 1000;
+}
+
+static u64 next_timer(const struct sim_host *h)
+{
+	u64 at = UINT64_MAX;
+	struct timer *t;
+
+	LIST_FOREACH(t, &h->daemon.loop.timers, entry)
+		at = MIN(at, t->at);
+	return at == UINT64_MAX ? at : world_when(h, at);
+}
+
+static bool stopped(const struct sim_host *h)
+{
+	return h->stopped_until > sim.now;
+}
+
+static bool due(const struct sim_host *h)
+{
+	if (!h->runs || stopped(h))
+		return false;
+	return wrap_ready(h->daemon.loop.epoll) || !TAILQ_EMPTY(&h->daemon.loop.chores) ||
+		next_timer(h) <= sim.now;
+}
+
+static void turn(struct sim_host *h)
+{
+	sim.cur = h;
+	loop_turn(&h->daemon.loop, 0);
+	sim.cur = NULL;
+	sim.turns++;
+}
+
+/* Whose turn is first is different each time. */
+static void drain(void)
+{
+	u32 n = 0, first;
+	bool again = true;
+
+	while (again && !sim.failed) {
+		again = false;
+		first = rng_range(&sim.rng_net, 0, SIM_HOSTS - 1);
+		for (u32 i = 0; i < SIM_HOSTS; i++) {
+			struct sim_host *h = &sim.host[(first + i) % SIM_HOSTS];
+
+			if (!due(h))
+				continue;
+			again = true;
+			turn(h);
+			check_step();
+			if (++n > TURNS_MAX)
+				sim_fail("the daemon of %s is busy and does nothing", h->name);
+		}
+	}
+}
+
+static u64 next_of(const struct sim_host *h)
+{
+	u64 next = UINT64_MAX;
+
+	if (h->runs)
+		next = MAX(next_timer(h), h->stopped_until);
+	if (h->power && h->daemon_start)
+		next = MIN(next, h->daemon_start);
+	if (h->power)
+		next = MIN(next, prog_next(h));
+	return next;
+}
+
+static void step(void)
+{
+	u32 i;
+
+	net_deliver();
+	for (i = 0; i < SIM_HOSTS; i++) {
+		struct sim_host *h = &sim.host[i];
+
+		if (h->power && h->daemon_start && h->daemon_start <= sim.now) {
+			story("the daemon of %s starts", h->name);
+			engine_daemon_start(h);
+		}
+	}
+	drain();
+	for (i = 0; i < SIM_HOSTS; i++)
+		prog_step(&sim.host[i]);
+	if (client_next() <= sim.now)
+		client_step();
+	drain();
+	check_step();
+}
+
+void world_run(u64 until)
+{
+	u64 next;
+	u32 i;
+
+	while (!sim.failed) {
+		step();
+		next = MIN(net_next(), client_next());
+		for (i = 0; i < SIM_HOSTS; i++)
+			next = MIN(next, next_of(&sim.host[i]));
+		if (next > until)
+			break;
+		sim.now = MAX(next, sim.now + 1);
+	}
+	sim.now = MAX(sim.now, until);
+}
+
+static void host_address(struct sockaddr_storage *ss, int nr)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	in->sin_family = AF_INET;
+	in->sin_port = htons(SIM_PORT);
+	in->sin_addr.s_addr = htonl(0x0a000001 + nr);
+}
+
+static void host_open(struct sim_host *h, int nr)
+{
+	memset(h, 0, sizeof(*h));
+	h->nr = nr;
+	snprintf(h->name, sizeof(h->name), "%s", nr ? "beta" : "alpha");
+	h->conf = (struct conf) {
+		.listen_port = SIM_PORT, .heartbeat_ms = 200, .timeout_ms = 1000,
+		.max_sessions = 16, .max_clients = 4, .failover = FAILOVER_AUTO,
+	};
+	strcpy(h->conf.name, h->name);
+	strcpy(h->conf.control, "/nonexistent/control");
+	host_address(&h->conf.listen, nr);
+	host_address(&h->conf.peer, !nr);
+}
+
+void world_open(u64 seed)
+{
+	u32 i;
+
+	memset(&sim, 0, sizeof(sim));
+	sim.seed = seed;
+	sim.now = NSEC_PER_SEC;
+	srand(seed);
+	rng_seed(&sim.rng_net, seed, 1);
+	rng_seed(&sim.rng_prog, seed, 2);
+	history_reset();
+	net_reset();
+	client_reset();
+	for (i = 0; i < SIM_HOSTS; i++) {
+		host_open(&sim.host[i], i);
+		sim.host[i].mono_off = rng_range(&sim.rng_prog, 1, 1000) * NSEC_PER_SEC;
+		engine_boot(&sim.host[i]);
+		engine_daemon_start(&sim.host[i]);
+	}
+}
+
+void world_close(void)
+{
+	u32 i;
+
+	for (i = 0; i < SIM_HOSTS; i++)
+		if (sim.host[i].power)
+			engine_power_off(&sim.host[i]);
+	net_reset();
+	wrap_reset();
+}
