@@ -5,6 +5,9 @@
 
 #include "sim.h"
 
+/* So long after both links came up each daemon knows what the other one does. */
+#define KNOWN_NS	(2 * NSEC_PER_SEC)
+
 void sim_fail(const char *fmt, ...)
 {
 	va_list ap;
@@ -43,9 +46,15 @@ void check_ack(struct sim_host *h, u32 state, u64 term)
 	sim.top_term = MAX(sim.top_term, term);
 }
 
+/*
+ * Nothing that is read is older than what somebody was told. A primary that was overtaken and is
+ * cut off can't know; but as soon as both hosts are linked it has to.
+ */
 void check_read(struct sim_host *h, u32 state)
 {
-	if (rules.stale_reads && !history_has(state, sim.top))
+	bool knows = sim.linked_since && sim.now - sim.linked_since >= KNOWN_NS;
+
+	if ((knows || rules.stale_reads) && !history_has(state, sim.top))
 		sim_fail("a client reads state %u of %s; state %u was acknowledged before",
 			 state, h->name, sim.top);
 }
@@ -70,15 +79,53 @@ static bool calm(const struct sim_host *h)
 		h->prog_stopped_until <= sim.now && h->prog.role != PROG_NONE;
 }
 
+static bool linked(struct sim_host *h)
+{
+	struct peer *p;
+
+	if (!h->runs || h->stopped_until > sim.now || h->daemon.stopping)
+		return false;
+	p = LIST_FIRST(&h->daemon.peers);
+	return p->in && p->out.state == OUT_UP;
+}
+
+/*
+ * A service that was ended in order doesn't come back to life. As long as the hosts aren't linked
+ * the other one can't know, and may decide that this one is lost.
+ */
+static void check_ended(void)
+{
+	struct sim_host *h;
+	bool promoted;
+	u32 state, i;
+	u64 term;
+
+	if (net_is_cut(0, 1) || net_is_cut(1, 0) || !linked(&sim.host[0]) ||
+	    !linked(&sim.host[1]))
+		sim.linked_since = 0;
+	else if (!sim.linked_since)
+		sim.linked_since = sim.now;
+	if (!sim.ended || sim.ended_known || !sim.linked_since ||
+	    sim.now - MAX(sim.linked_since, sim.ended_at) < KNOWN_NS)
+		return;
+	sim.ended_known = true;
+	for (i = 0; i < SIM_HOSTS; i++) {
+		h = &sim.host[i];
+		if (engine_replica(h, &state, &term, &promoted) && promoted && term != h->taken)
+			sim.ended = sim.ended_known = false;
+	}
+}
+
 void check_step(void)
 {
 	bool a, b;
 
 	if (sim.failed)
 		return;
+	check_ended();
 	a = has_copy(&sim.host[0]);
 	b = has_copy(&sim.host[1]);
-	if (!a && !b && sim.top && sim.failures <= 1)
+	if (!a && !b && !sim.ended && sim.top && sim.failures <= 1)
 		sim_fail("state %u was acknowledged, and nobody has it any more after one failure",
 			 sim.top);
 	sim.in_sync = a && b && calm(&sim.host[0]) && calm(&sim.host[1]) &&

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "mutants.h"
 #include "sim.h"
 
 static void page_fill(u8 *page, u64 value)
@@ -131,6 +132,17 @@ bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted)
 	return true;
 }
 
+void engine_remove(struct sim_host *h)
+{
+	struct fake_replica *r = fake_replica(&h->fake, SIM_NAME);
+
+	sim.cur = h;
+	if (r)
+		fake_replica_remove(&h->fake, r);
+	h->taken = 0;
+	sim.cur = NULL;
+}
+
 void engine_waits(struct sim_host *h, bool waits)
 {
 	struct fake_replica *r = fake_replica(&h->fake, SIM_NAME);
@@ -145,7 +157,7 @@ int engine_claim(struct sim_host *h, u64 *term)
 
 	if (!r || !r->promoted)
 		return -EINVAL;
-	if (h->taken == r->rec.term)
+	if (h->taken == r->rec.term && mutant != MUTANT_CLAIM_TWICE)
 		return -EALREADY;
 	*term = h->taken = r->rec.term;
 	return 0;

@@ -5,6 +5,7 @@
  *	SEED=n		one schedule, with its story
  *	DROP=i,j	without these of its events
  *	FIRST=n		begin with this seed
+ *	MUTANT=name	of mutants.h
  *	SECONDS=n	how long; by CPTDEV_TIER and CPTDEV_LENGTH otherwise
  */
 #include <signal.h>
@@ -13,7 +14,11 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "mutants.h"
 #include "schedule.h"
+
+/* A mutant that wasn't noticed by then isn't. */
+#define MUTANT_SECONDS	20
 
 static u64 env(const char *name, u64 other)
 {
@@ -102,34 +107,88 @@ static u64 seconds(void)
 	return tier && !strcmp(tier, "check") ? 60 : 20;
 }
 
+static void mutant_of(const char *name)
+{
+	int i;
+
+	for (i = 0; i < MUTANTS; i++)
+		if (!strcmp(mutant_info[i].name, name))
+			mutant = i;
+	if (strcmp(mutant_info[mutant].name, name)) {
+		fprintf(stderr, "daemon-sim: no mutant %s\n", name);
+		exit(2);
+	}
+}
+
+/* Seeds until one is wrong, or the time is over; the number of the wrong one, or 0. */
+static u64 search(u64 first, double until)
+{
+	u64 n = 0, acks = 0, takeovers = 0, wrong = 0;
+	double began = now();
+
+	while (!wrong && now() < until) {
+		if (!schedule_run(first + n, 0))
+			wrong = first + n;
+		acks += sim.acks;
+		takeovers += sim.takeovers;
+		n++;
+	}
+	printf("# %llu schedules in %.1f s (%.0f in a minute): %llu writes acknowledged, %llu take-overs\n",
+	       n, now() - began, n * 60 / (now() - began), acks, takeovers);
+	return wrong;
+}
+
+static bool point(u32 nr, bool good, const char *what)
+{
+	printf("%s %u - %s\n", good ? "ok" : "not ok", nr, what);
+	return good;
+}
+
+static bool all_hold(u32 nr, u64 first, double until)
+{
+	u64 wrong = search(first, until);
+
+	if (wrong) {
+		printf("# seed %llu: %s\n", wrong, sim.why);
+		tell_story(wrong, shorten(wrong, 0));
+	}
+	return point(nr, !wrong, wrong ? sim.why : "nothing is lost, nothing is old, one acknowledges");
+}
+
+/* A simulator that notices nothing proves nothing. */
+static bool is_noticed(u32 nr, enum mutant m, u64 first)
+{
+	char what[200];
+	u64 wrong;
+
+	mutant = m;
+	wrong = search(first, now() + MUTANT_SECONDS);
+	if (wrong)
+		printf("# seed %llu: %s\n", wrong, sim.why);
+	mutant = MUTANT_NONE;
+	snprintf(what, sizeof(what), "mutant %s is noticed: %s", mutant_info[m].name,
+		 mutant_info[m].what);
+	return point(nr, wrong, what);
+}
+
 int main(void)
 {
-	double until = now() + env("SECONDS", seconds()), began = now();
-	u64 seed = env("FIRST", 1), n = 0, acks = 0, takeovers = 0, dropped, turns = 0;
+	u64 first = env("FIRST", 1);
 	bool good = true;
+	u32 i;
 
 	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (getenv("MUTANT"))
+		mutant_of(getenv("MUTANT"));
 	if (getenv("SEED"))
 		return one(env("SEED", 0));
 	story_show(false);
-	printf("1..1\n");
-	while (good && now() < until) {
-		good = schedule_run(seed + n, 0);
-		acks += sim.acks;
-		takeovers += sim.takeovers;
-		turns += sim.turns;
-		n++;
-	}
-	printf("# %llu schedules in %.1f s (%.0f in a minute): %llu writes acknowledged, %llu take-overs, %llu turns\n",
-	       n, now() - began, n * 60 / (now() - began), acks, takeovers, turns);
-	if (!good) {
-		seed += n - 1;
-		printf("# seed %llu: %s\n", seed, sim.why);
-		dropped = shorten(seed, 0);
-		tell_story(seed, dropped);
-	}
-	printf("%s 1 - %s\n", good ? "ok" : "not ok",
-	       good ? "nothing is lost, nothing is old, one acknowledges" : sim.why);
+	printf("1..%u\n", mutant ? 1 : MUTANTS);
+	if (mutant)
+		return !all_hold(1, first, now() + env("SECONDS", seconds()));
+	for (i = 1; i < MUTANTS; i++)
+		good &= is_noticed(i, i, first);
+	good &= all_hold(MUTANTS, first, now() + env("SECONDS", seconds()));
 	return !good;
 }

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "mutants.h"
 #include "sim.h"
 
 #define CLIENT_MIN_MS	10
@@ -36,6 +37,13 @@ void prog_crash(struct sim_host *h)
 	end(h, rng_range(&sim.rng_prog, 30, 1500));
 }
 
+/* Ended in order: the service isn't wanted any more, until somebody starts it again. */
+void prog_leave(struct sim_host *h)
+{
+	end(h, 0);
+	h->prog.restart = 0;
+}
+
 static void spare_begin(struct sim_host *h)
 {
 	u64 term = 0;
@@ -43,7 +51,8 @@ static void spare_begin(struct sim_host *h)
 	bool promoted = false;
 
 	h->prog = (struct prog) { .role = PROG_SPARE };
-	if (engine_replica(h, &state, &term, &promoted) && promoted)
+	if (mutant != MUTANT_CLAIM_TWICE && engine_replica(h, &state, &term, &promoted) &&
+	    promoted)
 		h->prog.ignored = term;
 	rest(&h->prog);
 }
@@ -56,8 +65,9 @@ static void primary_begin(struct sim_host *h, u64 term, u32 state)
 		.role = PROG_PRIMARY, .term = term, .state = state,
 		.session = engine_session(h, term),
 	};
-	/* Whoever becomes the spare needs all of it. */
-	engine_publish(h, p->session, state);
+	/* Half of them are idle until a client writes. */
+	if (rng_one_in(&sim.rng_prog, 2))
+		engine_publish(h, p->session, state);
 	rest(p);
 }
 
@@ -113,8 +123,12 @@ static void spare_step(struct sim_host *h)
 		return;
 	}
 	engine_waits(h, false);
+	if (sim.ended_known)
+		sim_fail("the program of %s takes over, and the service was ended in order",
+			 h->name);
 	story("the program of %s takes over with state %u and term %llu", h->name, state, term);
 	sim.takeovers++;
+	sim.ended = false;
 	primary_begin(h, term, state);
 }
 

@@ -23,6 +23,8 @@ static u32 nr_events;
 /* What is to be taken back. */
 static u64 heal_at[SIM_HOSTS][SIM_HOSTS];
 static u64 power_at[SIM_HOSTS];
+static u64 leave_until[SIM_HOSTS];
+static u64 begin_at;			/* the service that was ended begins anew */
 static u64 no_primary_since;
 
 static struct sim_host *host_of(const struct event *e)
@@ -133,6 +135,69 @@ static void ev_prog_stop(const struct event *e)
 	check_failure("program stop");
 }
 
+/* The daemon says BYE, and is started again later. */
+static void ev_daemon_leave(const struct event *e)
+{
+	struct sim_host *h = host_of(e);
+
+	if (!h->runs || h->stopped_until > sim.now)
+		return;
+	story("the daemon of %s is stopped in order", h->name);
+	sim.cur = h;
+	daemon_stop(&h->daemon);
+	sim.cur = NULL;
+	leave_until[h->nr] = sim.now + NSEC_PER_SEC;
+	h->daemon_away = duration(e->x[1]);
+	check_failure("leave");
+}
+
+static void ev_service_end(const struct event *e)
+{
+	struct sim_host *h;
+	u32 i;
+
+	for (i = 0; i < SIM_HOSTS; i++) {
+		h = &sim.host[i];
+		if (!h->power || h->prog.role != PROG_PRIMARY || h->prog.session->fenced)
+			continue;
+		/* Another primary, that this one doesn't know of yet, wouldn't end. */
+		if (sim.top_term > h->prog.term || !history_has(h->prog.state, sim.top))
+			continue;
+		story("the program of %s ends in order", h->name);
+		prog_leave(h);
+		sim.ended = true;
+		sim.ended_at = sim.now;
+		begin_at = sim.now + 2 * duration(e->x[1]) + MS(500);
+		return;
+	}
+}
+
+/* A person moves the service, by a replica that has all that was acknowledged. */
+static void ev_promote(const struct event *e)
+{
+	struct sim_host *h = host_of(e);
+	bool promoted;
+	u32 state;
+	u64 term;
+
+	if (!h->power || h->prog.role != PROG_SPARE || sim.ended ||
+	    !engine_replica(h, &state, &term, &promoted) || !history_has(state, sim.top))
+		return;
+	story("a person promotes the replica of %s (state %u, term %llu)", h->name, state, term);
+	engine_promote(h);
+	check_failure("promotion");
+}
+
+static void ev_lost_events(const struct event *e)
+{
+	struct sim_host *h = host_of(e);
+
+	if (!h->power)
+		return;
+	story("events of the engine of %s are lost", h->name);
+	fake_lose_events(&h->fake);
+}
+
 static void ev_wall(const struct event *e)
 {
 	struct sim_host *h = host_of(e);
@@ -150,6 +215,10 @@ static const struct event_kind kinds[] = {
 	{ "daemon-stop",	3, ev_daemon_stop },
 	{ "program-crash",	2, ev_prog_crash },
 	{ "program-stop",	2, ev_prog_stop },
+	{ "daemon-leave",	2, ev_daemon_leave },
+	{ "service-end",	1, ev_service_end },
+	{ "promote",		2, ev_promote },
+	{ "lost-events",	1, ev_lost_events },
 	{ "wall-clock",		1, ev_wall },
 };
 
@@ -218,6 +287,33 @@ static void network_kind(u64 seed)
 	sim.host[1].drift_ppm = (s64)rng_range(&r, 0, 400) - 200;
 }
 
+/* What a person has to do today: nobody else knows that the old data isn't wanted any more. */
+static void begin_anew(void)
+{
+	u32 i;
+
+	begin_at = 0;
+	if (!sim.ended)
+		return;
+	story("a person removes all replicas and starts the service anew");
+	for (i = 0; i < SIM_HOSTS; i++) {
+		struct sim_host *h = &sim.host[i];
+
+		if (!h->power || h->prog.role == PROG_PRIMARY)
+			continue;
+		engine_remove(h);
+	}
+	sim.ended = sim.ended_known = false;
+	sim.top = 0;
+	sim.top_term = 0;
+	for (i = 0; i < SIM_HOSTS; i++) {
+		if (!sim.host[i].power || sim.host[i].prog.role != PROG_NONE)
+			continue;
+		prog_start(&sim.host[i], PROG_PRIMARY);
+		return;
+	}
+}
+
 /* Time goes on to @at; what ends before is taken back on the way. */
 static void run_to(u64 at)
 {
@@ -225,10 +321,12 @@ static void run_to(u64 at)
 	int i, j;
 
 	do {
-		next = at;
+		next = begin_at ? MIN(at, begin_at) : at;
 		for (i = 0; i < SIM_HOSTS; i++) {
 			if (power_at[i])
 				next = MIN(next, power_at[i]);
+			if (leave_until[i])
+				next = MIN(next, leave_until[i]);
 			for (j = 0; j < SIM_HOSTS; j++)
 				if (heal_at[i][j])
 					next = MIN(next, heal_at[i][j]);
@@ -237,6 +335,10 @@ static void run_to(u64 at)
 		for (i = 0; i < SIM_HOSTS && !sim.failed; i++) {
 			if (power_at[i] && power_at[i] <= sim.now)
 				power_back(&sim.host[i]);
+			if (leave_until[i] && leave_until[i] <= sim.now) {
+				leave_until[i] = 0;
+				world_left(&sim.host[i]);
+			}
 			for (j = 0; j < SIM_HOSTS; j++) {
 				if (!heal_at[i][j] || heal_at[i][j] > sim.now)
 					continue;
@@ -246,6 +348,8 @@ static void run_to(u64 at)
 				      sim.host[i].name, sim.host[j].name);
 			}
 		}
+		if (begin_at && begin_at <= sim.now && !sim.failed)
+			begin_anew();
 	} while (next < at && !sim.failed);
 }
 
@@ -260,6 +364,8 @@ static void operator_looks(void)
 	u32 state, i;
 	u64 term;
 
+	if (sim.ended)
+		return;
 	for (i = 0; i < SIM_HOSTS; i++) {
 		if (!sim.host[i].power || !sim.host[i].runs ||
 		    sim.host[i].prog.role == PROG_NONE)
@@ -317,6 +423,8 @@ bool schedule_run(u64 seed, u64 dropped)
 	make(seed);
 	memset(heal_at, 0, sizeof(heal_at));
 	memset(power_at, 0, sizeof(power_at));
+	memset(leave_until, 0, sizeof(leave_until));
+	begin_at = 0;
 	no_primary_since = 0;
 	world_open(seed);
 	network_kind(seed);

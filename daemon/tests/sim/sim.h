@@ -97,6 +97,7 @@ struct sim_host {
 	s64 wall_off;
 	u64 boot;			/* number of the boot */
 	u64 daemon_start;		/* when it is started, 0: not planned */
+	u64 daemon_away;		/* after it left in order, ns */
 	struct fake fake;
 	struct daemon daemon;
 	struct conf conf;
@@ -114,7 +115,10 @@ struct sim {
 	/* What clients know. */
 	u32 top;			/* newest state that somebody was told to be safe */
 	u64 top_term;
-	u32 given_up;			/* a person accepted the loss of states up to here */
+	bool ended;			/* the service was ended in order */
+	bool ended_known;		/* on both hosts: they were linked since */
+	u64 ended_at;
+	u64 linked_since;		/* 0: they aren't */
 	u32 failures;			/* since both hosts had everything */
 	bool in_sync;
 	/* Counted for the summary. */
@@ -137,6 +141,7 @@ void world_open(u64 seed);
 void world_close(void);
 /* Run until that time, or until something is wrong. */
 void world_run(u64 until);
+void world_left(struct sim_host *h);
 struct sim_host *world_other(const struct sim_host *h);
 u64 world_mono(const struct sim_host *h);
 
@@ -150,6 +155,7 @@ void engine_session_end(struct sim_host *h, struct fake_session *s);
 u64 engine_publish(struct sim_host *h, struct fake_session *s, u32 state);
 /* The state that a replica has: false if there is none; torn: sim_fail(). */
 bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted);
+void engine_remove(struct sim_host *h);
 void engine_waits(struct sim_host *h, bool waits);
 /* 0: the promotion is this program's, with @term. */
 int engine_claim(struct sim_host *h, u64 *term);
@@ -171,6 +177,8 @@ void wrap_reset(void);
 
 /* prog.c */
 void prog_start(struct sim_host *h, enum prog_role role);
+/* The primary ends in order. */
+void prog_leave(struct sim_host *h);
 void prog_crash(struct sim_host *h);
 void prog_step(struct sim_host *h);
 u64 prog_next(const struct sim_host *h);

@@ -61,12 +61,24 @@ static bool due(const struct sim_host *h)
 		next_timer(h) <= sim.now;
 }
 
+/* It said BYE to all, or can't wait any longer: it ends. */
+void world_left(struct sim_host *h)
+{
+	if (!h->runs || !h->daemon.stopping)
+		return;
+	story("the daemon of %s ends", h->name);
+	engine_daemon_kill(h);
+	h->daemon_start = sim.now + h->daemon_away;
+}
+
 static void turn(struct sim_host *h)
 {
 	sim.cur = h;
 	loop_turn(&h->daemon.loop, 0);
 	sim.cur = NULL;
 	sim.turns++;
+	if (h->daemon.stopping && !daemon_busy(&h->daemon))
+		world_left(h);
 }
 
 /* Whose turn is first is different each time. */

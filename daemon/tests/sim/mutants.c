@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "mutants.h"
+#include "sim.h"
+
+enum mutant mutant;
+
+const struct mutant_info mutant_info[MUTANTS] = {
+	[MUTANT_NONE]		= { "none", "" },
+	[MUTANT_CLAIM_TWICE]	= { "claim-twice", "a promotion isn't consumed" },
+	[MUTANT_KEEP_FEEDS]	= { "keep-feeds", "feeds aren't forgotten" },
+	[MUTANT_ACK_EARLY]	= { "ack-early", "a generation is acknowledged before it is committed" },
+	[MUTANT_LATE_FENCE]	= { "late-fence", "the fence isn't looked at before the first generation" },
+};
+
+void __real_peer_starves(struct peer *p, const char *name);
+void __real_peer_listed(struct peer *p, struct in *in);
+int __real_delta_frame(struct delta *d, struct conn *c, u32 channel);
+void __real_fence_session(struct daemon *d, struct known *k, const char *why);
+
+void __wrap_peer_starves(struct peer *p, const char *name)
+{
+	if (mutant != MUTANT_KEEP_FEEDS)
+		__real_peer_starves(p, name);
+}
+
+void __wrap_peer_listed(struct peer *p, struct in *in)
+{
+	if (mutant != MUTANT_KEEP_FEEDS)
+		__real_peer_listed(p, in);
+}
+
+/* The spare's program goes by what the kernel was told, so it is told too early. */
+int __wrap_delta_frame(struct delta *d, struct conn *c, u32 channel)
+{
+	int ret = __real_delta_frame(d, c, channel);
+	struct out *o = c->owner;
+	struct ship *s;
+
+	if (mutant != MUTANT_ACK_EARLY || ret || d->phase != DELTA_DONE)
+		return ret;
+	TAILQ_FOREACH(s, &o->ships, entry)
+		if (s->delta == d)
+			kernel_ack(d->kernel, s->dev, s->session->rec.id, d->info.generation, 0);
+	return ret;
+}
+
+void __wrap_fence_session(struct daemon *d, struct known *k, const char *why)
+{
+	if (mutant != MUTANT_LATE_FENCE || k->rec.published)
+		__real_fence_session(d, k, why);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Mutants: each takes one rule away from the daemons or their programs, and the simulator has to
+ * notice. The daemon knows nothing of it: the linker puts the functions __wrap_* of mutants.c in
+ * place of the daemon's, and without a mutant they only call these.
+ */
+#ifndef TESTS_SIM_MUTANTS_H
+#define TESTS_SIM_MUTANTS_H
+
+#include <stdbool.h>
+
+enum mutant {
+	MUTANT_NONE,
+	MUTANT_CLAIM_TWICE,		/* a promotion isn't consumed */
+	MUTANT_KEEP_FEEDS,		/* feeds of sessions that ended aren't forgotten */
+	MUTANT_ACK_EARLY,		/* acknowledged before the commit */
+	MUTANT_LATE_FENCE,		/* a session that published nothing isn't fenced */
+	MUTANTS
+};
+
+extern enum mutant mutant;
+
+struct mutant_info {
+	const char *name;
+	const char *what;
+};
+
+extern const struct mutant_info mutant_info[MUTANTS];
+
+#endif
