@@ -132,6 +132,16 @@ bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted)
 	return true;
 }
 
+u64 engine_published(struct sim_host *h, u64 id)
+{
+	u32 i;
+
+	for (i = 0; i < FAKE_SESSIONS; i++)
+		if (h->fake.session[i].used && h->fake.session[i].rec.id == id)
+			return h->fake.session[i].rec.published;
+	return 0;
+}
+
 void engine_remove(struct sim_host *h)
 {
 	struct fake_replica *r = fake_replica(&h->fake, SIM_NAME);

@@ -15,7 +15,7 @@ const struct mutant_info mutant_info[MUTANTS] = {
 void __real_peer_starves(struct peer *p, const char *name);
 void __real_peer_listed(struct peer *p, struct in *in);
 int __real_delta_frame(struct delta *d, struct conn *c, u32 channel);
-void __real_fence_session(struct daemon *d, struct known *k, const char *why);
+int __real_kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
 
 void __wrap_peer_starves(struct peer *p, const char *name)
 {
@@ -44,8 +44,11 @@ int __wrap_delta_frame(struct delta *d, struct conn *c, u32 channel)
 	return ret;
 }
 
-void __wrap_fence_session(struct daemon *d, struct known *k, const char *why)
+/* All that the engine is told goes through here. */
+int __wrap_kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags)
 {
-	if (mutant != MUTANT_LATE_FENCE || k->rec.published)
-		__real_fence_session(d, k, why);
+	if (mutant == MUTANT_LATE_FENCE && flags & CPTDEV_ACK_FENCED &&
+	    !engine_published(sim.cur, id))
+		return 0;
+	return __real_kernel_ack(k, dev, id, generation, flags);
 }
