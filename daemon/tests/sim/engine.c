@@ -31,7 +31,7 @@ void engine_boot(struct sim_host *h)
 	sim.cur = h;
 	h->boot++;
 	h->taken = 0;
-	h->checked = 0;
+	h->checked_replica = NULL;
 	fake_init(&h->fake);
 	h->power = true;
 	sim.cur = NULL;
@@ -105,30 +105,41 @@ u64 engine_publish(struct sim_host *h, struct fake_session *s, u32 state)
 	return generation;
 }
 
-bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted)
+/* The state that the pages show: it is looked at once after each commit. */
+static u32 replica_state(struct sim_host *h, const struct soft_replica *r)
 {
 	static const u8 zeros[FAKE_PAGE];
-	const struct fake_replica *r = h->power ? fake_replica(&h->fake, SIM_NAME) : NULL;
-	const u8 *page;
-	u32 i;
+	const u8 *page = fake_page(r, 0) ?: zeros;
+	u32 state, i;
 
-	if (!r || !r->rec.generation)
-		return false;
-	page = fake_page(r, 0) ?: zeros;
-	memcpy(state, page, sizeof(*state));
-	*state >>= 8;
-	*term = r->rec.term;
-	*promoted = r->promoted;
-	if (!history_state(*state)) {
+	memcpy(&state, page, sizeof(state));
+	state >>= 8;
+	if (!history_state(state)) {
 		sim_fail("the replica of %s has a state that never was", h->name);
-		return false;
+		return 0;
 	}
 	for (i = 0; i < SIM_PAGES; i++) {
 		page = fake_page(r, i) ?: zeros;
-		if (!page_is(page, history_fill(*state, i)))
+		if (!page_is(page, history_fill(state, i)))
 			sim_fail("the replica of %s is torn: page %u isn't that of state %u",
-				 h->name, i, *state);
+				 h->name, i, state);
 	}
+	return state;
+}
+
+bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted)
+{
+	struct soft_replica *r = h->power ? fake_replica(&h->fake, SIM_NAME) : NULL;
+
+	if (!r || !r->rec.generation)
+		return false;
+	if (h->checked != r->rec.commits || h->checked_replica != r)
+		h->checked_state = replica_state(h, r);
+	h->checked = r->rec.commits;
+	h->checked_replica = r;
+	*state = h->checked_state;
+	*term = r->rec.term;
+	*promoted = r->promoted;
 	return true;
 }
 
@@ -144,18 +155,19 @@ u64 engine_published(struct sim_host *h, u64 id)
 
 void engine_remove(struct sim_host *h)
 {
-	struct fake_replica *r = fake_replica(&h->fake, SIM_NAME);
+	struct soft_replica *r = fake_replica(&h->fake, SIM_NAME);
 
 	sim.cur = h;
 	if (r)
 		fake_replica_remove(&h->fake, r);
+	h->checked_replica = NULL;
 	h->taken = 0;
 	sim.cur = NULL;
 }
 
 void engine_waits(struct sim_host *h, bool waits)
 {
-	struct fake_replica *r = fake_replica(&h->fake, SIM_NAME);
+	struct soft_replica *r = fake_replica(&h->fake, SIM_NAME);
 
 	if (r)
 		r->rec.waiters = waits;
@@ -163,7 +175,7 @@ void engine_waits(struct sim_host *h, bool waits)
 
 int engine_claim(struct sim_host *h, u64 *term)
 {
-	struct fake_replica *r = fake_replica(&h->fake, SIM_NAME);
+	struct soft_replica *r = fake_replica(&h->fake, SIM_NAME);
 
 	if (!r || !r->promoted)
 		return -EINVAL;

@@ -103,7 +103,10 @@ struct sim_host {
 	struct conf conf;
 	struct prog prog;
 	u64 taken;			/* term of the promotion that was claimed */
-	u64 checked;			/* commits of the replica that check.c has seen */
+	/* The replica when its pages were looked at last: commits, the state that it had. */
+	const struct soft_replica *checked_replica;
+	u64 checked;
+	u32 checked_state;
 };
 
 struct sim {
