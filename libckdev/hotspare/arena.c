@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "area.h"
 #include "arena.h"
 #include "lock.h"
 
@@ -21,6 +22,7 @@ struct root {
 	uint32_t version;
 	uint32_t nr;			/* classes, in the slots 1 to this */
 	uint16_t hash[HS_HASH];		/* slots by the class's number, 0: none */
+	uint64_t area;			/* address of the state area, 0: none */
 };
 
 /* Lock order: the arena's, then the classes', by slot. */
@@ -33,7 +35,7 @@ static struct hs_class *scratch;
 static struct root *root;
 
 /* At its place and nowhere else: EEXIST if there is something already. */
-static void *map_at(uintptr_t addr, size_t len, int prot)
+void *hs_map_at(uintptr_t addr, size_t len, int prot)
 {
 	void *p = mmap((void *)addr, len, prot,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
@@ -52,13 +54,39 @@ static int root_create(void)
 
 	if (root)
 		return 0;
-	r = map_at(HS_BASE, HS_PAGE, PROT_READ | PROT_WRITE);
+	r = hs_map_at(HS_BASE, HS_PAGE, PROT_READ | PROT_WRITE);
 	if (r == MAP_FAILED)
 		return -1;
 	r->magic = ROOT_MAGIC;
 	r->version = VERSION;
 	__atomic_store_n(&root, r, __ATOMIC_RELEASE);
 	return 0;
+}
+
+/*
+ * The state area: with the arena locked
+ */
+
+struct hs_area *hs_arena_area(void)
+{
+	return root ? (struct hs_area *)(uintptr_t)root->area : NULL;
+}
+
+/* A program may have variables only, and no class. Returns 0, or -1 with errno. */
+int hs_arena_set_area(struct hs_area *a)
+{
+	if (root_create())
+		return -1;
+	root->area = (uintptr_t)a;
+	return 0;
+}
+
+/* @page: a root page. Returns what it says, 0: it is no root page, or has no area. */
+uint64_t hs_root_area(const void *page)
+{
+	const struct root *r = page;
+
+	return r->magic == ROOT_MAGIC && r->version == VERSION ? r->area : 0;
 }
 
 static struct hs_class *class_at(unsigned int slot)
@@ -201,7 +229,7 @@ int hs_class_grow(struct hs_class *c, uint32_t pages)
 
 static struct hs_class *class_map(unsigned int slot, int number, uint32_t pages, bool debug)
 {
-	struct hs_class *c = map_at(HS_BASE + slot * HS_SLOT, HS_SLOT, PROT_NONE);
+	struct hs_class *c = hs_map_at(HS_BASE + slot * HS_SLOT, HS_SLOT, PROT_NONE);
 
 	if (c == MAP_FAILED)
 		return NULL;
@@ -268,6 +296,8 @@ int hs_arena_pieces(hs_piece_fn fn, void *arg)
 	if (!root)
 		return 0;
 	ret = fn(arg, root, HS_PAGE);
+	if (!ret && root->area)
+		ret = hs_area_pieces(hs_arena_area(), fn, arg);
 	for (i = 1; !ret && i <= root->nr; i++) {
 		struct hs_class *c = class_at(i);
 
@@ -319,20 +349,24 @@ static int restore_root(struct root *r, hs_piece_fn fill, void *arg)
 	return 0;
 }
 
-/* @mapped: how many slots are, the root's among them. */
-static int restore_all(unsigned int *mapped, hs_piece_fn fill, void *arg)
+/* @mapped: how many slots are, the root's among them. @area: whether the state area is. */
+static int restore_all(unsigned int *mapped, bool *area, hs_piece_fn fill, void *arg)
 {
-	struct root *r = map_at(HS_BASE, HS_PAGE, PROT_READ | PROT_WRITE);
+	struct root *r = hs_map_at(HS_BASE, HS_PAGE, PROT_READ | PROT_WRITE);
 	int ret;
 
 	if (r == MAP_FAILED)
 		return -1;
 	*mapped = 1;
 	ret = restore_root(r, fill, arg);
+	if (!ret && r->area) {
+		ret = hs_area_restore((struct hs_area *)(uintptr_t)r->area, fill, arg);
+		*area = !ret;
+	}
 	for (; !ret && *mapped <= r->nr; ++*mapped) {
 		struct hs_class *c = class_at(*mapped);
 
-		if (map_at((uintptr_t)c, HS_SLOT, PROT_NONE) == MAP_FAILED)
+		if (hs_map_at((uintptr_t)c, HS_SLOT, PROT_NONE) == MAP_FAILED)
 			return -1;
 		ret = restore_class(c, fill, arg);
 	}
@@ -347,18 +381,21 @@ static int restore_all(unsigned int *mapped, hs_piece_fn fill, void *arg)
 int hs_arena_restore(hs_piece_fn fill, void *arg)
 {
 	unsigned int mapped = 0;
+	bool area = false;
 	int saved, ret = -1;
 
 	pthread_mutex_lock(&arena_lock);
 	if (root)
 		errno = EEXIST;
 	else
-		ret = restore_all(&mapped, fill, arg);
+		ret = restore_all(&mapped, &area, fill, arg);
 	saved = errno;
 	if (!ret)
 		__atomic_store_n(&root, (struct root *)HS_BASE, __ATOMIC_RELEASE);
 	else if (mapped)
 		munmap((void *)HS_BASE, HS_PAGE);
+	if (ret && area)
+		munmap((void *)HS_AREA, HS_AREA_LEN);
 	for (; ret && mapped > 1; mapped--)
 		munmap(class_at(mapped - 1), HS_SLOT);
 	pthread_mutex_unlock(&arena_lock);

@@ -4,7 +4,8 @@
  * every process. All that is known about it is kept in it, but for the locks: so it works
  * on after a take-over, as it was at the cut.
  *
- *   HS_BASE		the root page: which classes there are
+ *   HS_BASE		the root page: which classes there are, and where the state area is
+ *   HS_BASE + 1 GiB	the state area of a program with a session name, see area.h
  *   HS_BASE + n slots	class n: its header, its table of pages, its pages
  *
  * Between the mappings of many kinds that the kernel makes at its own choice, and where
@@ -92,6 +93,15 @@ static inline bool hs_in_scratch(const void *addr)
 
 void hs_arena_lock(void);
 void hs_arena_unlock(void);
+
+/* Private memory without content at @addr and nowhere else; MAP_FAILED with errno, EEXIST. */
+void *hs_map_at(uintptr_t addr, size_t len, int prot);
+
+/* The state area, see area.h; with the arena locked. NULL: there is none. */
+struct hs_area;
+struct hs_area *hs_arena_area(void);
+int hs_arena_set_area(struct hs_area *a);
+uint64_t hs_root_area(const void *page);
 
 /* What is used of the arena: called for each piece, with the arena locked. */
 typedef int (*hs_piece_fn)(void *arg, void *addr, size_t len);

@@ -97,6 +97,19 @@ static const enum hs_section_type text_types[HS_TEXTS] = {
 	HS_SECTION_THREADS, HS_SECTION_RANGES, HS_SECTION_HOOKS,
 };
 
+enum hs_section_type hs_text_type(unsigned int i)
+{
+	return text_types[i];
+}
+
+/* The process first: it explains why libraries are at other addresses. */
+unsigned int hs_text_order(unsigned int i)
+{
+	static const unsigned int order[HS_TEXTS] = { 1, 0, 2, 3, 4, 5, 6 };
+
+	return order[i];
+}
+
 /* As it is now. Returns 0, or -1 with errno and @e. */
 int hs_texts_capture(struct hs_texts *t, struct hs_error *e)
 {
@@ -163,12 +176,10 @@ void hs_texts_free(struct hs_texts *t)
 
 static void write_texts(struct hs_writer *w, const struct hs_texts *t)
 {
-	/* The process first: it explains why libraries are at other addresses. */
-	static const int order[HS_TEXTS] = { 1, 0, 2, 3, 4, 5, 6 };
-	int i, n;
+	unsigned int i, n;
 
 	for (i = 0; i < HS_TEXTS; i++) {
-		n = order[i];
+		n = hs_text_order(i);
 		hs_section(w, text_types[n], "", t->text[n], t->len[n]);
 	}
 }

@@ -54,6 +54,9 @@ int hs_state_parse(uint32_t type, struct json_object *o, struct hs_state *s, str
 int hs_texts_capture(struct hs_texts *t, struct hs_error *e);
 int hs_texts_make(struct hs_texts *t, struct hs_error *e);
 void hs_texts_free(struct hs_texts *t);
+/* Which section text @i of struct hs_texts is of; and which text comes as the @i-th. */
+enum hs_section_type hs_text_type(unsigned int i);
+unsigned int hs_text_order(unsigned int i);
 int hs_checkpoint_write(struct hs_writer *w, int fd, const struct hs_image_head *head,
 			const struct hs_texts *t, const struct hs_snapshot *snap,
 			struct hs_sums *sums);
