@@ -133,3 +133,8 @@ void check_step(void)
 	if (sim.in_sync)
 		sim.failures = 0;
 }
+
+bool check_served(void)
+{
+	return !sim.ended && (has_copy(&sim.host[0]) || has_copy(&sim.host[1]));
+}

@@ -93,7 +93,7 @@ static void primary_step(struct sim_host *h)
 		return;
 	}
 	while (p->nr_pending && p->session->rec.committed >= p->gen[0]) {
-		story("%s acknowledges state %u (generation %llu, term %llu)", h->name,
+		story_client("%s acknowledges state %u (generation %llu, term %llu)", h->name,
 		      p->pending[0], p->gen[0], p->term);
 		p->acked = p->pending[0];
 		check_ack(h, p->acked, p->term);
@@ -180,7 +180,7 @@ static void client_write(struct sim_host *h)
 	p->state = history_write(p->state, &sim.rng_prog);
 	p->gen[p->nr_pending] = engine_publish(h, p->session, p->state);
 	p->pending[p->nr_pending++] = p->state;
-	story("a client writes to %s: state %u follows %u", h->name, p->state,
+	story_client("a client writes to %s: state %u follows %u", h->name, p->state,
 	      history_state(p->state)->parent);
 	sim.writes++;
 }

@@ -4,6 +4,10 @@
 
 #include "schedule.h"
 
+/* After the last event everything works again: the service is back after this, and serves. */
+#define MEND_NS		(15 * NSEC_PER_SEC)
+#define SERVE_NS	(5 * NSEC_PER_SEC)
+
 struct event {
 	const struct event_kind *kind;
 	u64 at;
@@ -198,6 +202,21 @@ static void ev_lost_events(const struct event *e)
 	fake_lose_events(&h->fake);
 }
 
+/* Nothing of the host runs, and nothing of it is lost. */
+static void ev_suspend(const struct event *e)
+{
+	struct sim_host *h = host_of(e);
+	u64 ns = duration(e->x[1]);
+
+	if (!h->power)
+		return;
+	story("%s is suspended for %llu ms", h->name, ns / NSEC_PER_MSEC);
+	h->stopped_until = MAX(h->stopped_until, sim.now + ns);
+	h->prog_stopped_until = MAX(h->prog_stopped_until, sim.now + ns);
+	cut_one(h->nr, !h->nr, ns);
+	cut_one(!h->nr, h->nr, ns);
+}
+
 static void ev_wall(const struct event *e)
 {
 	struct sim_host *h = host_of(e);
@@ -217,6 +236,7 @@ static const struct event_kind kinds[] = {
 	{ "program-stop",	2, ev_prog_stop },
 	{ "daemon-leave",	2, ev_daemon_leave },
 	{ "service-end",	1, ev_service_end },
+	{ "suspend",		2, ev_suspend },
 	{ "promote",		2, ev_promote },
 	{ "lost-events",	1, ev_lost_events },
 	{ "wall-clock",		1, ev_wall },
@@ -287,31 +307,45 @@ static void network_kind(u64 seed)
 	sim.host[1].drift_ppm = (s64)rng_range(&r, 0, 400) - 200;
 }
 
+static bool idle(const struct sim_host *h)
+{
+	return h->power && h->prog.role == PROG_NONE && !h->prog.restart;
+}
+
 /* What a person has to do today: nobody else knows that the old data isn't wanted any more. */
 static void begin_anew(void)
 {
+	enum prog_role role = sim.ended ? PROG_PRIMARY : PROG_SPARE;
 	u32 i;
 
 	begin_at = 0;
-	if (!sim.ended)
-		return;
-	story("a person removes all replicas and starts the service anew");
-	for (i = 0; i < SIM_HOSTS; i++) {
-		struct sim_host *h = &sim.host[i];
-
-		if (!h->power || h->prog.role == PROG_PRIMARY)
-			continue;
-		engine_remove(h);
+	if (sim.ended) {
+		story("a person removes all replicas and starts the service anew");
+		for (i = 0; i < SIM_HOSTS; i++)
+			if (sim.host[i].power)
+				engine_remove(&sim.host[i]);
+		sim.top = 0;
+		sim.top_term = 0;
 	}
+	/* Else the other host had decided meanwhile that this one is lost. */
 	sim.ended = sim.ended_known = false;
-	sim.top = 0;
-	sim.top_term = 0;
 	for (i = 0; i < SIM_HOSTS; i++) {
-		if (!sim.host[i].power || sim.host[i].prog.role != PROG_NONE)
+		if (!idle(&sim.host[i]))
 			continue;
-		prog_start(&sim.host[i], PROG_PRIMARY);
-		return;
+		prog_start(&sim.host[i], role);
+		role = PROG_SPARE;
 	}
+}
+
+/* The settings of the two hosts need not be the same. */
+void schedule_settings(u64 seed, struct conf *conf, int host)
+{
+	static const u32 timeouts[] = { 400, 1000, 1000, 1000, 2000, 3000 };
+	struct rng r;
+
+	rng_seed(&r, seed, 5 + rng_one_in(&(struct rng) { seed }, 4) * host);
+	conf->timeout_ms = timeouts[rng_range(&r, 0, ARRAY_SIZE(timeouts) - 1)];
+	conf->heartbeat_ms = conf->timeout_ms / rng_range(&r, 3, 10);
 }
 
 /* Time goes on to @at; what ends before is taken back on the way. */
@@ -420,6 +454,8 @@ static void run_events(u64 dropped)
 
 bool schedule_run(u64 seed, u64 dropped)
 {
+	u64 acks;
+
 	make(seed);
 	memset(heal_at, 0, sizeof(heal_at));
 	memset(power_at, 0, sizeof(power_at));
@@ -429,8 +465,14 @@ bool schedule_run(u64 seed, u64 dropped)
 	world_open(seed);
 	network_kind(seed);
 	run_events(dropped);
+	net_latency(MS(1) / 10, MS(1) / 10, 0, 0);
 	if (!sim.failed)
-		run_watched(sim.now + 15 * NSEC_PER_SEC);
+		run_watched(sim.now + MEND_NS);
+	acks = sim.acks;
+	if (!sim.failed)
+		run_watched(sim.now + SERVE_NS);
+	if (!sim.failed && sim.acks == acks && check_served())
+		sim_fail("nobody acknowledges anything, and nothing is wrong any more");
 	world_close();
 	return !sim.failed;
 }

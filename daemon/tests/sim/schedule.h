@@ -8,6 +8,7 @@
 
 /* Run what the seed says, without the events of @dropped (bits). True: nothing was wrong. */
 bool schedule_run(u64 seed, u64 dropped);
+void schedule_settings(u64 seed, struct conf *conf, int host);
 /* How many events the seed has. */
 u32 schedule_events(u64 seed);
 

@@ -195,12 +195,17 @@ void client_reset(void);
 void check_step(void);
 void check_ack(struct sim_host *h, u32 state, u64 term);
 void check_read(struct sim_host *h, u32 state);
+/* Should somebody serve? Not if nobody has the data, or it was ended. */
+bool check_served(void);
 /* A failure was injected. */
 void check_failure(const char *what);
 void sim_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* story.c */
 void story(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Of the many things that clients do, those of the last seconds. */
+void story_client(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void story_clients(u64 from);
 void story_show(bool show);
 void story_log(int level, const char *text);
 

@@ -9,6 +9,7 @@
 
 static bool shown;
 static u32 line;
+static u64 clients_from;
 
 void story_show(bool show)
 {
@@ -22,6 +23,25 @@ void story_show(bool show)
 static void begin(void)
 {
 	printf("# %4u  %8.3f s  ", ++line, (double)sim.now / NSEC_PER_SEC);
+}
+
+/* What clients do is told from then on. */
+void story_clients(u64 from)
+{
+	clients_from = from;
+}
+
+void story_client(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!shown || sim.now < clients_from)
+		return;
+	begin();
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
 }
 
 void story(const char *fmt, ...)

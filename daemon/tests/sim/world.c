@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "sim.h"
+#include "schedule.h"
 
 /* Turns of loops without time going on: somebody is busy with nothing. */
 #define TURNS_MAX	20000U
@@ -196,6 +196,7 @@ void world_open(u64 seed)
 	client_reset();
 	for (i = 0; i < SIM_HOSTS; i++) {
 		host_open(&sim.host[i], i);
+		schedule_settings(seed, &sim.host[i].conf, i);
 		sim.host[i].mono_off = rng_range(&sim.rng_prog, 1, 1000) * NSEC_PER_SEC;
 		engine_boot(&sim.host[i]);
 		engine_daemon_start(&sim.host[i]);
