@@ -14,6 +14,7 @@
 #include "fd.h"
 #include "hotspare.h"
 #include "js.h"
+#include "list.h"
 #include "lock.h"
 
 HS_LOCK(lock);
@@ -38,8 +39,7 @@ void hs_fds_free(struct hs_fds *list)
 
 	for (i = 0; i < list->nr; i++)
 		hs_fd_clear(&list->v[i]);
-	free(list->v);
-	*list = (struct hs_fds) { 0 };
+	hs_list_free(list);
 }
 
 /* Where @fd is, or would be. */
@@ -89,34 +89,17 @@ void hs_fds_adopt(struct hs_fds *list)
 		make_ours(&list->v[i]);
 	hs_lock(&lock);
 	hs_fds_free(&registered);
-	registered = *list;
+	hs_list_adopt(&registered, list);
 	hs_unlock(&lock);
-	*list = (struct hs_fds) { 0 };
 }
 
 static int insert(struct hs_fd *f)
 {
-	uint32_t i = place_of(&registered, f->fd);
-	struct hs_fd *v;
-
 	if (hs_fds_find(&registered, f->fd)) {
 		errno = EEXIST;
 		return -1;
 	}
-	v = reallocarray(registered.v, registered.nr + 1, sizeof(*v));
-	if (!v)
-		return -1;
-	memmove(v + i + 1, v + i, (registered.nr - i) * sizeof(*v));
-	v[i] = *f;
-	registered.v = v;
-	registered.nr++;
-	return 0;
-}
-
-static void remove_one(struct hs_fd *f)
-{
-	registered.nr--;
-	memmove(f, f + 1, (size_t)(registered.v + registered.nr - f) * sizeof(*f));
+	return hs_list_insert(&registered, place_of(&registered, f->fd), f, UINT32_MAX);
 }
 
 /* Both or none of them; @v[1].fd may be -1. What they point to is taken over. */
@@ -129,7 +112,7 @@ static int insert_all(struct hs_fd *v)
 	if (!ret && v[1].fd >= 0) {
 		ret = insert(&v[1]);
 		if (ret)
-			remove_one(hs_fds_find(&registered, v[0].fd));
+			hs_list_remove(&registered, hs_fds_find(&registered, v[0].fd));
 	}
 	hs_unlock(&lock);
 	return ret;
@@ -283,7 +266,7 @@ int hs_fd_deregister(int fd)
 	f = hs_fds_find(&registered, fd);
 	if (f) {
 		hs_fd_clear(f);
-		remove_one(f);
+		hs_list_remove(&registered, f);
 	}
 	hs_unlock(&lock);
 	if (f)

@@ -10,6 +10,7 @@
 
 #include "hooks.h"
 #include "js.h"
+#include "list.h"
 #include "lock.h"
 
 /* More than this many are a mistake. */
@@ -40,22 +41,13 @@ static struct hs_hooked *find(const struct hs_hook *hook, const void *arg)
 
 static int append(const struct hs_hook *hook, void *arg)
 {
-	struct hs_hooked *v;
+	const struct hs_hooked h = { *hook, arg };
 
 	if (find(hook, arg)) {
 		errno = EEXIST;
 		return -1;
 	}
-	if (registered.nr == MAX_HOOKS) {
-		errno = ENOSPC;
-		return -1;
-	}
-	v = reallocarray(registered.v, registered.nr + 1, sizeof(*v));
-	if (!v)
-		return -1;
-	registered.v = v;
-	v[registered.nr++] = (struct hs_hooked) { *hook, arg };
-	return 0;
+	return hs_list_append(&registered, &h, MAX_HOOKS);
 }
 
 static bool has_any(const struct hs_hook *hook)
@@ -83,10 +75,8 @@ int hs_unhook(const struct hs_hook *hook, void *arg)
 
 	hs_lock(&lock);
 	h = hook ? find(hook, arg) : NULL;
-	if (h) {
-		registered.nr--;
-		memmove(h, h + 1, (size_t)(registered.v + registered.nr - h) * sizeof(*h));
-	}
+	if (h)
+		hs_list_remove(&registered, h);
 	hs_unlock(&lock);
 	if (h)
 		return 0;
@@ -96,29 +86,24 @@ int hs_unhook(const struct hs_hook *hook, void *arg)
 
 void hs_hooks_free(struct hs_hooks *list)
 {
-	free(list->v);
-	*list = (struct hs_hooks) { 0 };
+	hs_list_free(list);
 }
 
 int hs_hooks_capture(struct hs_hooks *to)
 {
+	int ret;
+
 	hs_lock(&lock);
-	*to = (struct hs_hooks) { .v = calloc(registered.nr + 1, sizeof(*to->v)) };
-	if (to->v && registered.nr) {
-		to->nr = registered.nr;
-		memcpy(to->v, registered.v, registered.nr * sizeof(*to->v));
-	}
+	ret = hs_list_copy(to, &registered);
 	hs_unlock(&lock);
-	return to->v ? 0 : -1;
+	return ret;
 }
 
 void hs_hooks_adopt(struct hs_hooks *list)
 {
 	hs_lock(&lock);
-	free(registered.v);
-	registered = *list;
+	hs_list_adopt(&registered, list);
 	hs_unlock(&lock);
-	*list = (struct hs_hooks) { 0 };
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hotspare.h"
+#include "list.h"
 #include "lock.h"
 #include "sections.h"
 
@@ -59,17 +60,8 @@ static void put(struct hs_own *s)
 
 static int append(struct hs_sections *list, struct hs_own *s)
 {
-	struct hs_own **v;
-
-	if (list->nr == MAX_SECTIONS) {
-		errno = ENOSPC;
+	if (hs_list_append(list, &s, MAX_SECTIONS))
 		return -1;
-	}
-	v = reallocarray(list->v, list->nr + 1, sizeof(*v));
-	if (!v)
-		return -1;
-	list->v = v;
-	v[list->nr++] = s;
 	s->users++;
 	return 0;
 }
@@ -86,8 +78,7 @@ static int take_away(const char *name)
 	at = find(&registered, name);
 	if (at) {
 		put(*at);
-		registered.nr--;
-		memmove(at, at + 1, (size_t)(registered.v + registered.nr - at) * sizeof(*at));
+		hs_list_remove(&registered, at);
 	}
 	hs_unlock(&lock);
 	if (at)
@@ -171,8 +162,7 @@ static void drop_all(struct hs_sections *list)
 
 	for (i = 0; i < list->nr; i++)
 		put(list->v[i]);
-	free(list->v);
-	*list = (struct hs_sections) { 0 };
+	hs_list_free(list);
 }
 
 void hs_sections_free(struct hs_sections *list)
@@ -185,25 +175,22 @@ void hs_sections_free(struct hs_sections *list)
 int hs_sections_capture(struct hs_sections *to)
 {
 	uint32_t i;
+	int ret;
 
 	hs_lock(&lock);
-	*to = (struct hs_sections) { .v = calloc(registered.nr + 1, sizeof(*to->v)) };
-	for (i = 0; to->v && i < registered.nr; i++) {
-		to->v[i] = registered.v[i];
+	ret = hs_list_copy(to, &registered);
+	for (i = 0; i < to->nr; i++)
 		to->v[i]->users++;
-		to->nr++;
-	}
 	hs_unlock(&lock);
-	return to->v ? 0 : -1;
+	return ret;
 }
 
 void hs_sections_adopt(struct hs_sections *list)
 {
 	hs_lock(&lock);
 	drop_all(&registered);
-	registered = *list;
+	hs_list_adopt(&registered, list);
 	hs_unlock(&lock);
-	*list = (struct hs_sections) { 0 };
 }
 
 struct hs_own *hs_sections_add(struct hs_sections *list, const char *name, uint64_t len,

@@ -16,6 +16,7 @@
 #include "hotspare.h"
 #include "js.h"
 #include "ranges.h"
+#include "list.h"
 #include "lock.h"
 #include "sync.h"
 
@@ -128,27 +129,20 @@ static struct hs_sync *find(const void *object)
 /* Returns 0 or errno. */
 static int append(int kind, void *object)
 {
-	struct hs_sync *v;
+	struct hs_sync s;
 
 	if (find(object))
 		return EEXIST;
 	if (is_held(kind, object))
 		return EBUSY;
-	if (registered.nr == MAX_SYNCS)
-		return ENOSPC;
-	v = reallocarray(registered.v, registered.nr + 1, sizeof(*v));
-	if (!v)
-		return ENOMEM;
-	registered.v = v;
-	v += registered.nr++;
-	memset(v, 0, sizeof(*v));
-	v->kind = kind;
-	v->object = object;
-	memcpy(&v->fresh, object, kinds[kind].size);
+	memset(&s, 0, sizeof(s));
+	s.kind = kind;
+	s.object = object;
+	memcpy(&s.fresh, object, kinds[kind].size);
 	/* One that is done needn't be anything else. */
-	if (kind == HSSYNC_ONCE && !(v->fresh.once & ONCE_DONE))
-		v->fresh.once = PTHREAD_ONCE_INIT;
-	return 0;
+	if (kind == HSSYNC_ONCE && !(s.fresh.once & ONCE_DONE))
+		s.fresh.once = PTHREAD_ONCE_INIT;
+	return hs_list_append(&registered, &s, MAX_SYNCS) ? errno : 0;
 }
 
 int hs_syncreg(int kind, void *object)
@@ -183,8 +177,7 @@ int hs_syncdereg(void *object)
 
 void hs_syncs_free(struct hs_syncs *list)
 {
-	free(list->v);
-	*list = (struct hs_syncs) { 0 };
+	hs_list_free(list);
 }
 
 static int check_saved(const struct hs_syncs *list, const struct hs_ranges *ranges,
@@ -210,14 +203,12 @@ static int check_saved(const struct hs_syncs *list, const struct hs_ranges *rang
 
 int hs_syncs_capture(struct hs_syncs *to, const struct hs_ranges *ranges, struct hs_error *e)
 {
+	int ret;
+
 	hs_lock(&lock);
-	*to = (struct hs_syncs) { .v = calloc(registered.nr + 1, sizeof(*to->v)) };
-	if (to->v && registered.nr) {
-		to->nr = registered.nr;
-		memcpy(to->v, registered.v, registered.nr * sizeof(*to->v));
-	}
+	ret = hs_list_copy(to, &registered);
 	hs_unlock(&lock);
-	if (!to->v)
+	if (ret)
 		return hs_fail(e, ENOMEM, "no memory for the list of mutexes");
 	if (!check_saved(to, ranges, e))
 		return 0;
@@ -232,10 +223,8 @@ void hs_syncs_adopt(struct hs_syncs *list)
 	for (i = 0; i < list->nr; i++)
 		renew(&list->v[i]);
 	hs_lock(&lock);
-	free(registered.v);
-	registered = *list;
+	hs_list_adopt(&registered, list);
 	hs_unlock(&lock);
-	*list = (struct hs_syncs) { 0 };
 }
 
 /*

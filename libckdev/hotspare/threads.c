@@ -11,6 +11,7 @@
 
 #include "cpt.h"
 #include "js.h"
+#include "list.h"
 #include "lock.h"
 #include "threads.h"
 
@@ -32,22 +33,11 @@ static struct hs_thread *find(void (*worker)(void *), const void *arg)
 
 static int append(const struct hs_thread *t)
 {
-	struct hs_thread *v;
-
 	if (find(t->worker, t->arg)) {
 		errno = EEXIST;
 		return -1;
 	}
-	if (registered.nr == MAX_THREADS) {
-		errno = ENOSPC;
-		return -1;
-	}
-	v = reallocarray(registered.v, registered.nr + 1, sizeof(*v));
-	if (!v)
-		return -1;
-	registered.v = v;
-	v[registered.nr++] = *t;
-	return 0;
+	return hs_list_append(&registered, t, MAX_THREADS);
 }
 
 static bool good_attr(const struct hs_thread_attr *a)
@@ -89,10 +79,8 @@ int hs_threaddereg(void (*worker)(void *arg), void *arg)
 
 	hs_lock(&lock);
 	t = find(worker, arg);
-	if (t) {
-		registered.nr--;
-		memmove(t, t + 1, (size_t)(registered.v + registered.nr - t) * sizeof(*t));
-	}
+	if (t)
+		hs_list_remove(&registered, t);
 	hs_unlock(&lock);
 	if (t)
 		return 0;
@@ -102,20 +90,17 @@ int hs_threaddereg(void (*worker)(void *arg), void *arg)
 
 void hs_threads_free(struct hs_threads *list)
 {
-	free(list->v);
-	*list = (struct hs_threads) { 0 };
+	hs_list_free(list);
 }
 
 int hs_threads_capture(struct hs_threads *to)
 {
+	int ret;
+
 	hs_lock(&lock);
-	*to = (struct hs_threads) { .v = calloc(registered.nr + 1, sizeof(*to->v)) };
-	if (to->v && registered.nr) {
-		to->nr = registered.nr;
-		memcpy(to->v, registered.v, registered.nr * sizeof(*to->v));
-	}
+	ret = hs_list_copy(to, &registered);
 	hs_unlock(&lock);
-	return to->v ? 0 : -1;
+	return ret;
 }
 
 /*
@@ -202,10 +187,8 @@ static bool plain(const struct hs_thread_attr *a)
 void hs_threads_adopt(struct hs_threads *list)
 {
 	hs_lock(&lock);
-	free(registered.v);
-	registered = *list;
+	hs_list_adopt(&registered, list);
 	hs_unlock(&lock);
-	*list = (struct hs_threads) { 0 };
 }
 
 /*
