@@ -5,11 +5,15 @@
 enum mutant mutant;
 
 const struct mutant_info mutant_info[MUTANTS] = {
-	[MUTANT_NONE]		= { "none", "" },
-	[MUTANT_CLAIM_TWICE]	= { "claim-twice", "a promotion isn't consumed" },
-	[MUTANT_KEEP_FEEDS]	= { "keep-feeds", "feeds aren't forgotten" },
-	[MUTANT_ACK_EARLY]	= { "ack-early", "a generation is acknowledged before it is committed" },
-	[MUTANT_LATE_FENCE]	= { "late-fence", "the fence isn't looked at before the first generation" },
+	[MUTANT_NONE]		= { "none", "", "" },
+	[MUTANT_CLAIM_TWICE]	= { "claim-twice", "a promotion isn't consumed",
+				    "acknowledged" },
+	[MUTANT_KEEP_FEEDS]	= { "keep-feeds", "feeds aren't forgotten",
+				    "ended in order" },
+	[MUTANT_ACK_EARLY]	= { "ack-early", "a generation is acknowledged before it is committed",
+				    "acknowledged" },
+	[MUTANT_LATE_FENCE]	= { "late-fence", "the fence isn't looked at before the first generation",
+				    "a client reads" },
 };
 
 void __real_peer_starves(struct peer *p, const char *name);

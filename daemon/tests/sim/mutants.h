@@ -23,6 +23,7 @@ extern enum mutant mutant;
 struct mutant_info {
 	const char *name;
 	const char *what;
+	const char *why;		/* what is wrong then: a part of the message */
 };
 
 extern const struct mutant_info mutant_info[MUTANTS];

@@ -291,7 +291,7 @@ static void deliver_to(struct end *e)
 		}
 		TAILQ_REMOVE(&e->segs, s, entry);
 		e->in_flight -= s->len;
-		sim.packets++;
+		sim.counts.packets++;
 		arrive(e, s);
 		free(s);
 	}

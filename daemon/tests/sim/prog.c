@@ -100,7 +100,7 @@ static void primary_step(struct sim_host *h)
 		p->nr_pending--;
 		memmove(p->gen, p->gen + 1, p->nr_pending * sizeof(p->gen[0]));
 		memmove(p->pending, p->pending + 1, p->nr_pending * sizeof(p->pending[0]));
-		sim.acks++;
+		sim.counts.acks++;
 	}
 }
 
@@ -127,7 +127,7 @@ static void spare_step(struct sim_host *h)
 		sim_fail("the program of %s takes over, and the service was ended in order",
 			 h->name);
 	story("the program of %s takes over with state %u and term %llu", h->name, state, term);
-	sim.takeovers++;
+	sim.counts.takeovers++;
 	sim.ended = false;
 	primary_begin(h, term, state);
 }
@@ -182,7 +182,7 @@ static void client_write(struct sim_host *h)
 	p->pending[p->nr_pending++] = p->state;
 	story_client("a client writes to %s: state %u follows %u", h->name, p->state,
 	      history_state(p->state)->parent);
-	sim.writes++;
+	sim.counts.writes++;
 }
 
 void client_step(void)
@@ -197,7 +197,7 @@ void client_step(void)
 		client_write(h);
 		return;
 	}
-	sim.reads++;
+	sim.counts.reads++;
 	check_read(h, h->prog.state);
 }
 

@@ -109,6 +109,10 @@ struct sim_host {
 	u32 checked_state;
 };
 
+struct sim_counts {
+	u64 writes, acks, reads, takeovers, turns, packets;
+};
+
 struct sim {
 	u64 now;			/* ns, virtual */
 	u64 seed;
@@ -124,20 +128,12 @@ struct sim {
 	u64 linked_since;		/* 0: they aren't */
 	u32 failures;			/* since both hosts had everything */
 	bool in_sync;
-	/* Counted for the summary. */
-	u64 writes, acks, reads, takeovers, turns, packets;
+	struct sim_counts counts;
 	bool failed;
 	char why[512];
 };
 
 extern struct sim sim;
-
-/* What a schedule may do, and what is checked. */
-struct sim_rules {
-	bool stale_reads;		/* reads of a primary that was overtaken are checked */
-};
-
-extern struct sim_rules rules;
 
 /* world.c */
 void world_open(u64 seed);

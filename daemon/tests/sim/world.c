@@ -14,7 +14,6 @@
 #define TURNS_MAX	20000U
 
 struct sim sim;
-struct sim_rules rules;
 
 struct sim_host *world_other(const struct sim_host *h)
 {
@@ -76,7 +75,7 @@ static void turn(struct sim_host *h)
 	sim.cur = h;
 	loop_turn(&h->daemon.loop, 0);
 	sim.cur = NULL;
-	sim.turns++;
+	sim.counts.turns++;
 	if (h->daemon.stopping && !daemon_busy(&h->daemon))
 		world_left(h);
 }
