@@ -87,6 +87,90 @@ struct ckdev_refusal {
 int ckdev_open(void);
 
 /**
+ * ckdev_soft_open() - a session where there is no module
+ * @path:	socket of a cptdevd whose engine is soft; NULL: /run/cptdevd/programs
+ *
+ * The calls here take the descriptor as they take one of the device, as far as they don't look
+ * into the caller's memory: ckdev_info(), ckdev_session(), ckdev_wait(), ckdev_replica_*() for
+ * who waits and reads, ckdev_image_*() of a replica, ckdev_restore(). What changed the program
+ * finds out by itself, and hands it over with ckdev_soft_publish(). Other calls give -ENOTTY.
+ *
+ * poll() reports POLLIN, and nothing else, when there is news since the last ckdev_wait(), or
+ * for a replica since the last ckdev_image_info() or ckdev_replica_wait(): call those with a
+ * time-out of 0. Every call may fail with -ECONNRESET: the daemon has ended, and what it kept
+ * is gone. Open a new one, and publish everything.
+ *
+ * Returns the descriptor, close-on-exec, or
+ * -ENOENT, -ECONNREFUSED	no such daemon runs
+ * -EACCES	no permission for the socket
+ * -ENAMETOOLONG	@path is too long for a socket
+ * -EMFILE, -ENFILE	too many open files
+ */
+int ckdev_soft_open(const char *path);
+
+/**
+ * ckdev_is_soft() - is it a session or replica of ckdev_soft_open()
+ * @fd:		any descriptor
+ *
+ * Returns 1 or 0.
+ */
+int ckdev_is_soft(int fd);
+
+/**
+ * struct ckdev_soft_delta - what changed, for ckdev_soft_publish()
+ * @size:	sizeof(struct ckdev_soft_delta)
+ * @flags:	0
+ * @memfd:	of memfd_create() with MFD_ALLOW_SEALING: the pages of the DATA extents, packed
+ *		from its beginning. It must not be mapped for writing.
+ * @nr_extents:	entries of @extents
+ * @nr_segments:	entries of @layout
+ * @meta_len:	bytes of @meta, at most CPTDEV_META_MAX
+ * @base:	it has what changed after this generation; 0: everything
+ * @extents:	which pages are in it, ascending, without overlap, inside the layout
+ * @layout:	what is mapped, ascending, without overlap
+ * @meta:	blob that travels along
+ * @generation:	out: the number that it got; 0: it wasn't published
+ * @reach:	out, on failure too: @base of the next one may be no higher
+ * @reserved:	0
+ */
+struct ckdev_soft_delta {
+	uint32_t size;
+	uint32_t flags;
+	int32_t memfd;
+	uint32_t nr_extents;
+	uint32_t nr_segments;
+	uint32_t meta_len;
+	uint64_t base;
+	const struct cptdev_extent *extents;
+	const struct cptdev_segment *layout;
+	const void *meta;
+	uint64_t generation;
+	uint64_t reach;
+	uint64_t reserved;
+};
+
+/**
+ * ckdev_soft_publish() - hand over what changed
+ * @fd:		session of ckdev_soft_open() that has a name
+ * @delta:	in and out
+ *
+ * The memory file is sealed: it can't be changed afterwards. Close it, or keep it for reading.
+ *
+ * Returns 0: ckdev_wait() for @delta->generation. Or
+ * -EILSEQ	@delta->base is above @delta->reach: the spare needs more
+ * -EDQUOT	more would be held than allowed: let the spare catch up
+ * -EINVAL	no name, numbers or extents that make no sense, not a memory file
+ * -EFAULT	an extent outside the layout
+ * -EBUSY	the memory file is mapped for writing
+ * -EPERM	the memory file can't be sealed
+ * -E2BIG, -EMSGSIZE	too many entries, too much meta-data
+ * -EXDEV	not in the process that opened the session
+ * -ECONNRESET	the daemon has ended
+ * -ENOTTY	a session of the module: ckdev_snapshot()
+ */
+int ckdev_soft_publish(int fd, struct ckdev_soft_delta *delta);
+
+/**
  * ckdev_info() - what the module can do, and the state of the session
  * @fd:		session
  * @info:	@size in, everything out
@@ -440,6 +524,21 @@ int ckdev_replica_freeze(int fd, uint64_t *generation);
  * Returns 0, also if it wasn't frozen.
  */
 int ckdev_replica_thaw(int fd);
+
+/**
+ * ckdev_replica_content() - a descriptor to read the replica's memory from
+ * @fd:		replica, frozen through this descriptor
+ *
+ * pread() takes the original address as the offset, for the pages that ckdev_image_extents()
+ * lists; what else it reads means nothing. After ckdev_replica_thaw() it may change under the
+ * reader.
+ *
+ * Returns a descriptor, close-on-exec, or
+ * -EINVAL	it isn't frozen (a replica of the soft engine)
+ * -ENODATA	no page was ever committed
+ * -EMFILE, -ENFILE	too many open files
+ */
+int ckdev_replica_content(int fd);
 
 /**
  * ckdev_replica_promote() - the spare takes over

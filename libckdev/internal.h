@@ -28,11 +28,23 @@ static inline long ckdev_result(long ret, int saved_errno)
 	return ret;
 }
 
+/* soft.c: the same for a connection to cptdevd's soft engine; -ENOTTY: it isn't one. */
+int ckdev_soft_ioctl(int fd, unsigned long cmd, void *arg);
+int ckdev_soft_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns);
+
 static inline int ckdev_ioctl(int fd, unsigned long cmd, void *arg)
 {
 	int saved = errno;
+	int ret = (int)ckdev_result(ioctl(fd, cmd, arg), saved);
 
-	return (int)ckdev_result(ioctl(fd, cmd, arg), saved);
+	return ret == -ENOTTY ? ckdev_soft_ioctl(fd, cmd, arg) : ret;
+}
+
+static inline int ckdev_close(int fd)
+{
+	int saved = errno;
+
+	return (int)ckdev_result(close(fd), saved);
 }
 
 static inline ssize_t ckdev_pread(int fd, void *buf, size_t len, uint64_t offset)

@@ -117,6 +117,8 @@ int ckdev_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns)
 	ret = check_replica(fd);
 	if (ret < 0)
 		return ret;
+	if (ckdev_is_soft(fd))
+		return ckdev_soft_replica_wait(fd, flags, timeout_ns);
 	if (flags & CKDEV_WAIT_COMMITS)
 		pfd.events |= POLLIN;
 	ret = ppoll(&pfd, 1, timeout_ns == CPTDEV_FOREVER ? NULL : &ts, NULL);

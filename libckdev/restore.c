@@ -17,6 +17,7 @@
 
 struct restore {
 	int fd;
+	int content;			/* what is read */
 	struct ckdev_restore *arg;
 	struct ckdev_maps maps;		/* what is mapped here, ... */
 	struct ckdev_map map;		/* ... and the one that we are at */
@@ -242,7 +243,7 @@ static int fill_empty(struct restore *r, const struct cptdev_segment *seg,
 static int fill_data(struct restore *r, uint64_t start, uint64_t end)
 {
 	while (start < end) {
-		ssize_t n = ckdev_pread(r->fd, ckdev_pointer(start), end - start, start);
+		ssize_t n = ckdev_pread(r->content, ckdev_pointer(start), end - start, start);
 
 		if (n == -EINTR)
 			continue;
@@ -348,7 +349,11 @@ int ckdev_restore(int fd, struct ckdev_restore *restore)
 	ret = ckdev_replica_freeze(fd, NULL);
 	if (ret < 0)
 		return ret;
-	ret = restore_frozen(&r);
+	r.content = ckdev_replica_content(fd);
+	/* Nothing was ever written: there is nothing to read. */
+	ret = r.content < 0 && r.content != -ENODATA ? r.content : restore_frozen(&r);
+	if (r.content >= 0)
+		ckdev_close(r.content);
 	if (ret < 0 || !(restore->flags & CKDEV_RESTORE_FREEZE))
 		ckdev_replica_thaw(fd);
 	return ret;

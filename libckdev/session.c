@@ -18,13 +18,6 @@ static int check_version(int fd)
 	return info.abi_version == CPTDEV_ABI_VERSION ? 0 : -EPROTO;
 }
 
-static int close_quietly(int fd)
-{
-	int saved = errno;
-
-	return (int)ckdev_result(close(fd), saved);
-}
-
 int ckdev_open(void)
 {
 	int saved = errno;
@@ -36,7 +29,7 @@ int ckdev_open(void)
 	ret = check_version(fd);
 	if (ret == 0)
 		return fd;
-	close_quietly(fd);
+	ckdev_close(fd);
 	/* Something else has the name of the device. */
 	return ret == -ENOTTY ? -ENODEV : ret;
 }
@@ -52,7 +45,7 @@ int ckdev_session_own(int *fd)
 	if (ret != -EXDEV)
 		return ret;
 	if (*fd >= 0)
-		close_quietly(*fd);
+		ckdev_close(*fd);
 	*fd = ckdev_open();
 	return *fd < 0 ? *fd : 1;
 }

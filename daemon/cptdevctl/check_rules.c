@@ -276,10 +276,22 @@ static void rule_daemon(const struct facts *f, struct findings *out)
 		rule_peer(json_object_array_get_idx(peers, i), out);
 }
 
-void rules_apply(const struct facts *f, struct findings *out)
+/* Without the module by choice, or because there is none: it isn't asked for then. */
+static bool rule_engine(const struct facts *f, struct findings *out)
 {
-	out->nr = 0;
-	rule_kernel(f, out);
+	const char *engine = js_get_str(f->daemon, "engine");
+
+	if (!engine || strcmp(engine, "soft"))
+		return false;
+	finding(out, f->loaded ? LEVEL_WARN : LEVEL_OK, "engine",
+		f->loaded ? "engine = module in cptdevd.conf; systemctl restart cptdevd" : NULL,
+		"cptdevd runs without the module (engine soft): replicas end with it%s",
+		f->loaded ? "; the module is loaded, and programs that use it aren't shipped" : "");
+	return true;
+}
+
+static void rules_module(const struct facts *f, struct findings *out)
+{
 	rule_module(f, out);
 	rule_signatures(f, out);
 	rule_headers(f, out);
@@ -288,6 +300,14 @@ void rules_apply(const struct facts *f, struct findings *out)
 	rule_group(f, out);
 	rule_capability(f, out);
 	rule_netlink(f, out);
+}
+
+void rules_apply(const struct facts *f, struct findings *out)
+{
+	out->nr = 0;
+	rule_kernel(f, out);
+	if (!rule_engine(f, out))
+		rules_module(f, out);
 	rule_memory(f, out);
 	rule_daemon(f, out);
 }

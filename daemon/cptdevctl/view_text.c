@@ -216,6 +216,13 @@ static void peer_text(struct json_object *p, FILE *to)
 	failover_text(js_at(p, "failover"), to);
 }
 
+static bool engine_soft(struct json_object *daemon)
+{
+	const char *engine = js_get_str(daemon, "engine");
+
+	return engine && !strcmp(engine, "soft");
+}
+
 static void daemon_text(const struct view *v, FILE *to)
 {
 	struct json_object *peers = js_at(v->daemon, "peers");
@@ -227,11 +234,12 @@ static void daemon_text(const struct view *v, FILE *to)
 			fprintf(to, "  Nothing is shipped or received. Next: systemctl start cptdevd\n");
 		return;
 	}
-	fprintf(to, "Daemon: cptdevd %s, node %s, up %llu s, failover %s\n",
+	fprintf(to, "Daemon: cptdevd %s, node %s, up %llu s, failover %s%s\n",
 		js_get_str(v->daemon, "version"),
 		js_get_str(js_at(v->daemon, "node"), "name"),
 		js_get_u64(v->daemon, "uptime_ms") / 1000,
-		js_get_str(v->daemon, "failover"));
+		js_get_str(v->daemon, "failover"),
+		engine_soft(v->daemon) ? ", engine soft" : "");
 	if (js_get_str(v->daemon, "listen_error"))
 		fprintf(to, "  waiting for the address to listen on: %s\n",
 			js_get_str(v->daemon, "listen_error"));

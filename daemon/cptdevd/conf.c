@@ -29,6 +29,8 @@ static const struct conf_key keys[] = {
 	RESTART("node", "name", CONF_NAME, name, 0, 0),
 	KEY("node", "log_level", CONF_LEVEL, log_level, 0, 0),
 	RESTART("node", "control", CONF_PATH, control, 0, 0),
+	RESTART("node", "engine", CONF_ENGINE, engine, 0, 0),
+	RESTART("node", "programs", CONF_PATH, programs, 0, 0),
 	KEY("listen", "address", CONF_ADDRESS, listen, 0, 0),
 	KEY("listen", "port", CONF_NUMBER, listen_port, 0, 65535),
 	KEY("listen", "allow", CONF_ALLOW, allow, 0, 0),
@@ -181,6 +183,7 @@ static void defaults(struct conf *c)
 	*c = (struct conf) {
 		.log_level = 6,
 		.control = CONTROL_SOCKET,
+		.programs = PROGRAMS_SOCKET,
 		.listen_port = CONF_PORT,
 		.peer_port = CONF_PORT,
 		.heartbeat_ms = 200,

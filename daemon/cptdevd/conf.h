@@ -16,6 +16,7 @@
 #define CONF_PATH_MAX	108		/* what a unix socket's address holds */
 
 enum conf_failover { FAILOVER_MANUAL, FAILOVER_AUTO };
+enum conf_engine { ENGINE_AUTO, ENGINE_MODULE, ENGINE_SOFT };
 enum conf_allow { ALLOW_PEER, ALLOW_ANY };
 
 struct conf {
@@ -23,6 +24,8 @@ struct conf {
 	char name[CPTDEV_NAME_MAX];
 	u32 log_level;			/* as syslog(3) has them */
 	char control[CONF_PATH_MAX];
+	u32 engine;			/* enum conf_engine */
+	char programs[CONF_PATH_MAX];
 	/* [listen] */
 	struct sockaddr_storage listen;
 	u32 listen_port;		/* 0: don't listen */

@@ -23,6 +23,10 @@ static const struct word failovers[] = {
 	{ "manual", FAILOVER_MANUAL }, { "auto", FAILOVER_AUTO }, {},
 };
 
+static const struct word engines[] = {
+	{ "auto", ENGINE_AUTO }, { "module", ENGINE_MODULE }, { "soft", ENGINE_SOFT }, {},
+};
+
 static const struct word allows[] = {
 	{ "peer", ALLOW_PEER }, { "any", ALLOW_ANY }, {},
 };
@@ -164,6 +168,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(levels, value, to, why, size);
 	case CONF_FAILOVER:
 		return take_word(failovers, value, to, why, size);
+	case CONF_ENGINE:
+		return take_word(engines, value, to, why, size);
 	case CONF_ALLOW:
 		return take_word(allows, value, to, why, size);
 	}

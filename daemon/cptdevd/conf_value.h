@@ -13,6 +13,7 @@ enum conf_kind {
 	CONF_LEVEL,		/* u32, one of a list of words: */
 	CONF_FAILOVER,
 	CONF_ALLOW,
+	CONF_ENGINE,
 };
 
 struct conf_key {

@@ -24,6 +24,7 @@
 #include "files.h"
 #include "log.h"
 #include "notify.h"
+#include "soft.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -160,9 +161,43 @@ static int run(struct program *p)
 	return ret;
 }
 
+/* Where programs find the engine is known before anything is shipped. */
+static struct kernel *engine_soft(const struct conf *conf)
+{
+	struct soft *s = soft_daemon();
+	int ret = soft_open(s, 0);
+
+	if (!ret)
+		ret = soft_programs_open(s, conf->programs);
+	if (ret) {
+		log_err("can't open the soft engine's socket %s: %s", conf->programs,
+			strerror(-ret));
+		soft_close(s);
+		return NULL;
+	}
+	log_notice("engine soft: programs connect to %s; replicas are kept in this process",
+		   conf->programs);
+	return &s->kernel;
+}
+
+static struct kernel *engine_open(const struct conf *conf)
+{
+	bool soft = conf->engine == ENGINE_SOFT ||
+		(conf->engine == ENGINE_AUTO && access(CPTDEV_DEVICE, F_OK));
+
+	return soft ? engine_soft(conf) : kernel_module();
+}
+
+static void engine_close(const struct kernel *k)
+{
+	if (k == &soft_daemon()->kernel)
+		soft_close(soft_daemon());
+}
+
 static int serve(const struct options *o, const struct conf *conf)
 {
 	static struct program p;
+	struct kernel *engine;
 	int ret;
 
 	p.config = o->config;
@@ -177,8 +212,12 @@ static int serve(const struct options *o, const struct conf *conf)
 	log_open(LOG_TO_STDERR, conf->log_level);
 	files_raise(conf);
 	log_notice("cptdevd %s, node %s", VERSION, conf->name);
-	if (daemon_open(&p.daemon, conf, kernel_module()) || catch_signals(&p)) {
+	engine = engine_open(conf);
+	if (!engine)
+		return EXIT_FAILURE;
+	if (daemon_open(&p.daemon, conf, engine) || catch_signals(&p)) {
 		daemon_close(&p.daemon);
+		engine_close(engine);
 		return EXIT_FAILURE;
 	}
 	if (!o->foreground)
@@ -189,6 +228,7 @@ static int serve(const struct options *o, const struct conf *conf)
 	if (ret)
 		log_err("the event loop failed: %s", strerror(-ret));
 	daemon_close(&p.daemon);
+	engine_close(engine);
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -214,6 +254,8 @@ int main(int argc, char **argv)
 
 	/* A message that nobody reads is no reason to end. */
 	signal(SIGPIPE, SIG_IGN);
+	/* A replica's file is as long as an address; RLIMIT_FSIZE is an error of that write. */
+	signal(SIGXFSZ, SIG_IGN);
 	status = parse_options(argc, argv, &o);
 	if (status >= 0)
 		return status;

@@ -12,6 +12,7 @@ struct kernel;
 
 /* Calls return a descriptor or 0, or a negative errno. */
 struct kernel_ops {
+	const char *name;				/* module or soft */
 	int (*open)(struct kernel *k);			/* CPTDEV_DEVICE */
 	void (*close)(struct kernel *k, int fd);	/* any of the three kinds */
 	int (*ioctl)(struct kernel *k, int fd, unsigned int cmd, void *arg);

@@ -38,7 +38,9 @@ void soft_event(struct soft *s, u8 cmd, const struct session_rec *session,
 
 static int soft_listen(struct kernel *k)
 {
-	return to_soft(k)->eventfd;
+	struct soft *s = to_soft(k);
+
+	return s->listener ? s->epoll : s->eventfd;
 }
 
 static void event_tell(const struct soft_event *e, kernel_event_fn fn, void *arg)
@@ -52,14 +54,20 @@ static void event_tell(const struct soft_event *e, kernel_event_fn fn, void *arg
 	fn(&ev, arg);
 }
 
+/* Requests of programs that are handled in one go: others have to get their turn. */
+#define TURNS	64
+
 /* What is done about an event may cause the next one, which comes in the next turn. */
 static int soft_events(struct kernel *k, kernel_event_fn fn, void *arg)
 {
 	struct soft *s = to_soft(k);
-	u32 nr = s->nr_events, i;
 	eventfd_t count;
+	u32 nr, i;
 
+	for (i = 0; i < TURNS && soft_program_turn(s); i++)
+		;
 	eventfd_read(s->eventfd, &count);
+	nr = s->nr_events;
 	if (s->lost_events) {
 		s->lost_events = false;
 		s->nr_events = 0;
@@ -76,8 +84,15 @@ static int soft_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 {
 	struct soft *s = to_soft(k);
 	struct kernel_event ev = { .cmd = cmd };
+	struct soft_session *se;
 	struct soft_replica *r;
 
+	LIST_FOREACH(se, &s->sessions, entry) {
+		if (cmd != CPTDEV_CMD_SESSION_GET)
+			break;
+		ev.session = soft_session_rec(s, se);
+		fn(&ev, arg);
+	}
 	if (cmd != CPTDEV_CMD_REPLICA_GET)
 		return 0;
 	LIST_FOREACH(r, &s->replicas, entry) {
@@ -113,15 +128,11 @@ static int files_grow(struct soft *s, u32 nr)
 	return 0;
 }
 
-int soft_file_new(struct soft *s, enum soft_kind kind)
+int soft_file_add(struct soft *s, int fd, enum soft_kind kind)
 {
-	int fd = eventfd(0, EFD_CLOEXEC), ret;
-	struct soft_file *f;
+	struct soft_file *f = calloc(1, sizeof(*f));
+	int ret = f ? files_grow(s, fd + 1) : -ENOMEM;
 
-	if (fd < 0)
-		return -errno;
-	f = calloc(1, sizeof(*f));
-	ret = f ? files_grow(s, fd + 1) : -ENOMEM;
 	if (ret) {
 		free(f);
 		close(fd);
@@ -130,6 +141,13 @@ int soft_file_new(struct soft *s, enum soft_kind kind)
 	f->kind = kind;
 	s->file[fd] = f;
 	return fd;
+}
+
+int soft_file_new(struct soft *s, enum soft_kind kind)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	return fd < 0 ? -errno : soft_file_add(s, fd, kind);
 }
 
 static int soft_kernel_open(struct kernel *k)
@@ -146,6 +164,10 @@ static void soft_kernel_close(struct kernel *k, int fd)
 		return;
 	if (f->kind == SOFT_REPLICA)
 		soft_replica_close(s, fd);
+	else if (f->kind == SOFT_SNAPSHOT)
+		soft_snap_put(f->snap);
+	else
+		soft_session_unfollow(s, fd);
 	s->file[fd] = NULL;
 	free(f);
 	close(fd);
@@ -155,8 +177,9 @@ static void soft_kernel_close(struct kernel *k, int fd)
  * Calls
  */
 
-static int device_info(struct soft *s, struct cptdev_info *info)
+int soft_info(struct soft *s, struct cptdev_info *info)
 {
+	const struct soft_session *se;
 	u32 size = info->size;
 
 	if (info->flags)
@@ -165,21 +188,31 @@ static int device_info(struct soft *s, struct cptdev_info *info)
 	info->size = size;
 	info->abi_version = CPTDEV_ABI_VERSION;
 	info->page_size = SOFT_PAGE;
-	info->features = CPTDEV_FEATURE_REPLICA;
+	info->features = CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA;
+	info->session_flags = CPTDEV_SESSION_REPLACE;
 	info->replica_flags = CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_EXCL |
 		CPTDEV_REPLICA_WRITE;
 	info->replica_max = s->replica_max;
 	info->replica = soft_replica_bytes(s);
 	info->replicas = soft_replica_names(s);
+	info->held_max = s->held_max;
+	LIST_FOREACH(se, &s->sessions, entry) {
+		info->sessions++;
+		info->held += se->rec.held;
+	}
 	return 0;
 }
 
-static int device_ioctl(struct soft *s, unsigned int cmd, void *arg,
+static int device_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 			const struct soft_caller *who)
 {
 	switch (cmd) {
 	case CPTDEV_IOC_INFO:
-		return device_info(s, arg);
+		return soft_info(s, arg);
+	case CPTDEV_IOC_DELTA:
+		return who->capable ? soft_session_delta(s, fd, arg) : -EPERM;
+	case CPTDEV_IOC_ACK:
+		return who->capable ? soft_session_ack(s, fd, arg) : -EPERM;
 	case CPTDEV_IOC_REPLICA_OPEN:
 		return soft_replica_open(s, arg, who);
 	}
@@ -195,7 +228,9 @@ int soft_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 		return -EBADF;
 	if (f->kind == SOFT_REPLICA)
 		return soft_replica_ioctl(s, fd, cmd, arg, who);
-	return device_ioctl(s, cmd, arg, who);
+	if (f->kind == SOFT_SNAPSHOT)
+		return soft_snap_ioctl(f->snap, cmd, arg);
+	return device_ioctl(s, fd, cmd, arg, who);
 }
 
 /* The daemon may do everything. */
@@ -216,6 +251,7 @@ static int soft_create(struct kernel *k, const char *name, u32 uid)
 }
 
 static const struct kernel_ops soft_ops = {
+	.name	= "soft",
 	.open	= soft_kernel_open,
 	.close	= soft_kernel_close,
 	.ioctl	= soft_kernel_ioctl,
@@ -225,20 +261,27 @@ static const struct kernel_ops soft_ops = {
 	.dump	= soft_dump,
 };
 
-/* As the module: three quarters of the memory. */
-static u64 default_max(void)
+/* As the module: three quarters of the memory for replicas, a half for snapshots. */
+static u64 memory_quarters(u64 n)
 {
-	return (u64)sysconf(_SC_PHYS_PAGES) / 4 * 3 * (u64)sysconf(_SC_PAGESIZE);
+	return (u64)sysconf(_SC_PHYS_PAGES) / 4 * n * (u64)sysconf(_SC_PAGESIZE);
 }
 
 int soft_open(struct soft *s, u64 replica_max)
 {
 	memset(s, 0, sizeof(*s));
 	s->kernel.ops = &soft_ops;
-	s->replica_max = replica_max ? replica_max : default_max();
+	s->replica_max = replica_max ? replica_max : memory_quarters(3);
+	s->held_max = memory_quarters(2);
 	LIST_INIT(&s->replicas);
+	LIST_INIT(&s->sessions);
+	LIST_INIT(&s->follows);
+	LIST_INIT(&s->clients);
+	s->epoll = -1;
 	s->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return s->eventfd < 0 ? -errno : 0;
+	if (s->eventfd < 0)
+		return -errno;
+	return sysconf(_SC_PAGESIZE) == SOFT_PAGE ? 0 : -EOPNOTSUPP;
 }
 
 void soft_close(struct soft *s)
@@ -246,8 +289,11 @@ void soft_close(struct soft *s)
 	struct soft_replica *r, *next;
 	u32 i;
 
+	soft_program_close(s);
 	for (i = 0; i < s->nr_files; i++)
 		soft_kernel_close(&s->kernel, i);
+	while (!LIST_EMPTY(&s->sessions))
+		soft_session_end(s, LIST_FIRST(&s->sessions));
 	for (r = LIST_FIRST(&s->replicas); r; r = next) {
 		next = LIST_NEXT(r, entry);
 		soft_replica_remove(s, r);
@@ -255,4 +301,11 @@ void soft_close(struct soft *s)
 	free(s->file);
 	if (s->eventfd >= 0)
 		close(s->eventfd);
+}
+
+struct soft *soft_daemon(void)
+{
+	static struct soft soft;
+
+	return &soft;
 }

@@ -21,6 +21,7 @@
 #define SOFT_EVENTS	256
 /* As the module's parameter user_replicas_max. */
 #define SOFT_USER_REPLICAS	32
+#define SOFT_USER_SESSIONS	256
 
 struct soft_layout {
 	struct cptdev_segment *v;
@@ -64,14 +65,57 @@ struct soft_replica {
 	struct soft_stage stage;
 };
 
-enum soft_kind { SOFT_DEVICE, SOFT_REPLICA };
+/* What changed from one generation to another, published. */
+struct soft_snap {
+	TAILQ_ENTRY(soft_snap) entry;
+	u32 refs;		/* the session's, and of each descriptor */
+	int fd;			/* memfd: the pages, packed */
+	bool taken;		/* by a spare: it isn't merged any more */
+	u64 base;
+	u64 generation;
+	u64 pages;
+	u64 holes;
+	struct cptdev_extent *extents;
+	u32 nr_extents;
+	struct soft_layout layout;
+	struct soft_blob meta;
+	/* of the session */
+	char name[CPTDEV_NAME_MAX];
+	u8 uuid[CPTDEV_UUID_LEN];
+	u64 term;
+	u32 uid;
+	u32 state;		/* CPTDEV_IMAGE_* */
+};
+
+struct soft_session {
+	LIST_ENTRY(soft_session) entry;
+	struct session_rec rec;
+	TAILQ_HEAD(soft_snaps, soft_snap) published;	/* the oldest first */
+	u64 base;		/* the next one must reach back to it; SOFT_NO_BASE */
+	u64 cancelled;		/* those up to it won't be committed */
+	bool fenced;
+	void *client;		/* the program, NULL: played by a test */
+};
+
+#define SOFT_NO_BASE	(~0ULL)
+
+/* A spare that follows a session: a descriptor of the device. */
+struct soft_follow {
+	LIST_ENTRY(soft_follow) entry;
+	struct soft_session *session;
+	int fd;
+};
+
+enum soft_kind { SOFT_DEVICE, SOFT_SNAPSHOT, SOFT_REPLICA };
 
 /* An open descriptor. */
 struct soft_file {
 	enum soft_kind kind;
+	struct soft_snap *snap;
 	struct soft_replica *replica;
 	bool write;
 	bool froze;
+	bool waits;		/* stands for a program that waits for the promotion */
 	u64 seen;		/* commits at the last IMAGE_INFO */
 };
 
@@ -93,11 +137,18 @@ struct soft_event {
 struct soft {
 	struct kernel kernel;
 	u64 replica_max;	/* of all replicas, bytes */
-	u64 page_size;
+	u64 held_max;		/* of all published snapshots, bytes */
+	int epoll;		/* of all that programs do, with @listener */
 	int eventfd;		/* readable when there are events */
 	struct soft_file **file;	/* by descriptor */
 	u32 nr_files;
 	LIST_HEAD(soft_replicas, soft_replica) replicas;
+	LIST_HEAD(soft_sessions, soft_session) sessions;
+	LIST_HEAD(soft_follows, soft_follow) follows;
+	LIST_HEAD(soft_clients, soft_client) clients;
+	u32 nr_clients;
+	u64 last_id;
+	struct soft_listener *listener;	/* where programs connect, NULL: nowhere */
 	struct soft_event event[SOFT_EVENTS];
 	u32 nr_events;
 	bool lost_events;
@@ -106,6 +157,10 @@ struct soft {
 /* 0 or a negative errno. @replica_max: bytes, 0: three quarters of the memory. */
 int soft_open(struct soft *s, u64 replica_max);
 void soft_close(struct soft *s);
+/* Let programs connect to @path: 0 or a negative errno. */
+int soft_programs_open(struct soft *s, const char *path);
+/* The engine of the daemon: one per process. */
+struct soft *soft_daemon(void);
 
 /* The file of a descriptor of the engine's, or NULL. */
 struct soft_file *soft_file(const struct soft *s, int fd);

@@ -12,8 +12,11 @@ int soft_user_write(u64 to, const void *from, u64 len);
 /* soft.c */
 /* A new descriptor; the engine's close() takes it away. Or -errno. */
 int soft_file_new(struct soft *s, enum soft_kind kind);
+/* The same for a descriptor that there is; it is taken over, also on failure. */
+int soft_file_add(struct soft *s, int fd, enum soft_kind kind);
 void soft_event(struct soft *s, u8 cmd, const struct session_rec *session,
 		const struct replica_rec *replica);
+int soft_info(struct soft *s, struct cptdev_info *info);
 int soft_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 	       const struct soft_caller *who);
 
@@ -40,6 +43,38 @@ int soft_layout_check(const struct soft_layout *l);
 int soft_layout_read(struct soft_layout *l, u64 from, u32 nr);
 void soft_layout_free(struct soft_layout *l);
 
+/* soft_snap.c */
+struct soft_snap *soft_snap_new(const struct soft_session *se);
+void soft_snap_put(struct soft_snap *snap);
+/* What changed from @old's base to @new's generation; NULL: no memory. */
+struct soft_snap *soft_snap_merge(const struct soft_snap *old, const struct soft_snap *new);
+int soft_snap_ioctl(const struct soft_snap *snap, unsigned int cmd, void *arg);
+
+/* soft_session.c */
+int soft_session_setup(struct soft *s, const struct cptdev_session_setup *arg,
+		       const struct soft_caller *who, u32 pid, struct soft_session **se);
+void soft_session_end(struct soft *s, struct soft_session *se);
+/* What the next base may be at most. */
+u64 soft_session_reach(const struct soft_session *se);
+/* Takes over @snap, also on failure. */
+int soft_session_publish(struct soft *s, struct soft_session *se, struct soft_snap *snap);
+/* Is the answer to WAIT known? Then it is *@ret. */
+bool soft_session_wait(const struct soft_session *se, const struct cptdev_wait *arg,
+		       u64 wanted, int *ret);
+int soft_session_delta(struct soft *s, int fd, struct cptdev_delta *arg);
+int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg);
+void soft_session_unfollow(struct soft *s, int fd);
+const struct session_rec *soft_session_rec(const struct soft *s, struct soft_session *se);
+
+/* soft_program.c: the programs at the socket */
+struct soft_client;
+/* Something happened to the session or replica: answer who waits. */
+void soft_program_session(struct soft *s, struct soft_session *se);
+void soft_program_replica(struct soft *s, struct soft_replica *r);
+/* One thing that the socket has for us; false: nothing more. */
+bool soft_program_turn(struct soft *s);
+void soft_program_close(struct soft *s);
+
 /* soft_image.c: what is in a replica. */
 int soft_image_info(struct soft *s, struct soft_file *f, struct cptdev_image_info *info);
 int soft_image_vec(const struct soft_replica *r, unsigned int cmd,
@@ -63,6 +98,8 @@ int soft_replica_open(struct soft *s, struct cptdev_replica_open *arg,
 void soft_replica_close(struct soft *s, int fd);
 int soft_replica_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 		       const struct soft_caller *who);
+/* An event, and word to the programs that have it open. */
+void soft_replica_tell(struct soft *s, struct soft_replica *r, u8 cmd);
 /* Most that the replica may take. */
 u64 soft_replica_limit(const struct soft *s, const struct soft_replica *r);
 u64 soft_replica_names(const struct soft *s);

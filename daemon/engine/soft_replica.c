@@ -53,6 +53,12 @@ const struct replica_rec *soft_replica_rec(struct soft *s, struct soft_replica *
 	return &r->rec;
 }
 
+void soft_replica_tell(struct soft *s, struct soft_replica *r, u8 cmd)
+{
+	soft_event(s, cmd, NULL, soft_replica_rec(s, r));
+	soft_program_replica(s, r);
+}
+
 static u32 owned_by(const struct soft *s, u32 uid)
 {
 	struct soft_replica *r;
@@ -81,7 +87,7 @@ int soft_replica_create(struct soft *s, const char *name, u64 max_bytes,
 	r->rec.uid = who->uid;
 	strncpy(r->rec.name, name, sizeof(r->rec.name) - 1);
 	LIST_INSERT_HEAD(&s->replicas, r, entry);
-	soft_event(s, CPTDEV_CMD_REPLICA_NEW_NTF, NULL, soft_replica_rec(s, r));
+	soft_replica_tell(s, r, CPTDEV_CMD_REPLICA_NEW_NTF);
 	*rp = r;
 	return 0;
 }
@@ -105,7 +111,7 @@ void soft_replica_remove(struct soft *s, struct soft_replica *r)
 		return;
 	soft_stage_drop(r);
 	r->named = false;
-	soft_event(s, CPTDEV_CMD_REPLICA_GONE_NTF, NULL, soft_replica_rec(s, r));
+	soft_replica_tell(s, r, CPTDEV_CMD_REPLICA_GONE_NTF);
 	replica_release(r);
 }
 
@@ -166,6 +172,7 @@ void soft_replica_close(struct soft *s, int fd)
 	if (r->stage.owner == fd)
 		soft_stage_drop(r);
 	r->frozen -= f->froze;
+	r->rec.waiters -= f->waits;
 	r->rec.openers--;
 	f->replica = NULL;
 	replica_release(r);
@@ -206,7 +213,7 @@ static int replica_promote(struct soft *s, struct soft_replica *r,
 	r->promoted = true;
 	arg->term = r->rec.term;
 	soft_stage_drop(r);
-	soft_event(s, CPTDEV_CMD_REPLICA_PROMOTED_NTF, NULL, soft_replica_rec(s, r));
+	soft_replica_tell(s, r, CPTDEV_CMD_REPLICA_PROMOTED_NTF);
 	return 0;
 }
 

@@ -307,7 +307,7 @@ int soft_stage_commit(struct soft *s, struct soft_replica *r,
 	r->promoted = false;
 	r->rec.commits++;
 	soft_stage_drop(r);
-	soft_event(s, CPTDEV_CMD_REPLICA_COMMITTED_NTF, NULL, soft_replica_rec(s, r));
+	soft_replica_tell(s, r, CPTDEV_CMD_REPLICA_COMMITTED_NTF);
 	return 0;
 }
 

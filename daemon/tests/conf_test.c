@@ -96,6 +96,8 @@ static void every_key_is_taken(void **state)
 		"name = alpha.1\n"
 		"log_level = debug\n"
 		"control = /run/x/control\n"
+		"engine = soft\n"
+		"programs = /run/x/programs\n"
 		"[listen]\n"
 		"address = 192.0.2.1\n"
 		"port = 4000\n"
@@ -116,6 +118,8 @@ static void every_key_is_taken(void **state)
 	assert_string_equal(conf.name, "alpha.1");
 	assert_int_equal(conf.log_level, LOG_DEBUG);
 	assert_string_equal(conf.control, "/run/x/control");
+	assert_int_equal(conf.engine, ENGINE_SOFT);
+	assert_string_equal(conf.programs, "/run/x/programs");
 	assert_int_equal(ntohs(((struct sockaddr_in *)&conf.listen)->sin_port), 4000);
 	assert_int_equal(conf.allow, ALLOW_ANY);
 	assert_string_equal(conf.peer_name, "beta");
@@ -138,7 +142,7 @@ static void what_isnt_known_is_refused(void **state)
 {
 	(void)state;
 	says(PEER "[node]\nnome = x\n",
-	     "test.conf:4: unknown key 'nome' in [node]; it has: name, log_level, control");
+	     "test.conf:4: unknown key 'nome' in [node]; it has: name, log_level, control, engine, programs");
 	says(PEER "[nodes]\nname = x\n",
 	     "test.conf:4: unknown section [nodes]; there are: node, listen, peer, failover, limits");
 	says("name = x\n" PEER, "test.conf:1: 'name' stands before the first section");

@@ -443,6 +443,7 @@ static int fake_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 }
 
 static const struct kernel_ops fake_ops = {
+	.name	= "module",
 	.open	= fake_open,
 	.close	= fake_close,
 	.ioctl	= fake_ioctl,

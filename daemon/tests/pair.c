@@ -71,6 +71,7 @@ void host_open(struct host *h, const char *name, u16 port)
 		.max_sessions = 16, .max_clients = 4,
 	};
 	strcpy(h->conf.name, name);
+	strcpy(h->conf.programs, PROGRAMS_SOCKET);
 	snprintf(h->conf.control, sizeof(h->conf.control), "%s/control", h->dir);
 	loopback(&h->conf.listen, port);
 	fake_init(&h->fake);

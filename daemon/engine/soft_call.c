@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The soft engine: what programs ask, by a table. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "soft_program.h"
+#include "soft_publish.h"
+
+typedef int (*call_fn)(struct soft_client *c, struct soft_message *m, struct soft_reply *r);
+
+struct call {
+	u32 cmd;
+	u32 size;		/* of the struct */
+	u32 min;		/* with which it was born */
+	bool replica;		/* of a replica, else of a session */
+	call_fn fn;
+};
+
+static int call_info(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	struct cptdev_info *info = (void *)m->arg;
+	int ret = soft_info(c->s, info);
+	const struct session_rec *rec;
+
+	(void)r;
+	if (ret || !c->session)
+		return ret;
+	rec = soft_session_rec(c->s, c->session);
+	info->session_id = rec->id;
+	memcpy(info->session_uuid, rec->uuid, sizeof(info->session_uuid));
+	info->session_term = rec->term;
+	info->session_held_max = rec->held_max;
+	info->session_held = rec->held;
+	info->session_ranges = rec->ranges;
+	info->session_bytes = rec->bytes;
+	info->generation = info->snapshots = rec->generation;
+	info->published = rec->published;
+	info->committed = rec->committed;
+	info->attached = rec->attached;
+	return 0;
+}
+
+/* A child after fork(), or whoever was given the descriptor, isn't the session's program. */
+static int own(const struct soft_client *c, const struct soft_message *m)
+{
+	return m->pid == c->pid ? 0 : -EXDEV;
+}
+
+static int call_setup(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	int ret = own(c, m);
+
+	(void)r;
+	if (!ret && c->session)
+		ret = -EBUSY;
+	if (!ret)
+		ret = soft_session_setup(c->s, (void *)m->arg, &c->who, c->pid, &c->session);
+	if (!ret)
+		c->session->client = c;
+	return ret;
+}
+
+static int call_publish(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	struct soft_publish *p = (void *)m->arg;
+	struct soft_session *se = c->session;
+	struct soft_snap *snap;
+	int ret = own(c, m);
+
+	(void)r;
+	if (ret || !se)
+		return ret ? ret : -EINVAL;
+	p->reach = soft_session_reach(se);
+	if (m->file < 0)
+		return -EINVAL;
+	snap = soft_snap_new(se);
+	if (!snap)
+		return -ENOMEM;
+	ret = soft_publish_read(snap, p, &m->file);
+	if (ret)
+		soft_snap_put(snap);
+	else
+		ret = soft_session_publish(c->s, se, snap);
+	p->generation = ret ? 0 : se->rec.published;
+	p->reach = soft_session_reach(se);
+	return ret;
+}
+
+static int call_wait(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	int ret = own(c, m);
+
+	return ret ? ret : soft_wait_session(c, m, r);
+}
+
+/* The program's end of a connection that stands for the replica. */
+static int replica_connect(struct soft_client *c, int file, int *theirs)
+{
+	struct soft_client *n;
+	int pair[2], ret;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	ret = soft_client_new(c->s, pair[0], &n);
+	if (ret) {
+		close(pair[1]);
+		return ret;
+	}
+	n->file = file;
+	n->who = c->who;
+	*theirs = pair[1];
+	return 0;
+}
+
+static int call_open(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	struct cptdev_replica_open *arg = (void *)m->arg;
+	int ret = soft_replica_open(c->s, arg, &c->who);
+
+	if (ret)
+		return ret;
+	ret = replica_connect(c, arg->fd, &r->fd);
+	if (ret)
+		c->s->kernel.ops->close(&c->s->kernel, arg->fd);
+	arg->fd = -1;
+	return ret;
+}
+
+static int call_replica(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	(void)r;
+	if (m->cmd == CPTDEV_IOC_IMAGE_INFO)
+		c->news = false;
+	return soft_replica_ioctl(c->s, c->file, m->cmd, m->arg, &c->who);
+}
+
+static u32 entry_size(u32 cmd)
+{
+	if (cmd == CPTDEV_IOC_IMAGE_LAYOUT)
+		return sizeof(struct cptdev_segment);
+	return cmd == CPTDEV_IOC_IMAGE_EXTENTS ? sizeof(struct cptdev_extent) : 1;
+}
+
+/* The entries travel behind the struct; where the program has them is its own business. */
+static int call_vec(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	static u8 entries[SOFT_ENTRIES_MAX];
+	struct cptdev_image_vec *arg = (void *)m->arg;
+	u32 size = entry_size(m->cmd), len = arg->vec_len;
+	u64 theirs = arg->vec;
+	int ret;
+
+	arg->vec = (unsigned long)entries;
+	arg->vec_len = MIN(len, SOFT_ENTRIES_MAX / size);
+	ret = soft_replica_ioctl(c->s, c->file, m->cmd, arg, &c->who);
+	arg->vec = theirs;
+	arg->vec_len = len;
+	if (ret)
+		return ret;
+	r->entries = entries;
+	r->bytes = arg->nr * size;
+	return 0;
+}
+
+/* For reading only: another open file, of a file that nobody else may open for writing. */
+static int call_content(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	const struct soft_replica_content *arg = (void *)m->arg;
+	const struct soft_file *f = soft_file(c->s, c->file);
+	char path[64];
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	/* What is read must not change meanwhile. */
+	if (!f->froze)
+		return -EINVAL;
+	if (f->replica->content.fd < 0)
+		return -ENODATA;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->replica->content.fd);
+	r->fd = open(path, O_RDONLY | O_CLOEXEC);
+	return r->fd < 0 ? -errno : 0;
+}
+
+#define END_OF(type, last)						\
+	(offsetof(struct type, last) + sizeof(((struct type *)0)->last))
+#define SESSION(cmd, fn, type, last)					\
+	{ cmd, sizeof(struct type), END_OF(type, last), false, fn }
+#define REPLICA(cmd, fn, type, last)					\
+	{ cmd, sizeof(struct type), END_OF(type, last), true, fn }
+
+static const struct call calls[] = {
+	SESSION(CPTDEV_IOC_INFO, call_info, cptdev_info, snapshots),
+	SESSION(CPTDEV_IOC_SESSION_SETUP, call_setup, cptdev_session_setup, held_max),
+	SESSION(CPTDEV_IOC_WAIT, call_wait, cptdev_wait, committed),
+	SESSION(SOFT_PUBLISH, call_publish, soft_publish, reach),
+	SESSION(CPTDEV_IOC_REPLICA_OPEN, call_open, cptdev_replica_open, reserved),
+	REPLICA(CPTDEV_IOC_IMAGE_INFO, call_replica, cptdev_image_info, max_bytes),
+	REPLICA(CPTDEV_IOC_IMAGE_LAYOUT, call_vec, cptdev_image_vec, next),
+	REPLICA(CPTDEV_IOC_IMAGE_EXTENTS, call_vec, cptdev_image_vec, next),
+	REPLICA(CPTDEV_IOC_IMAGE_META, call_vec, cptdev_image_vec, next),
+	REPLICA(CPTDEV_IOC_REPLICA_FREEZE, call_replica, cptdev_replica_freeze, generation),
+	REPLICA(CPTDEV_IOC_REPLICA_REMOVE, call_replica, cptdev_replica_remove, flags),
+	REPLICA(SOFT_REPLICA_WAIT, soft_wait_replica, soft_replica_wait, reserved),
+	REPLICA(SOFT_REPLICA_CONTENT, call_content, soft_replica_content, flags),
+};
+
+/* An answer with more than the program has room for would be none. */
+int soft_call(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	const struct call *call = NULL;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		if (calls[i].cmd == m->cmd && calls[i].replica == (c->file >= 0))
+			call = &calls[i];
+	if (!call)
+		return -ENOTTY;
+	ret = soft_message_check(m, call->size, call->min);
+	return ret ? ret : call->fn(c, m, r);
+}

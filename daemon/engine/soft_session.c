@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The soft engine: sessions, what they published, and the spares that follow them. The rules
+ * are those of the module (module/publish.c): each snapshot holds what changed since the one
+ * before, what nobody has taken yet grows into a few instead of queueing up, and a spare that
+ * lacks more than is kept makes the next one reach back to what it has.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "name.h"
+#include "soft_parts.h"
+
+static u64 session_held(const struct soft_session *se)
+{
+	struct soft_snap *snap;
+	u64 pages = 0;
+
+	TAILQ_FOREACH(snap, &se->published, entry)
+		pages += snap->pages;
+	return pages * SOFT_PAGE;
+}
+
+static u64 held(const struct soft *s)
+{
+	struct soft_session *se;
+	u64 n = 0;
+
+	LIST_FOREACH(se, &s->sessions, entry)
+		n += session_held(se);
+	return n;
+}
+
+const struct session_rec *soft_session_rec(const struct soft *s, struct soft_session *se)
+{
+	const struct soft_follow *f;
+
+	se->rec.held = session_held(se);
+	se->rec.attached = 0;
+	LIST_FOREACH(f, &s->follows, entry)
+		se->rec.attached += f->session == se;
+	return &se->rec;
+}
+
+static void tell(struct soft *s, struct soft_session *se, u8 cmd)
+{
+	soft_event(s, cmd, soft_session_rec(s, se), NULL);
+	soft_program_session(s, se);
+}
+
+static struct soft_session *session_by_id(const struct soft *s, u64 id)
+{
+	struct soft_session *se;
+
+	LIST_FOREACH(se, &s->sessions, entry)
+		if (se->rec.id == id)
+			return se;
+	return NULL;
+}
+
+static int name_free(const struct soft *s, const char *name, const struct soft_caller *who)
+{
+	struct soft_session *se;
+	u32 own = 0;
+
+	LIST_FOREACH(se, &s->sessions, entry) {
+		if (!strcmp(se->rec.name, name))
+			return -EEXIST;
+		own += se->rec.uid == who->uid;
+	}
+	return own >= SOFT_USER_SESSIONS && !who->capable ? -EDQUOT : 0;
+}
+
+int soft_session_setup(struct soft *s, const struct cptdev_session_setup *arg,
+		       const struct soft_caller *who, u32 pid, struct soft_session **sep)
+{
+	const char *name = (const char *)arg->name;
+	struct soft_session *se;
+	int ret;
+
+	if (arg->flags & ~CPTDEV_SESSION_REPLACE)
+		return -EOPNOTSUPP;
+	if (!name_valid(name, strnlen(name, sizeof(arg->name))) ||
+	    arg->term > CPTDEV_TERM_MAX)
+		return -EINVAL;
+	ret = name_free(s, name, who);
+	if (ret)
+		return ret;
+	se = calloc(1, sizeof(*se));
+	if (!se)
+		return -ENOMEM;
+	if (getrandom(se->rec.uuid, sizeof(se->rec.uuid), 0) != sizeof(se->rec.uuid)) {
+		free(se);
+		return -EIO;
+	}
+	TAILQ_INIT(&se->published);
+	se->base = SOFT_NO_BASE;
+	se->rec.id = ++s->last_id;
+	memcpy(se->rec.name, name, strlen(name));
+	se->rec.term = arg->term ? arg->term : 1;
+	se->rec.pid = pid;
+	se->rec.uid = who->uid;
+	se->rec.held_max = arg->held_max ? MIN(arg->held_max, s->held_max) : s->held_max;
+	if (arg->flags & CPTDEV_SESSION_REPLACE)
+		se->rec.flags |= CPTDEV_GENL_SESSION_REPLACE;
+	LIST_INSERT_HEAD(&s->sessions, se, entry);
+	*sep = se;
+	tell(s, se, CPTDEV_CMD_SESSION_NEW_NTF);
+	return 0;
+}
+
+static void snap_unlist(struct soft_session *se, struct soft_snap *snap)
+{
+	TAILQ_REMOVE(&se->published, snap, entry);
+	soft_snap_put(snap);
+}
+
+static void follow_remove(struct soft_follow *f)
+{
+	LIST_REMOVE(f, entry);
+	free(f);
+}
+
+/* Those of the descriptor, or of the session. */
+static void unfollow(struct soft *s, int fd, const struct soft_session *se)
+{
+	struct soft_follow *f, *next;
+
+	for (f = LIST_FIRST(&s->follows); f; f = next) {
+		next = LIST_NEXT(f, entry);
+		if (f->fd == fd || f->session == se)
+			follow_remove(f);
+	}
+}
+
+void soft_session_unfollow(struct soft *s, int fd)
+{
+	unfollow(s, fd, NULL);
+}
+
+void soft_session_end(struct soft *s, struct soft_session *se)
+{
+	soft_event(s, CPTDEV_CMD_SESSION_GONE_NTF, soft_session_rec(s, se), NULL);
+	unfollow(s, -1, se);
+	while (!TAILQ_EMPTY(&se->published))
+		snap_unlist(se, TAILQ_FIRST(&se->published));
+	LIST_REMOVE(se, entry);
+	free(se);
+}
+
+/*
+ * Publishing
+ */
+
+u64 soft_session_reach(const struct soft_session *se)
+{
+	return MIN(se->rec.published, se->base);
+}
+
+static u64 entries(const struct soft_snap *snap)
+{
+	return snap->pages + snap->nr_extents;
+}
+
+/*
+ * Merging visits both, so a small one isn't merged into a large one each time. A waiting one
+ * grows until it is half of the one before it.
+ */
+#define MERGE_ALWAYS	1024ULL
+
+static bool merge_worthwhile(const struct soft_snap *waiting, const struct soft_snap *snap)
+{
+	return entries(waiting) <= MAX(MERGE_ALWAYS, 2 * entries(snap));
+}
+
+/* The waiting snapshot that @snap continues and should take in, or NULL. */
+static struct soft_snap *pending(const struct soft_session *se, const struct soft_snap *snap)
+{
+	struct soft_snap *last;
+
+	TAILQ_FOREACH_REVERSE(last, &se->published, soft_snaps, entry)
+		if (last->generation <= snap->base)
+			return last->generation == snap->base && !last->taken &&
+				merge_worthwhile(last, snap) ? last : NULL;
+	return NULL;
+}
+
+/* Take in those that wait, the newest first. Takes over @snap. */
+static struct soft_snap *merge_all(struct soft_session *se, struct soft_snap *snap)
+{
+	struct soft_snap *old, *merged;
+
+	while ((old = pending(se, snap))) {
+		merged = soft_snap_merge(old, snap);
+		if (!merged)
+			break;
+		soft_snap_put(snap);
+		snap = merged;
+	}
+	return snap;
+}
+
+/* Give up what nobody has fetched: the next one reaches back, who waits is told. */
+static bool drop_untaken(struct soft *s, struct soft_session *se)
+{
+	struct soft_snap *snap, *next;
+	bool any = false;
+
+	for (snap = TAILQ_FIRST(&se->published); snap; snap = next) {
+		next = TAILQ_NEXT(snap, entry);
+		if (snap->taken)
+			continue;
+		se->base = MIN(se->base, snap->base);
+		se->cancelled = se->rec.published;
+		snap_unlist(se, snap);
+		any = true;
+	}
+	if (any)
+		tell(s, se, CPTDEV_CMD_DROPPED_NTF);
+	return any;
+}
+
+static bool fits(const struct soft *s, const struct soft_session *se, u64 pages)
+{
+	u64 more = pages * SOFT_PAGE;
+
+	return session_held(se) + more <= se->rec.held_max && held(s) + more <= s->held_max;
+}
+
+/* Is there room, and does it reach back far enough? */
+static int publish_check(struct soft *s, struct soft_session *se, const struct soft_snap *snap)
+{
+	if (snap->base > se->rec.published)
+		return -EINVAL;
+	if (!fits(s, se, snap->pages) && drop_untaken(s, se) &&
+	    snap->base > soft_session_reach(se))
+		return -EILSEQ;
+	if (!fits(s, se, snap->pages))
+		return -EDQUOT;
+	return snap->base > soft_session_reach(se) ? -EILSEQ : 0;
+}
+
+static void publish_rec(struct soft_session *se, const struct soft_snap *snap)
+{
+	u32 i;
+
+	se->rec.last_pages = snap->pages;
+	se->rec.ranges = snap->layout.nr;
+	se->rec.bytes = 0;
+	for (i = 0; i < snap->layout.nr; i++)
+		se->rec.bytes += snap->layout.v[i].len;
+}
+
+int soft_session_publish(struct soft *s, struct soft_session *se, struct soft_snap *snap)
+{
+	int ret = publish_check(s, se, snap);
+	struct soft_snap *old, *next;
+
+	if (ret) {
+		soft_snap_put(snap);
+		return ret;
+	}
+	snap->generation = ++se->rec.generation;
+	publish_rec(se, snap);
+	snap = merge_all(se, snap);
+	/* Older ones whose changes are all in this one are of no use any more. */
+	for (old = TAILQ_FIRST(&se->published); old; old = next) {
+		next = TAILQ_NEXT(old, entry);
+		if (old->base >= snap->base)
+			snap_unlist(se, old);
+	}
+	TAILQ_INSERT_TAIL(&se->published, snap, entry);
+	se->rec.published = snap->generation;
+	if (snap->base <= se->base)
+		se->base = SOFT_NO_BASE;
+	tell(s, se, CPTDEV_CMD_SNAPSHOT_NTF);
+	return 0;
+}
+
+bool soft_session_wait(const struct soft_session *se, const struct cptdev_wait *arg,
+		       u64 wanted, int *ret)
+{
+	/* Who gave none asks how the session stands. */
+	if (se->fenced && (!arg->generation || se->rec.committed < wanted))
+		*ret = -ESTALE;
+	else if (!wanted || wanted > se->rec.published)
+		*ret = -EINVAL;
+	else if (se->rec.committed >= wanted)
+		*ret = 0;
+	else if (se->cancelled >= wanted)
+		*ret = -ECANCELED;
+	else
+		return false;
+	return true;
+}
+
+/*
+ * The spares
+ */
+
+static struct soft_follow *follow_find(const struct soft *s, int fd,
+				       const struct soft_session *se)
+{
+	struct soft_follow *f;
+
+	LIST_FOREACH(f, &s->follows, entry)
+		if (f->fd == fd && f->session == se)
+			return f;
+	return NULL;
+}
+
+static int follow(struct soft *s, int fd, struct soft_session *se)
+{
+	struct soft_follow *f;
+
+	if (follow_find(s, fd, se))
+		return 0;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	f->fd = fd;
+	f->session = se;
+	LIST_INSERT_HEAD(&s->follows, f, entry);
+	return 0;
+}
+
+/* The oldest snapshot that brings a spare with @since further, or NULL: *@ret says why. */
+static struct soft_snap *delta_find(struct soft *s, struct soft_session *se, u64 since,
+				    int *ret)
+{
+	struct soft_snap *snap;
+
+	TAILQ_FOREACH(snap, &se->published, entry)
+		if (snap->generation > since && snap->base <= since)
+			return snap;
+	*ret = since > se->rec.published ? -EINVAL : -ENODATA;
+	if (since >= se->rec.published)
+		return NULL;
+	/* Only a new snapshot can help, and who waits for an old one is told. */
+	se->base = MIN(se->base, since);
+	se->cancelled = se->rec.published;
+	tell(s, se, CPTDEV_CMD_DROPPED_NTF);
+	*ret = -ESTALE;
+	return NULL;
+}
+
+static int delta_open(struct soft *s, struct soft_snap *snap, struct cptdev_delta *arg)
+{
+	int fd = fcntl(snap->fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	fd = soft_file_add(s, fd, SOFT_SNAPSHOT);
+	if (fd < 0)
+		return fd;
+	snap->taken = true;
+	snap->refs++;
+	soft_file(s, fd)->snap = snap;
+	arg->fd = fd;
+	arg->generation = snap->generation;
+	arg->base = snap->base;
+	arg->pages = snap->pages;
+	return 0;
+}
+
+int soft_session_delta(struct soft *s, int fd, struct cptdev_delta *arg)
+{
+	struct soft_session *se = session_by_id(s, arg->session_id);
+	struct soft_snap *snap;
+	int ret;
+
+	arg->fd = -1;
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (arg->reserved)
+		return -EINVAL;
+	if (!se)
+		return -ENOENT;
+	ret = follow(s, fd, se);
+	if (ret)
+		return ret;
+	snap = delta_find(s, se, arg->since, &ret);
+	return snap ? delta_open(s, snap, arg) : ret;
+}
+
+static int ack_committed(struct soft *s, struct soft_session *se, u64 generation)
+{
+	struct soft_snap *snap, *next;
+
+	if (!generation || generation > se->rec.published)
+		return -EINVAL;
+	for (snap = TAILQ_FIRST(&se->published); snap; snap = next) {
+		next = TAILQ_NEXT(snap, entry);
+		if (snap->generation <= generation)
+			snap_unlist(se, snap);
+	}
+	if (generation > se->rec.committed) {
+		se->rec.committed = generation;
+		tell(s, se, CPTDEV_CMD_COMMITTED_NTF);
+	}
+	return 0;
+}
+
+static void ack_fenced(struct soft *s, struct soft_session *se)
+{
+	if (se->fenced)
+		return;
+	se->fenced = true;
+	se->rec.flags |= CPTDEV_GENL_SESSION_FENCED;
+	tell(s, se, CPTDEV_CMD_FENCED_NTF);
+}
+
+int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg)
+{
+	struct soft_session *se = session_by_id(s, arg->session_id);
+	struct soft_follow *f;
+	int ret = 0;
+
+	if (arg->flags & ~(CPTDEV_ACK_FENCED | CPTDEV_ACK_DETACH))
+		return -EOPNOTSUPP;
+	if (arg->flags && arg->generation)
+		return -EINVAL;
+	if (!se)
+		return -ENOENT;
+	f = follow_find(s, fd, se);
+	if (!f && arg->flags != CPTDEV_ACK_FENCED)
+		return -EINVAL;
+	if (arg->flags & CPTDEV_ACK_FENCED)
+		ack_fenced(s, se);
+	else if (!(arg->flags & CPTDEV_ACK_DETACH))
+		ret = ack_committed(s, se, arg->generation);
+	if (!ret && (arg->flags & CPTDEV_ACK_DETACH))
+		follow_remove(f);
+	return ret;
+}

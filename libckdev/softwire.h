@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What libckdev and cptdevd's soft engine say to each other, where there is no module. Both
+ * ends are on one machine, so the structs of linux/cptdev.h travel as they are.
+ *
+ * A program connects to a Unix socket (SOCK_SEQPACKET): the connection is a session, as an
+ * open of /dev/cptdev is. A request is a header and a struct; with it comes, as SCM_RIGHTS,
+ * a socket that takes the answer, so that threads don't read each other's, and with PUBLISH
+ * a file. An answer is a header, the struct, and, for the lists of an image, the entries;
+ * with it may come a descriptor. On the connection itself the daemon sends nothing but
+ * "there is news", at most once until the program asks again, so that poll() tells.
+ */
+#ifndef CKDEV_SOFTWIRE_H
+#define CKDEV_SOFTWIRE_H
+
+#include <linux/cptdev.h>
+
+#define SOFT_SOCKET	"/run/cptdevd/programs"
+
+struct soft_request {
+	__u32 cmd;		/* CPTDEV_IOC_* or SOFT_* */
+	__u32 len;		/* bytes that follow */
+};
+
+struct soft_answer {
+	__s32 err;		/* 0 or a negative errno */
+	__u32 len;		/* bytes that follow */
+};
+
+/* Largest struct, and most bytes of entries after one. */
+#define SOFT_STRUCT_MAX		512
+#define SOFT_ENTRIES_MAX	61440
+
+#define SOFT_PUBLISH		_IO(CPTDEV_IOC_MAGIC, 0x80)
+#define SOFT_REPLICA_WAIT	_IO(CPTDEV_IOC_MAGIC, 0x81)
+#define SOFT_REPLICA_CONTENT	_IO(CPTDEV_IOC_MAGIC, 0x82)
+
+/*
+ * The file has @pages pages, those of the DATA extents, then @extents of struct cptdev_extent,
+ * @segments of struct cptdev_segment, @meta_len bytes, and ends there. It is a memfd with the
+ * seals F_SEAL_WRITE, _GROW and _SHRINK.
+ */
+struct soft_publish {
+	__u32 size;
+	__u32 flags;
+	__u64 base;		/* what changed after this generation; 0: everything */
+	__u64 pages;
+	__u32 extents;
+	__u32 segments;
+	__u32 meta_len;
+	__u32 reserved;
+	__u64 generation;	/* out */
+	__u64 reach;		/* out, on failure too: the next @base may be no higher */
+};
+
+/* @flags as those of ckdev_replica_wait(); @result what that returns. */
+struct soft_replica_wait {
+	__u32 size;
+	__u32 flags;
+	__u64 timeout_ns;	/* 0 only asks; else the program gives up by itself */
+	__u32 result;		/* out */
+	__u32 reserved;
+};
+
+/* Answered with a descriptor for reading, where a byte's offset is its address. */
+struct soft_replica_content {
+	__u32 size;
+	__u32 flags;
+};
+
+#endif
