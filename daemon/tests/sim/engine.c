@@ -143,6 +143,11 @@ bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted)
 	return true;
 }
 
+bool engine_follows(struct sim_host *h, const struct fake_session *s)
+{
+	return fake_attached(&h->fake, s);
+}
+
 u64 engine_published(struct sim_host *h, u64 id)
 {
 	u32 i;

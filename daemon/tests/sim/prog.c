@@ -14,6 +14,7 @@
 #define CLIENT_MAX_MS	120
 
 static u64 client_at;
+static u64 quiet_until;			/* clients only read */
 
 static void rest(struct prog *p)
 {
@@ -130,6 +131,9 @@ static void spare_step(struct sim_host *h)
 	sim.counts.takeovers++;
 	sim.ended = false;
 	primary_begin(h, term, state);
+	/* An idle program has nothing to publish. */
+	if (rng_one_in(&sim.rng_prog, 4))
+		quiet_until = sim.now + rng_range(&sim.rng_prog, 0, 5 * NSEC_PER_SEC);
 }
 
 static bool sleeps(const struct sim_host *h)
@@ -171,12 +175,28 @@ u64 prog_next(const struct sim_host *h)
  * Clients: they ask both hosts.
  */
 
+/* WAIT says that nobody follows: the next checkpoint has all that was waited for. */
+static void checkpoint_again(struct sim_host *h)
+{
+	struct prog *p = &h->prog;
+	u64 generation;
+	u32 i;
+
+	if (engine_follows(h, p->session))
+		return;
+	generation = engine_publish(h, p->session, p->state);
+	for (i = 0; i < p->nr_pending; i++)
+		p->gen[i] = generation;
+}
+
 static void client_write(struct sim_host *h)
 {
 	struct prog *p = &h->prog;
 
-	if (p->nr_pending == PROG_WINDOW)
+	if (p->nr_pending == PROG_WINDOW) {
+		checkpoint_again(h);
 		return;
+	}
 	p->state = history_write(p->state, &sim.rng_prog);
 	p->gen[p->nr_pending] = engine_publish(h, p->session, p->state);
 	p->pending[p->nr_pending++] = p->state;
@@ -192,6 +212,8 @@ void client_step(void)
 
 	client_at = sim.now + MS(rng_range(&sim.rng_prog, CLIENT_MIN_MS, CLIENT_MAX_MS));
 	if (!h->power || h->prog.role != PROG_PRIMARY || sleeps(h) || h->prog.session->fenced)
+		return;
+	if (writes && quiet_until > sim.now)
 		return;
 	if (writes) {
 		client_write(h);
@@ -209,4 +231,5 @@ u64 client_next(void)
 void client_reset(void)
 {
 	client_at = sim.now;
+	quiet_until = 0;
 }

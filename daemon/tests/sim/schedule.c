@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What happens to the hosts, and when: a list that follows from the seed alone. */
+#include <errno.h>
 #include <string.h>
 
 #include "schedule.h"
@@ -28,6 +29,7 @@ static u32 nr_events;
 static u64 heal_at[SIM_HOSTS][SIM_HOSTS];
 static u64 power_at[SIM_HOSTS];
 static u64 leave_until[SIM_HOSTS];
+static u64 errors_end;
 static u64 begin_at;			/* the service that was ended begins anew */
 static u64 no_primary_since;
 
@@ -165,7 +167,8 @@ static void ev_service_end(const struct event *e)
 		if (!h->power || h->prog.role != PROG_PRIMARY || h->prog.session->fenced)
 			continue;
 		/* Another primary, that this one doesn't know of yet, wouldn't end. */
-		if (sim.top_term > h->prog.term || !history_has(h->prog.state, sim.top))
+		if (sim.top_term > h->prog.term || !history_has(h->prog.state, sim.top) ||
+		    world_other(h)->prog.term > h->prog.term)
 			continue;
 		story("the program of %s ends in order", h->name);
 		prog_leave(h);
@@ -193,6 +196,45 @@ static void ev_promote(const struct event *e)
 	story("a person promotes the replica of %s (state %u, term %llu)", h->name, state, term);
 	engine_promote(h);
 	check_failure("promotion");
+}
+
+/* Calls of the daemon fail: one of them, or all for a while. */
+static void ev_engine_error(const struct event *e)
+{
+	static const int errors[] = { ENOMEM, EIO, EDQUOT, EBUSY };
+	struct sim_host *h = host_of(e);
+	int error = errors[(e->x[1] >> 4) % ARRAY_SIZE(errors)];
+
+	if (!h->power)
+		return;
+	switch (e->x[1] % 4) {
+	case 0:
+		h->fake.fail_stage = error;
+		break;
+	case 1:
+		h->fake.fail_commit = error;
+		break;
+	case 2:
+		h->fake.fail_delta = error;
+		errors_end = sim.now + duration(e->x[2]);
+		break;
+	default:
+		/* What the spare lacks isn't kept any more. */
+		if (!h->prog.session)
+			return;
+		h->prog.session->reach = h->prog.session->rec.published;
+	}
+	story("calls of the engine of %s fail: %s", h->name,
+	      e->x[1] % 4 < 3 ? strerror(error) : "ESTALE");
+}
+
+static void errors_over(void)
+{
+	u32 i;
+
+	errors_end = 0;
+	for (i = 0; i < SIM_HOSTS; i++)
+		sim.host[i].fake.fail_delta = 0;
 }
 
 static void ev_lost_events(const struct event *e)
@@ -240,6 +282,7 @@ static const struct event_kind kinds[] = {
 	{ "daemon-leave",	2, ev_daemon_leave },
 	{ "service-end",	1, ev_service_end },
 	{ "suspend",		2, ev_suspend },
+	{ "engine-error",	2, ev_engine_error },
 	{ "promote",		2, ev_promote },
 	{ "lost-events",	1, ev_lost_events },
 	{ "wall-clock",		1, ev_wall },
@@ -324,9 +367,14 @@ static void begin_anew(void)
 	begin_at = 0;
 	if (sim.ended) {
 		story("a person removes all replicas and starts the service anew");
-		for (i = 0; i < SIM_HOSTS; i++)
-			if (sim.host[i].power)
-				engine_remove(&sim.host[i]);
+		for (i = 0; i < SIM_HOSTS; i++) {
+			if (!sim.host[i].power)
+				continue;
+			engine_remove(&sim.host[i]);
+			/* It was overtaken, and never heard of that. */
+			if (sim.host[i].prog.role == PROG_PRIMARY)
+				prog_leave(&sim.host[i]);
+		}
 		sim.top = 0;
 		sim.top_term = 0;
 	}
@@ -359,6 +407,8 @@ static void run_to(u64 at)
 
 	do {
 		next = begin_at ? MIN(at, begin_at) : at;
+		if (errors_end)
+			next = MIN(next, errors_end);
 		for (i = 0; i < SIM_HOSTS; i++) {
 			if (power_at[i])
 				next = MIN(next, power_at[i]);
@@ -385,6 +435,8 @@ static void run_to(u64 at)
 				      sim.host[i].name, sim.host[j].name);
 			}
 		}
+		if (errors_end && errors_end <= sim.now)
+			errors_over();
 		if (begin_at && begin_at <= sim.now && !sim.failed)
 			begin_anew();
 	} while (next < at && !sim.failed);
@@ -463,6 +515,7 @@ bool schedule_run(u64 seed, u64 dropped)
 	memset(heal_at, 0, sizeof(heal_at));
 	memset(power_at, 0, sizeof(power_at));
 	memset(leave_until, 0, sizeof(leave_until));
+	errors_end = 0;
 	begin_at = 0;
 	no_primary_since = 0;
 	world_open(seed);

@@ -154,6 +154,8 @@ void engine_session_end(struct sim_host *h, struct fake_session *s);
 u64 engine_publish(struct sim_host *h, struct fake_session *s, u32 state);
 /* The state that a replica has: false if there is none; torn: sim_fail(). */
 bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted);
+/* Is a spare attached? */
+bool engine_follows(struct sim_host *h, const struct fake_session *s);
 /* The newest generation that the session published. */
 u64 engine_published(struct sim_host *h, u64 id);
 void engine_remove(struct sim_host *h);
