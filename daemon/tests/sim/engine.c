@@ -191,9 +191,9 @@ int engine_claim(struct sim_host *h, u64 *term)
 }
 
 /* As cptdevctl promote does today. */
-int engine_promote(struct sim_host *h)
+int engine_promote(struct sim_host *h, u64 term)
 {
-	u64 term = 0, generation;
+	u64 generation;
 	int fd, ret;
 
 	sim.cur = h;

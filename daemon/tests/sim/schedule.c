@@ -179,22 +179,40 @@ static void ev_service_end(const struct event *e)
 	}
 }
 
-/* A person moves the service, by a replica that has all that was acknowledged. */
+/* The other host's program took over, and has done nothing since. */
+static bool other_is_idle(const struct sim_host *h)
+{
+	const struct prog *p = &world_other(h)->prog;
+
+	return p->role == PROG_PRIMARY && !p->session->rec.published;
+}
+
+/*
+ * A person moves the service, by a replica that has all that was acknowledged; or gives up what
+ * it lacks.
+ */
 static void ev_promote(const struct event *e)
 {
-	struct sim_host *h = host_of(e);
+	struct sim_host *h = host_of(e), *o;
 	bool promoted;
 	u32 state;
 	u64 term;
 
+	if (h->prog.role != PROG_SPARE)
+		h = world_other(h);
+	o = world_other(h);
 	if (!h->power || h->prog.role != PROG_SPARE || sim.ended ||
-	    !engine_replica(h, &state, &term, &promoted) || !history_has(state, sim.top))
+	    !engine_replica(h, &state, &term, &promoted))
 		return;
-	/* As long as nobody remembers terms, a second promotion to the same one is possible. */
-	if (term < world_other(h)->prog.term)
-		return;
+	if (!history_has(state, sim.top)) {
+		if (!other_is_idle(h))
+			return;
+		story("a person gives up what %s has", o->name);
+		sim.top = state;
+	}
 	story("a person promotes the replica of %s (state %u, term %llu)", h->name, state, term);
-	engine_promote(h);
+	/* As long as nobody remembers terms, it is the person who makes it the highest. */
+	engine_promote(h, term < o->prog.term ? o->prog.term + 1 : 0);
 	check_failure("promotion");
 }
 
@@ -477,7 +495,7 @@ static void operator_looks(void)
 			continue;
 		story("a person promotes the replica of %s (state %u, term %llu)", h->name,
 		      state, term);
-		engine_promote(h);
+		engine_promote(h, 0);
 		return;
 	}
 }

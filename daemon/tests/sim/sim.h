@@ -162,7 +162,8 @@ void engine_remove(struct sim_host *h);
 void engine_waits(struct sim_host *h, bool waits);
 /* 0: the promotion is this program's, with @term. */
 int engine_claim(struct sim_host *h, u64 *term);
-int engine_promote(struct sim_host *h);
+/* @term: 0 for the next one. */
+int engine_promote(struct sim_host *h, u64 term);
 
 /* net.c */
 void net_reset(void);
