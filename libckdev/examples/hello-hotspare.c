@@ -6,8 +6,9 @@
  *	hello-hotspare -s
  *	hello-hotspare -m -a 127.0.0.1
  *
- * Kill the master: the spare counts on.
+ * Kill the master: the spare counts on. On two hosts with cptdevd: -s -S hello, and -m -S hello.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -26,10 +27,12 @@ static void count(void *arg)
 	for (;; sleep(1)) {
 		s->count++;
 		/* Once the spare has it, it may be told. */
-		if (hs_cpt(HSCPT_INCR))
-			printf("%lu (no spare: %s)\n", s->count, hs_error());
-		else
+		if (!hs_cpt(HSCPT_INCR))
 			printf("%lu\n", s->count);
+		else if (errno == ESTALE)
+			hs_rejoin();	/* the other one counts on */
+		else
+			printf("%lu (no spare: %s)\n", s->count, hs_error());
 		fflush(stdout);
 	}
 }

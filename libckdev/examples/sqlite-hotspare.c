@@ -6,6 +6,8 @@
  *	sqlite-hotspare -s -a MASTER -- [-l PORT]
  *	sqlite-hotspare -m -a SPARE -- [-l PORT]
  *
+ * or, where cptdevd connects the two hosts, with -S NAME instead of -a and an address.
+ *
  * A client sends SQL, a line at a time, and gets each row as a line of JSON, then one line
  * that says how it went: {"ok":true,"changes":N,"safe":true}, or {"error":"..."}. What was
  * committed is answered when the spare has it; "safe" is false if there is no spare. Each
@@ -35,6 +37,7 @@
 #define MEMORY		1		/* the class of all that SQLite takes */
 #define STATE		2
 #define CLIENTS		64
+#define FENCE_MS	200		/* how soon an idle server learns that a spare took over */
 #define LINE_MAX_LEN	(1 << 20)
 #define DATABASE	"file:hotspare?mode=memory&cache=shared"
 
@@ -335,7 +338,14 @@ static int wait_for_clients(struct service *s, struct pollfd *p)
 		waiting |= clients[i].in_len && memchr(clients[i].in, '\n', clients[i].in_len);
 	}
 	p[CLIENTS] = (struct pollfd) { .fd = s->listener, .events = POLLIN };
-	return poll(p, CLIENTS + 1, waiting ? 0 : -1);
+	return poll(p, CLIENTS + 1, waiting ? 0 : FENCE_MS);
+}
+
+/* A spare has taken over: clients find it there, and this program is its spare from here on. */
+static void rejoin(void)
+{
+	hs_rejoin();
+	errx(1, "%s", hs_error());
 }
 
 /* Returns whether the spare has it. When that changes, it is told. */
@@ -344,6 +354,8 @@ static bool checkpoint(void)
 	static bool was = true;
 	bool safe = !hs_cpt(HSCPT_INCR);
 
+	if (!safe && errno == ESTALE)
+		rejoin();
 	if (safe != was)
 		warnx("%s", safe ? "the spare is there" : hs_error());
 	was = safe;
@@ -359,6 +371,8 @@ static void round_of_all(struct service *s)
 
 	if (wait_for_clients(s, p) < 0)
 		return;
+	if (!hs_may_serve())
+		rejoin();
 	for (i = 0; i < CLIENTS; i++) {
 		if (p[i].revents && receive(&clients[i]))
 			drop(s, i);

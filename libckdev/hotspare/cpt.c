@@ -23,6 +23,7 @@
 #include "job.h"
 #include "lock.h"
 #include "own.h"
+#include "publish.h"
 
 static struct hs_image_head next_head = { .generation = 1 };
 static __thread struct hs_error why;
@@ -91,13 +92,18 @@ static int last_writer(const struct hs_pipe *p)
 	return last ? fcntl(last->ended, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
-static void set_head(struct hs_job *j, int flags)
+void hs_cpt_head(struct hs_image_head *head)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	j->head = next_head;
-	j->head.time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	*head = next_head;
+	head->time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void set_head(struct hs_job *j, int flags)
+{
+	hs_cpt_head(&j->head);
 	if (flags & HSCPT_INCR && j->pipe->target->sums)
 		j->head.flags |= HS_IMAGE_INCREMENT;
 }
@@ -134,6 +140,12 @@ static void tell_no_thread(const struct hs_threads *threads)
 	told = true;
 	hs_say("libhotspare: no thread is registered: who goes on with this checkpoint ends at once: see "
 	       "hs_threadreg(3)");
+}
+
+void hs_cpt_taken(const struct hs_job *j)
+{
+	tell_no_thread(&j->texts.state.threads);
+	next_head.generation++;
 }
 
 /* Returns 0, or -1 with errno and @e. A thread that was started has the job then. */
@@ -220,6 +232,8 @@ static int take(int flags, struct hs_error *e)
 	bool by_module = hs_by_module();
 	int ret;
 
+	if (hs_publishing())
+		return hs_publish_take(flags, e);
 	if (!hs_pool_size())
 		return hs_fail(e, ENOENT, "there is no pipe: see hs_cpipe_init(3)");
 	ret = take_once(flags, e);
@@ -337,6 +351,8 @@ int hs_cpt_wait(void)
 	while (hs_reap_ended(), any_async())
 		wait_for_any();
 	err = hs_reap_failed(&why);
+	if (hs_publishing() && hs_publish_wait(&why))
+		err = errno;
 	hs_pool_unlock();
 	errno = err;
 	return err ? -1 : 0;

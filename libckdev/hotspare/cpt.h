@@ -8,6 +8,10 @@
 struct hs_error;
 
 int hs_cpt_start(const struct hs_image_head *before);
+struct hs_job;
+/* The head of the next checkpoint; and: that was taken. */
+void hs_cpt_head(struct hs_image_head *head);
+void hs_cpt_taken(const struct hs_job *j);
 /* Where this thread's hs_error() comes from. */
 struct hs_error *hs_why(void);
 /*

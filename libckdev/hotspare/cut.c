@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * libhotspare: the cut. It comes under the arena's lock and while no thread is in a section that
- * holds checkpoints off. It is one of two:
+ * holds checkpoints off. It is one of three:
  *
  * - A snapshot by the module. A thread of ours reads it and writes what it has.
+ * - A snapshot by the module that is published, with the state area in it. cptdevd fetches it.
  * - A fork. The child writes what it sees, and takes no memory: other threads may have held
  *   any lock. It ends without a signal, and nobody but us waits for it.
  */
 #include <errno.h>
 #include <pthread.h>
 
+#include "area.h"
 #include "arena.h"
 #include "clock.h"
 #include "cpt.h"
@@ -66,6 +68,14 @@ static int cut_by_fork(struct hs_job *j, struct hs_error *e)
 	return hs_job_fork(j, e);
 }
 
+/* What the process is becomes memory, so it has to be text before the snapshot. */
+static int cut_to_publish(struct hs_job *j, struct hs_error *e)
+{
+	if (hs_texts_make(&j->texts, e) || hs_area_write(&j->texts, &j->head, e))
+		return -1;
+	return hs_snapshot_publish(&j->snap, &j->texts.state.ranges, e);
+}
+
 /* What the process is, and its memory. */
 static int cut_now(struct hs_job *j, struct hs_error *e)
 {
@@ -73,6 +83,8 @@ static int cut_now(struct hs_job *j, struct hs_error *e)
 
 	if (hs_texts_capture(&j->texts, e))
 		return -1;
+	if (j->publish)
+		return cut_to_publish(j, e);
 	if (!hs_by_module())
 		return cut_by_fork(j, e);
 	if (j->head.flags & HS_IMAGE_INCREMENT)

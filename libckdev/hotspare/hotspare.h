@@ -30,6 +30,7 @@ extern "C" {
  *	SECONDS (5), -f (--file) FILE for checkpoints, -r (--restart) FILE to begin from,
  *	-g (--generation) N, the last generation that -r may begin from, -c (--check) to say what
  *	would break if -r began, and exit with 0, or 1 if there is anything,
+ *	-S (--session) NAME: cptdevd brings checkpoints to the other host,
  *	-b (--backend) module, portable, compare or auto (what the environment has as
  *	HOTSPARE_BACKEND, or auto): see hs_backend(),
  *	-x (--command) COMMAND that moves the service's address.
@@ -40,7 +41,7 @@ extern "C" {
  *
  * Returns how many arguments were used, to add to @argv and take from @argc: then "--" is
  * in the place of the program's name. Or -1: what is wrong was told on stderr. Errors:
- * EINVAL: the arguments. EFBIG: the size of files is limited. EPERM: address randomisation can't be switched off. ECHILD, ETIMEDOUT:
+ * EINVAL: the arguments. EEXIST: another program here has the session's name. EFBIG: the size of files is limited. EPERM: address randomisation can't be switched off. ECHILD, ETIMEDOUT:
  * a master's command has failed, or taken too long. EADDRINUSE and
  * others of socket calls. ENODATA: a spare whose master died before its first checkpoint, or
  * a file that is cut off. EBADMSG, ENOEXEC: a checkpoint that is damaged, or of another
@@ -48,6 +49,28 @@ extern "C" {
  * isn't there, or there is no generation N. EISDIR: it is a directory. Those of open(2).
  */
 int hs_init(int argc, char *argv[]);
+
+/**
+ * hs_may_serve - may clients be answered?
+ *
+ * For programs with a session name (option -S of hs_init(3)), before answers that no checkpoint
+ * stands behind, such as those to reads.
+ *
+ * Returns 1; or 0: a spare has taken over, hs_rejoin() comes next. Without a session name always 1.
+ */
+int hs_may_serve(void);
+
+/**
+ * hs_rejoin - become the spare of the program that took over
+ *
+ * For a program with a session name, when hs_cpt() has failed with ESTALE or hs_may_serve() returns
+ * 0. The process starts its program anew by execve(2), with the arguments that it was started
+ * with, as the spare; descriptors but 0, 1 and 2 are closed, memory is gone.
+ *
+ * Returns only on failure. Errors: EINVAL: there is no session name. ECHILD: the process is a child of
+ * the one that takes checkpoints. ENOMEM, and those of execve(2).
+ */
+int hs_rejoin(void);
 
 /**
  * hs_stop - the program is about to end, and its spare shall, too
@@ -209,12 +232,16 @@ int hs_cpipe_loadfile(const char *filename);
  *
  * What is in it is what was in memory at one instant, the cut, at which no thread is in a
  * section between hs_hold() and hs_release(). Returns when the spare has it, or the disk.
+ * With a session name each checkpoint is an increment if it can be one, HSCPT_INCR or not.
  *
  * Errors: EINVAL: unknown flags. ENOENT: there is no pipe. EDEADLK: between hs_hold() and
  * hs_release(), or in a hook. EAGAIN: asynchronous, and as many are under way as there are
  * pipes. ENOTCONN, ECONNREFUSED, ETIMEDOUT, ECONNRESET and others of socket calls: the spare
  * isn't there. ECHILD: this process was forked from the one that takes the checkpoints, see
- * hs_daemon(). EBADF: the program has closed a descriptor that the library has opened, and no more
+ * hs_daemon(). With a session name: ESTALE: fenced, a spare has taken over: see hs_rejoin(). EDQUOT:
+ * the spare is so far behind that no more checkpoints are kept for it. ENOTCONN: no spare is
+ * attached. ETIMEDOUT: the spare doesn't have it after the time of -t; it may get it still.
+ * EBADF: the program has closed a descriptor that the library has opened, and no more
  * can be taken. EBADMSG, ENOEXEC: the spare refuses it, see hs_error(). ENOSPC and others of
  * write(2). EFAULT: memory that hs_range() was told isn't mapped any more, hs_error() says where;
  * or what hs_syncreg() was told isn't in memory that is saved. EIO. ENOMEM. Those of descriptors

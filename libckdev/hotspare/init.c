@@ -9,6 +9,8 @@
 #include <getopt.h>
 #include <limits.h>
 #include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,15 +27,24 @@
 #include "mirror.h"
 #include "net.h"
 #include "pipe.h"
+#include "publish.h"
 #include "snapshot.h"
 #include "spare.h"
+#include "takeover.h"
 #include "written.h"
 
 #define PORT	7411
+/* In the environment of a program that hs_rejoin() has started anew. */
+#define REJOIN	"HOTSPARE_REJOIN"
+
+/* What hs_rejoin() needs: how the program was started. */
+static char **arguments;
+static sigset_t mask;
 
 struct options {
 	bool master, spare, check;
-	const char *address, *file, *restart;
+	const char *address, *file, *restart, *session;
+	uint64_t term;			/* of the promotion that was taken */
 	char *absolute;			/* what @file is then */
 	/* the newest checkpoint that -r begins from; 0: any */
 	long generation;
@@ -53,6 +64,8 @@ static const char usage[] =
 	"                          (0.0.0.0 or ::  from anywhere; without: from this host)\n"
 	"  -p, --port PORT         that the spare listens on (7411)\n"
 	"  -n, --pipes N           checkpoints that may be under way at a time (1)\n"
+	"  -S, --session NAME      cptdevd brings checkpoints to the other host, and says when the\n"
+	"                          spare takes over: a session and a replica of that name; no -a\n"
 	"  -f, --file FILE         write checkpoints to a file\n"
 	"  -r, --restart FILE      begin as a checkpoint in a file was\n"
 	"  -c, --check             with -r: don't begin, say what would break\n"
@@ -89,6 +102,9 @@ static int option(int c, struct options *o, struct hs_error *e)
 		return 0;
 	case 'a':
 		o->address = optarg;
+		return 0;
+	case 'S':
+		o->session = optarg;
 		return 0;
 	case 'p':
 		return number(optarg, "port", 65535, &o->port, e);
@@ -128,15 +144,22 @@ static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
 		{ "file", 1, NULL, 'f' }, { "generation", 1, NULL, 'g' },
 		{ "master", 0, NULL, 'm' },
 		{ "pipes", 1, NULL, 'n' }, { "port", 1, NULL, 'p' },
-		{ "restart", 1, NULL, 'r' }, { "spare", 0, NULL, 's' },
+		{ "restart", 1, NULL, 'r' }, { "session", 1, NULL, 'S' },
+		{ "spare", 0, NULL, 's' },
 		{ "timeout", 1, NULL, 't' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	int c;
 
 	optind = 0;
-	while ((c = getopt_long(argc, argv, "+a:b:cf:g:mn:p:r:st:x:h", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "+a:b:cf:g:mn:p:r:sS:t:x:h", longs, NULL)) != -1)
 		if (option(c, o, e))
 			return -1;
+	/* By hs_rejoin(): the arguments are still those of the master. */
+	if (o->session && getenv(REJOIN)) {
+		o->master = false;
+		o->spare = true;
+		o->restart = NULL;
+	}
 	if (o->master == o->spare)
 		return hs_fail(e, EINVAL, "either -m or -s is needed, before \"--\": see -h");
 	if (o->spare && o->restart)
@@ -147,6 +170,8 @@ static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
 		return hs_fail(e, EINVAL, "-c says what would break if -r went on: there is no -r");
 	if (o->address && o->file)
 		return hs_fail(e, EINVAL, "either -a or -f: checkpoints go to one place");
+	if (o->session && (o->address || o->file))
+		return hs_fail(e, EINVAL, "with -S cptdevd knows where checkpoints go: no -a, no -f");
 	return 0;
 }
 
@@ -232,6 +257,27 @@ static int load_pipes(const struct options *o, struct hs_error *e)
 }
 
 /*
+ * To cptdevd, or to pipes. A program that has taken over goes on in any case: hs_cpt() tells its
+ * failures.
+ */
+static int open_way_out(const struct options *o, struct hs_error *e)
+{
+	if (!o->session) {
+		choose_backend(o->backend);
+		return load_pipes(o, e);
+	}
+	if (!hs_publish_start(o->session, o->term, (unsigned int)o->timeout, e)) {
+		hs_say("%s: checkpoints by the cptdev module, session '%s'",
+		       program_invocation_short_name, o->session);
+		return 0;
+	}
+	if (!o->spare)
+		return -1;
+	hs_say("%s: going on without a spare: %s", program_invocation_short_name, e->text);
+	return 0;
+}
+
+/*
  * To go on matters more than in which directory, or as how nice a process: but not with
  * rights that the program had given up.
  */
@@ -290,8 +336,7 @@ static int become(struct hs_mirror *m, const struct options *o, struct hs_error 
 	if (hs_cpt_start(&m->head))
 		return hs_fail(e, errno, "no random numbers: %s", strerror(errno));
 	/* The descriptors are those of the checkpoint: now there may be others. */
-	choose_backend(o->backend);
-	if (load_pipes(o, e))
+	if (open_way_out(o, e))
 		return -1;
 	hs_mirror_free(m);
 	if (hs_hooks_restarted(e) || hs_threads_run(e))
@@ -474,10 +519,30 @@ static int be_spare(const struct options *o, struct hs_error *e)
 	return ret;
 }
 
+/* The one whose master has a session. */
+static int be_session_spare(struct options *o, struct hs_error *e)
+{
+	struct hs_mirror m;
+	int ret;
+
+	hs_mirror_init(&m);
+	hs_command_try(&o->command, HS_EVENT_SPARE, NULL);
+	ret = hs_takeover_wait(o->session, &m, &o->term, e);
+	if (!ret) {
+		tell_death(&m.head);
+		ret = become(&m, o, e);
+	}
+	hs_mirror_free(&m);
+	return ret;
+}
+
 /* What @o says. */
 static int begin(struct options *o, struct hs_error *e)
 {
 	hs_set_timeout((unsigned int)o->timeout);
+	unsetenv(REJOIN);
+	if (o->session)
+		o->backend = HS_MODULE;
 	/* Better now than when the master has died. */
 	if (hs_backend_choose(o->backend, e))
 		return -1;
@@ -485,14 +550,13 @@ static int begin(struct options *o, struct hs_error *e)
 	o->command.limit = (unsigned int)o->timeout;
 	o->command.env = environ;
 	if (o->spare)
-		return be_spare(o, e);
+		return o->session ? be_session_spare(o, e) : be_spare(o, e);
 	if (o->restart)
 		return restart(o, e);
 	hs_fork_own();
 	if (hs_cpt_start(NULL))
 		return hs_fail(e, errno, "no random numbers: %s", strerror(errno));
-	choose_backend(o->backend);
-	if (load_pipes(o, e))
+	if (open_way_out(o, e))
 		return -1;
 	return hs_command_run(&o->command, HS_EVENT_MASTER, NULL, e);
 }
@@ -518,6 +582,8 @@ int hs_init(int argc, char *argv[])
 
 	hs_dry_run_if_asked();
 	hs_check_start();
+	arguments = argv;
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	if (hs_fork_child(&e) || init(argc, argv, &e)) {
 		hs_say("%s: %s", program_invocation_short_name, e.text);
 		return -1;
@@ -537,6 +603,26 @@ int hs_stop(void)
 		return ret;
 	hs_pool_lock();
 	hs_pool_bye();
+	hs_publish_stop();
 	hs_pool_unlock();
 	return ret;
+}
+
+int hs_rejoin(void)
+{
+	struct hs_error *why = hs_why();
+
+	if (hs_fork_child(why))
+		return -1;
+	if (!hs_publishing())
+		return hs_fail(why, EINVAL, "only a program with a session name (-S) can become the spare of "
+			       "the program that took over");
+	if (setenv(REJOIN, "1", 1) || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC))
+		return hs_fail(why, errno, "the program can't be started anew: %s", strerror(errno));
+	hs_say("%s: starting anew as the spare", program_invocation_short_name);
+	fflush(NULL);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	execv("/proc/self/exe", arguments);
+	unsetenv(REJOIN);
+	return hs_fail(why, errno, "the program can't be started anew: %s", strerror(errno));
 }

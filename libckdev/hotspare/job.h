@@ -19,6 +19,7 @@ struct hs_job {
 	struct hs_texts texts;
 	struct hs_image_head head;
 	struct hs_snapshot snap;	/* by the module, else fd -1 */
+	bool publish;			/* for cptdevd: nobody writes it */
 	int before;			/* of who writes to the same place, or -1 */
 	/* a thread only */
 	pthread_t thread;

@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <ckdev.h>
+
 #include "arena.h"
 #include "js.h"
 #include "mirror.h"
@@ -379,10 +381,41 @@ struct restore {
 	uint64_t next;			/* up to here all was asked for */
 };
 
+static off_t next_in_replica(int fd, off_t from, off_t *end)
+{
+	uint64_t pos = (uint64_t)from;
+	struct cptdev_extent x;
+	int n;
+
+	do
+		n = ckdev_image_extents(fd, &x, 1, &pos);
+	while (n == 1 && (x.kind != CPTDEV_EXTENT_DATA || x.addr + x.len <= (uint64_t)from));
+	if (n != 1) {
+		errno = n ? -n : ENXIO;
+		return -1;
+	}
+	*end = (off_t)(x.addr + x.len);
+	return x.addr > (uint64_t)from ? (off_t)x.addr : from;
+}
+
+/* Where data begins, at or behind @from, and where that ends. Or -1, with errno ENXIO: nowhere. */
+static off_t next_data(const struct hs_mirror *m, off_t from, off_t *end)
+{
+	off_t at;
+
+	if (m->replica)
+		return next_in_replica(m->fd, from, end);
+	at = lseek(m->fd, from, SEEK_DATA);
+	if (at < 0)
+		return -1;
+	*end = lseek(m->fd, at, SEEK_HOLE);
+	return *end < 0 ? -1 : at;
+}
+
 /* Between what was asked for there must be nothing. */
 static int nothing_up_to(struct restore *r, uint64_t addr)
 {
-	off_t at = lseek(r->m->fd, (off_t)r->next, SEEK_DATA);
+	off_t end, at = next_data(r->m, (off_t)r->next, &end);
 
 	if (at >= 0 && (uint64_t)at < addr)
 		return hs_fail(r->e, EBADMSG, "memory at %#llx is none of the arena",
@@ -424,11 +457,10 @@ static int fill(void *arg, void *addr, size_t len)
 		return -1;
 	if (!addr)
 		return 0;
-	for (at = (off_t)start; (at = lseek(r->m->fd, at, SEEK_DATA)) >= 0; at = end) {
+	for (at = (off_t)start; (at = next_data(r->m, at, &end)) >= 0; at = end) {
 		if ((uint64_t)at >= to)
 			break;
-		end = lseek(r->m->fd, at, SEEK_HOLE);
-		if (end < 0 || (uint64_t)end > to)
+		if ((uint64_t)end > to)
 			end = (off_t)to;
 		if (pread_all(r->m->fd, (char *)(uintptr_t)at, (size_t)(end - at), at))
 			return hs_fail(r->e, errno, "the copy can't be read: %s", strerror(errno));
@@ -440,7 +472,7 @@ static int fill(void *arg, void *addr, size_t len)
 /* A program may have variables only, and no class. */
 static bool has_arena(const struct hs_mirror *m)
 {
-	off_t at = lseek(m->fd, (off_t)HS_BASE, SEEK_DATA);
+	off_t end, at = next_data(m, (off_t)HS_BASE, &end);
 
 	return at >= 0 && (uint64_t)at < HS_END;
 }

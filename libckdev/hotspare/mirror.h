@@ -10,6 +10,7 @@
 #include "checkpoint.h"
 
 struct hs_mirror {
+	bool replica;			/* @fd is of the module's; else a file in memory */
 	int fd;				/* the byte of address n is at offset n; -1: nothing yet */
 	struct hs_image_head head;	/* of the generation that it has */
 	struct hs_state state;		/* of the same one */

@@ -30,6 +30,8 @@ static bool chosen, must;
 static enum hs_wish wanted;
 static int session = -1;
 static struct hs_intervals tracked;
+static const char *session_name;	/* NULL: it has none */
+static uint64_t session_term;
 static struct hs_error why_not;
 
 /*
@@ -53,11 +55,41 @@ int hs_backend_by_name(const char *name, enum hs_wish *to, struct hs_error *e)
 	return hs_fail(e, EINVAL, "backend '%.60s' isn't one of module, portable, compare, auto", name);
 }
 
+void hs_snapshot_name(const char *name, uint64_t term)
+{
+	session_name = name;
+	session_term = term;
+	wanted = HS_MODULE;
+}
+
+/* Returns a descriptor, or -errno. */
+static int open_session(void)
+{
+	int fd = ckdev_open(), ret;
+
+	if (fd < 0 || !session_name)
+		return fd;
+	ret = ckdev_session(fd, session_name, session_term, 0, 0);
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+static const char *why_no_session(int ret)
+{
+	if (ret == -EEXIST)
+		return "another program here has this session's name";
+	return session_name ? ckdev_strerror(ret) : strerror(-ret);
+}
+
 int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 {
 	const char *env = getenv("HOTSPARE_BACKEND");
 	int fd;
 
+	if (session_name)
+		wish = HS_MODULE;
 	if (wish == HS_AUTO && env && hs_backend_by_name(env, &wish, e))
 		return -1;
 	chosen = true;
@@ -69,14 +101,14 @@ int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 		hs_fail(&why_not, 0, "as was asked for");
 		return 0;
 	}
-	fd = ckdev_open();
+	fd = open_session();
 	if (fd >= 0) {
 		session = fd;
 		hs_own(session, CPTDEV_DEVICE);
 		return 0;
 	}
-	hs_fail(&why_not, -fd, "%s: %s%s", CPTDEV_DEVICE, strerror(-fd),
-		fd == -EACCES ? "" : ": is the module loaded?");
+	hs_fail(&why_not, -fd, "%s: %s%s", CPTDEV_DEVICE, why_no_session(fd),
+		fd == -EACCES || session_name ? "" : ": is the module loaded?");
 	return must ? hs_fail(e, -fd, "%s", why_not.text) : 0;
 }
 
@@ -90,6 +122,13 @@ void hs_backend_in_child(void)
 {
 	hs_backend_release();
 	tracked.nr = 0;
+}
+
+int hs_snapshot_session(struct hs_error *e)
+{
+	if (session < 0 && hs_backend_choose(wanted, e))
+		return -1;
+	return session;
 }
 
 bool hs_by_module(void)
@@ -137,8 +176,25 @@ static int failed(struct hs_error *e, const char *what, int err,
 
 typedef int (*interval_fn)(uint64_t start, uint64_t end, struct ckdev_refusal *r);
 
+/*
+ * Pages that are a file's become pages of our own: what is published has to be complete, and a
+ * snapshot leaves pages of files to the file.
+ */
+static int populate(uint64_t start, uint64_t end, struct ckdev_refusal *r)
+{
+	if (!session_name || (start >= HS_BASE && end <= HS_END) ||
+	    !madvise((void *)(uintptr_t)start, end - start, MADV_POPULATE_WRITE))
+		return 0;
+	*r = (struct ckdev_refusal) { .addr = (void *)(uintptr_t)start };
+	return -errno;
+}
+
 static int track(uint64_t start, uint64_t end, struct ckdev_refusal *r)
 {
+	int ret = populate(start, end, r);
+
+	if (ret)
+		return ret;
 	return ckdev_range_add(session, (void *)(uintptr_t)start, end - start, 0, r);
 }
 
@@ -176,13 +232,46 @@ static int each_in(const struct hs_intervals *list, const struct hs_intervals *w
 	return 0;
 }
 
+/* The pages of the arena that are excluded as a whole. */
+static int excluded_pages(struct hs_intervals *out, const struct hs_ranges *ranges)
+{
+	const struct hs_intervals *l = &ranges->excluded;
+	uint64_t start, end;
+	size_t i;
+
+	for (i = 0; i < l->nr; i++) {
+		start = (l->v[i].start + HS_PAGE - 1) & ~(HS_PAGE - 1);
+		end = l->v[i].end & ~(HS_PAGE - 1);
+		if (start < HS_BASE)
+			start = HS_BASE;
+		if (end > HS_END)
+			end = HS_END;
+		if (start < end && hs_intervals_add(out, start, end))
+			return -1;
+	}
+	return 0;
+}
+
+/* Whoever fetches what is published doesn't know of them: they aren't tracked. */
+static int leave_out(struct hs_intervals *pages, const struct hs_ranges *ranges)
+{
+	struct hs_intervals out = { 0 };
+	int ret = excluded_pages(&out, ranges);
+	size_t i;
+
+	for (i = 0; !ret && i < out.nr; i++)
+		ret = hs_intervals_remove(pages, out.v[i].start, out.v[i].end);
+	free(out.v);
+	return ret;
+}
+
 static int track_what_is_saved(const struct hs_ranges *ranges, struct hs_error *e)
 {
 	struct ckdev_refusal r = { .addr = NULL };
 	struct hs_intervals now = { 0 };
 	int ret;
 
-	if (hs_saved_pages(&now, ranges)) {
+	if (hs_saved_pages(&now, ranges) || (session_name && leave_out(&now, ranges))) {
 		free(now.v);
 		return hs_fail(e, ENOMEM, "no memory");
 	}
@@ -340,6 +429,30 @@ int hs_snapshot_take(struct hs_snapshot *s, const struct hs_ranges *ranges, uint
 	return track_what_is_saved(ranges, e) ?: take(s, since, e);
 }
 
+int hs_snapshot_publish(struct hs_snapshot *s, const struct hs_ranges *ranges, struct hs_error *e)
+{
+	struct cptdev_snapshot snap = {
+		.size = sizeof(snap),
+		.flags = CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD,
+	};
+	struct ckdev_refusal r;
+	int ret;
+
+	if (track_what_is_saved(ranges, e))
+		return -1;
+	ret = ckdev_snapshot(session, &snap);
+	if (ret == -EDQUOT)
+		return hs_fail(e, EDQUOT, "no checkpoint until the spare has caught up: %s",
+			       ckdev_strerror(ret));
+	if (ret < 0) {
+		r.addr = (void *)(uintptr_t)snap.bad_addr;
+		r.reason = (int)snap.reason;
+		return failed(e, "no snapshot", -ret, &r);
+	}
+	s->generation = snap.generation;
+	return 0;
+}
+
 void hs_snapshot_close(struct hs_snapshot *s)
 {
 	if (s->fd >= 0)
@@ -420,26 +533,6 @@ static int write_extents(struct writing *x, bool increment)
 		return -1;
 	for (i = 0; increment && i < x->out->nr; i++)
 		write_hole(x, x->out->v[i].start, x->out->v[i].end - x->out->v[i].start);
-	return 0;
-}
-
-/* The pages of the arena that are excluded as a whole. */
-static int excluded_pages(struct hs_intervals *out, const struct hs_ranges *ranges)
-{
-	const struct hs_intervals *l = &ranges->excluded;
-	uint64_t start, end;
-	size_t i;
-
-	for (i = 0; i < l->nr; i++) {
-		start = (l->v[i].start + HS_PAGE - 1) & ~(HS_PAGE - 1);
-		end = l->v[i].end & ~(HS_PAGE - 1);
-		if (start < HS_BASE)
-			start = HS_BASE;
-		if (end > HS_END)
-			end = HS_END;
-		if (start < end && hs_intervals_add(out, start, end))
-			return -1;
-	}
 	return 0;
 }
 

@@ -41,6 +41,15 @@ int hs_snapshot_take(struct hs_snapshot *s, const struct hs_ranges *ranges, uint
 /* Its memory, as sections. Returns 0, or -1 with errno. */
 int hs_snapshot_write(const struct hs_snapshot *s, struct hs_writer *w,
 		      const struct hs_ranges *ranges);
+/*
+ * The session has this name from here on, and the module has to be there. Before hs_backend_choose();
+ * @name lives for ever. @term: 0 for a new one.
+ */
+void hs_snapshot_name(const char *name, uint64_t term);
+/* Its descriptor, opened if it isn't. Or -1 with errno and @e. */
+int hs_snapshot_session(struct hs_error *e);
+/* As hs_snapshot_take(), but for cptdevd: @s gets a generation and no descriptor. */
+int hs_snapshot_publish(struct hs_snapshot *s, const struct hs_ranges *ranges, struct hs_error *e);
 void hs_snapshot_close(struct hs_snapshot *s);
 
 #endif /* HS_SNAPSHOT_H */

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* libhotspare: checkpoints that cptdevd brings to the spare, see publish.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ckdev.h>
+
+#include "clock.h"
+#include "cpt.h"
+#include "hotspare.h"
+#include "job.h"
+#include "lock.h"
+#include "publish.h"
+#include "snapshot.h"
+
+static bool publishing;
+static uint64_t timeout_ns;
+/* No spare is attached, as the last wait has found out: the next one doesn't wait for that. */
+static bool alone;
+/* Asynchronous ones that nobody has waited for yet: the newest, and how many. */
+static uint64_t newest;
+static unsigned int unsettled;
+
+int hs_publish_start(const char *name, uint64_t term, unsigned int timeout, struct hs_error *e)
+{
+	hs_snapshot_name(name, term);
+	timeout_ns = timeout * 1000000000ULL;
+	publishing = true;
+	return hs_snapshot_session(e) < 0 ? -1 : 0;
+}
+
+bool hs_publishing(void)
+{
+	return publishing;
+}
+
+/*
+ * Waiting
+ */
+
+static int fenced(struct hs_error *e)
+{
+	return hs_fail(e, ESTALE, "fenced: a spare has taken over, and this program must not serve any "
+		       "more: hs_rejoin(3) starts it anew as the spare");
+}
+
+static bool attached(int fd)
+{
+	struct cptdev_info info = { .size = sizeof(info) };
+
+	return !ckdev_info(fd, &info) && info.attached;
+}
+
+static int no_answer(int fd, struct hs_error *e)
+{
+	alone = !attached(fd);
+	if (alone)
+		return hs_fail(e, ENOTCONN, "no spare is attached: see \"cptdevctl status\"");
+	return hs_fail(e, ETIMEDOUT, "the spare doesn't have the checkpoint yet");
+}
+
+/* Until the spare has @generation. Returns 0, or -1 with errno and @e. */
+static int wait_for(int fd, uint64_t generation, struct hs_error *e)
+{
+	uint64_t now = hs_now_ns(), end = now + timeout_ns;
+	int ret;
+
+	if (alone && !attached(fd))
+		end = now;
+	do {
+		now = hs_now_ns();
+		ret = ckdev_wait(fd, generation, end > now ? end - now : 0, NULL);
+	} while (ret == -EINTR);
+	if (ret == -ESTALE)
+		return fenced(e);
+	if (ret == -ETIMEDOUT)
+		return no_answer(fd, e);
+	if (ret)
+		return hs_fail(e, -ret, "waiting for the spare: %s", ckdev_strerror(ret));
+	alone = false;
+	return 0;
+}
+
+static int wait_unlocked(int fd, uint64_t generation, struct hs_error *e)
+{
+	int ret, err;
+
+	hs_pool_unlock();
+	ret = wait_for(fd, generation, e);
+	err = errno;
+	hs_pool_lock();
+	errno = err;
+	return ret;
+}
+
+/*
+ * Publishing
+ */
+
+/* A program that was fenced publishes nothing any more. */
+static int check_fence(int fd, struct hs_error *e)
+{
+	return ckdev_wait(fd, 0, 0, NULL) == -ESTALE ? fenced(e) : 0;
+}
+
+/* The cut. Returns 0 and its @generation, or -1 with errno and @e. */
+static int publish(uint64_t *generation, struct hs_error *e)
+{
+	struct hs_job *j;
+	int ret;
+
+	hs_inside++;
+	j = calloc(1, sizeof(*j));
+	if (!j) {
+		hs_inside--;
+		return hs_fail(e, ENOMEM, "no memory");
+	}
+	j->publish = true;
+	j->snap.fd = -1;
+	j->before = -1;
+	hs_cpt_head(&j->head);
+	ret = hs_cut(j, e);
+	*generation = j->snap.generation;
+	if (!ret)
+		hs_cpt_taken(j);
+	hs_job_free(j);
+	hs_inside--;
+	return ret;
+}
+
+/* Once more if the spare needs one that reaches back further: the next one does. */
+static int take_and_wait(int fd, struct hs_error *e)
+{
+	uint64_t generation;
+	int ret, tries = 0;
+
+	do {
+		ret = publish(&generation, e);
+		if (!ret)
+			ret = wait_unlocked(fd, generation, e);
+	} while (ret && errno == ECANCELED && ++tries < 8);
+	hs_stats_end(ret ? errno : 0);
+	return ret;
+}
+
+int hs_publish_take(int flags, struct hs_error *e)
+{
+	int fd = hs_snapshot_session(e);
+
+	if (fd < 0 || check_fence(fd, e))
+		return -1;
+	if (!(flags & HSCPT_ASYNC))
+		return take_and_wait(fd, e);
+	if (publish(&newest, e))
+		return -1;
+	unsettled++;
+	return 0;
+}
+
+int hs_publish_wait(struct hs_error *e)
+{
+	int fd, ret = 0, err;
+
+	if (!unsettled)
+		return 0;
+	fd = hs_snapshot_session(e);
+	ret = fd < 0 ? -1 : wait_unlocked(fd, newest, e);
+	/* Dropped: what the memory has now is newer. */
+	if (ret && errno == ECANCELED)
+		return take_and_wait(fd, e);
+	err = errno;
+	for (; unsettled; unsettled--)
+		hs_stats_end(ret ? err : 0);
+	errno = err;
+	return ret;
+}
+
+void hs_publish_stop(void)
+{
+	if (publishing)
+		hs_backend_release();
+}
+
+int hs_may_serve(void)
+{
+	int fd;
+
+	if (!publishing)
+		return 1;
+	fd = hs_snapshot_session(NULL);
+	return fd >= 0 && ckdev_wait(fd, 0, 0, NULL) != -ESTALE;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libhotspare: checkpoints that cptdevd brings to the spare. The program has a session of the
+ * module with a name; a checkpoint is a published snapshot, which has the state area. cptdevd
+ * knows the other host, ships the snapshot there, and tells the module when the spare has it.
+ */
+#ifndef HS_PUBLISH_H
+#define HS_PUBLISH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+
+/*
+ * From here on checkpoints are published. @name: of the session, lives for ever. @term: of the
+ * promotion that this program took, 0 for a new program. @timeout: seconds that hs_cpt() waits
+ * for the spare. Returns 0, or -1 with errno and @e: EEXIST: another program has the name; those
+ * of ckdev_open() and ckdev_session().
+ */
+int hs_publish_start(const char *name, uint64_t term, unsigned int timeout, struct hs_error *e);
+bool hs_publishing(void);
+
+/*
+ * As hs_cpt(), with the pool locked, which is unlocked while the call waits. Returns 0, or -1 with
+ * errno and @e.
+ */
+int hs_publish_take(int flags, struct hs_error *e);
+/* Waits for the asynchronous ones, as hs_cpt_wait(). The pool is locked, as above. */
+int hs_publish_wait(struct hs_error *e);
+/* The program ends in order: so does its session. */
+void hs_publish_stop(void);
+
+#endif /* HS_PUBLISH_H */

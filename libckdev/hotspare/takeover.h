@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libhotspare: being the spare of a program whose checkpoints cptdevd brings: the copy is a replica
+ * in the kernel, and whoever decides that the master is gone promotes it.
+ */
+#ifndef HS_TAKEOVER_H
+#define HS_TAKEOVER_H
+
+#include <stdint.h>
+
+#include "mirror.h"
+
+/*
+ * Waits until the replica @name is promoted, and takes the promotion. @m: has the replica, frozen,
+ * and its state then. @term: of the promotion. Returns 0, or -1 with errno and @e.
+ */
+int hs_takeover_wait(const char *name, struct hs_mirror *m, uint64_t *term, struct hs_error *e);
+
+#endif /* HS_TAKEOVER_H */
