@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "ctl.h"
-#include "hotspare/image.h"
+#include "hotspare/format.h"
 
 enum inspect_sum {
 	SUM_UNKNOWN,			/* the section is cut off */

@@ -14,7 +14,7 @@
 
 #include "arena.h"
 #include "checkpoint.h"
-#include "image.h"
+#include "format.h"
 
 #define HS_AREA		(HS_BASE + (1UL << 30))
 #define HS_AREA_SLOT	(1UL << 30)	/* addresses for the sections of one type */

@@ -20,10 +20,10 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "cpt.h"
 #include "fork.h"
 #include "hotspare.h"
 #include "pipe.h"
+#include "schedule.h"
 #include "written.h"
 
 /*

@@ -14,7 +14,7 @@
 #include "arena.h"
 #include "checkpoint.h"
 #include "js.h"
-#include "snapshot.h"
+#include "module.h"
 #include "sums.h"
 #include "written.h"
 

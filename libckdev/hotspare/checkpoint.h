@@ -5,8 +5,8 @@
 #ifndef HS_CHECKPOINT_H
 #define HS_CHECKPOINT_H
 
+#include "format.h"
 #include "hooks.h"
-#include "image.h"
 #include "process.h"
 #include "ranges.h"
 #include "sections.h"

@@ -7,7 +7,7 @@
 #define HS_COMMAND_H
 
 #include "error.h"
-#include "image.h"
+#include "format.h"
 
 /* HOTSPARE_EVENT */
 #define HS_EVENT_MASTER		"master"	/* it begins: before hs_init() returns */

@@ -14,11 +14,11 @@
 #include "area.h"
 #include "arena.h"
 #include "clock.h"
-#include "cpt.h"
 #include "hooks.h"
 #include "hotspare.h"
 #include "job.h"
 #include "lock.h"
+#include "schedule.h"
 #include "written.h"
 
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "image.h"
+#include "format.h"
 
 /* A name is on the disk when its directory is. */
 static int open_directory(const char *path)

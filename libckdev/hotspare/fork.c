@@ -13,13 +13,13 @@
 #include <unistd.h>
 
 #include "arena.h"
-#include "cpt.h"
 #include "fork.h"
 #include "hooks.h"
 #include "hotspare.h"
 #include "lock.h"
+#include "module.h"
 #include "pipe.h"
-#include "snapshot.h"
+#include "schedule.h"
 
 static pid_t owner;			/* who takes checkpoints; 0: nobody yet */
 static bool moving;			/* the child is about to be the owner */

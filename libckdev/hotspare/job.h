@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libhotspare: one checkpoint on its way. Who calls schedules it (cpt.c), the cut makes it what
+ * libhotspare: one checkpoint on its way. Who calls schedules it (schedule.c), the cut makes it what
  * it is (cut.c), somebody writes it (job.c), and it is seen how that ended (reap.c).
  */
 #ifndef HS_JOB_H
@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 #include "checkpoint.h"
+#include "module.h"
 #include "pipe.h"
-#include "snapshot.h"
 
 struct hs_job {
 	struct hs_pipe *pipe;

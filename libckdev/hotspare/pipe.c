@@ -12,13 +12,13 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "cpt.h"
 #include "fork.h"
 #include "hooks.h"
 #include "hotspare.h"
 #include "net.h"
 #include "own.h"
 #include "pipe.h"
+#include "schedule.h"
 
 #define PIPES_MAX	64
 /* A spare that couldn't be reached isn't tried again before. */

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 #include "error.h"
-#include "image.h"
+#include "format.h"
 #include "sums.h"
 
 enum hs_target_kind { HS_TARGET_FD, HS_TARGET_TCP, HS_TARGET_FILE };

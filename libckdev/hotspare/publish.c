@@ -7,12 +7,12 @@
 #include <ckdev.h>
 
 #include "clock.h"
-#include "cpt.h"
 #include "hotspare.h"
 #include "job.h"
 #include "lock.h"
+#include "module.h"
 #include "publish.h"
-#include "snapshot.h"
+#include "schedule.h"
 
 static bool publishing;
 static uint64_t timeout_ns;

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "arena.h"
-#include "cpt.h"
 #include "hotspare.h"
 #include "lock.h"
 #include "ranges.h"
+#include "schedule.h"
 #include "where.h"
 
 

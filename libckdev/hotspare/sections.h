@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "error.h"
-#include "image.h"
+#include "format.h"
 
 struct hs_own {
 	unsigned int users;		/* lists that it is in */

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpt.h"
 #include "js.h"
 #include "list.h"
 #include "lock.h"
+#include "schedule.h"
 #include "threads.h"
 
 /* More than this many are a mistake. */

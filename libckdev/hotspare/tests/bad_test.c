@@ -30,8 +30,8 @@
 
 #include <cmocka.h>
 
+#include "../format.h"
 #include "../hotspare.h"
-#include "../image.h"
 #include "aborts.h"
 #include "program.h"
 

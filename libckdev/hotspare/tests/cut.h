@@ -11,7 +11,7 @@
 
 #include "../arena.h"
 #include "../checkpoint.h"
-#include "../image.h"
+#include "../format.h"
 #include "../sums.h"
 #include "../written.h"
 

@@ -19,8 +19,8 @@
 
 #include <cmocka.h>
 
+#include "../format.h"
 #include "../hotspare.h"
-#include "../image.h"
 #include "../pipe.h"
 #include "program.h"
 

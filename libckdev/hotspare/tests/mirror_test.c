@@ -20,7 +20,7 @@
 #include "../arena.h"
 #include "../hotspare.h"
 #include "../mirror.h"
-#include "../snapshot.h"
+#include "../module.h"
 #include "../sums.h"
 #include "child.h"
 #include "cut.h"

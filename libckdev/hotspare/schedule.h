@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libhotspare: taking checkpoints. */
-#ifndef HS_CPT_H
-#define HS_CPT_H
+#ifndef HS_SCHEDULE_H
+#define HS_SCHEDULE_H
 
-#include "image.h"
+#include "format.h"
 
 struct hs_error;
 
@@ -24,4 +24,4 @@ int hs_cpt_to(int fd, struct hs_error *e);
 /* After fork(2). */
 void hs_cpt_in_child(void);
 
-#endif /* HS_CPT_H */
+#endif /* HS_SCHEDULE_H */

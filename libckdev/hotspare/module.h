@@ -3,14 +3,14 @@
  * libhotspare: the cut as a snapshot by the cptdev module, which also says what changed
  * since another one. Where there is no module the cut is a fork, see cut.c.
  */
-#ifndef HS_SNAPSHOT_H
-#define HS_SNAPSHOT_H
+#ifndef HS_MODULE_H
+#define HS_MODULE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "error.h"
-#include "image.h"
+#include "format.h"
 #include "ranges.h"
 
 enum hs_wish { HS_AUTO, HS_MODULE, HS_PORTABLE, HS_COMPARE };
@@ -52,4 +52,4 @@ int hs_snapshot_session(struct hs_error *e);
 int hs_snapshot_publish(struct hs_snapshot *s, const struct hs_ranges *ranges, struct hs_error *e);
 void hs_snapshot_close(struct hs_snapshot *s);
 
-#endif /* HS_SNAPSHOT_H */
+#endif /* HS_MODULE_H */

@@ -14,8 +14,8 @@
 
 #include "arena.h"
 #include "hotspare.h"
+#include "module.h"
 #include "own.h"
-#include "snapshot.h"
 #include "written.h"
 
 #ifndef MADV_POPULATE_WRITE

@@ -5,8 +5,8 @@
  * part has a checksum (XXH3, 64 bits), so that damage is told by section; the last one
  * has the sum of all sums, so that none is missing or has changed its place.
  */
-#ifndef HS_IMAGE_H
-#define HS_IMAGE_H
+#ifndef HS_FORMAT_H
+#define HS_FORMAT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -153,4 +153,4 @@ typedef void (*hs_increment_fn)(void *arg, int dir, const char *name, uint64_t n
 void hs_increments(const char *path, hs_increment_fn fn, void *arg);
 void hs_file_drop(struct hs_file *f);
 
-#endif /* HS_IMAGE_H */
+#endif /* HS_FORMAT_H */

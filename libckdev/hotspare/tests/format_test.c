@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "../image.h"
+#include "../format.h"
 
 static const struct hs_image_head head = {
 	.flags = HS_IMAGE_INCREMENT, .generation = 8, .base = 7, .time_ns = 1234567890,

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "arena.h"
-#include "cpt.h"
 #include "fork.h"
 #include "hooks.h"
 #include "hotspare.h"
@@ -24,6 +23,7 @@
 #include "lock.h"
 #include "own.h"
 #include "publish.h"
+#include "schedule.h"
 
 static struct hs_image_head next_head = { .generation = 1 };
 static __thread struct hs_error why;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "image.h"
+#include "format.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian, as it stands");
 _Static_assert(sizeof(struct hs_image_head) == 128, "no holes");
