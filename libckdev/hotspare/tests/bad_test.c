@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <ckdev.h>
 #include <cmocka.h>
 
 #include "../format.h"
@@ -590,6 +591,10 @@ static void places_without_a_pool_are_refused(void **state)
 	assert_refused(hs_cpt(HSCPT_ASYNC | HSCPT_INCR), ENOENT);
 	/* Nothing to wait for. */
 	assert_int_equal(hs_cpt_wait(), 0);
+	assert_int_equal(hs_may_serve(), 1);
+	assert_int_equal(hs_rejoin(), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_non_null(strstr(hs_error(), "session name"));
 	assert_int_equal(hs_stop(), 0);
 }
 
@@ -750,6 +755,16 @@ static void options_without_sense_are_told(void **state)
 	refused(EINVAL, "either -a or -f", "-m", "-a", "127.0.0.1", "-f", "image");
 	refused(EINVAL, "unknown option", "-m", "--nonsense");
 	refused(EINVAL, "address ''", "-m", "-a", "");
+	refused(EINVAL, "no -a, no -f", "-m", "-S", "name", "-a", "127.0.0.1");
+	refused(EINVAL, "no -a, no -f", "-m", "-f", "image", "--session", "name");
+	/* Nothing takes the module's place: what the spare has would be somewhere else. */
+	if (access(CPTDEV_DEVICE, F_OK)) {
+		refused(ENOENT, CPTDEV_DEVICE, "-m", "-S", "name");
+		refused(ENOENT, CPTDEV_DEVICE, "-s", "-S", "name");
+	} else {
+		refused(EINVAL, CPTDEV_DEVICE, "-m", "-S", "not a name");
+		refused(EINVAL, "replica 'not a name'", "-s", "-S", "not a name");
+	}
 	if (fixed_addresses())
 		refused(EISDIR, "directory", "-m", "-f", ".");
 	/* This one tells it here. */
