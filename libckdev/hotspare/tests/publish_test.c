@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Programs with a session name, on one machine with the module; this test stands in for cptdevd:
+ * it ships from the session to the replica of the same name, promotes and fences. Whoever goes
+ * on has all that was told to be saved, of one instant: memory, variables that share pages with
+ * other variables, sections, descriptors.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <ckdev.h>
+#include <cmocka.h>
+
+#include "../../tests/ship.h"
+#include "../hotspare.h"
+#include "program.h"
+
+#define CLASS	1
+#define NAME	"publish-test"
+#define PAGES	40
+#define PAGE	4096UL
+
+/*
+ * The program
+ */
+
+struct state {
+	unsigned long n;
+	unsigned long alone;
+	unsigned char *excluded;	/* two pages */
+	int pipe[2];
+	unsigned char page[PAGES * PAGE];
+};
+
+/* Beside variables of the library, which is a part of this program. */
+static unsigned long variable = 1;
+static unsigned long zeroed;
+static unsigned char many[3 * PAGE] = { 1 };
+
+static void change(struct state *s)
+{
+	unsigned long was;
+
+	s->n++;
+	s->page[s->n % PAGES * PAGE] = (unsigned char)s->n;
+	memset(s->excluded, (int)s->n | 1, 2 * PAGE);
+	variable = s->n + 1;
+	zeroed = s->n;
+	many[s->n % sizeof(many)] = (unsigned char)s->n;
+	many[sizeof(many) - 1] = (unsigned char)s->n;
+	CHECK(!hs_section_set("n", &s->n, sizeof(s->n)));
+	CHECK(read(s->pipe[0], &was, sizeof(was)) == sizeof(was));
+	CHECK(write(s->pipe[1], &s->n, sizeof(s->n)) == sizeof(s->n));
+}
+
+static void check(const struct state *s)
+{
+	unsigned long n, i;
+
+	CHECK(s->page[s->n % PAGES * PAGE] == (unsigned char)s->n);
+	CHECK(variable == s->n + 1 && zeroed == s->n);
+	CHECK(many[sizeof(many) - 1] == (unsigned char)s->n && many[0] == 1);
+	CHECK(hs_section_get("n", &n, sizeof(n)) == sizeof(n) && n == s->n);
+	CHECK(read(s->pipe[0], &n, sizeof(n)) == sizeof(n) && n == s->n);
+	CHECK(write(s->pipe[1], &n, sizeof(n)) == sizeof(n));
+	for (i = 0; i < 2 * PAGE; i++)
+		CHECK(!s->excluded[i]);
+}
+
+static int take(struct state *s)
+{
+	int i;
+
+	for (i = 0; *setting("ASYNC") && i < 5; i++) {
+		if (hs_cpt(HSCPT_ASYNC | HSCPT_INCR))
+			return -1;
+		change(s);
+	}
+	return hs_cpt(HSCPT_INCR) || hs_cpt_wait() ? -1 : 0;
+}
+
+static void work(void *arg)
+{
+	struct state *s = arg;
+
+	if (s->n) {
+		check(s);
+		tell("again", s->n);
+	}
+	for (;;) {
+		change(s);
+		if (!take(s)) {
+			CHECK(hs_may_serve());
+			tell("saved", s->n);
+		} else if (errno == ESTALE) {
+			CHECK(!hs_may_serve());
+			tell("fenced", s->n);
+			hs_rejoin();
+			CHECK(false);
+		} else {
+			CHECK(errno == ENOTCONN || errno == ETIMEDOUT);
+			tell("alone", ++s->alone);
+		}
+	}
+}
+
+static int program(int argc, char **argv)
+{
+	const unsigned long none = 0;
+	struct state *s;
+
+	end_with_parent();
+	open_out();
+	if (hs_init(argc, argv) < 0)
+		return 3;
+	open_out();
+	CHECK(!hs_malloc_create(CLASS, 1 << 20));
+	s = hs_calloc(CLASS, 1, sizeof(*s));
+	CHECK(s);
+	s->excluded = hs_aligned_alloc(CLASS, PAGE, 2 * PAGE);
+	CHECK(s->excluded && !hs_exclude(s->excluded, 2 * PAGE));
+	CHECK(!hs_range(&variable, sizeof(variable)) && !hs_range(&zeroed, sizeof(zeroed)) &&
+	      !hs_range(many, sizeof(many)));
+	CHECK(!pipe(s->pipe) && !hs_fdreg(s->pipe[0]) && !hs_fdreg(s->pipe[1]));
+	CHECK(write(s->pipe[1], &none, sizeof(none)) == sizeof(none));
+	CHECK(!hs_threadreg(work, s));
+	work(s);
+	return 0;
+}
+
+/*
+ * What a daemon does
+ */
+
+static int replica = -1;
+
+static int make_replica(void **state)
+{
+	int dev = ckdev_open();
+
+	(void)state;
+	replica = ckdev_replica_open(dev, NAME, CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_WRITE, 0);
+	/* The only session is that of the program. */
+	close(dev);
+	return replica < 0 ? -1 : 0;
+}
+
+static int remove_replica(void **state)
+{
+	int ret = clean(state);
+
+	ckdev_replica_remove(replica);
+	close(replica);
+	return ret;
+}
+
+/* The program's session, and a descriptor that is younger: only then it is found. */
+static uint64_t find_session(int *own)
+{
+	uint64_t session;
+
+	for (;;) {
+		*own = ckdev_open();
+		session = *own < 0 ? 0 : ship_find(*own);
+		if (session)
+			return session;
+		close(*own);
+		usleep(1000);
+	}
+}
+
+/* A descriptor of its own stands for the spare, as long as the process lives. */
+static pid_t ship(void)
+{
+	uint64_t session;
+	pid_t pid;
+	int own;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid) {
+		now_runs(0, pid);
+		return pid;
+	}
+	end_with_parent();
+	session = find_session(&own);
+	while (ship_once(own, session, replica) >= 0)
+		usleep(100);
+	/* The session is gone, or fenced. */
+	pause();
+	_exit(0);
+}
+
+static void promote(void)
+{
+	uint64_t term = 0, generation;
+
+	assert_int_equal(ckdev_replica_promote(replica, &term, &generation), 0);
+}
+
+/*
+ * Tests
+ */
+
+static unsigned int rounds(void)
+{
+	const char *text = getenv("ROUNDS");
+	unsigned int n = text ? (unsigned int)atoi(text) / 5 : 3;
+
+	return n ? n : 1;
+}
+
+static void master_dies(const char *how, unsigned int after_ms)
+{
+	pid_t spare = start("spare", "-s", "-S", NAME, how);
+	pid_t master = start("master", "-m", "-S", NAME, how), shipper = ship();
+	unsigned long saved;
+
+	wait_for("master", "saved", 3);
+	rest(after_ms);
+	kill_off(master);
+	saved = last("master", "saved");
+	kill_off(shipper);
+	promote();
+	wait_for("spare", "again", 1);
+	if (last("spare", "again") < saved)
+		fail_msg("%lu was saved, %lu goes on", saved, last("spare", "again"));
+	kill_off(spare);
+}
+
+/* Each time the replica is another one: here the spare's own session has nowhere to go. */
+static void the_spare_goes_on(void **state)
+{
+	unsigned int i;
+
+	for (i = 0; i < rounds(); i++) {
+		master_dies(i % 2 ? "ASYNC=1" : "ASYNC=", (unsigned int)random() % 50);
+		assert_int_equal(remove_replica(state), 0);
+		assert_int_equal(make_replica(state), 0);
+	}
+}
+
+static void a_promotion_is_taken_once(void **state)
+{
+	pid_t spare[2] = { start("spare0", "-s", "-S", NAME), start("spare1", "-s", "-S", NAME) };
+	pid_t master = start("master", "-m", "-S", NAME), shipper = ship(), late;
+
+	(void)state;
+	wait_for("master", "saved", 3);
+	rest(1500);
+	kill_off(master);
+	kill_off(shipper);
+	promote();
+	while (!last("spare0", "again") && !last("spare1", "again") && !a_program_has_ended())
+		rest(10);
+	late = start("late", "-s", "-S", NAME);
+	rest(3000);
+	assert_false(a_program_has_ended());
+	assert_true(!last("spare0", "again") != !last("spare1", "again"));
+	assert_int_equal(last("late", "again"), 0);
+	kill_off(late);
+	kill_off(spare[0]);
+	kill_off(spare[1]);
+}
+
+/* Fenced, it is the spare: and so goes on when it is its turn. */
+static void who_is_fenced_becomes_the_spare(void **state)
+{
+	pid_t master = start("master", "-m", "-S", NAME), shipper = ship();
+	unsigned long saved;
+	uint64_t session;
+	int own;
+
+	(void)state;
+	wait_for("master", "saved", 3);
+	session = find_session(&own);
+	assert_int_equal(ckdev_ack(own, session, 0, CPTDEV_ACK_FENCED), 0);
+	close(own);
+	wait_for("master", "fenced", 1);
+	saved = last("master", "saved");
+	kill_off(shipper);
+	rest(500);
+	assert_int_equal(last("master", "again"), 0);
+	promote();
+	wait_for("master", "again", saved);
+	kill_off(master);
+}
+
+/* Who has no spare is told so: after the timeout once, and then at once, until there is one. */
+static void without_a_spare_it_is_told(void **state)
+{
+	pid_t master = start("master", "-m", "-S", NAME, "-t", "2"), shipper;
+	time_t began;
+
+	(void)state;
+	wait_for("master", "alone", 1);
+	began = seconds();
+	wait_for("master", "alone", 20);
+	assert_true(seconds() - began < 20);
+	assert_int_equal(last("master", "saved"), 0);
+	shipper = ship();
+	wait_for("master", "saved", 20);
+	kill_off(master);
+	kill_off(shipper);
+}
+
+static void the_name_is_one_program_s(void **state)
+{
+	pid_t master = start("master", "-m", "-S", NAME), shipper = ship();
+
+	(void)state;
+	wait_for("master", "saved", 1);
+	assert_int_equal(end_of(start("second", "-m", "-S", NAME)), 3);
+	wait_for("master", "saved", last("master", "saved") + 2);
+	kill_off(master);
+	kill_off(shipper);
+}
+
+#define test(name)	cmocka_unit_test_setup_teardown(name, make_replica, remove_replica)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		test(the_spare_goes_on),
+		test(a_promotion_is_taken_once),
+		test(who_is_fenced_becomes_the_spare),
+		test(without_a_spare_it_is_told),
+		test(the_name_is_one_program_s),
+	};
+	char dir[] = "/tmp/hotspare-publish-test.XXXXXX";
+	int ret;
+
+	if (is_program())
+		return program(argc, argv);
+	self = realpath("/proc/self/exe", NULL);
+	snprintf(port, sizeof(port), "%d", own_port());
+	if (!mkdtemp(dir) || chdir(dir))
+		return 1;
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	if (system("rm -rf ./*") || chdir("/") || rmdir(dir))
+		printf("# %s: %s\n", dir, strerrorname_np(errno));
+	return ret;
+}
