@@ -154,6 +154,25 @@ static int remove_replica(void **state)
 	return ret;
 }
 
+/* Who looks for a module opens a session as well, for a moment: it has published nothing. */
+static uint64_t find_published(int own)
+{
+	struct cptdev_info info = { .size = sizeof(info) };
+	struct cptdev_delta d = { .size = sizeof(d) };
+	int fd;
+
+	if (ckdev_info(own, &info))
+		return 0;
+	for (d.session_id = 1; d.session_id < info.session_id; d.session_id++) {
+		fd = ckdev_delta(own, &d);
+		if (fd >= 0) {
+			close(fd);
+			return d.session_id;
+		}
+	}
+	return 0;
+}
+
 /* The program's session, and a descriptor that is younger: only then it is found. */
 static uint64_t find_session(int *own)
 {
@@ -161,7 +180,7 @@ static uint64_t find_session(int *own)
 
 	for (;;) {
 		*own = ckdev_open();
-		session = *own < 0 ? 0 : ship_find(*own);
+		session = *own < 0 ? 0 : find_published(*own);
 		if (session)
 			return session;
 		close(*own);
@@ -173,8 +192,8 @@ static uint64_t find_session(int *own)
 static pid_t ship(void)
 {
 	uint64_t session;
+	int own, ret;
 	pid_t pid;
-	int own;
 
 	fflush(NULL);
 	pid = fork();
@@ -184,8 +203,11 @@ static pid_t ship(void)
 	}
 	end_with_parent();
 	session = find_session(&own);
-	while (ship_once(own, session, replica) >= 0)
+	/* A spare that looks at the replica freezes it. */
+	do {
 		usleep(100);
+		ret = ship_once(own, session, replica);
+	} while (ret >= 0 || ret == -EBUSY);
 	/* The session is gone, or fenced. */
 	pause();
 	_exit(0);
@@ -240,6 +262,7 @@ static void the_spare_goes_on(void **state)
 	}
 }
 
+#ifdef CPTDEV_IOC_REPLICA_CLAIM
 static void a_promotion_is_taken_once(void **state)
 {
 	pid_t spare[2] = { start("spare0", "-s", "-S", NAME), start("spare1", "-s", "-S", NAME) };
@@ -262,6 +285,8 @@ static void a_promotion_is_taken_once(void **state)
 	kill_off(spare[0]);
 	kill_off(spare[1]);
 }
+
+#endif
 
 /* Fenced, it is the spare: and so goes on when it is its turn. */
 static void who_is_fenced_becomes_the_spare(void **state)
@@ -322,7 +347,9 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		test(the_spare_goes_on),
+#ifdef CPTDEV_IOC_REPLICA_CLAIM
 		test(a_promotion_is_taken_once),
+#endif
 		test(who_is_fenced_becomes_the_spare),
 		test(without_a_spare_it_is_told),
 		test(the_name_is_one_program_s),
