@@ -270,6 +270,7 @@ int ckdev_soft_ioctl(int fd, unsigned long cmd, void *arg)
 	case CPTDEV_IOC_IMAGE_LAYOUT:
 	case CPTDEV_IOC_IMAGE_EXTENTS:
 	case CPTDEV_IOC_IMAGE_META:
+	case SOFT_LIST:
 		return soft_vec(fd, (__u32)cmd, arg);
 	default:
 		return soft_simple(fd, (__u32)cmd, arg, NULL);

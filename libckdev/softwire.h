@@ -36,6 +36,13 @@ struct soft_answer {
 #define SOFT_REPLICA_CONTENT	_IO(CPTDEV_IOC_MAGIC, 0x82)
 
 /*
+ * For cptdevctl: a struct cptdev_image_vec, with CPTDEV_CMD_SESSION_GET or CPTDEV_CMD_REPLICA_GET
+ * as @flags. @start counts records, @vec_len and @nr bytes; one record at a time, as the daemon
+ * has it. A session or replica of somebody else is shown to who may open it.
+ */
+#define SOFT_LIST		_IO(CPTDEV_IOC_MAGIC, 0x83)
+
+/*
  * The file has @pages pages, those of the DATA extents, then @extents of struct cptdev_extent,
  * @segments of struct cptdev_segment, @meta_len bytes, and ends there. It is a memfd with the
  * seals F_SEAL_WRITE, _GROW and _SHRINK.

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
+#include "programs.h"
 
 /* So long a verb takes at most, unless --timeout says otherwise. */
 #define TIMEOUT_S	10
@@ -258,6 +259,8 @@ int main(int argc, char **argv)
 	/* Something is done to the end, even if nobody reads how it went. */
 	signal(SIGPIPE, SIG_IGN);
 	status = parse_options(&c, argc, argv);
+	if (status < 0 && programs_kernel(c.socket))
+		c.kernel = programs_kernel(c.socket);
 	if (status < 0)
 		status = run_verb(&c, argc - optind, argv + optind);
 	return finish(&c, status);

@@ -208,6 +208,7 @@ struct json_object *status_json(struct daemon *d)
 	js_put(o, "node", node);
 	js_u64(o, "uptime_ms", ms_ago(d, d->started));
 	js_str(o, "engine", d->kernel->ops->name);
+	js_str(o, "programs", d->conf.programs);
 	js_bool(o, "module", d->module);
 	js_u64(o, "listen_port", d->listen_port);
 	if (d->listen_err)

@@ -166,6 +166,42 @@ static int call_vec(struct soft_client *c, struct soft_message *m, struct soft_r
 	return 0;
 }
 
+struct listing {
+	const struct soft_client *c;
+	u64 wanted;
+	u8 *to;
+	u32 size;
+};
+
+static void listed(const struct kernel_event *ev, void *arg)
+{
+	struct listing *l = arg;
+	u32 uid = ev->session ? ev->session->uid : ev->replica->uid;
+	const void *rec = ev->session ? (const void *)ev->session : ev->replica;
+
+	if ((!l->c->who.capable && uid != l->c->who.uid) || l->wanted-- != 0)
+		return;
+	l->size = ev->session ? sizeof(*ev->session) : sizeof(*ev->replica);
+	memcpy(l->to, rec, l->size);
+}
+
+static int call_list(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	static u8 rec[MAX(sizeof(struct session_rec), sizeof(struct replica_rec))];
+	struct cptdev_image_vec *arg = (void *)m->arg;
+	struct listing l = { .c = c, .wanted = arg->start, .to = rec };
+	struct kernel *k = &c->s->kernel;
+
+	if (arg->flags != CPTDEV_CMD_SESSION_GET && arg->flags != CPTDEV_CMD_REPLICA_GET)
+		return -EOPNOTSUPP;
+	k->ops->dump(k, arg->flags, listed, &l);
+	arg->nr = MIN(l.size, arg->vec_len);
+	arg->next = arg->start + !!l.size;
+	r->entries = rec;
+	r->bytes = arg->nr;
+	return 0;
+}
+
 /* For reading only: another open file, of a file that nobody else may open for writing. */
 static int call_content(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
 {
@@ -198,11 +234,13 @@ static const struct call calls[] = {
 	SESSION(CPTDEV_IOC_WAIT, call_wait, cptdev_wait, committed),
 	SESSION(SOFT_PUBLISH, call_publish, soft_publish, reach),
 	SESSION(CPTDEV_IOC_REPLICA_OPEN, call_open, cptdev_replica_open, reserved),
+	SESSION(SOFT_LIST, call_list, cptdev_image_vec, next),
 	REPLICA(CPTDEV_IOC_IMAGE_INFO, call_replica, cptdev_image_info, max_bytes),
 	REPLICA(CPTDEV_IOC_IMAGE_LAYOUT, call_vec, cptdev_image_vec, next),
 	REPLICA(CPTDEV_IOC_IMAGE_EXTENTS, call_vec, cptdev_image_vec, next),
 	REPLICA(CPTDEV_IOC_IMAGE_META, call_vec, cptdev_image_vec, next),
 	REPLICA(CPTDEV_IOC_REPLICA_FREEZE, call_replica, cptdev_replica_freeze, generation),
+	REPLICA(CPTDEV_IOC_REPLICA_PROMOTE, call_replica, cptdev_replica_promote, generation),
 	REPLICA(CPTDEV_IOC_REPLICA_REMOVE, call_replica, cptdev_replica_remove, flags),
 	REPLICA(SOFT_REPLICA_WAIT, soft_wait_replica, soft_replica_wait, reserved),
 	REPLICA(SOFT_REPLICA_CONTENT, call_content, soft_replica_content, flags),

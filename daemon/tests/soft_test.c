@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -64,6 +65,8 @@ static void machine_start(struct machine *m)
 	m->pid = fork();
 	assert_true(m->pid >= 0);
 	if (!m->pid) {
+		/* A test that fails leaves nobody behind. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		execl(CPTDEVD, "cptdevd", "--foreground", "--config", m->conf, NULL);
 		_exit(127);
 	}
@@ -272,8 +275,10 @@ static pid_t start_primary(const struct machine *m)
 
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
-	if (!pid)
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		primary(m, ready[1]);
+	}
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &ret, sizeof(ret)), sizeof(ret));
 	close(ready[0]);
@@ -285,8 +290,10 @@ static pid_t start_spare(const struct machine *m, u64 generation, u64 timeout_ns
 {
 	pid_t pid = fork();
 
-	if (!pid)
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		spare(m, generation, timeout_ns);
+	}
 	return pid;
 }
 
@@ -298,6 +305,40 @@ static int status_of(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* What cptdevctl says to the daemon of the node @name. */
+static void control(const struct world *w, const char *name, const char *args, char *out,
+		    size_t size)
+{
+	char cmd[300];
+	size_t n;
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd), "%s --socket %s/%s.control %s 2>&1", CPTDEVCTL, w->dir, name,
+		 args);
+	f = popen(cmd, "r");
+	assert_non_null(f);
+	n = fread(out, 1, size - 1, f);
+	out[n] = 0;
+	pclose(f);
+}
+
+static bool says(const struct world *w, const char *name, const char *args, const char *text)
+{
+	static char out[16384];
+
+	control(w, name, args, out, sizeof(out));
+	return strstr(out, text);
+}
+
+/* Until the spare's program is counted as one that waits. */
+static void wait_for_waiter(const struct world *w)
+{
+	u64 until = deadline();
+
+	while (!says(w, "beta", "--json replica list", "\"waiters\": 1"))
+		assert_true(clock_mono() < until);
+}
+
 static int take_over(const char *failover, u64 generation, u64 timeout_ns)
 {
 	struct world w;
@@ -307,8 +348,7 @@ static int take_over(const char *failover, u64 generation, u64 timeout_ns)
 	world_open(&w, failover);
 	program = start_primary(&w.a);
 	other = start_spare(&w.b, generation, timeout_ns);
-	/* It is counted as one that waits. */
-	usleep(200000);
+	wait_for_waiter(&w);
 	/* A host that doesn't even refuse a connection any more, with all that was on it. */
 	kill(w.a.pid, SIGSTOP);
 	end(&program, SIGKILL);
@@ -335,6 +375,25 @@ static void nobody_is_promoted_unless_it_was_wanted(void **state)
 {
 	(void)state;
 	assert_int_equal(take_over("manual", 2, SECONDS(2)), SPARE_WAITS);
+}
+
+static void a_person_sees_and_promotes(void **state)
+{
+	struct world w;
+	pid_t program, other;
+
+	(void)state;
+	world_open(&w, "manual");
+	program = start_primary(&w.a);
+	other = start_spare(&w.b, 2, SECONDS(20));
+	wait_for_waiter(&w);
+	assert_true(says(&w, "alpha", "--json status", "\"name\": \"kv\""));
+	assert_true(says(&w, "alpha", "status", "engine soft"));
+	assert_true(says(&w, "alpha", "check", "engine soft"));
+	end(&program, SIGKILL);
+	assert_false(says(&w, "beta", "promote kv --force", "can't"));
+	assert_int_equal(status_of(other), SPARE_EXACT);
+	world_close(&w);
 }
 
 /*
@@ -582,6 +641,7 @@ int main(void)
 		cmocka_unit_test(a_spare_has_every_byte),
 		cmocka_unit_test(an_older_generation_is_noticed),
 		cmocka_unit_test(nobody_is_promoted_unless_it_was_wanted),
+		cmocka_unit_test(a_person_sees_and_promotes),
 	};
 	const struct CMUnitTest alone[] = {
 		cmocka_unit_test(a_program_is_refused_what_the_module_refuses),

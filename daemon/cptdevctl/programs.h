@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CPTDEVCTL_PROGRAMS_H
+#define CPTDEVCTL_PROGRAMS_H
+
+#include "kernel.h"
+
+/*
+ * What stands for the kernel where there is no device and the daemon at the control socket
+ * @socket has the soft engine; else NULL.
+ */
+struct kernel *programs_kernel(const char *socket);
+
+#endif
