@@ -87,15 +87,13 @@ static int soft_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 	struct soft_session *se;
 	struct soft_replica *r;
 
-	LIST_FOREACH(se, &s->sessions, entry) {
-		if (cmd != CPTDEV_CMD_SESSION_GET)
-			break;
+	se = cmd == CPTDEV_CMD_SESSION_GET ? LIST_FIRST(&s->sessions) : NULL;
+	for (; se; se = LIST_NEXT(se, entry)) {
 		ev.session = soft_session_rec(s, se);
 		fn(&ev, arg);
 	}
-	if (cmd != CPTDEV_CMD_REPLICA_GET)
-		return 0;
-	LIST_FOREACH(r, &s->replicas, entry) {
+	r = cmd == CPTDEV_CMD_REPLICA_GET ? LIST_FIRST(&s->replicas) : NULL;
+	for (; r; r = LIST_NEXT(r, entry)) {
 		if (!r->named)
 			continue;
 		ev.replica = soft_replica_rec(s, r);
@@ -196,7 +194,7 @@ int soft_info(struct soft *s, struct cptdev_info *info)
 	info->replica = soft_replica_bytes(s);
 	info->replicas = soft_replica_names(s);
 	info->held_max = s->held_max;
-	LIST_FOREACH(se, &s->sessions, entry) {
+	for (se = LIST_FIRST(&s->sessions); se; se = LIST_NEXT(se, entry)) {
 		info->sessions++;
 		info->held += se->rec.held;
 	}

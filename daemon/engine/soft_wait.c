@@ -187,7 +187,7 @@ void soft_program_replica(struct soft *s, struct soft_replica *r)
 {
 	struct soft_client *c;
 
-	LIST_FOREACH(c, &s->clients, entry) {
+	for (c = LIST_FIRST(&s->clients); c; c = LIST_NEXT(c, entry)) {
 		const struct soft_file *f = soft_file(s, c->file);
 
 		if (f && f->replica == r)
