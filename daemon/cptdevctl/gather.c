@@ -61,6 +61,7 @@ void view_gather(struct view *v, struct kernel *k, const char *socket)
 {
 	memset(v, 0, sizeof(*v));
 	v->page_size = sysconf(_SC_PAGESIZE);
+	v->soft = k->ops->name && !strcmp(k->ops->name, "soft");
 	gather_kernel(v, k);
 	if (socket)
 		v->daemon = client_status(socket, &v->daemon_err, v->daemon_why,

@@ -12,6 +12,7 @@
 
 struct view {
 	int kernel_err;			/* ENOENT: no module; else why it can't be asked */
+	bool soft;			/* it is the daemon that answers for the module */
 	bool has_info;			/* the device could be opened */
 	struct cptdev_info info;
 	struct session_rec *sessions;

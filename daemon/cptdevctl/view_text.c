@@ -260,8 +260,8 @@ static void kernel_text(const struct view *v, FILE *to)
 	else if (v->kernel_err)
 		fprintf(to, "Module: can't be asked: %s\n", strerror(v->kernel_err));
 	else if (v->has_info)
-		fprintf(to, "Module: cptdev, ABI %u, snapshots hold %s of %s, replicas %s of %s\n",
-			v->info.abi_version, size_text(v->info.held, a),
+		fprintf(to, "%s, ABI %u, snapshots hold %s of %s, replicas %s of %s\n",
+			v->soft ? "Engine: soft" : "Module: cptdev", v->info.abi_version, size_text(v->info.held, a),
 			size_text(v->info.held_max, b), size_text(v->info.replica, c),
 			size_text(v->info.replica_max, d));
 	else

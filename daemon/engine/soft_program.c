@@ -137,6 +137,17 @@ static void client_identify(struct soft_client *c)
 		close(pidfd);
 }
 
+/* One user can't keep the others out. */
+static bool too_many(const struct soft_client *c)
+{
+	const struct soft_client *other;
+	u32 own = 0;
+
+	for (other = LIST_FIRST(&c->s->clients); other; other = LIST_NEXT(other, entry))
+		own += other->who.uid == c->who.uid;
+	return own > SOFT_CLIENTS_MAX / 2 && !c->who.capable;
+}
+
 /*
  * The socket
  */
@@ -169,8 +180,11 @@ static void program_comes(struct soft_watch *w)
 
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
 		accept_scarce(l);
-	if (fd >= 0 && !soft_client_new(l->s, fd, &c))
-		client_identify(c);
+	if (fd < 0 || soft_client_new(l->s, fd, &c))
+		return;
+	client_identify(c);
+	if (too_many(c))
+		soft_client_free(c);
 }
 
 static int unix_socket(void)
