@@ -30,9 +30,9 @@ int client_connect(const char *path)
 	return -err;
 }
 
-static struct json_object *client_ask(int fd)
+/* @request ends with a line feed. */
+static struct json_object *client_ask(int fd, const char *request)
 {
-	static const char request[] = "{\"command\":\"status\"}\n";
 	struct json_object *answer = NULL;
 	FILE *from = fdopen(fd, "r+");
 	char *line = NULL;
@@ -43,8 +43,7 @@ static struct json_object *client_ask(int fd)
 		close(fd);
 		return NULL;
 	}
-	if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) ==
-	    sizeof(request) - 1) {
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request)) {
 		n = getline(&line, &size, from);
 		if (n > 0 && n < ANSWER_MAX)
 			answer = json_tokener_parse(line);
@@ -72,7 +71,7 @@ struct json_object *client_status(const char *path, int *err, char *why, size_t 
 			snprintf(why, size, "%s: %s", path, strerror(-fd));
 		return NULL;
 	}
-	o = client_ask(fd);
+	o = client_ask(fd, "{\"command\":\"status\"}\n");
 	if (o && !js_at(o, "error"))
 		return o;
 	*err = EPROTO;
@@ -80,4 +79,22 @@ struct json_object *client_status(const char *path, int *err, char *why, size_t 
 		 js_get_str(js_at(o, "error"), "message") : "the connection was closed");
 	json_object_put(o);
 	return NULL;
+}
+
+struct json_object *client_command(const char *path, struct json_object *request, int *err)
+{
+	struct json_object *answer = NULL;
+	int fd = client_connect(path);
+	char *line = NULL;
+
+	*err = fd < 0 ? -fd : 0;
+	if (fd >= 0 && asprintf(&line, "%s\n", js_line(request)) > 0)
+		answer = client_ask(fd, line);
+	else if (fd >= 0)
+		close(fd);
+	if (fd >= 0 && !answer)
+		*err = EPROTO;
+	free(line);
+	json_object_put(request);
+	return answer;
 }

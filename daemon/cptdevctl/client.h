@@ -12,4 +12,10 @@ int client_connect(const char *path);
  */
 struct json_object *client_status(const char *path, int *err, char *why, size_t size);
 
+/*
+ * Ask for something else: "promote", "forget". NULL as above; an answer may have "error". Takes
+ * @request.
+ */
+struct json_object *client_command(const char *path, struct json_object *request, int *err);
+
 #endif

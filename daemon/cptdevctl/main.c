@@ -27,6 +27,8 @@ static const struct verb {
 	  "sessions, replicas, peers, and how far behind they are (default)" },
 	{ "monitor", "", verb_monitor,
 	  "what there is, then a line for each change" },
+	{ "forget", " NAME [--force]", verb_forget,
+	  "give up what is on record under a name" },
 	{ "promote", " NAME [--term N] [--force]", verb_promote,
 	  "make the replica what this host goes on from" },
 	{ "replica", " list | remove NAME [--force]", verb_replica,
@@ -192,8 +194,8 @@ static int check_options(struct ctl *c, verb_fn fn)
 
 	if (c->term_given && fn != verb_promote)
 		wrong = "--term belongs to promote";
-	else if (c->force && fn != verb_promote && fn != verb_replica)
-		wrong = "--force belongs to promote and replica remove";
+	else if (c->force && fn != verb_promote && fn != verb_replica && fn != verb_forget)
+		wrong = "--force belongs to promote, forget and replica remove";
 	else if (c->check && fn != verb_status)
 		wrong = "--check belongs to status";
 	return wrong ? ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "%s", wrong) : 0;

@@ -65,6 +65,44 @@ static struct json_object *promoted_json(const char *name, u64 generation, u64 t
 	return o;
 }
 
+/* There is none that could be asked. */
+#define NO_DAEMON	(-1)
+
+/* It writes down the term before the replica has it. An exit status, or NO_DAEMON. */
+static int promote_by_daemon(struct ctl *c, const char *name, u64 *term, u64 *generation)
+{
+	struct json_object *request = js_new(), *answer;
+	int err, ret = 0;
+
+	js_str(request, "command", "promote");
+	js_str(request, "name", name);
+	js_u64(request, "term", *term);
+	answer = client_command(c->socket, request, &err);
+	if (!answer)
+		return NO_DAEMON;
+	if (js_at(answer, "error"))
+		ret = ctl_fail(c, EXIT_FAILED, js_get_str(js_at(answer, "error"), "code"),
+			       "cptdevctl status; cptdevctl replica list",
+			       "%s isn't promoted: %s", name,
+			       js_get_str(js_at(answer, "error"), "message"));
+	*term = js_get_u64(answer, "term");
+	*generation = js_get_u64(answer, "generation");
+	json_object_put(answer);
+	return ret;
+}
+
+/* The daemon may be what is broken. It writes the term down when it is started. */
+static int promote_alone(struct ctl *c, const char *name, int fd, u64 *term, u64 *generation)
+{
+	int ret = kernel_replica_promote(c->kernel, fd, term, generation);
+
+	if (ret)
+		return ctl_fail_replica(c, name, "promote", -ret);
+	if (!c->json)
+		fprintf(c->err, "cptdevctl: note: cptdevd can't be asked: the term isn't on record before it is started\n");
+	return 0;
+}
+
 static int promote(struct ctl *c, const char *name, int fd)
 {
 	u64 term = c->term, generation;
@@ -73,9 +111,11 @@ static int promote(struct ctl *c, const char *name, int fd)
 
 	if (ret)
 		return ret;
-	ret = kernel_replica_promote(c->kernel, fd, &term, &generation);
+	ret = promote_by_daemon(c, name, &term, &generation);
+	if (ret == NO_DAEMON)
+		ret = promote_alone(c, name, fd, &term, &generation);
 	if (ret)
-		return ctl_fail_replica(c, name, "promote", -ret);
+		return ret;
 	c->changed = true;
 	note(name, generation, term, known, c->force);
 	if (c->json)

@@ -26,6 +26,7 @@ struct conf {
 	char control[CONF_PATH_MAX];
 	u32 engine;			/* enum conf_engine */
 	char programs[CONF_PATH_MAX];
+	char state_dir[CONF_PATH_MAX];
 	/* [listen] */
 	struct sockaddr_storage listen;
 	u32 listen_port;		/* 0: don't listen */

@@ -12,6 +12,7 @@
 #include "ctl.h"
 #include "json.h"
 #include "log.h"
+#include "name.h"
 
 /* A client that takes longer to read its answer, or to ask, is dropped. */
 #define CLIENT_NS	(60 * NSEC_PER_SEC)
@@ -108,6 +109,74 @@ static struct json_object *client_monitor(struct client *c)
 	return news_present(d);
 }
 
+/* Changing something is for root, and for whoever runs the daemon. */
+static bool client_may(const struct client *c)
+{
+	return c->cred.uid == 0 || c->cred.uid == geteuid();
+}
+
+static const char *failure(int err)
+{
+	switch (err) {
+	case ENOENT:
+		return "this host has nothing of that name";
+	case ENODATA:
+		return "nothing was committed to the replica yet";
+	case ESTALE:
+		return "the term isn't higher than what is known";
+	}
+	return strerror(err);
+}
+
+static struct json_object *command_promote(struct client *c, const char *name, u64 term)
+{
+	struct json_object *o;
+	u64 generation = 0;
+	int ret = promotion_do(c->d, name, &term, &generation);
+
+	if (ret)
+		return refusal("failed", failure(-ret));
+	log_notice("promoted %s by user %u: generation %llu, term %llu", name, c->cred.uid,
+		   generation, term);
+	o = js_document();
+	js_str(o, "name", name);
+	js_u64(o, "generation", generation);
+	js_u64(o, "term", term);
+	return o;
+}
+
+static struct json_object *command_forget(struct client *c, const char *name, bool force)
+{
+	struct json_object *o;
+	int ret;
+
+	if (records_split(c->d, name) && !force)
+		return refusal("split-brain",
+			       "both hosts went on: this one's data would be given up, its program fenced and its replica removed");
+	ret = records_forget(c->d, name);
+	if (ret)
+		return refusal("failed", failure(-ret));
+	log_notice("the record of %s was given up by user %u", name, c->cred.uid);
+	o = js_document();
+	js_str(o, "name", name);
+	return o;
+}
+
+static struct json_object *client_change(struct client *c, const char *command,
+					 struct json_object *request)
+{
+	const char *name = js_get_str(request, "name");
+	struct json_object *force = js_at(request, "force");
+
+	if (!client_may(c))
+		return refusal("permission", "that is for root alone");
+	if (!name || !name_valid(name, strlen(name)))
+		return refusal("bad-request", "\"name\" is missing, or isn't a name");
+	if (!strcmp(command, "promote"))
+		return command_promote(c, name, js_get_u64(request, "term"));
+	return command_forget(c, name, force && json_object_get_boolean(force));
+}
+
 static struct json_object *answer_to(struct client *c, const char *line)
 {
 	struct json_object *request = json_tokener_parse(line), *o;
@@ -120,9 +189,11 @@ static struct json_object *answer_to(struct client *c, const char *line)
 		o = status_json(c->d);
 	else if (!strcmp(command, "monitor"))
 		o = client_monitor(c);
+	else if (!strcmp(command, "promote") || !strcmp(command, "forget"))
+		o = client_change(c, command, request);
 	else
 		o = refusal("unknown-command",
-			    "the commands are \"status\" and \"monitor\"");
+			    "the commands are \"status\", \"monitor\", \"promote\" and \"forget\"");
 	json_object_put(request);
 	return o;
 }

@@ -15,6 +15,7 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 	LIST_INIT(&d->peers);
 	LIST_INIT(&d->ins);
 	LIST_INIT(&d->clients);
+	LIST_INIT(&d->records);
 	d->events.fd = -1;
 	acceptor_init(&d->listener);
 	acceptor_init(&d->control);
@@ -24,6 +25,8 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 	d->started = d->loop.now;
 	tell_open(&d->tell, &d->loop);
 	fence_open(d);
+	if (records_open(d))
+		return -1;
 	if (ctl_open(d) || listen_open(d) || peer_open(d) || known_open(d))
 		return -1;
 	return 0;
@@ -36,6 +39,7 @@ void daemon_close(struct daemon *d)
 	in_close_all(d);
 	known_close(d);
 	held_close(d);
+	records_close(d);
 	fence_close(d);
 	while (!LIST_EMPTY(&d->peers))
 		peer_close(LIST_FIRST(&d->peers));

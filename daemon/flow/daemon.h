@@ -26,6 +26,7 @@
 #include "lease.h"
 #include "loop.h"
 #include "rate.h"
+#include "record.h"
 #include "resolve.h"
 #include "tell.h"
 
@@ -43,6 +44,9 @@ struct known {
 	bool seen;			/* in the dump that is going on */
 	bool told;			/* that there is no room to ship it */
 	u64 told_term;			/* the peer knows that it has */
+	bool decided;			/* whether it may be acknowledged */
+	bool undecided;			/* but the record can't be written yet */
+	char barred[360];		/* why it isn't shipped, whoever is linked; empty: it is */
 	char fence_why[WIRE_TEXT_MAX + 1];	/* it couldn't be fenced yet */
 };
 
@@ -54,6 +58,18 @@ struct held {
 	u64 told;			/* the term that the peer was told */
 	u32 waiters;			/* when it was asked last */
 	bool seen;			/* in the dump that is going on */
+};
+
+/* The record of a name, see records.c. */
+struct recorded {
+	LIST_ENTRY(recorded) entry;
+	struct record r;
+	bool stored;			/* there is a file */
+	bool damaged;			/* that can't be read: only the name is known */
+	bool changed;			/* the generation is newer than on disk */
+	bool split;			/* the peer has the same term of another owner */
+	u8 other[CPTDEV_UUID_LEN];	/* its owner */
+	char why[256];
 };
 
 /* A session on its way to the peer. */
@@ -227,6 +243,9 @@ struct daemon {
 	LIST_HEAD(known_list, known) sessions;
 	LIST_HEAD(held_list, held) replicas;
 	bool complete;			/* all sessions of the kernel are known */
+	LIST_HEAD(recorded_list, recorded) records;
+	struct timer flush;		/* generations to disk */
+	u8 boot[CPTDEV_UUID_LEN];	/* of this kernel */
 	struct timer fence_retry;
 	LIST_HEAD(peer_list, peer) peers;
 	struct promotion promotion;
@@ -279,8 +298,41 @@ void fence_known_term(struct daemon *d, struct known *k);
 void fence_held(struct daemon *d, struct held *h);
 /* Tell the other end of a new link what is known. */
 void fence_greet(struct daemon *d, struct conn *c);
+/* TERM, to one link or to all. */
+void fence_send(struct conn *c, const char *name, u64 term, const u8 *owner);
+void fence_announce(struct daemon *d, const char *name, u64 term, const u8 *owner);
 int fence_frame(struct daemon *d, const struct node *from, u64 features, const u8 *payload,
 		u32 len, struct fault *f);
+
+/* records.c */
+int records_open(struct daemon *d);
+void records_close(struct daemon *d);
+/* NULL: there is none, or it is damaged. */
+const struct record *record_of(struct daemon *d, const char *name);
+/* May the session be acknowledged? @k->barred says why not. Decided once. */
+void records_session(struct daemon *d, struct known *k);
+/* So much is acknowledged, or about to be answered as committed: 0 or a negative errno. */
+int records_progress(struct daemon *d, const char *name, const u8 *session, u64 generation);
+/* May a session of the peer feed this host? 0, or -1 with the fault for its answer. */
+int records_feed(struct daemon *d, const struct msg_session *m, const char *from,
+		 struct fault *f);
+/* Before and after a promotion. @term: 0 for the next one, becomes which it is. */
+int records_promote(struct daemon *d, const char *name, u64 *term,
+		    const struct cptdev_image_info *replica);
+void records_promoted(struct daemon *d, const char *name, bool done);
+void records_promoted_by_others(struct daemon *d, const char *name, u64 term, u64 generation);
+/* A pair that another host knows. */
+void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
+		 const char *who);
+void records_greet(struct daemon *d, struct conn *c);
+/*
+ * What was acknowledged under the name may be lost: a person said so. In a split brain this
+ * host's data is given up: its program is fenced, its replica removed.
+ */
+int records_forget(struct daemon *d, const char *name);
+bool records_split(struct daemon *d, const char *name);
+/* A person removed the replica: what it was fed isn't relied on any more. */
+void records_replica_gone(struct daemon *d, const char *name);
 
 /* peer.c */
 int peer_open(struct daemon *d);
@@ -310,8 +362,11 @@ void failover_ran(struct daemon *d);
 
 /* promotion.c */
 u64 clock_wall(void);			/* ns, CLOCK_REALTIME */
-/* This daemon promoted the replica; the kernel's event about it brings no news. */
-void promotion_own(struct daemon *d, const char *name, u64 generation, u64 term);
+/*
+ * Promote the replica: the record first, then the kernel. @term: 0 for the next one; both are
+ * answers as well. ENODATA: nothing was committed to it.
+ */
+int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation);
 /* The kernel tells that the replica was promoted. */
 void promotion_seen(struct daemon *d, const struct replica_rec *r);
 

@@ -100,17 +100,15 @@ static bool promote(struct peer *p, const char *name)
 	fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE);
 	if (fd < 0)
 		return promote_failed(d, name, -fd);
-	if (!promotable(d->kernel, fd)) {
-		d->kernel->ops->close(d->kernel, fd);
-		return true;
-	}
-	ret = kernel_replica_promote(d->kernel, fd, &term, &generation);
+	ret = promotable(d->kernel, fd);
 	d->kernel->ops->close(d->kernel, fd);
+	if (!ret)
+		return true;
+	ret = promotion_do(d, name, &term, &generation);
 	if (ret)
 		return promote_failed(d, name, -ret);
 	p->failover.promoted = clock_mono();
 	p->failover.replicas++;
-	promotion_own(d, name, generation, term);
 	log_notice("promoted %s: generation %llu, term %llu, in %llu us", name, generation,
 		   term, (p->failover.promoted - began) / NSEC_PER_USEC);
 	run_command(d, name, generation, term);

@@ -4,6 +4,7 @@
  * tells the peer what it knows. What a term is learned from:
  *
  *   a replica of this host	promoted, or fed by a session with that term
+ *   a record of this host	the same, before it was started anew
  *   a session of the peer	SESSION
  *   a word of the peer		TERM, the term of SESSION_STATE, the code FENCED
  *
@@ -12,8 +13,7 @@
  * two hosts could connect first, whether the session ever published, or whether there is
  * anything to ship.
  *
- * Terms that were heard of aren't remembered. A session that starts later learns of them when
- * it is announced, or from the replica of its own host.
+ * Terms are remembered in the records of this host (records.c), which are told as well.
  */
 #include <errno.h>
 #include <string.h>
@@ -128,13 +128,14 @@ static void fence_check(struct daemon *d, struct known *k)
  * Telling the peer
  */
 
-static void send_term(struct conn *c, const char *name, u64 term)
+void fence_send(struct conn *c, const char *name, u64 term, const u8 *owner)
 {
 	u8 buf[128];
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
 	struct msg_term m = { .term = term };
 
 	strcpy(m.name, name);
+	memcpy(m.owner, owner, sizeof(m.owner));
 	term_encode(&w, &m);
 	conn_send(c, WIRE_TERM, 0, &w);
 }
@@ -149,17 +150,26 @@ static bool out_takes(const struct out *o)
 	return o->state == OUT_UP && o->features & WIRE_FEATURE_TERMS;
 }
 
-static void announce(struct daemon *d, const char *name, u64 term)
+/* Whose term it is, as far as this host knows. */
+static const u8 *owner_of(struct daemon *d, const char *name, u64 term)
+{
+	static const u8 nobody[CPTDEV_UUID_LEN];
+	const struct record *r = record_of(d, name);
+
+	return r && r->term == term ? r->owner : nobody;
+}
+
+void fence_announce(struct daemon *d, const char *name, u64 term, const u8 *owner)
 {
 	struct peer *p;
 	struct in *in;
 
 	LIST_FOREACH(p, &d->peers, entry)
 		if (out_takes(&p->out))
-			send_term(p->out.conn, name, term);
+			fence_send(p->out.conn, name, term, owner);
 	LIST_FOREACH(in, &d->ins, entry)
 		if (in_takes(in))
-			send_term(in->conn, name, term);
+			fence_send(in->conn, name, term, owner);
 }
 
 /* The replica has another term, or is new here. */
@@ -167,7 +177,7 @@ void fence_held(struct daemon *d, struct held *h)
 {
 	fence_below(d, h->name, h->term, "the replica of this host");
 	if (h->term > MAX(h->told, TERM_LOWEST))
-		announce(d, h->name, h->term);
+		fence_announce(d, h->name, h->term, owner_of(d, h->name, h->term));
 	h->told = h->term;
 }
 
@@ -181,7 +191,8 @@ void fence_known_term(struct daemon *d, struct known *k)
 {
 	fence_check(d, k);
 	if (speaks(k) && k->told_term != k->rec.term)
-		announce(d, k->rec.name, k->rec.term);
+		fence_announce(d, k->rec.name, k->rec.term,
+			       owner_of(d, k->rec.name, k->rec.term));
 	k->told_term = k->rec.term;
 }
 
@@ -191,12 +202,14 @@ void fence_greet(struct daemon *d, struct conn *c)
 	struct held *h;
 	struct known *k;
 
+	records_greet(d, c);
 	LIST_FOREACH(h, &d->replicas, entry)
 		if (h->term > TERM_LOWEST)
-			send_term(c, h->name, h->term);
+			fence_send(c, h->name, h->term, owner_of(d, h->name, h->term));
 	LIST_FOREACH(k, &d->sessions, entry)
 		if (speaks(k))
-			send_term(c, k->rec.name, k->rec.term);
+			fence_send(c, k->rec.name, k->rec.term,
+				   owner_of(d, k->rec.name, k->rec.term));
 }
 
 /* TERM of the peer. */
@@ -210,5 +223,6 @@ int fence_frame(struct daemon *d, const struct node *from, u64 features, const u
 	if (term_decode(payload, len, &m, f))
 		return -1;
 	fence_below(d, m.name, m.term, from->name);
+	records_met(d, m.name, m.term, m.owner, from->name);
 	return 0;
 }

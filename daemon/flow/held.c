@@ -57,6 +57,7 @@ void held_event(struct daemon *d, const struct kernel_event *ev)
 	h = held_find(d, ev->replica->name);
 	if (h)
 		held_remove(h);
+	records_replica_gone(d, ev->replica->name);
 	chan_replica_gone(d, ev->replica->name);
 }
 

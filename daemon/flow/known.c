@@ -81,6 +81,7 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 	known_merge(&k->rec, rec);
 	k->seen = true;
 	fence_known_term(d, k);
+	records_session(d, k);
 	LIST_FOREACH(p, &d->peers, entry)
 		out_known(&p->out, k);
 }

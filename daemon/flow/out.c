@@ -97,6 +97,10 @@ void out_known(struct out *o, struct known *k)
 
 	if (o->state != OUT_UP || !k->rec.name[0])
 		return;
+	if (*k->barred) {
+		out_gone(o, k);
+		return;
+	}
 	s = out_ship(o, k);
 	if (!s)
 		return;

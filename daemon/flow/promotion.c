@@ -4,6 +4,7 @@
  * in failover.c; that of another process leaves its trace here, so that the journal of the
  * daemon has all of them.
  */
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -28,10 +29,39 @@ static void note(struct daemon *d, const char *name, u64 generation, u64 term, b
 	snprintf(p->name, sizeof(p->name), "%s", name);
 }
 
-void promotion_own(struct daemon *d, const char *name, u64 generation, u64 term)
+static void promotion_own(struct daemon *d, const char *name, u64 generation, u64 term)
 {
 	note(d, name, generation, term, true);
 	snprintf(d->own_promotion, sizeof(d->own_promotion), "%s %llu", name, term);
+}
+
+static int promote(struct daemon *d, int fd, const char *name, u64 *term, u64 *generation)
+{
+	struct cptdev_image_info info;
+	int ret = kernel_image_info(d->kernel, fd, &info);
+
+	if (!ret && !info.generation)
+		ret = -ENODATA;
+	if (!ret)
+		ret = records_promote(d, name, term, &info);
+	if (ret)
+		return ret;
+	ret = kernel_replica_promote(d->kernel, fd, term, generation);
+	records_promoted(d, name, !ret);
+	if (!ret)
+		promotion_own(d, name, *generation, *term);
+	return ret;
+}
+
+int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation)
+{
+	int fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = promote(d, fd, name, term, generation);
+	d->kernel->ops->close(d->kernel, fd);
+	return ret;
 }
 
 /* The replica was promoted after its host counted as dead: that is the end of that failover. */
@@ -55,6 +85,7 @@ void promotion_seen(struct daemon *d, const struct replica_rec *r)
 	snprintf(this, sizeof(this), "%s %llu", r->name, r->term);
 	if (!strcmp(this, d->own_promotion))
 		return;
+	records_promoted_by_others(d, r->name, r->term, r->generation);
 	note(d, r->name, r->generation, r->term, false);
 	promotion_of_feed(d, r->name);
 	tell(&d->tell, LOG_NOTICE, TELL_KERNEL, r->name,

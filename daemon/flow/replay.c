@@ -159,6 +159,11 @@ int replay_open(struct chan *c, struct msg_state *m)
 		replay_close(c);
 		return -1;
 	}
+	if (records_feed(c->in->d, &c->session, c->in->node.name, &c->last)) {
+		replay_close(c);
+		m->fault = c->last;
+		return -1;
+	}
 	if (!peer_feeds(c->in->peer, c->session.name)) {
 		replay_close(c);
 		refuse(c, WIRE_E_LIMIT, "the spare can't remember more replicas");
@@ -240,7 +245,9 @@ int replay_commit(struct chan *c, struct msg_committed *m)
 		return replay_failed(c, "commit", ret);
 	c->committed = c->staging;
 	c->short_ms = 0;
-	return 0;
+	/* It is committed, but without the record nobody may rely on that. */
+	ret = records_progress(c->in->d, c->session.name, c->session.uuid, c->staging);
+	return ret ? failed(c, "write the record", ret) : 0;
 }
 
 void replay_abort(struct chan *c)

@@ -33,6 +33,7 @@ static void ship_ask(struct ship *s)
 	struct msg_session m = { .term = rec->term, .uid = rec->uid };
 
 	memcpy(m.uuid, rec->uuid, sizeof(m.uuid));
+	memcpy(m.owner, record_of(s->out->d, rec->name)->owner, sizeof(m.owner));
 	strcpy(m.name, rec->name);
 	if (rec->flags & CPTDEV_GENL_SESSION_REPLACE)
 		m.flags |= WIRE_SESSION_REPLACE;
@@ -171,7 +172,10 @@ static int ship_fetch(struct ship *s)
 static void ship_ack(struct ship *s, u64 generation)
 {
 	struct daemon *d = s->out->d;
-	int ret = kernel_ack(d->kernel, s->dev, s->session->rec.id, generation, 0);
+	int ret = records_progress(d, ship_name(s), s->session->rec.uuid, generation);
+
+	if (!ret)
+		ret = kernel_ack(d->kernel, s->dev, s->session->rec.id, generation, 0);
 
 	if (ret && ret != -ENOENT)
 		tell(&d->tell, LOG_WARNING, TELL_SESSION, ship_name(s),

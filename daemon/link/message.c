@@ -101,6 +101,7 @@ void term_encode(struct writer *w, const struct msg_term *m)
 	size_t len = strlen(m->name);
 
 	write_u64(w, m->term);
+	write_copy(w, m->owner, CPTDEV_UUID_LEN);
 	write_u16(w, len);
 	write_u16(w, 0);
 	write_copy(w, m->name, len);
@@ -113,6 +114,7 @@ int term_decode(const u8 *p, size_t len, struct msg_term *m, struct fault *f)
 	const u8 *name;
 
 	m->term = read_u64(&r);
+	read_copy(&r, m->owner, CPTDEV_UUID_LEN);
 	name_len = read_u16(&r);
 	reserved = read_u16(&r);
 	name = read_bytes(&r, name_len);
@@ -135,6 +137,7 @@ void session_encode(struct writer *w, const struct msg_session *m)
 
 	write_copy(w, m->uuid, CPTDEV_UUID_LEN);
 	write_u64(w, m->term);
+	write_copy(w, m->owner, CPTDEV_UUID_LEN);
 	write_u32(w, m->flags);
 	write_u32(w, m->uid);
 	write_u16(w, len);
@@ -150,6 +153,7 @@ int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault 
 
 	read_copy(&r, m->uuid, CPTDEV_UUID_LEN);
 	m->term = read_u64(&r);
+	read_copy(&r, m->owner, CPTDEV_UUID_LEN);
 	m->flags = read_u32(&r);
 	m->uid = read_u32(&r);
 	name_len = read_u16(&r);

@@ -21,12 +21,14 @@ struct msg_heartbeat {			/* HEARTBEAT */
 
 struct msg_term {			/* TERM */
 	u64 term;
+	u8 owner[CPTDEV_UUID_LEN];	/* the node that raised it; zeros: not known */
 	char name[CPTDEV_NAME_MAX];
 };
 
 struct msg_session {			/* SESSION */
 	u8 uuid[CPTDEV_UUID_LEN];
 	u64 term;
+	u8 owner[CPTDEV_UUID_LEN];	/* of the term */
 	u32 flags;			/* WIRE_SESSION_* */
 	u32 uid;
 	char name[CPTDEV_NAME_MAX];

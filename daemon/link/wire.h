@@ -11,7 +11,8 @@
 #include "types.h"
 
 #define WIRE_MAGIC		0x46545043U	/* "CPTF" */
-#define WIRE_VERSION		1		/* the only one so far */
+/* 1 had no owners of terms; who speaks it is refused. */
+#define WIRE_VERSION		2
 #define WIRE_HEADER_LEN		32
 #define WIRE_CHECKED_LEN	24		/* bytes of the header under the checksum */
 

@@ -325,6 +325,7 @@ static void promote_tells_the_term(void **state)
 	assert_true(fake_replica(fake, "kv")->promoted);
 	assert_true(ctl.changed);
 	printed("cptdevctl: note: it isn't known whether the primary is alive: cptdevd isn't running (/nonexistent/control)\n"
+		"cptdevctl: note: cptdevd can't be asked: the term isn't on record before it is started\n"
 		"promoted kv: generation 120, term 2\n"
 		"A program that waits for it on this host takes over now. One that is started\n"
 		"by hand restores the replica and names its session kv with term 2; the\n"

@@ -111,7 +111,7 @@ static int make_samples(void **state)
 	struct msg_failed failed = { 1, { WIRE_E_GAP, "text" } };
 	struct msg_committed done = { 1, 2 };
 	struct msg_heartbeat beat = { 1, 2, 3 };
-	struct msg_term term = { 2, "kv" };
+	struct msg_term term = { .term = 2, .name = "kv" };
 
 	(void)state;
 	hello_make(&hello, &self);

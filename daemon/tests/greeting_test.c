@@ -21,13 +21,13 @@ static const struct node other = {
 };
 
 #define HELLO_BYTES							\
-	"01 00  01 00  00 10 00 00  60 00 00 00 00 00 00 00"		\
+	"02 00  02 00  00 10 00 00  60 00 00 00 00 00 00 00"		\
 	"00 00 00 00 00 00 00 00  11 00 00 00 00 00 00 00"		\
 	"00 00 00 00 00 00 00 22  f4 01 00 00  b8 0b 00 00"		\
 	"05 00  00 00  00 00 00 00  61 6c 70 68 61"
 
 #define WELCOME_BYTES							\
-	"01 00  00 00  00 10 00 00  60 00 00 00 00 00 00 00"		\
+	"02 00  00 00  00 10 00 00  60 00 00 00 00 00 00 00"		\
 	"aa 00 00 00 00 00 00 00 00 00 00 00 00 00 00 bb"		\
 	"c8 00 00 00  d0 07 00 00  04 00  00 00  00 00 00 00"		\
 	"62 65 74 61"
@@ -105,8 +105,8 @@ static void hello_fails(size_t at, const char *bytes, const char *word)
 static void each_wrong_field_is_named(void **state)
 {
 	(void)state;
-	hello_fails(0, "00 00", "versions 0 to 1");
-	hello_fails(0, "02 00", "versions 2 to 1");
+	hello_fails(0, "00 00", "versions 0 to 2");
+	hello_fails(0, "03 00", "versions 3 to 2");
 	hello_fails(40, "00 00 00 00", "heartbeat of 0 ms");
 	hello_fails(40, "ff ff ff ff", "heartbeat of 4294967295 ms");
 	hello_fails(44, "00 00 00 00", "time-out of 0 ms");
@@ -170,9 +170,9 @@ static void versions_have_to_meet(void **state)
 	hello_make(&h, &other);
 	h.version_max = 9;
 	assert_int_equal(hello_answer(&h, &self, &w, &f), 0);
-	assert_int_equal(w.version, 1);
-	h.version_min = 2;
-	answer_fails(&h, WIRE_E_VERSION, "versions 2 to 9");
+	assert_int_equal(w.version, WIRE_VERSION);
+	h.version_min = 3;
+	answer_fails(&h, WIRE_E_VERSION, "versions 3 to 9");
 }
 
 static void features_are_agreed_on(void **state)
@@ -209,14 +209,14 @@ static void pages_and_identities_are_compared(void **state)
 
 static void a_welcome_is_not_believed_blindly(void **state)
 {
-	struct welcome w = { .node = self, .version = 1 };
+	struct welcome w = { .node = self, .version = WIRE_VERSION };
 	struct fault f;
 
 	(void)state;
 	assert_int_equal(welcome_check(&w, &other, &f), 0);
-	w.version = 2;
+	w.version = WIRE_VERSION + 1;
 	assert_int_equal(welcome_check(&w, &other, &f), -1);
-	w.version = 1;
+	w.version = WIRE_VERSION;
 	w.features = WIRE_FEATURE_LZ4;
 	assert_int_equal(welcome_check(&w, &other, &f), -1);
 	w.features = 0;

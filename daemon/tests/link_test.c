@@ -223,6 +223,8 @@ static void another_sessions_memory_is_not_wiped_out(void **state)
 	publish_some(&p->a, old, 0, 1);
 	WAIT_FOR(p, pair_committed(old));
 	fake_session_end(&p->a.fake, old);
+	/* As if the record of this host were lost; with it, it would not even ask. */
+	records_forget(&p->a.daemon, "kv");
 	s = fake_session(&p->a.fake, "kv", 10);
 	publish_some(&p->a, s, 0, 2);
 	assert_non_null(strstr(refused(p, WIRE_E_OTHER)->last.text, "replica remove kv"));

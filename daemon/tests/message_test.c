@@ -41,7 +41,7 @@ static const struct vector {
 	{ any_refuse_decode, "03 00 00 00  02 00 00 00  6e 6f" },
 	{ any_heartbeat_decode, "01 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00"
 				"03 00 00 00 00 00 00 00" },
-	{ any_session_decode, UUID_HEX "05 00 00 00 00 00 00 00  01 00 00 00"
+	{ any_session_decode, UUID_HEX "05 00 00 00 00 00 00 00" UUID_HEX "01 00 00 00"
 			      "e8 03 00 00  02 00  00 00  6b 76" },
 	{ any_state_decode, "11 00 00 00  01 00 00 00" UUID_HEX
 			    "09 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00"
@@ -53,7 +53,7 @@ static const struct vector {
 	{ any_committed_decode, "09 00 00 00 00 00 00 00  07 00 00 00 00 00 00 00" },
 	{ any_failed_decode, "09 00 00 00 00 00 00 00  15 00 00 00  03 00 00 00"
 			     "67 61 70" },
-	{ any_term_decode, "07 00 00 00 00 00 00 00  02 00  00 00  6b 76" },
+	{ any_term_decode, "07 00 00 00 00 00 00 00" UUID_HEX "02 00  00 00  6b 76" },
 };
 
 static void encoders_write_these_bytes(void **state)
@@ -75,10 +75,12 @@ static void encoders_write_these_bytes(void **state)
 	};
 	struct msg_committed done = { 9, 7 };
 	struct msg_failed failed = { 9, { WIRE_E_GAP, "gap" } };
-	struct msg_term term = { 7, "kv" };
+	struct msg_term term = { .term = 7, .name = "kv" };
 
 	(void)state;
 	memcpy(session.uuid, uuid, sizeof(uuid));
+	memcpy(session.owner, uuid, sizeof(uuid));
+	memcpy(term.owner, uuid, sizeof(uuid));
 	memcpy(st.uuid, uuid, sizeof(uuid));
 #define CHECK(i, call)							\
 	do {								\
@@ -178,10 +180,10 @@ static void each_wrong_field_is_named(void **state)
 	/* SESSION: term, flags, uid, reserved, name */
 	fails(&vectors[2], 16, 0, "term is 0");
 	fails(&vectors[2], 23, 0x80, "term is 9223372036854775813");
-	fails(&vectors[2], 24, 2, "flags is 2");
-	fails(&vectors[2], 34, 1, "reserved");
-	fails(&vectors[2], 36, '/', "bad name");
-	fails(&vectors[2], 37, 0, "bad name");
+	fails(&vectors[2], 40, 2, "flags is 2");
+	fails(&vectors[2], 50, 1, "reserved");
+	fails(&vectors[2], 52, '/', "bad name");
+	fails(&vectors[2], 53, 0, "bad name");
 	/* SESSION_STATE */
 	fails(&vectors[3], 4, 2, "flags is 2");
 	fails(&vectors[3], 39, 0xff, "term is ");
@@ -206,7 +208,7 @@ static void nobody_is_user_minus_one(void **state)
 	size_t n = hex_bytes(vectors[2].bytes, b, sizeof(b));
 
 	(void)state;
-	memset(b + 28, 0xff, 4);
+	memset(b + 44, 0xff, 4);
 	assert_int_equal(session_decode(b, n, &m, &f), -1);
 	assert_non_null(strstr(f.text, "uid is 4294967295"));
 }
@@ -222,11 +224,11 @@ static void names_have_at_most_63_characters(void **state)
 	memset(m.name, 'x', 63);
 	session_encode(&w, &m);
 	assert_int_equal(session_decode(buf, w.len, &out, &f), 0);
-	buf[32] = 64;
+	buf[48] = 64;
 	buf[w.len] = 'x';
 	assert_int_equal(session_decode(buf, w.len + 1, &out, &f), -1);
-	buf[32] = 0;
-	assert_int_equal(session_decode(buf, 36, &out, &f), -1);
+	buf[48] = 0;
+	assert_int_equal(session_decode(buf, 52, &out, &f), -1);
 }
 
 /* What a peer says may end in a terminal. */

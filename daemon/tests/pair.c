@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Two daemons in one process. */
+#include <dirent.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -73,6 +74,7 @@ void host_open(struct host *h, const char *name, u16 port)
 	strcpy(h->conf.name, name);
 	strcpy(h->conf.programs, PROGRAMS_SOCKET);
 	snprintf(h->conf.control, sizeof(h->conf.control), "%s/control", h->dir);
+	snprintf(h->conf.state_dir, sizeof(h->conf.state_dir), "%s/state", h->dir);
 	loopback(&h->conf.listen, port);
 	fake_init(&h->fake);
 	log_level(getenv("VERBOSE") ? LOG_DEBUG : LOG_EMERG);
@@ -142,12 +144,26 @@ void host_stop(struct host *h, struct host *other)
 	host_kill(h);
 }
 
+/* Every record is gone, with the directory: a disk that was lost. */
+void state_clear(struct host *h)
+{
+	DIR *dir = opendir(h->conf.state_dir);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		unlinkat(dirfd(dir), e->d_name, 0);
+	if (dir)
+		closedir(dir);
+	rmdir(h->conf.state_dir);
+}
+
 void host_close(struct host *h)
 {
 	host_kill(h);
 	host_found(h);
 	assert_int_equal(fake_open_fds(&h->fake), 0);
 	fake_free(&h->fake);
+	state_clear(h);
 	rmdir(h->dir);
 	ports_release();
 }

@@ -44,6 +44,8 @@ void host_kill(struct host *h);
 void host_lose(struct host *h);
 void host_stop(struct host *h, struct host *other);
 void host_close(struct host *h);
+/* The records of a host that doesn't run are lost. */
+void state_clear(struct host *h);
 
 /* The spare has all that the session published. */
 bool pair_committed(const struct fake_session *s);

@@ -22,7 +22,8 @@ static int reload(struct pair *p, const char *failover, const char *more)
 	int ret;
 
 	assert_non_null(f);
-	fprintf(f, "[node]\nname = %s\ncontrol = %s\nlog_level = info\n", c->name, c->control);
+	fprintf(f, "[node]\nname = %s\ncontrol = %s\nstate_dir = %s\nlog_level = info\n", c->name,
+		c->control, c->state_dir);
 	fprintf(f, "[listen]\naddress = 127.0.0.1\nport = %u\n", c->listen_port);
 	fprintf(f, "[peer]\naddress = 127.0.0.1\nport = %u\n",
 		ntohs(((struct sockaddr_in *)&c->peer)->sin_port));

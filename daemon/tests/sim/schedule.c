@@ -384,8 +384,9 @@ static void begin_anew(void)
 
 	begin_at = 0;
 	if (sim.ended) {
-		story("a person removes all replicas and starts the service anew");
+		story("a person removes all replicas and records, and starts the service anew");
 		for (i = 0; i < SIM_HOSTS; i++) {
+			disk_forget(&sim.host[i]);
 			if (!sim.host[i].power)
 				continue;
 			engine_remove(&sim.host[i]);

@@ -165,6 +165,11 @@ int engine_claim(struct sim_host *h, u64 *term);
 /* @term: 0 for the next one. */
 int engine_promote(struct sim_host *h, u64 term);
 
+/* disk.c */
+void disk_reset(void);
+/* cptdevctl forget, or the same without a daemon. */
+void disk_forget(struct sim_host *h);
+
 /* net.c */
 void net_reset(void);
 u64 net_next(void);

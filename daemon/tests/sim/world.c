@@ -176,6 +176,7 @@ static void host_open(struct sim_host *h, int nr)
 	};
 	strcpy(h->conf.name, h->name);
 	strcpy(h->conf.control, "/nonexistent/control");
+	snprintf(h->conf.state_dir, sizeof(h->conf.state_dir), "%d", nr);
 	host_address(&h->conf.listen, nr);
 	host_address(&h->conf.peer, !nr);
 }
@@ -192,6 +193,7 @@ void world_open(u64 seed)
 	rng_seed(&sim.rng_prog, seed, 2);
 	history_reset();
 	net_reset();
+	disk_reset();
 	client_reset();
 	for (i = 0; i < SIM_HOSTS; i++) {
 		host_open(&sim.host[i], i);

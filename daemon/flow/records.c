@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The records of this host: who has which term of a name, and whether anybody relied on the
+ * data. rules/record.c decides, state.c keeps them on disk, the other host is told on every link.
+ *
+ * What is on disk when:
+ *
+ *   a session		before it is shipped, so before anything of it is acknowledged
+ *   a feed		before the peer is told that it may ship
+ *   a promotion	before the replica is promoted, and so before it is answered
+ *   a generation	the first one before it is acknowledged or answered; later ones within
+ *			FLUSH_NS, since nothing is decided by how many there were
+ *
+ * A record that can't be written keeps the session or the feed from being taken; it is tried
+ * again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <systemd/sd-id128.h>
+
+#include "daemon.h"
+#include "log.h"
+#include "state.h"
+#include "uuid.h"
+
+#define FLUSH_NS	NSEC_PER_SEC
+
+static struct recorded *recorded_find(struct daemon *d, const char *name)
+{
+	struct recorded *e;
+
+	LIST_FOREACH(e, &d->records, entry)
+		if (!strcmp(e->r.name, name))
+			return e;
+	return NULL;
+}
+
+static struct recorded *recorded_new(struct daemon *d, const char *name)
+{
+	struct recorded *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	strcpy(e->r.name, name);
+	LIST_INSERT_HEAD(&d->records, e, entry);
+	return e;
+}
+
+const struct record *record_of(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+
+	return e && !e->damaged ? &e->r : NULL;
+}
+
+/* Put it on disk, then in the list. */
+static int record_store(struct daemon *d, const struct record *r)
+{
+	struct recorded *e = recorded_find(d, r->name);
+	int ret;
+
+	if (!e)
+		e = recorded_new(d, r->name);
+	if (!e)
+		return -ENOMEM;
+	ret = state_write(d->conf.state_dir, r);
+	if (ret) {
+		tell(&d->tell, LOG_ERR, TELL_RESOURCE, r->name,
+		     "can't write the record of %s in %s: %s; nothing is acknowledged or promoted without it",
+		     r->name, d->conf.state_dir, strerror(-ret));
+		if (!e->stored) {
+			LIST_REMOVE(e, entry);
+			free(e);
+		}
+		return ret;
+	}
+	e->r = *r;
+	e->stored = true;
+	e->damaged = false;
+	e->changed = false;
+	return 0;
+}
+
+/*
+ * Sessions of this host
+ */
+
+static void bar(struct known *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void bar(struct known *k, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(k->barred, sizeof(k->barred), fmt, ap);
+	va_end(ap);
+}
+
+/*
+ * Memory that is gone with its program. Whether that ended in order isn't known, so the program
+ * is not kept from starting; the spare is what refuses it, by its own record, unless it is
+ * started with replace.
+ */
+static void tell_lost(struct daemon *d, const struct known *k, const struct record *r)
+{
+	char text[UUID_TEXT_LEN];
+
+	tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
+	     "session %s (pid %u) begins anew: what session %s had up to generation %llu isn't in its memory",
+	     k->rec.name, k->rec.pid, uuid_text(r->session, text), r->generation);
+}
+
+static void session_decide(struct daemon *d, struct known *k, struct recorded *e)
+{
+	const struct record *old = e ? &e->r : NULL;
+	bool replace = k->rec.flags & CPTDEV_GENL_SESSION_REPLACE;
+	struct record new = old ? *old : (struct record) {};
+	enum record_start start;
+
+	start = record_start(old, k->rec.uuid, k->rec.term, replace, d->self.uuid);
+	if (start == START_LOWER) {
+		bar(k, "this host knows term %llu of it, the program has %llu", old->term,
+		    k->rec.term);
+		fence_below(d, k->rec.name, old->term, "the record of this host");
+		return;
+	}
+	if (start == START_LOST)
+		tell_lost(d, k, old);
+	record_started(&new, k->rec.name, k->rec.uuid, k->rec.term, d->self.uuid, d->boot);
+	if ((start != START_SAME || memcmp(&new, old, sizeof(new))) && record_store(d, &new)) {
+		bar(k, "its record can't be written in %s", d->conf.state_dir);
+		k->undecided = true;
+		loop_arm(&d->loop, &d->flush, FLUSH_NS);
+	}
+}
+
+void records_session(struct daemon *d, struct known *k)
+{
+	struct recorded *e;
+
+	if (!k->rec.name[0] || (k->decided && !k->undecided))
+		return;
+	e = recorded_find(d, k->rec.name);
+	k->decided = true;
+	k->undecided = false;
+	*k->barred = '\0';
+	if (e && e->damaged)
+		bar(k, "its record in %s is damaged, what it said isn't known; to begin without it: cptdevctl forget %s",
+		    d->conf.state_dir, k->rec.name);
+	else if (e && e->split)
+		bar(k, "split brain: %s", e->why);
+	else
+		session_decide(d, k, e);
+	if (*k->barred)
+		tell(&d->tell, LOG_ERR, TELL_SESSION, k->rec.name,
+		     "session %s (pid %u) gets no acknowledgement: %s", k->rec.name,
+		     k->rec.pid, k->barred);
+}
+
+/* The next look at the sessions of this name decides anew. */
+static void decide_again(struct daemon *d, const char *name)
+{
+	struct known *k;
+	struct peer *p;
+
+	LIST_FOREACH(k, &d->sessions, entry) {
+		if (strcmp(k->rec.name, name))
+			continue;
+		k->decided = false;
+		records_session(d, k);
+		LIST_FOREACH(p, &d->peers, entry)
+			out_known(&p->out, k);
+	}
+}
+
+/*
+ * Generations
+ */
+
+int records_progress(struct daemon *d, const char *name, const u8 *session, u64 generation)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct record new;
+
+	if (!e || e->damaged || !uuid_same(e->r.session, session) ||
+	    e->r.generation >= generation)
+		return 0;
+	if (e->r.generation) {
+		e->r.generation = generation;
+		e->changed = true;
+		if (!d->flush.armed)
+			loop_arm(&d->loop, &d->flush, FLUSH_NS);
+		return 0;
+	}
+	new = e->r;
+	new.generation = generation;
+	return record_store(d, &new);
+}
+
+static void records_flush(struct timer *t)
+{
+	struct daemon *d = container_of(t, struct daemon, flush);
+	struct recorded *e;
+	struct known *k;
+	struct peer *p;
+
+	LIST_FOREACH(e, &d->records, entry) {
+		struct record r = e->r;
+
+		if (e->changed && record_store(d, &r))
+			loop_arm(&d->loop, t, FLUSH_NS);
+	}
+	LIST_FOREACH(k, &d->sessions, entry) {
+		if (!k->undecided)
+			continue;
+		records_session(d, k);
+		LIST_FOREACH(p, &d->peers, entry)
+			out_known(&p->out, k);
+	}
+}
+
+/*
+ * Replicas of this host
+ */
+
+int records_feed(struct daemon *d, const struct msg_session *m, const char *from,
+		 struct fault *f)
+{
+	struct recorded *e = recorded_find(d, m->name);
+	const struct record *old = e ? &e->r : NULL;
+	struct record new = old ? *old : (struct record) {};
+	char text[UUID_TEXT_LEN];
+
+	if (e && e->damaged)
+		return fault_set(f, WIRE_E_OTHER,
+				 "the spare's record of it is damaged: run there: cptdevctl forget %s",
+				 m->name);
+	switch (record_feed(old, m->uuid, m->term, m->owner,
+			    m->flags & WIRE_SESSION_REPLACE)) {
+	case FEED_FENCED:
+		return fault_set(f, WIRE_E_FENCED,
+				 "the spare knows term %llu of it, this session has %llu",
+				 old->term, m->term);
+	case FEED_SPLIT:
+		records_met(d, m->name, m->term, m->owner, from);
+		return fault_set(f, WIRE_E_CONFLICT,
+				 "split brain: both hosts went on with term %llu; run on the one whose data is given up: cptdevctl forget --force %s",
+				 m->term, m->name);
+	case FEED_OTHER:
+		return fault_set(f, WIRE_E_OTHER,
+				 "the spare relies on data of another session, %s, up to generation %llu: start the program with replace, or run there: cptdevctl forget %s",
+				 uuid_text(old->session, text), old->generation, m->name);
+	case FEED_OK:
+		break;
+	}
+	record_fed(&new, m->name, m->uuid, m->term, m->owner, d->boot);
+	if ((!old || memcmp(&new, old, sizeof(new))) && record_store(d, &new))
+		return fault_set(f, WIRE_E_KERNEL, "the spare can't write its record of it");
+	return 0;
+}
+
+int records_promote(struct daemon *d, const char *name, u64 *term,
+		    const struct cptdev_image_info *replica)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct record new = e && !e->damaged ? e->r : (struct record) {};
+	int ret;
+
+	if (record_promote(&new, name, *term, replica->term, d->self.uuid))
+		return *term ? -ESTALE : -EOVERFLOW;
+	memcpy(new.session, replica->uuid, sizeof(new.session));
+	memcpy(new.boot, d->boot, sizeof(new.boot));
+	new.generation = replica->generation;
+	new.ended = false;
+	ret = record_store(d, &new);
+	*term = new.term;
+	return ret;
+}
+
+/* The kernel has answered. That it was done is on disk already, but for the mark. */
+void records_promoted(struct daemon *d, const char *name, bool done)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct record new;
+
+	if (!e || !e->r.promoting)
+		return;
+	new = e->r;
+	record_promoted(&new, done);
+	e->split = false;
+	if (record_store(d, &new)) {
+		e->r = new;
+		e->changed = true;
+		loop_arm(&d->loop, &d->flush, FLUSH_NS);
+	}
+	fence_announce(d, name, new.term, new.owner);
+}
+
+/* Somebody else promoted the replica: it is written down as soon as it is known. */
+void records_promoted_by_others(struct daemon *d, const char *name, u64 term, u64 generation)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct record new = e && !e->damaged ? e->r : (struct record) {};
+
+	if (e && (e->r.promoting || e->r.term >= term))
+		return;
+	if (record_promote(&new, name, term, 0, d->self.uuid))
+		return;
+	record_promoted(&new, true);
+	memcpy(new.boot, d->boot, sizeof(new.boot));
+	new.generation = MAX(new.generation, generation);
+	if (!record_store(d, &new))
+		fence_announce(d, name, new.term, new.owner);
+}
+
+/*
+ * The other host
+ */
+
+/* A pair that it knows. A higher one fences, an equal one of another owner stops both. */
+void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
+		 const char *who)
+{
+	struct recorded *e = recorded_find(d, name);
+	enum record_meeting met;
+	bool split;
+
+	if (!e || e->damaged)
+		return;
+	met = record_meet(&e->r, term, owner);
+	split = met == MEET_SPLIT && record_weighs(&e->r);
+	if (split == e->split)
+		return;
+	e->split = split;
+	memcpy(e->other, owner, sizeof(e->other));
+	if (split) {
+		snprintf(e->why, sizeof(e->why),
+			 "this host and %s both went on with term %llu; to give up this host's data: cptdevctl forget --force %s",
+			 who, term, name);
+		tell(&d->tell, LOG_ERR, TELL_SESSION, name, "SPLIT BRAIN of %s: %s", name, e->why);
+	} else {
+		tell(&d->tell, LOG_NOTICE, TELL_SESSION, name,
+		     "the split brain of %s is resolved", name);
+	}
+	decide_again(d, name);
+}
+
+/* To a link that is new. The first term needs no telling: SESSION has it with its owner. */
+void records_greet(struct daemon *d, struct conn *c)
+{
+	struct recorded *e;
+
+	LIST_FOREACH(e, &d->records, entry)
+		if (!e->damaged && !e->r.promoting && e->r.term > 1)
+			fence_send(c, e->r.name, e->r.term, e->r.owner);
+}
+
+/*
+ * What a person decides
+ */
+
+/* A program that goes on with what is given up must stop, and so must whoever would take over. */
+static int give_up(struct daemon *d, const char *name)
+{
+	struct known *k;
+	struct peer *p;
+	int fd, ret;
+
+	LIST_FOREACH(k, &d->sessions, entry) {
+		if (strcmp(k->rec.name, name) || k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
+			continue;
+		fence_session(d, k, "its data was given up (cptdevctl forget)");
+		LIST_FOREACH(p, &d->peers, entry)
+			out_fence(&p->out, k, "its data was given up");
+	}
+	fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	ret = kernel_replica_remove(d->kernel, fd);
+	d->kernel->ops->close(d->kernel, fd);
+	return ret;
+}
+
+/* The other host's pair is this one's from now on: it learns that it may go on. */
+static int adopt(struct daemon *d, struct recorded *e)
+{
+	struct record new = e->r;
+	int ret;
+
+	memcpy(new.owner, e->other, sizeof(new.owner));
+	memset(new.session, 0, sizeof(new.session));
+	new.role = RECORD_SPARE;
+	new.generation = 0;
+	ret = record_store(d, &new);
+	if (ret)
+		return ret;
+	e->split = false;
+	fence_announce(d, new.name, new.term, new.owner);
+	return 0;
+}
+
+int records_forget(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+	int ret;
+
+	if (!e)
+		return -ENOENT;
+	if (e->split) {
+		ret = give_up(d, name);
+		return ret ? ret : adopt(d, e);
+	}
+	ret = state_remove(d->conf.state_dir, name);
+	if (ret)
+		return ret;
+	LIST_REMOVE(e, entry);
+	free(e);
+	decide_again(d, name);
+	return 0;
+}
+
+/* A promotion stays on record: who has the higher term doesn't depend on the replica. */
+void records_replica_gone(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+
+	if (e && !e->damaged && !e->split && e->r.role == RECORD_SPARE)
+		records_forget(d, name);
+}
+
+bool records_split(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+
+	return e && e->split;
+}
+
+/*
+ * Begin and end
+ */
+
+/*
+ * A promotion that nobody was answered is as it was before, unless the replica has it: then
+ * only the mark is left.
+ */
+static void settle_promotion(struct daemon *d, struct recorded *e)
+{
+	struct cptdev_image_info info;
+	bool done = false;
+	struct record new;
+	int fd;
+
+	if (!e->r.promoting)
+		return;
+	fd = kernel_replica_open(d->kernel, e->r.name, 0);
+	if (fd >= 0) {
+		done = !kernel_image_info(d->kernel, fd, &info) && info.term == e->r.term &&
+			info.state & CPTDEV_IMAGE_PROMOTED;
+		d->kernel->ops->close(d->kernel, fd);
+	}
+	new = e->r;
+	record_promoted(&new, done);
+	if (record_store(d, &new))
+		e->r = new;
+}
+
+static void read_record(void *arg, const char *name, const struct record *r, const char *why)
+{
+	struct daemon *d = arg;
+	struct recorded *e = recorded_new(d, name);
+
+	if (!e)
+		return;
+	e->stored = true;
+	e->damaged = !r;
+	if (r)
+		e->r = *r;
+	else
+		log_err("the record of %s in %s can't be used: %s; nothing is started, fed or promoted under this name. Next: cptdevctl forget %s, if its data may be lost",
+			name, d->conf.state_dir, why, name);
+	if (r && record_lost(r, d->boot))
+		log_warn("this host was started anew: what it had of %s, up to generation %llu of term %llu, is lost here",
+			 name, r->generation, r->term);
+}
+
+static void boot_id(u8 *boot)
+{
+	sd_id128_t id;
+
+	if (sd_id128_get_boot(&id) < 0)
+		id = (sd_id128_t) {};
+	memcpy(boot, id.bytes, CPTDEV_UUID_LEN);
+}
+
+int records_open(struct daemon *d)
+{
+	struct recorded *e;
+	int ret;
+
+	LIST_INIT(&d->records);
+	d->flush = (struct timer) { .fn = records_flush };
+	boot_id(d->boot);
+	ret = state_dir_make(d->conf.state_dir);
+	if (!ret)
+		ret = state_read_all(d->conf.state_dir, read_record, d);
+	if (ret) {
+		log_err("can't read the records in %s: %s. Next: make that directory, or name another one as state_dir",
+			d->conf.state_dir, strerror(-ret));
+		return ret;
+	}
+	LIST_FOREACH(e, &d->records, entry)
+		settle_promotion(d, e);
+	return 0;
+}
+
+void records_close(struct daemon *d)
+{
+	struct recorded *e;
+
+	if (d->flush.armed)
+		records_flush(&d->flush);
+	loop_disarm(&d->flush);
+	while ((e = LIST_FIRST(&d->records))) {
+		LIST_REMOVE(e, entry);
+		free(e);
+	}
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The files of the state directory. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "name.h"
+#include "state.h"
+#include "uuid.h"
+
+#define SUFFIX		".json"
+#define TEMPORARY	".new"
+/* Larger files weren't written here. */
+#define FILE_MAX_BYTES	4096
+
+static const char *const roles[] = {
+	[RECORD_PRIMARY] = "primary", [RECORD_SPARE] = "spare", [RECORD_PROMOTED] = "promoted",
+};
+
+int state_dir_make(const char *dir)
+{
+	return mkdir(dir, 0750) && errno != EEXIST ? -errno : 0;
+}
+
+/*
+ * Writing
+ */
+
+static struct json_object *record_json(const struct record *r)
+{
+	struct json_object *o = js_document();
+
+	js_str(o, "name", r->name);
+	js_u64(o, "term", r->term);
+	js_uuid(o, "owner", r->owner);
+	js_str(o, "role", roles[r->role]);
+	js_uuid(o, "session", r->session);
+	js_u64(o, "generation", r->generation);
+	js_uuid(o, "boot", r->boot);
+	js_bool(o, "ended", r->ended);
+	js_bool(o, "outdated", r->outdated);
+	js_bool(o, "promoting", r->promoting);
+	js_u64(o, "before_term", r->before_term);
+	js_uuid(o, "before_owner", r->before_owner);
+	js_str(o, "before_role", roles[r->before_role]);
+	return o;
+}
+
+static int write_whole(int fd, const char *text, size_t len)
+{
+	ssize_t n;
+
+	while (len) {
+		n = write(fd, text, len);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		text += MAX(n, 0);
+		len -= MAX(n, 0);
+	}
+	return fsync(fd) ? -errno : 0;
+}
+
+static int write_file(int dir, const char *name, const char *text)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+	int ret = fd < 0 ? -errno : write_whole(fd, text, strlen(text));
+
+	if (fd >= 0 && close(fd) && !ret)
+		ret = -errno;
+	return ret;
+}
+
+static int replace(int dir, const char *name, const char *text)
+{
+	char file[CPTDEV_NAME_MAX + sizeof(SUFFIX)], new[sizeof(file) + sizeof(TEMPORARY)];
+	int ret;
+
+	snprintf(file, sizeof(file), "%s" SUFFIX, name);
+	snprintf(new, sizeof(new), "%s" TEMPORARY, file);
+	ret = write_file(dir, new, text);
+	if (!ret && renameat(dir, new, dir, file))
+		ret = -errno;
+	if (ret)
+		unlinkat(dir, new, 0);
+	else if (fsync(dir))
+		ret = -errno;
+	return ret;
+}
+
+static int open_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int state_write(const char *dir, const struct record *r)
+{
+	struct json_object *o;
+	int fd = open_dir(dir), ret;
+
+	if (fd < 0)
+		return fd;
+	o = record_json(r);
+	ret = replace(fd, r->name, js_line(o));
+	json_object_put(o);
+	close(fd);
+	return ret;
+}
+
+int state_remove(const char *dir, const char *name)
+{
+	char file[CPTDEV_NAME_MAX + sizeof(SUFFIX)];
+	int fd = open_dir(dir), ret = 0;
+
+	if (fd < 0)
+		return fd;
+	snprintf(file, sizeof(file), "%s" SUFFIX, name);
+	if (unlinkat(fd, file, 0))
+		ret = errno == ENOENT ? 0 : -errno;
+	else if (fsync(fd))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/*
+ * Reading: a file may have been cut off, edited, or made up.
+ */
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool uuid_read(const char *text, u8 *uuid)
+{
+	char again[UUID_TEXT_LEN];
+	const char *p = text;
+	int i, high, low;
+
+	for (i = 0; p && i < CPTDEV_UUID_LEN; i++) {
+		p += *p == '-';
+		high = hex(p[0]);
+		low = high < 0 ? -1 : hex(p[1]);
+		if (low < 0)
+			return false;
+		uuid[i] = high << 4 | low;
+		p += 2;
+	}
+	return p && !strcmp(uuid_text(uuid, again), text);
+}
+
+static bool role_read(const char *text, u32 *role)
+{
+	for (*role = 0; text && *role < ARRAY_SIZE(roles); (*role)++)
+		if (!strcmp(text, roles[*role]))
+			return true;
+	return false;
+}
+
+static bool bool_read(struct json_object *o, const char *key, bool *value)
+{
+	struct json_object *v = js_at(o, key);
+
+	*value = v && json_object_get_boolean(v);
+	return v && json_object_is_type(v, json_type_boolean);
+}
+
+static bool number_read(struct json_object *o, const char *key, u64 max, u64 *value)
+{
+	struct json_object *v = js_at(o, key);
+
+	*value = js_get_u64(o, key);
+	return v && json_object_is_type(v, json_type_int) && *value <= max &&
+		json_object_get_int64(v) >= 0;
+}
+
+/* What is wrong, or NULL. */
+static const char *record_read(struct json_object *o, const char *name, struct record *r)
+{
+	const char *said = js_get_str(o, "name");
+
+	memset(r, 0, sizeof(*r));
+	if (js_get_u64(o, "schema_version") != JSON_SCHEMA_VERSION)
+		return "schema_version";
+	if (!said || strcmp(said, name))
+		return "name";
+	strcpy(r->name, name);
+	if (!number_read(o, "term", CPTDEV_TERM_MAX, &r->term))
+		return "term";
+	if (!uuid_read(js_get_str(o, "owner"), r->owner))
+		return "owner";
+	if (!role_read(js_get_str(o, "role"), &r->role))
+		return "role";
+	if (!uuid_read(js_get_str(o, "session"), r->session))
+		return "session";
+	if (!number_read(o, "generation", INT64_MAX, &r->generation))
+		return "generation";
+	if (!uuid_read(js_get_str(o, "boot"), r->boot))
+		return "boot";
+	if (!bool_read(o, "ended", &r->ended))
+		return "ended";
+	if (!bool_read(o, "outdated", &r->outdated))
+		return "outdated";
+	if (!bool_read(o, "promoting", &r->promoting))
+		return "promoting";
+	if (!number_read(o, "before_term", CPTDEV_TERM_MAX, &r->before_term))
+		return "before_term";
+	if (!uuid_read(js_get_str(o, "before_owner"), r->before_owner))
+		return "before_owner";
+	if (!role_read(js_get_str(o, "before_role"), &r->before_role))
+		return "before_role";
+	return NULL;
+}
+
+static ssize_t file_text(int dir, const char *file, char *text, size_t size)
+{
+	int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+	int err = errno;
+
+	if (fd >= 0)
+		close(fd);
+	text[MAX(n, 0)] = '\0';
+	return n < 0 ? -err : n;
+}
+
+static void read_one(int dir, const char *file, const char *name, state_fn fn, void *arg)
+{
+	char text[FILE_MAX_BYTES];
+	ssize_t n = file_text(dir, file, text, sizeof(text));
+	struct json_object *o;
+	const char *wrong;
+	struct record r;
+	char why[64];
+
+	if (n < 0) {
+		fn(arg, name, NULL, strerror(-n));
+		return;
+	}
+	o = json_tokener_parse(text);
+	wrong = o ? record_read(o, name, &r) : NULL;
+	snprintf(why, sizeof(why), wrong ? "bad \"%s\"" : "it isn't JSON", wrong);
+	fn(arg, name, o && !wrong ? &r : NULL, why);
+	json_object_put(o);
+}
+
+int state_read_all(const char *dir, state_fn fn, void *arg)
+{
+	DIR *list = opendir(dir);
+	struct dirent *e;
+	size_t len;
+
+	if (!list)
+		return -errno;
+	while ((e = readdir(list))) {
+		char name[sizeof(e->d_name)];
+
+		len = strlen(e->d_name);
+		if (len <= strlen(SUFFIX) || strcmp(e->d_name + len - strlen(SUFFIX), SUFFIX))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)(len - strlen(SUFFIX)), e->d_name);
+		if (name_valid(name, strlen(name)))
+			read_one(dirfd(list), e->d_name, name, fn, arg);
+	}
+	closedir(list);
+	return 0;
+}

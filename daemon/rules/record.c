@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The rules about records. */
+#include <string.h>
+
+#include "record.h"
+#include "uuid.h"
+
+static const u8 nobody[CPTDEV_UUID_LEN];
+
+enum record_meeting record_meet(const struct record *r, u64 term, const u8 *owner)
+{
+	if (term != r->term)
+		return term < r->term ? MEET_LOWER : MEET_HIGHER;
+	if (uuid_same(owner, nobody) || uuid_same(r->owner, nobody))
+		return MEET_SAME;
+	return uuid_same(owner, r->owner) ? MEET_SAME : MEET_SPLIT;
+}
+
+bool record_weighs(const struct record *r)
+{
+	return r->generation && !r->ended;
+}
+
+/* Is there content under this name that somebody relied on, other than this session's? */
+static bool holds_other(const struct record *r, const u8 *session)
+{
+	return record_weighs(r) && !uuid_same(r->session, session);
+}
+
+/* Goes on with what was promoted here: with its term, which is this host's. */
+static bool goes_on(const struct record *r, u64 term, const u8 *self)
+{
+	return r->role == RECORD_PROMOTED && !r->promoting && r->term == term &&
+		uuid_same(r->owner, self);
+}
+
+enum record_start record_start(const struct record *r, const u8 *session, u64 term,
+			       bool replace, const u8 *self)
+{
+	if (!r)
+		return START_FRESH;
+	if (term < r->term)
+		return START_LOWER;
+	if (uuid_same(r->session, session) && r->role == RECORD_PRIMARY)
+		return START_SAME;
+	/* A higher term isn't an accident: somebody restored what there was, and said so. */
+	if (goes_on(r, term, self) || term > r->term)
+		return START_TAKEN;
+	if (replace)
+		return START_REPLACE;
+	return holds_other(r, session) ? START_LOST : START_FRESH;
+}
+
+void record_started(struct record *r, const char *name, const u8 *session, u64 term,
+		    const u8 *self, const u8 *boot)
+{
+	bool same = uuid_same(r->session, session) && r->role == RECORD_PRIMARY;
+
+	strcpy(r->name, name);
+	if (term != r->term || !same)
+		memcpy(r->owner, self, CPTDEV_UUID_LEN);
+	r->term = term;
+	r->role = RECORD_PRIMARY;
+	if (!same)
+		r->generation = 0;
+	memcpy(r->session, session, CPTDEV_UUID_LEN);
+	memcpy(r->boot, boot, CPTDEV_UUID_LEN);
+	r->ended = false;
+	r->outdated = false;
+	r->promoting = false;
+}
+
+enum record_feed record_feed(const struct record *r, const u8 *session, u64 term,
+			     const u8 *owner, bool replace)
+{
+	enum record_meeting met;
+
+	if (!r)
+		return FEED_OK;
+	met = record_meet(r, term, owner);
+	if (met == MEET_LOWER)
+		return FEED_FENCED;
+	if (met == MEET_SPLIT && record_weighs(r))
+		return FEED_SPLIT;
+	/* A higher term comes from a promotion: it goes on from what was acknowledged. */
+	if (met == MEET_SAME && holds_other(r, session) && !replace)
+		return FEED_OTHER;
+	return FEED_OK;
+}
+
+void record_fed(struct record *r, const char *name, const u8 *session, u64 term,
+		const u8 *owner, const u8 *boot)
+{
+	if (!uuid_same(r->session, session))
+		r->generation = 0;
+	strcpy(r->name, name);
+	r->term = term;
+	r->role = RECORD_SPARE;
+	memcpy(r->owner, owner, CPTDEV_UUID_LEN);
+	memcpy(r->session, session, CPTDEV_UUID_LEN);
+	memcpy(r->boot, boot, CPTDEV_UUID_LEN);
+	r->ended = false;
+	r->promoting = false;
+}
+
+int record_promote(struct record *r, const char *name, u64 term, u64 replica,
+		   const u8 *self)
+{
+	u64 highest = MAX(r->term, replica);
+
+	if (!term && highest < CPTDEV_TERM_MAX)
+		term = highest + 1;
+	if (!term || term <= highest || term > CPTDEV_TERM_MAX)
+		return -1;
+	strcpy(r->name, name);
+	r->before_term = r->term;
+	r->before_role = r->role;
+	memcpy(r->before_owner, r->owner, CPTDEV_UUID_LEN);
+	r->term = term;
+	r->role = RECORD_PROMOTED;
+	memcpy(r->owner, self, CPTDEV_UUID_LEN);
+	r->promoting = true;
+	return 0;
+}
+
+void record_promoted(struct record *r, bool done)
+{
+	if (!r->promoting)
+		return;
+	r->promoting = false;
+	if (done)
+		return;
+	r->term = r->before_term;
+	r->role = r->before_role;
+	memcpy(r->owner, r->before_owner, CPTDEV_UUID_LEN);
+}
+
+bool record_lost(const struct record *r, const u8 *boot)
+{
+	return record_weighs(r) && !uuid_same(r->boot, boot);
+}

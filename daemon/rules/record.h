@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a host keeps on disk for the name of a session, and what follows from it: rules R1, R2,
+ * R4, R5 and R9 of the failure model (Documentation/failure-model.rst). No I/O and no clock.
+ *
+ * A pair is a term and its owner, the node that raised it or, for the first term, on which
+ * the program was started. A higher term wins. Equal terms of different owners are a split
+ * brain: both hosts have been told to go on, and neither is right.
+ */
+#ifndef CPTDEVD_RECORD_H
+#define CPTDEVD_RECORD_H
+
+#include <linux/cptdev.h>
+
+#include "types.h"
+
+enum record_role {
+	RECORD_PRIMARY,		/* a session of this host */
+	RECORD_SPARE,		/* a replica of this host, fed by the owner */
+	RECORD_PROMOTED,	/* a replica of this host that was promoted */
+};
+
+struct record {
+	char name[CPTDEV_NAME_MAX];
+	u64 term;
+	u8 owner[CPTDEV_UUID_LEN];
+	u32 role;			/* enum record_role */
+	u8 session[CPTDEV_UUID_LEN];	/* whose content it is; zeros: nothing yet */
+	/* Newest one acknowledged or committed; on disk it may be some seconds behind. */
+	u64 generation;
+	u8 boot[CPTDEV_UUID_LEN];	/* of the kernel that had the memory */
+	bool ended;			/* the program ended in order */
+	bool outdated;			/* a primary acknowledged data without this replica */
+	/* A promotion that isn't answered yet: what to return to. */
+	bool promoting;
+	u64 before_term;
+	u8 before_owner[CPTDEV_UUID_LEN];
+	u32 before_role;
+};
+
+/* How the pair of somebody else stands to a record's. An owner of zeros isn't known. */
+enum record_meeting {
+	MEET_SAME,
+	MEET_LOWER,		/* the other one's is lower */
+	MEET_HIGHER,		/* the other one's is higher: this host is fenced */
+	MEET_SPLIT,		/* equal terms of different owners */
+};
+
+enum record_meeting record_meet(const struct record *r, u64 term, const u8 *owner);
+
+/* What becomes of a session that is new on this host. */
+enum record_start {
+	START_FRESH,		/* nothing is known under its name, or it ended in order */
+	START_SAME,		/* it was here before: the daemon was started anew */
+	START_TAKEN,		/* it goes on with what was promoted here, or has a higher term */
+	START_REPLACE,		/* the loss of what was there is accepted */
+	START_LOST,		/* its memory isn't what was acknowledged: that is said */
+	START_LOWER,		/* a higher term is on record: it is fenced */
+};
+
+/* @session, @term, @replace: as it was set up. @r may be NULL. */
+enum record_start record_start(const struct record *r, const u8 *session, u64 term,
+			       bool replace, const u8 *self);
+/* The record of a session that may start. */
+void record_started(struct record *r, const char *name, const u8 *session, u64 term,
+		    const u8 *self, const u8 *boot);
+
+/* May this host be fed by a session of @owner? */
+enum record_feed {
+	FEED_OK,
+	FEED_FENCED,		/* this host has a higher pair */
+	FEED_SPLIT,
+	FEED_OTHER,		/* of another session, whose data would be lost in silence */
+};
+
+/* Would anybody miss what is on record? */
+bool record_weighs(const struct record *r);
+enum record_feed record_feed(const struct record *r, const u8 *session, u64 term,
+			     const u8 *owner, bool replace);
+void record_fed(struct record *r, const char *name, const u8 *session, u64 term,
+		const u8 *owner, const u8 *boot);
+
+/*
+ * A promotion on this host: on disk before the replica is promoted. @term: 0 for the next one,
+ * and never below what the @replica has. 0, or -1: no term is higher.
+ */
+int record_promote(struct record *r, const char *name, u64 term, u64 replica,
+		   const u8 *self);
+/* It was done, or it failed: as before. */
+void record_promoted(struct record *r, bool done);
+
+/* The memory that the record is of is gone: the host was started anew. */
+bool record_lost(const struct record *r, const u8 *boot);
+
+#endif

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Records: what survives a boot, a promotion, and two hosts that both went on. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lines.h"
+#include "log.h"
+#include "pair.h"
+#include "state.h"
+
+static struct fake_session *fed(struct pair *p)
+{
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s));
+	return s;
+}
+
+/* Power is lost and comes back: the kernel's memory is gone, the disk isn't. */
+static void reboot(struct host *h)
+{
+	host_kill(h);
+	fake_free(&h->fake);
+	fake_init(&h->fake);
+	host_start(h);
+	/* A boot of its own. */
+	memset(h->daemon.boot, 0xbb, sizeof(h->daemon.boot));
+}
+
+static u64 promoted(struct host *h, int expected)
+{
+	u64 term = 0, generation;
+
+	assert_int_equal(promotion_do(&h->daemon, "kv", &term, &generation), expected);
+	return term;
+}
+
+/* Both have it on disk, before anything else. */
+static void terms_are_on_disk(void **state)
+{
+	struct pair *p = *state;
+	const struct record *r;
+
+	fed(p);
+	r = record_of(&p->a.daemon, "kv");
+	assert_int_equal(r->role, RECORD_PRIMARY);
+	assert_int_equal(r->generation, 1);
+	host_kill(&p->b);
+	host_start(&p->b);
+	r = record_of(&p->b.daemon, "kv");
+	assert_int_equal(r->role, RECORD_SPARE);
+	assert_int_equal(r->generation, 1);
+	assert_memory_equal(r->owner, p->a.daemon.self.uuid, sizeof(r->owner));
+}
+
+/* The host that took over was started anew; who was overtaken must not go on. */
+static void a_promotion_is_remembered_over_a_boot(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	host_kill(&p->a);
+	assert_int_equal(promoted(&p->b, 0), 2);
+	reboot(&p->b);
+	assert_null(fake_replica(&p->b.fake, "kv"));
+	host_start(&p->a);
+	WAIT_FOR(p, s->fenced);
+	assert_int_equal(s->rec.committed, 1);
+}
+
+static void a_promotion_that_cannot_be_written_is_none(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+	char away[CONF_PATH_MAX + 8];
+
+	snprintf(away, sizeof(away), "%s.away", p->b.conf.state_dir);
+	assert_int_equal(rename(p->b.conf.state_dir, away), 0);
+	promoted(&p->b, -ENOENT);
+	assert_false(fake_replica(&p->b.fake, "kv")->promoted);
+	assert_int_equal(record_of(&p->b.daemon, "kv")->term, 1);
+	assert_int_equal(rename(away, p->b.conf.state_dir), 0);
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, pair_committed(s));
+	assert_false(s->fenced);
+	assert_int_equal(promoted(&p->b, 0), 2);
+}
+
+/* The daemon was killed after it wrote the record, before the replica was promoted. */
+static void a_promotion_that_was_not_answered_is_undone(void **state)
+{
+	struct pair *p = *state;
+	struct cptdev_image_info info = { .term = 1, .generation = 1 };
+	struct fake_session *s = fed(p);
+	u64 term = 0;
+
+	memcpy(info.uuid, s->rec.uuid, sizeof(info.uuid));
+	assert_int_equal(records_promote(&p->b.daemon, "kv", &term, &info), 0);
+	host_kill(&p->b);
+	host_start(&p->b);
+	assert_int_equal(record_of(&p->b.daemon, "kv")->term, 1);
+	assert_int_equal(record_of(&p->b.daemon, "kv")->role, RECORD_SPARE);
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, pair_committed(s));
+}
+
+/* The same, after the replica was promoted: that counts. */
+static void a_promotion_that_was_done_stays(void **state)
+{
+	struct pair *p = *state;
+	struct record r;
+	struct fake_session *s = fed(p);
+
+	assert_int_equal(promoted(&p->b, 0), 2);
+	host_kill(&p->b);
+	/* As it was on disk a moment before. */
+	r = (struct record) { .name = "kv", .term = 2, .role = RECORD_PROMOTED,
+			      .generation = 1, .promoting = true, .before_term = 1,
+			      .before_role = RECORD_SPARE };
+	memcpy(r.owner, p->b.daemon.self.uuid, sizeof(r.owner));
+	assert_int_equal(state_write(p->b.conf.state_dir, &r), 0);
+	host_start(&p->b);
+	assert_int_equal(record_of(&p->b.daemon, "kv")->term, 2);
+	WAIT_FOR(p, s->fenced);
+}
+
+/* The spare lost its memory, and the program was started anew, empty. */
+static void an_empty_program_does_not_replace_what_a_spare_had(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	reboot(&p->b);
+	fake_session_end(&p->a.fake, s);
+	s = fake_session(&p->a.fake, "kv", 10);
+	publish_some(&p->a, s, 0, 9);
+	WAIT_FOR(p, host_ship(&p->a, "kv") &&
+		 host_ship(&p->a, "kv")->last.code == WIRE_E_OTHER);
+	assert_non_null(strstr(host_ship(&p->a, "kv")->last.text, "cptdevctl forget kv"));
+	assert_int_equal(s->rec.committed, 0);
+	/* The person does as he is told. */
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
+	WAIT_FOR(p, pair_committed(s));
+}
+
+/* The same session brings everything. */
+static void a_spare_that_was_started_anew_is_fed(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	reboot(&p->b);
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, pair_committed(s) && fake_replica(&p->b.fake, "kv"));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
+/* A goes on at a term that B has, too: each of them was told to, by a person. */
+static struct fake_session *split(struct pair *p)
+{
+	struct fake_session *s;
+	struct record r;
+
+	fed(p);
+	host_kill(&p->a);
+	assert_int_equal(promoted(&p->b, 0), 2);
+	r = (struct record) { .name = "kv", .term = 2, .role = RECORD_PRIMARY,
+			      .generation = 4 };
+	memcpy(r.owner, p->a.daemon.self.uuid, sizeof(r.owner));
+	fake_session_end(&p->a.fake, &p->a.fake.session[0]);
+	s = fake_session_with(&p->a.fake, "kv", 10, 2, 0);
+	memcpy(r.session, s->rec.uuid, sizeof(r.session));
+	assert_int_equal(state_write(p->a.conf.state_dir, &r), 0);
+	host_start(&p->a);
+	publish_some(&p->a, s, 0, 5);
+	return s;
+}
+
+static void of_two_that_went_on_neither_acknowledges(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s;
+
+	lines_keep();
+	s = split(p);
+	WAIT_FOR(p, records_split(&p->a.daemon, "kv") && records_split(&p->b.daemon, "kv"));
+	pair_run(p, 300);
+	assert_int_equal(s->rec.committed, 0);
+	assert_true(lines_with("SPLIT BRAIN of kv") >= 2);
+	lines_drop();
+	/* B's side is given up. */
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
+	WAIT_FOR(p, pair_committed(s));
+	assert_false(records_split(&p->a.daemon, "kv") || records_split(&p->b.daemon, "kv"));
+	assert_false(s->fenced);
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
+/* Or A's. */
+static void the_other_one_may_be_given_up(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = split(p);
+
+	WAIT_FOR(p, records_split(&p->a.daemon, "kv") && records_split(&p->b.daemon, "kv"));
+	assert_int_equal(records_forget(&p->a.daemon, "kv"), 0);
+	WAIT_FOR(p, s->fenced && !records_split(&p->b.daemon, "kv"));
+	assert_true(fake_replica(&p->b.fake, "kv")->promoted);
+	assert_int_equal(s->rec.committed, 0);
+}
+
+/* What a damaged record said isn't guessed. */
+static void a_damaged_record_stops_its_name_alone(void **state)
+{
+	static const char *const damage[] = {
+		"", "{", "{\"schema_version\":1}", "[]", "\xff\xfe",
+		"{\"schema_version\":1,\"name\":\"other\",\"term\":1}",
+	};
+	struct pair *p = *state;
+	struct fake_session *s, *o;
+	char path[CONF_PATH_MAX + 16];
+	size_t i;
+	FILE *f;
+
+	s = fed(p);
+	for (i = 0; i < ARRAY_SIZE(damage); i++) {
+		host_kill(&p->a);
+		snprintf(path, sizeof(path), "%s/kv.json", p->a.conf.state_dir);
+		f = fopen(path, "w");
+		fputs(damage[i], f);
+		fclose(f);
+		host_start(&p->a);
+		assert_null(record_of(&p->a.daemon, "kv"));
+		publish_some(&p->a, s, 1, i);
+		pair_run(p, 50);
+		assert_false(pair_committed(s));
+	}
+	o = fake_session(&p->a.fake, "other", 4);
+	publish_some(&p->a, o, 0, 1);
+	WAIT_FOR(p, pair_committed(o));
+	assert_int_equal(records_forget(&p->a.daemon, "kv"), 0);
+	WAIT_FOR(p, pair_committed(s));
+}
+
+int main(void)
+{
+#define T(name)	cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
+	const struct CMUnitTest tests[] = {
+		T(terms_are_on_disk),
+		T(a_promotion_is_remembered_over_a_boot),
+		T(a_promotion_that_cannot_be_written_is_none),
+		T(a_promotion_that_was_not_answered_is_undone),
+		T(a_promotion_that_was_done_stays),
+		T(an_empty_program_does_not_replace_what_a_spare_had),
+		T(a_spare_that_was_started_anew_is_fed),
+		T(of_two_that_went_on_neither_acknowledges),
+		T(the_other_one_may_be_given_up),
+		T(a_damaged_record_stops_its_name_alone),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("records on disk", tests, NULL, NULL);
+}
