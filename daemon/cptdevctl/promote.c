@@ -77,6 +77,7 @@ static int promote_by_daemon(struct ctl *c, const char *name, u64 *term, u64 *ge
 	js_str(request, "command", "promote");
 	js_str(request, "name", name);
 	js_u64(request, "term", *term);
+	js_bool(request, "force", c->force);
 	answer = client_command(c->socket, request, &err);
 	if (!answer)
 		return NO_DAEMON;

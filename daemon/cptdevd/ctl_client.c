@@ -124,15 +124,18 @@ static const char *failure(int err)
 		return "nothing was committed to the replica yet";
 	case ESTALE:
 		return "the term isn't higher than what is known";
+	case EREMCHG:
+		return "the replica is outdated: data was acknowledged since that it lacks (a program of this host went on from it, or another host has a higher term); to lose that data: --force";
 	}
 	return strerror(err);
 }
 
-static struct json_object *command_promote(struct client *c, const char *name, u64 term)
+static struct json_object *command_promote(struct client *c, const char *name, u64 term,
+					   bool force)
 {
 	struct json_object *o;
 	u64 generation = 0;
-	int ret = promotion_do(c->d, name, &term, &generation);
+	int ret = promotion_do(c->d, name, &term, &generation, force);
 
 	if (ret)
 		return refusal("failed", failure(-ret));
@@ -166,15 +169,16 @@ static struct json_object *client_change(struct client *c, const char *command,
 					 struct json_object *request)
 {
 	const char *name = js_get_str(request, "name");
-	struct json_object *force = js_at(request, "force");
+	struct json_object *said = js_at(request, "force");
+	bool force = said && json_object_get_boolean(said);
 
 	if (!client_may(c))
 		return refusal("permission", "that is for root alone");
 	if (!name || !name_valid(name, strlen(name)))
 		return refusal("bad-request", "\"name\" is missing, or isn't a name");
 	if (!strcmp(command, "promote"))
-		return command_promote(c, name, js_get_u64(request, "term"));
-	return command_forget(c, name, force && json_object_get_boolean(force));
+		return command_promote(c, name, js_get_u64(request, "term"), force);
+	return command_forget(c, name, force);
 }
 
 static struct json_object *answer_to(struct client *c, const char *line)

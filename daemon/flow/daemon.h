@@ -277,6 +277,8 @@ void node_self(struct node *n, const struct conf *conf);
 /* known.c */
 int known_open(struct daemon *d);
 void known_close(struct daemon *d);
+/* Ask the kernel for all sessions and replicas. */
+void known_refresh(struct daemon *d);
 struct known *known_find_name(struct daemon *d, const char *name);
 
 /* held.c */
@@ -301,6 +303,8 @@ void fence_greet(struct daemon *d, struct conn *c);
 /* TERM, to one link or to all. */
 void fence_send(struct conn *c, const char *name, u64 term, const u8 *owner);
 void fence_announce(struct daemon *d, const char *name, u64 term, const u8 *owner);
+/* Whose term it is, as far as this host knows; zeros: nothing follows from it so far. */
+const u8 *fence_owner(struct daemon *d, const char *name, u64 term);
 int fence_frame(struct daemon *d, const struct node *from, u64 features, const u8 *payload,
 		u32 len, struct fault *f);
 
@@ -318,7 +322,7 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 		 struct fault *f);
 /* Before and after a promotion. @term: 0 for the next one, becomes which it is. */
 int records_promote(struct daemon *d, const char *name, u64 *term,
-		    const struct cptdev_image_info *replica);
+		    const struct cptdev_image_info *replica, bool force);
 void records_promoted(struct daemon *d, const char *name, bool done);
 void records_promoted_by_others(struct daemon *d, const char *name, u64 term, u64 generation);
 /* A pair that another host knows. */
@@ -366,7 +370,7 @@ u64 clock_wall(void);			/* ns, CLOCK_REALTIME */
  * Promote the replica: the record first, then the kernel. @term: 0 for the next one; both are
  * answers as well. ENODATA: nothing was committed to it.
  */
-int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation);
+int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation, bool force);
 /* The kernel tells that the replica was promoted. */
 void promotion_seen(struct daemon *d, const struct replica_rec *r);
 

@@ -88,7 +88,7 @@ static bool promotable(struct kernel *k, int fd)
 static bool promote_failed(struct daemon *d, const char *name, int err)
 {
 	tell(&d->tell, LOG_ERR, TELL_PEER, name, "can't promote %s: %s", name, strerror(err));
-	return err == ENOENT || err == ENODATA;
+	return err == ENOENT || err == ENODATA || err == EREMCHG;
 }
 
 static bool promote(struct peer *p, const char *name)
@@ -104,7 +104,7 @@ static bool promote(struct peer *p, const char *name)
 	d->kernel->ops->close(d->kernel, fd);
 	if (!ret)
 		return true;
-	ret = promotion_do(d, name, &term, &generation);
+	ret = promotion_do(d, name, &term, &generation, false);
 	if (ret)
 		return promote_failed(d, name, -ret);
 	p->failover.promoted = clock_mono();

@@ -150,13 +150,12 @@ static bool out_takes(const struct out *o)
 	return o->state == OUT_UP && o->features & WIRE_FEATURE_TERMS;
 }
 
-/* Whose term it is, as far as this host knows. */
-static const u8 *owner_of(struct daemon *d, const char *name, u64 term)
+const u8 *fence_owner(struct daemon *d, const char *name, u64 term)
 {
 	static const u8 nobody[CPTDEV_UUID_LEN];
 	const struct record *r = record_of(d, name);
 
-	return r && r->term == term ? r->owner : nobody;
+	return r && r->term == term && record_used(r) ? r->owner : nobody;
 }
 
 void fence_announce(struct daemon *d, const char *name, u64 term, const u8 *owner)
@@ -177,7 +176,7 @@ void fence_held(struct daemon *d, struct held *h)
 {
 	fence_below(d, h->name, h->term, "the replica of this host");
 	if (h->term > MAX(h->told, TERM_LOWEST))
-		fence_announce(d, h->name, h->term, owner_of(d, h->name, h->term));
+		fence_announce(d, h->name, h->term, fence_owner(d, h->name, h->term));
 	h->told = h->term;
 }
 
@@ -192,7 +191,7 @@ void fence_known_term(struct daemon *d, struct known *k)
 	fence_check(d, k);
 	if (speaks(k) && k->told_term != k->rec.term)
 		fence_announce(d, k->rec.name, k->rec.term,
-			       owner_of(d, k->rec.name, k->rec.term));
+			       fence_owner(d, k->rec.name, k->rec.term));
 	k->told_term = k->rec.term;
 }
 
@@ -205,11 +204,11 @@ void fence_greet(struct daemon *d, struct conn *c)
 	records_greet(d, c);
 	LIST_FOREACH(h, &d->replicas, entry)
 		if (h->term > TERM_LOWEST)
-			fence_send(c, h->name, h->term, owner_of(d, h->name, h->term));
+			fence_send(c, h->name, h->term, fence_owner(d, h->name, h->term));
 	LIST_FOREACH(k, &d->sessions, entry)
 		if (speaks(k))
 			fence_send(c, k->rec.name, k->rec.term,
-				   owner_of(d, k->rec.name, k->rec.term));
+				   fence_owner(d, k->rec.name, k->rec.term));
 }
 
 /* TERM of the peer. */

@@ -154,6 +154,11 @@ static void known_dump(struct daemon *d, bool first)
 		out_listed(&p->out);
 }
 
+void known_refresh(struct daemon *d)
+{
+	known_dump(d, false);
+}
+
 /* After a failure the socket is looked at again, too. */
 static void known_redump(struct timer *t)
 {

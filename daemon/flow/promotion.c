@@ -35,7 +35,8 @@ static void promotion_own(struct daemon *d, const char *name, u64 generation, u6
 	snprintf(d->own_promotion, sizeof(d->own_promotion), "%s %llu", name, term);
 }
 
-static int promote(struct daemon *d, int fd, const char *name, u64 *term, u64 *generation)
+static int promote(struct daemon *d, int fd, const char *name, u64 *term, u64 *generation,
+		   bool force)
 {
 	struct cptdev_image_info info;
 	int ret = kernel_image_info(d->kernel, fd, &info);
@@ -43,7 +44,7 @@ static int promote(struct daemon *d, int fd, const char *name, u64 *term, u64 *g
 	if (!ret && !info.generation)
 		ret = -ENODATA;
 	if (!ret)
-		ret = records_promote(d, name, term, &info);
+		ret = records_promote(d, name, term, &info, force);
 	if (ret)
 		return ret;
 	ret = kernel_replica_promote(d->kernel, fd, term, generation);
@@ -53,13 +54,13 @@ static int promote(struct daemon *d, int fd, const char *name, u64 *term, u64 *g
 	return ret;
 }
 
-int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation)
+int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation, bool force)
 {
 	int fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE), ret;
 
 	if (fd < 0)
 		return fd;
-	ret = promote(d, fd, name, term, generation);
+	ret = promote(d, fd, name, term, generation, force);
 	d->kernel->ops->close(d->kernel, fd);
 	return ret;
 }

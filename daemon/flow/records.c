@@ -185,9 +185,9 @@ int records_progress(struct daemon *d, const char *name, const u8 *session, u64 
 	struct record new;
 
 	if (!e || e->damaged || !uuid_same(e->r.session, session) ||
-	    e->r.generation >= generation)
+	    (e->r.generation >= generation && !e->r.outdated))
 		return 0;
-	if (e->r.generation) {
+	if (e->r.generation && !e->r.outdated) {
 		e->r.generation = generation;
 		e->changed = true;
 		if (!d->flush.armed)
@@ -195,7 +195,7 @@ int records_progress(struct daemon *d, const char *name, const u8 *session, u64 
 		return 0;
 	}
 	new = e->r;
-	new.generation = generation;
+	record_progress(&new, generation);
 	return record_store(d, &new);
 }
 
@@ -229,6 +229,7 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 		 struct fault *f)
 {
 	struct recorded *e = recorded_find(d, m->name);
+	static const u8 nobody[CPTDEV_UUID_LEN];
 	const struct record *old = e ? &e->r : NULL;
 	struct record new = old ? *old : (struct record) {};
 	char text[UUID_TEXT_LEN];
@@ -237,7 +238,8 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 		return fault_set(f, WIRE_E_OTHER,
 				 "the spare's record of it is damaged: run there: cptdevctl forget %s",
 				 m->name);
-	switch (record_feed(old, m->uuid, m->term, m->owner,
+	switch (record_feed(old, m->uuid, m->term,
+			    m->flags & WIRE_SESSION_UNUSED ? nobody : m->owner,
 			    m->flags & WIRE_SESSION_REPLACE)) {
 	case FEED_FENCED:
 		return fault_set(f, WIRE_E_FENCED,
@@ -262,18 +264,21 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 }
 
 int records_promote(struct daemon *d, const char *name, u64 *term,
-		    const struct cptdev_image_info *replica)
+		    const struct cptdev_image_info *replica, bool force)
 {
 	struct recorded *e = recorded_find(d, name);
 	struct record new = e && !e->damaged ? e->r : (struct record) {};
 	int ret;
 
+	if (!force && record_outdated(&new, replica->uuid))
+		return -EREMCHG;
 	if (record_promote(&new, name, *term, replica->term, d->self.uuid))
 		return *term ? -ESTALE : -EOVERFLOW;
 	memcpy(new.session, replica->uuid, sizeof(new.session));
 	memcpy(new.boot, d->boot, sizeof(new.boot));
 	new.generation = replica->generation;
 	new.ended = false;
+	new.outdated = false;
 	ret = record_store(d, &new);
 	*term = new.term;
 	return ret;
@@ -330,7 +335,15 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 	if (!e || e->damaged)
 		return;
 	met = record_meet(&e->r, term, owner);
-	split = met == MEET_SPLIT && record_weighs(&e->r);
+	/* It goes on without what this host has, which stays as a copy, and isn't promoted. */
+	if (met == MEET_HIGHER && !e->r.outdated) {
+		struct record new = e->r;
+
+		new.outdated = true;
+		if (record_store(d, &new))
+			e->r.outdated = true;
+	}
+	split = met == MEET_SPLIT && record_used(&e->r);
 	if (split == e->split)
 		return;
 	e->split = split;
@@ -401,7 +414,7 @@ static int adopt(struct daemon *d, struct recorded *e)
 	return 0;
 }
 
-int records_forget(struct daemon *d, const char *name)
+static int forget(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
 	int ret;
@@ -421,13 +434,20 @@ int records_forget(struct daemon *d, const char *name)
 	return 0;
 }
 
+int records_forget(struct daemon *d, const char *name)
+{
+	/* A session that ended a moment ago isn't one that begins anew. */
+	known_refresh(d);
+	return forget(d, name);
+}
+
 /* A promotion stays on record: who has the higher term doesn't depend on the replica. */
 void records_replica_gone(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
 
 	if (e && !e->damaged && !e->split && e->r.role == RECORD_SPARE)
-		records_forget(d, name);
+		forget(d, name);
 }
 
 bool records_split(struct daemon *d, const char *name)

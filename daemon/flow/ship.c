@@ -30,10 +30,13 @@ static void ship_ask(struct ship *s)
 	const struct session_rec *rec = &s->session->rec;
 	u8 buf[128];
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	const struct record *r = record_of(s->out->d, rec->name);
 	struct msg_session m = { .term = rec->term, .uid = rec->uid };
 
 	memcpy(m.uuid, rec->uuid, sizeof(m.uuid));
-	memcpy(m.owner, record_of(s->out->d, rec->name)->owner, sizeof(m.owner));
+	memcpy(m.owner, r->owner, sizeof(m.owner));
+	if (!record_used(r))
+		m.flags |= WIRE_SESSION_UNUSED;
 	strcpy(m.name, rec->name);
 	if (rec->flags & CPTDEV_GENL_SESSION_REPLACE)
 		m.flags |= WIRE_SESSION_REPLACE;

@@ -163,7 +163,7 @@ int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault 
 		return -1;
 	if (!term_valid(m->term))
 		return bad(f, WIRE_SESSION, "term", m->term);
-	if (m->flags & ~WIRE_SESSION_REPLACE)
+	if (m->flags & ~(WIRE_SESSION_REPLACE | WIRE_SESSION_UNUSED))
 		return bad(f, WIRE_SESSION, "flags", m->flags);
 	if (m->uid == (u32)-1)
 		return bad(f, WIRE_SESSION, "uid", m->uid);

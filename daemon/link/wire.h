@@ -99,6 +99,7 @@ enum wire_code {
 
 /* Flags of SESSION and BEGIN. */
 #define WIRE_SESSION_REPLACE	(1U << 0)
+#define WIRE_SESSION_UNUSED	(1U << 1)	/* SESSION: see record_used() */
 /* Flags of SESSION_STATE. */
 #define WIRE_STATE_PROMOTED	(1U << 0)
 

@@ -21,6 +21,11 @@ bool record_weighs(const struct record *r)
 	return r->generation && !r->ended;
 }
 
+bool record_used(const struct record *r)
+{
+	return r->term > 1 || record_weighs(r);
+}
+
 /* Is there content under this name that somebody relied on, other than this session's? */
 static bool holds_other(const struct record *r, const u8 *session)
 {
@@ -80,7 +85,7 @@ enum record_feed record_feed(const struct record *r, const u8 *session, u64 term
 	met = record_meet(r, term, owner);
 	if (met == MEET_LOWER)
 		return FEED_FENCED;
-	if (met == MEET_SPLIT && record_weighs(r))
+	if (met == MEET_SPLIT && record_used(r))
 		return FEED_SPLIT;
 	/* A higher term comes from a promotion: it goes on from what was acknowledged. */
 	if (met == MEET_SAME && holds_other(r, session) && !replace)
@@ -101,6 +106,18 @@ void record_fed(struct record *r, const char *name, const u8 *session, u64 term,
 	memcpy(r->boot, boot, CPTDEV_UUID_LEN);
 	r->ended = false;
 	r->promoting = false;
+}
+
+bool record_outdated(const struct record *r, const u8 *session)
+{
+	return r->outdated ||
+		(r->role == RECORD_PRIMARY && holds_other(r, session));
+}
+
+void record_progress(struct record *r, u64 generation)
+{
+	r->generation = generation;
+	r->outdated = false;
 }
 
 int record_promote(struct record *r, const char *name, u64 term, u64 replica,

@@ -75,10 +75,24 @@ enum record_feed {
 
 /* Would anybody miss what is on record? */
 bool record_weighs(const struct record *r);
+/*
+ * Did anything follow from its pair: a promotion, an acknowledgement? Two programs that were both
+ * started anew are no split brain, and an empty one is none for a host that has data.
+ */
+bool record_used(const struct record *r);
 enum record_feed record_feed(const struct record *r, const u8 *session, u64 term,
 			     const u8 *owner, bool replace);
 void record_fed(struct record *r, const char *name, const u8 *session, u64 term,
 		const u8 *owner, const u8 *boot);
+
+/*
+ * Does somebody rely on data that a replica with content of @session lacks? A program of this
+ * host went on from it and was acknowledged, or another host has a higher pair and has not fed
+ * this one since.
+ */
+bool record_outdated(const struct record *r, const u8 *session);
+/* Generation @generation was committed here or acknowledged. */
+void record_progress(struct record *r, u64 generation);
 
 /*
  * A promotion on this host: on disk before the replica is promoted. @term: 0 for the next one,

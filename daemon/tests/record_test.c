@@ -120,7 +120,11 @@ static void feeds(void **state)
 	/* Two programs were started, and nothing was acknowledged by this one. */
 	r = primary();
 	r.generation = 0;
-	assert_int_equal(record_feed(&r, two, 3, beta, false), FEED_OK);
+	r.term = 1;
+	assert_int_equal(record_feed(&r, two, 1, beta, false), FEED_OK);
+	/* A promotion is known to others. */
+	r.term = 3;
+	assert_int_equal(record_feed(&r, two, 3, beta, false), FEED_SPLIT);
 	s.ended = true;
 	assert_int_equal(record_feed(&s, two, 3, alpha, false), FEED_OK);
 }
@@ -148,6 +152,25 @@ static void promotions(void **state)
 	assert_int_equal(record_promote(&r, "kv", CPTDEV_TERM_MAX + 1, 7, beta), -1);
 }
 
+static void outdated(void **state)
+{
+	struct record s = spare(), p = promoted();
+
+	(void)state;
+	assert_false(record_outdated(&s, one));
+	/* It goes on with session two, and is acknowledged: the replica lacks that. */
+	record_started(&p, "kv", two, 4, beta, boot);
+	assert_false(record_outdated(&p, one));
+	record_progress(&p, 1);
+	assert_true(record_outdated(&p, one));
+	/* Fenced: until it is fed, whatever was on disk before. */
+	s.outdated = true;
+	record_fed(&s, "kv", two, 5, alpha, boot);
+	assert_true(record_outdated(&s, one));
+	record_progress(&s, 1);
+	assert_false(record_outdated(&s, two));
+}
+
 static void memory_goes_with_the_power(void **state)
 {
 	struct record r = primary();
@@ -170,6 +193,7 @@ int main(void)
 		cmocka_unit_test(a_start_owns_its_term),
 		cmocka_unit_test(feeds),
 		cmocka_unit_test(promotions),
+		cmocka_unit_test(outdated),
 		cmocka_unit_test(memory_goes_with_the_power),
 	};
 

@@ -40,7 +40,7 @@ static u64 promoted(struct host *h, int expected)
 {
 	u64 term = 0, generation;
 
-	assert_int_equal(promotion_do(&h->daemon, "kv", &term, &generation), expected);
+	assert_int_equal(promotion_do(&h->daemon, "kv", &term, &generation, false), expected);
 	return term;
 }
 
@@ -104,7 +104,7 @@ static void a_promotion_that_was_not_answered_is_undone(void **state)
 	u64 term = 0;
 
 	memcpy(info.uuid, s->rec.uuid, sizeof(info.uuid));
-	assert_int_equal(records_promote(&p->b.daemon, "kv", &term, &info), 0);
+	assert_int_equal(records_promote(&p->b.daemon, "kv", &term, &info, false), 0);
 	host_kill(&p->b);
 	host_start(&p->b);
 	assert_int_equal(record_of(&p->b.daemon, "kv")->term, 1);
