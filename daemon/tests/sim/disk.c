@@ -8,6 +8,7 @@
 
 #include <systemd/sd-id128.h>
 
+#include "mutants.h"
 #include "sim.h"
 #include "state.h"
 
@@ -31,12 +32,9 @@ void disk_reset(void)
 	memset(disk, 0, sizeof(disk));
 }
 
-void disk_forget(struct sim_host *h)
+void disk_lose(struct sim_host *h)
 {
-	sim.cur = h;
-	if (h->runs)
-		records_forget(&h->daemon, "service");
-	sim.cur = NULL;
+	h->late_write = 0;
 	memset(disk[h->nr], 0, sizeof(disk[h->nr]));
 }
 
@@ -57,7 +55,7 @@ int __wrap_state_read_all(const char *dir, state_fn fn, void *arg)
 	return 0;
 }
 
-int __wrap_state_write(const char *dir, const struct record *r)
+static int write_record(const char *dir, const struct record *r)
 {
 	struct record *to = find(dir, r->name);
 
@@ -67,6 +65,28 @@ int __wrap_state_write(const char *dir, const struct record *r)
 		return -ENOSPC;
 	*to = *r;
 	return 0;
+}
+
+/* A daemon that is killed writes nothing any more. */
+int __wrap_state_write(const char *dir, const struct record *r)
+{
+	struct sim_host *h = sim.cur;
+
+	if (h->dying)
+		return -EIO;
+	if (mutant == MUTANT_TERM_LOST)
+		return 0;
+	if (mutant != MUTANT_TERM_LATE)
+		return write_record(dir, r);
+	h->late = *r;
+	h->late_write = sim.now + MS(rng_range(&sim.rng_prog, 1, 400));
+	return 0;
+}
+
+void disk_late(struct sim_host *h)
+{
+	h->late_write = 0;
+	write_record(h->conf.state_dir, &h->late);
 }
 
 int __wrap_state_remove(const char *dir, const char *name)

@@ -50,8 +50,10 @@ void engine_daemon_start(struct sim_host *h)
 void engine_daemon_kill(struct sim_host *h)
 {
 	sim.cur = h;
+	h->dying = true;
 	if (h->runs)
 		daemon_close(&h->daemon);
+	h->dying = false;
 	h->runs = false;
 	h->stopped_until = 0;
 	sim.cur = NULL;
@@ -62,6 +64,7 @@ void engine_power_off(struct sim_host *h)
 {
 	h->power = false;
 	net_power_off(h->nr);
+	h->late_write = 0;
 	engine_daemon_kill(h);
 	sim.cur = h;
 	fake_free(&h->fake);
@@ -190,19 +193,26 @@ int engine_claim(struct sim_host *h, u64 *term)
 	return 0;
 }
 
-/* As cptdevctl promote does today. */
-int engine_promote(struct sim_host *h, u64 term)
+/* As cptdevctl promote does: through the daemon, which writes it down first. */
+int engine_promote(struct sim_host *h, bool force)
 {
-	u64 generation;
-	int fd, ret;
+	u64 term = 0, generation;
+	int ret;
 
+	if (!h->runs)
+		return -ENOENT;
 	sim.cur = h;
-	fd = kernel_replica_open(&h->fake.kernel, SIM_NAME, CPTDEV_REPLICA_WRITE);
-	ret = fd;
-	if (fd >= 0) {
-		ret = kernel_replica_promote(&h->fake.kernel, fd, &term, &generation);
-		h->fake.kernel.ops->close(&h->fake.kernel, fd);
-	}
+	ret = promotion_do(&h->daemon, SIM_NAME, &term, &generation, force);
 	sim.cur = NULL;
 	return ret;
+}
+
+/* As cptdevctl forget does. */
+void engine_forget(struct sim_host *h)
+{
+	if (!h->runs)
+		return;
+	sim.cur = h;
+	records_forget(&h->daemon, SIM_NAME);
+	sim.cur = NULL;
 }

@@ -14,6 +14,9 @@ const struct mutant_info mutant_info[MUTANTS] = {
 				    "acknowledged" },
 	[MUTANT_LATE_FENCE]	= { "late-fence", "the fence isn't looked at before the first generation",
 				    "a client reads" },
+	[MUTANT_TERM_LOST]	= { "term-lost", "the term isn't stored", "acknowledged" },
+	[MUTANT_TERM_LATE]	= { "term-late", "the term is stored after the answer",
+				    "acknowledged" },
 };
 
 void __real_peer_starves(struct peer *p, const char *name);

@@ -15,7 +15,14 @@ enum mutant {
 	MUTANT_KEEP_FEEDS,		/* feeds of sessions that ended aren't forgotten */
 	MUTANT_ACK_EARLY,		/* acknowledged before the commit */
 	MUTANT_LATE_FENCE,		/* a session that published nothing isn't fenced */
-	MUTANTS
+	MUTANT_TERM_LOST,		/* the term isn't stored */
+	MUTANT_TERM_LATE,		/* it is stored after the answer */
+	MUTANTS,
+	/*
+	 * Those before are run. The others are noticed only where empty programs are kept from
+	 * starting (careless_start), which the daemon can't do yet.
+	 */
+	MUTANTS_RUN = MUTANT_TERM_LOST
 };
 
 extern enum mutant mutant;

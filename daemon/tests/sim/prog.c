@@ -16,6 +16,7 @@
 static u64 client_at;
 static u64 quiet_until;			/* clients only read */
 
+
 static void rest(struct prog *p)
 {
 	p->wake = sim.now + rng_range(&sim.rng_prog, 0, MS(8));
@@ -43,6 +44,13 @@ void prog_leave(struct sim_host *h)
 {
 	end(h, 0);
 	h->prog.restart = 0;
+}
+
+/* A person ends it, and starts it as a spare. */
+void prog_make_spare(struct sim_host *h)
+{
+	end(h, 0);
+	prog_start(h, PROG_SPARE);
 }
 
 static void spare_begin(struct sim_host *h)
@@ -97,6 +105,7 @@ static void primary_step(struct sim_host *h)
 		story_client("%s acknowledges state %u (generation %llu, term %llu)", h->name,
 		      p->pending[0], p->gen[0], p->term);
 		p->acked = p->pending[0];
+		p->serves = true;
 		check_ack(h, p->acked, p->term);
 		p->nr_pending--;
 		memmove(p->gen, p->gen + 1, p->nr_pending * sizeof(p->gen[0]));
@@ -131,6 +140,7 @@ static void spare_step(struct sim_host *h)
 	sim.counts.takeovers++;
 	sim.ended = false;
 	primary_begin(h, term, state);
+	p->serves = true;
 	/* An idle program has nothing to publish. */
 	if (rng_one_in(&sim.rng_prog, 4))
 		quiet_until = sim.now + rng_range(&sim.rng_prog, 0, 5 * NSEC_PER_SEC);
@@ -148,7 +158,8 @@ void prog_step(struct sim_host *h)
 	if (!h->power)
 		return;
 	if (p->role == PROG_NONE && p->restart && p->restart <= sim.now)
-		prog_start(h, PROG_SPARE);
+		prog_start(h, rules.careless_start && rng_one_in(&sim.rng_prog, 2) ?
+			   PROG_PRIMARY : PROG_SPARE);
 	if (p->role == PROG_NONE || sleeps(h))
 		return;
 	if (p->role == PROG_PRIMARY)
@@ -219,6 +230,9 @@ void client_step(void)
 		client_write(h);
 		return;
 	}
+	/* It was started, and whether it may go on isn't known yet. */
+	if (!h->prog.serves)
+		return;
 	sim.counts.reads++;
 	check_read(h, h->prog.state);
 }

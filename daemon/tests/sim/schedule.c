@@ -30,8 +30,6 @@ static u64 heal_at[SIM_HOSTS][SIM_HOSTS];
 static u64 power_at[SIM_HOSTS];
 static u64 leave_until[SIM_HOSTS];
 static u64 errors_end;
-static u64 begin_at;			/* the service that was ended begins anew */
-static u64 no_primary_since;
 
 static struct sim_host *host_of(const struct event *e)
 {
@@ -81,6 +79,11 @@ static void ev_power(const struct event *e)
 		h->prog.session = NULL;
 	memset(&h->prog, 0, sizeof(h->prog));
 	engine_power_off(h);
+	/* Who loses both memory and disk in the midst of other failures: nobody can know what was. */
+	if (e->x[2] % 6 == 0 && !sim.failures) {
+		story("%s loses its disk", h->name);
+		disk_lose(h);
+	}
 	check_failure("power");
 }
 
@@ -174,7 +177,7 @@ static void ev_service_end(const struct event *e)
 		prog_leave(h);
 		sim.ended = true;
 		sim.ended_at = sim.now;
-		begin_at = sim.now + 2 * duration(e->x[1]) + MS(500);
+		operator_begin_at = sim.now + 2 * duration(e->x[1]) + MS(500);
 		return;
 	}
 }
@@ -194,6 +197,8 @@ static bool other_is_idle(const struct sim_host *h)
 static void ev_promote(const struct event *e)
 {
 	struct sim_host *h = host_of(e), *o;
+	bool give_up = false;
+	int ret;
 	bool promoted;
 	u32 state;
 	u64 term;
@@ -205,14 +210,23 @@ static void ev_promote(const struct event *e)
 	    !engine_replica(h, &state, &term, &promoted))
 		return;
 	if (!history_has(state, sim.top)) {
-		if (!other_is_idle(h))
+		give_up = other_is_idle(h);
+		if (!give_up && !rules.careless_promote)
 			return;
+	}
+	if (give_up) {
 		story("a person gives up what %s has", o->name);
 		sim.top = state;
 	}
 	story("a person promotes the replica of %s (state %u, term %llu)", h->name, state, term);
-	/* As long as nobody remembers terms, it is the person who makes it the highest. */
-	engine_promote(h, term < o->prog.term ? o->prog.term + 1 : 0);
+	ret = engine_promote(h, give_up);
+	if (ret)
+		story("this is refused: %s", strerror(-ret));
+	/* Whoever has looked knows that nothing is missing there. */
+	if (ret == -EREMCHG && e->x[1] & 1 && history_has(state, sim.top)) {
+		story("the person forces it");
+		engine_promote(h, true);
+	}
 	check_failure("promotion");
 }
 
@@ -371,42 +385,6 @@ static void network_kind(u64 seed)
 	sim.host[1].drift_ppm = (s64)rng_range(&r, 0, 400) - 200;
 }
 
-static bool idle(const struct sim_host *h)
-{
-	return h->power && h->prog.role == PROG_NONE && !h->prog.restart;
-}
-
-/* What a person has to do today: nobody else knows that the old data isn't wanted any more. */
-static void begin_anew(void)
-{
-	enum prog_role role = sim.ended ? PROG_PRIMARY : PROG_SPARE;
-	u32 i;
-
-	begin_at = 0;
-	if (sim.ended) {
-		story("a person removes all replicas and records, and starts the service anew");
-		for (i = 0; i < SIM_HOSTS; i++) {
-			disk_forget(&sim.host[i]);
-			if (!sim.host[i].power)
-				continue;
-			engine_remove(&sim.host[i]);
-			/* It was overtaken, and never heard of that. */
-			if (sim.host[i].prog.role == PROG_PRIMARY)
-				prog_leave(&sim.host[i]);
-		}
-		sim.top = 0;
-		sim.top_term = 0;
-	}
-	/* Else the other host had decided meanwhile that this one is lost. */
-	sim.ended = sim.ended_known = false;
-	for (i = 0; i < SIM_HOSTS; i++) {
-		if (!idle(&sim.host[i]))
-			continue;
-		prog_start(&sim.host[i], role);
-		role = PROG_SPARE;
-	}
-}
-
 /* The settings of the two hosts need not be the same. */
 void schedule_settings(u64 seed, struct conf *conf, int host)
 {
@@ -425,7 +403,7 @@ static void run_to(u64 at)
 	int i, j;
 
 	do {
-		next = begin_at ? MIN(at, begin_at) : at;
+		next = operator_begin_at ? MIN(at, operator_begin_at) : at;
 		if (errors_end)
 			next = MIN(next, errors_end);
 		for (i = 0; i < SIM_HOSTS; i++) {
@@ -456,49 +434,9 @@ static void run_to(u64 at)
 		}
 		if (errors_end && errors_end <= sim.now)
 			errors_over();
-		if (begin_at && begin_at <= sim.now && !sim.failed)
-			begin_anew();
+		if (operator_begin_at && operator_begin_at <= sim.now && !sim.failed)
+			operator_begins();
 	} while (next < at && !sim.failed);
-}
-
-/*
- * A person who looks every second, and knows more than any daemon: where nobody serves for long,
- * the replica that has everything is promoted; where none has, the service begins anew, and what
- * was lost is known to be lost.
- */
-static void operator_looks(void)
-{
-	bool promoted;
-	u32 state, i;
-	u64 term;
-
-	if (sim.ended)
-		return;
-	for (i = 0; i < SIM_HOSTS; i++) {
-		if (!sim.host[i].power || !sim.host[i].runs ||
-		    sim.host[i].prog.role == PROG_NONE)
-			return;
-		if (sim.host[i].prog.role == PROG_PRIMARY)
-			no_primary_since = 0;
-	}
-	if (!no_primary_since)
-		no_primary_since = sim.now;
-	if (sim.now - no_primary_since < 3 * NSEC_PER_SEC)
-		return;
-	no_primary_since = 0;
-	for (i = 0; i < SIM_HOSTS; i++) {
-		struct sim_host *h = &sim.host[i];
-
-		if (h->prog.role == PROG_PRIMARY)
-			return;
-		if (!engine_replica(h, &state, &term, &promoted) ||
-		    !history_has(state, sim.top))
-			continue;
-		story("a person promotes the replica of %s (state %u, term %llu)", h->name,
-		      state, term);
-		engine_promote(h, 0);
-		return;
-	}
 }
 
 static void run_watched(u64 at)
@@ -535,8 +473,10 @@ bool schedule_run(u64 seed, u64 dropped)
 	memset(power_at, 0, sizeof(power_at));
 	memset(leave_until, 0, sizeof(leave_until));
 	errors_end = 0;
-	begin_at = 0;
-	no_primary_since = 0;
+	operator_reset();
+	rules.careless_promote = seed % 5 == 0;
+	/* Until a daemon knows which program ended in order, it lets an empty one begin. */
+	rules.careless_start = false;
 	world_open(seed);
 	network_kind(seed);
 	run_events(dropped);

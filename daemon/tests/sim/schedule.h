@@ -12,4 +12,12 @@ void schedule_settings(u64 seed, struct conf *conf, int host);
 /* How many events the seed has. */
 u32 schedule_events(u64 seed);
 
+/* operator.c */
+/* The service that was ended begins anew, 0: there is no such plan. */
+extern u64 operator_begin_at;
+void operator_begins(void);
+/* Once in a second. */
+void operator_looks(void);
+void operator_reset(void);
+
 #endif

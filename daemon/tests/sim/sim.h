@@ -81,6 +81,7 @@ struct prog {
 	u64 gen[PROG_WINDOW];
 	u32 pending[PROG_WINDOW];
 	u32 nr_pending;
+	bool serves;			/* PRIMARY: it took over, or was acknowledged once */
 	u64 ignored;			/* SPARE: term of a promotion that is older than it */
 	bool waits;			/* SPARE: it polls the replica */
 };
@@ -102,6 +103,9 @@ struct sim_host {
 	struct daemon daemon;
 	struct conf conf;
 	struct prog prog;
+	bool dying;			/* its daemon is killed: nothing is written any more */
+	u64 late_write;			/* mutants: when @late gets to the disk */
+	struct record late;
 	u64 taken;			/* term of the promotion that was claimed */
 	/* The replica when its pages were looked at last: commits, the state that it had. */
 	const struct soft_replica *checked_replica;
@@ -122,6 +126,7 @@ struct sim {
 	/* What clients know. */
 	u32 top;			/* newest state that somebody was told to be safe */
 	u64 top_term;
+	u64 acked_at;			/* when somebody acknowledged last */
 	bool ended;			/* the service was ended in order */
 	bool ended_known;		/* on both hosts: they were linked since */
 	u64 ended_at;
@@ -134,6 +139,14 @@ struct sim {
 };
 
 extern struct sim sim;
+
+/* What a schedule may do, and what is checked. */
+struct sim_rules {
+	bool careless_promote;		/* a person promotes whatever there is */
+	bool careless_start;		/* programs are started anew as primaries, and empty */
+};
+
+extern struct sim_rules rules;
 
 /* world.c */
 void world_open(u64 seed);
@@ -162,13 +175,14 @@ void engine_remove(struct sim_host *h);
 void engine_waits(struct sim_host *h, bool waits);
 /* 0: the promotion is this program's, with @term. */
 int engine_claim(struct sim_host *h, u64 *term);
-/* @term: 0 for the next one. */
-int engine_promote(struct sim_host *h, u64 term);
+void engine_forget(struct sim_host *h);
+int engine_promote(struct sim_host *h, bool force);
 
 /* disk.c */
 void disk_reset(void);
-/* cptdevctl forget, or the same without a daemon. */
-void disk_forget(struct sim_host *h);
+void disk_lose(struct sim_host *h);
+/* What a mutant wrote too late is there now. */
+void disk_late(struct sim_host *h);
 
 /* net.c */
 void net_reset(void);
@@ -186,6 +200,7 @@ void wrap_reset(void);
 
 /* prog.c */
 void prog_start(struct sim_host *h, enum prog_role role);
+void prog_make_spare(struct sim_host *h);
 /* The primary ends in order. */
 void prog_leave(struct sim_host *h);
 void prog_crash(struct sim_host *h);
@@ -199,7 +214,9 @@ void client_reset(void);
 void check_step(void);
 void check_ack(struct sim_host *h, u32 state, u64 term);
 void check_read(struct sim_host *h, u32 state);
-/* Should somebody serve? Not if nobody has the data, or it was ended. */
+/* Does this host have all that was acknowledged, in a program or in a replica? */
+bool check_copy(struct sim_host *h);
+/* Should somebody serve? Not if it was ended. */
 bool check_served(void);
 /* A failure was injected. */
 void check_failure(const char *what);

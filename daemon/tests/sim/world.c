@@ -14,6 +14,7 @@
 #define TURNS_MAX	20000U
 
 struct sim sim;
+struct sim_rules rules;
 
 struct sim_host *world_other(const struct sim_host *h)
 {
@@ -109,6 +110,8 @@ static u64 next_of(const struct sim_host *h)
 
 	if (h->runs)
 		next = MAX(next_timer(h), h->stopped_until);
+	if (h->late_write)
+		next = MIN(next, h->late_write);
 	if (h->power && h->daemon_start)
 		next = MIN(next, h->daemon_start);
 	if (h->power)
@@ -124,6 +127,8 @@ static void step(void)
 	for (i = 0; i < SIM_HOSTS; i++) {
 		struct sim_host *h = &sim.host[i];
 
+		if (h->late_write && h->late_write <= sim.now)
+			disk_late(h);
 		if (h->power && h->daemon_start && h->daemon_start <= sim.now) {
 			story("the daemon of %s starts", h->name);
 			engine_daemon_start(h);

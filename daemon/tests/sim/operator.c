@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The person: what daemons leave to one, after a look at both hosts. */
+#include <errno.h>
+#include <string.h>
+
+#include "schedule.h"
+
+/* So long a person waits before doing anything. */
+#define PATIENCE_NS	(4 * NSEC_PER_SEC)
+
+u64 operator_begin_at;
+
+static u64 acted_at;
+
+void operator_reset(void)
+{
+	operator_begin_at = 0;
+	acted_at = 0;
+}
+
+static bool idle(const struct sim_host *h)
+{
+	return h->power && h->prog.role == PROG_NONE && !h->prog.restart;
+}
+
+/* What a person has to do today: nobody else knows that the old data isn't wanted any more. */
+void operator_begins(void)
+{
+	enum prog_role role = sim.ended ? PROG_PRIMARY : PROG_SPARE;
+	u32 i;
+
+	for (i = 0; i < SIM_HOSTS; i++) {
+		/* And it has heard of the end of the last one. */
+		if (sim.host[i].power && sim.host[i].runs &&
+		    sim.host[i].stopped_until + MS(100) < sim.now)
+			continue;
+		operator_begin_at = sim.now + MS(500);
+		return;
+	}
+	operator_begin_at = 0;
+	if (sim.ended) {
+		story("a person removes all replicas and starts the service anew");
+		for (i = 0; i < SIM_HOSTS; i++) {
+			if (!sim.host[i].power)
+				continue;
+			engine_remove(&sim.host[i]);
+			/* It was overtaken, and never heard of that. */
+			if (sim.host[i].prog.role == PROG_PRIMARY)
+				prog_leave(&sim.host[i]);
+			engine_forget(&sim.host[i]);
+		}
+		sim.top = 0;
+		sim.top_term = 0;
+	}
+	/* Else the other host had decided meanwhile that this one is lost. */
+	sim.ended = sim.ended_known = false;
+	for (i = 0; i < SIM_HOSTS; i++) {
+		if (!idle(&sim.host[i]))
+			continue;
+		prog_start(&sim.host[i], role);
+		role = PROG_SPARE;
+	}
+}
+
+/*
+ * A person who looks every second, and knows more than any daemon. Where nobody acknowledges for
+ * long, the program that has everything is left alone, or the replica that has everything is
+ * promoted. Where none has, the data is known to be lost, and the service begins anew.
+ */
+static bool operator_may_act(void)
+{
+	u32 i;
+
+	if (sim.ended || operator_begin_at)
+		return false;
+	for (i = 0; i < SIM_HOSTS; i++)
+		if (!sim.host[i].power || !sim.host[i].runs || sim.host[i].stopped_until > sim.now)
+			return false;
+	return sim.now - MAX(sim.acked_at, acted_at) >= PATIENCE_NS;
+}
+
+static bool has_program(const struct sim_host *h)
+{
+	return h->prog.role == PROG_PRIMARY && !h->prog.session->fenced &&
+		history_has(h->prog.state, sim.top);
+}
+
+static void operator_promotes(struct sim_host *h)
+{
+	int ret;
+
+	if (h->prog.role == PROG_PRIMARY)
+		prog_make_spare(h);
+	/* Whatever is outdated: it has everything. */
+	ret = engine_promote(h, true);
+	story("a person promotes the replica of %s by force: %s", h->name,
+	      ret ? strerror(-ret) : "done");
+}
+
+static void begin_empty(void)
+{
+	u32 i;
+
+	story("a person gives up what is lost: the service begins anew");
+	for (i = 0; i < SIM_HOSTS; i++) {
+		prog_make_spare(&sim.host[i]);
+		engine_remove(&sim.host[i]);
+	}
+	sim.ended = true;
+	sim.ended_at = sim.now;
+	for (i = 0; i < SIM_HOSTS; i++)
+		prog_leave(&sim.host[i]);
+	operator_begin_at = sim.now + NSEC_PER_SEC;
+}
+
+void operator_looks(void)
+{
+	struct sim_host *a = &sim.host[0], *b = &sim.host[1], *h;
+	u32 state, i;
+	bool promoted;
+	u64 term;
+
+	if (!operator_may_act())
+		return;
+	acted_at = sim.now;
+	/* A split brain: the host that lacks something gives up what it has. */
+	for (i = 0; i < SIM_HOSTS; i++) {
+		h = &sim.host[i];
+		if (!records_split(&h->daemon, SIM_NAME) || check_copy(h))
+			continue;
+		story("a person gives up the data of %s", h->name);
+		/* Neither has it: a loss that was shown. */
+		if (!check_copy(world_other(h)))
+			sim.top = 0;
+		engine_forget(h);
+		return;
+	}
+	for (i = 0; i < SIM_HOSTS; i++) {
+		h = &sim.host[i];
+		if (!has_program(h))
+			continue;
+		/* The other one is in its way. */
+		if (world_other(h)->prog.role == PROG_PRIMARY) {
+			story("a person makes %s a spare", world_other(h)->name);
+			prog_make_spare(world_other(h));
+			return;
+		}
+		/* Or what is known of another session is, of which nobody was told anything. */
+		story("a person removes what %s keeps, and what %s remembers",
+		      world_other(h)->name, h->name);
+		engine_remove(world_other(h));
+		engine_forget(world_other(h));
+		engine_forget(h);
+		check_failure("removal");
+		return;
+	}
+	for (i = 0; i < SIM_HOSTS; i++) {
+		h = &sim.host[i];
+		if (engine_replica(h, &state, &term, &promoted) && history_has(state, sim.top)) {
+			operator_promotes(h);
+			return;
+		}
+	}
+	if (!check_copy(a) && !check_copy(b))
+		begin_empty();
+}
