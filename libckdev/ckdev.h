@@ -560,6 +560,29 @@ int ckdev_replica_content(int fd);
 int ckdev_replica_promote(int fd, uint64_t *term, uint64_t *generation);
 
 /**
+ * ckdev_replica_claim() - take the promotion of a replica
+ * @fd:		replica
+ * @term:	in: of the promotion, 0 for the present one; out: the replica's term. NULL:
+ *		the present one.
+ * @generation:	out: what the program goes on from
+ * @flags:	CPTDEV_CLAIM_OLD: the promotion may be older than the descriptor; a
+ *		person decided so
+ *
+ * For the program that goes on from the replica, after ckdev_replica_wait() and before
+ * ckdev_restore(). A promotion is taken once.
+ *
+ * Returns 0, or
+ * -EALREADY	it is taken; or it was promoted before @fd was opened, without
+ *		CPTDEV_CLAIM_OLD: the state may be long past
+ * -EINVAL	it isn't promoted
+ * -ESTALE	@term isn't the promotion's
+ * -EACCES	the replica belongs to another user
+ * -ENOENT	the replica was removed
+ * -ENOTTY	@fd isn't a replica, or the module doesn't know the call
+ */
+int ckdev_replica_claim(int fd, uint64_t *term, uint64_t *generation, unsigned int flags);
+
+/**
  * ckdev_replica_remove() - free the name, and the memory when the last one closes
  * @fd:		replica
  *

@@ -85,6 +85,18 @@ int ckdev_replica_promote(int fd, uint64_t *term, uint64_t *generation)
 	return ret;
 }
 
+int ckdev_replica_claim(int fd, uint64_t *term, uint64_t *generation, unsigned int flags)
+{
+	struct cptdev_replica_claim arg = {
+		.size = sizeof(arg), .flags = flags, .term = term ? *term : 0,
+	};
+	int ret = ckdev_ioctl(fd, CPTDEV_IOC_REPLICA_CLAIM, &arg);
+
+	ckdev_set_out(term, arg.term);
+	ckdev_set_out(generation, arg.generation);
+	return ret;
+}
+
 int ckdev_replica_remove(int fd)
 {
 	struct cptdev_replica_remove arg = { .size = sizeof(arg) };

@@ -152,7 +152,7 @@ ABI_FIELD(cptdev_replica_open, max_bytes, 72, 8);
 ABI_FIELD(cptdev_replica_open, fd, 80, 4);
 ABI_FIELD(cptdev_replica_open, reserved, 84, 4);
 
-ABI_STRUCT(cptdev_image_info, 184);
+ABI_STRUCT(cptdev_image_info, 200);
 ABI_FIELD(cptdev_image_info, size, 0, 4);
 ABI_FIELD(cptdev_image_info, flags, 4, 4);
 ABI_FIELD(cptdev_image_info, kind, 8, 4);
@@ -171,6 +171,8 @@ ABI_FIELD(cptdev_image_info, uid, 156, 4);
 ABI_FIELD(cptdev_image_info, staged, 160, 8);
 ABI_FIELD(cptdev_image_info, staging, 168, 8);
 ABI_FIELD(cptdev_image_info, max_bytes, 176, 8);
+ABI_FIELD(cptdev_image_info, promoted_ns, 184, 8);
+ABI_FIELD(cptdev_image_info, taken_ns, 192, 8);
 
 ABI_STRUCT(cptdev_segment, 32);
 ABI_FIELD(cptdev_segment, addr, 0, 8);
@@ -235,5 +237,12 @@ ABI_FIELD(cptdev_replica_promote, generation, 16, 8);
 ABI_STRUCT(cptdev_replica_remove, 8);
 ABI_FIELD(cptdev_replica_remove, size, 0, 4);
 ABI_FIELD(cptdev_replica_remove, flags, 4, 4);
+
+ABI_STRUCT(cptdev_replica_claim, 32);
+ABI_FIELD(cptdev_replica_claim, size, 0, 4);
+ABI_FIELD(cptdev_replica_claim, flags, 4, 4);
+ABI_FIELD(cptdev_replica_claim, term, 8, 8);
+ABI_FIELD(cptdev_replica_claim, generation, 16, 8);
+ABI_FIELD(cptdev_replica_claim, promoted_ns, 24, 8);
 
 #endif /* _CPTDEV_ABI_H */

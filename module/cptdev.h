@@ -364,6 +364,10 @@ struct cptdev_replica {
 	u64 term;
 	u64 generation;			/* 0: nothing was ever committed */
 	bool promoted;
+	bool claimed;			/* the promotion was taken */
+	u64 promotions;			/* that there were */
+	u64 promoted_ns;		/* CLOCK_REALTIME, 0: not promoted */
+	u64 taken_ns;			/* likewise, 0: not taken */
 	u32 frozen;			/* descriptors that hold the generation */
 	u64 commits;
 	u64 visited;			/* pages, by the last commit */
@@ -378,6 +382,7 @@ struct cptdev_replica_file {
 	bool write;
 	bool froze;
 	atomic_t waits;			/* it was polled for the promotion */
+	u64 promotions;			/* that it was too late for */
 	u64 seen;			/* commits at the last IMAGE_INFO */
 };
 

@@ -52,7 +52,7 @@ static int device_info(struct cptdev_call *call, void *uarg)
 	info->page_size = PAGE_SIZE;
 	info->features = CPTDEV_FEATURE_SCAN | CPTDEV_FEATURE_SNAPSHOT |
 		CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
-		CPTDEV_FEATURE_MMAP;
+		CPTDEV_FEATURE_MMAP | CPTDEV_FEATURE_CLAIM;
 	info->range_flags = CPTDEV_RANGE_EXCL;
 	info->scan_flags = CPTDEV_SCAN_FLAGS;
 	info->scan_categories = CPTDEV_SCAN_CATEGORIES;

@@ -89,6 +89,8 @@ static int put_replica(struct sk_buff *skb, struct cptdev_replica *r)
 		flags |= CPTDEV_GENL_REPLICA_PROMOTED;
 	if (r->frozen)
 		flags |= CPTDEV_GENL_REPLICA_FROZEN;
+	if (r->claimed)
+		flags |= CPTDEV_GENL_REPLICA_TAKEN;
 	up_read(&r->sem);
 
 	nest = nla_nest_start(skb, CPTDEV_A_REPLICA);

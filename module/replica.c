@@ -172,6 +172,9 @@ static struct file *replica_file(struct cptdev_replica *r, bool write)
 		return ERR_PTR(-ENOMEM);
 	rf->replica = r;
 	rf->write = write;
+	down_read(&r->sem);
+	rf->promotions = r->promoted ? r->promotions : 0;
+	up_read(&r->sem);
 	file = anon_inode_getfile("[cptdev-replica]", &cptdev_replica_fops, rf,
 				  write ? O_RDWR : O_RDONLY);
 	if (IS_ERR(file)) {
@@ -266,6 +269,10 @@ static int replica_info(struct cptdev_call *call, void *uarg)
 		info->state |= CPTDEV_IMAGE_REMOVED;
 	if (r->promoted)
 		info->state |= CPTDEV_IMAGE_PROMOTED;
+	if (r->claimed)
+		info->state |= CPTDEV_IMAGE_TAKEN;
+	info->promoted_ns = r->promoted_ns;
+	info->taken_ns = r->taken_ns;
 	if (r->frozen)
 		info->state |= CPTDEV_IMAGE_FROZEN;
 	export_uuid(info->uuid, &r->uuid);
@@ -419,6 +426,10 @@ static int replica_promote(struct cptdev_call *call, void *uarg)
 	} else {
 		r->term = arg->term ?: r->term + 1;
 		r->promoted = true;
+		r->claimed = false;
+		r->promotions++;
+		r->promoted_ns = ktime_get_real_ns();
+		r->taken_ns = 0;
 	}
 	arg->term = r->term;
 	up_write(&r->sem);
@@ -429,6 +440,54 @@ static int replica_promote(struct cptdev_call *call, void *uarg)
 		wake_up_all(&r->wq);
 		cptdev_event_replica(r, CPTDEV_CMD_REPLICA_PROMOTED_NTF);
 	}
+	return ret;
+}
+
+/* Under replica->sem, for writing. */
+static int claim(struct cptdev_replica *r, const struct cptdev_replica_file *rf,
+		 const struct cptdev_replica_claim *arg)
+{
+	if (READ_ONCE(r->removed))
+		return -ENOENT;
+	if (!r->promoted)
+		return -EINVAL;
+	if (arg->term && arg->term != r->term)
+		return -ESTALE;
+	if (r->claimed)
+		return -EALREADY;
+	if (r->promotions == rf->promotions && !(arg->flags & CPTDEV_CLAIM_OLD))
+		return -EALREADY;
+	r->claimed = true;
+	r->taken_ns = ktime_get_real_ns();
+	return 0;
+}
+
+/*
+ * Under the content's lock it is taken by one. If the answer can't be delivered it stays
+ * taken: nobody else goes on from it, until a person promotes it again.
+ */
+static int replica_claim(struct cptdev_call *call, void *uarg)
+{
+	struct cptdev_replica_file *rf = call->filp->private_data;
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_replica_claim *arg = uarg;
+	int ret;
+
+	if (arg->flags & ~CPTDEV_CLAIM_OLD)
+		return -EOPNOTSUPP;
+	if (arg->term > CPTDEV_TERM_MAX)
+		return -EINVAL;
+	/* A descriptor may be passed on; that is for reading only. */
+	if (!uid_eq(r->uid, current_euid()) && !cptdev_capable())
+		return -EACCES;
+	down_write(&r->sem);
+	ret = claim(r, rf, arg);
+	arg->term = r->term;
+	arg->generation = r->generation;
+	arg->promoted_ns = r->promoted_ns;
+	up_write(&r->sem);
+	if (!ret)
+		cptdev_event_replica(r, CPTDEV_CMD_REPLICA_TAKEN_NTF);
 	return ret;
 }
 
@@ -501,6 +560,8 @@ static const struct cptdev_ioctl_op replica_ops[] = {
 		  generation),
 	CPTDEV_OP(CPTDEV_IOC_REPLICA_REMOVE, replica_remove, cptdev_replica_remove,
 		  flags),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_CLAIM, replica_claim, cptdev_replica_claim,
+		  promoted_ns),
 };
 
 static long replica_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)

@@ -35,6 +35,7 @@ union arg {
 	struct cptdev_replica_freeze freeze;
 	struct cptdev_replica_promote promote;
 	struct cptdev_replica_remove remove;
+	struct cptdev_replica_claim claim;
 	struct { __u32 size, flags; } head;
 	char raw[4096];
 };
@@ -173,6 +174,15 @@ ARG_FN(fill_promote)
 	(void)a;
 }
 
+ARG_FN(fill_claim)
+{
+	union arg p = { 0 };
+
+	fill_promote(self, a);
+	p.promote.size = sizeof(p.promote);
+	t_ioctl(self->fd[REPLICA], CPTDEV_IOC_REPLICA_PROMOTE, &p);
+}
+
 #define OP(cmd, kind, type, fn)							\
 	{ #cmd, CPTDEV_IOC_##cmd, kind, sizeof(struct type), sizeof(struct type), fn }
 /* A struct that has grown: @last was the last field of its first version. */
@@ -200,11 +210,11 @@ static const struct op {
 	OP(REPLICA_OPEN, DEVICE, cptdev_replica_open, fill_open),
 	OP(RANGE_DEL, DEVICE, cptdev_range, fill_range),
 	OP(RANGE_CLEAR, DEVICE, cptdev_range, fill_nothing),
-	OP(IMAGE_INFO, SNAPSHOT, cptdev_image_info, fill_nothing),
+	OP_GROWN(IMAGE_INFO, SNAPSHOT, cptdev_image_info, max_bytes, fill_nothing),
 	OP(IMAGE_LAYOUT, SNAPSHOT, cptdev_image_vec, fill_nothing),
 	OP(IMAGE_EXTENTS, SNAPSHOT, cptdev_image_vec, fill_nothing),
 	OP(IMAGE_META, SNAPSHOT, cptdev_image_vec, fill_nothing),
-	OP(IMAGE_INFO, REPLICA, cptdev_image_info, fill_nothing),
+	OP_GROWN(IMAGE_INFO, REPLICA, cptdev_image_info, max_bytes, fill_nothing),
 	OP(IMAGE_LAYOUT, REPLICA, cptdev_image_vec, fill_nothing),
 	OP(IMAGE_EXTENTS, REPLICA, cptdev_image_vec, fill_nothing),
 	OP(IMAGE_META, REPLICA, cptdev_image_vec, fill_nothing),
@@ -214,6 +224,7 @@ static const struct op {
 	OP(REPLICA_ABORT, REPLICA, cptdev_replica_commit, fill_abort),
 	OP(REPLICA_FREEZE, REPLICA, cptdev_replica_freeze, fill_nothing),
 	OP(REPLICA_PROMOTE, REPLICA, cptdev_replica_promote, fill_promote),
+	OP(REPLICA_CLAIM, REPLICA, cptdev_replica_claim, fill_claim),
 	OP(REPLICA_REMOVE, REPLICA, cptdev_replica_remove, fill_nothing),
 };
 

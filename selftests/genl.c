@@ -517,6 +517,7 @@ TEST_F(genl, process_ends)
 
 TEST_F(genl, replica_events)
 {
+	struct cptdev_replica_claim c = { .size = sizeof(c) };
 	int fd = open_replica(self);
 
 	EXPECT_EQ(CPTDEV_CMD_REPLICA_NEW_NTF, event(self));
@@ -528,6 +529,12 @@ TEST_F(genl, replica_events)
 	EXPECT_EQ(CPTDEV_CMD_REPLICA_PROMOTED_NTF, event(self));
 	EXPECT_EQ(3ULL, u64(self, CPTDEV_A_REPLICA_TERM));
 	close(open_replica(self));
+	EXPECT_TRUE(no_event(self));
+	ASSERT_EQ(0, t_ioctl(fd, CPTDEV_IOC_REPLICA_CLAIM, &c));
+	EXPECT_EQ(CPTDEV_CMD_REPLICA_TAKEN_NTF, event(self));
+	EXPECT_EQ((uint32_t)(CPTDEV_GENL_REPLICA_PROMOTED | CPTDEV_GENL_REPLICA_TAKEN),
+		  u32(self, CPTDEV_A_REPLICA_FLAGS));
+	EXPECT_EQ(-EALREADY, t_ioctl(fd, CPTDEV_IOC_REPLICA_CLAIM, &c));
 	EXPECT_TRUE(no_event(self));
 	ASSERT_EQ(0, remove_replica(fd));
 	EXPECT_EQ(CPTDEV_CMD_REPLICA_GONE_NTF, event(self));

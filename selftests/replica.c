@@ -367,6 +367,103 @@ TEST_F(replica, promote)
 	EXPECT_EQ(10ULL, a.term);
 }
 
+static int claim(int fd, uint64_t term, uint32_t flags, struct cptdev_replica_claim *out)
+{
+	struct cptdev_replica_claim a = { .size = sizeof(a), .flags = flags, .term = term };
+	int ret = t_ioctl(fd, CPTDEV_IOC_REPLICA_CLAIM, &a);
+
+	if (out)
+		*out = a;
+	return ret;
+}
+
+/* One program goes on from a promotion, and it is one that waited for it. */
+TEST_F(replica, claim)
+{
+	struct cptdev_replica_promote p;
+	struct cptdev_replica_claim a;
+	struct cptdev_image_info info;
+	int other = r_open(self->device, self->name, 0, 0);
+
+	EXPECT_EQ(-EINVAL, claim(self->ro, 0, 0, NULL));
+	ASSERT_EQ(0, put(self, 0, 7, 0, 4, 'a'));
+	EXPECT_EQ(-EINVAL, claim(self->ro, 0, 0, NULL));
+	EXPECT_EQ(-EINVAL, claim(self->ro, 1, CPTDEV_CLAIM_OLD, NULL));
+	EXPECT_EQ(0ULL, t_image_info(self->ro).promoted_ns);
+	ASSERT_EQ(0, promote(self, 5, &p));
+	info = t_image_info(self->ro);
+	EXPECT_EQ((__u32)CPTDEV_IMAGE_PROMOTED, info.state);
+	EXPECT_NE(0ULL, info.promoted_ns);
+	EXPECT_EQ(0ULL, info.taken_ns);
+	EXPECT_EQ(-ESTALE, claim(self->ro, 4, 0, NULL));
+	EXPECT_EQ(-ESTALE, claim(self->ro, 6, 0, &a));
+	EXPECT_EQ(5ULL, a.term);
+	EXPECT_EQ(-EINVAL, claim(self->ro, CPTDEV_TERM_MAX + 1, 0, NULL));
+	EXPECT_EQ(-EOPNOTSUPP, claim(self->ro, 0, 2, NULL));
+	EXPECT_EQ(0, claim(self->ro, 5, 0, &a));
+	EXPECT_EQ(5ULL, a.term);
+	EXPECT_EQ(7ULL, a.generation);
+	EXPECT_EQ(info.promoted_ns, a.promoted_ns);
+	info = t_image_info(self->ro);
+	EXPECT_EQ((__u32)(CPTDEV_IMAGE_PROMOTED | CPTDEV_IMAGE_TAKEN), info.state);
+	EXPECT_LE(info.promoted_ns, info.taken_ns);
+	EXPECT_EQ(POLLPRI, t_poll(other, POLLPRI));
+	/* Nobody takes it a second time, not even who took it. */
+	EXPECT_EQ(-EALREADY, claim(other, 0, 0, NULL));
+	EXPECT_EQ(-EALREADY, claim(other, 5, CPTDEV_CLAIM_OLD, NULL));
+	EXPECT_EQ(-EALREADY, claim(self->ro, 0, 0, NULL));
+	EXPECT_EQ(-EALREADY, claim(self->fd, 0, 0, NULL));
+	/* A person promotes it again: it can be taken again. */
+	ASSERT_EQ(0, promote(self, 0, &p));
+	EXPECT_EQ((__u32)CPTDEV_IMAGE_PROMOTED, t_image_info(self->ro).state);
+	EXPECT_EQ(0ULL, t_image_info(self->ro).taken_ns);
+	EXPECT_EQ(-ESTALE, claim(other, 5, 0, NULL));
+	EXPECT_EQ(0, claim(other, 0, 0, &a));
+	EXPECT_EQ(6ULL, a.term);
+	/* A spare again, and nothing of it is left. */
+	self->begin.term = 7;
+	ASSERT_EQ(0, put(self, 7, 8, 0, 1, 'c'));
+	info = t_image_info(self->ro);
+	EXPECT_EQ(0U, info.state);
+	EXPECT_EQ(0ULL, info.promoted_ns);
+	EXPECT_EQ(0ULL, info.taken_ns);
+	EXPECT_EQ(-EINVAL, claim(other, 0, CPTDEV_CLAIM_OLD, NULL));
+	t_close(other);
+}
+
+/* A spare that is started later doesn't find itself promoted, unless a person says so. */
+TEST_F(replica, claim_of_an_old_promotion)
+{
+	int late, later;
+
+	ASSERT_EQ(0, put(self, 0, 1, 0, 1, 'a'));
+	ASSERT_EQ(0, promote(self, 0, NULL));
+	late = r_open(self->device, self->name, 0, 0);
+	EXPECT_EQ(-EALREADY, claim(late, 0, 0, NULL));
+	EXPECT_EQ(-EALREADY, claim(late, 2, 0, NULL));
+	/* The next promotion isn't old for it. */
+	ASSERT_EQ(0, promote(self, 0, NULL));
+	later = r_open(self->device, self->name, 0, 0);
+	EXPECT_EQ(-EALREADY, claim(later, 0, 0, NULL));
+	EXPECT_EQ(0, claim(late, 0, 0, NULL));
+	ASSERT_EQ(0, promote(self, 0, NULL));
+	t_close(late);
+	late = r_open(self->device, self->name, 0, 0);
+	EXPECT_EQ(0, claim(late, 4, CPTDEV_CLAIM_OLD, NULL));
+	EXPECT_EQ(-EALREADY, claim(later, 0, 0, NULL));
+	t_close(late);
+	t_close(later);
+}
+
+/* What was removed nobody goes on from: nobody could say that it was taken. */
+TEST_F(replica, claim_of_a_removed_one)
+{
+	ASSERT_EQ(0, put(self, 0, 1, 0, 1, 'a'));
+	ASSERT_EQ(0, promote(self, 0, NULL));
+	EXPECT_EQ(0, r_remove(self->ro));
+	EXPECT_EQ(-ENOENT, claim(self->ro, 0, 0, NULL));
+}
+
 TEST_F(replica, two_writers)
 {
 	int other = r_open(self->device, self->name, CPTDEV_REPLICA_WRITE, 0), mine;

@@ -32,6 +32,8 @@ const char *monitor_word(u8 cmd)
 		return "limit";
 	case CPTDEV_CMD_REPLICA_PROMOTED_NTF:
 		return "promoted";
+	case CPTDEV_CMD_REPLICA_TAKEN_NTF:
+		return "taken";
 	case CPTDEV_CMD_UNSPEC:
 	case __CPTDEV_CMD_MAX:
 		break;

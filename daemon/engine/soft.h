@@ -57,6 +57,9 @@ struct soft_replica {
 	struct replica_rec rec;	/* as soft_replica_rec() leaves it */
 	bool named;		/* it isn't removed */
 	bool promoted;
+	u64 promotions;		/* that there were */
+	u64 promoted_ns;	/* CLOCK_REALTIME, 0: not promoted */
+	u64 taken_ns;		/* likewise, 0: the promotion isn't taken */
 	u32 frozen;		/* descriptors that hold the generation */
 	u64 max_bytes;		/* 0: the engine's limit */
 	struct soft_pages content;
@@ -117,6 +120,7 @@ struct soft_file {
 	bool froze;
 	bool waits;		/* stands for a program that waits for the promotion */
 	u64 seen;		/* commits at the last IMAGE_INFO */
+	u64 promotions;		/* that it was too late for */
 };
 
 /* Who asks. */

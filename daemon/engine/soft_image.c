@@ -16,6 +16,7 @@ int soft_image_info(struct soft *s, struct soft_file *f, struct cptdev_image_inf
 	info->size = size;
 	info->kind = CPTDEV_IMAGE_REPLICA;
 	info->state = (r->promoted ? CPTDEV_IMAGE_PROMOTED : 0) |
+		(r->taken_ns ? CPTDEV_IMAGE_TAKEN : 0) |
 		(r->frozen ? CPTDEV_IMAGE_FROZEN : 0) |
 		(r->named ? 0 : CPTDEV_IMAGE_REMOVED);
 	memcpy(info->name, r->rec.name, sizeof(info->name));
@@ -29,6 +30,8 @@ int soft_image_info(struct soft *s, struct soft_file *f, struct cptdev_image_inf
 	info->staged = r->stage.data.set.pages;
 	info->staging = r->rec.staging;
 	info->max_bytes = soft_replica_limit(s, r);
+	info->promoted_ns = r->promoted_ns;
+	info->taken_ns = r->taken_ns;
 	f->seen = r->rec.commits;
 	return 0;
 }

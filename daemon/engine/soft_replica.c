@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "name.h"
 #include "soft_parts.h"
@@ -49,6 +50,7 @@ const struct replica_rec *soft_replica_rec(struct soft *s, struct soft_replica *
 	r->rec.staged = r->stage.data.set.pages;
 	r->rec.max_bytes = soft_replica_limit(s, r);
 	r->rec.flags = (r->promoted ? CPTDEV_GENL_REPLICA_PROMOTED : 0) |
+		(r->taken_ns ? CPTDEV_GENL_REPLICA_TAKEN : 0) |
 		(r->frozen ? CPTDEV_GENL_REPLICA_FROZEN : 0);
 	return &r->rec;
 }
@@ -157,6 +159,7 @@ int soft_replica_open(struct soft *s, struct cptdev_replica_open *arg,
 	f = soft_file(s, fd);
 	f->replica = r;
 	f->write = arg->flags & CPTDEV_REPLICA_WRITE;
+	f->promotions = r->promoted ? r->promotions : 0;
 	r->rec.openers++;
 	arg->fd = fd;
 	return 0;
@@ -190,6 +193,14 @@ static int replica_freeze(struct soft_file *f, struct cptdev_replica_freeze *arg
 	return 0;
 }
 
+static u64 wall_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
 static int replica_promote(struct soft *s, struct soft_replica *r,
 			   struct cptdev_replica_promote *arg)
 {
@@ -211,10 +222,51 @@ static int replica_promote(struct soft *s, struct soft_replica *r,
 		return -EOVERFLOW;
 	r->rec.term = wanted ? wanted : r->rec.term + 1;
 	r->promoted = true;
+	r->promotions++;
+	r->promoted_ns = wall_ns();
+	r->taken_ns = 0;
 	arg->term = r->rec.term;
 	soft_stage_drop(r);
 	soft_replica_tell(s, r, CPTDEV_CMD_REPLICA_PROMOTED_NTF);
 	return 0;
+}
+
+static int claim(struct soft_replica *r, const struct soft_file *f,
+		 const struct cptdev_replica_claim *arg)
+{
+	if (!r->named)
+		return -ENOENT;
+	if (!r->promoted)
+		return -EINVAL;
+	if (arg->term && arg->term != r->rec.term)
+		return -ESTALE;
+	if (r->taken_ns)
+		return -EALREADY;
+	if (r->promotions == f->promotions && !(arg->flags & CPTDEV_CLAIM_OLD))
+		return -EALREADY;
+	r->taken_ns = wall_ns();
+	return 0;
+}
+
+static int replica_claim(struct soft *s, const struct soft_file *f,
+			 struct cptdev_replica_claim *arg, const struct soft_caller *who)
+{
+	struct soft_replica *r = f->replica;
+	int ret;
+
+	if (arg->flags & ~CPTDEV_CLAIM_OLD)
+		return -EOPNOTSUPP;
+	if (arg->term > CPTDEV_TERM_MAX)
+		return -EINVAL;
+	if (!who->capable && who->uid != r->rec.uid)
+		return -EACCES;
+	ret = claim(r, f, arg);
+	arg->term = r->rec.term;
+	arg->generation = r->rec.generation;
+	arg->promoted_ns = r->promoted_ns;
+	if (!ret)
+		soft_event(s, CPTDEV_CMD_REPLICA_TAKEN_NTF, NULL, soft_replica_rec(s, r));
+	return ret;
 }
 
 static int replica_remove(struct soft *s, struct soft_replica *r,
@@ -253,7 +305,6 @@ int soft_replica_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 {
 	struct soft_file *f = soft_file(s, fd);
 
-	(void)who;
 	switch (cmd) {
 	case CPTDEV_IOC_IMAGE_INFO:
 		return soft_image_info(s, f, arg);
@@ -263,6 +314,8 @@ int soft_replica_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 		return soft_image_vec(f->replica, cmd, arg);
 	case CPTDEV_IOC_REPLICA_FREEZE:
 		return replica_freeze(f, arg);
+	case CPTDEV_IOC_REPLICA_CLAIM:
+		return replica_claim(s, f, arg, who);
 	case CPTDEV_IOC_REPLICA_REMOVE:
 		return replica_remove(s, f->replica, arg);
 	case CPTDEV_IOC_REPLICA_BEGIN:

@@ -305,6 +305,7 @@ int soft_stage_commit(struct soft *s, struct soft_replica *r,
 	r->rec.generation = arg->generation;
 	r->rec.term = st->term;
 	r->promoted = false;
+	r->promoted_ns = r->taken_ns = 0;
 	r->rec.commits++;
 	soft_stage_drop(r);
 	soft_replica_tell(s, r, CPTDEV_CMD_REPLICA_COMMITTED_NTF);

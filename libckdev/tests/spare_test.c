@@ -198,6 +198,7 @@ static int test_replica(void)
 				     CPTDEV_REPLICA_EXCL, 0), -EEXIST);
 	CHECK_RET(ckdev_replica_begin(r, &b), -EBADF);
 	CHECK_RET(ckdev_replica_promote(w, NULL, NULL), -ENODATA);
+	CHECK_RET(ckdev_replica_claim(r, NULL, NULL, 0), -EINVAL);
 	CHECK_RET(ckdev_replica_stage(w, &e, 1, page, PAGE), -EINVAL);
 	CHECK_RET(ckdev_replica_abort(w), -EINVAL);
 
@@ -227,6 +228,14 @@ static int test_replica(void)
 	term = 0;
 	CHECK_RET(ckdev_replica_promote(w, &term, &generation), 0);
 	CHECK(term == 6 && generation == 3);
+	term = 5;
+	CHECK_RET(ckdev_replica_claim(r, &term, NULL, 0), -ESTALE);
+	CHECK(term == 6);
+	CHECK_RET(ckdev_replica_claim(r, NULL, NULL, ~0U), -EOPNOTSUPP);
+	generation = 0;
+	CHECK_RET(ckdev_replica_claim(r, &term, &generation, 0), 0);
+	CHECK(term == 6 && generation == 3);
+	CHECK_RET(ckdev_replica_claim(w, NULL, NULL, CPTDEV_CLAIM_OLD), -EALREADY);
 	CHECK_RET(ckdev_replica_begin(w, &b), -ESTALE);
 	CHECK_RET(ckdev_image_extents(r, &e, 1, &pos), 1);
 	CHECK(e.addr == 0x11000 && e.len == PAGE);

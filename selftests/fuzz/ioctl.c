@@ -314,6 +314,14 @@ static void fill_promote(struct thread *t, int fd, void *arg)
 	a->term = rnd(t, 2) ? 0 : image_of(t, fd).term + 1;
 }
 
+static void fill_claim(struct thread *t, int fd, void *arg)
+{
+	struct cptdev_replica_claim *a = arg;
+
+	a->flags = rnd(t, 2) ? CPTDEV_CLAIM_OLD : 0;
+	a->term = rnd(t, 2) ? 0 : image_of(t, fd).term;
+}
+
 /*
  * What to do with an answer
  */
@@ -494,6 +502,11 @@ static const struct kind ops[] = {
 	   ENOENT),
 	   FIELDS(NUMBER(cptdev_replica_promote, term), OUT(cptdev_replica_promote,
 		  generation))),
+	OP("REPLICA_CLAIM", 3, REPLICA_CLAIM, REPLICA, cptdev_replica_claim,
+	   CPTDEV_CLAIM_OLD, 0, fill_claim, NULL,
+	   ERRORS(EINVAL, ESTALE, EALREADY, EACCES, ENOENT),
+	   FIELDS(NUMBER(cptdev_replica_claim, term), OUT(cptdev_replica_claim, generation),
+		  OUT(cptdev_replica_claim, promoted_ns))),
 	OP("REPLICA_REMOVE", 1, REPLICA_REMOVE, REPLICA, cptdev_replica_remove, 0, 0,
 	   fill_nothing, NULL, NO_ERRORS,
 	   FIELDS({ 0 })),

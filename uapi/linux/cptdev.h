@@ -49,6 +49,7 @@
  *   EMSGSIZE	meta-data longer than CPTDEV_META_MAX
  *   EAGAIN	the process locks its memory to come, and RLIMIT_MEMLOCK doesn't
  *		allow for the module's own mapping in it
+ *   EALREADY	the promotion was taken already, or is older than the descriptor
  *   EINTR	a signal came first; nothing was done
  *   ETIMEDOUT	the time-out passed
  *   ECANCELED	the generation waited for was dropped and won't be committed
@@ -109,6 +110,7 @@ enum cptdev_ioc_nr {
 	CPTDEV_NR_REPLICA_FREEZE = 0x64,
 	CPTDEV_NR_REPLICA_PROMOTE = 0x65,
 	CPTDEV_NR_REPLICA_REMOVE = 0x66,
+	CPTDEV_NR_REPLICA_CLAIM	= 0x67,
 };
 
 /*
@@ -216,6 +218,7 @@ struct cptdev_info {
 #define CPTDEV_FEATURE_PUBLISH	(1ULL << 2)	/* WAIT, DELTA, ACK, netlink events */
 #define CPTDEV_FEATURE_REPLICA	(1ULL << 3)	/* CPTDEV_IOC_REPLICA_* */
 #define CPTDEV_FEATURE_MMAP	(1ULL << 4)	/* mmap of a snapshot */
+#define CPTDEV_FEATURE_CLAIM	(1ULL << 5)	/* CPTDEV_IOC_REPLICA_CLAIM */
 
 /**
  * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: a name, and limits
@@ -599,6 +602,8 @@ struct cptdev_replica_open {
  * @staged:	replica: pages staged
  * @staging:	replica: generation being staged, 0 for none
  * @max_bytes:	replica: most memory it may take
+ * @promoted_ns: replica: CLOCK_REALTIME when it was promoted, 0: it isn't promoted
+ * @taken_ns:	replica: CLOCK_REALTIME when the promotion was taken, 0: it isn't taken
  */
 struct cptdev_image_info {
 	__u32 size;
@@ -619,6 +624,8 @@ struct cptdev_image_info {
 	__u64 staged;
 	__u64 staging;
 	__u64 max_bytes;
+	__u64 promoted_ns;
+	__u64 taken_ns;
 };
 
 #define CPTDEV_IMAGE_SNAPSHOT	1
@@ -629,6 +636,7 @@ struct cptdev_image_info {
 #define CPTDEV_IMAGE_PROMOTED	(1U << 2)	/* replica */
 #define CPTDEV_IMAGE_FROZEN	(1U << 3)	/* replica */
 #define CPTDEV_IMAGE_REMOVED	(1U << 4)	/* replica: its name is gone, nothing comes in */
+#define CPTDEV_IMAGE_TAKEN	(1U << 5)	/* replica: promoted, and a program took it */
 
 /**
  * struct cptdev_segment - a piece of the layout: what is mapped in the ranges
@@ -809,8 +817,9 @@ struct cptdev_replica_freeze {
  *		0 for the next one. out: the replica's term.
  * @generation:	out: what the spare goes on from
  *
- * What is staged is dropped; deltas of a lower term are refused from now on. Needs
- * CPTDEV_REPLICA_WRITE.
+ * What is staged is dropped; deltas of a lower term are refused from now on. A program
+ * takes the promotion with CPTDEV_IOC_REPLICA_CLAIM. To promote a replica again raises the
+ * term again, and it can be taken again. Needs CPTDEV_REPLICA_WRITE.
  *
  * Errors: ESTALE @term isn't higher; EINVAL it is too high; EOVERFLOW there is no
  * next one; ENODATA nothing was ever committed; ENOENT the replica was removed.
@@ -840,6 +849,38 @@ struct cptdev_replica_remove {
 	__u32 flags;
 };
 
+/**
+ * struct cptdev_replica_claim - CPTDEV_IOC_REPLICA_CLAIM: take the promotion
+ * @size:	sizeof(struct cptdev_replica_claim)
+ * @flags:	CPTDEV_CLAIM_*
+ * @term:	in: of the promotion, 0 for the present one. out: the replica's term
+ * @generation:	out: what the program goes on from
+ * @promoted_ns: out: CLOCK_REALTIME when it was promoted
+ *
+ * A promotion is taken once: of two programs that wait for it one goes on from the
+ * replica. A replica is a spare, then promoted, then taken; a commit of a higher term makes
+ * it a spare again. The owner and a holder of the capability may take it; the descriptor
+ * doesn't need CPTDEV_REPLICA_WRITE.
+ *
+ * Errors: EINVAL it isn't promoted; ESTALE @term isn't the promotion's; EALREADY it is
+ * taken, or it was promoted before this descriptor was opened and CPTDEV_CLAIM_OLD isn't
+ * given; EACCES it belongs to another user; ENOENT the replica was removed.
+ */
+struct cptdev_replica_claim {
+	__u32 size;
+	__u32 flags;
+	__u64 term;
+	__u64 generation;
+	__u64 promoted_ns;
+};
+
+/*
+ * The promotion may be older than the descriptor. Without this flag a program that is
+ * started later doesn't go on from a state that may be long past; to give the flag is a
+ * person's decision. It doesn't give a taken promotion a second time.
+ */
+#define CPTDEV_CLAIM_OLD	(1U << 0)
+
 #define CPTDEV_IOC_INFO		_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_INFO)
 #define CPTDEV_IOC_SESSION_SETUP	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_SESSION_SETUP)
 #define CPTDEV_IOC_RANGE_ADD	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_RANGE_ADD)
@@ -863,5 +904,6 @@ struct cptdev_replica_remove {
 #define CPTDEV_IOC_REPLICA_FREEZE _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_FREEZE)
 #define CPTDEV_IOC_REPLICA_PROMOTE _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_PROMOTE)
 #define CPTDEV_IOC_REPLICA_REMOVE _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_REMOVE)
+#define CPTDEV_IOC_REPLICA_CLAIM _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_CLAIM)
 
 #endif /* _UAPI_LINUX_CPTDEV_H */

@@ -40,6 +40,7 @@ enum cptdev_genl_cmd {
 	CPTDEV_CMD_REPLICA_PROMOTED_NTF,
 	CPTDEV_CMD_REPLICA_GONE_NTF,
 	CPTDEV_CMD_LIMIT_NTF,		/* a snapshot failed: a limit on memory held */
+	CPTDEV_CMD_REPLICA_TAKEN_NTF,	/* a program took the promotion */
 
 	__CPTDEV_CMD_MAX,
 	CPTDEV_CMD_MAX = __CPTDEV_CMD_MAX - 1
@@ -106,5 +107,6 @@ enum cptdev_genl_replica_attr {
 
 #define CPTDEV_GENL_REPLICA_PROMOTED	(1U << 0)
 #define CPTDEV_GENL_REPLICA_FROZEN	(1U << 1)
+#define CPTDEV_GENL_REPLICA_TAKEN	(1U << 2)
 
 #endif /* _UAPI_LINUX_CPTDEV_NETLINK_H */
