@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ int client_connect(const char *path)
 /* @request ends with a line feed. */
 static struct json_object *client_ask(int fd, const char *request)
 {
+	static const struct timeval patience = { .tv_sec = 10 };
 	struct json_object *answer = NULL;
 	FILE *from = fdopen(fd, "r+");
 	char *line = NULL;
@@ -43,6 +45,8 @@ static struct json_object *client_ask(int fd, const char *request)
 		close(fd);
 		return NULL;
 	}
+	/* A daemon that hangs is none. */
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request)) {
 		n = getline(&line, &size, from);
 		if (n > 0 && n < ANSWER_MAX)

@@ -241,9 +241,7 @@ static const struct call calls[] = {
 	REPLICA(CPTDEV_IOC_IMAGE_META, call_vec, cptdev_image_vec, next),
 	REPLICA(CPTDEV_IOC_REPLICA_FREEZE, call_replica, cptdev_replica_freeze, generation),
 	REPLICA(CPTDEV_IOC_REPLICA_PROMOTE, call_replica, cptdev_replica_promote, generation),
-#ifdef CPTDEV_IOC_REPLICA_CLAIM
 	REPLICA(CPTDEV_IOC_REPLICA_CLAIM, call_replica, cptdev_replica_claim, promoted_ns),
-#endif
 	REPLICA(CPTDEV_IOC_REPLICA_REMOVE, call_replica, cptdev_replica_remove, flags),
 	REPLICA(SOFT_REPLICA_WAIT, soft_wait_replica, soft_replica_wait, reserved),
 	REPLICA(SOFT_REPLICA_CONTENT, call_content, soft_replica_content, flags),

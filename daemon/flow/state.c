@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,23 @@ static const char *const roles[] = {
 	[RECORD_PRIMARY] = "primary", [RECORD_SPARE] = "spare", [RECORD_PROMOTED] = "promoted",
 };
 
+static int make(const char *dir, mode_t mode)
+{
+	return mkdir(dir, mode) && errno != EEXIST ? -errno : 0;
+}
+
 int state_dir_make(const char *dir)
 {
-	return mkdir(dir, 0750) && errno != EEXIST ? -errno : 0;
+	char above[PATH_MAX], *slash;
+	int ret = 0;
+
+	snprintf(above, sizeof(above), "%s", dir);
+	for (slash = strchr(above + 1, '/'); slash && !ret; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		ret = make(above, 0755);
+		*slash = '/';
+	}
+	return ret ? ret : make(dir, 0750);
 }
 
 /*

@@ -8,7 +8,7 @@
 
 #include "record.h"
 
-/* Make the directory, if only its last part is missing. 0 or a negative errno. */
+/* Make the directory, with those above it. 0 or a negative errno. */
 int state_dir_make(const char *dir);
 
 /*

@@ -2,6 +2,7 @@
 /* What cptdevctl prints, from data that the test gives: text to the letter, and JSON. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -401,13 +402,18 @@ static void answer_with(int fd, const char *peer)
 	if (recv(c, line, sizeof(line), 0) > 0 &&
 	    send(c, status_line, strlen(status_line), MSG_NOSIGNAL) > 0)
 		shutdown(c, SHUT_WR);
+	/* It can't do more. */
+	while ((c = accept(fd, NULL, NULL)) >= 0)
+		close(c);
 	_exit(0);
 }
 
 static int teardown_daemon(void **state)
 {
-	if (answering > 0)
+	if (answering > 0) {
+		kill(answering, SIGKILL);
 		waitpid(answering, NULL, 0);
+	}
 	close((int)(long)*state);
 	unlink(socket_path);
 	return teardown_fake(state);

@@ -31,6 +31,7 @@ cat >"$dir/conf" <<END
 [node]
 name = alpha
 control = $dir/control
+state_dir = $dir/state
 log_level = debug
 [listen]
 address = 127.0.0.77

@@ -51,11 +51,11 @@ static void machine_conf(const struct world *w, struct machine *m, const char *n
 
 	assert_non_null(f);
 	fprintf(f, "[node]\nname = %s\nlog_level = %s\ncontrol = %s/%s.control\n"
-		"engine = soft\nprograms = %s\n"
+		"state_dir = %s/%s.state\nengine = soft\nprograms = %s\n"
 		"[listen]\naddress = 127.0.0.1\nport = %u\n"
 		"[peer]\naddress = 127.0.0.1\nport = %u\n"
 		"[failover]\nheartbeat_interval_ms = 50\ntimeout_ms = 500\nfailover = %s\n",
-		name, getenv("VERBOSE") ? "debug" : "error", w->dir, name, m->programs, m->port,
+		name, getenv("VERBOSE") ? "debug" : "error", w->dir, name, w->dir, name, m->programs, m->port,
 		other->port, failover);
 	assert_int_equal(fclose(f), 0);
 }

@@ -17,7 +17,6 @@
 struct waiting {
 	const char *name;
 	int fd;
-	uint64_t term;			/* of the replica when it was opened */
 	bool told_old;
 	uint64_t generation;		/* the state of this one was looked at */
 	struct hs_error told;		/* what was told last */
@@ -97,22 +96,8 @@ static void rest(void)
 /* Returns 0, or -errno: -EALREADY: it is another's, or older than this program. */
 static int take_promotion(const struct waiting *w, uint64_t *term)
 {
-#ifdef CPTDEV_IOC_REPLICA_CLAIM
-	(void)w->term;
 	*term = 0;
 	return ckdev_replica_claim(w->fd, term, NULL, 0);
-#else
-	/* Without a claim an old promotion is told by its term; two programs that wait aren't. */
-	struct cptdev_image_info info = { .size = sizeof(info) };
-	int ret = ckdev_image_info(w->fd, &info);
-
-	*term = info.term;
-	if (ret)
-		return ret;
-	if (!(info.state & CPTDEV_IMAGE_PROMOTED))
-		return -EINVAL;
-	return info.term > w->term ? 0 : -EALREADY;
-#endif
 }
 
 /*
@@ -172,7 +157,6 @@ int hs_takeover_wait(const char *name, struct hs_mirror *m, uint64_t *term, stru
 	ret = ckdev_image_info(w.fd, &info);
 	if (ret)
 		return hs_fail(e, -ret, "the replica '%s': %s", name, ckdev_strerror(ret));
-	w.term = info.term;
 	hs_say("%s: waiting for the promotion of '%s'", program_invocation_short_name, name);
 	if (wait_for_promotion(&w, term, e))
 		return -1;

@@ -262,7 +262,6 @@ static void the_spare_goes_on(void **state)
 	}
 }
 
-#ifdef CPTDEV_IOC_REPLICA_CLAIM
 static void a_promotion_is_taken_once(void **state)
 {
 	pid_t spare[2] = { start("spare0", "-s", "-S", NAME), start("spare1", "-s", "-S", NAME) };
@@ -286,7 +285,6 @@ static void a_promotion_is_taken_once(void **state)
 	kill_off(spare[1]);
 }
 
-#endif
 
 /* Fenced, it is the spare: and so goes on when it is its turn. */
 static void who_is_fenced_becomes_the_spare(void **state)
@@ -347,9 +345,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		test(the_spare_goes_on),
-#ifdef CPTDEV_IOC_REPLICA_CLAIM
 		test(a_promotion_is_taken_once),
-#endif
 		test(who_is_fenced_becomes_the_spare),
 		test(without_a_spare_it_is_told),
 		test(the_name_is_one_program_s),
