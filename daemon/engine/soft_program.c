@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -206,6 +207,19 @@ static bool stale(const struct sockaddr_un *un)
 	return ret == ECONNREFUSED;
 }
 
+/* Under systemd the unit makes it; who starts the daemon by hand needn't know of it. */
+static int directory(const struct sockaddr_un *un)
+{
+	char dir[sizeof(un->sun_path) + 1], *slash;
+
+	snprintf(dir, sizeof(dir), "%s", un->sun_path);
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return 0;
+	*slash = '\0';
+	return mkdir(dir, 0750) && errno != EEXIST ? -errno : 0;
+}
+
 /* For its owner and group from the beginning. */
 static int bind_to(int fd, const struct sockaddr_un *un)
 {
@@ -224,7 +238,9 @@ static int socket_open(const char *path)
 	if (fd < 0)
 		return fd;
 	memcpy(un.sun_path, path, strlen(path));
-	ret = bind_to(fd, &un);
+	ret = directory(&un);
+	if (!ret)
+		ret = bind_to(fd, &un);
 	if (ret == -EADDRINUSE && stale(&un)) {
 		unlink(path);
 		ret = bind_to(fd, &un);

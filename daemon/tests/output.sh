@@ -32,6 +32,7 @@ cat >"$dir/conf" <<END
 name = alpha
 control = $dir/control
 state_dir = $dir/state
+engine = module
 log_level = debug
 [listen]
 address = 127.0.0.77

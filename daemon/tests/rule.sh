@@ -5,13 +5,14 @@
 # with the reason why nobody else can make it happen again and again. TOP is set by the
 # Makefile.
 
-cd "$TOP/daemon/cptdevd" || exit 1
+cd "$TOP/daemon" || exit 1
 
 # Whole files: the start, the end, the configuration, which are a person's doing.
 files='log.c main.c listen.c ctl.c reload.c files.c node.c'
 
 # Single calls, as "file text": a promotion and its command, of which each replica has one;
-# the start; a person's SIGHUP.
+# the start; a person's SIGHUP or command; a
+# replica that is lost with the memory for it.
 calls="failover.c can't run
 failover.c running
 failover.c (pid %d) is done
@@ -19,10 +20,17 @@ failover.c (pid %d) failed with exit status
 failover.c (pid %d) was killed by signal
 failover.c promoted %s: generation
 known.c can't listen to the kernel
+soft_stage.c a page could not be written
+ctl_client.c promoted %s by user
+ctl_client.c the record of %s was given up
+records.c can't be used
+records.c this host was started anew
+records.c can't read the records
 out.c stays until it is lost"
 
 unlisted() {
-	grep -nE 'log_(err|warn|notice|info|write)\(' ./*.c | sed 's,^\./,,' |
+	grep -nE 'log_(err|warn|notice|info|write)\(' common/*.c engine/*.c link/*.c rules/*.c \
+		flow/*.c cptdevd/*.c | sed 's,^[a-z]*/,,' |
 		while IFS= read -r line; do
 			file=${line%%:*}
 			case " $files " in

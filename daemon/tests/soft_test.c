@@ -637,13 +637,11 @@ static void end_of_the_daemon_is_told(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest pairs[] = {
+	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_spare_has_every_byte),
 		cmocka_unit_test(an_older_generation_is_noticed),
 		cmocka_unit_test(nobody_is_promoted_unless_it_was_wanted),
 		cmocka_unit_test(a_person_sees_and_promotes),
-	};
-	const struct CMUnitTest alone[] = {
 		cmocka_unit_test(a_program_is_refused_what_the_module_refuses),
 		cmocka_unit_test(replicas_belong_to_who_made_them),
 		cmocka_unit_test(a_child_is_another_program),
@@ -651,11 +649,8 @@ int main(void)
 		cmocka_unit_test(noise_ends_the_connection_and_nothing_else),
 		cmocka_unit_test(end_of_the_daemon_is_told),
 	};
-	int failed;
 
 	signal(SIGPIPE, SIG_IGN);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	failed = cmocka_run_group_tests_name("pairs", pairs, NULL, NULL);
-	failed += cmocka_run_group_tests_name("alone", alone, one_setup, one_teardown);
-	return failed;
+	return cmocka_run_group_tests_name("the soft engine", tests, one_setup, one_teardown);
 }

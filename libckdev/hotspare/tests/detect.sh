@@ -26,7 +26,7 @@ control_of() { # HOST
 }
 
 daemon() { # HOST OTHER
-	printf '[node]\nname = %s\ncontrol = %s\nstate_dir = %s.state\n[peer]\naddress = %s\n' \
+	printf '[node]\nname = %s\ncontrol = %s\nstate_dir = %s.state\nengine = module\n[peer]\naddress = %s\n' \
 		"$1" "$(control_of "$1")" "$(control_of "$1")" "$2" >"$1.conf"
 	launch "cptdevd-$1" "$1" "$cptdevd" -f -c "$1.conf"
 }
