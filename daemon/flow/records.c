@@ -396,7 +396,10 @@ static int give_up(struct daemon *d, const char *name)
 	return ret;
 }
 
-/* The other host's pair is this one's from now on: it learns that it may go on. */
+/*
+ * The other host's pair is this one's from now on: on disk first, then this host's program and
+ * replica are given up, and only then the other host learns that it may go on.
+ */
 static int adopt(struct daemon *d, struct recorded *e)
 {
 	struct record new = e->r;
@@ -407,6 +410,8 @@ static int adopt(struct daemon *d, struct recorded *e)
 	new.role = RECORD_SPARE;
 	new.generation = 0;
 	ret = record_store(d, &new);
+	if (!ret)
+		ret = give_up(d, new.name);
 	if (ret)
 		return ret;
 	e->split = false;
@@ -421,10 +426,8 @@ static int forget(struct daemon *d, const char *name)
 
 	if (!e)
 		return -ENOENT;
-	if (e->split) {
-		ret = give_up(d, name);
-		return ret ? ret : adopt(d, e);
-	}
+	if (e->split)
+		return adopt(d, e);
 	ret = state_remove(d->conf.state_dir, name);
 	if (ret)
 		return ret;
