@@ -444,12 +444,15 @@ int records_forget(struct daemon *d, const char *name)
 	return forget(d, name);
 }
 
-/* A promotion stays on record: who has the higher term doesn't depend on the replica. */
+/*
+ * Nothing but a person removes one: what it had, and a promotion that no program of this host
+ * went on with, are given up. A session's record stays.
+ */
 void records_replica_gone(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
 
-	if (e && !e->damaged && !e->split && e->r.role == RECORD_SPARE)
+	if (e && !e->damaged && !e->split && e->r.role != RECORD_PRIMARY)
 		forget(d, name);
 }
 
