@@ -364,7 +364,6 @@ struct cptdev_replica {
 	u64 term;
 	u64 generation;			/* 0: nothing was ever committed */
 	bool promoted;
-	bool claimed;			/* the promotion was taken */
 	u64 promotions;			/* that there were */
 	u64 promoted_ns;		/* CLOCK_REALTIME, 0: not promoted */
 	u64 taken_ns;			/* likewise, 0: not taken */

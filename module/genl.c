@@ -89,7 +89,7 @@ static int put_replica(struct sk_buff *skb, struct cptdev_replica *r)
 		flags |= CPTDEV_GENL_REPLICA_PROMOTED;
 	if (r->frozen)
 		flags |= CPTDEV_GENL_REPLICA_FROZEN;
-	if (r->claimed)
+	if (r->taken_ns)
 		flags |= CPTDEV_GENL_REPLICA_TAKEN;
 	up_read(&r->sem);
 

@@ -269,7 +269,7 @@ static int replica_info(struct cptdev_call *call, void *uarg)
 		info->state |= CPTDEV_IMAGE_REMOVED;
 	if (r->promoted)
 		info->state |= CPTDEV_IMAGE_PROMOTED;
-	if (r->claimed)
+	if (r->taken_ns)
 		info->state |= CPTDEV_IMAGE_TAKEN;
 	info->promoted_ns = r->promoted_ns;
 	info->taken_ns = r->taken_ns;
@@ -426,7 +426,6 @@ static int replica_promote(struct cptdev_call *call, void *uarg)
 	} else {
 		r->term = arg->term ?: r->term + 1;
 		r->promoted = true;
-		r->claimed = false;
 		r->promotions++;
 		r->promoted_ns = ktime_get_real_ns();
 		r->taken_ns = 0;
@@ -453,11 +452,10 @@ static int claim(struct cptdev_replica *r, const struct cptdev_replica_file *rf,
 		return -EINVAL;
 	if (arg->term && arg->term != r->term)
 		return -ESTALE;
-	if (r->claimed)
+	if (r->taken_ns)
 		return -EALREADY;
 	if (r->promotions == rf->promotions && !(arg->flags & CPTDEV_CLAIM_OLD))
 		return -EALREADY;
-	r->claimed = true;
 	r->taken_ns = ktime_get_real_ns();
 	return 0;
 }

@@ -65,7 +65,7 @@ static enum lru_status shrink_look(struct list_head *item, CPTDEV_LRU_WALK_ARGS,
 	struct cptdev_snap *snap = container_of(item, struct cptdev_snap, shrink);
 	struct shrink_found *found = arg;
 
-	if (!cptdev_snap_unfetched(snap))
+	if (!snap->held.nr || !cptdev_snap_unfetched(snap))
 		return LRU_SKIP;
 	found->pages += snap->held.nr;
 	if (found->want_session && !found->session) {

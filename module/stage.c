@@ -557,7 +557,6 @@ static int stage_apply(struct cptdev_replica *r)
 	r->term = r->staging.term;
 	r->generation = r->staging.generation;
 	r->promoted = false;
-	r->claimed = false;
 	r->promoted_ns = 0;
 	r->taken_ns = 0;
 	r->commits++;
