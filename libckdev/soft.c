@@ -185,7 +185,7 @@ static int soft_call(int fd, struct call *c)
 }
 
 /*
- * Who waits gives up by going away: the daemon measures no time. It is asked once more then,
+ * A program gives up waiting by going away: the daemon measures no time. It is asked once more then,
  * for what it has to say on failure, too.
  */
 static int soft_wait(int fd, struct call *c, __u64 *timeout)

@@ -178,6 +178,19 @@ int hs_job_thread(struct hs_job *j, struct hs_error *e)
 	return 0;
 }
 
+struct hs_job *hs_job_new(struct hs_error *e)
+{
+	struct hs_job *j = calloc(1, sizeof(*j));
+
+	if (!j) {
+		hs_fail(e, ENOMEM, "no memory");
+		return NULL;
+	}
+	j->snap.fd = -1;
+	j->before = -1;
+	return j;
+}
+
 /* Leaves errno alone. */
 void hs_job_free(struct hs_job *j)
 {

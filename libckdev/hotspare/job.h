@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libhotspare: one checkpoint on its way. Who calls schedules it (schedule.c), the cut makes it what
+ * libhotspare: one checkpoint on its way. The caller schedules it (schedule.c), the cut makes it what
  * it is (cut.c), somebody writes it (job.c), and it is seen how that ended (reap.c).
  */
 #ifndef HS_JOB_H
@@ -34,6 +34,8 @@ int hs_cut(struct hs_job *j, struct hs_error *e);
 bool hs_held(void);
 
 /* job.c */
+/* With nothing in it yet; NULL, with @e: no memory. */
+struct hs_job *hs_job_new(struct hs_error *e);
 void hs_job_wait(int ended);
 uint64_t hs_job_known(const struct hs_sums *sums, bool by_module);
 int hs_job_fork(struct hs_job *j, struct hs_error *e);

@@ -111,14 +111,12 @@ static int publish(uint64_t *generation, struct hs_error *e)
 	int ret;
 
 	hs_inside++;
-	j = calloc(1, sizeof(*j));
+	j = hs_job_new(e);
 	if (!j) {
 		hs_inside--;
-		return hs_fail(e, ENOMEM, "no memory");
+		return -1;
 	}
 	j->publish = true;
-	j->snap.fd = -1;
-	j->before = -1;
 	hs_cpt_head(&j->head);
 	ret = hs_cut(j, e);
 	*generation = j->snap.generation;

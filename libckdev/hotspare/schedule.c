@@ -183,13 +183,12 @@ static int begin(struct hs_pipe *p, int flags, struct hs_error *e)
 
 	/* It is written to while the checkpoint is written: it must not be part of that. */
 	hs_inside++;
-	j = calloc(1, sizeof(*j));
+	j = hs_job_new(e);
 	if (!j) {
 		hs_inside--;
-		return hs_fail(e, ENOMEM, "no memory");
+		return -1;
 	}
 	j->pipe = p;
-	j->snap.fd = -1;
 	j->before = last_writer(p);
 	set_head(j, flags);
 	ret = begin_job(j, e);

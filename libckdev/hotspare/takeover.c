@@ -93,13 +93,6 @@ static void rest(void)
 	nanosleep(&t, NULL);
 }
 
-/* Returns 0, or -errno: -EALREADY: it is another's, or older than this program. */
-static int take_promotion(const struct waiting *w, uint64_t *term)
-{
-	*term = 0;
-	return ckdev_replica_claim(w->fd, term, NULL, 0);
-}
-
 /*
  * Returns 1: it is ours; 0: it isn't, go on waiting; or -1 with errno and @e. A promotion from
  * before this program waited is another program's: what the replica has may be long past. The
@@ -107,8 +100,10 @@ static int take_promotion(const struct waiting *w, uint64_t *term)
  */
 static int claim(struct waiting *w, uint64_t *term, struct hs_error *e)
 {
-	int ret = take_promotion(w, term);
+	int ret;
 
+	*term = 0;
+	ret = ckdev_replica_claim(w->fd, term, NULL, 0);
 	if (!ret)
 		return 1;
 	if (ret != -EALREADY && ret != -EINVAL)

@@ -157,7 +157,7 @@ static int remove_replica(void **state)
 	return ret;
 }
 
-/* Who looks for a module opens a session as well, for a moment: it has published nothing. */
+/* A program that looks for the module opens a session, too, for a moment: it has published nothing. */
 static uint64_t find_published(int own)
 {
 	struct cptdev_info info = { .size = sizeof(info) };
@@ -321,7 +321,7 @@ static void who_is_fenced_becomes_the_spare(void **state)
 	kill_off(master);
 }
 
-/* Who has no spare is told so: after the timeout once, and then at once, until there is one. */
+/* A program without a spare is told so: after the timeout once, then at once, until there is one. */
 static void without_a_spare_it_is_told(void **state)
 {
 	pid_t master = start("master", "-m", "-S", NAME, "-t", "2"), shipper;
