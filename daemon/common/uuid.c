@@ -4,6 +4,8 @@
 
 #include "uuid.h"
 
+const u8 uuid_none[CPTDEV_UUID_LEN];
+
 char *uuid_text(const u8 uuid[CPTDEV_UUID_LEN], char text[UUID_TEXT_LEN])
 {
 	char *p = text;

@@ -13,6 +13,9 @@
 /* "00112233-4455-6677-8899-aabbccddeeff" into @text, which is returned. */
 char *uuid_text(const u8 uuid[CPTDEV_UUID_LEN], char text[UUID_TEXT_LEN]);
 
+/* Nobody's. */
+extern const u8 uuid_none[CPTDEV_UUID_LEN];
+
 static inline bool uuid_same(const u8 *a, const u8 *b)
 {
 	return !memcmp(a, b, CPTDEV_UUID_LEN);

@@ -3,7 +3,9 @@
  * cptdevctl promote: it asks the daemon whether the primary is alive, but works without it,
  * since the daemon may be what is broken. The journal keeps who did it.
  */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -65,7 +67,7 @@ static struct json_object *promoted_json(const char *name, u64 generation, u64 t
 	return o;
 }
 
-/* There is none that could be asked. */
+/* There is none. One that doesn't answer may promote all the same, a moment later. */
 #define NO_DAEMON	(-1)
 
 /* It writes down the term before the replica has it. An exit status, or NO_DAEMON. */
@@ -79,8 +81,14 @@ static int promote_by_daemon(struct ctl *c, const char *name, u64 *term, u64 *ge
 	js_u64(request, "term", *term);
 	js_bool(request, "force", c->force);
 	answer = client_command(c->socket, request, &err);
-	if (!answer)
+	if (!answer && (err == ENOENT || err == ECONNREFUSED))
 		return NO_DAEMON;
+	if (!answer)
+		return ctl_fail(c, EXIT_DAEMON, "no-answer",
+				err == EACCES ? "run as root" :
+				"cptdevctl replica list; if it isn't promoted: systemctl restart cptdevd",
+				"cptdevd runs, and doesn't say whether it has promoted %s: %s",
+				name, err == EPROTO ? "no answer" : strerror(err));
 	if (js_at(answer, "error"))
 		ret = ctl_fail(c, EXIT_FAILED, js_get_str(js_at(answer, "error"), "code"),
 			       "cptdevctl status; cptdevctl replica list",

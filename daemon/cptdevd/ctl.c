@@ -6,12 +6,12 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "ctl.h"
 #include "log.h"
+#include "unix_bind.h"
 
 #define RETRY_NS	NSEC_PER_SEC
 /* A client that has been idle for so long makes room for a new one. */
@@ -80,78 +80,13 @@ static void on_client(struct acceptor *a, int fd, const struct sockaddr_storage 
 	close(fd);
 }
 
-/* Under systemd the unit makes it; who starts the daemon by hand needn't know of it. */
-static int ctl_directory(const char *path)
-{
-	char dir[CONF_PATH_MAX];
-
-	strcpy(dir, path);
-	*strrchr(dir, '/') = '\0';	/* it is absolute */
-	if (!dir[0] || !access(dir, F_OK))
-		return 0;
-	if (mkdir(dir, 0750))
-		return errno == EEXIST ? 0 : -errno;
-	log_info("made %s for the control socket", dir);
-	return 0;
-}
-
-/* What a daemon that was killed left behind is in the way; nothing else is removed. */
-static int ctl_clear(const char *path)
-{
-	struct stat st;
-
-	if (lstat(path, &st))
-		return 0;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	return unlink(path) && errno != ENOENT ? -errno : 0;
-}
-
-/* For root and the daemon's group. */
-static int ctl_bind(int fd, const char *path)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int ret = ctl_directory(path);
-	mode_t mask;
-
-	if (!ret)
-		ret = ctl_clear(path);
-	if (ret)
-		return ret;
-	strcpy(un.sun_path, path);	/* of CONF_PATH_MAX */
-	mask = umask(0117);
-	ret = bind(fd, (struct sockaddr *)&un, sizeof(un)) ? -errno : 0;
-	umask(mask);
-	if (!ret && listen(fd, 16))
-		ret = -errno;
-	return ret;
-}
-
-/* A socket that answers belongs to a daemon that runs. */
-static bool ctl_taken(const char *path)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool taken;
-
-	if (fd < 0)
-		return false;
-	strcpy(un.sun_path, path);	/* of CONF_PATH_MAX */
-	taken = !connect(fd, (struct sockaddr *)&un, sizeof(un)) || errno == EAGAIN;
-	close(fd);
-	return taken;
-}
-
 static int ctl_try(struct daemon *d)
 {
-	int fd, ret;
+	int fd = unix_bind(d->conf.control, SOCK_STREAM), ret;
 
-	if (ctl_taken(d->conf.control))
-		return -EADDRINUSE;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
-	ret = ctl_bind(fd, d->conf.control);
+		return fd;
+	ret = listen(fd, 16) ? -errno : 0;
 	if (!ret)
 		ret = acceptor_open(&d->control, &d->loop, &d->tell, fd);
 	if (ret)

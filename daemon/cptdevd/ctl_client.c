@@ -122,6 +122,8 @@ static const char *failure(int err)
 		return "this host has nothing of that name";
 	case ENODATA:
 		return "nothing was committed to the replica yet";
+	case EBADMSG:
+		return "its record is damaged: what it said isn't known. Next: cptdevctl forget";
 	case ESTALE:
 		return "the term isn't higher than what is known";
 	case EREMCHG:

@@ -6,7 +6,7 @@
 #ifndef CPTDEV_KERNEL_H
 #define CPTDEV_KERNEL_H
 
-#include "records.h"
+#include "kernel_event.h"
 
 struct kernel;
 

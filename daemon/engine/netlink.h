@@ -2,7 +2,7 @@
 #ifndef CPTDEV_NETLINK_H
 #define CPTDEV_NETLINK_H
 
-#include "records.h"
+#include "kernel_event.h"
 
 struct mnl_socket;
 

@@ -4,7 +4,7 @@
 
 #include <libmnl/libmnl.h>
 
-#include "records.h"
+#include "kernel_event.h"
 
 /*
  * A message of the family as a record, handed to @fn. Attributes that are not known, or

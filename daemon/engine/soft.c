@@ -186,7 +186,8 @@ int soft_info(struct soft *s, struct cptdev_info *info)
 	info->size = size;
 	info->abi_version = CPTDEV_ABI_VERSION;
 	info->page_size = SOFT_PAGE;
-	info->features = CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA;
+	info->features = CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
+		CPTDEV_FEATURE_CLAIM;
 	info->session_flags = CPTDEV_SESSION_REPLACE;
 	info->replica_flags = CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_EXCL |
 		CPTDEV_REPLICA_WRITE;

@@ -123,7 +123,7 @@ struct soft_file {
 	u64 promotions;		/* that it was too late for */
 };
 
-/* Who asks. */
+/* The caller of a request. */
 struct soft_caller {
 	u32 uid;
 	bool capable;

@@ -39,7 +39,7 @@ static int have_file(struct soft_pages *p)
 		p->fd = -1;
 		return -errno;
 	}
-	/* Who is given a descriptor for reading makes none for writing of it. */
+	/* A descriptor for reading can't be made one for writing. */
 	return fchmod(p->fd, 0400) ? -errno : 0;
 }
 

@@ -6,19 +6,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "soft_program.h"
+#include "unix_bind.h"
 
 int soft_watch(struct soft *s, struct soft_watch *w, int fd)
 {
@@ -160,7 +159,7 @@ struct soft_listener {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
-/* Who can't be served is sent away: left in the queue, the socket would stay readable. */
+/* A program that can't be served is sent away: left in the queue, the socket would stay readable. */
 static void accept_scarce(struct soft_listener *l)
 {
 	int fd;
@@ -188,65 +187,14 @@ static void program_comes(struct soft_watch *w)
 		soft_client_free(c);
 }
 
-static int unix_socket(void)
-{
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* A socket of a daemon that is gone may be taken away; one that answers may not. */
-static bool stale(const struct sockaddr_un *un)
-{
-	int fd = unix_socket(), ret;
-
-	if (fd < 0)
-		return false;
-	ret = connect(fd, (const struct sockaddr *)un, sizeof(*un)) ? errno : 0;
-	close(fd);
-	return ret == ECONNREFUSED;
-}
-
-/* Under systemd the unit makes it; who starts the daemon by hand needn't know of it. */
-static int directory(const struct sockaddr_un *un)
-{
-	char dir[sizeof(un->sun_path) + 1], *slash;
-
-	snprintf(dir, sizeof(dir), "%s", un->sun_path);
-	slash = strrchr(dir, '/');
-	if (!slash || slash == dir)
-		return 0;
-	*slash = '\0';
-	return mkdir(dir, 0750) && errno != EEXIST ? -errno : 0;
-}
-
-/* For its owner and group from the beginning. */
-static int bind_to(int fd, const struct sockaddr_un *un)
-{
-	mode_t mask = umask(0117);
-	int ret = bind(fd, (const struct sockaddr *)un, sizeof(*un)) ? -errno : 0;
-
-	umask(mask);
-	return ret;
-}
-
 static int socket_open(const char *path)
 {
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int fd = unix_socket(), one = 1, ret;
+	int fd = unix_bind(path, SOCK_SEQPACKET), one = 1, ret = 0;
 
 	if (fd < 0)
 		return fd;
-	memcpy(un.sun_path, path, strlen(path));
-	ret = directory(&un);
-	if (!ret)
-		ret = bind_to(fd, &un);
-	if (ret == -EADDRINUSE && stale(&un)) {
-		unlink(path);
-		ret = bind_to(fd, &un);
-	}
-	if (!ret && (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) ||
-		     listen(fd, SOMAXCONN)))
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) ||
+	    listen(fd, SOMAXCONN))
 		ret = -errno;
 	if (!ret)
 		return fd;

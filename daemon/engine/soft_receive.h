@@ -21,7 +21,7 @@ int soft_receive(int fd, struct soft_message *m);
 void soft_message_end(struct soft_message *m);
 /* As the module takes structs: @size is what we know, @min what it was born with. */
 int soft_message_check(struct soft_message *m, u32 size, u32 min);
-/* Entries follow the struct; @fd goes along, -1: none. Who doesn't take it loses it. */
+/* Entries follow the struct; @fd goes along, -1: none. It is closed if the program doesn't take it. */
 void soft_answer(int reply, int err, const void *arg, u32 len, const void *entries, u32 bytes,
 		 int fd);
 

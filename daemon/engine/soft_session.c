@@ -283,7 +283,7 @@ int soft_session_publish(struct soft *s, struct soft_session *se, struct soft_sn
 bool soft_session_wait(const struct soft_session *se, const struct cptdev_wait *arg,
 		       u64 wanted, int *ret)
 {
-	/* Who gave none asks how the session stands. */
+	/* Without one it is asked how the session stands. */
 	if (se->fenced && (!arg->generation || se->rec.committed < wanted))
 		*ret = -ESTALE;
 	else if (!wanted || wanted > se->rec.published)

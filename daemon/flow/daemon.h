@@ -115,7 +115,6 @@ struct out {
 	bool listed;			/* the peer knows that it has all sessions */
 	u32 heartbeat_ms;		/* what both are content with */
 	u32 told_timeout_ms;		/* that the other end knows of this one */
-	u64 lease_ns;			/* how long an answer lends, 0: the peer knows no leases */
 	/* address.c, if the peer is given by name: */
 	struct resolver resolver;
 	struct sockaddr_storage addr[RESOLVED_MAX];
@@ -318,6 +317,9 @@ void records_session(struct daemon *d, struct known *k);
 /* So much is acknowledged, or about to be answered as committed: 0 or a negative errno. */
 int records_progress(struct daemon *d, const char *name, const u8 *session, u64 generation);
 /* May a session of the peer feed this host? 0, or -1 with the fault for its answer. */
+int records_may_feed(struct daemon *d, const struct msg_session *m, const char *from,
+		     struct fault *f);
+/* The same, and it is written down that it does. */
 int records_feed(struct daemon *d, const struct msg_session *m, const char *from,
 		 struct fault *f);
 /* Before and after a promotion. @term: 0 for the next one, becomes which it is. */

@@ -20,6 +20,7 @@
 
 #include "daemon.h"
 #include "log.h"
+#include "uuid.h"
 
 /* A term of 1 isn't higher than any. */
 #define TERM_LOWEST	1
@@ -152,10 +153,9 @@ static bool out_takes(const struct out *o)
 
 const u8 *fence_owner(struct daemon *d, const char *name, u64 term)
 {
-	static const u8 nobody[CPTDEV_UUID_LEN];
 	const struct record *r = record_of(d, name);
 
-	return r && r->term == term && record_used(r) ? r->owner : nobody;
+	return r && r->term == term && record_used(r) ? r->owner : uuid_none;
 }
 
 void fence_announce(struct daemon *d, const char *name, u64 term, const u8 *owner)

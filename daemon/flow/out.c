@@ -412,7 +412,6 @@ static int out_start(struct out *o)
 	o->last.code = WIRE_OK;
 	*o->last.text = '\0';
 	o->heartbeat_ms = link_heartbeat_ms(&o->d->self, &o->node);
-	o->lease_ns = link_lease_ns(o->features, o->told_timeout_ms, o->node.timeout_ms);
 	tell(&o->d->tell, LOG_NOTICE, TELL_LINK, out_name(o), "linked to %s: shipping to it",
 	     o->node.name);
 	news_peer(o->peer, "outgoing-up");

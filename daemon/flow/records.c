@@ -225,13 +225,11 @@ static void records_flush(struct timer *t)
  * Replicas of this host
  */
 
-int records_feed(struct daemon *d, const struct msg_session *m, const char *from,
-		 struct fault *f)
+int records_may_feed(struct daemon *d, const struct msg_session *m, const char *from,
+		     struct fault *f)
 {
 	struct recorded *e = recorded_find(d, m->name);
-	static const u8 nobody[CPTDEV_UUID_LEN];
 	const struct record *old = e ? &e->r : NULL;
-	struct record new = old ? *old : (struct record) {};
 	char text[UUID_TEXT_LEN];
 
 	if (e && e->damaged)
@@ -239,7 +237,7 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 				 "the spare's record of it is damaged: run there: cptdevctl forget %s",
 				 m->name);
 	switch (record_feed(old, m->uuid, m->term,
-			    m->flags & WIRE_SESSION_UNUSED ? nobody : m->owner,
+			    m->flags & WIRE_SESSION_UNUSED ? uuid_none : m->owner,
 			    m->flags & WIRE_SESSION_REPLACE)) {
 	case FEED_FENCED:
 		return fault_set(f, WIRE_E_FENCED,
@@ -257,6 +255,19 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 	case FEED_OK:
 		break;
 	}
+	return 0;
+}
+
+int records_feed(struct daemon *d, const struct msg_session *m, const char *from,
+		 struct fault *f)
+{
+	const struct record *old;
+	struct record new;
+
+	if (records_may_feed(d, m, from, f))
+		return -1;
+	old = record_of(d, m->name);
+	new = old ? *old : (struct record) {};
 	record_fed(&new, m->name, m->uuid, m->term, m->owner, d->boot);
 	if ((!old || memcmp(&new, old, sizeof(new))) && record_store(d, &new))
 		return fault_set(f, WIRE_E_KERNEL, "the spare can't write its record of it");
@@ -267,9 +278,11 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 		    const struct cptdev_image_info *replica, bool force)
 {
 	struct recorded *e = recorded_find(d, name);
-	struct record new = e && !e->damaged ? e->r : (struct record) {};
+	struct record new = e ? e->r : (struct record) {};
 	int ret;
 
+	if (e && e->damaged)
+		return -EBADMSG;
 	if (!force && record_outdated(&new, replica->uuid))
 		return -EREMCHG;
 	if (record_promote(&new, name, *term, replica->term, d->self.uuid))
@@ -294,12 +307,14 @@ void records_promoted(struct daemon *d, const char *name, bool done)
 		return;
 	new = e->r;
 	record_promoted(&new, done);
-	e->split = false;
 	if (record_store(d, &new)) {
 		e->r = new;
 		e->changed = true;
 		loop_arm(&d->loop, &d->flush, FLUSH_NS);
 	}
+	if (!done)
+		return;
+	e->split = false;
 	fence_announce(d, name, new.term, new.owner);
 }
 
@@ -446,13 +461,15 @@ int records_forget(struct daemon *d, const char *name)
 
 /*
  * Nothing but a person removes one: what it had, and a promotion that no program of this host
- * went on with, are given up. A session's record stays.
+ * went on with, are given up. A session's record stays, and one that nobody would miss, as that
+ * of a side of a split brain that was given up.
  */
 void records_replica_gone(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
 
-	if (e && !e->damaged && !e->split && e->r.role != RECORD_PRIMARY)
+	if (e && !e->damaged && !e->split && e->r.role != RECORD_PRIMARY &&
+	    record_weighs(&e->r))
 		forget(d, name);
 }
 

@@ -123,7 +123,9 @@ static int open_replica(struct chan *c)
 
 	c->fd = kernel_replica_open(k, name, CPTDEV_REPLICA_WRITE);
 	if (c->fd == -ENOENT) {
-		if (create(c))
+		/* Nothing is made for a session that is refused. */
+		if (records_may_feed(c->in->d, &c->session, c->in->node.name, &c->last) ||
+		    create(c))
 			return -1;
 		c->fd = kernel_replica_open(k, name, CPTDEV_REPLICA_WRITE);
 	}

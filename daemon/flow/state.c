@@ -24,9 +24,28 @@ static const char *const roles[] = {
 	[RECORD_PRIMARY] = "primary", [RECORD_SPARE] = "spare", [RECORD_PROMOTED] = "promoted",
 };
 
+static int open_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Also on the disk, in the directory above. */
 static int make(const char *dir, mode_t mode)
 {
-	return mkdir(dir, mode) && errno != EEXIST ? -errno : 0;
+	char above[PATH_MAX];
+	int fd, ret;
+
+	if (mkdir(dir, mode))
+		return errno == EEXIST ? 0 : -errno;
+	snprintf(above, sizeof(above), "%s/..", dir);
+	fd = open_dir(above);
+	if (fd < 0)
+		return fd;
+	ret = fsync(fd) ? -errno : 0;
+	close(fd);
+	return ret;
 }
 
 int state_dir_make(const char *dir)
@@ -106,13 +125,6 @@ static int replace(int dir, const char *name, const char *text)
 	else if (fsync(dir))
 		ret = -errno;
 	return ret;
-}
-
-static int open_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
 }
 
 int state_write(const char *dir, const struct record *r)

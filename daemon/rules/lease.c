@@ -21,11 +21,6 @@ u64 lease_margin(u64 length)
 	return length / MARGIN_SHARE + MARGIN_FLOOR;
 }
 
-u64 lease_until(u64 sent, u64 length)
-{
-	return sent + length;
-}
-
 u64 lease_lent_until(u64 received, u64 length)
 {
 	return received + length + lease_margin(length);

@@ -17,9 +17,6 @@
 u64 lease_length(u32 timeout_ms, u32 other_ms);
 u64 lease_margin(u64 length);
 
-/* The primary: what was sent at @sent was answered. The lease lasts until then. */
-u64 lease_until(u64 sent, u64 length);
-
 /*
  * The spare: what was received at @received is answered. Nothing is promoted by time-out
  * before that time.

@@ -5,13 +5,11 @@
 #include "record.h"
 #include "uuid.h"
 
-static const u8 nobody[CPTDEV_UUID_LEN];
-
 enum record_meeting record_meet(const struct record *r, u64 term, const u8 *owner)
 {
 	if (term != r->term)
 		return term < r->term ? MEET_LOWER : MEET_HIGHER;
-	if (uuid_same(owner, nobody) || uuid_same(r->owner, nobody))
+	if (uuid_same(owner, uuid_none) || uuid_same(r->owner, uuid_none))
 		return MEET_SAME;
 	return uuid_same(owner, r->owner) ? MEET_SAME : MEET_SPLIT;
 }

@@ -369,6 +369,8 @@ static void promote_leaves_a_trace(void **state)
 static char status_line[1024];
 static char socket_path[64];
 static pid_t answering;
+/* To "promote" with force; NULL: the connection is closed. */
+static const char *promote_answer;
 
 static int setup_daemon(void **state)
 {
@@ -383,13 +385,16 @@ static int setup_daemon(void **state)
 	assert_int_equal(listen(fd, 1), 0);
 	ctl.socket = socket_path;
 	answering = -1;
+	promote_answer = NULL;
 	*state = (void *)(long)fd;
 	return 0;
 }
 
 static void answer_with(int fd, const char *peer)
 {
-	char line[64];
+	static const char *const wanted = "\"command\":\"promote\",\"name\":\"kv\",\"term\":0,\"force\":true";
+	char line[128];
+	ssize_t n;
 	int c;
 
 	snprintf(status_line, sizeof(status_line),
@@ -402,9 +407,13 @@ static void answer_with(int fd, const char *peer)
 	if (recv(c, line, sizeof(line), 0) > 0 &&
 	    send(c, status_line, strlen(status_line), MSG_NOSIGNAL) > 0)
 		shutdown(c, SHUT_WR);
-	/* It can't do more. */
-	while ((c = accept(fd, NULL, NULL)) >= 0)
+	while ((c = accept(fd, NULL, NULL)) >= 0) {
+		n = recv(c, line, sizeof(line) - 1, 0);
+		line[n > 0 ? n : 0] = '\0';
+		if (promote_answer && strstr(line, wanted))
+			n = send(c, promote_answer, strlen(promote_answer), MSG_NOSIGNAL);
 		close(c);
+	}
 	_exit(0);
 }
 
@@ -440,10 +449,28 @@ static void force_takes_over_from_a_living_primary(void **state)
 
 	make_replica(120);
 	ctl.force = true;
+	promote_answer = "{\"name\":\"kv\",\"generation\":120,\"term\":9}\n";
 	answer_with((int)(long)*state, ALIVE);
 	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_DONE);
-	assert_true(fake_replica(fake, "kv")->promoted);
+	assert_true(ctl.changed);
 	assert_non_null(strstr(journal, "feeds this replica"));
+	assert_non_null(strstr(journal, "generation 120, term 9"));
+	/* By the daemon, not behind its back. */
+	assert_false(fake_replica(fake, "kv")->promoted);
+}
+
+/* It may do it yet: two promotions would be two terms. */
+static void a_daemon_that_does_not_answer_is_not_gone_round(void **state)
+{
+	char *argv[] = { (char *)"kv" };
+
+	make_replica(120);
+	ctl.force = true;
+	answer_with((int)(long)*state, ALIVE);
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_DAEMON);
+	assert_false(ctl.changed || fake_replica(fake, "kv")->promoted);
+	fflush(to);
+	assert_non_null(strstr(text, "doesn't say whether it has promoted kv: no answer"));
 }
 
 /* What is known of the primary, and whether promote goes on without a word. */
@@ -725,6 +752,7 @@ int main(void)
 		F(promote_leaves_a_trace),
 		D(a_living_primary_isnt_taken_over_from),
 		D(force_takes_over_from_a_living_primary),
+		D(a_daemon_that_does_not_answer_is_not_gone_round),
 		T(what_is_known_of_a_primary),
 		T(a_host_without_problems),
 		T(each_problem_has_its_status),

@@ -111,7 +111,7 @@ static void feeds(void **state)
 	assert_int_equal(record_feed(&s, one, 2, alpha, false), FEED_FENCED);
 	assert_int_equal(record_feed(&s, two, 3, alpha, false), FEED_OTHER);
 	assert_int_equal(record_feed(&s, two, 3, alpha, true), FEED_OK);
-	/* Who took over goes on from what was acknowledged. */
+	/* The host that took over goes on from what was acknowledged. */
 	assert_int_equal(record_feed(&r, two, 4, beta, false), FEED_OK);
 	assert_int_equal(record_feed(&p, one, 3, alpha, false), FEED_FENCED);
 	/* Both were promoted. */

@@ -95,6 +95,26 @@ static void a_promotion_that_cannot_be_written_is_none(void **state)
 	assert_int_equal(promoted(&p->b, 0), 2);
 }
 
+/* What isn't known may be a higher term. */
+static void a_damaged_record_is_not_promoted(void **state)
+{
+	struct pair *p = *state;
+	char path[CONF_PATH_MAX + 16];
+	FILE *f;
+
+	fed(p);
+	host_kill(&p->b);
+	snprintf(path, sizeof(path), "%s/kv.json", p->b.conf.state_dir);
+	f = fopen(path, "w");
+	fputs("{", f);
+	fclose(f);
+	host_start(&p->b);
+	promoted(&p->b, -EBADMSG);
+	assert_false(fake_replica(&p->b.fake, "kv")->promoted);
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
+	assert_int_equal(promoted(&p->b, 0), 2);
+}
+
 /* The daemon was killed after it wrote the record, before the replica was promoted. */
 static void a_promotion_that_was_not_answered_is_undone(void **state)
 {
@@ -147,6 +167,8 @@ static void an_empty_program_does_not_replace_what_a_spare_had(void **state)
 		 host_ship(&p->a, "kv")->last.code == WIRE_E_OTHER);
 	assert_non_null(strstr(host_ship(&p->a, "kv")->last.text, "cptdevctl forget kv"));
 	assert_int_equal(s->rec.committed, 0);
+	/* Nothing is left of the attempt. */
+	assert_null(fake_replica(&p->b.fake, "kv"));
 	/* The person does as he is told. */
 	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
 	WAIT_FOR(p, pair_committed(s));
@@ -201,6 +223,7 @@ static void of_two_that_went_on_neither_acknowledges(void **state)
 	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
 	WAIT_FOR(p, pair_committed(s));
 	assert_false(records_split(&p->a.daemon, "kv") || records_split(&p->b.daemon, "kv"));
+	assert_int_equal(record_of(&p->b.daemon, "kv")->term, 2);
 	assert_false(s->fenced);
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
@@ -258,6 +281,7 @@ int main(void)
 		T(terms_are_on_disk),
 		T(a_promotion_is_remembered_over_a_boot),
 		T(a_promotion_that_cannot_be_written_is_none),
+		T(a_damaged_record_is_not_promoted),
 		T(a_promotion_that_was_not_answered_is_undone),
 		T(a_promotion_that_was_done_stays),
 		T(an_empty_program_does_not_replace_what_a_spare_had),

@@ -20,6 +20,7 @@ failover.c (pid %d) failed with exit status
 failover.c (pid %d) was killed by signal
 failover.c promoted %s: generation
 known.c can't listen to the kernel
+unix_bind.c made %s for the socket
 soft_stage.c a page could not be written
 ctl_client.c promoted %s by user
 ctl_client.c the record of %s was given up

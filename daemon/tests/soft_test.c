@@ -25,6 +25,7 @@
 #include "ckdev.h"
 #include "pair.h"
 #include "softwire.h"
+#include "unix_bind.h"
 
 #define BASE	0x200000000000UL
 #define PAGE	4096UL
@@ -542,6 +543,31 @@ static int file_with(const struct cptdev_extent *e, int seals)
 	return fd;
 }
 
+/* A mistake in the configuration removes nobody's file. */
+static void only_a_dead_socket_is_taken_away(void **state)
+{
+	char dir[] = "/tmp/cptdevd-bind.XXXXXX", path[64];
+	int fd, again;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/programs", dir);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	close(fd);
+	assert_int_equal(unix_bind(path, SOCK_SEQPACKET), -EEXIST);
+	assert_int_equal(unlink(path), 0);
+	fd = unix_bind(path, SOCK_SEQPACKET);
+	assert_true(fd >= 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(unix_bind(path, SOCK_SEQPACKET), -EADDRINUSE);
+	close(fd);
+	again = unix_bind(path, SOCK_SEQPACKET);
+	assert_true(again >= 0);
+	close(again);
+	unlink(path);
+	rmdir(dir);
+}
+
 static void hostile_files_are_refused(void **state)
 {
 	const struct cptdev_extent good = {
@@ -645,6 +671,7 @@ int main(void)
 		cmocka_unit_test(a_program_is_refused_what_the_module_refuses),
 		cmocka_unit_test(replicas_belong_to_who_made_them),
 		cmocka_unit_test(a_child_is_another_program),
+		cmocka_unit_test(only_a_dead_socket_is_taken_away),
 		cmocka_unit_test(hostile_files_are_refused),
 		cmocka_unit_test(noise_ends_the_connection_and_nothing_else),
 		cmocka_unit_test(end_of_the_daemon_is_told),

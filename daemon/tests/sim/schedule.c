@@ -79,7 +79,7 @@ static void ev_power(const struct event *e)
 		h->prog.session = NULL;
 	memset(&h->prog, 0, sizeof(h->prog));
 	engine_power_off(h);
-	/* Who loses both memory and disk in the midst of other failures: nobody can know what was. */
+	/* A host that loses memory and disk in the midst of other failures: nobody can know what was. */
 	if (e->x[2] % 6 == 0 && !sim.failures) {
 		story("%s loses its disk", h->name);
 		disk_lose(h);

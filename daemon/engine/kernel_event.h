@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What netlink tells about sessions and replicas (linux/cptdev_netlink.h).
+ * Sessions and replicas as netlink tells of them (linux/cptdev_netlink.h).
  */
-#ifndef CPTDEV_RECORDS_H
-#define CPTDEV_RECORDS_H
+#ifndef CPTDEV_KERNEL_EVENT_H
+#define CPTDEV_KERNEL_EVENT_H
 
 #include <linux/cptdev.h>
 #include <linux/cptdev_netlink.h>
@@ -46,7 +46,7 @@ struct replica_rec {
 	u32 waiters;
 };
 
-/* One message: exactly one of the two records is there. */
+/* One message: exactly one of the two is there. */
 struct kernel_event {
 	u8 cmd;				/* enum cptdev_genl_cmd */
 	const struct session_rec *session;
