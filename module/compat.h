@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Every difference between kernels (6.1 to 7.2) and every architecture's fast path,
- * in one place. The rest of the module reads as code for the newest kernel.
+ * Every difference between kernels (6.1 to 7.2) in one place. The rest of the module
+ * reads as code for the newest kernel.
  */
 #ifndef _CPTDEV_COMPAT_H
 #define _CPTDEV_COMPAT_H
@@ -123,70 +123,6 @@ static inline bool cptdev_mmap_write_owned(struct mm_struct *mm)
 #endif
 }
 
-/*
- * Replace a present PTE by one that differs in the dirty and accessed bits. Returns
- * false when the processor changed it meanwhile: read it again. The page-table lock
- * is held. As ptep_set_wrprotect() does it since 6.6, on Xen PV too; where to begin for
- * another processor than x86-64.
- */
-static inline bool cptdev_pte_replace(pte_t *ptep, pte_t old, pte_t new)
-{
-	return try_cmpxchg(&ptep->pte, &old.pte, new.pte);
-}
-
-/* The same for the mapping of a huge page. */
-static inline bool cptdev_pmd_replace(pmd_t *pmdp, pmd_t old, pmd_t new)
-{
-	return try_cmpxchg(&pmdp->pmd, &old.pmd, new.pmd);
-}
-
-/* Bits of a PTE that says its page is dirty. */
-#ifdef _PAGE_DIRTY_BITS
-#define CPTDEV_PTE_DIRTY	_PAGE_DIRTY_BITS
-#else
-#define CPTDEV_PTE_DIRTY	_PAGE_DIRTY
-#endif
-
-/* Of 64 PTEs, those that have one of @bits: sweep.c, without SIMD. */
-static __always_inline pteval_t cptdev_or16(const pteval_t *v)
-{
-	barrier();
-	return v[0] | v[1] | v[2] | v[3] | v[4] | v[5] | v[6] | v[7] | v[8] | v[9] |
-	       v[10] | v[11] | v[12] | v[13] | v[14] | v[15];
-}
-
-static __always_inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
-{
-	const pteval_t *v = (const pteval_t *)ptep;
-	u64 found = 0, some;
-	unsigned int i, j;
-
-	if (likely(!((cptdev_or16(v) | cptdev_or16(v + 16) | cptdev_or16(v + 32) |
-		      cptdev_or16(v + 48)) & bits)))
-		return 0;
-	for (i = 0; i < 64; i += 16, v += 16) {
-		if (!(cptdev_or16(v) & bits))
-			continue;
-		some = 0;
-#pragma GCC unroll 16
-		for (j = 0; j < 16; j++)
-			some |= (u64)!!(v[j] & bits) << j;
-		found |= some << i;
-	}
-	return found;
-}
-
-/* Does this entry lead to a table of PTEs? And to which: with no second look. */
-static inline bool cptdev_pmd_table(pmd_t pmd)
-{
-	return (native_pmd_val(pmd) & (_PAGE_PRESENT | _PAGE_PSE)) == _PAGE_PRESENT;
-}
-
-static inline pte_t *cptdev_pmd_ptes(pmd_t pmd)
-{
-	return __va(pmd_val(pmd) & PTE_PFN_MASK);
-}
-
 /* Under the lock: is this entry what it was when it was read without? */
 static inline bool cptdev_pmd_still(pmd_t *pmdp, pmd_t val)
 {
@@ -208,26 +144,6 @@ static inline spinlock_t *cptdev_table_lock(struct mm_struct *mm, pte_t *ptes)
 #else
 	return &mm->page_table_lock;
 #endif
-}
-
-/*
- * What a cut asks of nearly all pages, with as few instructions as it takes. A plain PTE
- * maps a page that has a struct page: pte_page() needs no second look.
- */
-static inline bool cptdev_pte_plain(pteval_t pte)
-{
-	return (pte & (_PAGE_PRESENT | _PAGE_SPECIAL)) == _PAGE_PRESENT;
-}
-
-static inline bool cptdev_pte_plain_rw(pteval_t pte)
-{
-	return (pte & (_PAGE_PRESENT | _PAGE_SPECIAL | _PAGE_RW)) ==
-		(_PAGE_PRESENT | _PAGE_RW);
-}
-
-static inline struct page *cptdev_plain_page(pteval_t pte)
-{
-	return pfn_to_page((pte & PTE_PFN_MASK) >> PAGE_SHIFT);
 }
 
 /* PageAnonExclusive(), without asking whether it is a page of hugetlb: those are refused. */

@@ -54,8 +54,9 @@
 #include <linux/cptdev.h>
 #include <linux/cptdev_netlink.h>
 
+#include "arch/x86/pte.h"
 #include "compat.h"
-#include "walk.h"
+#include "track/walk.h"
 
 /* What is mapped in the ranges. Shared by the snapshots that saw the same. */
 struct cptdev_layout {

@@ -5,7 +5,7 @@
  */
 #include <linux/module.h>
 
-#include "track.h"
+#include "track/track.h"
 
 static void info_limits(struct cptdev_session *s, struct cptdev_info *info)
 {

@@ -62,7 +62,7 @@ static int __init cptdev_init(void)
 
 	if (CPTDEV_ANY_MUTANT)
 		pr_warn("a safeguard was removed from this module: for tests only\n");
-	cptdev_sweep_init();
+	cptdev_simd_init();
 	ret = cptdev_chunks_init();
 	if (ret)
 		return ret;

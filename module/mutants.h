@@ -15,7 +15,7 @@
 #include <linux/delay.h>
 #include <linux/kconfig.h>
 
-#include "cut.h"
+#include "freeze/cut.h"
 
 #define cptdev_mutant(name)	__is_defined(CPTDEV_MUTANT_##name)
 

@@ -9,7 +9,7 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 
-#include "track.h"
+#include "track/track.h"
 
 /*
  * The list, that what is found on it isn't gone yet, and the arrays of ranges. Held for

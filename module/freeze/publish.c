@@ -10,8 +10,8 @@
 #include <linux/slab.h>
 
 #include "snap.h"
-#include "trace.h"
-#include "mutants.h"
+#include "../trace.h"
+#include "../mutants.h"
 
 static void snaps_put(struct list_head *list)
 {

@@ -19,8 +19,8 @@
 #include <linux/pseudo_fs.h>
 #include <linux/sched/mm.h>
 
-#include "cptdev.h"
-#include "mutants.h"
+#include "../cptdev.h"
+#include "../mutants.h"
 
 #define PROXY_SIZE	PAGE_SIZE
 

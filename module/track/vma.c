@@ -4,7 +4,7 @@
  */
 #include <linux/hugetlb.h>
 
-#include "cptdev.h"
+#include "../cptdev.h"
 
 /* Memory whose changes the page tables of this process don't tell is refused. */
 enum cptdev_reason cptdev_vma_refuse(struct vm_area_struct *vma)

@@ -5,8 +5,8 @@
 #ifndef _CPTDEV_SNAP_H
 #define _CPTDEV_SNAP_H
 
-#include "cptdev.h"
-#include "vec.h"
+#include "../cptdev.h"
+#include "../vec.h"
 
 /*
  * A frozen page is an unsigned long: the page that we hold a reference to, and until the

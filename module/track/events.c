@@ -12,7 +12,7 @@
 #include <linux/sched.h>
 
 #include "track.h"
-#include "mutants.h"
+#include "../mutants.h"
 
 /*
  * Harvesting. Who holds the mmap_lock for writing and is about to write-protect

@@ -7,8 +7,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "cptdev.h"
-#include "mutants.h"
+#include "../cptdev.h"
+#include "../mutants.h"
 
 struct cptdev_layout *cptdev_layout_alloc(u32 max)
 {

@@ -7,7 +7,7 @@
 #define _CPTDEV_CUT_H
 
 #include "snap.h"
-#include "track.h"
+#include "../track/track.h"
 
 struct cut {
 	struct cptdev_walk walk;

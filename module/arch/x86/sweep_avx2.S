@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: the inner loop of sweep.c, four page-table entries to an instruction. Its twin
+ * cptdev: the inner loop of the sweep, four page-table entries to an instruction. Its twin
  * in C, sweep_portable(), says what it does.
  */
 #include <linux/linkage.h>

@@ -9,18 +9,9 @@
  * page at the same time. Both are right: a store that comes later is the next reading's,
  * and who takes a page away has set its event bit before. So the marks are read last.
  */
-#include <asm/simd.h>
 #include <linux/bitops.h>
 
 #include "track.h"
-
-static bool have_avx2 __ro_after_init;
-
-void __init cptdev_sweep_init(void)
-{
-	have_avx2 = boot_cpu_has(X86_FEATURE_AVX2) &&
-		cpu_has_xfeatures(XFEATURE_MASK_SSE | XFEATURE_MASK_YMM, NULL);
-}
 
 /*
  * Entries of a whole table that have one of @bits: which words have any. If one has,
@@ -209,23 +200,6 @@ static u32 sweep_portable(const struct cptdev_walk *w, unsigned int nr)
 	return all;
 }
 
-static u32 sweep_simd(const struct cptdev_walk *w, unsigned int nr)
-{
-	struct where where = mark_of(w);
-	u32 all;
-
-	BUILD_BUG_ON(offsetof(struct cptdev_swept, ptes) != 0);
-	BUILD_BUG_ON(offsetof(struct cptdev_swept, chunk) != 8);
-	BUILD_BUG_ON(offsetof(struct cptdev_swept, found) != 16);
-	BUILD_BUG_ON(offsetof(struct cptdev_swept, what) != 80);
-	BUILD_BUG_ON(sizeof(struct cptdev_swept) != 88);
-	BUILD_BUG_ON(offsetof(struct cptdev_mark, hole) != CHUNK_WORDS * sizeof(u64));
-	kernel_fpu_begin();
-	all = cptdev_sweep_avx2(w->s->swept, nr, w->bits, where.mark, where.third);
-	kernel_fpu_end();
-	return all;
-}
-
 static void look_at_marks(struct cptdev_walk *w, unsigned int nr)
 {
 	unsigned long base = w->start & CHUNK_MASK;
@@ -248,6 +222,7 @@ static void look_at_marks(struct cptdev_walk *w, unsigned int nr)
 unsigned int cptdev_sweep(struct cptdev_walk *w, unsigned long end)
 {
 	unsigned long base = w->start & CHUNK_MASK;
+	const struct where where = mark_of(w);
 	unsigned int nr = CPTDEV_SWEEP;
 	u32 found = 0;
 
@@ -259,7 +234,8 @@ unsigned int cptdev_sweep(struct cptdev_walk *w, unsigned long end)
 		list_busy(w, nr);
 	} else {
 		list_tables(w, nr);
-		found = have_avx2 && may_use_simd() ? sweep_simd(w, nr) :
+		found = cptdev_simd_usable() ?
+			cptdev_sweep_simd(w->s->swept, nr, w->bits, where.mark, where.third) :
 			sweep_portable(w, nr);
 	}
 	if (unlikely(found & CPTDEV_FOUND_MARKS))

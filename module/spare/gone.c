@@ -10,8 +10,8 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 
-#include "cptdev.h"
-#include "trace.h"
+#include "../cptdev.h"
+#include "../trace.h"
 
 /* Pages that are freed at once: less than a millisecond. */
 #define FREE_NOW	512

@@ -9,8 +9,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "cptdev.h"
-#include "trace.h"
+#include "../cptdev.h"
+#include "../trace.h"
 
 /* Staged: the page becomes a hole. */
 #define STAGED_HOLE	xa_mk_value(0)

@@ -6,7 +6,7 @@
 #ifndef _CPTDEV_TRACK_H
 #define _CPTDEV_TRACK_H
 
-#include "cptdev.h"
+#include "../cptdev.h"
 
 /* chunk.c */
 struct cptdev_chunk *cptdev_chunk_get(struct cptdev_session *s,

@@ -7,7 +7,7 @@
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
 
-#include "cptdev.h"
+#include "../cptdev.h"
 
 /* How much of @count bytes at @pos lies within one page. */
 static size_t page_part(loff_t pos, size_t count)

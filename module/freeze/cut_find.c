@@ -4,7 +4,7 @@
  * of this cut, and those that the snapshot takes besides.
  */
 #include "cut.h"
-#include "mutants.h"
+#include "../mutants.h"
 
 /*
  * Which holes have become pages with content. Under the lock: who takes a page away leaves

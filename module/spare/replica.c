@@ -13,7 +13,7 @@
 #include <linux/poll.h>
 #include <linux/slab.h>
 
-#include "cptdev.h"
+#include "../cptdev.h"
 
 /* The list, the names on it, and who may still be found by name. */
 DEFINE_MUTEX(cptdev_replicas_lock);

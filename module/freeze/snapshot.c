@@ -6,8 +6,8 @@
 #include <linux/mmap_lock.h>
 
 #include "cut.h"
-#include "trace.h"
-#include "mutants.h"
+#include "../trace.h"
+#include "../mutants.h"
 
 /* The instant itself. session->lock is held. */
 static int cut_locked(struct cut *cut, struct cptdev_snapshot *arg)

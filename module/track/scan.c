@@ -11,8 +11,8 @@
 #include <linux/uaccess.h>
 
 #include "track.h"
-#include "trace.h"
-#include "mutants.h"
+#include "../trace.h"
+#include "../mutants.h"
 
 #define SCAN_CONTENT	(CPTDEV_PAGE_CLEAN | CPTDEV_PAGE_HOLE | \
 			 CPTDEV_PAGE_SWAPPED | CPTDEV_PAGE_FILE)

@@ -6,7 +6,7 @@
 #include <linux/sched/signal.h>
 
 #include "cut.h"
-#include "mutants.h"
+#include "../mutants.h"
 #include "cut_plain.h"
 
 void cptdev_cut_hole(struct cut *cut, struct cptdev_chunk *c, unsigned long base,

@@ -4,7 +4,7 @@
  * row.
  */
 #include "cut.h"
-#include "mutants.h"
+#include "../mutants.h"
 #include "cut_plain.h"
 
 /*

@@ -25,7 +25,7 @@
 #include <linux/mmap_lock.h>
 
 #include "cut.h"
-#include "mutants.h"
+#include "../mutants.h"
 
 /* A stretch without pages: where there were any, they are holes now. */
 static int cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c,
