@@ -197,7 +197,8 @@ static void write_own(struct hs_writer *w, const struct hs_sections *own)
  */
 
 struct memory {
-	struct hs_writer *w;
+	hs_run_fn run;			/* takes what changed, in the order in which it is looked at */
+	void *arg;
 	struct hs_sums *sums;
 	const struct hs_ranges *ranges;
 	bool arena;			/* it's the arena's turn */
@@ -207,7 +208,7 @@ struct memory {
 	bool content[HS_SUMS_PAGES], maybe[HS_SUMS_PAGES], changed[HS_SUMS_PAGES];
 };
 
-static void write_run(struct hs_writer *w, const char *addr, size_t len)
+static void write_data(struct hs_writer *w, const char *addr, size_t len)
 {
 	struct hs_piece piece;
 	size_t n;
@@ -226,6 +227,12 @@ static void write_hole(struct hs_writer *w, const char *addr, size_t len)
 	const struct hs_piece piece = { (uintptr_t)addr, len };
 
 	hs_section(w, HS_SECTION_HOLES, "", &piece, sizeof(piece));
+}
+
+static int write_run(void *arg, const char *addr, size_t len, bool content)
+{
+	(content ? write_data : write_hole)(arg, addr, len);
+	return 0;
 }
 
 /* The arena: in memory or in swap; what never was either is zero. */
@@ -303,19 +310,13 @@ static int write_pages(struct memory *m, const char *addr, size_t nr)
 
 	if (look(m, addr, nr))
 		return -1;
-	for (i = 0; i < nr; i += i == first) {
-		first = i;
-		while (i < nr && m->changed[i] && m->content[i])
-			i++;
-		if (i > first)
-			write_run(m->w, addr + first * HS_PAGE, (i - first) * HS_PAGE);
-	}
-	for (i = 0; i < nr; i += i == first) {
-		first = i;
-		while (i < nr && m->changed[i] && !m->content[i])
-			i++;
-		if (i > first)
-			write_hole(m->w, addr + first * HS_PAGE, (i - first) * HS_PAGE);
+	for (i = 0; i < nr;) {
+		for (first = i++; i < nr && m->changed[i] == m->changed[first] &&
+		     m->content[i] == m->content[first]; i++)
+			;
+		if (m->changed[first] && m->run(m->arg, addr + first * HS_PAGE,
+						(i - first) * HS_PAGE, m->content[first]))
+			return -1;
 	}
 	return 0;
 }
@@ -342,7 +343,7 @@ void __asan_unpoison_memory_region(void const volatile *addr, size_t len) __attr
  */
 static int write_poisoned(struct memory *m, void *addr, size_t len)
 {
-	if (__asan_unpoison_memory_region)
+	if (!m->arena && __asan_unpoison_memory_region)
 		__asan_unpoison_memory_region(addr, len);
 	return write_piece(m, addr, len);
 }
@@ -367,24 +368,55 @@ static int write_ranges(struct memory *m)
 }
 
 /* Static: it is large, and there is only one. */
+static struct memory memory;
+
+static int begin_memory(const struct hs_ranges *ranges, struct hs_sums *sums, uint64_t base,
+			hs_run_fn run, void *arg)
+{
+	memory = (struct memory) {
+		.run = run, .arg = arg, .sums = sums, .ranges = ranges, .arena = true,
+		.base = sums ? base : 0,
+		.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
+	};
+	return memory.pagemap < 0 && errno != EACCES ? -1 : 0;
+}
+
+static void end_memory(void)
+{
+	if (memory.pagemap >= 0)
+		close(memory.pagemap);
+}
+
 static int write_memory(struct hs_writer *w, const struct hs_ranges *ranges, struct hs_sums *sums,
 			uint64_t base)
 {
-	static struct memory m;
 	int ret;
 
-	m = (struct memory) {
-		.w = w, .sums = sums, .ranges = ranges, .arena = true, .base = sums ? base : 0,
-		.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
-	};
-	if (m.pagemap < 0 && errno != EACCES)
+	if (begin_memory(ranges, sums, base, write_run, w))
 		return -1;
-	ret = hs_arena_pieces(write_piece, &m);
-	m.arena = false;
+	ret = hs_arena_pieces(write_piece, &memory);
+	memory.arena = false;
 	if (!ret)
-		ret = write_ranges(&m);
-	if (m.pagemap >= 0)
-		close(m.pagemap);
+		ret = write_ranges(&memory);
+	end_memory();
+	return ret;
+}
+
+int hs_memory_changes(const struct hs_intervals *pages, const struct hs_ranges *ranges,
+		      struct hs_sums *sums, uint64_t base, hs_run_fn run, void *arg)
+{
+	size_t i;
+	int ret = 0;
+
+	if (begin_memory(ranges, sums, base, run, arg))
+		return -1;
+	for (i = 0; !ret && i < pages->nr; i++) {
+		const struct hs_interval *v = &pages->v[i];
+
+		memory.arena = v->start >= HS_BASE && v->end <= HS_END;
+		ret = write_poisoned(&memory, (void *)(uintptr_t)v->start, v->end - v->start);
+	}
+	end_memory();
 	return ret;
 }
 

@@ -61,4 +61,13 @@ int hs_checkpoint_write(struct hs_writer *w, int fd, const struct hs_image_head 
 			const struct hs_texts *t, const struct hs_snapshot *snap,
 			struct hs_sums *sums);
 
+/*
+ * What changed of @pages, sorted, in their order: @run gets runs of whole pages, with or
+ * without @content (zeros now). @sums: hs_sums_begin() was called. For a process of its own
+ * that was made under the arena's lock; takes no memory. Returns 0, or -1 with errno; so does @run.
+ */
+typedef int (*hs_run_fn)(void *arg, const char *addr, size_t len, bool content);
+int hs_memory_changes(const struct hs_intervals *pages, const struct hs_ranges *ranges,
+		      struct hs_sums *sums, uint64_t base, hs_run_fn run, void *arg);
+
 #endif /* HS_CHECKPOINT_H */

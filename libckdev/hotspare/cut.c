@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * libhotspare: the cut. It comes under the arena's lock and while no thread is in a section that
- * holds checkpoints off. It is one of three:
+ * holds checkpoints off. It is one of four:
  *
  * - A snapshot by the module. A thread of ours reads it and writes what it has.
  * - A snapshot by the module that is published, with the state area in it. cptdevd fetches it.
+ * - A fork for cptdevd's soft engine, with the state area in it. The child writes what changed to
+ *   a memory file, which is handed over (handover.c).
  * - A fork. The child writes what it sees, and takes no memory: other threads may have held
  *   any lock. It ends without a signal, and nobody but us waits for it.
  */
@@ -14,6 +16,7 @@
 #include "area.h"
 #include "arena.h"
 #include "clock.h"
+#include "handover.h"
 #include "hooks.h"
 #include "hotspare.h"
 #include "job.h"
@@ -65,7 +68,8 @@ static int cut_by_fork(struct hs_job *j, struct hs_error *e)
 	if (hs_texts_make(&j->texts, e))
 		return -1;
 	hs_written_before(&j->texts.state.ranges, j->head.generation);
-	return hs_job_fork(j, e);
+	j->pipe->ended = hs_job_fork(j->pipe->result, hs_job_run, j, e);
+	return j->pipe->ended < 0 ? -1 : 0;
 }
 
 /* What the process is becomes memory, so it has to be text before the snapshot. */
@@ -73,6 +77,8 @@ static int cut_to_publish(struct hs_job *j, struct hs_error *e)
 {
 	if (hs_texts_make(&j->texts, e) || hs_area_write(&j->texts, &j->head, e))
 		return -1;
+	if (!hs_by_module())
+		return hs_handover_cut(&j->texts.state.ranges, j->head.generation, e);
 	return hs_snapshot_publish(&j->snap, &j->texts.state.ranges, e);
 }
 

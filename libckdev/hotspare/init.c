@@ -219,16 +219,11 @@ static int resolve(struct options *o, struct hs_error *e)
  * Masters
  */
 
-/* Who has taken over goes on in any case: whether there is a module was asked at the start. */
-static void choose_backend(enum hs_wish wish)
+static void tell_backend(void)
 {
 	const char *teller;
 	struct hs_error e;
 
-	if (hs_backend_choose(wish, &e)) {
-		hs_say("%s: %s", program_invocation_short_name, e.text);
-		hs_backend_choose(HS_PORTABLE, NULL);
-	}
 	if (hs_by_module()) {
 		hs_say("%s: checkpoints by the cptdev module", program_invocation_short_name);
 		return;
@@ -237,6 +232,18 @@ static void choose_backend(enum hs_wish wish)
 	hs_say("%s: checkpoints by fork: %s\n%s: what changed is told by %s%s",
 	       program_invocation_short_name, hs_not_by_module(), program_invocation_short_name,
 	       teller ?: "comparison: ", teller ? "" : e.text);
+}
+
+/* Who has taken over goes on in any case: whether there is a module was asked at the start. */
+static void choose_backend(enum hs_wish wish)
+{
+	struct hs_error e;
+
+	if (hs_backend_choose(wish, &e)) {
+		hs_say("%s: %s", program_invocation_short_name, e.text);
+		hs_backend_choose(HS_PORTABLE, NULL);
+	}
+	tell_backend();
 }
 
 static int load_pipes(const struct options *o, struct hs_error *e)
@@ -267,8 +274,8 @@ static int open_way_out(const struct options *o, struct hs_error *e)
 		return load_pipes(o, e);
 	}
 	if (!hs_publish_start(o->session, o->term, (unsigned int)o->timeout, e)) {
-		hs_say("%s: checkpoints by the cptdev module, session '%s'",
-		       program_invocation_short_name, o->session);
+		tell_backend();
+		hs_say("%s: session '%s' of cptdevd", program_invocation_short_name, o->session);
 		return 0;
 	}
 	if (!o->spare)
@@ -318,9 +325,8 @@ static int become(struct hs_mirror *m, const struct options *o, struct hs_error 
 {
 	if (hs_mirror_restore(m, e))
 		return -1;
-	/* Its number may be one of those that come back. */
-	close(m->fd);
-	m->fd = -1;
+	/* Their numbers may be among those that come back. */
+	hs_mirror_close(m);
 	if (bring_back(&m->state, &m->head, o, e))
 		return -1;
 	if (!m->state.threads.nr)
@@ -536,17 +542,30 @@ static int be_session_spare(struct options *o, struct hs_error *e)
 	return ret;
 }
 
+/* Better now than when the master has died. */
+static int look_for_backend(const struct options *o, struct hs_error *e)
+{
+	int fd;
+
+	if (!o->session) {
+		if (hs_backend_choose(o->backend, e))
+			return -1;
+		hs_backend_release();
+		return 0;
+	}
+	if (hs_backend_wish(o->backend, e))
+		return -1;
+	fd = hs_engine_open(e);
+	return fd < 0 ? -1 : close(fd);
+}
+
 /* What @o says. */
 static int begin(struct options *o, struct hs_error *e)
 {
 	hs_set_timeout((unsigned int)o->timeout);
 	unsetenv(REJOIN);
-	if (o->session)
-		o->backend = HS_MODULE;
-	/* Better now than when the master has died. */
-	if (hs_backend_choose(o->backend, e))
+	if (look_for_backend(o, e))
 		return -1;
-	hs_backend_release();
 	o->command.limit = (unsigned int)o->timeout;
 	o->command.env = environ;
 	if (o->spare)

@@ -79,8 +79,9 @@ static int write_job(struct hs_job *j, struct hs_error *e)
 }
 
 /* Returns 0 or errno. */
-static int run_job(struct hs_job *j)
+int hs_job_run(void *arg)
 {
+	struct hs_job *j = arg;
 	int err = 0;
 
 	if (write_job(j, &j->pipe->result->why)) {
@@ -120,29 +121,29 @@ static void watch_memory(struct hs_result *to)
 }
 
 /* No signal when it ends, and no handlers run that fork(2) has. */
-int hs_job_fork(struct hs_job *j, struct hs_error *e)
+int hs_job_fork(struct hs_result *result, int (*run)(void *arg), void *arg, struct hs_error *e)
 {
 	sigset_t all, old;
 	int pidfd = -1;
 	pid_t pid;
 
-	j->pipe->result->done = false;
+	result->done = false;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD, NULL, &pidfd, NULL, 0);
 	if (!pid) {
-		watch_memory(j->pipe->result);
+		watch_memory(result);
 		hs_written_wait();
-		j->pipe->result->err = run_job(j);
-		j->pipe->result->done = true;
+		result->err = run(arg);
+		result->done = true;
 		_exit(0);
 	}
 	hs_written_after(pid);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	j->pipe->ended = pidfd;
+	if (pid < 0)
+		return hs_fail(e, errno, "no process to write the checkpoint: %s", strerror(errno));
 	hs_own(pidfd, "who writes a checkpoint");
-	return pid < 0 ? hs_fail(e, errno, "no process to write the checkpoint: %s",
-				 strerror(errno)) : 0;
+	return pidfd;
 }
 
 static void *thread_main(void *arg)
@@ -150,7 +151,7 @@ static void *thread_main(void *arg)
 	struct hs_job *j = arg;
 
 	hs_inside++;
-	j->err = run_job(j);
+	j->err = hs_job_run(j);
 	eventfd_write(j->ended, 1);
 	return NULL;
 }

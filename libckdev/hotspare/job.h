@@ -38,11 +38,19 @@ bool hs_held(void);
 struct hs_job *hs_job_new(struct hs_error *e);
 void hs_job_wait(int ended);
 uint64_t hs_job_known(const struct hs_sums *sums, bool by_module);
-int hs_job_fork(struct hs_job *j, struct hs_error *e);
+/* Writes the job, in whatever process or thread: returns 0 or errno. */
+int hs_job_run(void *j);
+/*
+ * A child that does @run, which returns 0 or errno, after what is to be known of its parent's
+ * memory. Returns a descriptor that can be read when it has ended, or -1 with errno and @e.
+ */
+int hs_job_fork(struct hs_result *result, int (*run)(void *arg), void *arg, struct hs_error *e);
 int hs_job_thread(struct hs_job *j, struct hs_error *e);
 void hs_job_free(struct hs_job *j);
 
 /* reap.c */
+/* Waits for the child of hs_job_fork() and closes *@ended: returns 0 or errno. */
+int hs_reap_child(int *ended, struct hs_result *result);
 int hs_reap_writer(struct hs_pipe *p);
 int hs_reap(struct hs_pipe *p, struct hs_error *e);
 void hs_reap_ended(void);

@@ -22,13 +22,21 @@
 
 void hs_mirror_init(struct hs_mirror *m)
 {
-	*m = (struct hs_mirror) { .fd = -1 };
+	*m = (struct hs_mirror) { .fd = -1, .replica = -1 };
+}
+
+void hs_mirror_close(struct hs_mirror *m)
+{
+	if (m->fd >= 0)
+		close(m->fd);
+	if (m->replica >= 0)
+		close(m->replica);
+	m->fd = m->replica = -1;
 }
 
 void hs_mirror_free(struct hs_mirror *m)
 {
-	if (m->fd >= 0)
-		close(m->fd);
+	hs_mirror_close(m);
 	hs_state_free(&m->state);
 	hs_mirror_init(m);
 }
@@ -403,8 +411,8 @@ static off_t next_data(const struct hs_mirror *m, off_t from, off_t *end)
 {
 	off_t at;
 
-	if (m->replica)
-		return next_in_replica(m->fd, from, end);
+	if (m->replica >= 0)
+		return next_in_replica(m->replica, from, end);
 	at = lseek(m->fd, from, SEEK_DATA);
 	if (at < 0)
 		return -1;

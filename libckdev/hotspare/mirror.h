@@ -10,7 +10,7 @@
 #include "checkpoint.h"
 
 struct hs_mirror {
-	bool replica;			/* @fd is of the module's; else a file in memory */
+	int replica;			/* of an engine, frozen: it tells what @fd has; -1: @fd does */
 	int fd;				/* the byte of address n is at offset n; -1: nothing yet */
 	struct hs_image_head head;	/* of the generation that it has */
 	struct hs_state state;		/* of the same one */
@@ -24,6 +24,8 @@ enum hs_took {
 
 void hs_mirror_init(struct hs_mirror *m);
 void hs_mirror_free(struct hs_mirror *m);
+/* The memory is restored: the descriptors aren't needed any more. */
+void hs_mirror_close(struct hs_mirror *m);
 int hs_mirror_read(struct hs_mirror *m, int fd, struct hs_error *e);
 /* What m->state says but ranges is the caller's to bring back. */
 int hs_mirror_restore(struct hs_mirror *m, struct hs_error *e);

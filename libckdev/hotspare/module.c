@@ -12,7 +12,9 @@
 
 #include <ckdev.h>
 
+#include "../softwire.h"
 #include "arena.h"
+#include "handover.h"
 #include "hotspare.h"
 #include "module.h"
 #include "own.h"
@@ -27,6 +29,8 @@
 #define BATCH		128		/* entries that are read at a time */
 
 static bool chosen, must;
+static bool by_module;			/* the session is of the module */
+static bool reopens;			/* the next session has what the last one had */
 static enum hs_wish wanted;
 static int session = -1;
 static struct hs_intervals tracked;
@@ -59,56 +63,110 @@ void hs_snapshot_name(const char *name, uint64_t term)
 {
 	session_name = name;
 	session_term = term;
-	wanted = HS_MODULE;
 }
 
-/* Returns a descriptor, or -errno. */
-static int open_session(void)
+/* The soft engine's socket, if it was named: then it is wanted. NULL: cptdevd's usual place. */
+static const char *soft_socket(void)
 {
-	int fd = ckdev_open(), ret;
+	return secure_getenv(HS_PROGRAMS);
+}
 
-	if (fd < 0 || !session_name)
+static bool no_module(int ret)
+{
+	return ret == -ENOENT || ret == -ENODEV || ret == -ENXIO;
+}
+
+int hs_engine_open(struct hs_error *e)
+{
+	const char *path = soft_socket();
+	int fd = -ENOENT, module = -ENOENT;
+
+	if (wanted == HS_MODULE || (wanted == HS_AUTO && !path))
+		module = fd = ckdev_open();
+	if (fd < 0 && wanted != HS_MODULE && no_module(module))
+		fd = ckdev_soft_open(path);
+	if (fd >= 0)
 		return fd;
-	ret = ckdev_session(fd, session_name, session_term, 0, 0);
-	if (!ret)
+	if (wanted == HS_MODULE || !no_module(module))
+		return hs_fail(e, -fd, "%s: %s", CPTDEV_DEVICE, ckdev_strerror(fd));
+	return hs_fail(e, -fd, "%s%s: %s: run cptdevd there, with engine = soft, or load the module",
+		       wanted == HS_AUTO && !path ? "there is no " CPTDEV_DEVICE ", and no cptdevd at " :
+		       "no cptdevd at ", path ?: SOFT_SOCKET, strerror(-fd));
+}
+
+/* Returns a descriptor, or -errno and @e. */
+static int open_named(struct hs_error *e)
+{
+	int fd = hs_engine_open(e), ret;
+
+	if (fd < 0)
+		return -errno;
+	/* The same program as before, with all of its memory: another session of its has ended. */
+	ret = ckdev_session(fd, session_name, session_term, reopens ? CPTDEV_SESSION_REPLACE : 0, 0);
+	if (!ret) {
+		reopens = true;
 		return fd;
+	}
 	close(fd);
+	hs_fail(e, -ret, "session '%s': %s", session_name, ret == -EEXIST ?
+		"another program here has this session's name" : ckdev_strerror(ret));
 	return ret;
 }
 
-static const char *why_no_session(int ret)
+/* Returns a descriptor, or -errno and @e. */
+static int open_session(struct hs_error *e)
 {
-	if (ret == -EEXIST)
-		return "another program here has this session's name";
-	return session_name ? ckdev_strerror(ret) : strerror(-ret);
+	int fd;
+
+	if (session_name)
+		return open_named(e);
+	fd = ckdev_open();
+	if (fd < 0)
+		hs_fail(e, -fd, "%s: %s%s", CPTDEV_DEVICE, strerror(-fd),
+			fd == -EACCES ? "" : ": is the module loaded?");
+	return fd;
+}
+
+/* Without the module: how it is known what changed. */
+static void choose_portable(void)
+{
+	if (wanted == HS_COMPARE)
+		hs_written_only(NULL);
+	hs_fail(&why_not, 0, "as was asked for");
+}
+
+int hs_backend_wish(enum hs_wish wish, struct hs_error *e)
+{
+	const char *env = getenv("HOTSPARE_BACKEND");
+
+	if (wish == HS_AUTO && env && hs_backend_by_name(env, &wish, e))
+		return -1;
+	wanted = wish;
+	return 0;
 }
 
 int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 {
-	const char *env = getenv("HOTSPARE_BACKEND");
 	int fd;
 
-	if (session_name)
-		wish = HS_MODULE;
-	if (wish == HS_AUTO && env && hs_backend_by_name(env, &wish, e))
+	if (hs_backend_wish(wish, e))
 		return -1;
 	chosen = true;
-	wanted = wish;
-	must = wish == HS_MODULE;
-	if (wish == HS_COMPARE)
-		hs_written_only(NULL);
-	if (wish == HS_PORTABLE || wish == HS_COMPARE) {
-		hs_fail(&why_not, 0, "as was asked for");
-		return 0;
+	must = wanted == HS_MODULE || session_name;
+	if (wanted == HS_PORTABLE || wanted == HS_COMPARE) {
+		choose_portable();
+		if (!session_name)
+			return 0;
 	}
-	fd = open_session();
+	fd = open_session(&why_not);
 	if (fd >= 0) {
 		session = fd;
-		hs_own(session, CPTDEV_DEVICE);
+		by_module = !ckdev_is_soft(fd);
+		if (!by_module && !why_not.text[0])
+			hs_fail(&why_not, 0, "there is no " CPTDEV_DEVICE);
+		hs_own(session, by_module ? CPTDEV_DEVICE : "cptdevd's socket");
 		return 0;
 	}
-	hs_fail(&why_not, -fd, "%s: %s%s", CPTDEV_DEVICE, why_no_session(fd),
-		fd == -EACCES || session_name ? "" : ": is the module loaded?");
 	return must ? hs_fail(e, -fd, "%s", why_not.text) : 0;
 }
 
@@ -121,6 +179,7 @@ void hs_backend_release(void)
 void hs_backend_in_child(void)
 {
 	hs_backend_release();
+	hs_handover_in_child();
 	tracked.nr = 0;
 }
 
@@ -135,7 +194,7 @@ bool hs_by_module(void)
 {
 	if (!chosen)
 		hs_backend_choose(wanted, NULL);
-	return session >= 0;
+	return session >= 0 && by_module;
 }
 
 const char *hs_not_by_module(void)

@@ -13,6 +13,9 @@
 #include "format.h"
 #include "ranges.h"
 
+/* In the environment: where cptdevd's soft engine is, if not at its usual place. */
+#define HS_PROGRAMS	"CPTDEVD_PROGRAMS"
+
 enum hs_wish { HS_AUTO, HS_MODULE, HS_PORTABLE, HS_COMPARE };
 
 struct hs_snapshot {
@@ -22,6 +25,8 @@ struct hs_snapshot {
 };
 
 int hs_backend_by_name(const char *name, enum hs_wish *to, struct hs_error *e);
+/* What will be chosen; HS_AUTO: as HOTSPARE_BACKEND says. Returns 0, or -1 with errno and @e. */
+int hs_backend_wish(enum hs_wish wish, struct hs_error *e);
 /* Before the first checkpoint; HS_AUTO: as HOTSPARE_BACKEND says. Returns 0, or -1 with
  * errno and @e: HS_MODULE, and it can't be had.
  */
@@ -42,7 +47,12 @@ int hs_snapshot_take(struct hs_snapshot *s, const struct hs_ranges *ranges, uint
 int hs_snapshot_write(const struct hs_snapshot *s, struct hs_writer *w,
 		      const struct hs_ranges *ranges);
 /*
- * The session has this name from here on, and the module has to be there. Before hs_backend_choose();
+ * Of the module, or of the soft engine where there is none, as hs_backend_choose() was told:
+ * a descriptor that has no name yet, or -1 with errno and @e.
+ */
+int hs_engine_open(struct hs_error *e);
+/*
+ * The session has this name from here on, and an engine has to be there. Before hs_backend_choose();
  * @name lives for ever. @term: 0 for a new one.
  */
 void hs_snapshot_name(const char *name, uint64_t term);

@@ -7,6 +7,7 @@
 #include <ckdev.h>
 
 #include "clock.h"
+#include "handover.h"
 #include "hotspare.h"
 #include "job.h"
 #include "lock.h"
@@ -76,6 +77,8 @@ static int wait_for(int fd, uint64_t generation, struct hs_error *e)
 		return fenced(e);
 	if (ret == -ETIMEDOUT)
 		return no_answer(fd, e);
+	if (ret == -ECONNRESET)
+		return hs_fail(e, ECONNRESET, "cptdevd has ended: the next checkpoint looks for it again");
 	if (ret)
 		return hs_fail(e, -ret, "waiting for the spare: %s", ckdev_strerror(ret));
 	alone = false;
@@ -95,17 +98,54 @@ static int wait_unlocked(int fd, uint64_t generation, struct hs_error *e)
 }
 
 /*
+ * Leaves a daemon that has ended: another one may run by now, and gets everything. @ret: of a
+ * call, with errno; returned as it is.
+ */
+static int connection(int ret)
+{
+	struct hs_error ignored;
+	uint64_t generation;
+
+	if (ret && errno == ECONNRESET) {
+		hs_handover_end(&generation, &ignored);
+		hs_handover_forget();
+		hs_backend_release();
+		errno = ECONNRESET;
+	}
+	return ret;
+}
+
+/*
  * Publishing
  */
 
 /* A program that was fenced publishes nothing any more. */
 static int check_fence(int fd, struct hs_error *e)
 {
-	return ckdev_wait(fd, 0, 0, NULL) == -ESTALE ? fenced(e) : 0;
+	int ret = ckdev_wait(fd, 0, 0, NULL);
+
+	if (ret == -ECONNRESET)
+		return hs_fail(e, ECONNRESET, "cptdevd has ended");
+	return ret == -ESTALE ? fenced(e) : 0;
 }
 
-/* The cut. Returns 0 and its @generation, or -1 with errno and @e. */
-static int publish(uint64_t *generation, struct hs_error *e)
+/* The session, which is opened anew if its daemon was started anew. Or -1 with errno and @e. */
+static int session(struct hs_error *e)
+{
+	int fd = hs_snapshot_session(e);
+
+	if (fd < 0)
+		return -1;
+	if (!connection(check_fence(fd, e)))
+		return fd;
+	if (errno != ECONNRESET)
+		return -1;
+	fd = hs_snapshot_session(e);
+	return fd < 0 || check_fence(fd, e) ? -1 : fd;
+}
+
+/* The cut. The module has it then, and gives it a @generation; the soft engine hasn't yet. */
+static int take_cut(uint64_t *generation, struct hs_error *e)
 {
 	struct hs_job *j;
 	int ret;
@@ -127,33 +167,55 @@ static int publish(uint64_t *generation, struct hs_error *e)
 	return ret;
 }
 
+/* Ends what is under way. Its failure is of no interest where another one follows. */
+static int settle(uint64_t *generation, struct hs_error *e)
+{
+	int ret = hs_by_module() ? 0 : hs_handover_end(generation, e);
+
+	return connection(ret);
+}
+
+/* Returns 0 and its @generation, or -1 with errno and @e. */
+static int publish(uint64_t *generation, struct hs_error *e)
+{
+	return take_cut(generation, e) || settle(generation, e) ? -1 : 0;
+}
+
 /* Once more if the spare needs one that reaches back further: the next one does. */
 static int take_and_wait(int fd, struct hs_error *e)
 {
 	uint64_t generation;
 	int ret, tries = 0;
 
+	settle(&generation, e);
 	do {
 		ret = publish(&generation, e);
 		if (!ret)
-			ret = wait_unlocked(fd, generation, e);
+			ret = connection(wait_unlocked(fd, generation, e));
 	} while (ret && errno == ECANCELED && ++tries < 8);
 	hs_stats_end(ret ? errno : 0);
 	return ret;
 }
 
-int hs_publish_take(int flags, struct hs_error *e)
+/* The soft engine gets it from a thread, which the next one waits for. */
+static int take_later(struct hs_error *e)
 {
-	int fd = hs_snapshot_session(e);
+	uint64_t before;
 
-	if (fd < 0 || check_fence(fd, e))
-		return -1;
-	if (!(flags & HSCPT_ASYNC))
-		return take_and_wait(fd, e);
-	if (publish(&newest, e))
+	settle(&before, e);
+	if (take_cut(&newest, e) || (!hs_by_module() && hs_handover_later(e)))
 		return -1;
 	unsettled++;
 	return 0;
+}
+
+int hs_publish_take(int flags, struct hs_error *e)
+{
+	int fd = session(e);
+
+	if (fd < 0)
+		return -1;
+	return flags & HSCPT_ASYNC ? take_later(e) : take_and_wait(fd, e);
 }
 
 int hs_publish_wait(struct hs_error *e)
@@ -163,7 +225,7 @@ int hs_publish_wait(struct hs_error *e)
 	if (!unsettled)
 		return 0;
 	fd = hs_snapshot_session(e);
-	ret = fd < 0 ? -1 : wait_unlocked(fd, newest, e);
+	ret = fd < 0 || settle(&newest, e) ? -1 : connection(wait_unlocked(fd, newest, e));
 	/* Dropped: what the memory has now is newer. */
 	if (ret && errno == ECANCELED)
 		return take_and_wait(fd, e);
@@ -176,8 +238,13 @@ int hs_publish_wait(struct hs_error *e)
 
 void hs_publish_stop(void)
 {
-	if (publishing)
-		hs_backend_release();
+	uint64_t generation;
+	struct hs_error ignored;
+
+	if (!publishing)
+		return;
+	settle(&generation, &ignored);
+	hs_backend_release();
 }
 
 int hs_may_serve(void)

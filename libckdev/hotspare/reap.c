@@ -11,18 +11,19 @@
 #include "job.h"
 #include "own.h"
 
-static int reap_process(struct hs_pipe *p)
+int hs_reap_child(int *ended, struct hs_result *result)
 {
 	siginfo_t info = { 0 };
 	int ret;
 
 	do
-		ret = waitid(P_PIDFD, (id_t)p->ended, &info, WEXITED | __WALL);
+		ret = waitid(P_PIDFD, (id_t)*ended, &info, WEXITED | __WALL);
 	while (ret && errno == EINTR);
+	hs_own_close(ended);
 	/* The program may have waited for it (__WALL), or has no time for children (SIGCHLD). */
-	if (p->result->done)
-		return p->result->err;
-	hs_fail(&p->result->why, EIO, "the process that wrote the checkpoint was killed");
+	if (result->done)
+		return result->err;
+	hs_fail(&result->why, EIO, "the process that wrote the checkpoint was killed");
 	return EIO;
 }
 
@@ -40,8 +41,11 @@ static int reap_thread(struct hs_pipe *p)
 /* Returns 0 or errno. */
 int hs_reap_writer(struct hs_pipe *p)
 {
-	int err = p->job ? reap_thread(p) : reap_process(p);
+	int err;
 
+	if (!p->job)
+		return hs_reap_child(&p->ended, p->result);
+	err = reap_thread(p);
 	hs_own_close(&p->ended);
 	return err;
 }

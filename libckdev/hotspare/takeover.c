@@ -9,6 +9,7 @@
 
 #include "area.h"
 #include "hotspare.h"
+#include "module.h"
 #include "takeover.h"
 
 /* How often the replica is looked at while commits come, or an old promotion is in the way. */
@@ -24,10 +25,10 @@ struct waiting {
 
 static int open_replica(const char *name, struct hs_error *e)
 {
-	int dev = ckdev_open(), fd;
+	int dev = hs_engine_open(e), fd;
 
 	if (dev < 0)
-		return hs_fail(e, -dev, "%s: %s", CPTDEV_DEVICE, ckdev_strerror(dev));
+		return -1;
 	fd = ckdev_replica_open(dev, name, CPTDEV_REPLICA_CREATE, 0);
 	close(dev);
 	if (fd == -EACCES)
@@ -64,6 +65,26 @@ static void tell(struct waiting *w, const struct hs_error *e)
 	w->told = *e;
 }
 
+/*
+ * The state of the replica @fd, which stays frozen. Returns a descriptor of its memory, or -1
+ * with errno and @e.
+ */
+static int read_state(int fd, uint64_t *generation, struct hs_state *state,
+		      struct hs_image_head *head, struct hs_error *e)
+{
+	int ret = ckdev_replica_freeze(fd, generation), content, err;
+
+	content = ret ? ret : ckdev_replica_content(fd);
+	if (content < 0)
+		return hs_fail(e, -content, "the replica can't be read: %s", ckdev_strerror(content));
+	if (!hs_area_read(read_replica, &content, state, head, e))
+		return content;
+	err = errno;
+	close(content);
+	errno = err;
+	return -1;
+}
+
 /* What the program would miss here: better known now than when the master is gone. */
 static void look(struct waiting *w)
 {
@@ -71,18 +92,18 @@ static void look(struct waiting *w)
 	struct hs_image_head head;
 	struct hs_state state;
 	struct hs_error e = { "" };
-	uint64_t generation;
+	int content;
 
-	if (ckdev_image_info(w->fd, &info) || !info.generation || info.generation == w->generation ||
-	    ckdev_replica_freeze(w->fd, &generation))
+	if (ckdev_image_info(w->fd, &info) || !info.generation || info.generation == w->generation)
 		return;
-	if (!hs_area_read(read_replica, &w->fd, &state, &head, &e)) {
+	content = read_state(w->fd, &w->generation, &state, &head, &e);
+	if (content >= 0) {
+		close(content);
 		if (!hs_process_missing(&state.process, &e))
 			hs_fds_missing(&state.fds, &e);
 		hs_state_free(&state);
 	}
 	ckdev_replica_thaw(w->fd);
-	w->generation = generation;
 	tell(w, &e);
 }
 
@@ -147,16 +168,13 @@ int hs_takeover_wait(const char *name, struct hs_mirror *m, uint64_t *term, stru
 
 	if (w.fd < 0)
 		return -1;
-	m->fd = w.fd;
-	m->replica = true;
+	m->replica = w.fd;
 	ret = ckdev_image_info(w.fd, &info);
 	if (ret)
 		return hs_fail(e, -ret, "the replica '%s': %s", name, ckdev_strerror(ret));
 	hs_say("%s: waiting for the promotion of '%s'", program_invocation_short_name, name);
 	if (wait_for_promotion(&w, term, e))
 		return -1;
-	ret = ckdev_replica_freeze(m->fd, &generation);
-	if (ret)
-		return hs_fail(e, -ret, "the replica '%s': %s", name, ckdev_strerror(ret));
-	return hs_area_read(read_replica, &m->fd, &m->state, &m->head, e);
+	m->fd = read_state(m->replica, &generation, &m->state, &m->head, e);
+	return m->fd < 0 ? -1 : 0;
 }

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Programs with a session name where there is no module: two cptdevd with the soft engine on this
+ * machine, linked over loopback, and a program with its spare. Whoever goes on has all that was told
+ * to be saved, of one instant.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "program.h"
+#include "published.h"
+
+#define NAME	"handover-test"
+
+/*
+ * The two hosts
+ */
+
+struct host {
+	const char *name;
+	char programs[160];		/* NAME=VALUE of the environment */
+	int port;
+	pid_t pid;
+};
+
+static struct host hosts[2] = { { .name = "alpha" }, { .name = "beta" } };
+static char dir[] = "/tmp/hotspare-handover-test.XXXXXX";
+
+static void configure(const struct host *h, const struct host *other)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s.conf", h->name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fprintf(f, "[node]\nname = %s\nlog_level = error\ncontrol = %s/%s.control\n"
+		"state_dir = %s/%s.state\nengine = soft\nprograms = %s/%s.programs\n"
+		"[listen]\naddress = 127.0.0.1\nport = %d\n"
+		"[peer]\naddress = 127.0.0.1\nport = %d\n"
+		"[failover]\nheartbeat_interval_ms = 50\ntimeout_ms = 500\nfailover = auto\n",
+		h->name, dir, h->name, dir, h->name, dir, h->name, h->port, other->port);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void host_start(struct host *h)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s.conf", h->name);
+	fflush(NULL);
+	h->pid = fork();
+	if (!h->pid) {
+		end_with_parent();
+		execl(CPTDEVD, "cptdevd", "--foreground", "--config", path, NULL);
+		_exit(127);
+	}
+	now_runs(0, h->pid);
+}
+
+static void wait_for_socket(const struct host *h)
+{
+	const char *path = strchr(h->programs, '=') + 1;
+	struct stat st;
+
+	while (stat(path, &st) && !a_program_has_ended())
+		rest(1);
+	assert_false(a_program_has_ended());
+}
+
+static void host_end(struct host *h)
+{
+	kill_off(h->pid);
+	h->pid = 0;
+	/* Nobody takes it for one that runs. */
+	unlink(strchr(h->programs, '=') + 1);
+}
+
+static int begin(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		hosts[i].port = own_port() + i;
+		snprintf(hosts[i].programs, sizeof(hosts[i].programs), "CPTDEVD_PROGRAMS=%s/%s.programs",
+			 dir, hosts[i].name);
+	}
+	for (i = 0; i < 2; i++) {
+		configure(&hosts[i], &hosts[!i]);
+		host_start(&hosts[i]);
+	}
+	wait_for_socket(&hosts[0]);
+	wait_for_socket(&hosts[1]);
+	return 0;
+}
+
+#define start_on(h, out, ...)	start(out, (h)->programs, "-S", NAME, __VA_ARGS__)
+
+/* The host of the program is lost: a host that lives would refuse connections. */
+static void lose(struct host *h, pid_t program)
+{
+	assert_int_equal(kill(h->pid, SIGSTOP), 0);
+	kill_off(program);
+}
+
+/*
+ * Tests
+ */
+
+/* From one host to the other and back, as long as there is somebody to go on. */
+static void there_and_back(void **state, const char *how, const char *backend)
+{
+	struct host *at = &hosts[0], *other = &hosts[1], *was;
+	unsigned long saved;
+	pid_t program, spare;
+	int i;
+
+	(void)state;
+	spare = start_on(other, "spare", "-s", "-b", backend, how);
+	program = start_on(at, "master", "-m", "-b", backend, how);
+	wait_for("master", "saved", 20);
+	for (i = 0; i < 3; i++) {
+		const char *from = i % 2 ? "spare" : "master", *to = i % 2 ? "master" : "spare";
+
+		rest((unsigned int)random() % 50);
+		lose(at, program);
+		saved = last(from, "saved");
+		wait_for(to, "again", saved);
+		/* The lost one comes back, as the spare. */
+		host_end(at);
+		unlink(from);
+		host_start(at);
+		wait_for_socket(at);
+		program = spare;
+		spare = start_on(at, from, "-s", "-b", backend, how);
+		wait_for(to, "saved", last(to, "again") + 20);
+		was = at;
+		at = other;
+		other = was;
+	}
+}
+
+static void it_goes_on(void **state)
+{
+	there_and_back(state, "ASYNC=", "auto");
+}
+
+static void asynchronous_ones_too(void **state)
+{
+	there_and_back(state, "ASYNC=1", "portable");
+}
+
+static void by_comparison_too(void **state)
+{
+	there_and_back(state, "ASYNC=", "compare");
+}
+
+/* So the ledger would notice. */
+static void what_is_not_saved_is_missed(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+	unsigned long saved, went_on;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m", "LIES=1", "-t", "1");
+	wait_for("master", "saved", 20);
+	/* Nothing reaches the spare any more. */
+	assert_int_equal(kill(hosts[0].pid, SIGSTOP), 0);
+	rest(300);
+	kill_off(program);
+	saved = last("master", "saved");
+	wait_for("spare", "again", 1);
+	went_on = last("spare", "again");
+	assert_true(went_on < saved);
+	kill_off(spare);
+}
+
+/* The daemon is started anew under a program that goes on: the program finds it again. */
+static void a_daemon_is_replaced(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+	unsigned long saved;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m", "-t", "2");
+	wait_for("master", "saved", 20);
+	saved = last("master", "saved");
+	kill(hosts[0].pid, SIGTERM);
+	waitpid(hosts[0].pid, NULL, 0);
+	now_runs(hosts[0].pid, 0);
+	host_start(&hosts[0]);
+	wait_for("master", "saved", saved + 20);
+	lose(&hosts[0], program);
+	saved = last("master", "saved");
+	wait_for("spare", "again", saved);
+	kill_off(spare);
+}
+
+/* Without a spare it is told so, and goes on when there is one. */
+static void without_a_spare_it_is_told(void **state)
+{
+	pid_t program;
+
+	(void)state;
+	host_end(&hosts[1]);
+	program = start_on(&hosts[0], "master", "-m", "-t", "1");
+	wait_for("master", "alone", 5);
+	assert_int_equal(last("master", "saved"), 0);
+	host_start(&hosts[1]);
+	wait_for("master", "saved", 20);
+	kill_off(program);
+}
+
+static void the_name_is_one_program_s(void **state)
+{
+	pid_t program = start_on(&hosts[0], "master", "-m");
+
+	(void)state;
+	wait_for("master", "saved", 1);
+	assert_int_equal(end_of(start_on(&hosts[0], "second", "-m")), 3);
+	wait_for("master", "saved", last("master", "saved") + 2);
+	kill_off(program);
+}
+
+static void without_a_daemon_it_does_not_begin(void **state)
+{
+	(void)state;
+	host_end(&hosts[0]);
+	assert_int_equal(end_of(start_on(&hosts[0], "master", "-m")), 3);
+	assert_int_equal(end_of(start_on(&hosts[0], "spare", "-s")), 3);
+}
+
+#define test(name)	cmocka_unit_test_setup_teardown(name, begin, clean)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		test(it_goes_on),
+		test(asynchronous_ones_too),
+		test(by_comparison_too),
+		test(what_is_not_saved_is_missed),
+		test(a_daemon_is_replaced),
+		test(without_a_spare_it_is_told),
+		test(the_name_is_one_program_s),
+		test(without_a_daemon_it_does_not_begin),
+	};
+	int ret;
+
+	if (is_program())
+		return program(argc, argv);
+	if (!fixed_addresses())
+		return 0;
+	self = realpath("/proc/self/exe", NULL);
+	snprintf(port, sizeof(port), "%d", own_port());
+	own_network();
+	if (!mkdtemp(dir) || chdir(dir))
+		return 1;
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	if (chdir("/") || rmdir(dir))
+		printf("# %s: %s\n", dir, strerrorname_np(errno));
+	return ret;
+}
