@@ -30,7 +30,8 @@
  * What runs under someone else's locks takes none of these: notifier callbacks
  * (events.c) and the fault handler of a mapped snapshot (snapfile.c) look things up
  * under RCU or in what doesn't change. A fault handler that took session->lock would
- * deadlock with SNAPSHOT, which takes mmap_lock under it.
+ * deadlock with SNAPSHOT, which takes mmap_lock under it. The callback for the end of the
+ * address space takes session->pub_lock, and by itself the siglock of the opener (end.c).
  */
 #ifndef _CPTDEV_CPTDEV_H
 #define _CPTDEV_CPTDEV_H
@@ -83,6 +84,7 @@ struct cptdev_session {
 	u32 flags;			/* CPTDEV_SESSION_* */
 	kuid_t uid;
 	pid_t pid;			/* thread group, initial namespace */
+	struct task_struct *opener;	/* its leader, referenced */
 	bool listed;			/* in the list, announced */
 	u64 listing;			/* its number there, ascending */
 	bool dead;			/* the address space is gone */
@@ -129,6 +131,9 @@ struct cptdev_session {
 	u64 committed_seen;		/* for poll */
 	u64 cancelled_seen;
 	bool fenced;
+	bool ended;			/* and why: */
+	u32 end;			/* CPTDEV_END_* */
+	u32 end_code;
 	wait_queue_head_t wq;
 
 	struct list_head following;	/* this descriptor's followers of others */
@@ -237,6 +242,9 @@ int cptdev_session_start(struct cptdev_session *s);
 void cptdev_session_list(struct cptdev_session *s);
 void cptdev_session_mm_gone(struct cptdev_session *s);
 u64 cptdev_sessions_count(void);
+
+/* end.c */
+u32 cptdev_end_reason(struct cptdev_session *s, u32 *code);
 
 /* range.c */
 int cptdev_range_add(struct cptdev_call *call, void *arg);

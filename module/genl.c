@@ -19,15 +19,19 @@ static const struct genl_multicast_group groups[] = {
 
 static int put_session(struct sk_buff *skb, struct cptdev_session *s)
 {
+	u32 attached, flags, end, end_code;
 	u64 published, committed;
-	u32 attached, flags;
 	struct nlattr *nest;
+	bool ended;
 
 	spin_lock(&s->pub_lock);
 	published = s->pub_newest;
 	committed = s->committed;
 	attached = s->nr_followers;
 	flags = s->fenced ? CPTDEV_GENL_SESSION_FENCED : 0;
+	ended = s->ended;
+	end = s->end;
+	end_code = s->end_code;
 	spin_unlock(&s->pub_lock);
 	if (s->flags & CPTDEV_SESSION_REPLACE)
 		flags |= CPTDEV_GENL_SESSION_REPLACE;
@@ -64,7 +68,9 @@ static int put_session(struct sk_buff *skb, struct cptdev_session *s)
 	    nla_put_u64_64bit(skb, CPTDEV_A_SESSION_LAST_PAGES,
 			      READ_ONCE(s->last_pages), CPTDEV_A_SESSION_PAD) ||
 	    nla_put_u64_64bit(skb, CPTDEV_A_SESSION_LAST_PAUSE_NS,
-			      READ_ONCE(s->last_pause), CPTDEV_A_SESSION_PAD)) {
+			      READ_ONCE(s->last_pause), CPTDEV_A_SESSION_PAD) ||
+	    (ended && (nla_put_u32(skb, CPTDEV_A_SESSION_END, end) ||
+		       nla_put_u32(skb, CPTDEV_A_SESSION_END_CODE, end_code)))) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}

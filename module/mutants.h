@@ -114,6 +114,11 @@ static inline struct cptdev_snap *mutant_merge_older(struct cptdev_snap *old,
 #define cptdev_snap_merge		mutant_merge_older
 #endif
 
+/* Whatever happened to the program, its session ended in order. */
+#ifdef CPTDEV_MUTANT_END_CLOSED
+#define cptdev_end_reason(s, code)	((void)(s), *(code) = 0, CPTDEV_END_CLOSED)
+#endif
+
 /* Reclaim knows of no snapshots. */
 #ifdef CPTDEV_MUTANT_NO_SHRINK
 #define cptdev_shrink_add(snap)		((void)(snap))
@@ -192,6 +197,7 @@ static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 	 cptdev_mutant(FORK_SHARED) ||					\
 	 cptdev_mutant(NO_KEEP_DIRTY) ||				\
 	 cptdev_mutant(MERGE_OLDER) ||					\
+	 cptdev_mutant(END_CLOSED) ||					\
 	 cptdev_mutant(NO_SHRINK) ||					\
 	 cptdev_mutant(NO_RECHECK) ||					\
 	 cptdev_mutant(COUNT_FAILED) ||					\

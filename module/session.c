@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "track/track.h"
+#include "mutants.h"
 
 /*
  * The list, that what is found on it isn't gone yet, and the arrays of ranges. Held for
@@ -25,6 +26,7 @@ static void session_free(struct kref *ref)
 	struct cptdev_session *s = container_of(ref, struct cptdev_session, ref);
 
 	mmdrop(s->mm);
+	put_task_struct(s->opener);
 	cptdev_user_put(s->user);
 	kfree_rcu(s, rcu);
 }
@@ -89,12 +91,31 @@ static void session_unlist(struct cptdev_session *s)
 }
 
 /*
- * The address space went away under the session: exec with the descriptor open. Runs
- * in the exit path of the address space, so the work is left to a worker.
+ * It ends. The first reason counts: a program that is killed loses its address space, and
+ * then its descriptor.
+ */
+static void session_ends(struct cptdev_session *s)
+{
+	u32 code = 0, end = cptdev_end_reason(s, &code);
+
+	spin_lock(&s->pub_lock);
+	if (!s->ended) {
+		s->ended = true;
+		s->end = end;
+		s->end_code = code;
+	}
+	spin_unlock(&s->pub_lock);
+	WRITE_ONCE(s->dead, true);
+}
+
+/*
+ * The address space went away under the session: the process ended, or called exec with
+ * the descriptor open. Runs in the exit path of the address space, so the work is left to a
+ * worker.
  */
 void cptdev_session_mm_gone(struct cptdev_session *s)
 {
-	WRITE_ONCE(s->dead, true);
+	session_ends(s);
 	cptdev_session_get(s);
 	if (!queue_work(cptdev_wq, &s->gone_work))
 		cptdev_session_put(s);
@@ -165,6 +186,7 @@ static struct cptdev_session *session_alloc(void)
 	s->pub_base = CPTDEV_NO_BASE;
 	s->uid = current_euid();
 	s->pid = task_tgid_nr(current);
+	s->opener = get_task_struct(current->group_leader);
 	uuid_gen(&s->uuid);
 	s->mm = current->mm;
 	mmgrab(s->mm);
@@ -213,7 +235,7 @@ int cptdev_session_release(struct inode *inode, struct file *filp)
 {
 	struct cptdev_session *s = filp->private_data;
 
-	WRITE_ONCE(s->dead, true);
+	session_ends(s);
 	cptdev_unfollow_all(s);
 	session_unlist(s);
 	/* It may take a while to be free: the notifier's last call comes later. */

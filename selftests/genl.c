@@ -561,4 +561,6 @@ TEST_F(genl, slow_listener)
 	EXPECT_EQ(-ENOBUFS, i);
 }
 
+#include "genl_ends.h"
+
 TEST_HARNESS_MAIN

@@ -8,7 +8,7 @@
  *
  *   session-get	do (by id) and dump
  *	CPTDEV_A_SESSION (nest)
- *	  CPTDEV_A_SESSION_ID ... CPTDEV_A_SESSION_LAST_PAUSE_NS
+ *	  CPTDEV_A_SESSION_ID ... CPTDEV_A_SESSION_END_CODE
  *   replica-get	do (by name) and dump
  *	CPTDEV_A_REPLICA (nest)
  *	  CPTDEV_A_REPLICA_NAME ... CPTDEV_A_REPLICA_WAITERS
@@ -76,6 +76,8 @@ enum cptdev_genl_session_attr {
 	CPTDEV_A_SESSION_FLAGS,		/* u32, CPTDEV_GENL_SESSION_* */
 	CPTDEV_A_SESSION_LAST_PAGES,	/* u64, pages in the newest snapshot */
 	CPTDEV_A_SESSION_LAST_PAUSE_NS,	/* u64, its pause */
+	CPTDEV_A_SESSION_END,		/* u32, enum cptdev_session_end; once it ended */
+	CPTDEV_A_SESSION_END_CODE,	/* u32, exit status or signal; likewise */
 
 	__CPTDEV_A_SESSION_MAX,
 	CPTDEV_A_SESSION_MAX = __CPTDEV_A_SESSION_MAX - 1
@@ -83,6 +85,19 @@ enum cptdev_genl_session_attr {
 
 #define CPTDEV_GENL_SESSION_FENCED	(1U << 0)
 #define CPTDEV_GENL_SESSION_REPLACE	(1U << 1)	/* CPTDEV_SESSION_REPLACE */
+
+/*
+ * Why a session ended: CPTDEV_A_SESSION_END, in session-gone-ntf. The process that opened
+ * the device counts. Descriptors that it passed on, or that a forked child inherited, don't
+ * change that: after they outlived the process, the reason is how the process ended.
+ */
+enum cptdev_session_end {
+	CPTDEV_END_UNKNOWN	= 0,	/* told by an engine that can't know */
+	CPTDEV_END_CLOSED	= 1,	/* closed, the program goes on: in order */
+	CPTDEV_END_EXITED	= 2,	/* the code is the exit status */
+	CPTDEV_END_KILLED	= 3,	/* the code is the signal */
+	CPTDEV_END_EXEC		= 4,	/* another program took the process's place */
+};
 
 enum cptdev_genl_replica_attr {
 	CPTDEV_A_REPLICA_UNSPEC,
