@@ -44,9 +44,13 @@ static const struct conf_key keys[] = {
 	KEY("failover", "timeout_ms", CONF_NUMBER, timeout_ms, 100, 600000),
 	KEY("failover", "failover", CONF_FAILOVER, failover, 0, 0),
 	KEY("failover", "on_promote", CONF_PATH, on_promote, 0, 0),
+	KEY("sessions", "on_exit", CONF_ON_EXIT, sessions.on_exit, 0, 0),
 	KEY("limits", "max_sessions", CONF_NUMBER, max_sessions, 1, 4096),
 	KEY("limits", "max_clients", CONF_NUMBER, max_clients, 1, 1024),
 };
+
+/* Its keys are those of [session NAME] as well. */
+#define SESSIONS	"sessions"
 
 void conf_mistake(struct parse *p, int line, const char *fmt, ...)
 {
@@ -128,7 +132,7 @@ static void unknown_key(struct parse *p, const char *section, const char *name)
 		conf_mistake(p, p->line, "section [%s]: one peer only can be given so far, in [peer]",
 			section);
 	else
-		conf_mistake(p, p->line, "unknown section [%s]; there are: %s", section, known);
+		conf_mistake(p, p->line, "unknown section [%s]; there are: %s, session NAME", section, known);
 }
 
 static void repeated_key(struct parse *p, int i)
@@ -140,14 +144,56 @@ static void repeated_key(struct parse *p, int i)
 		peer ? "; one peer only can be given so far" : "");
 }
 
+/* A key of [session NAME]. */
+static void take_named(struct parse *p, const char *section, int i, const char *value)
+{
+	struct conf_named *n = conf_named(p->conf, conf_section_name(section));
+	struct conf_key key;
+	char why[256];
+
+	if (!n) {
+		conf_mistake(p, p->line, "there are more than %d sections [session NAME]",
+			     CONF_SESSIONS_MAX);
+		return;
+	}
+	if (n->given & 1U << i) {
+		conf_mistake(p, p->line, "'%s' in [%s] was given already", keys[i].name, section);
+		return;
+	}
+	n->given |= 1U << i;
+	key = conf_key_of(p->conf, n, &keys[i]);
+	if (conf_value(&key, value, p->conf, why, sizeof(why)))
+		conf_mistake(p, p->line, "%s = %s: %s", keys[i].name, value, why);
+}
+
+/* What isn't given for one of them is as for all. */
+static void fill_named(struct conf *c)
+{
+	struct conf_key key;
+	u32 n;
+	size_t i;
+
+	for (n = 0; n < c->nr_named; n++) {
+		for (i = 0; i < ARRAY_SIZE(keys); i++) {
+			if (strcmp(keys[i].section, SESSIONS) || c->named[n].given & 1U << i)
+				continue;
+			key = conf_key_of(c, &c->named[n], &keys[i]);
+			memcpy((char *)c + key.offset, (char *)c + keys[i].offset, key.size);
+		}
+	}
+}
+
 static int take_key(void *user, const char *section, const char *name, const char *value)
 {
 	struct parse *p = user;
-	int i = key_find(section, name);
+	bool named = conf_section_name(section);
+	int i = key_find(named ? SESSIONS : section, name);
 	char why[256];
 
 	if (i < 0) {
-		unknown_key(p, section, name);
+		unknown_key(p, named ? SESSIONS : section, name);
+	} else if (named) {
+		take_named(p, section, i, value);
 	} else if (p->seen[i]) {
 		repeated_key(p, i);
 	} else {
@@ -212,6 +258,7 @@ int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors)
 		conf_mistake(&p, 0, "no memory");
 	if (ferror(from))
 		conf_mistake(&p, 0, "%s", strerror(errno));
+	fill_named(c);
 	conf_check(&p);
 	conf_set_port(&c->listen, c->listen_port);
 	conf_set_port(&c->peer, c->peer_port);
@@ -235,6 +282,38 @@ int conf_read(struct conf *c, const char *path, FILE *errors)
 	return ret;
 }
 
+/* Sections [session NAME] that are new, gone, or say something else. */
+static unsigned int named_changes(const struct conf *c, const struct conf *was,
+				  conf_change_fn fn, void *arg)
+{
+	char section[CPTDEV_NAME_MAX + 16];
+	unsigned int n = 0;
+	u32 i;
+
+	for (i = 0; i < c->nr_named + was->nr_named; i++) {
+		const struct conf_named *one = i < c->nr_named ? &c->named[i] :
+			&was->named[i - c->nr_named];
+		const struct conf_session *old = conf_session(was, one->name);
+		size_t k;
+
+		/* Those of both are looked at once. */
+		if (i >= c->nr_named && conf_session(c, one->name) != &c->sessions)
+			continue;
+		for (k = 0; k < ARRAY_SIZE(keys); k++) {
+			size_t at = keys[k].offset - offsetof(struct conf, sessions);
+
+			if (strcmp(keys[k].section, SESSIONS) ||
+			    !memcmp((const char *)conf_session(c, one->name) + at,
+				    (const char *)old + at, keys[k].size))
+				continue;
+			snprintf(section, sizeof(section), "session %s", one->name);
+			fn(section, keys[k].name, false, arg);
+			n++;
+		}
+	}
+	return n;
+}
+
 unsigned int conf_changes(struct conf *c, const struct conf *was, conf_change_fn fn, void *arg)
 {
 	unsigned int n = 0;
@@ -251,7 +330,7 @@ unsigned int conf_changes(struct conf *c, const struct conf *was, conf_change_fn
 		if (keys[i].restart)
 			memcpy(value, old, keys[i].size);
 	}
-	return n;
+	return n + named_changes(c, was, fn, arg);
 }
 
 void conf_print_keys(FILE *to)

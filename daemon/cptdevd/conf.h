@@ -18,6 +18,20 @@
 enum conf_failover { FAILOVER_MANUAL, FAILOVER_AUTO };
 enum conf_engine { ENGINE_AUTO, ENGINE_MODULE, ENGINE_SOFT };
 enum conf_allow { ALLOW_PEER, ALLOW_ANY };
+enum conf_on_exit { ON_EXIT_FAILOVER, ON_EXIT_STAY };
+
+/* Of a session, or of a replica that a session feeds: [sessions], [session NAME]. */
+struct conf_session {
+	u32 on_exit;			/* enum conf_on_exit: its program failed */
+};
+
+#define CONF_SESSIONS_MAX	64
+
+struct conf_named {
+	char name[CPTDEV_NAME_MAX];
+	u32 given;			/* bits: numbers of keys */
+	struct conf_session session;
+};
 
 struct conf {
 	/* [node] */
@@ -41,6 +55,10 @@ struct conf {
 	u32 timeout_ms;
 	u32 failover;			/* enum conf_failover */
 	char on_promote[256];
+	/* [sessions], and [session NAME]: see conf_session() */
+	struct conf_session sessions;
+	struct conf_named named[CONF_SESSIONS_MAX];
+	u32 nr_named;
 	/* [limits] */
 	u32 max_sessions;
 	u32 max_clients;
@@ -53,6 +71,9 @@ struct conf {
 int conf_read(struct conf *c, const char *path, FILE *errors);
 /* The same from an open file, called @name in the messages. */
 int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors);
+
+/* What is configured for a session of this name. */
+const struct conf_session *conf_session(const struct conf *c, const char *name);
 
 /*
  * Call @fn for each key whose value isn't the one that it @was; returns their number. What

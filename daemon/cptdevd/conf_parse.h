@@ -4,6 +4,7 @@
 #define CPTDEVD_CONF_PARSE_H
 
 #include "conf.h"
+#include "conf_value.h"
 
 #define CONF_KEYS_MAX	32
 
@@ -23,6 +24,15 @@ void conf_mistake(struct parse *p, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Where the key was given, 0: it wasn't. */
 int conf_line(const struct parse *p, const char *section, const char *name);
+
+/* conf_session.c */
+/* The name in [session NAME], or NULL: it is another section. */
+const char *conf_section_name(const char *section);
+/* What is configured for that name, also if it is new; NULL: there are too many. */
+struct conf_named *conf_named(struct conf *c, const char *name);
+/* A key of [sessions], for one of them. */
+struct conf_key conf_key_of(const struct conf *c, const struct conf_named *n,
+			    const struct conf_key *key);
 
 /* Values that don't fit together, or can't work on this host. */
 void conf_check(struct parse *p);

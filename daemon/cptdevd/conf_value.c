@@ -27,6 +27,10 @@ static const struct word engines[] = {
 	{ "auto", ENGINE_AUTO }, { "module", ENGINE_MODULE }, { "soft", ENGINE_SOFT }, {},
 };
 
+static const struct word on_exits[] = {
+	{ "failover", ON_EXIT_FAILOVER }, { "stay", ON_EXIT_STAY }, {},
+};
+
 static const struct word allows[] = {
 	{ "peer", ALLOW_PEER }, { "any", ALLOW_ANY }, {},
 };
@@ -170,6 +174,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(failovers, value, to, why, size);
 	case CONF_ENGINE:
 		return take_word(engines, value, to, why, size);
+	case CONF_ON_EXIT:
+		return take_word(on_exits, value, to, why, size);
 	case CONF_ALLOW:
 		return take_word(allows, value, to, why, size);
 	}

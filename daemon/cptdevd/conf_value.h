@@ -14,6 +14,7 @@ enum conf_kind {
 	CONF_FAILOVER,
 	CONF_ALLOW,
 	CONF_ENGINE,
+	CONF_ON_EXIT,
 };
 
 struct conf_key {

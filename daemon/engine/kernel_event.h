@@ -28,6 +28,8 @@ struct session_rec {
 	u32 flags;
 	u64 last_pages;
 	u64 last_pause_ns;
+	u32 end;			/* CPTDEV_END_*: once it is gone */
+	u32 end_code;			/* exit status or signal */
 };
 
 struct replica_rec {

@@ -40,6 +40,8 @@ static const struct attr_spec session_attrs[] = {
 	S(FLAGS, KIND_U32, flags),
 	S(LAST_PAGES, KIND_U64, last_pages),
 	S(LAST_PAUSE_NS, KIND_U64, last_pause_ns),
+	S(END, KIND_U32, end),
+	S(END_CODE, KIND_U32, end_code),
 };
 
 static const struct attr_spec replica_attrs[] = {

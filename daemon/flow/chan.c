@@ -229,10 +229,13 @@ static int chan_gone(struct chan *c, u32 len)
 {
 	if (empty_decode(WIRE_GONE, len, &c->in->conn->fault))
 		return -1;
-	tell(&c->in->d->tell, LOG_INFO, TELL_REPLAY, c->session.name,
-	     "session %s of %s ended; its replica stays at generation %llu",
-	     c->session.name, c->in->node.name, c->committed);
-	peer_starves(c->in->peer, c->session.name);
+	/* How it ended, or that it lives, was said before. */
+	if (!(c->in->features & WIRE_FEATURE_END)) {
+		tell(&c->in->d->tell, LOG_INFO, TELL_REPLAY, c->session.name,
+		     "session %s of %s ended; its replica stays at generation %llu",
+		     c->session.name, c->in->node.name, c->committed);
+		peer_starves(c->in->peer, c->session.name);
+	}
 	chan_close(c);
 	return 0;
 }

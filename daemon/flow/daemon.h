@@ -113,6 +113,7 @@ struct out {
 	struct node node;		/* the other end, once it has said so */
 	u64 features;			/* that were agreed on */
 	bool listed;			/* the peer knows that it has all sessions */
+	bool ends_told;			/* and of those that ended before the link */
 	u32 heartbeat_ms;		/* what both are content with */
 	u32 told_timeout_ms;		/* that the other end knows of this one */
 	/* address.c, if the peer is given by name: */
@@ -135,6 +136,7 @@ struct chan {
 	unsigned int state;		/* enum chan_state */
 	int fd;				/* the replica, -1: not open */
 	struct msg_session session;
+	bool replaces;			/* another session's content */
 	u64 staging;			/* generation that was begun */
 	u64 end;			/* where its last extent ended */
 	u64 committed;
@@ -185,7 +187,8 @@ struct in {
 struct feed {
 	LIST_ENTRY(feed) entry;
 	char name[CPTDEV_NAME_MAX];
-	bool decided;			/* the peer is dead, and this is done with */
+	bool failed;			/* its program did, while its host lives */
+	bool decided;			/* the peer is dead, or it failed: this is done with */
 	const struct in *named;		/* it was refused a channel on this link */
 };
 
@@ -309,6 +312,8 @@ int fence_frame(struct daemon *d, const struct node *from, u64 features, const u
 
 /* records.c */
 int records_open(struct daemon *d);
+/* Put it on disk, then in the list: 0 or a negative errno, which was told. */
+int records_write(struct daemon *d, const struct record *r);
 void records_close(struct daemon *d);
 /* NULL: there is none, or it is damaged. */
 const struct record *record_of(struct daemon *d, const char *name);
@@ -340,6 +345,14 @@ bool records_split(struct daemon *d, const char *name);
 /* A person removed the replica: what it was fed isn't relied on any more. */
 void records_replica_gone(struct daemon *d, const char *name);
 
+/* ends.c: programs that end */
+/* The session is gone: CPTDEV_END_* and its code. */
+void ends_session(struct daemon *d, const struct known *k, u32 end, u32 code);
+/* A link is up: before any session is announced, and when all of them are known. */
+void ends_before(struct out *o);
+void ends_listed(struct out *o);
+int ends_frame(struct in *in, const u8 *payload, u32 len);
+
 /* peer.c */
 int peer_open(struct daemon *d);
 void peer_close(struct peer *p);
@@ -362,8 +375,10 @@ void peer_listed(struct peer *p, struct in *in);
 
 /* failover.c */
 void failover_decide(struct peer *p, u64 heard);
-/* The peer is still dead: does a program wait by now? */
+/* The peer is still dead, or a program of it failed: does a program wait by now? */
 void failover_look_again(struct peer *p);
+/* The program that fed the replica failed, while its host lives. */
+void failover_failed(struct peer *p, const char *name);
 void failover_ran(struct daemon *d);
 
 /* promotion.c */

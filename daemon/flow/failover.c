@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What follows from a dead peer: the replicas that it fed, and that a program waits for, are
- * promoted, or somebody is told that they could be. The command that is run for each promotion runs by itself.
+ * What follows from a dead peer, or from a program of it that failed: the replicas that were fed,
+ * and that a program waits for, are promoted, or somebody is told that they could be. The command
+ * that is run for each promotion runs by itself.
  */
 #include <errno.h>
 #include <signal.h>
@@ -91,6 +92,17 @@ static bool promote_failed(struct daemon *d, const char *name, int err)
 	return err == ENOENT || err == ENODATA || err == EREMCHG;
 }
 
+/* Is it this host's turn with the replica? */
+static bool due(const struct peer *p, const struct feed *f)
+{
+	if (f->decided || p->d->conf.failover != FAILOVER_AUTO)
+		return false;
+	if (f->failed && conf_session(&p->d->conf, f->name)->on_exit == ON_EXIT_FAILOVER)
+		return true;
+	/* Programs over there may answer until then. */
+	return p->detector.state == DET_DEAD && peer_lease_over(p);
+}
+
 static bool promote(struct peer *p, const char *name)
 {
 	struct daemon *d = p->d;
@@ -107,10 +119,12 @@ static bool promote(struct peer *p, const char *name)
 	ret = promotion_do(d, name, &term, &generation, false);
 	if (ret)
 		return promote_failed(d, name, -ret);
-	p->failover.promoted = clock_mono();
-	p->failover.replicas++;
+	if (p->detector.state == DET_DEAD) {
+		p->failover.promoted = clock_mono();
+		p->failover.replicas++;
+	}
 	log_notice("promoted %s: generation %llu, term %llu, in %llu us", name, generation,
-		   term, (p->failover.promoted - began) / NSEC_PER_USEC);
+		   term, (clock_mono() - began) / NSEC_PER_USEC);
 	run_command(d, name, generation, term);
 	return true;
 }
@@ -129,7 +143,7 @@ static void promote_waited(struct peer *p)
 
 	p->looked_at = clock_mono();
 	for (f = LIST_FIRST(&p->feeds); f; f = LIST_NEXT(f, entry)) {
-		if (f->decided)
+		if (!due(p, f))
 			continue;
 		h = ret ? NULL : held_find(d, f->name);
 		if (h && h->waiters)
@@ -145,11 +159,10 @@ void failover_look_again(struct peer *p)
 {
 	struct feed *f;
 
-	if (p->d->conf.failover != FAILOVER_AUTO || !peer_lease_over(p) ||
-	    (p->looked_at && clock_mono() - p->looked_at < LOOK_AGAIN_NS))
+	if (p->looked_at && clock_mono() - p->looked_at < LOOK_AGAIN_NS)
 		return;
 	for (f = LIST_FIRST(&p->feeds); f; f = LIST_NEXT(f, entry)) {
-		if (!f->decided) {
+		if (due(p, f)) {
 			promote_waited(p);
 			return;
 		}
@@ -184,11 +197,28 @@ void failover_decide(struct peer *p, u64 heard)
 			     "failover = manual: to go on with %s here, run: cptdevctl promote %s",
 			     f->name, f->name);
 	}
-	/* Programs over there may answer until then. The time-out is longer, as a rule. */
 	p->looked_at = 0;
-	if (p->d->conf.failover == FAILOVER_AUTO && peer_lease_over(p))
-		promote_waited(p);
+	promote_waited(p);
 	if (LIST_EMPTY(&p->feeds))
 		tell(&p->d->tell, LOG_NOTICE, TELL_PEER, p->node.name,
 		     "peer %s fed nothing: there is nothing to promote", p->node.name);
+}
+
+/*
+ * Its own daemon says so: nothing of it can answer any more, and no lease has to run out. The
+ * other host doesn't let an empty program go on under that name.
+ */
+void failover_failed(struct peer *p, const char *name)
+{
+	struct conf *c = &p->d->conf;
+	struct feed *f;
+
+	LIST_FOREACH(f, &p->feeds, entry)
+		f->failed |= !strcmp(f->name, name);
+	if (c->failover != FAILOVER_AUTO || conf_session(c, name)->on_exit != ON_EXIT_FAILOVER)
+		tell(&p->d->tell, LOG_WARNING, TELL_PEER, name,
+		     "%s: to go on with %s here, run: cptdevctl promote %s",
+		     c->failover != FAILOVER_AUTO ? "failover = manual" : "on_exit = stay", name,
+		     name);
+	promote_waited(p);
 }

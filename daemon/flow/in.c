@@ -232,6 +232,13 @@ static int frame_listed(struct in *in, u32 len)
 	return 0;
 }
 
+static int frame_ended(struct in *in, const u8 *payload, u32 len)
+{
+	if (in_event(in, IN_ENDED))
+		return -1;
+	return ends_frame(in, payload, len);
+}
+
 static int frame_bye(struct in *in, u32 len)
 {
 	if (empty_decode(WIRE_BYE, len, &in->conn->fault))
@@ -273,6 +280,8 @@ static int in_frame(struct conn *c, const struct frame *f, const u8 *payload)
 		return frame_term(in, payload, f->length);
 	case WIRE_LISTED:
 		return frame_listed(in, f->length);
+	case WIRE_ENDED:
+		return frame_ended(in, payload, f->length);
 	case WIRE_BYE:
 		return frame_bye(in, f->length);
 	case WIRE_REFUSE:

@@ -47,6 +47,12 @@ static void known_remove(struct daemon *d, struct known *k)
 	free(k);
 }
 
+static void known_ended(struct daemon *d, struct known *k, u32 end, u32 code)
+{
+	ends_session(d, k, end, code);
+	known_remove(d, k);
+}
+
 /*
  * An event may be older than the dump that it comes after: numbers don't go back, and a fence
  * isn't taken away.
@@ -103,7 +109,7 @@ static void known_event(const struct kernel_event *ev, void *arg)
 	}
 	k = known_find(d, ev->session->id);
 	if (k)
-		known_remove(d, k);
+		known_ended(d, k, ev->session->end, ev->session->end_code);
 }
 
 static void known_sweep(struct daemon *d)
@@ -112,8 +118,9 @@ static void known_sweep(struct daemon *d)
 
 	for (k = LIST_FIRST(&d->sessions); k; k = next) {
 		next = LIST_NEXT(k, entry);
+		/* Nobody saw how it ended. */
 		if (!k->seen)
-			known_remove(d, k);
+			known_ended(d, k, CPTDEV_END_UNKNOWN, 0);
 	}
 }
 
@@ -154,8 +161,10 @@ static void known_dump(struct daemon *d, bool first)
 		out_listed(&p->out);
 }
 
+/* What happened is read first: how a session ended isn't in the dump. */
 void known_refresh(struct daemon *d)
 {
+	d->kernel->ops->events(d->kernel, known_event, d);
 	known_dump(d, false);
 }
 

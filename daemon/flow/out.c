@@ -141,6 +141,7 @@ void out_listed(struct out *o)
 {
 	struct known *k;
 
+	ends_listed(o);
 	if (o->state != OUT_UP || o->listed || !o->d->complete ||
 	    !(o->features & WIRE_FEATURE_TERMS))
 		return;
@@ -417,6 +418,7 @@ static int out_start(struct out *o)
 	news_peer(o->peer, "outgoing-up");
 	loop_arm(&o->d->loop, &o->tick, 0);
 	o->listed = false;
+	ends_before(o);
 	LIST_FOREACH(k, &o->d->sessions, entry)
 		out_known(o, k);
 	if (o->features & WIRE_FEATURE_TERMS)

@@ -76,7 +76,7 @@ static void peer_tick(struct timer *t)
 		peer_dead(p);
 	else if (action == DET_DO_SAY)
 		peer_has_no_daemon(p);
-	else if (p->detector.state == DET_DEAD)
+	else
 		failover_look_again(p);
 }
 
@@ -107,8 +107,10 @@ bool peer_feeds(struct peer *p, const char *name)
 {
 	struct feed *f = feed_find(p, name);
 
-	if (f)
+	if (f) {
+		f->failed = f->decided = false;
 		return true;
+	}
 	if (p->nr_feeds >= FEEDS_PER_SESSION * p->d->conf.max_sessions)
 		return false;
 	f = calloc(1, sizeof(*f));

@@ -55,8 +55,7 @@ const struct record *record_of(struct daemon *d, const char *name)
 	return e && !e->damaged ? &e->r : NULL;
 }
 
-/* Put it on disk, then in the list. */
-static int record_store(struct daemon *d, const struct record *r)
+int records_write(struct daemon *d, const struct record *r)
 {
 	struct recorded *e = recorded_find(d, r->name);
 	int ret;
@@ -129,7 +128,7 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 	if (start == START_LOST)
 		tell_lost(d, k, old);
 	record_started(&new, k->rec.name, k->rec.uuid, k->rec.term, d->self.uuid, d->boot);
-	if ((start != START_SAME || memcmp(&new, old, sizeof(new))) && record_store(d, &new)) {
+	if ((start != START_SAME || memcmp(&new, old, sizeof(new))) && records_write(d, &new)) {
 		bar(k, "its record can't be written in %s", d->conf.state_dir);
 		k->undecided = true;
 		loop_arm(&d->loop, &d->flush, FLUSH_NS);
@@ -196,7 +195,7 @@ int records_progress(struct daemon *d, const char *name, const u8 *session, u64 
 	}
 	new = e->r;
 	record_progress(&new, generation);
-	return record_store(d, &new);
+	return records_write(d, &new);
 }
 
 static void records_flush(struct timer *t)
@@ -209,7 +208,7 @@ static void records_flush(struct timer *t)
 	LIST_FOREACH(e, &d->records, entry) {
 		struct record r = e->r;
 
-		if (e->changed && record_store(d, &r))
+		if (e->changed && records_write(d, &r))
 			loop_arm(&d->loop, t, FLUSH_NS);
 	}
 	LIST_FOREACH(k, &d->sessions, entry) {
@@ -269,7 +268,7 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 	old = record_of(d, m->name);
 	new = old ? *old : (struct record) {};
 	record_fed(&new, m->name, m->uuid, m->term, m->owner, d->boot);
-	if ((!old || memcmp(&new, old, sizeof(new))) && record_store(d, &new))
+	if ((!old || memcmp(&new, old, sizeof(new))) && records_write(d, &new))
 		return fault_set(f, WIRE_E_KERNEL, "the spare can't write its record of it");
 	return 0;
 }
@@ -291,8 +290,9 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 	memcpy(new.boot, d->boot, sizeof(new.boot));
 	new.generation = replica->generation;
 	new.ended = false;
+	new.failed = false;
 	new.outdated = false;
-	ret = record_store(d, &new);
+	ret = records_write(d, &new);
 	*term = new.term;
 	return ret;
 }
@@ -307,7 +307,7 @@ void records_promoted(struct daemon *d, const char *name, bool done)
 		return;
 	new = e->r;
 	record_promoted(&new, done);
-	if (record_store(d, &new)) {
+	if (records_write(d, &new)) {
 		e->r = new;
 		e->changed = true;
 		loop_arm(&d->loop, &d->flush, FLUSH_NS);
@@ -331,7 +331,7 @@ void records_promoted_by_others(struct daemon *d, const char *name, u64 term, u6
 	record_promoted(&new, true);
 	memcpy(new.boot, d->boot, sizeof(new.boot));
 	new.generation = MAX(new.generation, generation);
-	if (!record_store(d, &new))
+	if (!records_write(d, &new))
 		fence_announce(d, name, new.term, new.owner);
 }
 
@@ -355,7 +355,7 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		struct record new = e->r;
 
 		new.outdated = true;
-		if (record_store(d, &new))
+		if (records_write(d, &new))
 			e->r.outdated = true;
 	}
 	split = met == MEET_SPLIT && record_used(&e->r);
@@ -424,7 +424,7 @@ static int adopt(struct daemon *d, struct recorded *e)
 	memset(new.session, 0, sizeof(new.session));
 	new.role = RECORD_SPARE;
 	new.generation = 0;
-	ret = record_store(d, &new);
+	ret = records_write(d, &new);
 	if (!ret)
 		ret = give_up(d, new.name);
 	if (ret)
@@ -505,7 +505,7 @@ static void settle_promotion(struct daemon *d, struct recorded *e)
 	}
 	new = e->r;
 	record_promoted(&new, done);
-	if (record_store(d, &new))
+	if (records_write(d, &new))
 		e->r = new;
 }
 

@@ -52,14 +52,25 @@ static int check_fence(struct chan *c, const struct cptdev_image_info *info)
 	return 0;
 }
 
+/* Its program ended in order, or this session was accepted in its place already. */
+static bool gives_way(struct chan *c)
+{
+	const struct record *r = record_of(c->in->d, c->session.name);
+
+	return r && r->role == RECORD_SPARE &&
+		(r->ended || uuid_same(r->session, c->session.uuid));
+}
+
 static int check_terms(struct chan *c, const struct cptdev_image_info *info)
 {
 	const struct msg_session *m = &c->session;
+	bool other;
 
 	if (check_fence(c, info))
 		return -1;
-	if (info->generation && !uuid_same(info->uuid, m->uuid) &&
-	    info->term == m->term && !(m->flags & WIRE_SESSION_REPLACE))
+	other = info->generation && !uuid_same(info->uuid, m->uuid) && info->term == m->term;
+	c->replaces = other && (m->flags & WIRE_SESSION_REPLACE || gives_way(c));
+	if (other && !c->replaces)
 		return fault_set(&c->last, WIRE_E_OTHER,
 				 "the spare keeps another session's memory under this name (generation %llu): start the program with replace, or remove it there (cptdevctl replica remove %s)",
 				 info->generation, m->name);
@@ -200,7 +211,7 @@ int replay_begin(struct chan *c, const struct collect *col)
 	struct kernel *k = c->in->d->kernel;
 	struct cptdev_replica_begin arg = {
 		.size = sizeof(arg),
-		.flags = col->begin.flags & WIRE_SESSION_REPLACE ?
+		.flags = col->begin.flags & WIRE_SESSION_REPLACE || c->replaces ?
 			CPTDEV_BEGIN_REPLACE : 0,
 		.term = col->begin.term, .base = col->begin.base,
 		.generation = col->begin.generation,

@@ -250,7 +250,9 @@ static int ship_committed(struct ship *s, bool fetch)
 static void ship_end(struct ship *s)
 {
 	ship_detach(s);
-	conn_send(s->out->conn, WIRE_GONE, s->channel, NULL);
+	/* Without the feature the peer would take it that the session ended in order. */
+	if (!*s->session->barred || s->out->features & WIRE_FEATURE_END)
+		conn_send(s->out->conn, WIRE_GONE, s->channel, NULL);
 	ship_free(s);
 }
 

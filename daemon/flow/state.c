@@ -78,6 +78,8 @@ static struct json_object *record_json(const struct record *r)
 	js_u64(o, "generation", r->generation);
 	js_uuid(o, "boot", r->boot);
 	js_bool(o, "ended", r->ended);
+	js_bool(o, "failed", r->failed);
+	js_uuid(o, "before", r->before);
 	js_bool(o, "outdated", r->outdated);
 	js_bool(o, "promoting", r->promoting);
 	js_u64(o, "before_term", r->before_term);
@@ -236,6 +238,11 @@ static const char *record_read(struct json_object *o, const char *name, struct r
 		return "boot";
 	if (!bool_read(o, "ended", &r->ended))
 		return "ended";
+	/* Files of older versions have no such keys. */
+	if (js_at(o, "failed") && !bool_read(o, "failed", &r->failed))
+		return "failed";
+	if (js_at(o, "before") && !uuid_read(js_get_str(o, "before"), r->before))
+		return "before";
 	if (!bool_read(o, "outdated", &r->outdated))
 		return "outdated";
 	if (!bool_read(o, "promoting", &r->promoting))

@@ -131,6 +131,50 @@ int term_decode(const u8 *p, size_t len, struct msg_term *m, struct fault *f)
 	return 0;
 }
 
+void ended_encode(struct writer *w, const struct msg_ended *m)
+{
+	size_t len = strlen(m->name);
+
+	write_copy(w, m->uuid, CPTDEV_UUID_LEN);
+	write_u64(w, m->term);
+	write_copy(w, m->owner, CPTDEV_UUID_LEN);
+	write_u64(w, m->generation);
+	write_u32(w, m->how);
+	write_u16(w, len);
+	write_u16(w, 0);
+	write_copy(w, m->name, len);
+	text_encode(w, m->text);
+}
+
+int ended_decode(const u8 *p, size_t len, struct msg_ended *m, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+	u16 name_len, reserved;
+	const u8 *name;
+
+	read_copy(&r, m->uuid, CPTDEV_UUID_LEN);
+	m->term = read_u64(&r);
+	read_copy(&r, m->owner, CPTDEV_UUID_LEN);
+	m->generation = read_u64(&r);
+	m->how = read_u32(&r);
+	name_len = read_u16(&r);
+	reserved = read_u16(&r);
+	name = read_bytes(&r, name_len);
+	if (text_decode(&r, WIRE_ENDED, m->text, f))
+		return -1;
+	if (!term_valid(m->term))
+		return bad(f, WIRE_ENDED, "term", m->term);
+	if (m->how > WIRE_HOW_MAX)
+		return bad(f, WIRE_ENDED, "how", m->how);
+	if (reserved)
+		return bad(f, WIRE_ENDED, "reserved field", reserved);
+	if (!name_valid((const char *)name, name_len))
+		return fault_set(f, WIRE_E_PROTOCOL, "ENDED: bad name");
+	memset(m->name, 0, sizeof(m->name));
+	memcpy(m->name, name, name_len);
+	return 0;
+}
+
 void session_encode(struct writer *w, const struct msg_session *m)
 {
 	size_t len = strlen(m->name);

@@ -25,6 +25,16 @@ struct msg_term {			/* TERM */
 	char name[CPTDEV_NAME_MAX];
 };
 
+struct msg_ended {			/* ENDED */
+	u8 uuid[CPTDEV_UUID_LEN];	/* of the session */
+	u64 term;
+	u8 owner[CPTDEV_UUID_LEN];	/* of the term */
+	u64 generation;			/* newest one that was acknowledged to it */
+	u32 how;			/* enum end_how */
+	char name[CPTDEV_NAME_MAX];
+	char text[WIRE_TEXT_MAX + 1];	/* the same for people */
+};
+
 struct msg_session {			/* SESSION */
 	u8 uuid[CPTDEV_UUID_LEN];
 	u64 term;
@@ -68,6 +78,8 @@ void heartbeat_encode(struct writer *w, const struct msg_heartbeat *m);
 int heartbeat_decode(const u8 *p, size_t len, struct msg_heartbeat *m, struct fault *f);
 void term_encode(struct writer *w, const struct msg_term *m);
 int term_decode(const u8 *p, size_t len, struct msg_term *m, struct fault *f);
+void ended_encode(struct writer *w, const struct msg_ended *m);
+int ended_decode(const u8 *p, size_t len, struct msg_ended *m, struct fault *f);
 void session_encode(struct writer *w, const struct msg_session *m);
 int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault *f);
 void state_encode(struct writer *w, const struct msg_state *m);

@@ -27,6 +27,7 @@ const char *wire_type_name(u16 type)
 	case WIRE_BYE:			return "BYE";
 	case WIRE_TERM:			return "TERM";
 	case WIRE_LISTED:		return "LISTED";
+	case WIRE_ENDED:		return "ENDED";
 	case WIRE_SESSION:		return "SESSION";
 	case WIRE_SESSION_STATE:	return "SESSION_STATE";
 	case WIRE_GONE:			return "GONE";

@@ -42,6 +42,7 @@ enum wire_type {
 	WIRE_BYE		= 0x06,
 	WIRE_TERM		= 0x07,		/* these two: WIRE_FEATURE_TERMS */
 	WIRE_LISTED		= 0x08,
+	WIRE_ENDED		= 0x09,		/* WIRE_FEATURE_END */
 	/* a session: channel 1 and up */
 	WIRE_SESSION		= 0x10,
 	WIRE_SESSION_STATE	= 0x11,
@@ -65,8 +66,10 @@ enum wire_type {
 #define WIRE_FEATURE_SUBPAGE	(1ULL << 4)	/* differences within pages */
 #define WIRE_FEATURE_TERMS	(1ULL << 5)	/* TERM and LISTED */
 #define WIRE_FEATURE_LEASE	(1ULL << 6)	/* an answered HEARTBEAT lends time */
+#define WIRE_FEATURE_END	(1ULL << 7)	/* ENDED says how a session ended */
 /* What this implementation has. */
-#define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE)
+#define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE | \
+				 WIRE_FEATURE_END)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */
@@ -102,6 +105,9 @@ enum wire_code {
 #define WIRE_SESSION_UNUSED	(1U << 1)	/* SESSION: see record_used() */
 /* Flags of SESSION_STATE. */
 #define WIRE_STATE_PROMOTED	(1U << 0)
+
+/* How a session ended, of ENDED: enum end_how of rules/end.h. */
+#define WIRE_HOW_MAX		2
 
 /* A refusal, in the making or received. */
 struct fault {

@@ -140,6 +140,7 @@ enum in_event {
 	IN_HEARTBEAT,
 	IN_TERM,		/* TERM: a term that the peer knows */
 	IN_LISTED,		/* every session of the peer was named */
+	IN_ENDED,		/* ENDED: how a session of the peer ended */
 	IN_BYE,
 	IN_REFUSE,		/* the peer objects to something and closes */
 	IN_BROKEN,		/* a frame that isn't allowed, or is damaged */
@@ -158,6 +159,7 @@ enum in_action {
 	IN_DO_ECHO,
 	IN_DO_FENCE,		/* sessions with a lower term */
 	IN_DO_FORGET,		/* what isn't named isn't fed any more */
+	IN_DO_END,		/* a session ended: is its replica promoted? */
 	IN_DO_FAREWELL,		/* the peer left in order: close, no promotion */
 	IN_DO_LEAVE,		/* send BYE, then close */
 	IN_DO_CLOSE,

@@ -59,6 +59,9 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 {
 	bool same = uuid_same(r->session, session) && r->role == RECORD_PRIMARY;
 
+	/* Whoever follows it may not have heard that it ended. */
+	if (!same && r->ended && r->generation)
+		memcpy(r->before, r->session, CPTDEV_UUID_LEN);
 	strcpy(r->name, name);
 	if (term != r->term || !same)
 		memcpy(r->owner, self, CPTDEV_UUID_LEN);
@@ -69,6 +72,7 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 	memcpy(r->session, session, CPTDEV_UUID_LEN);
 	memcpy(r->boot, boot, CPTDEV_UUID_LEN);
 	r->ended = false;
+	r->failed = false;
 	r->outdated = false;
 	r->promoting = false;
 }
@@ -94,15 +98,20 @@ enum record_feed record_feed(const struct record *r, const u8 *session, u64 term
 void record_fed(struct record *r, const char *name, const u8 *session, u64 term,
 		const u8 *owner, const u8 *boot)
 {
-	if (!uuid_same(r->session, session))
+	/* The replica still has another session's content, until the first commit. */
+	if (!uuid_same(r->session, session)) {
+		r->outdated |= r->generation != 0;
 		r->generation = 0;
+	}
 	strcpy(r->name, name);
 	r->term = term;
 	r->role = RECORD_SPARE;
 	memcpy(r->owner, owner, CPTDEV_UUID_LEN);
 	memcpy(r->session, session, CPTDEV_UUID_LEN);
 	memcpy(r->boot, boot, CPTDEV_UUID_LEN);
+	memset(r->before, 0, CPTDEV_UUID_LEN);
 	r->ended = false;
+	r->failed = false;
 	r->promoting = false;
 }
 

@@ -30,6 +30,8 @@ struct record {
 	u64 generation;
 	u8 boot[CPTDEV_UUID_LEN];	/* of the kernel that had the memory */
 	bool ended;			/* the program ended in order */
+	bool failed;			/* it ended otherwise */
+	u8 before[CPTDEV_UUID_LEN];	/* the session before it, which ended in order; or zeros */
 	bool outdated;			/* a primary acknowledged data without this replica */
 	/* A promotion that isn't answered yet: what to return to. */
 	bool promoting;

@@ -111,6 +111,8 @@ static void every_key_is_taken(void **state)
 		"timeout_ms = 100\n"
 		"failover = auto\n"
 		"on_promote = /bin/true\n"
+		"[sessions]\n"
+		"on_exit = stay\n"
 		"[limits]\n"
 		"max_sessions = 4096\n"
 		"max_clients = 1\n"), 0);
@@ -144,9 +146,50 @@ static void what_isnt_known_is_refused(void **state)
 	says(PEER "[node]\nnome = x\n",
 	     "test.conf:4: unknown key 'nome' in [node]; it has: name, log_level, control, engine, programs");
 	says(PEER "[nodes]\nname = x\n",
-	     "test.conf:4: unknown section [nodes]; there are: node, listen, peer, failover, limits");
+	     "test.conf:4: unknown section [nodes]; there are: node, listen, peer, failover, sessions, limits, session NAME");
 	says("name = x\n" PEER, "test.conf:1: 'name' stands before the first section");
 	says(PEER "\ngarbage\n", "test.conf:4: neither a [section] nor");
+}
+
+static void sessions_have_sections_of_their_own(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(PEER), 0);
+	assert_int_equal(conf_session(&conf, "kv")->on_exit, ON_EXIT_FAILOVER);
+	/* What isn't given for one is as for all, wherever that stands. */
+	assert_int_equal(parse(PEER "[session kv]\non_exit = failover\n[session db]\n"
+			       "[sessions]\non_exit = stay\n"), 0);
+	assert_int_equal(conf_session(&conf, "kv")->on_exit, ON_EXIT_FAILOVER);
+	assert_int_equal(conf_session(&conf, "db")->on_exit, ON_EXIT_STAY);
+	assert_int_equal(conf_session(&conf, "other")->on_exit, ON_EXIT_STAY);
+	says(PEER "[session kv]\non_exit = die\n",
+	     "test.conf:4: on_exit = die: allowed are failover, stay");
+	says(PEER "[session kv]\nname = x\n", "unknown key 'name' in [sessions]; it has: on_exit");
+	says(PEER "[session a/b]\non_exit = stay\n", "unknown section [session a/b]");
+	says(PEER "[session kv]\non_exit = stay\non_exit = stay\n",
+	     "test.conf:5: 'on_exit' in [session kv] was given already");
+}
+
+static void session_changed(const char *section, const char *name, bool restart, void *arg)
+{
+	char *text = arg;
+
+	sprintf(text + strlen(text), "%s %s%s;", section, name, restart ? " restart" : "");
+}
+
+static void a_changed_section_is_noticed(void **state)
+{
+	struct conf was;
+	char text[256] = "";
+
+	(void)state;
+	assert_int_equal(parse(PEER "[session a]\non_exit = stay\n[session b]\non_exit = stay\n"), 0);
+	was = conf;
+	assert_int_equal(parse(PEER "[session c]\non_exit = stay\n[session b]\non_exit = stay\n"), 0);
+	assert_int_equal(conf_changes(&conf, &was, session_changed, text), 2);
+	assert_string_equal(text, "session c on_exit;session a on_exit;");
+	was = conf;
+	assert_int_equal(conf_changes(&conf, &was, session_changed, text), 0);
 }
 
 static void one_peer_only(void **state)
@@ -334,6 +377,8 @@ int main(void)
 		T(a_peers_address_is_enough),
 		T(every_key_is_taken),
 		T(what_isnt_known_is_refused),
+		T(sessions_have_sections_of_their_own),
+		T(a_changed_section_is_noticed),
 		T(one_peer_only),
 		T(a_bad_value_names_the_good_ones),
 		T(values_have_to_fit_together),

@@ -72,10 +72,17 @@ static void session_free(struct fake_session *s)
 	s->used = false;
 }
 
-void fake_session_end(struct fake *f, struct fake_session *s)
+void fake_session_end_by(struct fake *f, struct fake_session *s, u32 end, u32 code)
 {
+	s->rec.end = end;
+	s->rec.end_code = code;
 	session_event(f, CPTDEV_CMD_SESSION_GONE_NTF, s);
 	session_free(s);
+}
+
+void fake_session_end(struct fake *f, struct fake_session *s)
+{
+	fake_session_end_by(f, s, CPTDEV_END_CLOSED, 0);
 }
 
 void fake_write(struct fake_session *s, u32 page, u8 value)

@@ -73,7 +73,10 @@ void fake_free(struct fake *f);
 struct fake_session *fake_session(struct fake *f, const char *name, u32 pages);
 struct fake_session *fake_session_with(struct fake *f, const char *name, u32 pages,
 				       u64 term, u32 flags);
+/* In order. */
 void fake_session_end(struct fake *f, struct fake_session *s);
+/* @end: CPTDEV_END_*, @code: exit status or signal. */
+void fake_session_end_by(struct fake *f, struct fake_session *s, u32 end, u32 code);
 /* Write a value over page @page; it is published with the next fake_publish(). */
 void fake_write(struct fake_session *s, u32 page, u8 value);
 void fake_punch(struct fake_session *s, u32 page);

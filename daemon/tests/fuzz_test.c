@@ -112,6 +112,7 @@ static int make_samples(void **state)
 	struct msg_committed done = { 1, 2 };
 	struct msg_heartbeat beat = { 1, 2, 3 };
 	struct msg_term term = { .term = 2, .name = "kv" };
+	struct msg_ended ended = { .term = 2, .how = 2, .name = "kv", .text = "text" };
 
 	(void)state;
 	hello_make(&hello, &self);
@@ -129,6 +130,7 @@ static int make_samples(void **state)
 	SAMPLE(WIRE_COMMITTED, committed_encode(w, &done));
 	SAMPLE(WIRE_FAILED, failed_encode(w, &failed));
 	SAMPLE(WIRE_TERM, term_encode(w, &term));
+	SAMPLE(WIRE_ENDED, ended_encode(w, &ended));
 	return 0;
 }
 
@@ -181,6 +183,7 @@ static void decode_any(u16 type, const u8 *p, u32 len)
 		struct msg_committed done;
 		struct msg_failed failed;
 		struct msg_term term;
+		struct msg_ended ended;
 		u64 commit;
 	} m;
 	struct fault f;
@@ -221,6 +224,9 @@ static void decode_any(u16 type, const u8 *p, u32 len)
 		break;
 	case WIRE_TERM:
 		term_decode(p, len, &m.term, &f);
+		break;
+	case WIRE_ENDED:
+		ended_decode(p, len, &m.ended, &f);
 		break;
 	case WIRE_FAILED:
 		failed_decode(p, len, &m.failed, &f);

@@ -222,7 +222,7 @@ static void another_sessions_memory_is_not_wiped_out(void **state)
 
 	publish_some(&p->a, old, 0, 1);
 	WAIT_FOR(p, pair_committed(old));
-	fake_session_end(&p->a.fake, old);
+	fake_session_end_by(&p->a.fake, old, CPTDEV_END_KILLED, 9);
 	/* As if the record of this host were lost; with it, it would not even ask. */
 	records_forget(&p->a.daemon, "kv");
 	s = fake_session(&p->a.fake, "kv", 10);

@@ -33,6 +33,7 @@ ANY(commit_decode, u64)
 ANY(committed_decode, struct msg_committed)
 ANY(failed_decode, struct msg_failed)
 ANY(term_decode, struct msg_term)
+ANY(ended_decode, struct msg_ended)
 
 static const struct vector {
 	int (*decode)(const u8 *p, size_t len, struct fault *f);
@@ -54,6 +55,9 @@ static const struct vector {
 	{ any_failed_decode, "09 00 00 00 00 00 00 00  15 00 00 00  03 00 00 00"
 			     "67 61 70" },
 	{ any_term_decode, "07 00 00 00 00 00 00 00" UUID_HEX "02 00  00 00  6b 76" },
+	{ any_ended_decode, UUID_HEX "07 00 00 00 00 00 00 00" UUID_HEX
+			    "09 00 00 00 00 00 00 00  02 00 00 00  02 00  00 00  6b 76"
+			    "02 00  00 00  6e 6f" },
 };
 
 static void encoders_write_these_bytes(void **state)
@@ -76,8 +80,13 @@ static void encoders_write_these_bytes(void **state)
 	struct msg_committed done = { 9, 7 };
 	struct msg_failed failed = { 9, { WIRE_E_GAP, "gap" } };
 	struct msg_term term = { .term = 7, .name = "kv" };
+	struct msg_ended ended = {
+		.term = 7, .generation = 9, .how = 2, .name = "kv", .text = "no",
+	};
 
 	(void)state;
+	memcpy(ended.uuid, uuid, sizeof(uuid));
+	memcpy(ended.owner, uuid, sizeof(uuid));
 	memcpy(session.uuid, uuid, sizeof(uuid));
 	memcpy(session.owner, uuid, sizeof(uuid));
 	memcpy(term.owner, uuid, sizeof(uuid));
@@ -98,6 +107,7 @@ static void encoders_write_these_bytes(void **state)
 	CHECK(6, committed_encode(&w, &done));
 	CHECK(7, failed_encode(&w, &failed));
 	CHECK(8, term_encode(&w, &term));
+	CHECK(9, ended_encode(&w, &ended));
 }
 
 static void decoders_read_what_was_written(void **state)
@@ -196,6 +206,11 @@ static void each_wrong_field_is_named(void **state)
 	fails(&vectors[4], 31, 1, "segments");
 	fails(&vectors[4], 35, 1, "meta-data");
 	fails(&vectors[4], 36, 1, "reserved");
+	/* ENDED: term, how, reserved, name */
+	fails(&vectors[9], 16, 0, "term is 0");
+	fails(&vectors[9], 48, 3, "how is 3");
+	fails(&vectors[9], 54, 1, "reserved");
+	fails(&vectors[9], 57, '/', "bad name");
 	/* FAILED: a failure has a code */
 	fails(&vectors[7], 8, 0, "code is 0");
 }

@@ -160,7 +160,7 @@ static void an_empty_program_does_not_replace_what_a_spare_had(void **state)
 	struct fake_session *s = fed(p);
 
 	reboot(&p->b);
-	fake_session_end(&p->a.fake, s);
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
 	s = fake_session(&p->a.fake, "kv", 10);
 	publish_some(&p->a, s, 0, 9);
 	WAIT_FOR(p, host_ship(&p->a, "kv") &&

@@ -81,10 +81,10 @@ struct fake_session *engine_session(struct sim_host *h, u64 term)
 	return s;
 }
 
-void engine_session_end(struct sim_host *h, struct fake_session *s)
+void engine_session_end(struct sim_host *h, struct fake_session *s, u32 end, u32 code)
 {
 	sim.cur = h;
-	fake_session_end(&h->fake, s);
+	fake_session_end_by(&h->fake, s, end, code);
 	sim.cur = NULL;
 }
 

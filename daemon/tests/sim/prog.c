@@ -22,12 +22,12 @@ static void rest(struct prog *p)
 	p->wake = sim.now + rng_range(&sim.rng_prog, 0, MS(8));
 }
 
-static void end(struct sim_host *h, u64 restart_ms)
+static void end(struct sim_host *h, u64 restart_ms, u32 how, u32 code)
 {
 	struct prog *p = &h->prog;
 
 	if (p->session)
-		engine_session_end(h, p->session);
+		engine_session_end(h, p->session, how, code);
 	if (p->role == PROG_SPARE)
 		engine_waits(h, false);
 	memset(p, 0, sizeof(*p));
@@ -36,20 +36,20 @@ static void end(struct sim_host *h, u64 restart_ms)
 
 void prog_crash(struct sim_host *h)
 {
-	end(h, rng_range(&sim.rng_prog, 30, 1500));
+	end(h, rng_range(&sim.rng_prog, 30, 1500), CPTDEV_END_KILLED, 11);
 }
 
 /* Ended in order: the service isn't wanted any more, until somebody starts it again. */
 void prog_leave(struct sim_host *h)
 {
-	end(h, 0);
+	end(h, 0, CPTDEV_END_CLOSED, 0);
 	h->prog.restart = 0;
 }
 
-/* A person ends it, and starts it as a spare. */
+/* A person kills it, and starts it as a spare. */
 void prog_make_spare(struct sim_host *h)
 {
-	end(h, 0);
+	end(h, 0, CPTDEV_END_KILLED, 15);
 	prog_start(h, PROG_SPARE);
 }
 
@@ -98,7 +98,7 @@ static void primary_step(struct sim_host *h)
 		story("the program of %s learns that it is fenced, and ends", h->name);
 		/* Its memory was a copy, and is gone before the other host could feed this one. */
 		check_failure("fence");
-		end(h, rng_range(&sim.rng_prog, 1, 300));
+		end(h, rng_range(&sim.rng_prog, 1, 300), CPTDEV_END_EXITED, 0);
 		return;
 	}
 	while (p->nr_pending && p->session->rec.committed >= p->gen[0]) {

@@ -163,7 +163,8 @@ void engine_power_off(struct sim_host *h);
 void engine_daemon_start(struct sim_host *h);
 void engine_daemon_kill(struct sim_host *h);
 struct fake_session *engine_session(struct sim_host *h, u64 term);
-void engine_session_end(struct sim_host *h, struct fake_session *s);
+/* @end: CPTDEV_END_*, @code: exit status or signal. */
+void engine_session_end(struct sim_host *h, struct fake_session *s, u32 end, u32 code);
 u64 engine_publish(struct sim_host *h, struct fake_session *s, u32 state);
 /* The state that a replica has: false if there is none; torn: sim_fail(). */
 bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted);

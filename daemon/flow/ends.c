@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Programs that end: the host where one ran writes down how, and tells the spare's host at once,
+ * or when they are linked again. That host promotes the replica, if it was a failure and a
+ * program waits there, or forgets that it was fed.
+ */
+#include <string.h>
+
+#include "daemon.h"
+#include "end.h"
+#include "log.h"
+#include "uuid.h"
+
+/*
+ * Telling
+ */
+
+static bool takes(const struct out *o)
+{
+	return o->state == OUT_UP && o->features & WIRE_FEATURE_END;
+}
+
+static void send_end(struct out *o, const struct record *r, const u8 *session, u64 generation,
+		     enum end_how how, const char *text)
+{
+	u8 buf[WIRE_TEXT_MAX + 256];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	struct msg_ended m = { .term = r->term, .generation = generation, .how = how };
+
+	memcpy(m.uuid, session, sizeof(m.uuid));
+	memcpy(m.owner, r->owner, sizeof(m.owner));
+	strcpy(m.name, r->name);
+	snprintf(m.text, sizeof(m.text), "%s", text);
+	ended_encode(&w, &m);
+	conn_send(o->conn, WIRE_ENDED, 0, &w);
+}
+
+/* Of a record, without whoever saw it. */
+static void send_record(struct out *o, const struct record *r)
+{
+	static const char *const texts[] = {
+		[HOW_UNKNOWN]	= "ended, how isn't known",
+		[HOW_ORDER]	= "ended in order",
+		[HOW_FAILED]	= "failed, or its host was started anew",
+	};
+	enum end_how how = end_of_record(r, o->d->boot);
+
+	send_end(o, r, r->session, r->generation, how, texts[how]);
+}
+
+static bool lives(struct daemon *d, const struct record *r)
+{
+	struct known *k;
+
+	LIST_FOREACH(k, &d->sessions, entry)
+		if (uuid_same(k->rec.uuid, r->session))
+			return true;
+	return false;
+}
+
+/* Before a session that follows one that ended in order: the other host may not know. */
+void ends_before(struct out *o)
+{
+	struct recorded *e;
+
+	o->ends_told = false;
+	if (!takes(o))
+		return;
+	LIST_FOREACH(e, &o->d->records, entry)
+		if (!e->damaged && !uuid_same(e->r.before, uuid_none))
+			send_end(o, &e->r, e->r.before, 0, HOW_ORDER, "ended in order");
+}
+
+/* Once on a link, when all sessions that live are known. */
+void ends_listed(struct out *o)
+{
+	struct recorded *e;
+
+	if (!takes(o) || !o->d->complete || o->ends_told)
+		return;
+	o->ends_told = true;
+	LIST_FOREACH(e, &o->d->records, entry)
+		if (!e->damaged && e->r.role == RECORD_PRIMARY && !e->r.outdated &&
+		    !lives(o->d, &e->r))
+			send_record(o, &e->r);
+}
+
+void ends_session(struct daemon *d, const struct known *k, u32 end, u32 code)
+{
+	const struct record *r = record_of(d, k->rec.name);
+	enum end_how how = end_how(end, code);
+	struct record new;
+	struct peer *p;
+	char text[64];
+
+	/* It was never acknowledged anything. */
+	if (!r || r->role != RECORD_PRIMARY || !uuid_same(r->session, k->rec.uuid))
+		return;
+	new = *r;
+	if (end_note(&new, k->rec.uuid, how))
+		records_write(d, &new);
+	end_text(end, code, text, sizeof(text));
+	LIST_FOREACH(p, &d->peers, entry)
+		if (takes(&p->out))
+			send_end(&p->out, &new, k->rec.uuid, new.generation, how, text);
+	if (how == HOW_FAILED)
+		tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
+		     "the program of session %s (pid %u) %s", k->rec.name, k->rec.pid, text);
+}
+
+/*
+ * Hearing
+ */
+
+/* What the replica has; the record may be some seconds behind. */
+static u64 generation_here(struct daemon *d, const struct record *r)
+{
+	int fd = kernel_replica_open(d->kernel, r->name, 0);
+	struct cptdev_image_info info;
+	u64 generation = r->generation;
+
+	if (fd < 0)
+		return 0;
+	if (!kernel_image_info(d->kernel, fd, &info) && uuid_same(info.uuid, r->session))
+		generation = info.generation;
+	d->kernel->ops->close(d->kernel, fd);
+	return generation;
+}
+
+static void heard_forget(struct in *in, const struct msg_ended *m, struct record *r)
+{
+	struct daemon *d = in->d;
+
+	if (m->how == HOW_ORDER && !r->ended) {
+		r->ended = true;
+		records_write(d, r);
+	}
+	peer_starves(in->peer, m->name);
+	tell(&d->tell, LOG_INFO, TELL_REPLAY, m->name,
+	     "the program of session %s on %s %s; its replica stays, and isn't promoted by itself",
+	     m->name, in->node.name, m->text);
+}
+
+static void heard_lacks(struct in *in, const struct msg_ended *m, struct record *r)
+{
+	struct daemon *d = in->d;
+
+	if (!r->outdated) {
+		r->outdated = true;
+		records_write(d, r);
+	}
+	tell(&d->tell, LOG_ERR, TELL_REPLAY, m->name,
+	     "the program of session %s on %s %s; it acknowledged generation %llu, the replica lacks that. To lose it: cptdevctl promote --force %s",
+	     m->name, in->node.name, m->text, m->generation, m->name);
+}
+
+static void heard_failure(struct in *in, const struct msg_ended *m, struct record *r)
+{
+	struct daemon *d = in->d;
+
+	if (!r->failed) {
+		r->failed = true;
+		records_write(d, r);
+	}
+	tell(&d->tell, LOG_WARNING, TELL_REPLAY, m->name, "the program of session %s on %s %s",
+	     m->name, in->node.name, m->text);
+	/* A host that is lost later counts as well. */
+	if (peer_feeds(in->peer, m->name))
+		failover_failed(in->peer, m->name);
+}
+
+int ends_frame(struct in *in, const u8 *payload, u32 len)
+{
+	struct fault *f = &in->conn->fault;
+	const struct record *known;
+	struct msg_ended m;
+	struct record r;
+
+	if (!(in->features & WIRE_FEATURE_END))
+		return fault_set(f, WIRE_E_PROTOCOL, "ENDED, which wasn't agreed on");
+	if (ended_decode(payload, len, &m, f))
+		return -1;
+	known = record_of(in->d, m.name);
+	if (!known)
+		return 0;
+	r = *known;
+	r.generation = generation_here(in->d, &r);
+	switch (end_told(&r, m.uuid, m.term, m.owner, m.generation, m.how)) {
+	case END_IGNORED:
+		break;
+	case END_FORGET:
+		heard_forget(in, &m, &r);
+		break;
+	case END_LACKS:
+		heard_lacks(in, &m, &r);
+		break;
+	case END_TAKE_OVER:
+		heard_failure(in, &m, &r);
+		break;
+	}
+	return 0;
+}
