@@ -498,6 +498,24 @@ TEST_F(snapshot, limit)
 	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
 }
 
+/* However many pages: whoever writes to them next must find that nobody else has them. */
+TEST_F(snapshot, free_when_closed)
+{
+	const size_t len = 4096 * PAGE;
+	char *m = t_map(len);
+	int fd, i;
+
+	ASSERT_EQ(0, t_add(self->fd, m, len));
+	for (i = 0; i < 20; i++) {
+		memset(m, i + 1, len);
+		fd = take(self);
+		ASSERT_LE(0, fd);
+		EXPECT_LE(len, t_info(self->fd).session_held);
+		close(fd);
+		ASSERT_EQ(0ULL, t_info(self->fd).session_held);
+	}
+}
+
 TEST_F(snapshot, limit_of_the_module)
 {
 	char before[32] = { 0 };

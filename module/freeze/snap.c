@@ -148,12 +148,20 @@ static void snap_free(struct work_struct *work)
 	cptdev_gone_done("snapshot", pages);
 }
 
+/*
+ * What was published is given up by a thread that may keep up a heartbeat. A snapshot that wasn't
+ * is closed by the program itself: as long as its pages waited for a worker, the program's next
+ * writes would copy them.
+ */
 static void snap_release(struct kref *ref)
 {
 	struct cptdev_snap *snap = container_of(ref, struct cptdev_snap, ref);
 
 	INIT_WORK(&snap->free_work, snap_free);
-	cptdev_gone_run(&snap->free_work, snap->held.nr);
+	if (snap->state & CPTDEV_IMAGE_PUBLISHED)
+		cptdev_gone_run(&snap->free_work, snap->held.nr);
+	else
+		cptdev_gone_now(&snap->free_work, snap->held.nr);
 }
 
 static void snap_release_now(struct kref *ref)

@@ -51,7 +51,10 @@ void cptdev_gone_run(struct work_struct *work, u64 pages)
 	queue_work(gone_wq, work);
 }
 
-/* Run @work at once, however many pages it frees: memory is short. */
+/*
+ * Run @work at once, however many pages it frees: memory is short, or who gives them up is the
+ * one who wants them free.
+ */
 void cptdev_gone_now(struct work_struct *work, u64 pages)
 {
 	if (pages > FREE_NOW)
