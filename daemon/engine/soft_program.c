@@ -54,6 +54,8 @@ void soft_client_free(struct soft_client *c)
 	s->nr_clients--;
 	while (!LIST_EMPTY(&c->waits))
 		soft_wait_free(LIST_FIRST(&c->waits));
+	if (c->session)
+		c->session->rec.end = soft_end(c, &c->session->rec.end_code);
 	watch_close(s, &c->socket);
 	watch_close(s, &c->process);
 	if (c->session)
@@ -135,6 +137,7 @@ static void client_identify(struct soft_client *c)
 	pidfd = c->pid ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;
 	if (pidfd >= 0 && soft_watch(c->s, &c->process, pidfd))
 		close(pidfd);
+	soft_end_begin(c);
 }
 
 /* One user can't keep the others out. */

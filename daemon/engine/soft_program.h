@@ -36,6 +36,7 @@ struct soft_client {
 	struct soft_watch process;	/* pidfd: readable when it has ended */
 	struct soft_caller who;
 	u32 pid;			/* 0: isn't known in this namespace */
+	u64 stack;			/* of the process, 0: it can't be seen */
 	struct soft_session *session;
 	int file;			/* of the replica, -1: it is a session */
 	bool news;			/* it was told, and has not asked yet */
@@ -59,6 +60,10 @@ void soft_client_free(struct soft_client *c);
 
 /* soft_call.c: what a program asks; 0 or a negative errno. */
 int soft_call(struct soft_client *c, struct soft_message *m, struct soft_reply *r);
+
+/* soft_end.c: CPTDEV_END_*, of a session whose connection is over; *@code: see there */
+void soft_end_begin(struct soft_client *c);
+u32 soft_end(const struct soft_client *c, u32 *code);
 
 /* soft_wait.c */
 int soft_wait_session(struct soft_client *c, struct soft_message *m, struct soft_reply *r);
