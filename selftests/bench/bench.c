@@ -6,7 +6,7 @@
  * Documentation/performance.rst says what they mean.
  *
  *   bench KERNEL [ROUNDS [METHOD...]]	all methods, or these: fork, pagemap_scan, uffd_wp,
- *	sigsegv, softdirty, snapshot, snapshot_open, snapshot_full, scan, held, seeds
+ *	sigsegv, softdirty, snapshot, snapshot_open, snapshot_full, scan, held, chain, seeds
  *
  * Under QEMU's instruction counting a figure is a number of instructions, the same in
  * every run. It knows no cache, no TLB and no other processor: ratios are what to look
@@ -168,6 +168,8 @@ int main(int argc, char **argv)
 		seeds_cptdev();
 	if (is_wanted("held"))
 		held_measure();
+	if (is_wanted("chain"))
+		chain_measure();
 	for (i = 0; i < NR(ratios); i++)
 		figure_ratio(ratios[i].name, ratios[i].above, ratios[i].below);
 	figure_scaled("first_write_scan_faults", "scan_faults_256mib_1pct", 1, "faults");

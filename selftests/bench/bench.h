@@ -123,6 +123,9 @@ void measure(const struct method *method, const char *label);
 /* held.c: memory */
 void held_measure(void);
 
+/* chain.c: on the way to the spare */
+void chain_measure(void);
+
 /* seeds.c: what was measured before, by others, once more */
 void seeds_fork(void);
 void seeds_cptdev(void);
