@@ -118,6 +118,12 @@ static void leaves_a_child(int fd)
 	_exit(0);
 }
 
+static void waits(int fd)
+{
+	(void)fd;
+	pause();
+}
+
 static void each_end_has_its_reason(void **state)
 {
 	(void)state;
@@ -139,11 +145,13 @@ static bool is_there(void)
 static void who_was_waited_for_gives_no_reason(void **state)
 {
 	u64 until = clock_mono() + WAIT_MS * NSEC_PER_MSEC;
-	pid_t pid = start(leaves_a_child);
+	pid_t pid = start(waits);
 
 	(void)state;
 	while (!is_there() && clock_mono() < until)
 		soft.kernel.ops->events(&soft.kernel, see, NULL);
+	assert_false(seen.gone);
+	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	turn_until_gone();
 	assert_int_equal(seen.end, CPTDEV_END_UNKNOWN);
