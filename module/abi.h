@@ -120,12 +120,25 @@ ABI_FIELD(cptdev_snapshot, bad_addr, 96, 8);
 ABI_FIELD(cptdev_snapshot, reason, 104, 4);
 ABI_FIELD(cptdev_snapshot, reserved, 108, 4);
 
-ABI_STRUCT(cptdev_wait, 32);
+ABI_STRUCT(cptdev_wait, 40);
 ABI_FIELD(cptdev_wait, size, 0, 4);
 ABI_FIELD(cptdev_wait, flags, 4, 4);
 ABI_FIELD(cptdev_wait, generation, 8, 8);
 ABI_FIELD(cptdev_wait, timeout_ns, 16, 8);
 ABI_FIELD(cptdev_wait, committed, 24, 8);
+ABI_FIELD(cptdev_wait, state, 32, 4);
+ABI_FIELD(cptdev_wait, reserved, 36, 4);
+
+ABI_STRUCT(cptdev_session_page, 24);
+ABI_FIELD(cptdev_session_page, size, 0, 4);
+ABI_FIELD(cptdev_session_page, flags, 4, 4);
+ABI_FIELD(cptdev_session_page, lease_until_ns, 8, 8);
+ABI_FIELD(cptdev_session_page, committed, 16, 8);
+
+ABI_STRUCT(cptdev_session_alive, 16);
+ABI_FIELD(cptdev_session_alive, size, 0, 4);
+ABI_FIELD(cptdev_session_alive, flags, 4, 4);
+ABI_FIELD(cptdev_session_alive, timeout_ns, 8, 8);
 
 ABI_STRUCT(cptdev_delta, 56);
 ABI_FIELD(cptdev_delta, size, 0, 4);
@@ -138,11 +151,12 @@ ABI_FIELD(cptdev_delta, generation, 32, 8);
 ABI_FIELD(cptdev_delta, base, 40, 8);
 ABI_FIELD(cptdev_delta, pages, 48, 8);
 
-ABI_STRUCT(cptdev_ack, 24);
+ABI_STRUCT(cptdev_ack, 32);
 ABI_FIELD(cptdev_ack, size, 0, 4);
 ABI_FIELD(cptdev_ack, flags, 4, 4);
 ABI_FIELD(cptdev_ack, session_id, 8, 8);
 ABI_FIELD(cptdev_ack, generation, 16, 8);
+ABI_FIELD(cptdev_ack, lease_until_ns, 24, 8);
 
 ABI_STRUCT(cptdev_replica_open, 88);
 ABI_FIELD(cptdev_replica_open, size, 0, 4);

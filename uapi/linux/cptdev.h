@@ -97,6 +97,7 @@ enum cptdev_ioc_nr {
 	CPTDEV_NR_DELTA		= 0x49,
 	CPTDEV_NR_ACK		= 0x4a,
 	CPTDEV_NR_REPLICA_OPEN	= 0x4b,
+	CPTDEV_NR_SESSION_ALIVE	= 0x4c,
 	/* snapshot and replica */
 	CPTDEV_NR_IMAGE_INFO	= 0x50,
 	CPTDEV_NR_IMAGE_LAYOUT	= 0x51,
@@ -219,6 +220,8 @@ struct cptdev_info {
 #define CPTDEV_FEATURE_REPLICA	(1ULL << 3)	/* CPTDEV_IOC_REPLICA_* */
 #define CPTDEV_FEATURE_MMAP	(1ULL << 4)	/* mmap of a snapshot */
 #define CPTDEV_FEATURE_CLAIM	(1ULL << 5)	/* CPTDEV_IOC_REPLICA_CLAIM */
+#define CPTDEV_FEATURE_LEASE	(1ULL << 6)	/* leases and states: ACK, WAIT, the session page */
+#define CPTDEV_FEATURE_ALIVE	(1ULL << 7)	/* CPTDEV_IOC_SESSION_ALIVE */
 
 /**
  * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: a name, and limits
@@ -457,26 +460,41 @@ struct cptdev_snapshot {
 /* @timeout_ns that never passes. */
 #define CPTDEV_FOREVER		(~0ULL)
 
+/*
+ * The state of a session: @state of struct cptdev_wait, @flags of struct
+ * cptdev_session_page.
+ */
+#define CPTDEV_STATE_FENCED	(1U << 0)	/* a newer term exists: stop serving */
+#define CPTDEV_STATE_ALONE	(1U << 1)	/* acknowledged by policy, without a spare */
+#define CPTDEV_STATE_WANTED	(1U << 2)	/* a checkpoint is wanted: publish one */
+#define CPTDEV_STATE_BLOCKED	(1U << 3)	/* nothing is acknowledged: don't serve */
+
 /**
  * struct cptdev_wait - CPTDEV_IOC_WAIT: wait until the spare has a generation
  * @size:	sizeof(struct cptdev_wait)
  * @flags:	0
  * @generation:	of a published snapshot; 0 for the newest, and to learn of a fence
  * @timeout_ns:	nanoseconds, 0 only asks, CPTDEV_FOREVER
- * @committed:	out, also on error: newest generation that the spare has
+ * @committed:	out, also on error: newest generation that is acknowledged
+ * @state:	out, also on error: CPTDEV_STATE_* bits
+ * @reserved:	0
  *
- * Returns 0 when @committed is @generation or newer. A session's descriptor also
- * polls readable while @committed is newer than at the last WAIT.
+ * Returns 0 when @committed is @generation or newer, the session isn't blocked, and its
+ * lease, if one is in use, has not run out at the time of the answer. As long as one of
+ * the three is missing the call waits; a lease that is renewed and a block that ends
+ * finish the call. A session's descriptor also polls readable while @committed is newer
+ * than at the last WAIT that could be answered so.
  *
- * A fence comes before all other answers, with one exception: a @generation that is
- * committed was committed, and its number gives 0. With 0 as @generation a fenced session
+ * A fence comes before all other answers, with one exception: for a @generation that
+ * WAIT may acknowledge the answer stays 0. With 0 as @generation a fenced session
  * always gets ESTALE, even if it never published anything.
  *
  * Errors: ETIMEDOUT; EINTR any signal; ECANCELED the generation was dropped (the
  * spare needs an older base): take another snapshot; ESTALE fenced: a spare was
  * promoted, this program must stop serving; EINVAL a generation that wasn't published.
  *
- * poll(): EPOLLPRI when fenced, or when generations were dropped since the last WAIT.
+ * poll(): EPOLLPRI when fenced, when a checkpoint is wanted, or when generations were
+ * dropped since the last WAIT. @state, or the session page, tells which.
  */
 struct cptdev_wait {
 	__u32 size;
@@ -484,6 +502,52 @@ struct cptdev_wait {
 	__u64 generation;
 	__u64 timeout_ns;
 	__u64 committed;
+	__u32 state;
+	__u32 reserved;
+};
+
+/**
+ * struct cptdev_session_page - the session's state, without a system call
+ * @size:	bytes of the struct that the module fills in
+ * @flags:	CPTDEV_STATE_* bits
+ * @lease_until_ns: CLOCK_BOOTTIME, when the lease ends; 0: no lease is in use
+ * @committed:	newest generation that is acknowledged
+ *
+ * mmap(NULL, page size, PROT_READ, MAP_SHARED, device descriptor, 0) shows it. The module
+ * changes it at any time; each field by itself is whole. A program may answer its
+ * clients while it is neither fenced nor blocked, and before the lease ends.
+ *
+ * The mapping holds the session as the descriptor does: a session ends when both are
+ * gone. A forked child inherits the mapping and may read it.
+ *
+ * Errors of mmap(): EINVAL another length or offset, a private mapping; EACCES to write
+ * or to execute (mprotect() as well); ENOMEM. mremap() can't make it larger.
+ */
+struct cptdev_session_page {
+	__u32 size;
+	__u32 flags;
+	__u64 lease_until_ns;
+	__u64 committed;
+};
+
+/**
+ * struct cptdev_session_alive - CPTDEV_IOC_SESSION_ALIVE: the program is alive
+ * @size:	sizeof(struct cptdev_session_alive)
+ * @flags:	0
+ * @timeout_ns:	the next sign of life comes within this time, nanoseconds; 0: the
+ *		watchdog isn't in use any more
+ *
+ * Publishing a snapshot is a sign of life, too, with the @timeout_ns of the last call. If
+ * none comes in time, listeners of the netlink family get CPTDEV_CMD_SESSION_HUNG_NTF, and
+ * the session shows CPTDEV_GENL_SESSION_HUNG until the next one. Nothing else happens:
+ * what to do is up to the listener. The time in which the host was suspended doesn't count.
+ *
+ * Errors: EXDEV, ESRCH: only the session's own process is asked.
+ */
+struct cptdev_session_alive {
+	__u32 size;
+	__u32 flags;
+	__u64 timeout_ns;
 };
 
 /**
@@ -523,32 +587,53 @@ struct cptdev_delta {
 };
 
 /**
- * struct cptdev_ack - CPTDEV_IOC_ACK: what the attached spare says
+ * struct cptdev_ack - CPTDEV_IOC_ACK: what the daemon tells a session
  * @size:	sizeof(struct cptdev_ack)
  * @flags:	CPTDEV_ACK_*
  * @session_id:	which session
- * @generation:	what the spare has committed; 0 with a flag
+ * @generation:	what is acknowledged; 0 with CPTDEV_ACK_FENCED, _DETACH, _WANT, _BLOCK or
+ *		_UNBLOCK, and allowed to be 0 with _LEASE and _ALONE
+ * @lease_until_ns: with CPTDEV_ACK_LEASE: CLOCK_BOOTTIME, 0 takes the lease out of use;
+ *		else 0
  *
- * For the daemon. Wakes whoever waits for the generation and drops the published
- * snapshots up to it.
+ * For the daemon. A @generation wakes whoever waits for it and drops the published
+ * snapshots up to it. All flags of one call take effect together.
  *
- * CPTDEV_ACK_FENCED alone needs no attached spare: any descriptor of the device may tell
- * any session, also one that never published. To fence a session twice is no error.
+ * To acknowledge a @generation without CPTDEV_ACK_ALONE, and to detach, the caller's
+ * descriptor must have attached a spare (CPTDEV_IOC_DELTA). All else needs no attached
+ * spare: any descriptor of the device may tell any session, also one that never
+ * published. To say the same twice is no error.
  *
- * Errors: EPERM; ENOENT no such session; EINVAL not attached, or a generation that
- * wasn't published.
+ * Errors: EPERM; ENOENT no such session; EINVAL not attached, a generation that
+ * wasn't published, flags or fields that don't go together.
  */
 struct cptdev_ack {
 	__u32 size;
 	__u32 flags;
 	__u64 session_id;
 	__u64 generation;
+	__u64 lease_until_ns;
 };
 
 /* A newer term is known: the session is fenced, WAIT answers ESTALE. */
 #define CPTDEV_ACK_FENCED	(1U << 0)
 /* The spare doesn't follow this session any more. */
 #define CPTDEV_ACK_DETACH	(1U << 1)
+/*
+ * Set the lease. It never moves backwards: an earlier time than the present one changes
+ * nothing, except 0, which takes the lease out of use.
+ */
+#define CPTDEV_ACK_LEASE	(1U << 2)
+/*
+ * @generation is acknowledged by policy, without a spare. The session is alone until an
+ * attached spare acknowledges a generation without this flag.
+ */
+#define CPTDEV_ACK_ALONE	(1U << 3)
+/* A checkpoint is wanted, until the next snapshot is published. */
+#define CPTDEV_ACK_WANT		(1U << 4)
+/* Nothing is acknowledged (WAIT goes on waiting) until CPTDEV_ACK_UNBLOCK. */
+#define CPTDEV_ACK_BLOCK	(1U << 5)
+#define CPTDEV_ACK_UNBLOCK	(1U << 6)
 
 /**
  * struct cptdev_replica_open - CPTDEV_IOC_REPLICA_OPEN
@@ -893,6 +978,7 @@ struct cptdev_replica_claim {
 #define CPTDEV_IOC_DELTA	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_DELTA)
 #define CPTDEV_IOC_ACK		_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_ACK)
 #define CPTDEV_IOC_REPLICA_OPEN	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_OPEN)
+#define CPTDEV_IOC_SESSION_ALIVE _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_SESSION_ALIVE)
 #define CPTDEV_IOC_IMAGE_INFO	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_IMAGE_INFO)
 #define CPTDEV_IOC_IMAGE_LAYOUT	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_IMAGE_LAYOUT)
 #define CPTDEV_IOC_IMAGE_EXTENTS _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_IMAGE_EXTENTS)

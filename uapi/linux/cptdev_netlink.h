@@ -41,6 +41,7 @@ enum cptdev_genl_cmd {
 	CPTDEV_CMD_REPLICA_GONE_NTF,
 	CPTDEV_CMD_LIMIT_NTF,		/* a snapshot failed: a limit on memory held */
 	CPTDEV_CMD_REPLICA_TAKEN_NTF,	/* a program took the promotion */
+	CPTDEV_CMD_SESSION_HUNG_NTF,	/* no sign of life in time */
 
 	__CPTDEV_CMD_MAX,
 	CPTDEV_CMD_MAX = __CPTDEV_CMD_MAX - 1
@@ -78,6 +79,7 @@ enum cptdev_genl_session_attr {
 	CPTDEV_A_SESSION_LAST_PAUSE_NS,	/* u64, its pause */
 	CPTDEV_A_SESSION_END,		/* u32, enum cptdev_session_end; once it ended */
 	CPTDEV_A_SESSION_END_CODE,	/* u32, exit status or signal; likewise */
+	CPTDEV_A_SESSION_LEASE_UNTIL,	/* u64, CLOCK_BOOTTIME ns, 0: no lease is in use */
 
 	__CPTDEV_A_SESSION_MAX,
 	CPTDEV_A_SESSION_MAX = __CPTDEV_A_SESSION_MAX - 1
@@ -85,6 +87,10 @@ enum cptdev_genl_session_attr {
 
 #define CPTDEV_GENL_SESSION_FENCED	(1U << 0)
 #define CPTDEV_GENL_SESSION_REPLACE	(1U << 1)	/* CPTDEV_SESSION_REPLACE */
+#define CPTDEV_GENL_SESSION_ALONE	(1U << 2)	/* CPTDEV_STATE_ALONE */
+#define CPTDEV_GENL_SESSION_BLOCKED	(1U << 3)	/* CPTDEV_STATE_BLOCKED */
+#define CPTDEV_GENL_SESSION_WANTED	(1U << 4)	/* CPTDEV_STATE_WANTED */
+#define CPTDEV_GENL_SESSION_HUNG	(1U << 5)	/* no sign of life in time */
 
 /*
  * Why a session ended: CPTDEV_A_SESSION_END, in session-gone-ntf. The process that opened
