@@ -30,6 +30,8 @@ static inline long ckdev_result(long ret, int saved_errno)
 
 /* soft.c: the same for a connection to cptdevd's soft engine; -ENOTTY: it isn't one. */
 int ckdev_soft_ioctl(int fd, unsigned long cmd, void *arg);
+/* A descriptor of the session page, for reading; the caller closes it. */
+int ckdev_soft_session_page(int fd);
 int ckdev_soft_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns);
 
 static inline int ckdev_ioctl(int fd, unsigned long cmd, void *arg)

@@ -291,6 +291,17 @@ int ckdev_soft_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns)
 	return ret < 0 ? ret : (int)arg.result;
 }
 
+int ckdev_soft_session_page(int fd)
+{
+	struct soft_session_page arg = { .size = sizeof(arg) };
+	int got = -1, ret;
+
+	if (!ckdev_is_soft(fd))
+		return -ENOTTY;
+	ret = soft_simple(fd, SOFT_SESSION_PAGE, &arg, &got);
+	return ret < 0 ? ret : got;
+}
+
 int ckdev_replica_content(int fd)
 {
 	struct soft_replica_content arg = { .size = sizeof(arg) };

@@ -42,6 +42,8 @@ struct soft_answer {
  */
 #define SOFT_LIST		_IO(CPTDEV_IOC_MAGIC, 0x83)
 
+#define SOFT_SESSION_PAGE	_IO(CPTDEV_IOC_MAGIC, 0x84)
+
 /*
  * The file has @pages pages, those of the DATA extents, then @extents of struct cptdev_extent,
  * @segments of struct cptdev_segment, @meta_len bytes, and ends there. It is a memfd with the
@@ -58,6 +60,15 @@ struct soft_publish {
 	__u32 reserved;
 	__u64 generation;	/* out */
 	__u64 reach;		/* out, on failure too: the next @base may be no higher */
+};
+
+/*
+ * Answered with a descriptor of the session page, for reading: a memfd that nobody but the daemon
+ * can change. For a session that has a name.
+ */
+struct soft_session_page {
+	__u32 size;
+	__u32 flags;
 };
 
 /* @flags as those of ckdev_replica_wait(); @result what that returns. */

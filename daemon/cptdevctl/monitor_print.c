@@ -34,6 +34,8 @@ const char *monitor_word(u8 cmd)
 		return "promoted";
 	case CPTDEV_CMD_REPLICA_TAKEN_NTF:
 		return "taken";
+	case CPTDEV_CMD_SESSION_HUNG_NTF:
+		return "hung";
 	case CPTDEV_CMD_UNSPEC:
 	case __CPTDEV_CMD_MAX:
 		break;
@@ -125,12 +127,34 @@ static const char *word_or(struct json_object *o, const char *key, const char *o
 	return word && *word ? word : otherwise;
 }
 
+/* The daemon's word about a session of this host. */
+static void monitor_protection(struct ctl *c, u64 wall, struct json_object *news)
+{
+	struct json_object *p = js_at(news, "session"), *o;
+	const char *word = js_get_str(news, "event");
+	char text[TIME_LEN];
+
+	if (c->json) {
+		o = record(wall, "session-state", word);
+		js_put(o, "session", json_object_get(p));
+		print_line(c, o);
+	} else {
+		fprintf(c->out, "%s session-state %s %s state=%s\n", time_text(wall, text),
+			word_or(p, "name", "-"), word, word_or(p, "state", "-"));
+	}
+	fflush(c->out);
+}
+
 void monitor_peer(struct ctl *c, u64 wall, struct json_object *news)
 {
 	struct json_object *p = js_at(news, "peer"), *o;
 	const char *word = js_get_str(news, "event"), *error = js_get_str(p, "error");
 	char text[TIME_LEN];
 
+	if (js_at(news, "session")) {
+		monitor_protection(c, wall, news);
+		return;
+	}
 	if (c->json) {
 		o = record(wall, "peer", word);
 		js_put(o, "peer", json_object_get(p));

@@ -36,6 +36,18 @@ int kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags)
 	return k->ops->ioctl(k, dev, CPTDEV_IOC_ACK, &arg);
 }
 
+int kernel_tell(struct kernel *k, struct cptdev_ack *arg)
+{
+	int dev = k->ops->open(k), ret;
+
+	if (dev < 0)
+		return dev;
+	arg->size = sizeof(*arg);
+	ret = k->ops->ioctl(k, dev, CPTDEV_IOC_ACK, arg);
+	k->ops->close(k, dev);
+	return ret;
+}
+
 int kernel_image_info(struct kernel *k, int fd, struct cptdev_image_info *info)
 {
 	*info = (struct cptdev_image_info) { .size = sizeof(*info) };

@@ -36,6 +36,8 @@ int kernel_info(struct kernel *k, struct cptdev_info *info);
 
 int kernel_delta(struct kernel *k, int dev, u64 id, u64 since);
 int kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
+/* What needs no attached spare; @arg without its size. */
+int kernel_tell(struct kernel *k, struct cptdev_ack *arg);
 
 int kernel_image_info(struct kernel *k, int fd, struct cptdev_image_info *info);
 /*

@@ -30,6 +30,7 @@ struct session_rec {
 	u64 last_pause_ns;
 	u32 end;			/* CPTDEV_END_*: once it is gone */
 	u32 end_code;			/* exit status or signal */
+	u64 lease_until;
 };
 
 struct replica_rec {

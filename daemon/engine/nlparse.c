@@ -42,6 +42,7 @@ static const struct attr_spec session_attrs[] = {
 	S(LAST_PAUSE_NS, KIND_U64, last_pause_ns),
 	S(END, KIND_U32, end),
 	S(END_CODE, KIND_U32, end_code),
+	S(LEASE_UNTIL, KIND_U64, lease_until),
 };
 
 static const struct attr_spec replica_attrs[] = {

@@ -187,7 +187,7 @@ int soft_info(struct soft *s, struct cptdev_info *info)
 	info->abi_version = CPTDEV_ABI_VERSION;
 	info->page_size = SOFT_PAGE;
 	info->features = CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
-		CPTDEV_FEATURE_CLAIM;
+		CPTDEV_FEATURE_CLAIM | CPTDEV_FEATURE_LEASE | CPTDEV_FEATURE_ALIVE;
 	info->session_flags = CPTDEV_SESSION_REPLACE;
 	info->replica_flags = CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_EXCL |
 		CPTDEV_REPLICA_WRITE;

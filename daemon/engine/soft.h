@@ -15,6 +15,7 @@
 
 #include "kernel.h"
 #include "soft_set.h"
+#include "soft_state.h"
 
 #define SOFT_PAGE	4096U
 /* Events that wait for the daemon: more than these are lost, and it asks for the state. */
@@ -96,7 +97,10 @@ struct soft_session {
 	TAILQ_HEAD(soft_snaps, soft_snap) published;	/* the oldest first */
 	u64 base;		/* the next one must reach back to it; SOFT_NO_BASE */
 	u64 cancelled;		/* those up to it won't be committed */
-	bool fenced;
+	struct soft_state state;
+	u64 alive_ns;		/* watchdog: the next sign of life comes in this time, 0: off */
+	int page_fd;		/* of the session page, -1: nobody has asked for it */
+	struct cptdev_session_page *page;
 	void *client;		/* the program, NULL: played by a test */
 };
 

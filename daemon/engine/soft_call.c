@@ -97,6 +97,33 @@ static int call_wait(struct soft_client *c, struct soft_message *m, struct soft_
 	return ret ? ret : soft_wait_session(c, m, r);
 }
 
+static int call_alive(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	int ret = own(c, m);
+
+	(void)r;
+	if (!ret && !c->session)
+		ret = -EINVAL;
+	return ret ? ret : soft_alive(c, (void *)m->arg);
+}
+
+/* Another process may look, too: it sees what the program sees, and can change nothing. */
+static int call_page(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	const struct soft_session_page *arg = (void *)m->arg;
+	int fd;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (!c->session)
+		return -EINVAL;
+	fd = soft_page_fd(c->session);
+	if (fd < 0)
+		return fd;
+	r->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return r->fd < 0 ? -errno : 0;
+}
+
 /* The program's end of a connection that stands for the replica. */
 static int replica_connect(struct soft_client *c, int file, int *theirs)
 {
@@ -234,6 +261,8 @@ static const struct call calls[] = {
 	SESSION(CPTDEV_IOC_WAIT, call_wait, cptdev_wait, committed),
 	SESSION(SOFT_PUBLISH, call_publish, soft_publish, reach),
 	SESSION(CPTDEV_IOC_REPLICA_OPEN, call_open, cptdev_replica_open, reserved),
+	SESSION(CPTDEV_IOC_SESSION_ALIVE, call_alive, cptdev_session_alive, timeout_ns),
+	SESSION(SOFT_SESSION_PAGE, call_page, soft_session_page, flags),
 	SESSION(SOFT_LIST, call_list, cptdev_image_vec, next),
 	REPLICA(CPTDEV_IOC_IMAGE_INFO, call_replica, cptdev_image_info, max_bytes),
 	REPLICA(CPTDEV_IOC_IMAGE_LAYOUT, call_vec, cptdev_image_vec, next),

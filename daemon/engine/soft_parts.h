@@ -58,18 +58,28 @@ void soft_session_end(struct soft *s, struct soft_session *se);
 u64 soft_session_reach(const struct soft_session *se);
 /* Takes over @snap, also on failure. */
 int soft_session_publish(struct soft *s, struct soft_session *se, struct soft_snap *snap);
-/* Is the answer to WAIT known? Then it is *@ret. */
-bool soft_session_wait(const struct soft_session *se, const struct cptdev_wait *arg,
-		       u64 wanted, int *ret);
+/* Is the answer to WAIT known? Then it is *@ret. @wanted: the generation, @newest: none was asked for. */
+bool soft_session_wait(const struct soft_session *se, u64 wanted, bool newest, int *ret);
+/* No sign of life came in time, or one came. */
+void soft_session_hung(struct soft *s, struct soft_session *se, bool hung);
 int soft_session_delta(struct soft *s, int fd, struct cptdev_delta *arg);
 int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg);
 void soft_session_unfollow(struct soft *s, int fd);
 const struct session_rec *soft_session_rec(const struct soft *s, struct soft_session *se);
 
+/* soft_page.c: a descriptor that stays the session's, or -errno */
+int soft_page_fd(struct soft_session *se);
+void soft_page_update(struct soft_session *se);
+void soft_page_close(struct soft_session *se);
+
 /* soft_program.c: the programs at the socket */
 struct soft_client;
 /* Something happened to the session or replica: answer who waits. */
 void soft_program_session(struct soft *s, struct soft_session *se);
+/* Answer the calls of the program that can be answered by now, without news. */
+void soft_program_answer(struct soft_session *se);
+/* The program gave a sign of life, by whatever call. */
+void soft_program_alive(struct soft_session *se);
 void soft_program_replica(struct soft *s, struct soft_replica *r);
 /* One thing that the socket has for us; false: nothing more. */
 bool soft_program_turn(struct soft *s);

@@ -58,6 +58,7 @@ void soft_client_free(struct soft_client *c)
 		c->session->rec.end = soft_end(c, &c->session->rec.end_code);
 	watch_close(s, &c->socket);
 	watch_close(s, &c->process);
+	watch_close(s, &c->alive);
 	if (c->session)
 		soft_session_end(s, c->session);
 	if (c->file >= 0)
@@ -109,6 +110,7 @@ int soft_client_new(struct soft *s, int fd, struct soft_client **cp)
 		c->file = -1;
 		c->socket = (struct soft_watch) { .fd = -1, .fn = client_readable };
 		c->process = (struct soft_watch) { .fd = -1, .fn = process_ended };
+		c->alive = (struct soft_watch) { .fd = -1, .fn = soft_alive_expired };
 		LIST_INIT(&c->waits);
 		ret = soft_watch(s, &c->socket, fd);
 	}

@@ -34,6 +34,7 @@ struct soft_client {
 	struct soft *s;
 	struct soft_watch socket;
 	struct soft_watch process;	/* pidfd: readable when it has ended */
+	struct soft_watch alive;	/* timerfd of the watchdog */
 	struct soft_caller who;
 	u32 pid;			/* 0: isn't known in this namespace */
 	u64 stack;			/* of the process, 0: it can't be seen */
@@ -64,6 +65,10 @@ int soft_call(struct soft_client *c, struct soft_message *m, struct soft_reply *
 /* soft_end.c: CPTDEV_END_*, of a session whose connection is over; *@code: see there */
 void soft_end_begin(struct soft_client *c);
 u32 soft_end(const struct soft_client *c, u32 *code);
+
+/* soft_alive.c */
+int soft_alive(struct soft_client *c, const struct cptdev_session_alive *arg);
+void soft_alive_expired(struct soft_watch *w);
 
 /* soft_wait.c */
 int soft_wait_session(struct soft_client *c, struct soft_message *m, struct soft_reply *r);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "boottime.h"
 #include "name.h"
 #include "soft_parts.h"
 
@@ -45,8 +46,15 @@ const struct session_rec *soft_session_rec(const struct soft *s, struct soft_ses
 	return &se->rec;
 }
 
+static void show(struct soft_session *se)
+{
+	soft_state_rec(&se->state, &se->rec);
+	soft_page_update(se);
+}
+
 static void tell(struct soft *s, struct soft_session *se, u8 cmd)
 {
+	show(se);
 	soft_event(s, cmd, soft_session_rec(s, se), NULL);
 	soft_program_session(s, se);
 }
@@ -98,6 +106,7 @@ int soft_session_setup(struct soft *s, const struct cptdev_session_setup *arg,
 	}
 	TAILQ_INIT(&se->published);
 	se->base = SOFT_NO_BASE;
+	se->page_fd = -1;
 	se->rec.id = ++s->last_id;
 	memcpy(se->rec.name, name, strlen(name));
 	se->rec.term = arg->term ? arg->term : 1;
@@ -148,6 +157,7 @@ void soft_session_end(struct soft *s, struct soft_session *se)
 	while (!TAILQ_EMPTY(&se->published))
 		snap_unlist(se, TAILQ_FIRST(&se->published));
 	LIST_REMOVE(se, entry);
+	soft_page_close(se);
 	free(se);
 }
 
@@ -276,25 +286,31 @@ int soft_session_publish(struct soft *s, struct soft_session *se, struct soft_sn
 	se->rec.published = snap->generation;
 	if (snap->base <= se->base)
 		se->base = SOFT_NO_BASE;
+	se->state.flags &= ~CPTDEV_STATE_WANTED;
+	soft_program_alive(se);
 	tell(s, se, CPTDEV_CMD_SNAPSHOT_NTF);
 	return 0;
 }
 
-bool soft_session_wait(const struct soft_session *se, const struct cptdev_wait *arg,
-		       u64 wanted, int *ret)
+bool soft_session_wait(const struct soft_session *se, u64 wanted, bool newest, int *ret)
 {
-	/* Without one it is asked how the session stands. */
-	if (se->fenced && (!arg->generation || se->rec.committed < wanted))
-		*ret = -ESTALE;
-	else if (!wanted || wanted > se->rec.published)
-		*ret = -EINVAL;
-	else if (se->rec.committed >= wanted)
-		*ret = 0;
-	else if (se->cancelled >= wanted)
-		*ret = -ECANCELED;
-	else
-		return false;
-	return true;
+	const struct soft_waited w = {
+		.wanted = wanted, .newest = newest, .published = se->rec.published,
+		.committed = se->rec.committed, .cancelled = se->cancelled,
+	};
+
+	return soft_state_wait(&se->state, &w, clock_mono(), ret);
+}
+
+void soft_session_hung(struct soft *s, struct soft_session *se, bool hung)
+{
+	bool was = se->rec.flags & CPTDEV_GENL_SESSION_HUNG;
+
+	if (hung == was)
+		return;
+	se->rec.flags ^= CPTDEV_GENL_SESSION_HUNG;
+	if (hung)
+		soft_event(s, CPTDEV_CMD_SESSION_HUNG_NTF, soft_session_rec(s, se), NULL);
 }
 
 /*
@@ -386,53 +402,57 @@ int soft_session_delta(struct soft *s, int fd, struct cptdev_delta *arg)
 	return snap ? delta_open(s, snap, arg) : ret;
 }
 
-static int ack_committed(struct soft *s, struct soft_session *se, u64 generation)
+static void ack_committed(struct soft_session *se, u64 generation)
 {
 	struct soft_snap *snap, *next;
 
-	if (!generation || generation > se->rec.published)
-		return -EINVAL;
 	for (snap = TAILQ_FIRST(&se->published); snap; snap = next) {
 		next = TAILQ_NEXT(snap, entry);
 		if (snap->generation <= generation)
 			snap_unlist(se, snap);
 	}
-	if (generation > se->rec.committed) {
-		se->rec.committed = generation;
-		tell(s, se, CPTDEV_CMD_COMMITTED_NTF);
-	}
-	return 0;
+	se->rec.committed = MAX(se->rec.committed, generation);
 }
 
-static void ack_fenced(struct soft *s, struct soft_session *se)
+/* Those who listen hear of a change; a lease that goes on is none. */
+static void ack_tell(struct soft *s, struct soft_session *se, u32 flags, u64 committed)
 {
-	if (se->fenced)
-		return;
-	se->fenced = true;
-	se->rec.flags |= CPTDEV_GENL_SESSION_FENCED;
-	tell(s, se, CPTDEV_CMD_FENCED_NTF);
+	u32 changed = se->state.flags ^ flags;
+
+	if (changed & CPTDEV_STATE_FENCED)
+		tell(s, se, CPTDEV_CMD_FENCED_NTF);
+	else if (changed || se->rec.committed != committed)
+		tell(s, se, CPTDEV_CMD_COMMITTED_NTF);
+	else
+		show(se);
+	soft_program_answer(se);
 }
 
 int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg)
 {
 	struct soft_session *se = session_by_id(s, arg->session_id);
 	struct soft_follow *f;
-	int ret = 0;
+	u64 committed;
+	u32 flags;
+	int ret;
 
-	if (arg->flags & ~(CPTDEV_ACK_FENCED | CPTDEV_ACK_DETACH))
-		return -EOPNOTSUPP;
-	if (arg->flags && arg->generation)
-		return -EINVAL;
+	/* The number of the session comes last, as in the module. */
+	ret = soft_state_check(arg, se ? se->rec.published : arg->generation, true);
+	if (ret)
+		return ret;
 	if (!se)
 		return -ENOENT;
 	f = follow_find(s, fd, se);
-	if (!f && arg->flags != CPTDEV_ACK_FENCED)
-		return -EINVAL;
-	if (arg->flags & CPTDEV_ACK_FENCED)
-		ack_fenced(s, se);
-	else if (!(arg->flags & CPTDEV_ACK_DETACH))
-		ret = ack_committed(s, se, arg->generation);
-	if (!ret && (arg->flags & CPTDEV_ACK_DETACH))
+	ret = soft_state_check(arg, se->rec.published, f);
+	if (ret)
+		return ret;
+	flags = se->state.flags;
+	committed = se->rec.committed;
+	if (arg->generation)
+		ack_committed(se, arg->generation);
+	soft_state_ack(&se->state, arg);
+	if (arg->flags & CPTDEV_ACK_DETACH)
 		follow_remove(f);
-	return ret;
+	ack_tell(s, se, flags, committed);
+	return 0;
 }

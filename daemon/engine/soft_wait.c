@@ -83,6 +83,12 @@ static void tell_news(struct soft_client *c)
  * Sessions
  */
 
+static void show(const struct soft_session *se, struct cptdev_wait *arg)
+{
+	arg->committed = se->rec.committed;
+	arg->state = se->state.flags;
+}
+
 int soft_wait_session(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
 {
 	struct cptdev_wait *arg = (void *)m->arg;
@@ -95,10 +101,12 @@ int soft_wait_session(struct soft_client *c, struct soft_message *m, struct soft
 		return -EOPNOTSUPP;
 	if (!se)
 		return -EINVAL;
+	if (arg->reserved)
+		return -EINVAL;
 	c->news = false;
-	arg->committed = se->rec.committed;
+	show(se, arg);
 	wanted = arg->generation ? arg->generation : se->rec.published;
-	if (soft_session_wait(se, arg, wanted, &ret))
+	if (soft_session_wait(se, wanted, !arg->generation, &ret))
 		return ret;
 	if (!arg->timeout_ns)
 		return -ETIMEDOUT;
@@ -110,23 +118,28 @@ int soft_wait_session(struct soft_client *c, struct soft_message *m, struct soft
 	return 0;
 }
 
-void soft_program_session(struct soft *s, struct soft_session *se)
+void soft_program_answer(struct soft_session *se)
 {
 	struct soft_client *c = se->client;
 	struct soft_wait *w, *next;
 	int ret;
 
-	(void)s;
-	if (!c)
-		return;
-	for (w = LIST_FIRST(&c->waits); w; w = next) {
+	for (w = c ? LIST_FIRST(&c->waits) : NULL; w; w = next) {
 		next = LIST_NEXT(w, entry);
-		if (!soft_session_wait(se, &w->session, w->wanted, &ret))
+		if (!soft_session_wait(se, w->wanted, !w->session.generation, &ret))
 			continue;
-		w->session.committed = se->rec.committed;
+		show(se, &w->session);
 		wait_answer(w, ret, &w->session, sizeof(w->session));
 	}
-	tell_news(c);
+}
+
+void soft_program_session(struct soft *s, struct soft_session *se)
+{
+	(void)s;
+	if (!se->client)
+		return;
+	soft_program_answer(se);
+	tell_news(se->client);
 }
 
 /*

@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/queue.h>
 
-#include "types.h"
+#include "boottime.h"
 
 struct loop;
 
@@ -64,7 +64,5 @@ void loop_discard(struct loop *l, struct garbage *g, void (*fn)(struct garbage *
 
 /* One turn: wait at most @max_ms, then descriptors first, timers after, chores last. */
 int loop_turn(struct loop *l, int max_ms);
-
-u64 clock_mono(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "boottime.h"
 #include "fake.h"
 #include "soft_parts.h"
 
@@ -110,6 +111,8 @@ u64 fake_publish(struct fake *f, struct fake_session *s)
 		if (s->dirty[i])
 			s->changed[i] = s->rec.generation;
 	memset(s->dirty, 0, s->pages * sizeof(*s->dirty));
+	s->state.flags &= ~CPTDEV_STATE_WANTED;
+	s->rec.flags &= ~CPTDEV_GENL_SESSION_WANTED;
 	if (s->reach_next)
 		s->reach = 0;
 	s->reach_next = false;
@@ -275,38 +278,37 @@ static int device_delta(struct fake *f, int fd, struct cptdev_delta *arg)
 	return arg->fd < 0 ? arg->fd : 0;
 }
 
-static void session_fence(struct fake *f, struct fake_session *s)
-{
-	if (s->fenced)
-		return;
-	s->fenced = true;
-	s->rec.flags |= CPTDEV_GENL_SESSION_FENCED;
-	session_event(f, CPTDEV_CMD_FENCED_NTF, s);
-}
-
+/* The engine's rules, and its answers to a caller that isn't attached. */
 static int device_ack(struct fake *f, int fd, const struct cptdev_ack *arg)
 {
 	struct fake_session *s = session_by_id(f, arg->session_id);
+	struct soft_state before;
+	int ret;
 
 	if (f->fail_ack)
 		return -f->fail_ack;
 	if (!s)
 		return -ENOENT;
-	if (arg->flags && arg->generation)
-		return -EINVAL;
-	if (!f->fd[fd].follows[s - f->session] && arg->flags != CPTDEV_ACK_FENCED)
-		return -EINVAL;
-	if (arg->flags & CPTDEV_ACK_FENCED)
-		session_fence(f, s);
+	ret = soft_state_check(arg, s->rec.published, f->fd[fd].follows[s - f->session]);
+	if (ret)
+		return ret;
+	before = s->state;
+	soft_state_ack(&s->state, arg);
+	soft_state_rec(&s->state, &s->rec);
 	if (arg->flags & CPTDEV_ACK_DETACH)
 		f->fd[fd].follows[s - f->session] = false;
-	if (arg->flags)
-		return 0;
-	if (!arg->generation || arg->generation > s->rec.published)
-		return -EINVAL;
 	s->rec.committed = MAX(s->rec.committed, arg->generation);
-	session_event(f, CPTDEV_CMD_COMMITTED_NTF, s);
+	s->fenced = s->state.flags & CPTDEV_STATE_FENCED;
+	if (~before.flags & s->state.flags & CPTDEV_STATE_FENCED)
+		session_event(f, CPTDEV_CMD_FENCED_NTF, s);
+	else if (arg->generation || before.flags != s->state.flags)
+		session_event(f, CPTDEV_CMD_COMMITTED_NTF, s);
 	return 0;
+}
+
+bool fake_allows(const struct fake_session *s)
+{
+	return soft_state_allows(&s->state, clock_mono());
 }
 
 /*

@@ -33,6 +33,7 @@ struct fake_session {
 	u64 deltas;		/* that were fetched */
 	u64 delta_pages;	/* in all of them */
 	bool fenced;
+	struct soft_state state;
 };
 
 enum fake_kind { FAKE_NONE, FAKE_DEVICE, FAKE_SNAPSHOT };
@@ -81,6 +82,8 @@ void fake_session_end_by(struct fake *f, struct fake_session *s, u32 end, u32 co
 void fake_write(struct fake_session *s, u32 page, u8 value);
 void fake_punch(struct fake_session *s, u32 page);
 u64 fake_publish(struct fake *f, struct fake_session *s);
+/* May it acknowledge and answer now: not blocked, and its lease has not run out. */
+bool fake_allows(const struct fake_session *s);
 
 struct soft_replica *fake_replica(struct fake *f, const char *name);
 /* The content of page @page of a session's memory, until the next call; NULL: a hole. */

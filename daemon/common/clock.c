@@ -5,7 +5,7 @@
  */
 #include <time.h>
 
-#include "loop.h"
+#include "boottime.h"
 
 u64 clock_mono(void)
 {
