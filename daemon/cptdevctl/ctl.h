@@ -41,6 +41,7 @@ typedef int (*verb_fn)(struct ctl *c, int argc, char **argv);
 int verb_status(struct ctl *c, int argc, char **argv);
 int verb_monitor(struct ctl *c, int argc, char **argv);
 int verb_promote(struct ctl *c, int argc, char **argv);
+int verb_alone(struct ctl *c, int argc, char **argv);
 int verb_forget(struct ctl *c, int argc, char **argv);
 int verb_replica(struct ctl *c, int argc, char **argv);
 int verb_inspect(struct ctl *c, int argc, char **argv);

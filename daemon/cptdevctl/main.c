@@ -27,6 +27,8 @@ static const struct verb {
 	  "sessions, replicas, peers, and how far behind they are (default)" },
 	{ "monitor", "", verb_monitor,
 	  "what there is, then a line for each change" },
+	{ "alone", " NAME", verb_alone,
+	  "a session goes on without a spare, its data on this host only" },
 	{ "forget", " NAME [--force]", verb_forget,
 	  "give up what is on record under a name" },
 	{ "promote", " NAME [--term N] [--force]", verb_promote,
@@ -63,7 +65,7 @@ static void usage(FILE *to)
 		"\n"
 		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 the module can't be asked,\n"
 		"4 time-out; of status --check also 5 no daemon, 6 a peer isn't linked, 7 a session\n"
-		"has no spare. See cptdevctl(8).\n", TIMEOUT_S);
+		"isn't protected. See cptdevctl(8).\n", TIMEOUT_S);
 }
 
 static int bad_number(struct ctl *c, const char *option, const char *value,

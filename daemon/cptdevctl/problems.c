@@ -56,14 +56,30 @@ static void look_at_session(struct problems *p, const struct view *v,
 			    const struct session_rec *s)
 {
 	const char *error = js_get_str(view_shipped(v, s), "error");
+	const char *state = js_get_str(view_protection(v, s), "state");
 
 	if (s->flags & CPTDEV_GENL_SESSION_FENCED)
 		problem(p, EXIT_UNSAFE, "fenced",
 			"session %s (pid %u) is fenced: its spare was promoted", s->name,
 			s->pid);
+	else if (is(state, "alone"))
+		problem(p, EXIT_UNSAFE, "alone",
+			"session %s (pid %u) goes on alone: its data is on this host only",
+			s->name, s->pid);
+	else if (is(state, "lease-over"))
+		problem(p, EXIT_UNSAFE, "lease-over",
+			"session %s (pid %u) neither acknowledges nor answers: its spare isn't heard, and may take over",
+			s->name, s->pid);
+	else if (is(state, "not-protected"))
+		problem(p, EXIT_UNSAFE, "not-protected",
+			"session %s (pid %u): its spare doesn't have its present state; the program's next checkpoint brings it",
+			s->name, s->pid);
 	else if (*s->name && !s->attached)
 		problem(p, EXIT_UNSAFE, "no-spare", "session %s (pid %u) has no spare%s%s",
 			s->name, s->pid, error ? ": " : "", error ? error : "");
+	if (s->flags & CPTDEV_GENL_SESSION_HUNG)
+		problem(p, EXIT_UNSAFE, "hung", "session %s (pid %u) gives no sign of life",
+			s->name, s->pid);
 }
 
 static void look_at_peer(struct problems *p, struct json_object *peer)

@@ -33,6 +33,8 @@ struct json_object *view_json(const struct view *v);
 
 /* What the daemon says of shipping the session, whichever peer has it, or NULL. */
 struct json_object *view_shipped(const struct view *v, const struct session_rec *s);
+/* What it says of the session's protection, or NULL. */
+struct json_object *view_protection(const struct view *v, const struct session_rec *s);
 void replicas_text(const struct view *v, FILE *to);
 struct json_object *session_json(const struct session_rec *s);
 struct json_object *replica_json(const struct replica_rec *r, u64 page_size);

@@ -25,6 +25,10 @@ struct json_object *session_json(const struct session_rec *s)
 	js_u64(o, "held_max", s->held_max);
 	js_bool(o, "fenced", s->flags & CPTDEV_GENL_SESSION_FENCED);
 	js_bool(o, "replace", s->flags & CPTDEV_GENL_SESSION_REPLACE);
+	js_bool(o, "alone", s->flags & CPTDEV_GENL_SESSION_ALONE);
+	js_bool(o, "blocked", s->flags & CPTDEV_GENL_SESSION_BLOCKED);
+	js_bool(o, "wanted", s->flags & CPTDEV_GENL_SESSION_WANTED);
+	js_bool(o, "hung", s->flags & CPTDEV_GENL_SESSION_HUNG);
 	js_u64(o, "last_pages", s->last_pages);
 	js_u64(o, "last_pause_ns", s->last_pause_ns);
 	return o;

@@ -34,12 +34,54 @@ struct json_object *view_shipped(const struct view *v, const struct session_rec 
 	return NULL;
 }
 
-static const char *session_state(const struct session_rec *s, struct json_object *ship)
+struct json_object *view_protection(const struct view *v, const struct session_rec *s)
 {
+	struct json_object *list = js_at(v->daemon, "sessions"), *o;
+	char text[UUID_TEXT_LEN];
+	const char *uuid;
+	size_t i;
+
+	uuid_text(s->uuid, text);
+	for (i = 0; list && i < json_object_array_length(list); i++) {
+		o = json_object_array_get_idx(list, i);
+		uuid = js_get_str(o, "uuid");
+		if (uuid && !strcmp(uuid, text))
+			return o;
+	}
+	return NULL;
+}
+
+/* What the daemon knows beyond the kernel's record; NULL: nothing. */
+static const char *daemon_state(const struct view *v, const struct session_rec *s)
+{
+	const char *word = js_get_str(view_protection(v, s), "state");
+	static const struct {
+		const char *word, *text;
+	} known[] = {
+		{ "blocked", "BLOCKED" }, { "alone", "ALONE" }, { "lease-over", "LEASE OVER" },
+		{ "not-protected", "not protected" },
+	};
+	size_t i;
+
+	for (i = 0; word && i < ARRAY_SIZE(known); i++)
+		if (!strcmp(known[i].word, word))
+			return known[i].text;
+	return NULL;
+}
+
+static const char *session_state(const struct view *v, const struct session_rec *s,
+				 struct json_object *ship)
+{
+	const char *word = daemon_state(v, s);
+
 	if (s->flags & CPTDEV_GENL_SESSION_FENCED)
 		return "FENCED";
 	if (!*s->name)
 		return "no name, not shipped";
+	if (s->flags & CPTDEV_GENL_SESSION_HUNG)
+		return "HUNG";
+	if (word)
+		return word;
 	if (s->attached)
 		return "followed";
 	if (ship && js_get_str(ship, "error"))
@@ -72,7 +114,7 @@ static void session_row(struct table *t, const struct view *v, const struct sess
 	behind_cell(t, s, ship);
 	table_cell(t, "%s", size_text(s->bytes, size));
 	table_cell(t, "%s", size_text(s->held, size));
-	table_cell(t, "%s", session_state(s, ship));
+	table_cell(t, "%s", session_state(v, s, ship));
 }
 
 static void sessions_text(const struct view *v, FILE *to)

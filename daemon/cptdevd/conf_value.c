@@ -31,6 +31,10 @@ static const struct word on_exits[] = {
 	{ "failover", ON_EXIT_FAILOVER }, { "stay", ON_EXIT_STAY }, {},
 };
 
+static const struct word alones[] = {
+	{ "block", CONF_BLOCK }, { "go-on", CONF_GO_ON }, {},
+};
+
 static const struct word allows[] = {
 	{ "peer", ALLOW_PEER }, { "any", ALLOW_ANY }, {},
 };
@@ -176,6 +180,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(engines, value, to, why, size);
 	case CONF_ON_EXIT:
 		return take_word(on_exits, value, to, why, size);
+	case CONF_ALONE:
+		return take_word(alones, value, to, why, size);
 	case CONF_ALLOW:
 		return take_word(allows, value, to, why, size);
 	}

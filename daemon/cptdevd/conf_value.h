@@ -15,6 +15,7 @@ enum conf_kind {
 	CONF_ALLOW,
 	CONF_ENGINE,
 	CONF_ON_EXIT,
+	CONF_ALONE,
 };
 
 struct conf_key {

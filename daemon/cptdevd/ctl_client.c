@@ -167,6 +167,24 @@ static struct json_object *command_forget(struct client *c, const char *name, bo
 	return o;
 }
 
+/* What it means is a part of the answer: who says it takes it upon them. */
+static struct json_object *command_alone(struct client *c, const char *name)
+{
+	static const char meaning[] =
+		"its data is on this host only, and is lost with it; a spare that is started again counts as outdated until it has everything. Make sure that no other host takes over meanwhile: what it would go on with is older than what is acknowledged here";
+	struct json_object *o;
+	const char *why;
+
+	if (alone_say(c->d, name, &why))
+		return refusal("failed", why);
+	log_notice("%s goes on alone by word of user %u", name, c->cred.uid);
+	o = js_document();
+	js_str(o, "name", name);
+	js_str(o, "state", "alone");
+	js_str(o, "meaning", meaning);
+	return o;
+}
+
 static struct json_object *client_change(struct client *c, const char *command,
 					 struct json_object *request)
 {
@@ -180,6 +198,8 @@ static struct json_object *client_change(struct client *c, const char *command,
 		return refusal("bad-request", "\"name\" is missing, or isn't a name");
 	if (!strcmp(command, "promote"))
 		return command_promote(c, name, js_get_u64(request, "term"), force);
+	if (!strcmp(command, "alone"))
+		return command_alone(c, name);
 	return command_forget(c, name, force);
 }
 
@@ -195,11 +215,12 @@ static struct json_object *answer_to(struct client *c, const char *line)
 		o = status_json(c->d);
 	else if (!strcmp(command, "monitor"))
 		o = client_monitor(c);
-	else if (!strcmp(command, "promote") || !strcmp(command, "forget"))
+	else if (!strcmp(command, "promote") || !strcmp(command, "forget") ||
+		 !strcmp(command, "alone"))
 		o = client_change(c, command, request);
 	else
 		o = refusal("unknown-command",
-			    "the commands are \"status\", \"monitor\", \"promote\" and \"forget\"");
+			    "the commands are \"status\", \"monitor\", \"promote\", \"forget\" and \"alone\"");
 	json_object_put(request);
 	return o;
 }

@@ -25,6 +25,7 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 	d->started = d->loop.now;
 	tell_open(&d->tell, &d->loop);
 	fence_open(d);
+	alone_open(d);
 	if (records_open(d))
 		return -1;
 	if (ctl_open(d) || listen_open(d) || peer_open(d) || known_open(d))
@@ -41,6 +42,7 @@ void daemon_close(struct daemon *d)
 	held_close(d);
 	records_close(d);
 	fence_close(d);
+	alone_close(d);
 	while (!LIST_EMPTY(&d->peers))
 		peer_close(LIST_FIRST(&d->peers));
 	ctl_close(d);
@@ -58,7 +60,11 @@ void daemon_stop(struct daemon *d)
 		out_stop(&p->out);
 	for (in = LIST_FIRST(&d->ins); in; in = next) {
 		next = LIST_NEXT(in, entry);
-		in_stop(in);
+		/* A primary that goes on by this word must not be promoted over. */
+		if (records_leave(d, in))
+			in_drop(in);
+		else
+			in_stop(in);
 	}
 }
 

@@ -4,11 +4,11 @@
 #include "json.h"
 
 /* A document without "event" would be an answer to something else. */
-static struct json_object *news(struct daemon *d, const char *event)
+static struct json_object *news(struct daemon *d, const char *object, const char *event)
 {
 	struct json_object *o = js_document(), *node = js_new();
 
-	js_str(o, "object", "peer");
+	js_str(o, "object", object);
 	js_str(o, "event", event);
 	js_str(node, "name", d->self.name);
 	js_put(o, "node", node);
@@ -17,7 +17,7 @@ static struct json_object *news(struct daemon *d, const char *event)
 
 struct json_object *news_present(struct daemon *d)
 {
-	struct json_object *o = news(d, "present");
+	struct json_object *o = news(d, "peer", "present");
 	struct peer *p = LIST_FIRST(&d->peers);
 
 	js_put(o, "peer", p ? status_peer(p) : NULL);
@@ -30,8 +30,20 @@ void news_peer(struct peer *p, const char *event)
 
 	if (!p->d->nr_monitors)
 		return;
-	o = news(p->d, event);
+	o = news(p->d, "peer", event);
 	js_put(o, "peer", status_peer(p));
 	ctl_news(p->d, js_line(o));
+	json_object_put(o);
+}
+
+void news_session(struct daemon *d, struct known *k, const char *event)
+{
+	struct json_object *o;
+
+	if (!d->nr_monitors)
+		return;
+	o = news(d, "session-state", event);
+	js_put(o, "session", status_session(d, k));
+	ctl_news(d, js_line(o));
 	json_object_put(o);
 }

@@ -80,8 +80,11 @@ static void apply(struct daemon *d, struct conf *c)
 	files_raise(c);
 	d->self.heartbeat_ms = c->heartbeat_ms;
 	d->self.timeout_ms = c->timeout_ms;
-	LIST_FOREACH(p, &d->peers, entry)
+	LIST_FOREACH(p, &d->peers, entry) {
 		apply_to_peer(p, &ch);
+		lease_reload(&p->out);
+	}
+	alone_look(d);
 	if (ch.listen)
 		relisten(d);
 }

@@ -69,6 +69,53 @@ static struct json_object *ship(struct ship *s)
 	return o;
 }
 
+/* In which of these is it? The gravest first. */
+static const char *protection(struct daemon *d, const struct known *k)
+{
+	const struct ship *s = alone_spare(d, k);
+
+	if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
+		return "fenced";
+	if (*k->barred)
+		return "blocked";
+	if (k->alone)
+		return "alone";
+	if (k->lease_until && clock_mono() >= k->lease_until)
+		return "lease-over";
+	if (!s)
+		return "no-spare";
+	if (s->lacks || s->outdated || !k->rec.published)
+		return "not-protected";
+	return "protected";
+}
+
+struct json_object *status_session(struct daemon *d, struct known *k)
+{
+	const struct record *r = record_of(d, k->rec.name);
+	struct json_object *o = js_new();
+	u64 now = clock_mono();
+
+	js_str(o, "name", k->rec.name);
+	js_uuid(o, "uuid", k->rec.uuid);
+	js_u64(o, "session_id", k->rec.id);
+	js_str(o, "state", protection(d, k));
+	js_str(o, "alone_policy", conf_session(&d->conf, k->rec.name)->alone == CONF_GO_ON ?
+	       "go-on" : "block");
+	js_u64(o, "alone_since_unix_s", r && k->alone ? r->alone_since : 0);
+	js_bool(o, "checkpoint_wanted", k->rec.flags & CPTDEV_GENL_SESSION_WANTED);
+	js_bool(o, "hung", k->rec.flags & CPTDEV_GENL_SESSION_HUNG);
+	if (k->lease_until)
+		js_u64(o, "lease_ms", k->lease_until > now ?
+		       (k->lease_until - now) / NSEC_PER_MSEC : 0);
+	else
+		js_null(o, "lease_ms");
+	if (*k->barred)
+		js_str(o, "error", k->barred);
+	else
+		js_null(o, "error");
+	return o;
+}
+
 static struct json_object *outgoing(struct out *o)
 {
 	struct json_object *j = js_new(), *list = js_list();
@@ -199,6 +246,8 @@ static struct json_object *peer(struct peer *p)
 struct json_object *status_json(struct daemon *d)
 {
 	struct json_object *o = js_document(), *node = js_new(), *list = js_list();
+	struct json_object *sessions = js_list();
+	struct known *k;
 	struct peer *p;
 
 	d->loop.now = clock_mono();
@@ -224,6 +273,10 @@ struct json_object *status_json(struct daemon *d)
 	js_u64(o, "timeout_ms", d->conf.timeout_ms);
 	js_str(o, "failover", d->conf.failover == FAILOVER_AUTO ? "auto" : "manual");
 	js_put(o, "last_promotion", last_promotion(&d->promotion));
+	LIST_FOREACH(k, &d->sessions, entry)
+		if (*k->rec.name)
+			json_object_array_add(sessions, status_session(d, k));
+	js_put(o, "sessions", sessions);
 	LIST_FOREACH(p, &d->peers, entry)
 		json_object_array_add(list, peer(p));
 	js_put(o, "peers", list);

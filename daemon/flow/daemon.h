@@ -6,6 +6,7 @@
  *   kernel events -> known.c -> out.c, ship.c  -> conn.c -> the peer
  *   the peer -> conn.c -> in.c, chan.c, collect.c -> the replica
  *                           in.c -> peer.c, failover.c: is the peer alive?
+ *   known.c, ship.c, peer.c -> alone.c, lease.c: may the session go on?
  *   control socket -> ctl.c -> status.c
  */
 #ifndef CPTDEVD_DAEMON_H
@@ -46,6 +47,11 @@ struct known {
 	u64 told_term;			/* the peer knows that it has */
 	bool decided;			/* whether it may be acknowledged */
 	bool undecided;			/* but the record can't be written yet */
+	bool alone;			/* it is acknowledged without a spare */
+	u64 without;			/* it has had no spare since, ns */
+	u64 lease_until;		/* ns, 0: no lease is in use */
+	u8 lender[CPTDEV_UUID_LEN];	/* the node whose answers lend it time */
+	bool lease_told;		/* that it has run out */
 	char barred[360];		/* why it isn't shipped, whoever is linked; empty: it is */
 	char fence_why[WIRE_TEXT_MAX + 1];	/* it couldn't be fenced yet */
 };
@@ -85,6 +91,10 @@ struct ship {
 	u64 since;			/* newest generation that was sent */
 	u64 asked;			/* newest published one at a DELTA that gave none */
 	bool lacks;			/* nothing that is kept reaches back to the spare */
+	bool followed;			/* SESSION_STATE said so */
+	bool outdated;			/* the spare can't be promoted before its next commit */
+	bool goes_on;			/* it was told that we go on if it leaves in order */
+	u64 needs_since;		/* a checkpoint, ns; 0: it needs none */
 	u64 window[SHIP_WINDOW];	/* sent and not committed, oldest first */
 	unsigned int in_flight;
 	u64 committed;
@@ -114,6 +124,7 @@ struct out {
 	u64 features;			/* that were agreed on */
 	bool listed;			/* the peer knows that it has all sessions */
 	bool ends_told;			/* and of those that ended before the link */
+	u64 answered;			/* when the newest heartbeat that was answered was sent, ns */
 	u32 heartbeat_ms;		/* what both are content with */
 	u32 told_timeout_ms;		/* that the other end knows of this one */
 	/* address.c, if the peer is given by name: */
@@ -249,6 +260,7 @@ struct daemon {
 	struct timer flush;		/* generations to disk */
 	u8 boot[CPTDEV_UUID_LEN];	/* of this kernel */
 	struct timer fence_retry;
+	struct timer alone;
 	LIST_HEAD(peer_list, peer) peers;
 	struct promotion promotion;
 	char own_promotion[CPTDEV_NAME_MAX + 24];	/* name and term of our last one */
@@ -342,6 +354,13 @@ void records_greet(struct daemon *d, struct conn *c);
  */
 int records_forget(struct daemon *d, const char *name);
 bool records_split(struct daemon *d, const char *name);
+/* A spare follows the session; it left in order; the session is acknowledged without one. */
+int records_follow(struct daemon *d, const char *name);
+int records_left(struct daemon *d, const char *name);
+int records_alone(struct daemon *d, const char *name, bool said);
+/* This host leaves in order: what the link feeds, and whose primary goes on, is outdated. */
+int records_leave(struct daemon *d, struct in *in);
+bool records_is_outdated(struct daemon *d, const char *name);
 /* A person removed the replica: what it was fed isn't relied on any more. */
 void records_replica_gone(struct daemon *d, const char *name);
 
@@ -352,6 +371,30 @@ void ends_session(struct daemon *d, const struct known *k, u32 end, u32 code);
 void ends_before(struct out *o);
 void ends_listed(struct out *o);
 int ends_frame(struct in *in, const u8 *payload, u32 len);
+
+/* lease.c: 0 or a negative errno */
+/* Before a spare follows: the session has a lease from now on, if one is used. */
+int lease_begin(struct out *o, struct known *k);
+void lease_stop(struct daemon *d, struct known *k);
+/* A heartbeat that was sent at @sent was answered. */
+void lease_answered(struct out *o, u64 sent);
+u64 lease_look(struct daemon *d);
+void lease_reload(struct out *o);
+
+/* alone.c */
+void alone_open(struct daemon *d);
+void alone_close(struct daemon *d);
+/* Something changed that decides about sessions without a spare. */
+void alone_look(struct daemon *d);
+void alone_known(struct daemon *d, struct known *k);
+/* A spare follows, nothing was fetched for it yet: 0 or a negative errno. */
+int alone_end(struct daemon *d, struct known *k);
+/* It follows no more. */
+void alone_lost(struct daemon *d, struct known *k);
+/* A person says it: 0, or a negative errno and *@why. */
+int alone_say(struct daemon *d, const char *name, const char **why);
+/* The spare that the session has, or NULL. */
+struct ship *alone_spare(struct daemon *d, const struct known *k);
 
 /* peer.c */
 int peer_open(struct daemon *d);
@@ -427,6 +470,8 @@ u64 link_lease_ns(u64 features, u32 timeout_ms, u32 other_ms);
 /* ship.c */
 struct ship *ship_new(struct out *o, struct known *k);
 void ship_free(struct ship *s);
+/* Is there a spare at the other end? */
+bool ship_follows(const struct ship *s);
 /* -1: the peer broke the rules, the connection's fault says how. */
 int ship_event(struct ship *s, unsigned int event);
 int ship_frame(struct ship *s, const struct frame *f, const u8 *payload);
@@ -493,9 +538,13 @@ void ctl_news(struct daemon *d, const char *line);
 struct json_object *news_present(struct daemon *d);
 /* Something happened to the peer; @event is one of the words of cptdevctl(8). */
 void news_peer(struct peer *p, const char *event);
+/* The same for a session of this host. */
+void news_session(struct daemon *d, struct known *k, const char *event);
 
 /* status.c */
 struct json_object *status_json(struct daemon *d);
+/* What protects a session of this host. */
+struct json_object *status_session(struct daemon *d, struct known *k);
 /* The peer without its sessions and replicas. */
 struct json_object *status_peer(struct peer *p);
 

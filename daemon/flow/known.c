@@ -82,6 +82,8 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 			loop_arm(&d->loop, &d->redump, REDUMP_NS);
 			return;
 		}
+		k->without = clock_mono();
+		k->lease_until = rec->lease_until;
 		LIST_INSERT_HEAD(&d->sessions, k, entry);
 	}
 	known_merge(&k->rec, rec);
@@ -90,6 +92,7 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 	records_session(d, k);
 	LIST_FOREACH(p, &d->peers, entry)
 		out_known(&p->out, k);
+	alone_known(d, k);
 }
 
 static void known_event(const struct kernel_event *ev, void *arg)

@@ -203,9 +203,11 @@ static int frame_refuse(struct out *o, const u8 *payload, u32 len)
 
 static int frame_heartbeat(struct out *o, const u8 *payload, u32 len)
 {
-	if (conn_heartbeat_in(o->conn, payload, len))
+	if (conn_heartbeat_in(o->conn, payload, len) || out_event(o, OUT_HEARTBEAT))
 		return -1;
-	return out_event(o, OUT_HEARTBEAT);
+	if (o->conn->answered)
+		lease_answered(o, o->conn->answered);
+	return 0;
 }
 
 static int frame_term(struct out *o, const u8 *payload, u32 len)
@@ -217,8 +219,14 @@ static int frame_term(struct out *o, const u8 *payload, u32 len)
 
 static int frame_bye(struct out *o, u32 len)
 {
+	struct ship *s;
+
 	if (empty_decode(WIRE_BYE, len, &o->conn->fault))
 		return -1;
+	/* It has written down that it is outdated, as it was told. */
+	TAILQ_FOREACH(s, &o->ships, entry)
+		if (s->followed && s->goes_on)
+			records_left(o->d, s->session->rec.name);
 	tell(&o->d->tell, LOG_INFO, TELL_LINK, out_name(o), "the peer %s shuts down",
 	     o->node.name);
 	return out_event(o, OUT_BYE);
@@ -419,6 +427,9 @@ static int out_start(struct out *o)
 	loop_arm(&o->d->loop, &o->tick, 0);
 	o->listed = false;
 	ends_before(o);
+	o->answered = 0;
+	/* The first answer lends the first time. */
+	conn_heartbeat(o->conn);
 	LIST_FOREACH(k, &o->d->sessions, entry)
 		out_known(o, k);
 	if (o->features & WIRE_FEATURE_TERMS)
@@ -477,6 +488,7 @@ static void out_lose(struct out *o)
 	out_disconnect(o);
 	if (up)
 		news_peer(o->peer, "outgoing-lost");
+	alone_look(o->d);
 	if (address_failed(o)) {
 		loop_arm(&o->d->loop, &o->retry, 0);
 		return;

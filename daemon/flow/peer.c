@@ -27,6 +27,7 @@ static void peer_dead(struct peer *p)
 		in_silent(p->in);
 	news_peer(p, "dead");
 	failover_decide(p, heard);
+	alone_look(p->d);
 }
 
 /*
@@ -192,6 +193,7 @@ void peer_down(struct peer *p, bool bye)
 	if (!bye)
 		out_hurry(&p->out);
 	news_peer(p, bye ? "left" : "incoming-lost");
+	alone_look(p->d);
 }
 
 int peer_open(struct daemon *d)
@@ -204,6 +206,9 @@ int peer_open(struct daemon *d)
 	p->d = d;
 	LIST_INIT(&p->feeds);
 	LIST_INSERT_HEAD(&d->peers, p, entry);
+	/* What was lent before this daemon was started anew isn't known. */
+	p->lent_until = lease_lent_until(clock_mono(), lease_length(d->conf.timeout_ms,
+								    d->conf.timeout_ms));
 	detector_init(&p->detector, d->conf.timeout_ms * NSEC_PER_MSEC);
 	p->tick.fn = peer_tick;
 	loop_arm(&d->loop, &p->tick, tick_interval(p));

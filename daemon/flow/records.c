@@ -268,6 +268,8 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 	old = record_of(d, m->name);
 	new = old ? *old : (struct record) {};
 	record_fed(&new, m->name, m->uuid, m->term, m->owner, d->boot);
+	/* Until it has committed: then it has everything again. */
+	new.outdated |= m->flags & WIRE_SESSION_ALONE;
 	if ((!old || memcmp(&new, old, sizeof(new))) && records_write(d, &new))
 		return fault_set(f, WIRE_E_KERNEL, "the spare can't write its record of it");
 	return 0;
@@ -350,6 +352,10 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 	if (!e || e->damaged)
 		return;
 	met = record_meet(&e->r, term, owner);
+	if (met == MEET_HIGHER && e->r.alone_since && !e->r.outdated)
+		tell(&d->tell, LOG_ERR, TELL_SESSION, name,
+		     "%s: LOST is what this host acknowledged alone, up to generation %llu: %s went on without it, with term %llu",
+		     name, e->r.generation, who, term);
 	/* It goes on without what this host has, which stays as a copy, and isn't promoted. */
 	if (met == MEET_HIGHER && !e->r.outdated) {
 		struct record new = e->r;
@@ -383,6 +389,80 @@ void records_greet(struct daemon *d, struct conn *c)
 	LIST_FOREACH(e, &d->records, entry)
 		if (!e->damaged && !e->r.promoting && e->r.term > 1)
 			fence_send(c, e->r.name, e->r.term, e->r.owner);
+}
+
+/*
+ * The spare of a session, and sessions without one
+ */
+
+static int change(struct daemon *d, struct recorded *e, const struct record *new)
+{
+	return memcmp(new, &e->r, sizeof(*new)) ? records_write(d, new) : 0;
+}
+
+int records_follow(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct record new;
+
+	if (!e || e->damaged)
+		return 0;
+	new = e->r;
+	record_follow(&new);
+	return change(d, e, &new);
+}
+
+int records_left(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct record new;
+
+	if (!e || e->damaged)
+		return 0;
+	new = e->r;
+	new.spare = false;
+	return change(d, e, &new);
+}
+
+int records_alone(struct daemon *d, const char *name, bool said)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct record new;
+
+	if (!e || e->damaged)
+		return -ENOENT;
+	new = e->r;
+	if (!new.alone_since)
+		new.alone_since = clock_wall() / NSEC_PER_SEC;
+	new.alone_said |= said;
+	return change(d, e, &new);
+}
+
+int records_leave(struct daemon *d, struct in *in)
+{
+	struct recorded *e;
+	struct record new;
+	struct chan *c;
+	int ret = 0;
+
+	LIST_FOREACH(c, &in->channels, entry) {
+		if (ret || !(c->session.flags & WIRE_SESSION_GOES_ON))
+			continue;
+		e = recorded_find(d, c->session.name);
+		if (!e || e->damaged || e->r.role != RECORD_SPARE)
+			continue;
+		new = e->r;
+		new.outdated = true;
+		ret = change(d, e, &new);
+	}
+	return ret;
+}
+
+bool records_is_outdated(struct daemon *d, const char *name)
+{
+	const struct record *r = record_of(d, name);
+
+	return r && r->outdated;
 }
 
 /*

@@ -183,6 +183,8 @@ int replay_open(struct chan *c, struct msg_state *m)
 		m->fault = c->last;
 		return -1;
 	}
+	if (records_is_outdated(c->in->d, c->session.name))
+		m->flags |= WIRE_STATE_OUTDATED;
 	c->last.code = WIRE_OK;
 	return 0;
 }

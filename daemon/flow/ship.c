@@ -12,6 +12,11 @@
 #include "log.h"
 #include "uuid.h"
 
+bool ship_follows(const struct ship *s)
+{
+	return s->state == SHIP_WAITING || s->state == SHIP_SENDING || s->state == SHIP_FULL;
+}
+
 #define BACK_OFF_MIN_MS	100U
 #define BACK_OFF_MAX_MS	1000U
 
@@ -38,6 +43,11 @@ static void ship_ask(struct ship *s)
 	if (!record_used(r))
 		m.flags |= WIRE_SESSION_UNUSED;
 	strcpy(m.name, rec->name);
+	s->goes_on = conf_session(&s->out->d->conf, rec->name)->alone == CONF_GO_ON;
+	if (s->goes_on)
+		m.flags |= WIRE_SESSION_GOES_ON;
+	if (r->alone_since)
+		m.flags |= WIRE_SESSION_ALONE;
 	if (rec->flags & CPTDEV_GENL_SESSION_REPLACE)
 		m.flags |= WIRE_SESSION_REPLACE;
 	session_encode(&w, &m);
@@ -93,6 +103,13 @@ static void ship_detach(struct ship *s)
 	s->dev = -1;
 }
 
+static void ship_lost(struct ship *s)
+{
+	if (s->followed)
+		alone_lost(s->out->d, s->session);
+	s->followed = false;
+}
+
 static void ship_garbage(struct garbage *g)
 {
 	free(container_of(g, struct ship, garbage));
@@ -101,6 +118,7 @@ static void ship_garbage(struct garbage *g)
 void ship_free(struct ship *s)
 {
 	ship_detach(s);
+	ship_lost(s);
 	loop_disarm(&s->retry);
 	TAILQ_REMOVE(&s->out->ships, s, entry);
 	loop_discard(&s->out->d->loop, &s->garbage, ship_garbage);
@@ -196,6 +214,8 @@ static void ship_settle(struct ship *s)
 {
 	if (s->lacks && !s->in_flight && !s->delta)
 		ship_detach(s);
+	if (s->lacks || s->outdated || !s->session->rec.published)
+		alone_known(s->out->d, s->session);
 }
 
 /* Go on from what the spare has: of this very session, or nothing. */
@@ -203,10 +223,18 @@ static int ship_resume(struct ship *s)
 {
 	bool same = uuid_same(s->peer.uuid, s->session->rec.uuid);
 	bool again = s->last.code == WIRE_E_MEMORY;
-	int ret = ship_attach(s);
+	int ret = alone_end(s->out->d, s->session);
 
 	if (ret)
+		return ship_trouble(s, "can't write its record", ret);
+	ret = lease_begin(s->out, s->session);
+	if (ret)
+		return ship_trouble(s, "can't set its lease", ret);
+	ret = ship_attach(s);
+	if (ret)
 		return ship_trouble(s, "can't open " CPTDEV_DEVICE, ret);
+	s->followed = true;
+	s->outdated = s->peer.flags & WIRE_STATE_OUTDATED;
 	s->since = same ? s->peer.generation : 0;
 	s->committed = s->since;
 	s->asked = 0;
@@ -227,6 +255,7 @@ static int ship_resume(struct ship *s)
 static void ship_back_off(struct ship *s)
 {
 	ship_detach(s);
+	ship_lost(s);
 	loop_arm(&s->out->d->loop, &s->retry, s->back_off_ms * NSEC_PER_MSEC);
 	s->back_off_ms = MIN(s->back_off_ms * 2, BACK_OFF_MAX_MS);
 }
@@ -240,6 +269,7 @@ static void ship_fence(struct ship *s)
 
 static int ship_committed(struct ship *s, bool fetch)
 {
+	s->outdated = false;
 	ship_ack(s, s->window[0]);
 	s->back_off_ms = BACK_OFF_MIN_MS;
 	*s->last.text = '\0';

@@ -81,6 +81,9 @@ static struct json_object *record_json(const struct record *r)
 	js_bool(o, "failed", r->failed);
 	js_uuid(o, "before", r->before);
 	js_bool(o, "outdated", r->outdated);
+	js_bool(o, "spare", r->spare);
+	js_u64(o, "alone_since", r->alone_since);
+	js_bool(o, "alone_said", r->alone_said);
 	js_bool(o, "promoting", r->promoting);
 	js_u64(o, "before_term", r->before_term);
 	js_uuid(o, "before_owner", r->before_owner);
@@ -213,10 +216,24 @@ static bool number_read(struct json_object *o, const char *key, u64 max, u64 *va
 		json_object_get_int64(v) >= 0;
 }
 
+/* Files of older versions have no such keys: a spare may have followed. */
+static const char *spare_read(struct json_object *o, struct record *r)
+{
+	r->spare = true;
+	if (js_at(o, "spare") && !bool_read(o, "spare", &r->spare))
+		return "spare";
+	if (js_at(o, "alone_since") &&
+	    !number_read(o, "alone_since", INT64_MAX, &r->alone_since))
+		return "alone_since";
+	if (js_at(o, "alone_said") && !bool_read(o, "alone_said", &r->alone_said))
+		return "alone_said";
+	return NULL;
+}
+
 /* What is wrong, or NULL. */
 static const char *record_read(struct json_object *o, const char *name, struct record *r)
 {
-	const char *said = js_get_str(o, "name");
+	const char *said = js_get_str(o, "name"), *wrong;
 
 	memset(r, 0, sizeof(*r));
 	if (js_get_u64(o, "schema_version") != JSON_SCHEMA_VERSION)
@@ -245,6 +262,9 @@ static const char *record_read(struct json_object *o, const char *name, struct r
 		return "before";
 	if (!bool_read(o, "outdated", &r->outdated))
 		return "outdated";
+	wrong = spare_read(o, r);
+	if (wrong)
+		return wrong;
 	if (!bool_read(o, "promoting", &r->promoting))
 		return "promoting";
 	if (!number_read(o, "before_term", CPTDEV_TERM_MAX, &r->before_term))

@@ -91,6 +91,7 @@ struct conn {
 	u64 peer_clock;			/* of its last heartbeat */
 	u64 peer_clock_at;
 	u64 rtt_ns;			/* 0: not yet known */
+	u64 answered;			/* when the newest of ours that was answered was sent */
 };
 
 /* Takes over @fd, which is connected or connecting. */

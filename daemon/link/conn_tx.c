@@ -127,8 +127,10 @@ int conn_heartbeat_in(struct conn *c, const u8 *payload, u32 len)
 	c->peer_clock = m.clock;
 	c->peer_clock_at = now;
 	away = now - m.echo;
-	if (m.echo && m.echo <= now && m.held <= away)
+	if (m.echo && m.echo <= now && m.held <= away) {
 		c->rtt_ns = away - m.held;
+		c->answered = MAX(c->answered, m.echo);
+	}
 	return 0;
 }
 

@@ -207,7 +207,8 @@ int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault 
 		return -1;
 	if (!term_valid(m->term))
 		return bad(f, WIRE_SESSION, "term", m->term);
-	if (m->flags & ~(WIRE_SESSION_REPLACE | WIRE_SESSION_UNUSED))
+	if (m->flags & ~(WIRE_SESSION_REPLACE | WIRE_SESSION_UNUSED | WIRE_SESSION_ALONE |
+			 WIRE_SESSION_GOES_ON))
 		return bad(f, WIRE_SESSION, "flags", m->flags);
 	if (m->uid == (u32)-1)
 		return bad(f, WIRE_SESSION, "uid", m->uid);
@@ -241,7 +242,7 @@ int state_decode(const u8 *p, size_t len, struct msg_state *m, struct fault *f)
 	m->term = read_u64(&r);
 	if (text_decode(&r, WIRE_SESSION_STATE, m->fault.text, f))
 		return -1;
-	if (m->flags & ~WIRE_STATE_PROMOTED)
+	if (m->flags & ~(WIRE_STATE_PROMOTED | WIRE_STATE_OUTDATED))
 		return bad(f, WIRE_SESSION_STATE, "flags", m->flags);
 	/* An empty replica has none. */
 	if (m->term && !term_valid(m->term))

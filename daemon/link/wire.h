@@ -103,8 +103,11 @@ enum wire_code {
 /* Flags of SESSION and BEGIN. */
 #define WIRE_SESSION_REPLACE	(1U << 0)
 #define WIRE_SESSION_UNUSED	(1U << 1)	/* SESSION: see record_used() */
+#define WIRE_SESSION_ALONE	(1U << 2)	/* SESSION: acknowledged without this spare */
+#define WIRE_SESSION_GOES_ON	(1U << 3)	/* SESSION: goes on if the spare leaves in order */
 /* Flags of SESSION_STATE. */
 #define WIRE_STATE_PROMOTED	(1U << 0)
+#define WIRE_STATE_OUTDATED	(1U << 1)	/* not to be promoted before the next commit */
 
 /* How a session ended, of ENDED: enum end_how of rules/end.h. */
 #define WIRE_HOW_MAX		2

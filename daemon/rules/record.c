@@ -54,6 +54,13 @@ enum record_start record_start(const struct record *r, const u8 *session, u64 te
 	return holds_other(r, session) ? START_LOST : START_FRESH;
 }
 
+void record_follow(struct record *r)
+{
+	r->spare = true;
+	r->alone_since = 0;
+	r->alone_said = false;
+}
+
 void record_started(struct record *r, const char *name, const u8 *session, u64 term,
 		    const u8 *self, const u8 *boot)
 {
@@ -67,8 +74,11 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 		memcpy(r->owner, self, CPTDEV_UUID_LEN);
 	r->term = term;
 	r->role = RECORD_PRIMARY;
-	if (!same)
+	if (!same) {
 		r->generation = 0;
+		record_follow(r);
+		r->spare = false;
+	}
 	memcpy(r->session, session, CPTDEV_UUID_LEN);
 	memcpy(r->boot, boot, CPTDEV_UUID_LEN);
 	r->ended = false;

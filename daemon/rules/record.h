@@ -33,6 +33,10 @@ struct record {
 	bool failed;			/* it ended otherwise */
 	u8 before[CPTDEV_UUID_LEN];	/* the session before it, which ended in order; or zeros */
 	bool outdated;			/* a primary acknowledged data without this replica */
+	/* Of a session: */
+	bool spare;			/* one followed it, and may be promoted */
+	u64 alone_since;		/* acknowledged without one: s since 1970; 0: it isn't */
+	bool alone_said;		/* by word of a person */
 	/* A promotion that isn't answered yet: what to return to. */
 	bool promoting;
 	u64 before_term;
@@ -104,6 +108,9 @@ int record_promote(struct record *r, const char *name, u64 term, u64 replica,
 		   const u8 *self);
 /* It was done, or it failed: as before. */
 void record_promoted(struct record *r, bool done);
+
+/* A spare follows the session. */
+void record_follow(struct record *r);
 
 /* The memory that the record is of is gone: the host was started anew. */
 bool record_lost(const struct record *r, const u8 *boot);

@@ -184,7 +184,7 @@ static void the_status_in_json(void **state)
 		"{\"id\":3,\"name\":\"kv\",\"uuid\":\"11000000-0000-0000-0000-000000000022\","
 		"\"pid\":812,\"uid\":1000,\"term\":1,\"generation\":121,\"published\":120,"
 		"\"committed\":118,\"spares\":1,\"ranges\":2,\"bytes\":67108864,\"held\":8192,"
-		"\"held_max\":1073741824,\"fenced\":false,\"replace\":false,\"last_pages\":2,"
+		"\"held_max\":1073741824,\"fenced\":false,\"replace\":false,\"alone\":false,\"blocked\":false,\"wanted\":false,\"hung\":false,\"last_pages\":2,"
 		"\"last_pause_ns\":41000}");
 	assert_null(js_at(at(o, "sessions", 1), "name"));
 	assert_true(json_object_get_boolean(js_at(at(o, "sessions", 2), "fenced")));

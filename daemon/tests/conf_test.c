@@ -85,6 +85,18 @@ static void a_peers_address_is_enough(void **state)
 	assert_true(*conf.name);
 }
 
+static void a_session_may_go_on_alone(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(PEER), 0);
+	assert_int_equal(conf_session(&conf, "kv")->alone, CONF_BLOCK);
+	assert_int_equal(parse(PEER "[session kv]\nalone = block\n[sessions]\nalone = go-on\n"), 0);
+	assert_int_equal(conf_session(&conf, "kv")->alone, CONF_BLOCK);
+	assert_int_equal(conf_session(&conf, "db")->alone, CONF_GO_ON);
+	assert_int_equal(parse(PEER "[session kv]\nalone = maybe\n"), -1);
+	assert_non_null(strstr(errors, "allowed are block, go-on"));
+}
+
 static void every_key_is_taken(void **state)
 {
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&conf.peer;
@@ -375,6 +387,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_teardown(fn, teardown)
 		T(a_peers_address_is_enough),
+		T(a_session_may_go_on_alone),
 		T(every_key_is_taken),
 		T(what_isnt_known_is_refused),
 		T(sessions_have_sections_of_their_own),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "log.h"
 #include "pair.h"
 
@@ -103,6 +104,149 @@ static void a_promotion_waits_for_the_end_of_the_lease(void **state)
 	assert_true(clock_mono() >= lent);
 }
 
+/*
+ * The primary
+ */
+
+static struct fake_session *leased(struct pair *p)
+{
+	p->a.daemon.conf.failover = FAILOVER_AUTO;
+	return fed(p);
+}
+
+static void an_answer_lends_the_primary_time(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = leased(p);
+	u64 first;
+
+	WAIT_FOR(p, fake_allows(s));
+	first = s->state.lease_until;
+	assert_true(first > 1);
+	assert_true(first <= clock_mono() + lease_length(p->a.conf.timeout_ms,
+							 p->b.conf.timeout_ms));
+	WAIT_FOR(p, s->state.lease_until > first);
+}
+
+/* At any time the spare waits for longer than the primary may go on. */
+static void the_spare_waits_for_longer(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = leased(p);
+	u32 i;
+
+	WAIT_FOR(p, fake_allows(s));
+	for (i = 0; i < 200; i++) {
+		pair_run(p, 1);
+		assert_true(s->state.lease_until < host_peer(&p->b)->lent_until);
+	}
+}
+
+static void there_is_no_lease_where_a_person_promotes(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	pair_run(p, 200);
+	assert_int_equal(s->state.lease_until, 0);
+	assert_true(fake_allows(s));
+}
+
+/* Nothing is acknowledged between the first commit and the first answer. */
+static void a_lease_is_in_use_before_the_first_commit(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s;
+
+	p->a.daemon.conf.failover = FAILOVER_AUTO;
+	s = fake_session(&p->a.fake, "kv", 10);
+	publish_some(&p->a, s, 0, 1);
+	do {
+		assert_false(s->rec.committed && !s->state.lease_until);
+		pair_run(p, 0);
+	} while (!s->rec.committed);
+}
+
+/* The end of the lease on A comes before the promotion on B. */
+static void a_lost_primary_stops_before_its_spare_begins(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = leased(p);
+	u64 stopped = 0, until = clock_mono() + WAIT_MS * MS;
+
+	WAIT_FOR(p, fake_allows(s));
+	/* Only the program is left of A. */
+	host_lose(&p->a);
+	while (!fake_replica(&p->b.fake, "kv")->promoted && clock_mono() < until) {
+		if (!stopped && !fake_allows(s))
+			stopped = clock_mono();
+		pair_run(p, 0);
+	}
+	assert_true(fake_replica(&p->b.fake, "kv")->promoted);
+	assert_true(stopped);
+}
+
+static void the_link_is_back_and_the_program_goes_on(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = leased(p);
+
+	WAIT_FOR(p, fake_allows(s));
+	host_kill(&p->b);
+	WAIT_FOR(p, !fake_allows(s));
+	WAIT_FOR(p, LIST_FIRST(&p->a.daemon.sessions)->lease_told);
+	host_start(&p->b);
+	WAIT_FOR(p, fake_allows(s));
+	assert_false(LIST_FIRST(&p->a.daemon.sessions)->lease_told);
+}
+
+/* A daemon that doesn't run renews nothing, whatever is waiting for it. */
+static void a_stopped_daemon_lends_nothing(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = leased(p);
+	u64 until;
+
+	WAIT_FOR(p, fake_allows(s));
+	until = s->state.lease_until;
+	clock_jump(2 * NSEC_PER_SEC);
+	assert_false(fake_allows(s));
+	/* The first turn reads answers to what was sent before the jump. */
+	loop_turn(&p->a.daemon.loop, 0);
+	assert_true(s->state.lease_until <= until + lease_length(p->a.conf.timeout_ms,
+							       p->b.conf.timeout_ms));
+	assert_false(fake_allows(s));
+	WAIT_FOR(p, fake_allows(s));
+}
+
+static void who_fences_ends_it_whatever_the_lease(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = leased(p);
+	u64 term = 0, generation;
+
+	WAIT_FOR(p, fake_allows(s));
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), 0);
+	WAIT_FOR(p, s->fenced);
+}
+
+/* A daemon that was killed and starts again finds the lease that the kernel has. */
+static void a_lease_outlives_the_daemon(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = leased(p);
+
+	WAIT_FOR(p, fake_allows(s));
+	host_kill(&p->a);
+	assert_true(s->state.lease_until);
+	p->a.conf.failover = FAILOVER_AUTO;
+	host_start(&p->a);
+	assert_int_equal(LIST_FIRST(&p->a.daemon.sessions)->lease_until, s->state.lease_until);
+	WAIT_FOR(p, s->state.lease_until > clock_mono() + 500 * MS);
+}
+
+#define CASE(fn)	cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -113,6 +257,15 @@ int main(void)
 						pair_setup, pair_teardown),
 		cmocka_unit_test_setup_teardown(a_promotion_waits_for_the_end_of_the_lease,
 						pair_setup, pair_teardown),
+		CASE(an_answer_lends_the_primary_time),
+		CASE(the_spare_waits_for_longer),
+		CASE(there_is_no_lease_where_a_person_promotes),
+		CASE(a_lease_is_in_use_before_the_first_commit),
+		CASE(a_lost_primary_stops_before_its_spare_begins),
+		CASE(the_link_is_back_and_the_program_goes_on),
+		CASE(a_stopped_daemon_lends_nothing),
+		CASE(who_fences_ends_it_whatever_the_lease),
+		CASE(a_lease_outlives_the_daemon),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -190,12 +190,12 @@ static void each_wrong_field_is_named(void **state)
 	/* SESSION: term, flags, uid, reserved, name */
 	fails(&vectors[2], 16, 0, "term is 0");
 	fails(&vectors[2], 23, 0x80, "term is 9223372036854775813");
-	fails(&vectors[2], 40, 4, "flags is 4");
+	fails(&vectors[2], 40, 16, "flags is 16");
 	fails(&vectors[2], 50, 1, "reserved");
 	fails(&vectors[2], 52, '/', "bad name");
 	fails(&vectors[2], 53, 0, "bad name");
 	/* SESSION_STATE */
-	fails(&vectors[3], 4, 2, "flags is 2");
+	fails(&vectors[3], 4, 4, "flags is 4");
 	fails(&vectors[3], 39, 0xff, "term is ");
 	fails(&vectors[3], 42, 1, "reserved");
 	/* BEGIN: base, term, flags, segments, meta-data, reserved */

@@ -24,6 +24,7 @@ unix_bind.c made %s for the socket
 soft_stage.c a page could not be written
 ctl_client.c promoted %s by user
 ctl_client.c the record of %s was given up
+ctl_client.c goes on alone by word of user
 records.c can't be used
 records.c this host was started anew
 records.c can't read the records

@@ -151,6 +151,19 @@ bool engine_follows(struct sim_host *h, const struct fake_session *s)
 	return fake_attached(&h->fake, s);
 }
 
+/* May its program acknowledge and answer now? */
+bool engine_allows(struct sim_host *h, const struct fake_session *s)
+{
+	bool allows;
+
+	if (mutant == MUTANT_NO_LEASE)
+		return true;
+	sim.cur = h;
+	allows = fake_allows(s);
+	sim.cur = NULL;
+	return allows;
+}
+
 u64 engine_published(struct sim_host *h, u64 id)
 {
 	u32 i;

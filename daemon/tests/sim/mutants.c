@@ -14,6 +14,7 @@ const struct mutant_info mutant_info[MUTANTS] = {
 				    "acknowledged" },
 	[MUTANT_LATE_FENCE]	= { "late-fence", "the fence isn't looked at before the first generation",
 				    "a client reads" },
+	[MUTANT_NO_LEASE]	= { "no-lease", "lease ignored", "a client reads" },
 	[MUTANT_TERM_LOST]	= { "term-lost", "the term isn't stored", "acknowledged" },
 	[MUTANT_TERM_LATE]	= { "term-late", "the term is stored after the answer",
 				    "acknowledged" },

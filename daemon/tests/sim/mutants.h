@@ -15,6 +15,7 @@ enum mutant {
 	MUTANT_KEEP_FEEDS,		/* feeds of sessions that ended aren't forgotten */
 	MUTANT_ACK_EARLY,		/* acknowledged before the commit */
 	MUTANT_LATE_FENCE,		/* a session that published nothing isn't fenced */
+	MUTANT_NO_LEASE,		/* programs don't look at their lease */
 	MUTANT_TERM_LOST,		/* the term isn't stored */
 	MUTANT_TERM_LATE,		/* it is stored after the answer */
 	MUTANTS,

@@ -85,12 +85,19 @@ static bool has_program(const struct sim_host *h)
 		history_has(h->prog.state, sim.top);
 }
 
+void operator_stops(struct sim_host *h)
+{
+	if (h->power && h->prog.role == PROG_PRIMARY)
+		prog_make_spare(h);
+}
+
 static void operator_promotes(struct sim_host *h)
 {
 	int ret;
 
 	if (h->prog.role == PROG_PRIMARY)
 		prog_make_spare(h);
+	operator_stops(world_other(h));
 	/* Whatever is outdated: it has everything. */
 	ret = engine_promote(h, true);
 	story("a person promotes the replica of %s by force: %s", h->name,

@@ -90,6 +90,17 @@ void prog_start(struct sim_host *h, enum prog_role role)
 		primary_begin(h, 1, 0);
 }
 
+/* The present state, which has all that is waited for. */
+static void republish(struct sim_host *h)
+{
+	struct prog *p = &h->prog;
+	u64 generation = engine_publish(h, p->session, p->state);
+	u32 i;
+
+	for (i = 0; i < p->nr_pending; i++)
+		p->gen[i] = generation;
+}
+
 static void primary_step(struct sim_host *h)
 {
 	struct prog *p = &h->prog;
@@ -101,12 +112,21 @@ static void primary_step(struct sim_host *h)
 		end(h, rng_range(&sim.rng_prog, 1, 300), CPTDEV_END_EXITED, 0);
 		return;
 	}
-	while (p->nr_pending && p->session->rec.committed >= p->gen[0]) {
+	/* That mutant needs programs that stay idle. */
+	if (p->session->state.flags & CPTDEV_STATE_WANTED && mutant != MUTANT_LATE_FENCE) {
+		story("the program of %s takes the checkpoint that is wanted", h->name);
+		republish(h);
+	}
+	while (p->nr_pending && p->session->rec.committed >= p->gen[0] &&
+	       engine_allows(h, p->session)) {
 		story_client("%s acknowledges state %u (generation %llu, term %llu)", h->name,
 		      p->pending[0], p->gen[0], p->term);
 		p->acked = p->pending[0];
 		p->serves = true;
 		check_ack(h, p->acked, p->term);
+		/* It was said that there is one copy: the next failure may take it. */
+		if (p->session->state.flags & CPTDEV_STATE_ALONE && !sim.failures)
+			check_failure("alone");
 		p->nr_pending--;
 		memmove(p->gen, p->gen + 1, p->nr_pending * sizeof(p->gen[0]));
 		memmove(p->pending, p->pending + 1, p->nr_pending * sizeof(p->pending[0]));
@@ -189,15 +209,8 @@ u64 prog_next(const struct sim_host *h)
 /* WAIT says that nobody follows: the next checkpoint has all that was waited for. */
 static void checkpoint_again(struct sim_host *h)
 {
-	struct prog *p = &h->prog;
-	u64 generation;
-	u32 i;
-
-	if (engine_follows(h, p->session))
-		return;
-	generation = engine_publish(h, p->session, p->state);
-	for (i = 0; i < p->nr_pending; i++)
-		p->gen[i] = generation;
+	if (!engine_follows(h, h->prog.session))
+		republish(h);
 }
 
 static void client_write(struct sim_host *h)
@@ -233,6 +246,11 @@ void client_step(void)
 	/* It was started, and whether it may go on isn't known yet. */
 	if (!h->prog.serves)
 		return;
+	/* hs_may_serve() */
+	if (!engine_allows(h, h->prog.session)) {
+		sim.counts.refused++;
+		return;
+	}
 	sim.counts.reads++;
 	check_read(h, h->prog.state);
 }

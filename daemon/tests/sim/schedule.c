@@ -225,6 +225,7 @@ static void ev_promote(const struct event *e)
 	/* Whoever has looked knows that nothing is missing there. */
 	if (ret == -EREMCHG && e->x[1] & 1 && history_has(state, sim.top)) {
 		story("the person forces it");
+		operator_stops(o);
 		engine_promote(h, true);
 	}
 	check_failure("promotion");
@@ -394,6 +395,7 @@ void schedule_settings(u64 seed, struct conf *conf, int host)
 	rng_seed(&r, seed, 5 + rng_one_in(&(struct rng) { seed }, 4) * host);
 	conf->timeout_ms = timeouts[rng_range(&r, 0, ARRAY_SIZE(timeouts) - 1)];
 	conf->heartbeat_ms = conf->timeout_ms / rng_range(&r, 3, 10);
+	conf->sessions.alone = seed % 3 ? CONF_GO_ON : CONF_BLOCK;
 }
 
 /* Time goes on to @at; what ends before is taken back on the way. */

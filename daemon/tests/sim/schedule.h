@@ -19,5 +19,7 @@ void operator_begins(void);
 /* Once in a second. */
 void operator_looks(void);
 void operator_reset(void);
+/* Who promotes by force has ended the other host's program: it would go on, perhaps alone. */
+void operator_stops(struct sim_host *h);
 
 #endif

@@ -114,7 +114,7 @@ struct sim_host {
 };
 
 struct sim_counts {
-	u64 writes, acks, reads, takeovers, turns, packets;
+	u64 writes, acks, reads, refused, takeovers, turns, packets;
 };
 
 struct sim {
@@ -170,6 +170,7 @@ u64 engine_publish(struct sim_host *h, struct fake_session *s, u32 state);
 bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted);
 /* Is a spare attached? */
 bool engine_follows(struct sim_host *h, const struct fake_session *s);
+bool engine_allows(struct sim_host *h, const struct fake_session *s);
 /* The newest generation that the session published. */
 u64 engine_published(struct sim_host *h, u64 id);
 void engine_remove(struct sim_host *h);

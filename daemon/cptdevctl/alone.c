@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cptdevctl alone: a person says that a session may go on without a spare. */
+#include <string.h>
+
+#include "client.h"
+#include "ctl.h"
+
+int verb_alone(struct ctl *c, int argc, char **argv)
+{
+	struct json_object *request, *answer, *error;
+	int err, ret = EXIT_DONE;
+
+	if (argc != 1)
+		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl status",
+				"alone needs the name of one session");
+	request = js_new();
+	js_str(request, "command", "alone");
+	js_str(request, "name", argv[0]);
+	answer = client_command(c->socket, request, &err);
+	if (!answer)
+		return ctl_fail(c, EXIT_DAEMON, "no-daemon", "systemctl start cptdevd",
+				"cptdevd can't be asked: %s", strerror(err));
+	error = js_at(answer, "error");
+	if (error)
+		ret = ctl_fail(c, EXIT_FAILED, js_get_str(error, "code"), "cptdevctl status",
+			       "%s doesn't go on alone: %s", argv[0],
+			       js_get_str(error, "message"));
+	else if (c->json)
+		ctl_print_json(c, json_object_get(answer));
+	else
+		fprintf(c->out, "%s goes on ALONE until a spare follows: %s\n", argv[0],
+			js_get_str(answer, "meaning"));
+	c->changed = !error;
+	json_object_put(answer);
+	return ret;
+}

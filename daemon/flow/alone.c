@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Sessions without a spare: which go on alone, when that begins and ends, and which need
+ * a checkpoint so that their spare has their present state. rules/alone.c decides.
+ *
+ * What is acknowledged alone is on record (alone_since) before it is acknowledged, and the
+ * spare that follows next is told: it counts as outdated until it has committed. Before its
+ * first delta is fetched the session has stopped being alone, so that delta has everything.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "alone.h"
+#include "daemon.h"
+#include "log.h"
+
+/* So often it is looked whether a session's time has come. */
+#define LOOK_NS		(200 * NSEC_PER_MSEC)
+/* A program that is busy publishes by itself within this time. */
+#define WANT_NS		(500 * NSEC_PER_MSEC)
+
+struct ship *alone_spare(struct daemon *d, const struct known *k)
+{
+	struct peer *p;
+	struct ship *s;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		TAILQ_FOREACH(s, &p->out.ships, entry)
+			if (s->session == k && ship_follows(s))
+				return s;
+	return NULL;
+}
+
+static bool serves(const struct known *k)
+{
+	return *k->rec.name && k->decided && !k->undecided && !*k->barred &&
+		!(k->rec.flags & CPTDEV_GENL_SESSION_FENCED);
+}
+
+static bool peer_is_gone(struct daemon *d)
+{
+	struct peer *p = LIST_FIRST(&d->peers);
+	unsigned int state = p->detector.state;
+
+	return p->out.state != OUT_UP && (state == DET_DEAD || state == DET_LEFT);
+}
+
+static enum alone decide(struct daemon *d, const struct known *k)
+{
+	const struct record *r = record_of(d, k->rec.name);
+	struct alone_facts f = {
+		.follows = alone_spare(d, k),
+		.said = r && r->alone_said,
+		.go_on = conf_session(&d->conf, k->rec.name)->alone == CONF_GO_ON,
+		.spare = !r || r->spare,
+		.automatic = d->conf.failover == FAILOVER_AUTO,
+		.lent = d->conf.failover == FAILOVER_AUTO && !peer_lease_over(LIST_FIRST(&d->peers)),
+		.gone = peer_is_gone(d),
+		.without = clock_mono() - k->without,
+		.patience = d->conf.timeout_ms * NSEC_PER_MSEC,
+	};
+
+	return alone_decide(&f);
+}
+
+/* Everything that was published is acknowledged; on record first. */
+static void acknowledge(struct daemon *d, struct known *k)
+{
+	struct cptdev_ack arg = {
+		.flags = CPTDEV_ACK_ALONE, .session_id = k->rec.id,
+		.generation = k->rec.published,
+	};
+	int ret = records_progress(d, k->rec.name, k->rec.uuid, k->rec.published);
+
+	if (!ret)
+		ret = kernel_tell(d->kernel, &arg);
+	if (!ret)
+		k->rec.committed = MAX(k->rec.committed, k->rec.published);
+	else if (ret != -ENOENT)
+		tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
+		     "session %s: can't acknowledge generation %llu alone: %s", k->rec.name,
+		     k->rec.published, strerror(-ret));
+}
+
+static int begin(struct daemon *d, struct known *k, enum alone why)
+{
+	int ret = records_alone(d, k->rec.name, why == ALONE_SAID);
+
+	if (ret)
+		return ret;
+	k->alone = true;
+	lease_stop(d, k);
+	acknowledge(d, k);
+	tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
+	     "session %s (pid %u) goes on ALONE, its data is on this host only: %s", k->rec.name,
+	     k->rec.pid, alone_why(why));
+	news_session(d, k, "alone");
+	return 0;
+}
+
+/*
+ * A spare that has everything that was published and is outdated all the same becomes a spare by
+ * its next commit; one that lacks what isn't kept any more, or what was never published, by the
+ * next checkpoint.
+ */
+static bool needs_checkpoint(const struct known *k, const struct ship *s)
+{
+	return s->state == SHIP_WAITING && !s->in_flight &&
+		(s->lacks || !k->rec.published || s->outdated);
+}
+
+/* Ask for it once the program has had time to publish by itself. True: later. */
+static bool want(struct daemon *d, struct known *k, struct ship *s)
+{
+	struct cptdev_ack arg = { .flags = CPTDEV_ACK_WANT, .session_id = k->rec.id };
+	int ret;
+
+	if (!needs_checkpoint(k, s) || k->rec.flags & CPTDEV_GENL_SESSION_WANTED) {
+		s->needs_since = 0;
+		return false;
+	}
+	if (!s->needs_since)
+		s->needs_since = clock_mono();
+	if (clock_mono() - s->needs_since < WANT_NS)
+		return true;
+	s->needs_since = 0;
+	ret = kernel_tell(d->kernel, &arg);
+	if (!ret)
+		k->rec.flags |= CPTDEV_GENL_SESSION_WANTED;
+	/* An engine that doesn't know it is as it was before. */
+	return ret && ret != -ENOENT && ret != -EOPNOTSUPP;
+}
+
+/* True: look again soon. */
+static bool look_at(struct daemon *d, struct known *k)
+{
+	struct ship *s = alone_spare(d, k);
+	enum alone a;
+
+	if (!serves(k))
+		return false;
+	if (s)
+		return want(d, k, s);
+	a = decide(d, k);
+	/* The configuration may have changed. */
+	if (a == ALONE_NO)
+		k->alone = false;
+	if (a == ALONE_NO || a == ALONE_SOON)
+		return a == ALONE_SOON;
+	if (!k->alone)
+		return begin(d, k, a);
+	if (k->rec.published > k->rec.committed)
+		acknowledge(d, k);
+	return false;
+}
+
+static void alone_timer(struct timer *t)
+{
+	struct daemon *d = container_of(t, struct daemon, alone);
+	bool again = false;
+	struct known *k;
+	u64 next;
+
+	LIST_FOREACH(k, &d->sessions, entry)
+		again |= look_at(d, k);
+	next = lease_look(d);
+	if (again)
+		loop_arm(&d->loop, t, LOOK_NS);
+	else if (next)
+		loop_arm(&d->loop, t, next > d->loop.now ? next - d->loop.now + 1 : 0);
+}
+
+void alone_open(struct daemon *d)
+{
+	d->alone.fn = alone_timer;
+}
+
+void alone_close(struct daemon *d)
+{
+	loop_disarm(&d->alone);
+}
+
+void alone_look(struct daemon *d)
+{
+	loop_arm(&d->loop, &d->alone, 0);
+}
+
+void alone_known(struct daemon *d, struct known *k)
+{
+	if (look_at(d, k) && !d->alone.armed)
+		loop_arm(&d->loop, &d->alone, LOOK_NS);
+}
+
+int alone_end(struct daemon *d, struct known *k)
+{
+	int ret = records_follow(d, k->rec.name);
+
+	if (ret)
+		return ret;
+	if (k->alone)
+		news_session(d, k, "followed");
+	k->alone = false;
+	return 0;
+}
+
+void alone_lost(struct daemon *d, struct known *k)
+{
+	k->without = clock_mono();
+	alone_look(d);
+}
+
+int alone_say(struct daemon *d, const char *name, const char **why)
+{
+	struct known *k = known_find_name(d, name);
+	struct peer *p = LIST_FIRST(&d->peers);
+	int ret;
+
+	*why = NULL;
+	if (!k)
+		*why = "no program of this host has that name";
+	else if (!serves(k))
+		*why = *k->barred ? k->barred : "the program is fenced, or was just started";
+	else if (p->out.state == OUT_UP)
+		*why = "its peer is linked: mend what keeps it from being a spare, or stop cptdevd there first";
+	if (*why)
+		return -EINVAL;
+	ret = k->alone ? records_alone(d, name, true) : begin(d, k, ALONE_SAID);
+	if (ret)
+		*why = strerror(-ret);
+	return ret;
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Sessions without a spare: who goes on alone and who doesn't, what is on record of it, and that
+ * the spare that comes back isn't promoted before it has everything. And idle programs, which
+ * are asked for a checkpoint.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "alone.h"
+#include "json.h"
+#include "pair.h"
+
+static void the_rule(void **state)
+{
+	struct alone_facts f = { .go_on = true, .patience = 10 };
+
+	(void)state;
+	assert_int_equal(alone_decide(&f), ALONE_SOON);
+	f.without = 10;
+	assert_int_equal(alone_decide(&f), ALONE_SAFE);
+	f.without = 0;
+	f.gone = true;
+	assert_int_equal(alone_decide(&f), ALONE_SAFE);
+	f.lent = true;
+	assert_int_equal(alone_decide(&f), ALONE_SOON);
+	f.lent = false;
+	f.spare = true;
+	assert_int_equal(alone_decide(&f), ALONE_RISK);
+	f.automatic = true;
+	assert_int_equal(alone_decide(&f), ALONE_NO);
+	f.said = true;
+	assert_int_equal(alone_decide(&f), ALONE_SAID);
+	f.follows = true;
+	assert_int_equal(alone_decide(&f), ALONE_NO);
+	f = (struct alone_facts) { .gone = true, .without = 100 };
+	assert_int_equal(alone_decide(&f), ALONE_NO);
+}
+
+static void policy(struct host *h, u32 alone, u32 failover)
+{
+	h->conf.sessions.alone = h->daemon.conf.sessions.alone = alone;
+	h->conf.failover = h->daemon.conf.failover = failover;
+}
+
+/* A program on A with a checkpoint on B. */
+static struct fake_session *fed(struct pair *p, u32 alone, u32 failover)
+{
+	struct fake_session *s;
+
+	policy(&p->a, alone, failover);
+	policy(&p->b, alone, failover);
+	s = fake_session(&p->a.fake, "kv", 10);
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s) && fake_allows(s));
+	return s;
+}
+
+static bool is_alone(const struct fake_session *s)
+{
+	return s->state.flags & CPTDEV_STATE_ALONE;
+}
+
+/* Is the next checkpoint acknowledged? */
+static bool acknowledges(struct pair *p, struct fake_session *s)
+{
+	u64 until = clock_mono() + 2500 * NSEC_PER_MSEC;
+
+	publish_some(&p->a, s, 1, 7);
+	while (clock_mono() < until && !(pair_committed(s) && fake_allows(s)))
+		pair_run(p, 1);
+	return pair_committed(s) && fake_allows(s);
+}
+
+static const struct record *record_at(struct host *h)
+{
+	return record_of(&h->daemon, "kv");
+}
+
+static void it_goes_on_when_the_spare_left_in_order(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_GO_ON, FAILOVER_AUTO);
+
+	assert_true(record_at(&p->a)->spare);
+	host_stop(&p->b, &p->a);
+	WAIT_FOR(p, is_alone(s));
+	assert_true(acknowledges(p, s));
+	assert_int_equal(s->state.lease_until, 0);
+	assert_false(record_at(&p->a)->spare);
+	assert_true(record_at(&p->a)->alone_since);
+	/* The spare knows that it lacks something, and has everything soon. */
+	host_start(&p->b);
+	assert_true(record_at(&p->b)->outdated);
+	WAIT_FOR(p, host_linked(&p->a));
+	publish_some(&p->a, s, 2, 8);
+	WAIT_FOR(p, pair_committed(s) && !is_alone(s));
+	assert_false(record_at(&p->b)->outdated);
+	assert_true(record_at(&p->a)->spare);
+	assert_int_equal(record_at(&p->a)->alone_since, 0);
+}
+
+static void it_blocks_by_default(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_BLOCK, FAILOVER_MANUAL);
+
+	host_stop(&p->b, &p->a);
+	assert_false(acknowledges(p, s));
+	assert_false(is_alone(s));
+	host_start(&p->b);
+	assert_false(record_at(&p->b)->outdated);
+	WAIT_FOR(p, pair_committed(s));
+}
+
+/* The spare may be promoted by time-out: going on would be a second primary. */
+static void it_stops_when_the_spare_may_take_over(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_GO_ON, FAILOVER_AUTO);
+
+	host_lose(&p->b);
+	assert_false(acknowledges(p, s));
+	assert_false(is_alone(s));
+	assert_false(fake_allows(s));
+}
+
+static void it_goes_on_where_only_a_person_promotes(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_GO_ON, FAILOVER_MANUAL);
+
+	host_lose(&p->b);
+	assert_true(acknowledges(p, s));
+	assert_true(is_alone(s));
+	assert_true(record_at(&p->a)->spare);
+}
+
+static void a_person_says_so(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_BLOCK, FAILOVER_AUTO);
+	const char *why;
+
+	assert_int_equal(alone_say(&p->a.daemon, "other", &why), -EINVAL);
+	assert_non_null(strstr(why, "no program"));
+	assert_int_equal(alone_say(&p->a.daemon, "kv", &why), -EINVAL);
+	assert_non_null(strstr(why, "linked"));
+	host_lose(&p->b);
+	assert_false(acknowledges(p, s));
+	assert_int_equal(alone_say(&p->a.daemon, "kv", &why), 0);
+	assert_true(acknowledges(p, s));
+	assert_true(is_alone(s));
+	/* It is remembered. */
+	host_kill(&p->a);
+	host_start(&p->a);
+	WAIT_FOR(p, acknowledges(p, s));
+	/* A spare that follows ends it. */
+	host_start(&p->b);
+	WAIT_FOR(p, host_linked(&p->a));
+	publish_some(&p->a, s, 2, 8);
+	WAIT_FOR(p, pair_committed(s) && !is_alone(s));
+	assert_false(record_at(&p->a)->alone_said);
+}
+
+/* Back, but not in step: it must not be promoted with what it has. */
+static void a_spare_that_lacks_something_is_not_promoted(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_BLOCK, FAILOVER_AUTO);
+	u64 term = 0, generation;
+	const char *why;
+
+	/* Not in order: it has written nothing down. */
+	host_kill(&p->b);
+	WAIT_FOR(p, !fake_allows(s));
+	assert_int_equal(alone_say(&p->a.daemon, "kv", &why), 0);
+	assert_true(acknowledges(p, s));
+	p->a.fake.fail_delta = EIO;
+	host_start(&p->b);
+	assert_false(record_at(&p->b)->outdated);
+	WAIT_FOR(p, record_at(&p->b)->outdated);
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), -EREMCHG);
+	assert_false(fake_replica(&p->b.fake, "kv")->promoted);
+	p->a.fake.fail_delta = 0;
+	publish_some(&p->a, s, 2, 8);
+	WAIT_FOR(p, pair_committed(s) && !record_at(&p->b)->outdated);
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), 0);
+	assert_int_equal(generation, s->rec.published);
+}
+
+static void who_took_over_goes_on(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_GO_ON, FAILOVER_AUTO), *other;
+	u64 term = 0, generation;
+
+	host_lose(&p->a);
+	fake_session_end(&p->a.fake, s);
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), 0);
+	other = fake_session_with(&p->b.fake, "kv", 10, term, 0);
+	publish_some(&p->b, other, 0, 2);
+	WAIT_FOR(p, pair_committed(other));
+	assert_true(is_alone(other));
+	assert_int_equal(other->state.lease_until, 0);
+}
+
+static void what_was_acknowledged_alone_is_not_lost_in_silence(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_GO_ON, FAILOVER_MANUAL);
+	u64 term = 0, generation;
+
+	host_kill(&p->b);
+	assert_true(acknowledges(p, s));
+	host_kill(&p->a);
+	host_start(&p->b);
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), 0);
+	host_start(&p->a);
+	WAIT_FOR(p, s->fenced);
+	assert_true(record_at(&p->a)->outdated);
+	assert_true(record_at(&p->a)->alone_since);
+}
+
+/*
+ * Checkpoints that are wanted
+ */
+
+static bool wanted(const struct fake_session *s)
+{
+	return s->state.flags & CPTDEV_STATE_WANTED;
+}
+
+static void an_idle_program_is_asked(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_BLOCK, FAILOVER_MANUAL);
+
+	pair_run(p, 700);
+	assert_false(wanted(s));
+	/* B is started anew: it has nothing, and A keeps nothing. */
+	host_kill(&p->b);
+	fake_replica_remove(&p->b.fake, fake_replica(&p->b.fake, "kv"));
+	s->reach = s->rec.published;
+	host_start(&p->b);
+	WAIT_FOR(p, wanted(s));
+	publish_some(&p->a, s, 3, 9);
+	assert_false(wanted(s));
+	WAIT_FOR(p, pair_committed(s) && fake_same(fake_replica(&p->b.fake, "kv"), s));
+	pair_run(p, 700);
+	assert_false(wanted(s));
+}
+
+static void a_program_that_never_published_is_asked(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+
+	WAIT_FOR(p, wanted(s));
+	publish_some(&p->a, s, 3, 9);
+	WAIT_FOR(p, pair_committed(s));
+	assert_false(wanted(s));
+}
+
+static const char *shown(struct host *h)
+{
+	static char word[32];
+	struct json_object *o = status_session(&h->daemon, LIST_FIRST(&h->daemon.sessions));
+
+	snprintf(word, sizeof(word), "%s", js_get_str(o, "state"));
+	json_object_put(o);
+	return word;
+}
+
+static void status_says_what_protects_a_session(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	const char *why;
+
+	p->a.daemon.conf.failover = FAILOVER_AUTO;
+	WAIT_FOR(p, host_ship(&p->a, "kv") && ship_follows(host_ship(&p->a, "kv")));
+	WAIT_FOR(p, fake_allows(s));
+	assert_string_equal(shown(&p->a), "not-protected");
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s));
+	WAIT_FOR(p, !strcmp(shown(&p->a), "protected"));
+	host_lose(&p->b);
+	WAIT_FOR(p, !strcmp(shown(&p->a), "lease-over"));
+	assert_int_equal(alone_say(&p->a.daemon, "kv", &why), 0);
+	assert_string_equal(shown(&p->a), "alone");
+}
+
+#define CASE(fn)	cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_rule),
+		CASE(it_goes_on_when_the_spare_left_in_order),
+		CASE(it_blocks_by_default),
+		CASE(it_stops_when_the_spare_may_take_over),
+		CASE(it_goes_on_where_only_a_person_promotes),
+		CASE(a_person_says_so),
+		CASE(a_spare_that_lacks_something_is_not_promoted),
+		CASE(who_took_over_goes_on),
+		CASE(what_was_acknowledged_alone_is_not_lost_in_silence),
+		CASE(an_idle_program_is_asked),
+		CASE(a_program_that_never_published_is_asked),
+		CASE(status_says_what_protects_a_session),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("sessions without a spare", tests, NULL, NULL);
+}
