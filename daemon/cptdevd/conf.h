@@ -19,11 +19,13 @@ enum conf_failover { FAILOVER_MANUAL, FAILOVER_AUTO };
 enum conf_engine { ENGINE_AUTO, ENGINE_MODULE, ENGINE_SOFT };
 enum conf_allow { ALLOW_PEER, ALLOW_ANY };
 enum conf_on_exit { ON_EXIT_FAILOVER, ON_EXIT_STAY };
+enum conf_on_hang { ON_HANG_STAY, ON_HANG_FAILOVER };
 enum conf_alone { CONF_BLOCK, CONF_GO_ON };
 
 /* Of a session, or of a replica that a session feeds: [sessions], [session NAME]. */
 struct conf_session {
 	u32 on_exit;			/* enum conf_on_exit: its program failed */
+	u32 on_hang;			/* enum conf_on_hang: it gives no sign of life */
 	u32 alone;			/* enum conf_alone: it has no spare */
 };
 

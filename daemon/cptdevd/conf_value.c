@@ -31,6 +31,10 @@ static const struct word on_exits[] = {
 	{ "failover", ON_EXIT_FAILOVER }, { "stay", ON_EXIT_STAY }, {},
 };
 
+static const struct word on_hangs[] = {
+	{ "stay", ON_HANG_STAY }, { "failover", ON_HANG_FAILOVER }, {},
+};
+
 static const struct word alones[] = {
 	{ "block", CONF_BLOCK }, { "go-on", CONF_GO_ON }, {},
 };
@@ -180,6 +184,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(engines, value, to, why, size);
 	case CONF_ON_EXIT:
 		return take_word(on_exits, value, to, why, size);
+	case CONF_ON_HANG:
+		return take_word(on_hangs, value, to, why, size);
 	case CONF_ALONE:
 		return take_word(alones, value, to, why, size);
 	case CONF_ALLOW:

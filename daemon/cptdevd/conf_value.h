@@ -15,6 +15,7 @@ enum conf_kind {
 	CONF_ALLOW,
 	CONF_ENGINE,
 	CONF_ON_EXIT,
+	CONF_ON_HANG,
 	CONF_ALONE,
 };
 

@@ -309,8 +309,9 @@ void soft_session_hung(struct soft *s, struct soft_session *se, bool hung)
 	if (hung == was)
 		return;
 	se->rec.flags ^= CPTDEV_GENL_SESSION_HUNG;
-	if (hung)
-		soft_event(s, CPTDEV_CMD_SESSION_HUNG_NTF, soft_session_rec(s, se), NULL);
+	/* The end of it has no event of its own. */
+	soft_event(s, hung ? CPTDEV_CMD_SESSION_HUNG_NTF : CPTDEV_CMD_COMMITTED_NTF,
+		   soft_session_rec(s, se), NULL);
 }
 
 /*

@@ -47,6 +47,7 @@ struct known {
 	u64 told_term;			/* the peer knows that it has */
 	bool decided;			/* whether it may be acknowledged */
 	bool undecided;			/* but the record can't be written yet */
+	bool blocked;			/* the kernel was told that it is barred */
 	bool alone;			/* it is acknowledged without a spare */
 	u64 without;			/* it has had no spare since, ns */
 	u64 lease_until;		/* ns, 0: no lease is in use */
@@ -367,6 +368,8 @@ void records_replica_gone(struct daemon *d, const char *name);
 /* ends.c: programs that end */
 /* The session is gone: CPTDEV_END_* and its code. */
 void ends_session(struct daemon *d, const struct known *k, u32 end, u32 code);
+/* It hangs, and counts as failed; it is fenced. */
+void ends_hung(struct daemon *d, const struct known *k);
 /* A link is up: before any session is announced, and when all of them are known. */
 void ends_before(struct out *o);
 void ends_listed(struct out *o);
@@ -380,6 +383,9 @@ void lease_stop(struct daemon *d, struct known *k);
 void lease_answered(struct out *o, u64 sent);
 u64 lease_look(struct daemon *d);
 void lease_reload(struct out *o);
+
+/* hung.c: the record of a session has changed; @was it hung before? */
+void hung_look(struct daemon *d, struct known *k, bool was);
 
 /* alone.c */
 void alone_open(struct daemon *d);

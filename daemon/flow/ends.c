@@ -85,13 +85,11 @@ void ends_listed(struct out *o)
 			send_record(o, &e->r);
 }
 
-void ends_session(struct daemon *d, const struct known *k, u32 end, u32 code)
+static void ended(struct daemon *d, const struct known *k, enum end_how how, const char *text)
 {
 	const struct record *r = record_of(d, k->rec.name);
-	enum end_how how = end_how(end, code);
 	struct record new;
 	struct peer *p;
-	char text[64];
 
 	/* It was never acknowledged anything. */
 	if (!r || r->role != RECORD_PRIMARY || !uuid_same(r->session, k->rec.uuid))
@@ -99,13 +97,25 @@ void ends_session(struct daemon *d, const struct known *k, u32 end, u32 code)
 	new = *r;
 	if (end_note(&new, k->rec.uuid, how))
 		records_write(d, &new);
-	end_text(end, code, text, sizeof(text));
 	LIST_FOREACH(p, &d->peers, entry)
 		if (takes(&p->out))
 			send_end(&p->out, &new, k->rec.uuid, new.generation, how, text);
 	if (how == HOW_FAILED)
 		tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
 		     "the program of session %s (pid %u) %s", k->rec.name, k->rec.pid, text);
+}
+
+void ends_session(struct daemon *d, const struct known *k, u32 end, u32 code)
+{
+	char text[64];
+
+	end_text(end, code, text, sizeof(text));
+	ended(d, k, end_how(end, code), text);
+}
+
+void ends_hung(struct daemon *d, const struct known *k)
+{
+	ended(d, k, HOW_FAILED, "gives no sign of life");
 }
 
 /*

@@ -75,6 +75,7 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 {
 	struct known *k = known_find(d, rec->id);
 	struct peer *p;
+	bool hung;
 
 	if (!k) {
 		k = calloc(1, sizeof(*k));
@@ -84,8 +85,10 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 		}
 		k->without = clock_mono();
 		k->lease_until = rec->lease_until;
+		k->blocked = rec->flags & CPTDEV_GENL_SESSION_BLOCKED;
 		LIST_INSERT_HEAD(&d->sessions, k, entry);
 	}
+	hung = k->rec.flags & CPTDEV_GENL_SESSION_HUNG;
 	known_merge(&k->rec, rec);
 	k->seen = true;
 	fence_known_term(d, k);
@@ -93,6 +96,7 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 	LIST_FOREACH(p, &d->peers, entry)
 		out_known(&p->out, k);
 	alone_known(d, k);
+	hung_look(d, k, hung);
 }
 
 static void known_event(const struct kernel_event *ev, void *arg)

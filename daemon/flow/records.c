@@ -135,6 +135,26 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 	}
 }
 
+/* Its program may answer nobody either: what it has may be the wrong side. */
+static void block(struct daemon *d, struct known *k)
+{
+	struct cptdev_ack arg = {
+		.flags = *k->barred ? CPTDEV_ACK_BLOCK : CPTDEV_ACK_UNBLOCK,
+		.session_id = k->rec.id,
+	};
+	int ret;
+
+	if (k->blocked == !!*k->barred)
+		return;
+	ret = kernel_tell(d->kernel, &arg);
+	if (!ret)
+		k->blocked = *k->barred;
+	else if (ret != -ENOENT && ret != -EOPNOTSUPP)
+		tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
+		     "session %s: can't tell it whether it is blocked: %s", k->rec.name,
+		     strerror(-ret));
+}
+
 void records_session(struct daemon *d, struct known *k)
 {
 	struct recorded *e;
@@ -156,6 +176,7 @@ void records_session(struct daemon *d, struct known *k)
 		tell(&d->tell, LOG_ERR, TELL_SESSION, k->rec.name,
 		     "session %s (pid %u) gets no acknowledgement: %s", k->rec.name,
 		     k->rec.pid, k->barred);
+	block(d, k);
 }
 
 /* The next look at the sessions of this name decides anew. */

@@ -12,6 +12,7 @@
 #include <linux/cptdev_netlink.h>
 
 #include "end.h"
+#include "json.h"
 #include "lines.h"
 #include "log.h"
 #include "pair.h"
@@ -359,6 +360,58 @@ static void a_replica_that_lacks_something_is_not_promoted(void **state)
 	assert_false(promoted(p));
 }
 
+static bool shown_as_hung(struct host *h)
+{
+	struct known *k = known_find_name(&h->daemon, "kv");
+	struct json_object *o = status_session(&h->daemon, k);
+	bool hung = json_object_get_boolean(js_at(o, "hung"));
+
+	json_object_put(o);
+	return hung;
+}
+
+/* Unless it is wanted, nothing follows but that it is shown. */
+static void a_program_that_hangs_is_left_alone(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	fake_hang(&p->a.fake, s, true);
+	WAIT_FOR(p, shown_as_hung(&p->a));
+	pair_run(p, 300);
+	assert_false(promoted(p) || s->fenced || of(&p->a)->failed);
+	fake_hang(&p->a.fake, s, false);
+	WAIT_FOR(p, !shown_as_hung(&p->a));
+}
+
+static void a_program_that_hangs_is_fenced_and_taken_over_from(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	p->a.daemon.conf.sessions.on_hang = ON_HANG_FAILOVER;
+	fake_hang(&p->a.fake, s, true);
+	do {
+		assert_false(promoted(p) && !s->fenced);
+		pair_run(p, 0);
+	} while (!s->fenced);
+	WAIT_FOR(p, promoted(p));
+	assert_true(of(&p->a)->failed);
+}
+
+static void nobody_is_fenced_that_has_no_spare(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	p->a.daemon.conf.sessions.on_hang = ON_HANG_FAILOVER;
+	cut(p);
+	fake_hang(&p->a.fake, s, true);
+	WAIT_FOR(p, shown_as_hung(&p->a));
+	pair_run(p, 100);
+	assert_false(s->fenced);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +435,9 @@ int main(void)
 		T(a_session_that_is_barred_has_not_ended),
 		T(who_was_fenced_ends_nothing),
 		T(a_replica_that_lacks_something_is_not_promoted),
+		T(a_program_that_hangs_is_left_alone),
+		T(a_program_that_hangs_is_fenced_and_taken_over_from),
+		T(nobody_is_fenced_that_has_no_spare),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

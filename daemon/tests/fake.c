@@ -306,6 +306,14 @@ static int device_ack(struct fake *f, int fd, const struct cptdev_ack *arg)
 	return 0;
 }
 
+void fake_hang(struct fake *f, struct fake_session *s, bool hung)
+{
+	s->rec.flags &= ~CPTDEV_GENL_SESSION_HUNG;
+	if (hung)
+		s->rec.flags |= CPTDEV_GENL_SESSION_HUNG;
+	session_event(f, hung ? CPTDEV_CMD_SESSION_HUNG_NTF : CPTDEV_CMD_COMMITTED_NTF, s);
+}
+
 bool fake_allows(const struct fake_session *s)
 {
 	return soft_state_allows(&s->state, clock_mono());

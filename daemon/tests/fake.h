@@ -82,6 +82,8 @@ void fake_session_end_by(struct fake *f, struct fake_session *s, u32 end, u32 co
 void fake_write(struct fake_session *s, u32 page, u8 value);
 void fake_punch(struct fake_session *s, u32 page);
 u64 fake_publish(struct fake *f, struct fake_session *s);
+/* It gives no sign of life, or does again. */
+void fake_hang(struct fake *f, struct fake_session *s, bool hung);
 /* May it acknowledge and answer now: not blocked, and its lease has not run out. */
 bool fake_allows(const struct fake_session *s);
 

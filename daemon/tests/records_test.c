@@ -217,6 +217,7 @@ static void of_two_that_went_on_neither_acknowledges(void **state)
 	WAIT_FOR(p, records_split(&p->a.daemon, "kv") && records_split(&p->b.daemon, "kv"));
 	pair_run(p, 300);
 	assert_int_equal(s->rec.committed, 0);
+	assert_false(fake_allows(s));
 	assert_true(lines_with("SPLIT BRAIN of kv") >= 2);
 	lines_drop();
 	/* B's side is given up. */
@@ -225,6 +226,7 @@ static void of_two_that_went_on_neither_acknowledges(void **state)
 	assert_false(records_split(&p->a.daemon, "kv") || records_split(&p->b.daemon, "kv"));
 	assert_int_equal(record_of(&p->b.daemon, "kv")->term, 2);
 	assert_false(s->fenced);
+	assert_true(fake_allows(s));
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
 
