@@ -45,6 +45,13 @@ static bool peer_is_gone(struct daemon *d)
 	return p->out.state != OUT_UP && (state == DET_DEAD || state == DET_LEFT);
 }
 
+/* That one has a lease of this host, if the session took over and had no spare since. */
+static bool old_primary_may_serve(struct daemon *d, const struct known *k)
+{
+	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->followed &&
+		!peer_lease_over(LIST_FIRST(&d->peers));
+}
+
 static enum alone decide(struct daemon *d, const struct known *k)
 {
 	const struct record *r = record_of(d, k->rec.name);
@@ -54,7 +61,7 @@ static enum alone decide(struct daemon *d, const struct known *k)
 		.go_on = conf_session(&d->conf, k->rec.name)->alone == CONF_GO_ON,
 		.spare = !r || r->spare,
 		.automatic = d->conf.failover == FAILOVER_AUTO,
-		.lent = d->conf.failover == FAILOVER_AUTO && !peer_lease_over(LIST_FIRST(&d->peers)),
+		.lent = old_primary_may_serve(d, k),
 		.gone = peer_is_gone(d),
 		.without = clock_mono() - k->without,
 		.patience = d->conf.timeout_ms * NSEC_PER_MSEC,
@@ -200,6 +207,7 @@ int alone_end(struct daemon *d, struct known *k)
 	if (k->alone)
 		news_session(d, k, "followed");
 	k->alone = false;
+	k->followed = true;
 	return 0;
 }
 

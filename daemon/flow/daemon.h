@@ -49,6 +49,7 @@ struct known {
 	bool undecided;			/* but the record can't be written yet */
 	bool blocked;			/* the kernel was told that it is barred */
 	bool alone;			/* it is acknowledged without a spare */
+	bool followed;			/* it had a spare, so whom it took over from is fenced */
 	u64 without;			/* it has had no spare since, ns */
 	u64 lease_until;		/* ns, 0: no lease is in use */
 	u8 lender[CPTDEV_UUID_LEN];	/* the node whose answers lend it time */

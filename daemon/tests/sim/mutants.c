@@ -15,6 +15,8 @@ const struct mutant_info mutant_info[MUTANTS] = {
 	[MUTANT_LATE_FENCE]	= { "late-fence", "the fence isn't looked at before the first generation",
 				    "a client reads" },
 	[MUTANT_NO_LEASE]	= { "no-lease", "lease ignored", "a client reads" },
+	[MUTANT_NOT_OUTDATED]	= { "not-outdated", "a spare that left in order may be promoted",
+				    "acknowledged" },
 	[MUTANT_TERM_LOST]	= { "term-lost", "the term isn't stored", "acknowledged" },
 	[MUTANT_TERM_LATE]	= { "term-late", "the term is stored after the answer",
 				    "acknowledged" },
@@ -24,6 +26,12 @@ void __real_peer_starves(struct peer *p, const char *name);
 void __real_peer_listed(struct peer *p, struct in *in);
 int __real_delta_frame(struct delta *d, struct conn *c, u32 channel);
 int __real_kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
+int __real_records_leave(struct daemon *d, struct in *in);
+
+int __wrap_records_leave(struct daemon *d, struct in *in)
+{
+	return mutant == MUTANT_NOT_OUTDATED ? 0 : __real_records_leave(d, in);
+}
 
 void __wrap_peer_starves(struct peer *p, const char *name)
 {

@@ -16,6 +16,7 @@ enum mutant {
 	MUTANT_ACK_EARLY,		/* acknowledged before the commit */
 	MUTANT_LATE_FENCE,		/* a session that published nothing isn't fenced */
 	MUTANT_NO_LEASE,		/* programs don't look at their lease */
+	MUTANT_NOT_OUTDATED,		/* a spare that left isn't outdated */
 	MUTANT_TERM_LOST,		/* the term isn't stored */
 	MUTANT_TERM_LATE,		/* it is stored after the answer */
 	MUTANTS,

@@ -66,6 +66,12 @@ static void spare_begin(struct sim_host *h)
 	rest(&h->prog);
 }
 
+/* That mutant shows itself with programs that never published. */
+static bool stays_idle(void)
+{
+	return mutant == MUTANT_LATE_FENCE;
+}
+
 static void primary_begin(struct sim_host *h, u64 term, u32 state)
 {
 	struct prog *p = &h->prog;
@@ -75,7 +81,7 @@ static void primary_begin(struct sim_host *h, u64 term, u32 state)
 		.session = engine_session(h, term),
 	};
 	/* Half of them are idle until a client writes. */
-	if (rng_one_in(&sim.rng_prog, 2))
+	if (rng_one_in(&sim.rng_prog, 2) && !stays_idle())
 		engine_publish(h, p->session, state);
 	rest(p);
 }
@@ -112,8 +118,7 @@ static void primary_step(struct sim_host *h)
 		end(h, rng_range(&sim.rng_prog, 1, 300), CPTDEV_END_EXITED, 0);
 		return;
 	}
-	/* That mutant needs programs that stay idle. */
-	if (p->session->state.flags & CPTDEV_STATE_WANTED && mutant != MUTANT_LATE_FENCE) {
+	if (p->session->state.flags & CPTDEV_STATE_WANTED && !stays_idle()) {
 		story("the program of %s takes the checkpoint that is wanted", h->name);
 		republish(h);
 	}
@@ -162,7 +167,7 @@ static void spare_step(struct sim_host *h)
 	primary_begin(h, term, state);
 	p->serves = true;
 	/* An idle program has nothing to publish. */
-	if (rng_one_in(&sim.rng_prog, 4))
+	if (rng_one_in(&sim.rng_prog, 4) || stays_idle())
 		quiet_until = sim.now + rng_range(&sim.rng_prog, 0, 5 * NSEC_PER_SEC);
 }
 
