@@ -22,7 +22,7 @@
 
 #include <cmocka.h>
 
-#include "ckdev.h"
+#include "internal.h"
 #include "pair.h"
 #include "softwire.h"
 #include "unix_bind.h"
@@ -398,6 +398,89 @@ static void a_person_sees_and_promotes(void **state)
 }
 
 /*
+ * The lease of a program, with real daemons: this process is the program.
+ */
+
+static bool may_serve(const struct cptdev_session_page *page)
+{
+	u64 lease = __atomic_load_n(&page->lease_until_ns, __ATOMIC_ACQUIRE);
+	u32 flags = __atomic_load_n(&page->flags, __ATOMIC_ACQUIRE);
+
+	return !(flags & (CPTDEV_STATE_FENCED | CPTDEV_STATE_BLOCKED)) &&
+		(!lease || clock_mono() < lease);
+}
+
+#define WAIT_UNTIL(cond) do {						\
+	u64 until_ = deadline();					\
+	while (!(cond) && clock_mono() < until_)			\
+		usleep(1000);						\
+	assert_true(cond);						\
+} while (0)
+
+/* A session with a checkpoint on beta, and its page. */
+static int served(struct world *w, const struct cptdev_session_page **page)
+{
+	static u8 content[LEN];
+	int fd = session_open(&w->a), map;
+	u64 generation;
+
+	assert_true(fd >= 0);
+	assert_int_equal(ckdev_session(fd, "kv", 0, 0, 0), 0);
+	fill(content, 1);
+	assert_int_equal(checkpoint(fd, content, 0, &generation), 0);
+	map = ckdev_soft_session_page(fd);
+	assert_true(map >= 0);
+	*page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, map, 0);
+	assert_ptr_not_equal(*page, MAP_FAILED);
+	close(map);
+	return fd;
+}
+
+static void a_lease_ends_though_the_daemon_is_stopped(void **state)
+{
+	const struct cptdev_session_page *page;
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_open(&w, "auto");
+	fd = served(&w, &page);
+	assert_true(page->lease_until_ns);
+	WAIT_UNTIL(may_serve(page));
+	kill(w.a.pid, SIGSTOP);
+	WAIT_UNTIL(!may_serve(page));
+	/* Nobody waits on beta, so nothing was promoted. */
+	kill(w.a.pid, SIGCONT);
+	WAIT_UNTIL(may_serve(page));
+	assert_int_equal(ckdev_wait(fd, 1, SECONDS(10), NULL), 0);
+	close(fd);
+	world_close(&w);
+}
+
+static void a_person_lets_it_go_on_alone(void **state)
+{
+	const struct cptdev_session_page *page;
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_open(&w, "auto");
+	fd = served(&w, &page);
+	assert_true(says(&w, "alpha", "alone kv", "its peer is linked"));
+	end(&w.b.pid, SIGKILL);
+	WAIT_UNTIL(!may_serve(page));
+	assert_true(says(&w, "alpha", "status --check", "neither acknowledges nor answers"));
+	assert_true(says(&w, "alpha", "alone kv", "its data is on this host only"));
+	assert_true(may_serve(page));
+	assert_int_equal(ckdev_wait(fd, 1, 0, NULL), 0);
+	assert_int_equal(page->flags, CPTDEV_STATE_ALONE);
+	assert_true(says(&w, "alpha", "status", "ALONE"));
+	assert_true(says(&w, "alpha", "--json status --check", "\"code\": \"alone\""));
+	close(fd);
+	world_close(&w);
+}
+
+/*
  * One daemon, and programs that make mistakes
  */
 
@@ -668,6 +751,8 @@ int main(void)
 		cmocka_unit_test(an_older_generation_is_noticed),
 		cmocka_unit_test(nobody_is_promoted_unless_it_was_wanted),
 		cmocka_unit_test(a_person_sees_and_promotes),
+		cmocka_unit_test(a_lease_ends_though_the_daemon_is_stopped),
+		cmocka_unit_test(a_person_lets_it_go_on_alone),
 		cmocka_unit_test(a_program_is_refused_what_the_module_refuses),
 		cmocka_unit_test(replicas_belong_to_who_made_them),
 		cmocka_unit_test(a_child_is_another_program),
