@@ -18,6 +18,9 @@ enum exit_status {
 	EXIT_DAEMON	= 5,	/* the daemon can't be asked */
 	EXIT_LINK	= 6,	/* a peer isn't linked, or counts as dead */
 	EXIT_UNSAFE	= 7,	/* a session has no spare, or is fenced */
+	/* start: */
+	EXIT_SPARE	= 8,	/* a program would be a spare */
+	EXIT_REFUSED	= 9,	/* it must not start before a person has decided */
 };
 
 struct ctl {
@@ -43,6 +46,7 @@ int verb_monitor(struct ctl *c, int argc, char **argv);
 int verb_promote(struct ctl *c, int argc, char **argv);
 int verb_alone(struct ctl *c, int argc, char **argv);
 int verb_forget(struct ctl *c, int argc, char **argv);
+int verb_start(struct ctl *c, int argc, char **argv);
 int verb_replica(struct ctl *c, int argc, char **argv);
 int verb_inspect(struct ctl *c, int argc, char **argv);
 int verb_check(struct ctl *c, int argc, char **argv);

@@ -33,6 +33,8 @@ static const struct verb {
 	  "give up what is on record under a name" },
 	{ "promote", " NAME [--term N] [--force]", verb_promote,
 	  "make the replica what this host goes on from" },
+	{ "start", " NAME", verb_start,
+	  "what a program that is started under a name would be" },
 	{ "replica", " list | remove NAME [--force]", verb_replica,
 	  "the replicas that this host keeps" },
 	{ "inspect", " FILE...", verb_inspect,
@@ -65,7 +67,7 @@ static void usage(FILE *to)
 		"\n"
 		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 the module can't be asked,\n"
 		"4 time-out; of status --check also 5 no daemon, 6 a peer isn't linked, 7 a session\n"
-		"isn't protected. See cptdevctl(8).\n", TIMEOUT_S);
+		"isn't protected; of start 0 fresh, 8 spare, 9 refused. See cptdevctl(8).\n", TIMEOUT_S);
 }
 
 static int bad_number(struct ctl *c, const char *option, const char *value,

@@ -47,6 +47,7 @@ static const struct conf_key keys[] = {
 	KEY("sessions", "on_exit", CONF_ON_EXIT, sessions.on_exit, 0, 0),
 	KEY("sessions", "on_hang", CONF_ON_HANG, sessions.on_hang, 0, 0),
 	KEY("sessions", "alone", CONF_ALONE, sessions.alone, 0, 0),
+	KEY("sessions", "on_restart", CONF_ON_RESTART, sessions.on_restart, 0, 0),
 	KEY("limits", "max_sessions", CONF_NUMBER, max_sessions, 1, 4096),
 	KEY("limits", "max_clients", CONF_NUMBER, max_clients, 1, 1024),
 };

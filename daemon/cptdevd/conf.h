@@ -21,12 +21,14 @@ enum conf_allow { ALLOW_PEER, ALLOW_ANY };
 enum conf_on_exit { ON_EXIT_FAILOVER, ON_EXIT_STAY };
 enum conf_on_hang { ON_HANG_STAY, ON_HANG_FAILOVER };
 enum conf_alone { CONF_BLOCK, CONF_GO_ON };
+enum conf_on_restart { ON_RESTART_SPARE, ON_RESTART_REFUSE };
 
 /* Of a session, or of a replica that a session feeds: [sessions], [session NAME]. */
 struct conf_session {
 	u32 on_exit;			/* enum conf_on_exit: its program failed */
 	u32 on_hang;			/* enum conf_on_hang: it gives no sign of life */
 	u32 alone;			/* enum conf_alone: it has no spare */
+	u32 on_restart;			/* enum conf_on_restart: it is started anew */
 };
 
 #define CONF_SESSIONS_MAX	64

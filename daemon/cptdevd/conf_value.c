@@ -39,6 +39,10 @@ static const struct word alones[] = {
 	{ "block", CONF_BLOCK }, { "go-on", CONF_GO_ON }, {},
 };
 
+static const struct word on_restarts[] = {
+	{ "spare", ON_RESTART_SPARE }, { "refuse", ON_RESTART_REFUSE }, {},
+};
+
 static const struct word allows[] = {
 	{ "peer", ALLOW_PEER }, { "any", ALLOW_ANY }, {},
 };
@@ -188,6 +192,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(on_hangs, value, to, why, size);
 	case CONF_ALONE:
 		return take_word(alones, value, to, why, size);
+	case CONF_ON_RESTART:
+		return take_word(on_restarts, value, to, why, size);
 	case CONF_ALLOW:
 		return take_word(allows, value, to, why, size);
 	}

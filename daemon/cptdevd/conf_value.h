@@ -17,6 +17,7 @@ enum conf_kind {
 	CONF_ON_EXIT,
 	CONF_ON_HANG,
 	CONF_ALONE,
+	CONF_ON_RESTART,
 };
 
 struct conf_key {

@@ -185,6 +185,28 @@ static struct json_object *command_alone(struct client *c, const char *name)
 	return o;
 }
 
+/* Anybody may ask: nothing changes. */
+static struct json_object *client_start(struct client *c, struct json_object *request)
+{
+	static const char *const words[] = {
+		[ANSWER_FRESH] = "fresh", [ANSWER_SPARE] = "spare", [ANSWER_REFUSED] = "refused",
+	};
+	const char *name = js_get_str(request, "name");
+	enum start_answer answer;
+	struct json_object *o;
+	struct start_text t;
+
+	if (!name || !name_valid(name, strlen(name)))
+		return refusal("bad-request", "\"name\" is missing, or isn't a name");
+	answer = start_asked(c->d, name, &t);
+	o = js_document();
+	js_str(o, "name", name);
+	js_str(o, "answer", words[answer]);
+	js_u64(o, "term", t.term);
+	js_str(o, "text", t.text);
+	return o;
+}
+
 static struct json_object *client_change(struct client *c, const char *command,
 					 struct json_object *request)
 {
@@ -215,12 +237,14 @@ static struct json_object *answer_to(struct client *c, const char *line)
 		o = status_json(c->d);
 	else if (!strcmp(command, "monitor"))
 		o = client_monitor(c);
+	else if (!strcmp(command, "start"))
+		o = client_start(c, request);
 	else if (!strcmp(command, "promote") || !strcmp(command, "forget") ||
 		 !strcmp(command, "alone"))
 		o = client_change(c, command, request);
 	else
 		o = refusal("unknown-command",
-			    "the commands are \"status\", \"monitor\", \"promote\", \"forget\" and \"alone\"");
+			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\" and \"alone\"");
 	json_object_put(request);
 	return o;
 }

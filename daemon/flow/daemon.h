@@ -29,6 +29,7 @@
 #include "rate.h"
 #include "record.h"
 #include "resolve.h"
+#include "start.h"
 #include "tell.h"
 
 /* Deltas of one session that may be on their way at a time. */
@@ -363,8 +364,17 @@ int records_alone(struct daemon *d, const char *name, bool said);
 /* This host leaves in order: what the link feeds, and whose primary goes on, is outdated. */
 int records_leave(struct daemon *d, struct in *in);
 bool records_is_outdated(struct daemon *d, const char *name);
+bool records_damaged(struct daemon *d, const char *name);
 /* A person removed the replica: what it was fed isn't relied on any more. */
 void records_replica_gone(struct daemon *d, const char *name);
+
+/* start.c: a program asks before it starts */
+struct start_text {
+	u64 term;			/* which a program that begins anew takes, at least */
+	char text[320];			/* why, and the commands that decide */
+};
+
+enum start_answer start_asked(struct daemon *d, const char *name, struct start_text *t);
 
 /* ends.c: programs that end */
 /* The session is gone: CPTDEV_END_* and its code. */

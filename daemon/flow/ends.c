@@ -184,7 +184,7 @@ int ends_frame(struct in *in, const u8 *payload, u32 len)
 	struct fault *f = &in->conn->fault;
 	const struct record *known;
 	struct msg_ended m;
-	struct record r;
+	struct record r, has;
 
 	if (!(in->features & WIRE_FEATURE_END))
 		return fault_set(f, WIRE_E_PROTOCOL, "ENDED, which wasn't agreed on");
@@ -193,9 +193,10 @@ int ends_frame(struct in *in, const u8 *payload, u32 len)
 	known = record_of(in->d, m.name);
 	if (!known)
 		return 0;
-	r = *known;
-	r.generation = generation_here(in->d, &r);
-	switch (end_told(&r, m.uuid, m.term, m.owner, m.generation, m.how)) {
+	/* On record stays what was committed, whatever is left of it. */
+	r = has = *known;
+	has.generation = generation_here(in->d, &r);
+	switch (end_told(&has, m.uuid, m.term, m.owner, m.generation, m.how)) {
 	case END_IGNORED:
 		break;
 	case END_FORGET:

@@ -98,17 +98,19 @@ static void bar(struct known *k, const char *fmt, ...)
 }
 
 /*
- * Memory that is gone with its program. Whether that ended in order isn't known, so the program
- * is not kept from starting; the spare is what refuses it, by its own record, unless it is
- * started with replace.
+ * An empty program in the place of what was acknowledged: never in silence. Where somebody goes on
+ * from what there was, this one is in the way.
  */
-static void tell_lost(struct daemon *d, const struct known *k, const struct record *r)
+static void bar_lost(struct known *k, const struct record *r)
 {
-	char text[UUID_TEXT_LEN];
+	const char *name = k->rec.name;
 
-	tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
-	     "session %s (pid %u) begins anew: what session %s had up to generation %llu isn't in its memory",
-	     k->rec.name, k->rec.pid, uuid_text(r->session, text), r->generation);
+	if (r->role == RECORD_PRIMARY)
+		bar(k, "generation %llu was acknowledged under this name on this host, and isn't in this program's memory. To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: cptdevctl forget %s",
+		    r->generation, name, name);
+	else
+		bar(k, "this host has a replica of generation %llu under this name, and this program doesn't go on from it. Start it as the spare, then, if the other host's program is gone: cptdevctl promote %s; to lose it: cptdevctl forget %s",
+		    r->generation, name, name);
 }
 
 static void session_decide(struct daemon *d, struct known *k, struct recorded *e)
@@ -125,8 +127,10 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 		fence_below(d, k->rec.name, old->term, "the record of this host");
 		return;
 	}
-	if (start == START_LOST)
-		tell_lost(d, k, old);
+	if (start == START_LOST) {
+		bar_lost(k, old);
+		return;
+	}
 	record_started(&new, k->rec.name, k->rec.uuid, k->rec.term, d->self.uuid, d->boot);
 	if ((start != START_SAME || memcmp(&new, old, sizeof(new))) && records_write(d, &new)) {
 		bar(k, "its record can't be written in %s", d->conf.state_dir);
@@ -579,6 +583,13 @@ bool records_split(struct daemon *d, const char *name)
 	struct recorded *e = recorded_find(d, name);
 
 	return e && e->split;
+}
+
+bool records_damaged(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+
+	return e && e->damaged;
 }
 
 /*

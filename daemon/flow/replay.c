@@ -29,7 +29,9 @@ static int check_local(struct chan *c)
 	const struct msg_session *m = &c->session;
 	struct known *k = known_find_name(c->in->d, m->name);
 
-	if (!k || uuid_same(k->rec.uuid, m->uuid) || k->rec.term < m->term)
+	/* An empty one that may not go on isn't in the way either. */
+	if (!k || uuid_same(k->rec.uuid, m->uuid) || k->rec.term < m->term ||
+	    (*k->barred && k->rec.term == m->term))
 		return 0;
 	if (k->rec.term > m->term)
 		return fault_set(&c->last, WIRE_E_FENCED,

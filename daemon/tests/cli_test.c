@@ -371,6 +371,8 @@ static char socket_path[64];
 static pid_t answering;
 /* To "promote" with force; NULL: the connection is closed. */
 static const char *promote_answer;
+/* Instead of the status. */
+static const char *first_answer;
 
 static int setup_daemon(void **state)
 {
@@ -386,6 +388,7 @@ static int setup_daemon(void **state)
 	ctl.socket = socket_path;
 	answering = -1;
 	promote_answer = NULL;
+	first_answer = NULL;
 	*state = (void *)(long)fd;
 	return 0;
 }
@@ -399,6 +402,8 @@ static void answer_with(int fd, const char *peer)
 
 	snprintf(status_line, sizeof(status_line),
 		 "{\"schema_version\":1,\"peers\":[%s]}\n", peer);
+	if (first_answer)
+		strcpy(status_line, first_answer);
 	fflush(NULL);
 	answering = fork();
 	if (answering)
@@ -457,6 +462,44 @@ static void force_takes_over_from_a_living_primary(void **state)
 	assert_non_null(strstr(journal, "generation 120, term 9"));
 	/* By the daemon, not behind its back. */
 	assert_false(fake_replica(fake, "kv")->promoted);
+}
+
+static int start_says(void **state, const char *answer)
+{
+	char *argv[] = { (char *)"kv" };
+
+	first_answer = answer;
+	answer_with((int)(long)*state, "");
+	return verb_start(&ctl, 1, argv);
+}
+
+static void start_tells_by_its_exit_status(void **state)
+{
+	char *argv[] = { (char *)"kv" };
+
+	assert_int_equal(verb_start(&ctl, 0, argv), EXIT_USAGE);
+	assert_int_equal(start_says(state, "{\"answer\":\"spare\",\"text\":\"why\"}\n"), EXIT_SPARE);
+	printed("cptdevctl: start needs the name of one session\nNext: cptdevctl status\n"
+		"spare: why\n");
+}
+
+static void start_fresh(void **state)
+{
+	assert_int_equal(start_says(state, "{\"answer\":\"fresh\",\"text\":\"why\"}\n"), EXIT_DONE);
+	printed("fresh: why\n");
+}
+
+static void start_refused(void **state)
+{
+	assert_int_equal(start_says(state, "{\"answer\":\"refused\",\"text\":\"why\"}\n"), EXIT_REFUSED);
+	printed("refused: why\n");
+}
+
+static void start_without_an_answer(void **state)
+{
+	assert_int_equal(start_says(state, "{\"error\":{\"code\":\"unknown-command\",\"message\":\"what\"}}\n"),
+			 EXIT_FAILED);
+	printed("cptdevctl: it isn't known how kv may start: what\nNext: cptdevctl status\n");
 }
 
 /* It may do it yet: two promotions would be two terms. */
@@ -752,6 +795,10 @@ int main(void)
 		F(promote_leaves_a_trace),
 		D(a_living_primary_isnt_taken_over_from),
 		D(force_takes_over_from_a_living_primary),
+		D(start_tells_by_its_exit_status),
+		D(start_fresh),
+		D(start_refused),
+		D(start_without_an_answer),
 		D(a_daemon_that_does_not_answer_is_not_gone_round),
 		T(what_is_known_of_a_primary),
 		T(a_host_without_problems),

@@ -158,11 +158,34 @@ static void nonsense_is_refused(void **state)
 	refused(p, "hello\n", "bad-request");
 	refused(p, "[1,2]\n", "bad-request");
 	refused(p, "{\"command\":7}\n", "bad-request");
+	refused(p, "{\"command\":\"start\"}\n", "bad-request");
+	refused(p, "{\"command\":\"start\",\"name\":\"a/b\"}\n", "bad-request");
 	refused(p, "{\"command\":\"reboot\"}\n", "unknown-command");
 	memset(line, 'x', 8000);
 	line[8000] = '\0';
 	refused(p, line, "bad-request");
 	free(line);
+}
+
+static void a_program_that_starts_may_ask(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 4);
+	struct json_object *o;
+	int fd = dial(&p->b);
+
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s));
+	o = ask(p, fd, "{\"command\":\"start\",\"name\":\"kv\"}\n");
+	assert_string_equal(js_get_str(o, "name"), "kv");
+	assert_string_equal(js_get_str(o, "answer"), "spare");
+	assert_int_equal(js_get_u64(o, "term"), 1);
+	assert_non_null(strstr(js_get_str(o, "text"), "this host is the spare"));
+	json_object_put(o);
+	o = ask(p, fd, "{\"command\":\"start\",\"name\":\"other\"}\n");
+	assert_string_equal(js_get_str(o, "answer"), "fresh");
+	json_object_put(o);
+	close(fd);
 }
 
 static void clients_are_limited(void **state)
@@ -494,6 +517,7 @@ int main(void)
 		T(lag_is_told_in_generations_and_time),
 		T(requests_follow_each_other),
 		T(nonsense_is_refused),
+		T(a_program_that_starts_may_ask),
 		T(clients_are_limited),
 		T(a_client_that_doesnt_read_is_left_alone),
 		T(peers_are_monitored),

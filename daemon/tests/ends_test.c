@@ -412,6 +412,21 @@ static void nobody_is_fenced_that_has_no_spare(void **state)
 	assert_false(s->fenced);
 }
 
+/* And nor is one that is gone with its host's memory: what it had isn't forgotten for that. */
+static void a_replica_that_is_gone_is_remembered(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	host_kill(&p->a);
+	boots(&p->b, 0xbb);
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
+	host_start(&p->a);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
+	pair_run(p, 50);
+	assert_int_equal(of(&p->b)->generation, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,6 +453,7 @@ int main(void)
 		T(a_program_that_hangs_is_left_alone),
 		T(a_program_that_hangs_is_fenced_and_taken_over_from),
 		T(nobody_is_fenced_that_has_no_spare),
+		T(a_replica_that_is_gone_is_remembered),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -158,20 +158,63 @@ static void an_empty_program_does_not_replace_what_a_spare_had(void **state)
 {
 	struct pair *p = *state;
 	struct fake_session *s = fed(p);
+	u8 was[CPTDEV_UUID_LEN];
+	struct known *k;
 
+	memcpy(was, s->rec.uuid, sizeof(was));
 	reboot(&p->b);
 	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
 	s = fake_session(&p->a.fake, "kv", 10);
 	publish_some(&p->a, s, 0, 9);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b) &&
+		 known_find_name(&p->a.daemon, "kv"));
+	pair_run(p, 200);
+	k = known_find_name(&p->a.daemon, "kv");
+	assert_non_null(strstr(k->barred, "cptdevctl forget kv"));
+	assert_null(host_ship(&p->a, "kv"));
+	assert_int_equal(s->rec.committed, 0);
+	assert_memory_equal(record_of(&p->a.daemon, "kv")->session, was, sizeof(was));
+	/* The person does as he is told; the spare's host has a say of its own. */
+	assert_int_equal(records_forget(&p->a.daemon, "kv"), 0);
 	WAIT_FOR(p, host_ship(&p->a, "kv") &&
 		 host_ship(&p->a, "kv")->last.code == WIRE_E_OTHER);
 	assert_non_null(strstr(host_ship(&p->a, "kv")->last.text, "cptdevctl forget kv"));
 	assert_int_equal(s->rec.committed, 0);
 	/* Nothing is left of the attempt. */
 	assert_null(fake_replica(&p->b.fake, "kv"));
-	/* The person does as he is told. */
 	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
 	WAIT_FOR(p, pair_committed(s));
+}
+
+/* Of whoever says so when it is started, nothing is asked. */
+static void with_replace_it_does(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
+	s = fake_session_with(&p->a.fake, "kv", 10, 1, CPTDEV_GENL_SESSION_REPLACE);
+	publish_some(&p->a, s, 0, 9);
+	WAIT_FOR(p, pair_committed(s));
+}
+
+/* On the host of the replica, too; and the program that it is of goes on. */
+static void nor_what_a_replica_has(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p), *empty;
+
+	empty = fake_session(&p->b.fake, "kv", 10);
+	WAIT_FOR(p, known_find_name(&p->b.daemon, "kv"));
+	assert_non_null(strstr(known_find_name(&p->b.daemon, "kv")->barred,
+			       "Start it as the spare"));
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, pair_committed(s));
+	host_kill(&p->a);
+	host_start(&p->a);
+	publish_some(&p->a, s, 1, 3);
+	WAIT_FOR(p, pair_committed(s));
+	assert_int_equal(empty->rec.committed, 0);
 }
 
 /* The same session brings everything. */
@@ -287,6 +330,8 @@ int main(void)
 		T(a_promotion_that_was_not_answered_is_undone),
 		T(a_promotion_that_was_done_stays),
 		T(an_empty_program_does_not_replace_what_a_spare_had),
+		T(with_replace_it_does),
+		T(nor_what_a_replica_has),
 		T(a_spare_that_was_started_anew_is_fed),
 		T(of_two_that_went_on_neither_acknowledges),
 		T(the_other_one_may_be_given_up),

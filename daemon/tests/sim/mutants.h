@@ -19,12 +19,7 @@ enum mutant {
 	MUTANT_NOT_OUTDATED,		/* a spare that left isn't outdated */
 	MUTANT_TERM_LOST,		/* the term isn't stored */
 	MUTANT_TERM_LATE,		/* it is stored after the answer */
-	MUTANTS,
-	/*
-	 * Those before are run. The others are noticed only where empty programs are kept from
-	 * starting (careless_start), which the daemon can't do yet.
-	 */
-	MUTANTS_RUN = MUTANT_TERM_LOST
+	MUTANTS
 };
 
 extern enum mutant mutant;

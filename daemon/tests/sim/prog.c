@@ -176,6 +176,13 @@ static bool sleeps(const struct sim_host *h)
 	return h->prog_stopped_until > sim.now || h->prog.wake > sim.now;
 }
 
+/* What was ended is begun anew by a person, who says so; see operator.c. */
+static enum prog_role starts_as(void)
+{
+	return rules.careless_start && !sim.ended && rng_one_in(&sim.rng_prog, 2) ?
+		PROG_PRIMARY : PROG_SPARE;
+}
+
 void prog_step(struct sim_host *h)
 {
 	struct prog *p = &h->prog;
@@ -183,8 +190,7 @@ void prog_step(struct sim_host *h)
 	if (!h->power)
 		return;
 	if (p->role == PROG_NONE && p->restart && p->restart <= sim.now)
-		prog_start(h, rules.careless_start && rng_one_in(&sim.rng_prog, 2) ?
-			   PROG_PRIMARY : PROG_SPARE);
+		prog_start(h, starts_as());
 	if (p->role == PROG_NONE || sleeps(h))
 		return;
 	if (p->role == PROG_PRIMARY)

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The rules about programs that ask before they start. */
+#include "start.h"
+
+static enum start_why why_of(const struct start_facts *f)
+{
+	const struct record *r = f->r;
+
+	if (f->damaged)
+		return WHY_DAMAGED;
+	if (f->split)
+		return WHY_SPLIT;
+	if (f->lives)
+		return WHY_LIVES;
+	if (!r)
+		return f->fed ? WHY_REPLICA : WHY_NOTHING;
+	/* The other host's program lives, whatever the last one did. */
+	if (f->fed)
+		return WHY_REPLICA;
+	if (r->outdated && r->role != RECORD_SPARE)
+		return WHY_OVERTAKEN;
+	if (r->role == RECORD_PROMOTED)
+		return WHY_PROMOTED;
+	if (r->ended)
+		return WHY_ENDED;
+	if (r->role == RECORD_SPARE)
+		return record_used(r) || r->outdated ? WHY_REPLICA : WHY_NOTHING;
+	/* Whoever took over has acknowledged nothing of its own so far, but goes on from much. */
+	return record_used(r) ? WHY_LOST : WHY_NOTHING;
+}
+
+/* To become a spare loses nothing, so it is the answer wherever there is something to lose. */
+enum start_answer start_ask(const struct start_facts *f, enum start_why *why)
+{
+	*why = why_of(f);
+	switch (*why) {
+	case WHY_NOTHING:
+	case WHY_ENDED:
+		return ANSWER_FRESH;
+	case WHY_LIVES:
+	case WHY_DAMAGED:
+	case WHY_SPLIT:
+		return ANSWER_REFUSED;
+	default:
+		return f->refuse ? ANSWER_REFUSED : ANSWER_SPARE;
+	}
+}
+
+u64 start_term(const struct record *r)
+{
+	return r && r->term ? r->term : 1;
+}
