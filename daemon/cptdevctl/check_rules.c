@@ -257,6 +257,32 @@ static void rule_waits(struct json_object *daemon, struct findings *out)
 			"the last change of the configuration wasn't taken: %s", conf);
 }
 
+static void rule_records(struct json_object *list, struct findings *out)
+{
+	size_t i, n = list ? json_object_array_length(list) : 0, bad = 0;
+
+	for (i = 0; i < n; i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		const char *state = js_get_str(o, "state"), *name = js_get_str(o, "name");
+
+		if (!state || (strcmp(state, "damaged") && strcmp(state, "split-brain")))
+			continue;
+		if (++bad > SESSIONS_SHOWN)
+			continue;
+		if (!strcmp(state, "damaged"))
+			finding(out, LEVEL_FAIL, "record",
+				"look at it; if its data may be lost: cptdevctl forget",
+				"the record of %s is damaged: nothing goes on under this name", name);
+		else
+			finding(out, LEVEL_FAIL, "record",
+				"cptdevctl status on both hosts; on the one whose data is given up: cptdevctl forget --force",
+				"split brain of %s: both hosts went on, and neither acknowledges", name);
+	}
+	if (bad > SESSIONS_SHOWN)
+		finding(out, LEVEL_FAIL, "record", "cptdevctl status", "%zu more records",
+			bad - SESSIONS_SHOWN);
+}
+
 static void rule_daemon(const struct facts *f, struct findings *out)
 {
 	struct json_object *peers = js_at(f->daemon, "peers");
@@ -272,6 +298,7 @@ static void rule_daemon(const struct facts *f, struct findings *out)
 	finding(out, LEVEL_OK, "daemon", NULL, "cptdevd %s answers",
 		js_get_str(f->daemon, "version"));
 	rule_waits(f->daemon, out);
+	rule_records(js_at(f->daemon, "records"), out);
 	for (i = 0; peers && i < json_object_array_length(peers); i++)
 		rule_peer(json_object_array_get_idx(peers, i), out);
 }

@@ -145,6 +145,24 @@ static void monitor_protection(struct ctl *c, u64 wall, struct json_object *news
 	fflush(c->out);
 }
 
+static void monitor_of_record(struct ctl *c, u64 wall, struct json_object *news)
+{
+	struct json_object *r = js_at(news, "record"), *o;
+	const char *word = js_get_str(news, "event"), *error = js_get_str(r, "error");
+	char text[TIME_LEN];
+
+	if (c->json) {
+		o = record(wall, "record", word);
+		js_put(o, "record", json_object_get(r));
+		print_line(c, o);
+	} else {
+		fprintf(c->out, "%s record %s %s state=%s%s%s\n", time_text(wall, text),
+			word_or(r, "name", "-"), word, word_or(r, "state", "-"),
+			error && *error ? " error=" : "", error ? error : "");
+	}
+	fflush(c->out);
+}
+
 void monitor_peer(struct ctl *c, u64 wall, struct json_object *news)
 {
 	struct json_object *p = js_at(news, "peer"), *o;
@@ -153,6 +171,10 @@ void monitor_peer(struct ctl *c, u64 wall, struct json_object *news)
 
 	if (js_at(news, "session")) {
 		monitor_protection(c, wall, news);
+		return;
+	}
+	if (js_at(news, "record")) {
+		monitor_of_record(c, wall, news);
 		return;
 	}
 	if (c->json) {

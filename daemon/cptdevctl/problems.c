@@ -62,6 +62,10 @@ static void look_at_session(struct problems *p, const struct view *v,
 		problem(p, EXIT_UNSAFE, "fenced",
 			"session %s (pid %u) is fenced: its spare was promoted", s->name,
 			s->pid);
+	else if (is(state, "blocked"))
+		problem(p, EXIT_UNSAFE, "blocked",
+			"session %s (pid %u) gets no acknowledgement: %s", s->name, s->pid,
+			js_get_str(view_protection(v, s), "error"));
 	else if (is(state, "alone"))
 		problem(p, EXIT_UNSAFE, "alone",
 			"session %s (pid %u) goes on alone: its data is on this host only",
@@ -100,6 +104,20 @@ static void look_at_peer(struct problems *p, struct json_object *peer)
 			name);
 }
 
+/* Nothing of these names goes on before a person has decided. */
+static void look_at_records(struct problems *p, const struct view *v)
+{
+	struct json_object *o;
+	const char *state;
+	size_t i;
+
+	for (i = 0; (o = view_record(v, i, &state)); i++)
+		if (is(state, "split-brain") || is(state, "damaged"))
+			problem(p, EXIT_UNSAFE, is(state, "damaged") ? "damaged-record" : "split-brain",
+				"record %s: %s: %s", js_get_str(o, "name"), state,
+				js_get_str(o, "error"));
+}
+
 static void look_at_daemon(struct problems *p, const struct view *v)
 {
 	struct json_object *peers = js_at(v->daemon, "peers");
@@ -128,6 +146,7 @@ void problems_find(const struct view *v, struct problems *p)
 			strerror(v->kernel_err));
 	for (i = 0; i < v->nr_sessions; i++)
 		look_at_session(p, v, &v->sessions[i]);
+	look_at_records(p, v);
 	look_at_daemon(p, v);
 }
 

@@ -35,6 +35,9 @@ struct json_object *view_json(const struct view *v);
 struct json_object *view_shipped(const struct view *v, const struct session_rec *s);
 /* What it says of the session's protection, or NULL. */
 struct json_object *view_protection(const struct view *v, const struct session_rec *s);
+/* view_records.c: the daemon's @i-th record and its state, NULL: there are no more. */
+struct json_object *view_record(const struct view *v, size_t i, const char **state);
+void records_text(const struct view *v, FILE *to);
 void replicas_text(const struct view *v, FILE *to);
 struct json_object *session_json(const struct session_rec *s);
 struct json_object *replica_json(const struct replica_rec *r, u64 page_size);

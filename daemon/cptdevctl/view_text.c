@@ -291,6 +291,7 @@ static void daemon_text(const struct view *v, FILE *to)
 	for (i = 0; peers && i < json_object_array_length(peers); i++)
 		peer_text(json_object_array_get_idx(peers, i), to);
 	promotion_text(js_at(v->daemon, "last_promotion"), to);
+	records_text(v, to);
 }
 
 static void kernel_text(const struct view *v, FILE *to)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What happens to peers, as lines for clients that monitor. cptdevctl(8) has the words. */
+/* What happens to peers, sessions and records, as lines for clients that monitor. cptdevctl(8) has the words. */
 #include "daemon.h"
 #include "json.h"
 
@@ -33,6 +33,18 @@ void news_peer(struct peer *p, const char *event)
 	o = news(p->d, "peer", event);
 	js_put(o, "peer", status_peer(p));
 	ctl_news(p->d, js_line(o));
+	json_object_put(o);
+}
+
+void news_record(struct daemon *d, const struct recorded *e, const char *event)
+{
+	struct json_object *o;
+
+	if (!d->nr_monitors)
+		return;
+	o = news(d, "record", event);
+	js_put(o, "record", status_record(d, e));
+	ctl_news(d, js_line(o));
 	json_object_put(o);
 }
 

@@ -280,5 +280,6 @@ struct json_object *status_json(struct daemon *d)
 	LIST_FOREACH(p, &d->peers, entry)
 		json_object_array_add(list, peer(p));
 	js_put(o, "peers", list);
+	js_put(o, "records", status_records(d));
 	return o;
 }

@@ -555,11 +555,15 @@ void ctl_news(struct daemon *d, const char *line);
 struct json_object *news_present(struct daemon *d);
 /* Something happened to the peer; @event is one of the words of cptdevctl(8). */
 void news_peer(struct peer *p, const char *event);
+void news_record(struct daemon *d, const struct recorded *e, const char *event);
 /* The same for a session of this host. */
 void news_session(struct daemon *d, struct known *k, const char *event);
 
 /* status.c */
 struct json_object *status_json(struct daemon *d);
+/* status_records.c: all, and one */
+struct json_object *status_records(struct daemon *d);
+struct json_object *status_record(struct daemon *d, const struct recorded *e);
 /* What protects a session of this host. */
 struct json_object *status_session(struct daemon *d, struct known *k);
 /* The peer without its sessions and replicas. */

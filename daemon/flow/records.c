@@ -403,6 +403,7 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		tell(&d->tell, LOG_NOTICE, TELL_SESSION, name,
 		     "the split brain of %s is resolved", name);
 	}
+	news_record(d, e, split ? "split-brain" : "resolved");
 	decide_again(d, name);
 }
 
@@ -535,6 +536,7 @@ static int adopt(struct daemon *d, struct recorded *e)
 	if (ret)
 		return ret;
 	e->split = false;
+	news_record(d, e, "resolved");
 	fence_announce(d, new.name, new.term, new.owner);
 	return 0;
 }
@@ -551,6 +553,7 @@ static int forget(struct daemon *d, const char *name)
 	ret = state_remove(d->conf.state_dir, name);
 	if (ret)
 		return ret;
+	news_record(d, e, "forgotten");
 	LIST_REMOVE(e, entry);
 	free(e);
 	decide_again(d, name);

@@ -244,6 +244,17 @@ static void a_link_that_is_being_made_is_waited_for(void **state)
 	rmdir(dir);
 }
 
+static void records_are_looked_at(void **state)
+{
+	(void)state;
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      "{\"version\":\"1\",\"peers\":[],\"records\":["
+	      "{\"name\":\"kv\",\"state\":\"split-brain\"}]}")), "record", LEVEL_FAIL, "split brain of kv");
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      "{\"version\":\"1\",\"peers\":[],\"records\":["
+	      "{\"name\":\"kv\",\"state\":\"damaged\"}]}")), "record", LEVEL_FAIL, "is damaged");
+}
+
 static void findings_are_lines(void **state)
 {
 	struct facts f = good();
@@ -281,6 +292,7 @@ int main(void)
 		cmocka_unit_test(memory),
 		cmocka_unit_test(daemons),
 		cmocka_unit_test(sessions_without_a_spare),
+		cmocka_unit_test(records_are_looked_at),
 		cmocka_unit_test(a_daemon_without_the_module),
 		cmocka_unit_test(a_link_that_is_being_made_is_waited_for),
 		cmocka_unit_test(findings_are_lines),

@@ -620,6 +620,55 @@ static void each_problem_has_its_status(void **state)
 	json_object_put(v.daemon);
 }
 
+#define RECORDS "{\"peers\":[],\"records\":["						\
+	"{\"name\":\"a\",\"state\":\"ok\",\"error\":null},"				\
+	"{\"name\":\"b\",\"state\":\"split-brain\",\"error\":\"both went on\"},"	\
+	"{\"name\":\"c\",\"state\":\"damaged\",\"error\":\"not JSON\"},"			\
+	"{\"name\":\"d\",\"state\":\"lost\",\"generation\":7,\"term\":2,\"error\":null}],"	\
+	"\"sessions\":[{\"name\":\"b\",\"uuid\":\"00000000-0000-0000-0000-000000000000\"," \
+	"\"state\":\"blocked\",\"error\":\"split brain: both went on\"}]}"
+
+/* Each is a reason to look, whether or not a program of the name runs. */
+static void records_that_need_a_person(void **state)
+{
+	struct session_rec s = { .name = "b", .pid = 7, .attached = 1 };
+	struct view v = { .sessions = &s, .nr_sessions = 1 };
+
+	(void)state;
+	v.daemon = json_tokener_parse(RECORDS);
+	records_text(&v, to);
+	assert_int_equal(check(&v), EXIT_UNSAFE);
+	problems_text(&problems, to);
+	printed("Record b: SPLIT BRAIN: both went on\n"
+		"Record c: DAMAGED: not JSON\n"
+		"Record d: generation 7 of term 2 isn't in memory here any more: this host was started anew\n"
+		"Problem: session b (pid 7) gets no acknowledgement: split brain: both went on\n"
+		"Problem: record b: split-brain: both went on\n"
+		"Problem: record c: damaged: not JSON\n");
+	assert_string_equal(problems.list[0].code, "blocked");
+	assert_string_equal(problems.list[1].code, "split-brain");
+	assert_string_equal(problems.list[2].code, "damaged-record");
+	v.nr_sessions = 0;
+	assert_int_equal(check(&v), EXIT_UNSAFE);
+	json_object_put(v.daemon);
+}
+
+static void news_of_a_record_are_lines(void **state)
+{
+	struct json_object *o = json_tokener_parse(
+		"{\"event\":\"split-brain\",\"record\":{\"name\":\"kv\",\"state\":\"split-brain\","
+		"\"error\":\"both went on\"}}");
+
+	(void)state;
+	monitor_peer(&ctl, WALL, o);
+	ctl.json = true;
+	monitor_peer(&ctl, WALL, o);
+	printed("2026-01-02T03:04:05.678Z record kv split-brain state=split-brain error=both went on\n"
+		"{\"schema_version\":1,\"time\":\"2026-01-02T03:04:05.678Z\",\"object\":\"record\",\"event\":\"split-brain\","
+		"\"record\":{\"name\":\"kv\",\"state\":\"split-brain\",\"error\":\"both went on\"}}\n");
+	json_object_put(o);
+}
+
 static void problems_are_bounded(void **state)
 {
 	static struct session_rec s[100];
@@ -803,6 +852,8 @@ int main(void)
 		T(what_is_known_of_a_primary),
 		T(a_host_without_problems),
 		T(each_problem_has_its_status),
+		T(records_that_need_a_person),
+		T(news_of_a_record_are_lines),
 		T(problems_are_bounded),
 		T(news_of_a_peer_are_lines),
 		F(a_replica_is_removed),

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "json.h"
 #include "lines.h"
 #include "log.h"
 #include "pair.h"
@@ -250,6 +251,20 @@ static struct fake_session *split(struct pair *p)
 	return s;
 }
 
+/* What status says of the record. */
+static void shows(struct host *h, const char *is, const char *error)
+{
+	struct json_object *o = status_json(&h->daemon), *r;
+	const char *text;
+
+	r = json_object_array_get_idx(js_at(o, "records"), 0);
+	assert_string_equal(js_get_str(r, "name"), "kv");
+	assert_string_equal(js_get_str(r, "state"), is);
+	text = js_get_str(r, "error");
+	assert_true(error ? text && strstr(text, error) : !text);
+	json_object_put(o);
+}
+
 static void of_two_that_went_on_neither_acknowledges(void **state)
 {
 	struct pair *p = *state;
@@ -263,10 +278,13 @@ static void of_two_that_went_on_neither_acknowledges(void **state)
 	assert_false(fake_allows(s));
 	assert_true(lines_with("SPLIT BRAIN of kv") >= 2);
 	lines_drop();
+	shows(&p->a, "split-brain", "cptdevctl forget --force kv");
+	shows(&p->b, "split-brain", "cptdevctl forget --force kv");
 	/* B's side is given up. */
 	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
 	WAIT_FOR(p, pair_committed(s));
 	assert_false(records_split(&p->a.daemon, "kv") || records_split(&p->b.daemon, "kv"));
+	shows(&p->a, "ok", NULL);
 	assert_int_equal(record_of(&p->b.daemon, "kv")->term, 2);
 	assert_false(s->fenced);
 	assert_true(fake_allows(s));
@@ -308,6 +326,7 @@ static void a_damaged_record_stops_its_name_alone(void **state)
 		fclose(f);
 		host_start(&p->a);
 		assert_null(record_of(&p->a.daemon, "kv"));
+		shows(&p->a, "damaged", "cptdevctl forget kv");
 		publish_some(&p->a, s, 1, i);
 		pair_run(p, 50);
 		assert_false(pair_committed(s));

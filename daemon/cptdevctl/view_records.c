@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Records that need a person, or that say what was lost. */
+#include <string.h>
+
+#include "view.h"
+
+struct json_object *view_record(const struct view *v, size_t i, const char **state)
+{
+	struct json_object *list = js_at(v->daemon, "records"), *o;
+
+	if (!list || i >= json_object_array_length(list))
+		return NULL;
+	o = json_object_array_get_idx(list, i);
+	*state = js_get_str(o, "state");
+	if (!*state)
+		*state = "ok";
+	return o;
+}
+
+void records_text(const struct view *v, FILE *to)
+{
+	struct json_object *o;
+	const char *state;
+	size_t i;
+
+	for (i = 0; (o = view_record(v, i, &state)); i++) {
+		const char *name = js_get_str(o, "name"), *error = js_get_str(o, "error");
+
+		if (!strcmp(state, "split-brain"))
+			fprintf(to, "Record %s: SPLIT BRAIN: %s\n", name, error);
+		else if (!strcmp(state, "damaged"))
+			fprintf(to, "Record %s: DAMAGED: %s\n", name, error);
+		else if (!strcmp(state, "lost"))
+			fprintf(to, "Record %s: generation %llu of term %llu isn't in memory here any more: this host was started anew\n",
+				name, js_get_u64(o, "generation"), js_get_u64(o, "term"));
+	}
+}
