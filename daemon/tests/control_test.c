@@ -296,6 +296,52 @@ static void a_peer_that_leaves(void **state)
 }
 
 /* Places are left for those who ask. */
+/* Sessions of this host, as the daemon sees them. */
+static struct json_object *session_event(struct pair *p, int fd, const char *word)
+{
+	struct json_object *o;
+
+	while ((o = answer(p, fd))) {
+		if (!strcmp(js_get_str(o, "object"), "session-state") &&
+		    !strcmp(js_get_str(o, "event"), word))
+			break;
+		json_object_put(o);
+	}
+	assert_non_null(o);
+	return o;
+}
+
+static void sessions_are_monitored(void **state)
+{
+	struct pair *p = *state;
+	int fd = dial(&p->a), other = dial(&p->a);
+	struct fake_session *s;
+	struct json_object *o;
+
+	p->a.daemon.conf.failover = FAILOVER_AUTO;
+	s = fake_session(&p->a.fake, "kv", 10);
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s) && fake_allows(s));
+	refused(p, "{\"command\":\"alone\",\"name\":\"kv\"}\n", "failed");
+	json_object_put(ask(p, fd, MONITOR));
+	host_lose(&p->b);
+	o = session_event(p, fd, "lease-over");
+	assert_string_equal(js_get_str(js_at(o, "session"), "state"), "lease-over");
+	json_object_put(o);
+	o = ask(p, other, "{\"command\":\"alone\",\"name\":\"kv\"}\n");
+	assert_string_equal(js_get_str(o, "state"), "alone");
+	assert_non_null(strstr(js_get_str(o, "meaning"), "on this host only"));
+	json_object_put(o);
+	o = session_event(p, fd, "alone");
+	assert_string_equal(js_get_str(js_at(o, "session"), "name"), "kv");
+	assert_string_equal(js_get_str(js_at(o, "session"), "state"), "alone");
+	json_object_put(o);
+	host_start(&p->b);
+	json_object_put(session_event(p, fd, "followed"));
+	close(fd);
+	close(other);
+}
+
 static void monitors_are_limited(void **state)
 {
 	struct pair *p = *state;
@@ -521,6 +567,7 @@ int main(void)
 		T(clients_are_limited),
 		T(a_client_that_doesnt_read_is_left_alone),
 		T(peers_are_monitored),
+		T(sessions_are_monitored),
 		T(a_peer_that_leaves),
 		T(monitors_are_limited),
 		T(a_monitor_that_doesnt_read),
