@@ -4,8 +4,9 @@
  * a checkpoint so that their spare has their present state. rules/alone.c decides.
  *
  * What is acknowledged alone is on record (alone_since) before it is acknowledged, and the
- * spare that follows next is told: it counts as outdated until it has committed. Before its
- * first delta is fetched the session has stopped being alone, so that delta has everything.
+ * spare that follows next is told: it counts as outdated. The session is alone until that one
+ * has caught up, which may take long. A delta that is fetched after the session has stopped
+ * being alone has everything that was acknowledged, and with its commit the spare counts.
  */
 #include <errno.h>
 #include <string.h>
@@ -146,6 +147,8 @@ static bool look_at(struct daemon *d, struct known *k)
 
 	if (!serves(k))
 		return false;
+	if (s && k->alone && k->rec.published > k->rec.committed)
+		acknowledge(d, k);
 	if (s)
 		return want(d, k, s);
 	a = decide(d, k);

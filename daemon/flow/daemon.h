@@ -99,6 +99,8 @@ struct ship {
 	bool goes_on;			/* it was told that we go on if it leaves in order */
 	u64 needs_since;		/* a checkpoint, ns; 0: it needs none */
 	u64 window[SHIP_WINDOW];	/* sent and not committed, oldest first */
+	bool window_alone[SHIP_WINDOW];	/* the session was alone when it was fetched */
+	u32 caught_up;			/* commits while the session is alone */
 	unsigned int in_flight;
 	u64 committed;
 	u64 bytes;			/* of pages, sent */
@@ -152,6 +154,7 @@ struct chan {
 	struct msg_session session;
 	bool replaces;			/* another session's content */
 	u64 staging;			/* generation that was begun */
+	bool alone;			/* data is acknowledged that it lacks */
 	u64 end;			/* where its last extent ended */
 	u64 committed;
 	u64 pages;			/* staged so far */
@@ -336,6 +339,9 @@ const struct record *record_of(struct daemon *d, const char *name);
 void records_session(struct daemon *d, struct known *k);
 /* So much is acknowledged, or about to be answered as committed: 0 or a negative errno. */
 int records_progress(struct daemon *d, const char *name, const u8 *session, u64 generation);
+/* The same for a spare that stays outdated. */
+void records_progress_alone(struct daemon *d, const char *name, const u8 *session,
+			    u64 generation);
 /* May a session of the peer feed this host? 0, or -1 with the fault for its answer. */
 int records_may_feed(struct daemon *d, const struct msg_session *m, const char *from,
 		     struct fault *f);

@@ -100,6 +100,8 @@ static int frame_begin(struct delta *d, struct conn *c, u32 channel)
 
 	if (d->info.state & CPTDEV_IMAGE_REPLACE)
 		m.flags |= WIRE_SESSION_REPLACE;
+	if (d->alone)
+		m.flags |= WIRE_SESSION_ALONE;
 	begin_encode(conn_frame(c), &m);
 	conn_frame_end(c, WIRE_BEGIN, channel);
 	delta_advance(d);

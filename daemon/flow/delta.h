@@ -17,6 +17,7 @@ struct delta {
 	size_t len;			/* of the pages */
 	const u8 *map;			/* NULL: they are few, and copied */
 	enum delta_phase phase;
+	bool alone;			/* its session acknowledged without the spare then */
 	u64 next;			/* segment or byte of meta-data */
 	u64 extent;			/* which one, and what of it was sent */
 	u64 extent_done;

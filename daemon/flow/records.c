@@ -223,6 +223,19 @@ int records_progress(struct daemon *d, const char *name, const u8 *session, u64 
 	return records_write(d, &new);
 }
 
+void records_progress_alone(struct daemon *d, const char *name, const u8 *session,
+			    u64 generation)
+{
+	struct recorded *e = recorded_find(d, name);
+
+	if (!e || e->damaged || !uuid_same(e->r.session, session))
+		return;
+	e->r.generation = MAX(e->r.generation, generation);
+	e->changed = true;
+	if (!d->flush.armed)
+		loop_arm(&d->loop, &d->flush, FLUSH_NS);
+}
+
 static void records_flush(struct timer *t)
 {
 	struct daemon *d = container_of(t, struct daemon, flush);

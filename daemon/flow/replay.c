@@ -225,6 +225,7 @@ int replay_begin(struct chan *c, const struct collect *col)
 	int ret;
 
 	c->staging = col->begin.generation;
+	c->alone = col->begin.flags & WIRE_SESSION_ALONE;
 	c->end = 0;
 	c->pages = 0;
 	memcpy(arg.uuid, c->session.uuid, sizeof(arg.uuid));
@@ -262,6 +263,10 @@ int replay_commit(struct chan *c, struct msg_committed *m)
 		return replay_failed(c, "commit", ret);
 	c->committed = c->staging;
 	c->short_ms = 0;
+	if (c->alone) {
+		records_progress_alone(c->in->d, c->session.name, c->session.uuid, c->staging);
+		return 0;
+	}
 	/* It is committed, but without the record nobody may rely on that. */
 	ret = records_progress(c->in->d, c->session.name, c->session.uuid, c->staging);
 	return ret ? failed(c, "write the record", ret) : 0;

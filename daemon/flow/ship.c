@@ -187,6 +187,7 @@ static int ship_fetch(struct ship *s)
 	ret = delta_open(d->kernel, fd, &s->delta);
 	if (ret)
 		return ship_trouble(s, "can't read a delta", ret);
+	s->delta->alone = s->session->alone;
 	return ship_event(s, SHIP_DELTA);
 }
 
@@ -195,7 +196,8 @@ static void ship_ack(struct ship *s, u64 generation)
 	struct daemon *d = s->out->d;
 	int ret = records_progress(d, ship_name(s), s->session->rec.uuid, generation);
 
-	if (!ret)
+	/* That is acknowledged already. */
+	if (!ret && !s->session->alone)
 		ret = kernel_ack(d->kernel, s->dev, s->session->rec.id, generation, 0);
 
 	if (ret && ret != -ENOENT)
@@ -218,18 +220,36 @@ static void ship_settle(struct ship *s)
 		alone_known(s->out->d, s->session);
 }
 
-/* Go on from what the spare has: of this very session, or nothing. */
-static int ship_resume(struct ship *s)
+/* From now on the session needs the spare, which may be promoted after its next commit. */
+static int ship_rely(struct ship *s)
 {
-	bool same = uuid_same(s->peer.uuid, s->session->rec.uuid);
-	bool again = s->last.code == WIRE_E_MEMORY;
 	int ret = alone_end(s->out->d, s->session);
 
 	if (ret)
 		return ship_trouble(s, "can't write its record", ret);
 	ret = lease_begin(s->out, s->session);
+	return ret ? ship_trouble(s, "can't set its lease", ret) : 0;
+}
+
+/* The first one is a copy of everything, as a rule; what came meanwhile is less. */
+#define CATCH_UP	2
+
+static bool ship_caught_up(struct ship *s)
+{
+	return s->session->alone &&
+		(++s->caught_up == CATCH_UP || s->since >= s->session->rec.published);
+}
+
+/* Go on from what the spare has: of this very session, or nothing. */
+static int ship_resume(struct ship *s)
+{
+	bool same = uuid_same(s->peer.uuid, s->session->rec.uuid);
+	bool again = s->last.code == WIRE_E_MEMORY;
+	int ret = s->session->alone ? 0 : ship_rely(s);
+
 	if (ret)
-		return ship_trouble(s, "can't set its lease", ret);
+		return ret;
+	s->caught_up = 0;
 	ret = ship_attach(s);
 	if (ret)
 		return ship_trouble(s, "can't open " CPTDEV_DEVICE, ret);
@@ -269,12 +289,18 @@ static void ship_fence(struct ship *s)
 
 static int ship_committed(struct ship *s, bool fetch)
 {
-	s->outdated = false;
+	int ret = 0;
+
+	s->outdated = s->outdated && s->window_alone[0];
 	ship_ack(s, s->window[0]);
 	s->back_off_ms = BACK_OFF_MIN_MS;
 	*s->last.text = '\0';
 	memmove(s->window, s->window + 1, --s->in_flight * sizeof(s->window[0]));
-	return fetch ? ship_fetch(s) : 0;
+	memmove(s->window_alone, s->window_alone + 1,
+		s->in_flight * sizeof(s->window_alone[0]));
+	if (ship_caught_up(s))
+		ret = ship_rely(s);
+	return !ret && fetch ? ship_fetch(s) : ret;
 }
 
 static void ship_end(struct ship *s)
@@ -414,6 +440,7 @@ static void ship_sent(struct ship *s)
 {
 	s->since = s->delta->info.generation;
 	s->bytes += s->delta->len;
+	s->window_alone[s->in_flight] = s->delta->alone;
 	s->window[s->in_flight++] = s->since;
 	delta_put(s->delta);
 	s->delta = NULL;

@@ -61,6 +61,19 @@ static struct fake_session *fed(struct pair *p, u32 alone, u32 failover)
 	return s;
 }
 
+static bool wanted(const struct fake_session *s)
+{
+	return s->state.flags & CPTDEV_STATE_WANTED;
+}
+
+/* A program that takes the checkpoints that are wanted. */
+static bool obliges(struct pair *p, struct fake_session *s)
+{
+	if (wanted(s))
+		publish_some(&p->a, s, 4, 4);
+	return true;
+}
+
 static bool is_alone(const struct fake_session *s)
 {
 	return s->state.flags & CPTDEV_STATE_ALONE;
@@ -99,7 +112,7 @@ static void it_goes_on_when_the_spare_left_in_order(void **state)
 	assert_true(record_at(&p->b)->outdated);
 	WAIT_FOR(p, host_linked(&p->a));
 	publish_some(&p->a, s, 2, 8);
-	WAIT_FOR(p, pair_committed(s) && !is_alone(s));
+	WAIT_FOR(p, obliges(p, s) && pair_committed(s) && !is_alone(s));
 	assert_false(record_at(&p->b)->outdated);
 	assert_true(record_at(&p->a)->spare);
 	assert_int_equal(record_at(&p->a)->alone_since, 0);
@@ -164,7 +177,7 @@ static void a_person_says_so(void **state)
 	host_start(&p->b);
 	WAIT_FOR(p, host_linked(&p->a));
 	publish_some(&p->a, s, 2, 8);
-	WAIT_FOR(p, pair_committed(s) && !is_alone(s));
+	WAIT_FOR(p, obliges(p, s) && pair_committed(s) && !is_alone(s));
 	assert_false(record_at(&p->a)->alone_said);
 }
 
@@ -189,9 +202,39 @@ static void a_spare_that_lacks_something_is_not_promoted(void **state)
 	assert_false(fake_replica(&p->b.fake, "kv")->promoted);
 	p->a.fake.fail_delta = 0;
 	publish_some(&p->a, s, 2, 8);
-	WAIT_FOR(p, pair_committed(s) && !record_at(&p->b)->outdated);
+	WAIT_FOR(p, obliges(p, s) && pair_committed(s) && !record_at(&p->b)->outdated);
 	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), 0);
 	assert_int_equal(generation, s->rec.published);
+}
+
+/*
+ * The copy of everything may take long, and the session doesn't wait for it: as long as
+ * the spare hasn't caught up it is alone, and the spare can't be promoted.
+ */
+static void it_goes_on_while_the_spare_catches_up(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_GO_ON, FAILOVER_AUTO);
+	u64 term = 0, generation, first;
+
+	host_stop(&p->b, &p->a);
+	WAIT_FOR(p, is_alone(s));
+	assert_true(acknowledges(p, s));
+	p->b.fake.fail_commit = EIO;
+	host_start(&p->b);
+	WAIT_FOR(p, host_ship(&p->a, "kv") && ship_follows(host_ship(&p->a, "kv")));
+	/* Acknowledged at once, though the spare's first commit fails. */
+	publish_some(&p->a, s, 2, 9);
+	first = s->rec.published;
+	WAIT_FOR(p, s->rec.committed >= first);
+	assert_true(is_alone(s));
+	assert_true(record_at(&p->b)->outdated);
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), -EREMCHG);
+	assert_int_equal(s->state.lease_until, 0);
+	/* In the end it is a spare as before. */
+	WAIT_FOR(p, obliges(p, s) && pair_committed(s) && !is_alone(s));
+	WAIT_FOR(p, !record_at(&p->b)->outdated && s->state.lease_until);
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
 
 static void who_took_over_goes_on(void **state)
@@ -230,11 +273,6 @@ static void what_was_acknowledged_alone_is_not_lost_in_silence(void **state)
 /*
  * Checkpoints that are wanted
  */
-
-static bool wanted(const struct fake_session *s)
-{
-	return s->state.flags & CPTDEV_STATE_WANTED;
-}
 
 static void an_idle_program_is_asked(void **state)
 {
@@ -308,6 +346,7 @@ int main(void)
 		CASE(it_goes_on_where_only_a_person_promotes),
 		CASE(a_person_says_so),
 		CASE(a_spare_that_lacks_something_is_not_promoted),
+		CASE(it_goes_on_while_the_spare_catches_up),
 		CASE(who_took_over_goes_on),
 		CASE(what_was_acknowledged_alone_is_not_lost_in_silence),
 		CASE(an_idle_program_is_asked),

@@ -220,6 +220,7 @@ static void ev_promote(const struct event *e)
 	if (give_up) {
 		story("a person gives up what %s has", o->name);
 		sim.top = state;
+		operator_stops(o);
 	}
 	story("a person promotes the replica of %s (state %u, term %llu)", h->name, state, term);
 	ret = engine_promote(h, give_up);
