@@ -32,6 +32,19 @@ struct ship *alone_spare(struct daemon *d, const struct known *k)
 	return NULL;
 }
 
+/* SESSION is on its way, and the spare counts from its answer on. */
+static bool was_asked(struct daemon *d, const struct known *k)
+{
+	struct peer *p;
+	struct ship *s;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		TAILQ_FOREACH(s, &p->out.ships, entry)
+			if (s->session == k && s->state == SHIP_ASKING)
+				return !k->alone;
+	return false;
+}
+
 static bool serves(const struct known *k)
 {
 	return *k->rec.name && k->decided && !k->undecided && !*k->barred &&
@@ -62,6 +75,7 @@ static enum alone decide(struct daemon *d, const struct known *k)
 		.go_on = conf_session(&d->conf, k->rec.name)->alone == CONF_GO_ON,
 		.spare = !r || r->spare,
 		.automatic = d->conf.failover == FAILOVER_AUTO,
+		.asked = was_asked(d, k),
 		.lent = old_primary_may_serve(d, k),
 		.gone = peer_is_gone(d),
 		.without = clock_mono() - k->without,

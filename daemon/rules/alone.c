@@ -7,10 +7,10 @@ enum alone alone_decide(const struct alone_facts *f)
 	if (f->follows)
 		return ALONE_NO;
 	if (f->said)
-		return ALONE_SAID;
+		return f->asked ? ALONE_SOON : ALONE_SAID;
 	if (!f->go_on || (f->spare && f->automatic))
 		return ALONE_NO;
-	if (f->lent || (!f->gone && f->without < f->patience))
+	if (f->asked || f->lent || (!f->gone && f->without < f->patience))
 		return ALONE_SOON;
 	return f->spare ? ALONE_RISK : ALONE_SAFE;
 }

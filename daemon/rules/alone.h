@@ -19,6 +19,7 @@ struct alone_facts {
 	bool go_on;		/* policy alone = go-on */
 	bool spare;		/* one followed this run, and may be promoted */
 	bool automatic;		/* by time-out */
+	bool asked;		/* a spare was asked, and not told that the session is alone */
 	bool lent;		/* another primary's lease may not be over yet */
 	bool gone;		/* the peer left in order, or counts as dead */
 	u64 without;		/* ns that there is no spare */

@@ -27,6 +27,9 @@ static void the_rule(void **state)
 	f.without = 0;
 	f.gone = true;
 	assert_int_equal(alone_decide(&f), ALONE_SAFE);
+	f.asked = true;
+	assert_int_equal(alone_decide(&f), ALONE_SOON);
+	f.asked = false;
 	f.lent = true;
 	assert_int_equal(alone_decide(&f), ALONE_SOON);
 	f.lent = false;
@@ -237,6 +240,28 @@ static void it_goes_on_while_the_spare_catches_up(void **state)
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
 
+/* It counts from its answer on, and was not told that it would lack something. */
+static void a_spare_that_was_asked_is_waited_for(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s;
+	u32 i;
+
+	policy(&p->a, CONF_GO_ON, FAILOVER_AUTO);
+	s = fake_session(&p->a.fake, "kv", 10);
+	publish_some(&p->a, s, 0, 1);
+	while (!host_ship(&p->a, "kv"))
+		loop_turn(&p->a.daemon.loop, 1);
+	LIST_FIRST(&p->a.daemon.sessions)->without = 0;
+	alone_look(&p->a.daemon);
+	for (i = 0; i < 50; i++)
+		loop_turn(&p->a.daemon.loop, 1);
+	assert_int_equal(host_ship(&p->a, "kv")->state, SHIP_ASKING);
+	assert_false(is_alone(s));
+	WAIT_FOR(p, pair_committed(s));
+	assert_false(is_alone(s));
+}
+
 static void who_took_over_goes_on(void **state)
 {
 	struct pair *p = *state;
@@ -347,6 +372,7 @@ int main(void)
 		CASE(a_person_says_so),
 		CASE(a_spare_that_lacks_something_is_not_promoted),
 		CASE(it_goes_on_while_the_spare_catches_up),
+		CASE(a_spare_that_was_asked_is_waited_for),
 		CASE(who_took_over_goes_on),
 		CASE(what_was_acknowledged_alone_is_not_lost_in_silence),
 		CASE(an_idle_program_is_asked),
