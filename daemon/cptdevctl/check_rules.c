@@ -265,7 +265,8 @@ static void rule_records(struct json_object *list, struct findings *out)
 		struct json_object *o = json_object_array_get_idx(list, i);
 		const char *state = js_get_str(o, "state"), *name = js_get_str(o, "name");
 
-		if (!state || (strcmp(state, "damaged") && strcmp(state, "split-brain")))
+		if (!state || (strcmp(state, "damaged") && strcmp(state, "split-brain") &&
+			       strcmp(state, "overtaken")))
 			continue;
 		if (++bad > SESSIONS_SHOWN)
 			continue;
@@ -273,6 +274,10 @@ static void rule_records(struct json_object *list, struct findings *out)
 			finding(out, LEVEL_FAIL, "record",
 				"look at it; if its data may be lost: cptdevctl forget",
 				"the record of %s is damaged: nothing goes on under this name", name);
+		else if (!strcmp(state, "overtaken"))
+			finding(out, LEVEL_FAIL, "record",
+				"cptdevctl status; on the host whose data is given up: cptdevctl forget --force",
+				"%s was overtaken by a host that lost its memory since: it stands still", name);
 		else
 			finding(out, LEVEL_FAIL, "record",
 				"cptdevctl status on both hosts; on the one whose data is given up: cptdevctl forget --force",

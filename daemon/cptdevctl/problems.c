@@ -112,8 +112,8 @@ static void look_at_records(struct problems *p, const struct view *v)
 	size_t i;
 
 	for (i = 0; (o = view_record(v, i, &state)); i++)
-		if (is(state, "split-brain") || is(state, "damaged"))
-			problem(p, EXIT_UNSAFE, is(state, "damaged") ? "damaged-record" : "split-brain",
+		if (is(state, "split-brain") || is(state, "damaged") || is(state, "overtaken"))
+			problem(p, EXIT_UNSAFE, is(state, "damaged") ? "damaged-record" : state,
 				"record %s: %s: %s", js_get_str(o, "name"), state,
 				js_get_str(o, "error"));
 }

@@ -28,10 +28,12 @@ void records_text(const struct view *v, FILE *to)
 
 		if (!strcmp(state, "split-brain"))
 			fprintf(to, "Record %s: SPLIT BRAIN: %s\n", name, error);
+		else if (!strcmp(state, "overtaken"))
+			fprintf(to, "Record %s: OVERTAKEN by what is lost: %s\n", name, error);
 		else if (!strcmp(state, "damaged"))
 			fprintf(to, "Record %s: DAMAGED: %s\n", name, error);
 		else if (!strcmp(state, "lost"))
-			fprintf(to, "Record %s: generation %llu of term %llu isn't in memory here any more: this host was started anew\n",
+			fprintf(to, "Record %s: what was here, up to generation %llu of term %llu, isn't in memory any more\n",
 				name, js_get_u64(o, "generation"), js_get_u64(o, "term"));
 	}
 }

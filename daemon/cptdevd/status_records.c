@@ -14,8 +14,11 @@ static const char *state_of(struct daemon *d, const struct recorded *e)
 		return "damaged";
 	if (e->split)
 		return "split-brain";
+	if (e->lost_term)
+		return "overtaken";
 	/* Where another host has gone on, that isn't missed. */
-	if (record_lost(&e->r, d->boot) && !e->r.outdated)
+	if ((record_lost(&e->r, d->boot) || record_gone(&e->r, d->self.uuid, d->boot)) &&
+	    !e->r.outdated)
 		return "lost";
 	return e->r.outdated ? "outdated" : "ok";
 }
@@ -28,7 +31,7 @@ static void error(struct json_object *o, struct daemon *d, const struct recorded
 		snprintf(text, sizeof(text),
 			 "its file in %s can't be used; nothing is started, fed or promoted under this name. Next: cptdevctl forget %s, if its data may be lost",
 			 d->conf.state_dir, e->r.name);
-	else if (e->split)
+	else if (e->split || e->lost_term)
 		snprintf(text, sizeof(text), "%s", e->why);
 	else
 		*text = '\0';

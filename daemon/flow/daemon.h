@@ -77,8 +77,10 @@ struct recorded {
 	bool damaged;			/* that can't be read: only the name is known */
 	bool changed;			/* the generation is newer than on disk */
 	bool split;			/* the peer has the same term of another owner */
-	u8 other[CPTDEV_UUID_LEN];	/* its owner */
-	char why[256];
+	u8 other[CPTDEV_UUID_LEN];	/* its owner, or that of lost_term */
+	u64 lost_term;			/* a higher one, whose host lost its memory; 0: none */
+	bool lost_again;		/* it was told on this link, too */
+	char why[300];			/* why the name stands still */
 };
 
 /* A session on its way to the peer. */
@@ -321,8 +323,9 @@ void fence_held(struct daemon *d, struct held *h);
 /* Tell the other end of a new link what is known. */
 void fence_greet(struct daemon *d, struct conn *c);
 /* TERM, to one link or to all. */
-void fence_send(struct conn *c, const char *name, u64 term, const u8 *owner);
-void fence_announce(struct daemon *d, const char *name, u64 term, const u8 *owner);
+void fence_send(struct daemon *d, struct conn *c, const char *name, u64 term, const u8 *owner,
+		u16 flags);
+void fence_announce(struct daemon *d, const char *name, u64 term, const u8 *owner, u16 flags);
 /* Whose term it is, as far as this host knows; zeros: nothing follows from it so far. */
 const u8 *fence_owner(struct daemon *d, const char *name, u64 term);
 int fence_frame(struct daemon *d, const struct node *from, u64 features, const u8 *payload,
@@ -357,6 +360,9 @@ void records_promoted_by_others(struct daemon *d, const char *name, u64 term, u6
 void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		 const char *who);
 void records_greet(struct daemon *d, struct conn *c);
+struct recorded *recorded_find(struct daemon *d, const char *name);
+/* Whether the sessions of this name are acknowledged is decided anew. */
+void records_decide(struct daemon *d, const char *name);
 /*
  * What was acknowledged under the name may be lost: a person said so. In a split brain this
  * host's data is given up: its program is fenced, its replica removed.
@@ -391,6 +397,17 @@ void ends_hung(struct daemon *d, const struct known *k);
 void ends_before(struct out *o);
 void ends_listed(struct out *o);
 int ends_frame(struct in *in, const u8 *payload, u32 len);
+
+/* lost.c */
+/* WIRE_TERM_LOST, or 0. */
+u16 lost_flag(struct daemon *d, const char *name, u64 term);
+/* TERM with flags. True: nobody is fenced because of it. */
+bool lost_met(struct daemon *d, const struct msg_term *m, const char *who);
+/* Would the session be fed over what this host has lost? 0 or -1. */
+int lost_feed(struct daemon *d, const struct msg_session *m, struct fault *f);
+/* The peer's TERMs begin anew with a link; they are complete. */
+void lost_begin(struct daemon *d);
+void lost_complete(struct daemon *d);
 
 /* lease.c: 0 or a negative errno */
 /* Before a spare follows: the session has a lease from now on, if one is used. */

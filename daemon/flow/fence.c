@@ -129,11 +129,12 @@ static void fence_check(struct daemon *d, struct known *k)
  * Telling the peer
  */
 
-void fence_send(struct conn *c, const char *name, u64 term, const u8 *owner)
+void fence_send(struct daemon *d, struct conn *c, const char *name, u64 term, const u8 *owner,
+		u16 flags)
 {
 	u8 buf[128];
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
-	struct msg_term m = { .term = term };
+	struct msg_term m = { .term = term, .flags = flags | lost_flag(d, name, term) };
 
 	strcpy(m.name, name);
 	memcpy(m.owner, owner, sizeof(m.owner));
@@ -158,17 +159,17 @@ const u8 *fence_owner(struct daemon *d, const char *name, u64 term)
 	return r && r->term == term && record_used(r) ? r->owner : uuid_none;
 }
 
-void fence_announce(struct daemon *d, const char *name, u64 term, const u8 *owner)
+void fence_announce(struct daemon *d, const char *name, u64 term, const u8 *owner, u16 flags)
 {
 	struct peer *p;
 	struct in *in;
 
 	LIST_FOREACH(p, &d->peers, entry)
 		if (out_takes(&p->out))
-			fence_send(p->out.conn, name, term, owner);
+			fence_send(d, p->out.conn, name, term, owner, flags);
 	LIST_FOREACH(in, &d->ins, entry)
 		if (in_takes(in))
-			fence_send(in->conn, name, term, owner);
+			fence_send(d, in->conn, name, term, owner, flags);
 }
 
 /* The replica has another term, or is new here. */
@@ -176,7 +177,7 @@ void fence_held(struct daemon *d, struct held *h)
 {
 	fence_below(d, h->name, h->term, "the replica of this host");
 	if (h->term > MAX(h->told, TERM_LOWEST))
-		fence_announce(d, h->name, h->term, fence_owner(d, h->name, h->term));
+		fence_announce(d, h->name, h->term, fence_owner(d, h->name, h->term), 0);
 	h->told = h->term;
 }
 
@@ -191,7 +192,7 @@ void fence_known_term(struct daemon *d, struct known *k)
 	fence_check(d, k);
 	if (speaks(k) && k->told_term != k->rec.term)
 		fence_announce(d, k->rec.name, k->rec.term,
-			       fence_owner(d, k->rec.name, k->rec.term));
+			       fence_owner(d, k->rec.name, k->rec.term), 0);
 	k->told_term = k->rec.term;
 }
 
@@ -204,11 +205,11 @@ void fence_greet(struct daemon *d, struct conn *c)
 	records_greet(d, c);
 	LIST_FOREACH(h, &d->replicas, entry)
 		if (h->term > TERM_LOWEST)
-			fence_send(c, h->name, h->term, fence_owner(d, h->name, h->term));
+			fence_send(d, c, h->name, h->term, fence_owner(d, h->name, h->term), 0);
 	LIST_FOREACH(k, &d->sessions, entry)
 		if (speaks(k))
-			fence_send(c, k->rec.name, k->rec.term,
-				   fence_owner(d, k->rec.name, k->rec.term));
+			fence_send(d, c, k->rec.name, k->rec.term,
+				   fence_owner(d, k->rec.name, k->rec.term), 0);
 }
 
 /* TERM of the peer. */
@@ -221,6 +222,8 @@ int fence_frame(struct daemon *d, const struct node *from, u64 features, const u
 		return fault_set(f, WIRE_E_PROTOCOL, "TERM, which wasn't agreed on");
 	if (term_decode(payload, len, &m, f))
 		return -1;
+	if (m.flags && lost_met(d, &m, from->name))
+		return 0;
 	fence_below(d, m.name, m.term, from->name);
 	records_met(d, m.name, m.term, m.owner, from->name);
 	return 0;

@@ -107,6 +107,7 @@ static int in_welcome(struct in *in)
 				     in->node.timeout_ms);
 	tell(&in->d->tell, LOG_NOTICE, TELL_LINK, in->node.name,
 	     "link from %s (%s): receiving from it", in->node.name, in->address);
+	lost_begin(in->d);
 	peer_up(in->peer, in);
 	if (in->features & WIRE_FEATURE_TERMS)
 		fence_greet(in->d, in->conn);
@@ -229,6 +230,7 @@ static int frame_listed(struct in *in, u32 len)
 		return fault_set(&in->conn->fault, WIRE_E_PROTOCOL,
 				 "LISTED, which wasn't agreed on");
 	peer_listed(in->peer, in);
+	lost_complete(in->d);
 	return 0;
 }
 

@@ -27,7 +27,7 @@
 
 #define FLUSH_NS	NSEC_PER_SEC
 
-static struct recorded *recorded_find(struct daemon *d, const char *name)
+struct recorded *recorded_find(struct daemon *d, const char *name)
 {
 	struct recorded *e;
 
@@ -174,6 +174,8 @@ void records_session(struct daemon *d, struct known *k)
 		    d->conf.state_dir, k->rec.name);
 	else if (e && e->split)
 		bar(k, "split brain: %s", e->why);
+	else if (e && e->lost_term)
+		bar(k, "%s", e->why);
 	else
 		session_decide(d, k, e);
 	if (*k->barred)
@@ -184,7 +186,7 @@ void records_session(struct daemon *d, struct known *k)
 }
 
 /* The next look at the sessions of this name decides anew. */
-static void decide_again(struct daemon *d, const char *name)
+void records_decide(struct daemon *d, const char *name)
 {
 	struct known *k;
 	struct peer *p;
@@ -273,6 +275,8 @@ int records_may_feed(struct daemon *d, const struct msg_session *m, const char *
 		return fault_set(f, WIRE_E_OTHER,
 				 "the spare's record of it is damaged: run there: cptdevctl forget %s",
 				 m->name);
+	if (lost_feed(d, m, f))
+		return -1;
 	switch (record_feed(old, m->uuid, m->term,
 			    m->flags & WIRE_SESSION_UNUSED ? uuid_none : m->owner,
 			    m->flags & WIRE_SESSION_REPLACE)) {
@@ -355,7 +359,7 @@ void records_promoted(struct daemon *d, const char *name, bool done)
 	if (!done)
 		return;
 	e->split = false;
-	fence_announce(d, name, new.term, new.owner);
+	fence_announce(d, name, new.term, new.owner, 0);
 }
 
 /* Somebody else promoted the replica: it is written down as soon as it is known. */
@@ -372,7 +376,7 @@ void records_promoted_by_others(struct daemon *d, const char *name, u64 term, u6
 	memcpy(new.boot, d->boot, sizeof(new.boot));
 	new.generation = MAX(new.generation, generation);
 	if (!records_write(d, &new))
-		fence_announce(d, name, new.term, new.owner);
+		fence_announce(d, name, new.term, new.owner, 0);
 }
 
 /*
@@ -417,7 +421,7 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		     "the split brain of %s is resolved", name);
 	}
 	news_record(d, e, split ? "split-brain" : "resolved");
-	decide_again(d, name);
+	records_decide(d, name);
 }
 
 /* To a link that is new. The first term needs no telling: SESSION has it with its owner. */
@@ -427,7 +431,7 @@ void records_greet(struct daemon *d, struct conn *c)
 
 	LIST_FOREACH(e, &d->records, entry)
 		if (!e->damaged && !e->r.promoting && e->r.term > 1)
-			fence_send(c, e->r.name, e->r.term, e->r.owner);
+			fence_send(d, c, e->r.name, e->r.term, e->r.owner, 0);
 }
 
 /*
@@ -539,6 +543,7 @@ static int adopt(struct daemon *d, struct recorded *e)
 	struct record new = e->r;
 	int ret;
 
+	new.term = MAX(new.term, e->lost_term);
 	memcpy(new.owner, e->other, sizeof(new.owner));
 	memset(new.session, 0, sizeof(new.session));
 	new.role = RECORD_SPARE;
@@ -550,27 +555,37 @@ static int adopt(struct daemon *d, struct recorded *e)
 		return ret;
 	e->split = false;
 	news_record(d, e, "resolved");
-	fence_announce(d, new.name, new.term, new.owner);
+	e->lost_term = 0;
+	fence_announce(d, new.name, new.term, new.owner, 0);
 	return 0;
 }
 
 static int forget(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
+	struct record r;
+	bool gone;
 	int ret;
 
 	if (!e)
 		return -ENOENT;
-	if (e->split)
+	if (e->split || e->lost_term)
 		return adopt(d, e);
 	ret = state_remove(d->conf.state_dir, name);
 	if (ret)
 		return ret;
 	news_record(d, e, "forgotten");
+	r = e->r;
+	gone = !e->damaged && record_gone(&r, d->self.uuid, d->boot);
 	LIST_REMOVE(e, entry);
 	free(e);
-	decide_again(d, name);
-	return 0;
+	/* Its replica has what was there before, and would still fence whoever lives. */
+	if (gone) {
+		ret = give_up(d, name);
+		fence_announce(d, name, r.term, r.owner, WIRE_TERM_GIVEN_UP);
+	}
+	records_decide(d, name);
+	return ret;
 }
 
 int records_forget(struct daemon *d, const char *name)

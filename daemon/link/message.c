@@ -103,27 +103,27 @@ void term_encode(struct writer *w, const struct msg_term *m)
 	write_u64(w, m->term);
 	write_copy(w, m->owner, CPTDEV_UUID_LEN);
 	write_u16(w, len);
-	write_u16(w, 0);
+	write_u16(w, m->flags);
 	write_copy(w, m->name, len);
 }
 
 int term_decode(const u8 *p, size_t len, struct msg_term *m, struct fault *f)
 {
 	struct reader r = { .p = p, .left = len };
-	u16 name_len, reserved;
+	u16 name_len;
 	const u8 *name;
 
 	m->term = read_u64(&r);
 	read_copy(&r, m->owner, CPTDEV_UUID_LEN);
 	name_len = read_u16(&r);
-	reserved = read_u16(&r);
+	m->flags = read_u16(&r);
 	name = read_bytes(&r, name_len);
 	if (whole(&r, WIRE_TERM, f))
 		return -1;
 	if (!term_valid(m->term))
 		return bad(f, WIRE_TERM, "term", m->term);
-	if (reserved)
-		return bad(f, WIRE_TERM, "reserved field", reserved);
+	if (m->flags & ~WIRE_TERM_FLAGS)
+		return bad(f, WIRE_TERM, "flags", m->flags);
 	if (!name_valid((const char *)name, name_len))
 		return fault_set(f, WIRE_E_PROTOCOL, "TERM: bad name");
 	memset(m->name, 0, sizeof(m->name));

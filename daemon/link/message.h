@@ -22,6 +22,7 @@ struct msg_heartbeat {			/* HEARTBEAT */
 struct msg_term {			/* TERM */
 	u64 term;
 	u8 owner[CPTDEV_UUID_LEN];	/* the node that raised it; zeros: not known */
+	u16 flags;			/* WIRE_TERM_* */
 	char name[CPTDEV_NAME_MAX];
 };
 

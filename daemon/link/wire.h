@@ -100,6 +100,10 @@ enum wire_code {
 	WIRE_E_KERNEL		= 24,	/* another error; the text has it */
 };
 
+/* Flags of TERM. */
+#define WIRE_TERM_LOST		(1U << 0)	/* what followed from it isn't in memory any more */
+#define WIRE_TERM_GIVEN_UP	(1U << 1)	/* and a person has given that up */
+#define WIRE_TERM_FLAGS		(WIRE_TERM_LOST | WIRE_TERM_GIVEN_UP)
 /* Flags of SESSION and BEGIN. */
 #define WIRE_SESSION_REPLACE	(1U << 0)
 #define WIRE_SESSION_UNUSED	(1U << 1)	/* SESSION: see record_used() */

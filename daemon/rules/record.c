@@ -173,3 +173,9 @@ bool record_lost(const struct record *r, const u8 *boot)
 {
 	return record_weighs(r) && !uuid_same(r->boot, boot);
 }
+
+bool record_gone(const struct record *r, const u8 *self, const u8 *boot)
+{
+	return r->term > 1 && r->role != RECORD_SPARE && !r->ended && !r->promoting &&
+		uuid_same(r->owner, self) && (r->failed || !uuid_same(r->boot, boot));
+}

@@ -112,6 +112,12 @@ void record_promoted(struct record *r, bool done);
 /* A spare follows the session. */
 void record_follow(struct record *r);
 
+/*
+ * This host went on with a term of its own, and hasn't what followed from it any more: it was
+ * started anew, or the program failed. A person decides whether that is given up.
+ */
+bool record_gone(const struct record *r, const u8 *self, const u8 *boot);
+
 /* The memory that the record is of is gone: the host was started anew. */
 bool record_lost(const struct record *r, const u8 *boot);
 

@@ -641,7 +641,7 @@ static void records_that_need_a_person(void **state)
 	problems_text(&problems, to);
 	printed("Record b: SPLIT BRAIN: both went on\n"
 		"Record c: DAMAGED: not JSON\n"
-		"Record d: generation 7 of term 2 isn't in memory here any more: this host was started anew\n"
+		"Record d: what was here, up to generation 7 of term 2, isn't in memory any more\n"
 		"Problem: session b (pid 7) gets no acknowledgement: split brain: both went on\n"
 		"Problem: record b: split-brain: both went on\n"
 		"Problem: record c: damaged: not JSON\n");

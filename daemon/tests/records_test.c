@@ -63,10 +63,9 @@ static void terms_are_on_disk(void **state)
 	assert_memory_equal(r->owner, p->a.daemon.self.uuid, sizeof(r->owner));
 }
 
-/* The host that took over was started anew; who was overtaken must not go on. */
-static void a_promotion_is_remembered_over_a_boot(void **state)
+/* The host that took over was started anew, and the program that was overtaken lives. */
+static struct fake_session *overtaken_by_what_is_lost(struct pair *p)
 {
-	struct pair *p = *state;
 	struct fake_session *s = fed(p);
 
 	host_kill(&p->a);
@@ -74,8 +73,85 @@ static void a_promotion_is_remembered_over_a_boot(void **state)
 	reboot(&p->b);
 	assert_null(fake_replica(&p->b.fake, "kv"));
 	host_start(&p->a);
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, *known_find_name(&p->a.daemon, "kv")->barred);
+	pair_run(p, 300);
+	return s;
+}
+
+/* It must not go on, and what it has must not be thrown away. */
+static void a_promotion_is_remembered_over_a_boot(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = overtaken_by_what_is_lost(p);
+
+	assert_int_equal(s->rec.committed, 1);
+	assert_false(fake_allows(s));
+	assert_false(s->fenced);
+	assert_non_null(strstr(known_find_name(&p->a.daemon, "kv")->barred,
+			       "cptdevctl forget --force kv, on b"));
+	/* Also when the daemon of the host that lost it is started anew. */
+	host_kill(&p->b);
+	host_start(&p->b);
+	memset(p->b.daemon.boot, 0xbb, sizeof(p->b.daemon.boot));
+	pair_run(p, 300);
+	assert_int_equal(s->rec.committed, 1);
+	/* What the other host had is given up. */
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
+	WAIT_FOR(p, pair_committed(s));
+	assert_false(s->fenced);
+	assert_true(fake_allows(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
+/* The same while nobody is linked. */
+static void what_is_given_up_alone_is_heard_later(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = overtaken_by_what_is_lost(p);
+
+	host_kill(&p->b);
+	pair_run(p, 100);
+	assert_int_equal(state_remove(p->b.conf.state_dir, "kv"), 0);
+	host_start(&p->b);
+	WAIT_FOR(p, pair_committed(s));
+	assert_false(s->fenced);
+}
+
+/* Or what this host has. */
+static void the_program_that_was_overtaken_may_be_given_up(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = overtaken_by_what_is_lost(p);
+
+	assert_int_equal(records_forget(&p->a.daemon, "kv"), 0);
 	WAIT_FOR(p, s->fenced);
 	assert_int_equal(s->rec.committed, 1);
+	assert_int_equal(record_of(&p->a.daemon, "kv")->term, 2);
+}
+
+/* The program that took over failed; its replica has what there was before. */
+static void a_program_that_took_over_and_failed_is_lost_as_well(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p), *t;
+
+	host_kill(&p->a);
+	assert_int_equal(promoted(&p->b, 0), 2);
+	t = fake_session_with(&p->b.fake, "kv", 10, 2, 0);
+	publish_some(&p->b, t, 0, 1);
+	WAIT_FOR(p, record_of(&p->b.daemon, "kv")->role == RECORD_PRIMARY);
+	fake_session_end_by(&p->b.fake, t, CPTDEV_END_KILLED, 9);
+	WAIT_FOR(p, record_of(&p->b.daemon, "kv")->failed);
+	host_start(&p->a);
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, *known_find_name(&p->a.daemon, "kv")->barred);
+	pair_run(p, 300);
+	assert_false(s->fenced);
+	assert_int_equal(s->rec.committed, 1);
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
+	WAIT_FOR(p, pair_committed(s));
+	assert_false(s->fenced);
 }
 
 static void a_promotion_that_cannot_be_written_is_none(void **state)
@@ -148,6 +224,7 @@ static void a_promotion_that_was_done_stays(void **state)
 			      .generation = 1, .promoting = true, .before_term = 1,
 			      .before_role = RECORD_SPARE };
 	memcpy(r.owner, p->b.daemon.self.uuid, sizeof(r.owner));
+	memcpy(r.boot, p->b.daemon.boot, sizeof(r.boot));
 	assert_int_equal(state_write(p->b.conf.state_dir, &r), 0);
 	host_start(&p->b);
 	assert_int_equal(record_of(&p->b.daemon, "kv")->term, 2);
@@ -344,6 +421,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(terms_are_on_disk),
 		T(a_promotion_is_remembered_over_a_boot),
+		T(what_is_given_up_alone_is_heard_later),
+		T(the_program_that_was_overtaken_may_be_given_up),
+		T(a_program_that_took_over_and_failed_is_lost_as_well),
 		T(a_promotion_that_cannot_be_written_is_none),
 		T(a_damaged_record_is_not_promoted),
 		T(a_promotion_that_was_not_answered_is_undone),

@@ -58,6 +58,7 @@ struct client {
 };
 
 static struct client clients[CLIENTS];
+static volatile sig_atomic_t stopped;
 
 /*
  * SQLite's memory
@@ -388,7 +389,16 @@ static void round_of_all(struct service *s)
 			answer(s, i, safe);
 }
 
-/* At the start, and after a take-over: then there are no clients any more. */
+static void stop(int sig)
+{
+	(void)sig;
+	stopped = 1;
+}
+
+/*
+ * At the start, and after a take-over: then there are no clients any more. A database that is
+ * stopped ends in order: the spare doesn't take over from it.
+ */
 static void work(void *arg)
 {
 	struct service *s = arg;
@@ -399,8 +409,10 @@ static void work(void *arg)
 		sqlite3_close(s->db[i]);
 		s->db[i] = NULL;
 	}
-	for (;;)
+	while (!stopped)
 		round_of_all(s);
+	hs_stop();
+	exit(0);
 }
 
 static int listen_on(int port)
@@ -441,6 +453,8 @@ int main(int argc, char *argv[])
 	    sqlite3_open_v2(DATABASE, &s->keeper, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
 			    SQLITE_OPEN_URI, NULL) != SQLITE_OK)
 		errx(1, "the database can't be opened");
+	sigaction(SIGTERM, &(struct sigaction) { .sa_handler = stop }, NULL);
+	sigaction(SIGINT, &(struct sigaction) { .sa_handler = stop }, NULL);
 	s->listener = listen_on(port);
 	if (hs_fdreg(s->listener))
 		err(1, "port %d can't be saved", port);

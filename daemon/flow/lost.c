@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Terms whose memory is lost (rule R9 of the failure model). A host went on from here with a
+ * higher term, and was started anew since, or its program failed: what followed from that term is
+ * gone. If the program that was overtaken is told to stop, the last copy of what was acknowledged
+ * before is thrown away. If it goes on, what was acknowledged by the other host is lost in
+ * silence. So it does neither: it is kept as it is and answers nobody, and a person gives up
+ * one of the two (cptdevctl forget).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "log.h"
+#include "uuid.h"
+
+u16 lost_flag(struct daemon *d, const char *name, u64 term)
+{
+	const struct record *r = record_of(d, name);
+
+	return r && r->term == term && record_gone(r, d->self.uuid, d->boot) ? WIRE_TERM_LOST : 0;
+}
+
+/* A program of this host that hasn't been told to stop yet. */
+static bool lives(struct daemon *d, const struct record *r)
+{
+	const struct known *k = known_find_name(d, r->name);
+
+	return k && uuid_same(k->rec.uuid, r->session) && r->role == RECORD_PRIMARY &&
+		!r->outdated && !(k->rec.flags & CPTDEV_GENL_SESSION_FENCED);
+}
+
+static void resolve(struct daemon *d, struct recorded *e)
+{
+	e->lost_term = 0;
+	tell(&d->tell, LOG_NOTICE, TELL_SESSION, e->r.name,
+	     "%s: what was lost is given up, this host goes on", e->r.name);
+	news_record(d, e, "resolved");
+	records_decide(d, e->r.name);
+}
+
+bool lost_met(struct daemon *d, const struct msg_term *m, const char *who)
+{
+	struct recorded *e = recorded_find(d, m->name);
+
+	if (m->flags & WIRE_TERM_GIVEN_UP) {
+		if (e && e->lost_term && e->lost_term <= m->term)
+			resolve(d, e);
+		return true;
+	}
+	if (!e || e->damaged || e->split ||
+	    record_meet(&e->r, m->term, m->owner) != MEET_HIGHER || !lives(d, &e->r))
+		return false;
+	e->lost_again = true;
+	if (e->lost_term == m->term)
+		return true;
+	e->lost_term = m->term;
+	memcpy(e->other, m->owner, sizeof(e->other));
+	snprintf(e->why, sizeof(e->why),
+		 "%s went on with term %llu and has lost its memory since; to go on with what this host has: cptdevctl forget --force %s, on %s; to give that up, too: the same here",
+		 who, m->term, m->name, who);
+	tell(&d->tell, LOG_ERR, TELL_SESSION, m->name, "%s stands still: %s", m->name, e->why);
+	news_record(d, e, "overtaken");
+	records_decide(d, m->name);
+	return true;
+}
+
+int lost_feed(struct daemon *d, const struct msg_session *m, struct fault *f)
+{
+	const struct record *r = record_of(d, m->name);
+
+	if (!r || r->term <= m->term || !record_gone(r, d->self.uuid, d->boot))
+		return 0;
+	return fault_set(f, WIRE_E_OTHER,
+			 "the spare went on with term %llu and has lost its memory since; to give that up, run there: cptdevctl forget --force %s",
+			 r->term, m->name);
+}
+
+void lost_begin(struct daemon *d)
+{
+	struct recorded *e;
+
+	LIST_FOREACH(e, &d->records, entry)
+		e->lost_again = false;
+}
+
+/* What was given up while the hosts weren't linked isn't told any more. */
+void lost_complete(struct daemon *d)
+{
+	struct recorded *e;
+
+	LIST_FOREACH(e, &d->records, entry)
+		if (e->lost_term && !e->lost_again)
+			resolve(d, e);
+}

@@ -1,0 +1,229 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Stories of two failures: a database over cptdevd, and what must not become of it when the second
+# thing fails while the first is being mended, or long after. TAP.
+
+# shellcheck source=selftests/twohost/database.sh
+. "$(dirname "$0")/database.sh"
+
+# Longer than a time-out with all that is added to it.
+silence=$(((timeout_ms + margin_ms) / 1000 + 1))
+
+# story_begin [line of both configurations]...: a is the master, b the spare, rows are safe
+story_begin() {
+	rows=0
+	daemon_start b auto "$@"
+	daemon_start a auto "$@"
+	program_start b -s
+	until_true program_said b 'waiting for the promotion' || return
+	program_start a -m
+	until_true says_safe a 'create table t (a integer, b integer)' && add a 5
+}
+
+# Nothing is left, on disk neither.
+story_end() {
+	local host
+	vm_net a pass
+	link_fast 2>/dev/null || true
+	for host in a b; do
+		daemon_end $host 9
+	done
+	for host in a b; do
+		program_signal $host KILL
+		vm_wait $host "${program[$host]}" $limit >/dev/null 2>&1 || true
+		vm_run $host 'cptdevctl replica remove --force db >/dev/null 2>&1; rm -rf /var/lib/cptdev' || true
+	done
+}
+
+linked() {
+	vm_run a 'cptdevctl status --json' | tr -d '\n' | grep -q '"outgoing": *{ *"state": *"up"'
+}
+
+# reboot_b [keep]: its power goes and comes back, with its disk or without
+reboot_b() {
+	local disk=$vm_root/disk.tar
+	rm -f "$disk"
+	[ -z "${1:-}" ] || {
+		vm_run b 'tar -C /var/lib -cf /tmp/disk.tar cptdev' && vm_get b /tmp/disk.tar "$disk"
+	} || return
+	vm_kill b
+	host_launch b
+	host_ready b
+	[ ! -e "$disk" ] || {
+		vm_put b "$disk" /tmp/disk.tar && vm_run b 'mkdir -p /var/lib && tar -C /var/lib -xf /tmp/disk.tar'
+	}
+}
+
+# status_tells host pattern: for people
+status_tells() {
+	vm_run "$1" 'cptdevctl status' 2>&1 | grep -qiE -- "$2"
+}
+
+program_ended() { # host
+	! vm_run "$1" 'pidof sqlite-hotspare >/dev/null'
+}
+
+# It was stopped, not lost: it stays stopped.
+story_ended_in_order() {
+	t 'stopped in order: begin' story_begin
+	vm_net a drop
+	program_signal a TERM
+	t 'stopped in order: the program ends' until_true program_ended a
+	sleep 1
+	vm_net a pass
+	t 'stopped in order: the hosts are linked again' until_true linked
+	sleep 1
+	vm_kill a
+	sleep $silence
+	t 'stopped in order: when its host is lost, nothing comes back to life' not serves b
+	t 'stopped in order: nobody went on' not program_said b 'going on'
+	host_launch a
+	host_ready a
+	story_end
+}
+
+# A person wanted it to stay where it is: a lost host is another matter.
+story_failed_before() {
+	t 'failed before: begin' story_begin '[sessions]' on_exit=stay
+	program_signal a KILL
+	t 'failed before: the program ends' until_true program_ended a
+	sleep 3
+	t 'failed before: on_exit = stay' not serves b
+	vm_kill a
+	t 'failed before: when its host is lost, b goes on' until_true serves b
+	t 'failed before: with all rows' all_there b
+	host_launch a
+	host_ready a
+	story_end
+}
+
+# Never an empty one over a full one.
+story_empty_restart() {
+	t 'empty restart: begin' story_begin '[sessions]' on_exit=stay
+	program_signal a KILL
+	until_true program_ended a
+	program_start a -m
+	sleep 3
+	t 'empty restart: an empty table is not safe' not says_safe a 'create table if not exists t (a integer, b integer)'
+	t 'empty restart: b still waits' not serves b
+	vm_run b 'cptdevctl promote --force db >/dev/null'
+	t 'empty restart: promoted by hand, b goes on' until_true serves b
+	t 'empty restart: with all rows' all_there b
+	t 'empty restart: nothing is safe on a' not says_safe a 'delete from t'
+	story_end
+}
+
+# b took over, lost what it had, and a is there again. b served, so a person decides.
+story_promoted_host_reboots() {
+	t 'promoted host reboots: begin' story_begin
+	vm_net a down
+	t 'promoted host reboots: b goes on' until_true serves b
+	ask b 'insert into t values (0, 0)' >/dev/null
+	t 'promoted host reboots: b boots' reboot_b keep
+	daemon_start b auto
+	program_start b -s
+	vm_net a up
+	sleep $silence
+	t 'promoted host reboots: nothing is safe on a in silence' not says_safe a 'delete from t where a < 0'
+	t 'promoted host reboots: b says what it lost' status_tells b 'lost|gone'
+	t 'promoted host reboots: given up by hand' vm_run b 'cptdevctl forget --force db'
+	t 'promoted host reboots: a goes on' until_true safe_on a
+	t 'promoted host reboots: with all rows' all_there a
+	story_end
+}
+
+# Two masters, each by hand, while nobody could see the other.
+story_both_promoted() {
+	t 'both promoted: begin' story_begin
+	vm_run b 'cptdevctl promote --force db >/dev/null'
+	t 'both promoted: b goes on' until_true safe_on b
+	vm_run a 'cptdevctl promote --force db >/dev/null'
+	t 'both promoted: and a again' until_true safe_on a
+	vm_net a drop
+	vm_run b 'cptdevctl promote --force db >/dev/null'
+	vm_run a 'cptdevctl promote --force db >/dev/null' || true
+	sleep 2
+	vm_net a pass
+	t 'both promoted: a says so' until_true status_tells a 'split'
+	t 'both promoted: b says so' until_true status_tells b 'split'
+	t 'both promoted: nothing is safe on a' not says_safe a 'delete from t where a < 0'
+	t 'both promoted: nothing is safe on b' not says_safe b 'delete from t where a < 0'
+	t 'both promoted: a is given up' vm_run a 'cptdevctl forget --force db'
+	program_signal a KILL
+	program_start a -s
+	t 'both promoted: b is safe' until_true safe_on b
+	t 'both promoted: with all rows' all_there b
+	story_end
+}
+
+safe_on() {
+	says_safe "$1" 'delete from t where a < 0'
+}
+
+# one_safe: somebody serves what is safe; the other one doesn't serve
+one_safe() {
+	local host
+	for host in a b; do
+		! safe_on $host || {
+			not serves "${other[$host]}" && all_there $host
+			return
+		}
+	done
+	return 1
+}
+
+story_two_cuts() {
+	local i
+	t 'two cuts: begin' story_begin
+	for i in 1 2; do
+		vm_net a drop
+		sleep $((timeout_ms / 1000 + 2))
+		vm_net a pass
+		sleep 2.5
+	done
+	t 'two cuts: one server is left, with all rows' until_true one_safe
+	story_end
+}
+
+staged() {
+	local n
+	n=$(replica staged)
+	[ "${n:-0}" -gt 0 ]
+}
+
+# What is on its way is nothing yet.
+story_long_copy() {
+	t 'long copy: begin' story_begin
+	t 'long copy: b boots' reboot_b
+	vm_run a 'tc qdisc replace dev eth0 root netem rate 1mbit'
+	daemon_start b auto
+	program_start b -s
+	ask a 'delete from t where a < 0' >/dev/null &
+	t 'long copy: it begins' until_true staged
+	daemon_end b 9
+	daemon_start b auto
+	t 'long copy: b is started anew in the middle, and it begins again' until_true staged
+	vm_kill a
+	sleep $silence
+	t 'long copy: half of it is not served' not serves b
+	host_launch a
+	host_ready a
+	wait
+	story_end
+}
+
+stories=(ended_in_order failed_before empty_restart promoted_host_reboots both_promoted two_cuts long_copy)
+
+main() {
+	local story
+	begin
+	for story in ${STORIES:-"${stories[@]}"}; do
+		"story_$story"
+	done
+	t 'both hosts stop in order: a' vm_stop a
+	t 'both hosts stop in order: b' vm_stop b
+	printf '1..%d\n' $points
+}
+
+main
