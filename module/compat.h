@@ -169,6 +169,12 @@ static inline bool cptdev_page_alone(struct page *page)
 		cptdev_page_exclusive(page) && cptdev_page_anon(page);
 }
 
+/* A page that one page table maps and we refer to, and nobody else. */
+static inline bool cptdev_page_ours(struct page *page)
+{
+	return page_ref_count(page) == 2 && atomic_read(&page->_mapcount) == 0;
+}
+
 /* An anonymous page that isn't exclusive any more. */
 static inline bool cptdev_page_shared(struct page *page)
 {

@@ -79,6 +79,16 @@ static inline int mutant_copy_early(struct cptdev_walk *w, unsigned long start,
 #define cptdev_pte_exclusive(pte)	((void)(pte), false)
 #endif
 
+/* A page is given back though others have it. */
+#ifdef CPTDEV_MUTANT_GIVE_HELD
+#define cptdev_page_ours(page)		((void)(page), true)
+#endif
+
+/* Pages that were given back stay exclusive, whatever mprotect() does. */
+#ifdef CPTDEV_MUTANT_NO_TAKE_BACK
+#define cptdev_take_back(s, start, end)	((void)(s))
+#endif
+
 /* A page that the cut takes is the process's alone, whoever else maps it. */
 #ifdef CPTDEV_MUTANT_FORK_SHARED
 static inline bool mutant_fork_shared(struct page *page)
@@ -194,6 +204,8 @@ static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 	 cptdev_mutant(NO_WP_SEQ) ||					\
 	 cptdev_mutant(PROTECT_LATE) ||					\
 	 cptdev_mutant(NO_EXCLUSIVE) ||					\
+	 cptdev_mutant(GIVE_HELD) ||					\
+	 cptdev_mutant(NO_TAKE_BACK) ||					\
 	 cptdev_mutant(FORK_SHARED) ||					\
 	 cptdev_mutant(NO_KEEP_DIRTY) ||				\
 	 cptdev_mutant(MERGE_OLDER) ||					\

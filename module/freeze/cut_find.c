@@ -57,7 +57,8 @@ void cptdev_set_numbers(struct cptdev_chunk *c, unsigned int word, u64 changed,
 /*
  * In a VMA without write permission, ptrace and /proc/PID/mem write to a page that is
  * exclusive to the process and leave the PTE read-only. The cut takes the exclusiveness
- * away; who has it again may have been written.
+ * away; who has it again may have been written. A page that was given back was in another
+ * mapping: nothing is given back here.
  */
 void cptdev_cut_forced(struct cut *cut, struct cptdev_table *t)
 {
@@ -70,6 +71,8 @@ void cptdev_cut_forced(struct cut *cut, struct cptdev_table *t)
 			t->found[i / 64] |= 1ULL << (i % 64);
 	}
 	spin_unlock(ptl);
+	for (i = 0; i < CHUNK_WORDS; i++)
+		t->chunk->given[i] &= ~cptdev_table_mask(t, i);
 }
 
 /*

@@ -115,7 +115,10 @@ struct page *cptdev_snap_page(const struct cptdev_snap *snap, u64 index)
 	return (struct page *)*held;
 }
 
-/* Works on a snapshot that was given up half-way, too: not sealed, pages to copy. */
+/*
+ * Works on a snapshot that was given up half-way, too: not sealed, pages to copy. What was
+ * given back is 0.
+ */
 static void snap_drop_pages(struct cptdev_snap *snap)
 {
 	u64 left = snap->held.nr;
@@ -126,15 +129,15 @@ static void snap_drop_pages(struct cptdev_snap *snap)
 		u64 i, n = min_t(u64, left, snap->held.per_block);
 
 		for (i = 0; i < n; i++)
-			put_page((struct page *)(held[i] & ~CPTDEV_HELD_COPY));
+			if (held[i])
+				put_page((struct page *)(held[i] & ~CPTDEV_HELD_COPY));
 		left -= n;
 		cond_resched();
 	}
 }
 
-static void snap_free(struct work_struct *work)
+static void snap_free(struct cptdev_snap *snap)
 {
-	struct cptdev_snap *snap = container_of(work, struct cptdev_snap, free_work);
 	u64 pages = snap->held.nr;
 
 	snap_drop_pages(snap);
@@ -148,6 +151,20 @@ static void snap_free(struct work_struct *work)
 	cptdev_gone_done("snapshot", pages);
 }
 
+static void snap_free_work(struct work_struct *work)
+{
+	struct cptdev_snap *snap = container_of(work, struct cptdev_snap, free_work);
+
+	cptdev_give_back(snap);
+	snap_free(snap);
+}
+
+/* In reclaim nothing is given back: that takes locks of pages and of memory. */
+static void snap_free_now_work(struct work_struct *work)
+{
+	snap_free(container_of(work, struct cptdev_snap, free_work));
+}
+
 /*
  * What was published is given up by a thread that may keep up a heartbeat. A snapshot that wasn't
  * is closed by the program itself: as long as its pages waited for a worker, the program's next
@@ -157,7 +174,7 @@ static void snap_release(struct kref *ref)
 {
 	struct cptdev_snap *snap = container_of(ref, struct cptdev_snap, ref);
 
-	INIT_WORK(&snap->free_work, snap_free);
+	INIT_WORK(&snap->free_work, snap_free_work);
 	if (snap->state & CPTDEV_IMAGE_PUBLISHED)
 		cptdev_gone_run(&snap->free_work, snap->held.nr);
 	else
@@ -168,7 +185,7 @@ static void snap_release_now(struct kref *ref)
 {
 	struct cptdev_snap *snap = container_of(ref, struct cptdev_snap, ref);
 
-	INIT_WORK(&snap->free_work, snap_free);
+	INIT_WORK(&snap->free_work, snap_free_now_work);
 	cptdev_gone_now(&snap->free_work, snap->held.nr);
 }
 

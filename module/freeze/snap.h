@@ -64,6 +64,9 @@ void cptdev_shrink_free(struct cptdev_snap *snap);
 void cptdev_shrink_add(struct cptdev_snap *snap);
 void cptdev_shrink_del(struct cptdev_snap *snap);
 
+/* giveback.c */
+void cptdev_give_back(struct cptdev_snap *snap);
+
 /* merge.c */
 struct cptdev_snap *cptdev_snap_merge(struct cptdev_snap *old,
 				      struct cptdev_snap *new);

@@ -42,6 +42,13 @@ struct cptdev_chunk {
 	/* The generation in which each page last changed, and the highest of them. */
 	u64 newest;
 	u64 gen[CHUNK_PAGES];
+	/*
+	 * Made exclusive by a snapshot that was freed, so this is no trace of a write. Where the
+	 * event or the hole bit is set this says nothing. Set with the mmap_lock held for reading
+	 * and the page-table lock, cleared with the mmap_lock held for writing. A bit may be left
+	 * from before the last cut, but not where the VMA has no write permission.
+	 */
+	u64 given[CHUNK_WORDS];
 	struct rcu_head rcu;
 };
 

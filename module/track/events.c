@@ -23,6 +23,7 @@
  * In memory without write permission ptrace writes to pages that are exclusive to the
  * process, see snapshot.c; fork() takes that away too, and after mprotect() nobody knows
  * that there was no permission. There the exclusive pages are harvested as well.
+ * Not so those that were given back, see given.c.
  */
 static u64 exclusive64(const pte_t *ptep)
 {
@@ -52,7 +53,7 @@ static void harvest_table(struct cptdev_session *s, struct cptdev_chunk *c, pmd_
 	/* The lock keeps the pages where they are while they are looked at. */
 	spin_lock(ptl);
 	for (i = 0; i < CHUNK_WORDS; i++)
-		cptdev_mark_set(&c->cut, i, exclusive64(ptep + i * 64));
+		cptdev_mark_set(&c->cut, i, exclusive64(ptep + i * 64) & ~cptdev_given64(c, i));
 	spin_unlock(ptl);
 }
 
@@ -187,6 +188,7 @@ static int notifier_start(struct mmu_notifier *mn,
 		break;
 	case REACT_PROTECT:
 		lock_vmas(s->mm, range->start, range->end);
+		cptdev_take_back(s, range->start, range->end);
 		harvest(s, range->start, range->end, true);
 		break;
 	case REACT_SPLIT:

@@ -19,6 +19,15 @@ static inline struct cptdev_chunk *cptdev_chunk_find(struct cptdev_session *s,
 	return xa_load(&s->chunks, addr >> CHUNK_SHIFT);
 }
 
+/* given.c */
+void cptdev_take_back(struct cptdev_session *s, unsigned long start, unsigned long end);
+
+/* Of a word's exclusive pages those that were given back, if nothing happened to them since. */
+static inline u64 cptdev_given64(const struct cptdev_chunk *c, unsigned int word)
+{
+	return c->given[word] & ~atomic64_read(&c->cut.event[word]) & ~c->cut.hole[word];
+}
+
 /* mark.c */
 void cptdev_events_set(struct cptdev_session *s, unsigned long start,
 		       unsigned long end, bool cut, bool scan);
