@@ -97,6 +97,7 @@ static int chan_open(struct chan *c, const u8 *payload, u32 len)
 		return -1;
 	chan_drop(c);
 	fence_below(c->in->d, c->session.name, c->session.term, c->in->node.name);
+	feeds_named(c->in->peer, c->session.name);
 	ret = replay_open(c, &m);
 	state_encode(&w, &m);
 	conn_send(c->in->conn, WIRE_SESSION_STATE, c->number, &w);
@@ -234,7 +235,7 @@ static int chan_gone(struct chan *c, u32 len)
 		tell(&c->in->d->tell, LOG_INFO, TELL_REPLAY, c->session.name,
 		     "session %s of %s ended; its replica stays at generation %llu",
 		     c->session.name, c->in->node.name, c->committed);
-		peer_starves(c->in->peer, c->session.name);
+		feeds_drop(c->in->peer, c->session.name);
 	}
 	chan_close(c);
 	return 0;
@@ -326,7 +327,7 @@ static int chan_limit(struct in *in, u32 number, const u8 *payload, u32 len)
 	if (session_decode(payload, len, &s, &in->conn->fault))
 		return -1;
 	fence_below(in->d, s.name, s.term, in->node.name);
-	peer_named(in->peer, in, s.name);
+	feeds_named(in->peer, s.name);
 	fault_set(&m.fault, WIRE_E_LIMIT, "the spare takes no more than max_sessions = %u sessions",
 		  in->d->conf.max_sessions);
 	tell(&in->d->tell, LOG_NOTICE, TELL_REPLAY, s.name, "session %s of %s refused: %s",

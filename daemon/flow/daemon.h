@@ -208,7 +208,7 @@ struct feed {
 	char name[CPTDEV_NAME_MAX];
 	bool failed;			/* its program did, while its host lives */
 	bool decided;			/* the peer is dead, or it failed: this is done with */
-	const struct in *named;		/* it was refused a channel on this link */
+	bool named;			/* by a session, on the present link */
 };
 
 /* The other host. */
@@ -441,20 +441,25 @@ int peer_open(struct daemon *d);
 void peer_close(struct peer *p);
 void peer_up(struct peer *p, struct in *in);
 void peer_down(struct peer *p, bool bye);
-/* Note that the peer feeds the replica; false when there are too many. */
-bool peer_feeds(struct peer *p, const char *name);
-/* It doesn't any more: the session ended while its host was alive. */
-void peer_starves(struct peer *p, const char *name);
 /* A host refused a connection: if it is the peer's, that is alive, without a daemon. */
 void peer_answered(struct peer *p, const struct sockaddr_storage *at);
 /* A heartbeat that was received at @received is answered: that lends the peer time. */
 void peer_lends(struct peer *p, u64 received, u64 length);
 /* Whatever was lent to the peer has run out. */
 bool peer_lease_over(const struct peer *p);
-/* The session lives, though the link has no channel for it. */
-void peer_named(struct peer *p, const struct in *in, const char *name);
-/* What the link has no channel for isn't fed any more: every session was named on it. */
-void peer_listed(struct peer *p, struct in *in);
+
+/* feeds.c: the replicas that the peer feeds, and that a failover may promote */
+/* Note it; false when there are too many. */
+bool feeds_add(struct peer *p, const char *name);
+/* Nobody is to take over any more. */
+void feeds_drop(struct peer *p, const char *name);
+/* The session lives, whether or not it may feed this host. */
+void feeds_named(struct peer *p, const char *name);
+/* A link is new: nothing was named on it so far. */
+void feeds_link(struct peer *p);
+/* Every session was named on the link: what wasn't has ended. */
+void feeds_listed(struct peer *p);
+void feeds_clear(struct peer *p);
 
 /* failover.c */
 void failover_decide(struct peer *p, u64 heard);

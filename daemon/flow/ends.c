@@ -145,7 +145,7 @@ static void heard_forget(struct in *in, const struct msg_ended *m, struct record
 		r->ended = true;
 		records_write(d, r);
 	}
-	peer_starves(in->peer, m->name);
+	feeds_drop(in->peer, m->name);
 	tell(&d->tell, LOG_INFO, TELL_REPLAY, m->name,
 	     "the program of session %s on %s %s; its replica stays, and isn't promoted by itself",
 	     m->name, in->node.name, m->text);
@@ -175,7 +175,7 @@ static void heard_failure(struct in *in, const struct msg_ended *m, struct recor
 	tell(&d->tell, LOG_WARNING, TELL_REPLAY, m->name, "the program of session %s on %s %s",
 	     m->name, in->node.name, m->text);
 	/* A host that is lost later counts as well. */
-	if (peer_feeds(in->peer, m->name))
+	if (feeds_add(in->peer, m->name))
 		failover_failed(in->peer, m->name);
 }
 

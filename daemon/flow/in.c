@@ -229,7 +229,7 @@ static int frame_listed(struct in *in, u32 len)
 	if (!(in->features & WIRE_FEATURE_TERMS))
 		return fault_set(&in->conn->fault, WIRE_E_PROTOCOL,
 				 "LISTED, which wasn't agreed on");
-	peer_listed(in->peer, in);
+	feeds_listed(in->peer);
 	lost_complete(in->d);
 	return 0;
 }

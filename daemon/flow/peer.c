@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The other host: its link to us, the replicas that it feeds, and whether it is alive.
+ * The other host: its link to us, and whether it is alive.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +8,6 @@
 #include "daemon.h"
 #include "log.h"
 #include "tcp.h"
-
-/* Replicas that are remembered for promotion, for each session that may be shipped. */
-#define FEEDS_PER_SESSION	4
 
 static u64 tick_interval(const struct peer *p)
 {
@@ -81,81 +78,6 @@ static void peer_tick(struct timer *t)
 		failover_look_again(p);
 }
 
-static struct feed *feed_find(struct peer *p, const char *name)
-{
-	struct feed *f;
-
-	LIST_FOREACH(f, &p->feeds, entry)
-		if (!strcmp(f->name, name))
-			return f;
-	return NULL;
-}
-
-static void feed_remove(struct peer *p, struct feed *f)
-{
-	LIST_REMOVE(f, entry);
-	p->nr_feeds--;
-	free(f);
-}
-
-static void feeds_clear(struct peer *p)
-{
-	while (!LIST_EMPTY(&p->feeds))
-		feed_remove(p, LIST_FIRST(&p->feeds));
-}
-
-bool peer_feeds(struct peer *p, const char *name)
-{
-	struct feed *f = feed_find(p, name);
-
-	if (f) {
-		f->failed = f->decided = false;
-		return true;
-	}
-	if (p->nr_feeds >= FEEDS_PER_SESSION * p->d->conf.max_sessions)
-		return false;
-	f = calloc(1, sizeof(*f));
-	if (!f)
-		return false;
-	strcpy(f->name, name);
-	LIST_INSERT_HEAD(&p->feeds, f, entry);
-	p->nr_feeds++;
-	return true;
-}
-
-void peer_starves(struct peer *p, const char *name)
-{
-	struct feed *f = feed_find(p, name);
-
-	if (f)
-		feed_remove(p, f);
-}
-
-void peer_named(struct peer *p, const struct in *in, const char *name)
-{
-	struct feed *f = feed_find(p, name);
-
-	if (f)
-		f->named = in;
-}
-
-void peer_listed(struct peer *p, struct in *in)
-{
-	struct feed *f, *next;
-
-	for (f = LIST_FIRST(&p->feeds); f; f = next) {
-		next = LIST_NEXT(f, entry);
-		if (f->named == in || chan_find_name(in, f->name)) {
-			f->named = NULL;
-			continue;
-		}
-		tell(&p->d->tell, LOG_INFO, TELL_REPLAY, f->name,
-		     "session %s of %s ended while it wasn't linked; its replica stays, and isn't followed any more",
-		     f->name, p->node.name);
-		feed_remove(p, f);
-	}
-}
-
 /* Another node in its place has nothing to do with what the first one fed. */
 static void peer_identify(struct peer *p, const struct node *node)
 {
@@ -172,6 +94,7 @@ void peer_up(struct peer *p, struct in *in)
 	if (old)
 		in_replace(old);
 	peer_identify(p, &in->node);
+	feeds_link(p);
 	p->linked_from = in->from;
 	news_peer(p, "incoming-up");
 	p->detector.timeout = p->d->conf.timeout_ms * NSEC_PER_MSEC;

@@ -179,7 +179,7 @@ int replay_open(struct chan *c, struct msg_state *m)
 		m->fault = c->last;
 		return -1;
 	}
-	if (!peer_feeds(c->in->peer, c->session.name)) {
+	if (!feeds_add(c->in->peer, c->session.name)) {
 		replay_close(c);
 		refuse(c, WIRE_E_LIMIT, "the spare can't remember more replicas");
 		m->fault = c->last;

@@ -253,6 +253,23 @@ static void a_failure_without_a_link_is_told_later(void **state)
 	WAIT_FOR(p, promoted(p));
 }
 
+/* The list of what lives, which comes next, doesn't take that back. */
+static void nor_does_the_list_hide_it(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	fake_replica(&p->b.fake, "kv")->rec.waiters = 0;
+	cut(p);
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
+	mend(p);
+	WAIT_FOR(p, host_peer(&p->a)->out.listed && of(&p->b)->failed);
+	pair_run(p, 50);
+	assert_false(promoted(p));
+	fake_replica(&p->b.fake, "kv")->rec.waiters = 1;
+	WAIT_FOR(p, promoted(p));
+}
+
 /* Also by another daemon. */
 static void a_failure_is_remembered(void **state)
 {
@@ -443,6 +460,7 @@ int main(void)
 		T(nothing_is_promoted_unless_that_is_configured),
 		T(an_end_in_order_without_a_link_is_told_later),
 		T(a_failure_without_a_link_is_told_later),
+		T(nor_does_the_list_hide_it),
 		T(a_failure_is_remembered),
 		T(a_host_that_is_back_soon_has_lost_its_program),
 		T(ended_and_begun_anew_without_a_link),

@@ -22,8 +22,8 @@ const struct mutant_info mutant_info[MUTANTS] = {
 				    "acknowledged" },
 };
 
-void __real_peer_starves(struct peer *p, const char *name);
-void __real_peer_listed(struct peer *p, struct in *in);
+void __real_feeds_drop(struct peer *p, const char *name);
+void __real_feeds_listed(struct peer *p);
 int __real_delta_frame(struct delta *d, struct conn *c, u32 channel);
 int __real_kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
 int __real_records_leave(struct daemon *d, struct in *in);
@@ -33,16 +33,16 @@ int __wrap_records_leave(struct daemon *d, struct in *in)
 	return mutant == MUTANT_NOT_OUTDATED ? 0 : __real_records_leave(d, in);
 }
 
-void __wrap_peer_starves(struct peer *p, const char *name)
+void __wrap_feeds_drop(struct peer *p, const char *name)
 {
 	if (mutant != MUTANT_KEEP_FEEDS)
-		__real_peer_starves(p, name);
+		__real_feeds_drop(p, name);
 }
 
-void __wrap_peer_listed(struct peer *p, struct in *in)
+void __wrap_feeds_listed(struct peer *p)
 {
 	if (mutant != MUTANT_KEEP_FEEDS)
-		__real_peer_listed(p, in);
+		__real_feeds_listed(p);
 }
 
 /* The spare's program goes by what the kernel was told, so it is told too early. */
