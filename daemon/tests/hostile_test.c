@@ -290,6 +290,75 @@ static void a_frame_that_is_too_long_is_refused(void **state)
 }
 
 /*
+ * Ends
+ */
+
+/* As a version that doesn't know how sessions end. */
+static void up_without_ends(struct fixture *x)
+{
+	struct node self = {
+		.page_size = 4096, .heartbeat_ms = 100, .timeout_ms = 60000, .name = "alpha",
+		.uuid = "alpha",
+	};
+	struct hello m;
+
+	hello_make(&m, &self);
+	m.offered &= ~WIRE_FEATURE_END;
+	x->w.len = 0;
+	hello_encode(&x->w, &m);
+	raw_send_w(x->raw, WIRE_HELLO, 0, &x->w);
+	assert_true(raw_receive(x->raw));
+	assert_int_equal(x->raw->frame.type, WIRE_WELCOME);
+}
+
+static void ended(struct fixture *x, u8 uuid, u32 how)
+{
+	struct msg_ended m = { .term = 1, .how = how, .name = "kv", .text = "ended" };
+
+	memset(m.uuid, uuid, sizeof(m.uuid));
+	x->w.len = 0;
+	ended_encode(&x->w, &m);
+	raw_send_w(x->raw, WIRE_ENDED, 0, &x->w);
+}
+
+static bool feeds(struct fixture *x)
+{
+	pair_run(&x->pair, 20);
+	return !LIST_EMPTY(&host_peer(&x->pair.b)->feeds);
+}
+
+/* Whoever knows no reasons says GONE for an end in order alone. */
+static void a_channel_that_is_closed_by_an_old_peer(void **state)
+{
+	struct fixture *x = *state;
+
+	up_without_ends(x);
+	session(x, 1, "kv");
+	assert_true(feeds(x));
+	raw_send(x->raw, WIRE_GONE, 1, NULL, 0);
+	assert_false(feeds(x));
+	ended(x, 0x77, 1);
+	raw_refused(x->raw, "ENDED, which wasn't agreed on");
+}
+
+static void a_channel_that_is_closed_is_no_end(void **state)
+{
+	struct fixture *x = *state;
+
+	up(x);
+	session(x, 1, "kv");
+	raw_send(x->raw, WIRE_GONE, 1, NULL, 0);
+	assert_true(feeds(x));
+	/* Nor is that of another session, or of a name that nobody knows. */
+	ended(x, 0x78, 1);
+	assert_true(feeds(x));
+	assert_false(record_of(&x->pair.b.daemon, "kv")->ended);
+	ended(x, 0x77, 1);
+	assert_false(feeds(x));
+	assert_true(record_of(&x->pair.b.daemon, "kv")->ended);
+}
+
+/*
  * Sessions
  */
 
@@ -537,6 +606,8 @@ int main(void)
 		T(a_damaged_frame_is_refused),
 		T(a_lost_or_repeated_frame_is_noticed),
 		T(a_frame_that_is_too_long_is_refused),
+		T(a_channel_that_is_closed_by_an_old_peer),
+		T(a_channel_that_is_closed_is_no_end),
 		T(a_channel_has_to_be_opened),
 		T(there_are_so_many_sessions_and_no_more),
 		T(pages_before_begin_are_refused),
