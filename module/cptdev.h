@@ -47,6 +47,7 @@
 #include <linux/rcupdate.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
+#include <linux/timekeeping.h>
 #include <linux/uuid.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -130,7 +131,9 @@ struct cptdev_session {
 	u64 cancelled;			/* up to here nobody will commit */
 	u64 committed_seen;		/* for poll */
 	u64 cancelled_seen;
-	bool fenced;
+	u32 state;			/* CPTDEV_STATE_* */
+	u64 lease_until;		/* CLOCK_BOOTTIME, 0: no lease is in use */
+	struct page *page;		/* of the session page, or NULL */
 	bool ended;			/* and why: */
 	u32 end;			/* CPTDEV_END_* */
 	u32 end_code;
@@ -246,6 +249,22 @@ u64 cptdev_sessions_count(void);
 /* end.c */
 u32 cptdev_end_reason(struct cptdev_session *s, u32 *code);
 
+/* state.c */
+void cptdev_state_show(struct cptdev_session *s);
+bool cptdev_state_allows(struct cptdev_session *s);
+int cptdev_session_mmap(struct file *filp, struct vm_area_struct *vma);
+void cptdev_session_page_free(struct cptdev_session *s);
+static inline bool cptdev_state_blocked(const struct cptdev_session *s)
+{
+	return s->state & CPTDEV_STATE_BLOCKED;
+}
+
+/* Is a lease in use, and over? */
+static inline bool cptdev_lease_over(const struct cptdev_session *s)
+{
+	return s->lease_until && ktime_get_boottime_ns() >= s->lease_until;
+}
+
 /* range.c */
 int cptdev_range_add(struct cptdev_call *call, void *arg);
 int cptdev_range_del(struct cptdev_call *call, void *arg);
@@ -316,10 +335,13 @@ void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap);
 u64 cptdev_publish_base(struct cptdev_session *s);
 u64 cptdev_publish_drop(struct cptdev_session *s);
 void cptdev_unpublish_all(struct cptdev_session *s);
-void cptdev_unfollow_all(struct cptdev_session *owner);
+void cptdev_unpublish(struct list_head *gone);
 int cptdev_wait_committed(struct cptdev_session *s, u64 generation,
-			  u64 timeout_ns, u64 *committed);
+			  u64 timeout_ns, struct cptdev_wait *out);
 int cptdev_wait(struct cptdev_call *call, void *arg);
+
+/* follow.c */
+void cptdev_unfollow_all(struct cptdev_session *owner);
 int cptdev_delta(struct cptdev_call *call, void *arg);
 int cptdev_ack(struct cptdev_call *call, void *arg);
 

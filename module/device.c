@@ -52,7 +52,8 @@ static int device_info(struct cptdev_call *call, void *uarg)
 	info->page_size = PAGE_SIZE;
 	info->features = CPTDEV_FEATURE_SCAN | CPTDEV_FEATURE_SNAPSHOT |
 		CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
-		CPTDEV_FEATURE_MMAP | CPTDEV_FEATURE_CLAIM;
+		CPTDEV_FEATURE_MMAP | CPTDEV_FEATURE_CLAIM |
+		CPTDEV_FEATURE_LEASE;
 	info->range_flags = CPTDEV_RANGE_EXCL;
 	info->scan_flags = CPTDEV_SCAN_FLAGS;
 	info->scan_categories = CPTDEV_SCAN_CATEGORIES;
@@ -99,5 +100,6 @@ const struct file_operations cptdev_fops = {
 	.unlocked_ioctl	= device_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.poll		= cptdev_session_poll,
+	.mmap		= cptdev_session_mmap,
 	.llseek		= noop_llseek,
 };

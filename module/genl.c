@@ -17,10 +17,18 @@ static const struct genl_multicast_group groups[] = {
 /* Enough for any of the two nests. */
 #define MSG_SIZE	1024
 
+static u32 state_flags(u32 state)
+{
+	return (state & CPTDEV_STATE_FENCED ? CPTDEV_GENL_SESSION_FENCED : 0) |
+		(state & CPTDEV_STATE_ALONE ? CPTDEV_GENL_SESSION_ALONE : 0) |
+		(state & CPTDEV_STATE_BLOCKED ? CPTDEV_GENL_SESSION_BLOCKED : 0) |
+		(state & CPTDEV_STATE_WANTED ? CPTDEV_GENL_SESSION_WANTED : 0);
+}
+
 static int put_session(struct sk_buff *skb, struct cptdev_session *s)
 {
 	u32 attached, flags, end, end_code;
-	u64 published, committed;
+	u64 published, committed, lease;
 	struct nlattr *nest;
 	bool ended;
 
@@ -28,7 +36,8 @@ static int put_session(struct sk_buff *skb, struct cptdev_session *s)
 	published = s->pub_newest;
 	committed = s->committed;
 	attached = s->nr_followers;
-	flags = s->fenced ? CPTDEV_GENL_SESSION_FENCED : 0;
+	flags = state_flags(s->state);
+	lease = s->lease_until;
 	ended = s->ended;
 	end = s->end;
 	end_code = s->end_code;
@@ -69,6 +78,8 @@ static int put_session(struct sk_buff *skb, struct cptdev_session *s)
 			      READ_ONCE(s->last_pages), CPTDEV_A_SESSION_PAD) ||
 	    nla_put_u64_64bit(skb, CPTDEV_A_SESSION_LAST_PAUSE_NS,
 			      READ_ONCE(s->last_pause), CPTDEV_A_SESSION_PAD) ||
+	    nla_put_u64_64bit(skb, CPTDEV_A_SESSION_LEASE_UNTIL, lease,
+			      CPTDEV_A_SESSION_PAD) ||
 	    (ended && (nla_put_u32(skb, CPTDEV_A_SESSION_END, end) ||
 		       nla_put_u32(skb, CPTDEV_A_SESSION_END_CODE, end_code)))) {
 		nla_nest_cancel(skb, nest);

@@ -129,6 +129,16 @@ static inline struct cptdev_snap *mutant_merge_older(struct cptdev_snap *old,
 #define cptdev_end_reason(s, code)	((void)(s), *(code) = 0, CPTDEV_END_CLOSED)
 #endif
 
+/* What is committed is acknowledged, although the lease is over. */
+#ifdef CPTDEV_MUTANT_NO_LEASE
+#define cptdev_lease_over(s)		((void)(s), false)
+#endif
+
+/* What is committed is acknowledged, although the daemon forbade it. */
+#ifdef CPTDEV_MUTANT_NO_BLOCK
+#define cptdev_state_blocked(s)		((void)(s), false)
+#endif
+
 /* Reclaim knows of no snapshots. */
 #ifdef CPTDEV_MUTANT_NO_SHRINK
 #define cptdev_shrink_add(snap)		((void)(snap))
@@ -210,6 +220,8 @@ static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 	 cptdev_mutant(NO_KEEP_DIRTY) ||				\
 	 cptdev_mutant(MERGE_OLDER) ||					\
 	 cptdev_mutant(END_CLOSED) ||					\
+	 cptdev_mutant(NO_LEASE) ||					\
+	 cptdev_mutant(NO_BLOCK) ||					\
 	 cptdev_mutant(NO_SHRINK) ||					\
 	 cptdev_mutant(NO_RECHECK) ||					\
 	 cptdev_mutant(COUNT_FAILED) ||					\

@@ -103,6 +103,7 @@ static void session_ends(struct cptdev_session *s)
 		s->ended = true;
 		s->end = end;
 		s->end_code = code;
+		cptdev_state_show(s);
 	}
 	spin_unlock(&s->pub_lock);
 	WRITE_ONCE(s->dead, true);
@@ -238,6 +239,7 @@ int cptdev_session_release(struct inode *inode, struct file *filp)
 	session_ends(s);
 	cptdev_unfollow_all(s);
 	session_unlist(s);
+	cptdev_session_page_free(s);
 	/* It may take a while to be free: the notifier's last call comes later. */
 	cptdev_user_give(s->user, CPTDEV_SESSIONS);
 	if (current->mm == s->mm || !s->proxy.file) {
@@ -249,7 +251,7 @@ int cptdev_session_release(struct inode *inode, struct file *filp)
 	return 0;
 }
 
-/* Readable: the spare has a newer generation than at the last WAIT. */
+/* Readable: a newer generation is acknowledged than at the last WAIT. */
 __poll_t cptdev_session_poll(struct file *filp, poll_table *wait)
 {
 	struct cptdev_session *s = filp->private_data;
@@ -257,9 +259,10 @@ __poll_t cptdev_session_poll(struct file *filp, poll_table *wait)
 
 	poll_wait(filp, &s->wq, wait);
 	spin_lock(&s->pub_lock);
-	if (s->committed > s->committed_seen)
+	if (s->committed > s->committed_seen && cptdev_state_allows(s))
 		mask |= EPOLLIN | EPOLLRDNORM;
-	if (s->fenced || s->cancelled > s->cancelled_seen)
+	if ((s->state & (CPTDEV_STATE_FENCED | CPTDEV_STATE_WANTED)) ||
+	    s->cancelled > s->cancelled_seen)
 		mask |= EPOLLPRI;
 	spin_unlock(&s->pub_lock);
 	return mask;

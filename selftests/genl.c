@@ -459,6 +459,10 @@ TEST_F(genl, unprivileged)
 TEST_F(genl, session_events)
 {
 	uint64_t id = t_info(self->fd).session_id;
+	struct cptdev_ack lease = {
+		.size = sizeof(lease), .flags = CPTDEV_ACK_LEASE, .session_id = id,
+		.lease_until_ns = 77,
+	};
 	int daemon = t_open();
 
 	EXPECT_TRUE(no_event(self));
@@ -488,6 +492,21 @@ TEST_F(genl, session_events)
 	EXPECT_EQ((uint32_t)CPTDEV_GENL_SESSION_FENCED, u32(self, CPTDEV_A_SESSION_FLAGS));
 	ASSERT_EQ(0, t_ack(daemon, id, 0, CPTDEV_ACK_FENCED));
 	EXPECT_TRUE(no_event(self));			/* no news */
+	ASSERT_EQ(0, t_ack(daemon, id, 0, CPTDEV_ACK_BLOCK | CPTDEV_ACK_ALONE |
+			   CPTDEV_ACK_WANT));
+	EXPECT_EQ(CPTDEV_CMD_COMMITTED_NTF, event(self));
+	EXPECT_EQ((uint32_t)(CPTDEV_GENL_SESSION_FENCED | CPTDEV_GENL_SESSION_BLOCKED |
+			     CPTDEV_GENL_SESSION_ALONE | CPTDEV_GENL_SESSION_WANTED),
+		  u32(self, CPTDEV_A_SESSION_FLAGS));
+	EXPECT_EQ(0ULL, u64(self, CPTDEV_A_SESSION_LEASE_UNTIL));
+	ASSERT_EQ(0, t_ioctl(daemon, CPTDEV_IOC_ACK, &lease));
+	EXPECT_TRUE(no_event(self));			/* they are many */
+	ASSERT_EQ(0, get_session(self, id));
+	EXPECT_EQ(77ULL, u64(self, CPTDEV_A_SESSION_LEASE_UNTIL));
+	ASSERT_EQ(0, t_ack(daemon, id, 0, CPTDEV_ACK_UNBLOCK));
+	EXPECT_EQ(CPTDEV_CMD_COMMITTED_NTF, event(self));
+	EXPECT_EQ((uint32_t)(CPTDEV_GENL_SESSION_FENCED | CPTDEV_GENL_SESSION_ALONE |
+			     CPTDEV_GENL_SESSION_WANTED), u32(self, CPTDEV_A_SESSION_FLAGS));
 	close(self->fd);
 	EXPECT_EQ(CPTDEV_CMD_SESSION_GONE_NTF, event(self));
 	EXPECT_EQ(id, u64(self, CPTDEV_A_SESSION_ID));

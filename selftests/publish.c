@@ -631,4 +631,6 @@ TEST_F(publish, limit_keeps_the_chain)
 	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
 }
 
+#include "publish_ack.h"
+
 TEST_HARNESS_MAIN

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: published snapshots, and the spares that follow a session.
+ * cptdev: published snapshots, and waiting until they are acknowledged.
  *
  * A published snapshot is kept until a spare has it. Each holds what changed since the
  * one before, so that a spare that has one of them can go on with the next; what nobody
@@ -13,7 +13,8 @@
 #include "../trace.h"
 #include "../mutants.h"
 
-static void snaps_put(struct list_head *list)
+/* They are on no list of a session any more. */
+void cptdev_unpublish(struct list_head *list)
 {
 	struct cptdev_snap *snap, *tmp;
 
@@ -110,11 +111,13 @@ void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap)
 			list_move(&old->entry, &gone);
 	list_add_tail(&snap->entry, &s->published);
 	s->pub_newest = snap->generation;
+	s->state &= ~CPTDEV_STATE_WANTED;
+	cptdev_state_show(s);
 	if (snap->base <= s->pub_base)
 		s->pub_base = CPTDEV_NO_BASE;
 	spin_unlock(&s->pub_lock);
 
-	snaps_put(&gone);
+	cptdev_unpublish(&gone);
 	cptdev_event_session(s, CPTDEV_CMD_SNAPSHOT_NTF);
 }
 
@@ -169,7 +172,7 @@ void cptdev_unpublish_all(struct cptdev_session *s)
 	spin_lock(&s->pub_lock);
 	list_splice_init(&s->published, &gone);
 	spin_unlock(&s->pub_lock);
-	snaps_put(&gone);
+	cptdev_unpublish(&gone);
 	wake_up_all(&s->wq);
 }
 
@@ -183,16 +186,18 @@ void cptdev_unpublish_all(struct cptdev_session *s)
  */
 static bool wait_over(struct cptdev_session *s, u64 wanted, bool present, int *ret)
 {
-	bool over = true;
+	bool over = true, ready, acknowledged;
 
 	spin_lock(&s->pub_lock);
-	if (s->fenced && (present || s->committed < wanted))
+	ready = s->committed >= wanted;
+	acknowledged = ready && cptdev_state_allows(s);
+	if ((s->state & CPTDEV_STATE_FENCED) && (present || !acknowledged))
 		*ret = -ESTALE;
 	else if (!wanted || wanted > s->pub_newest)
 		*ret = -EINVAL;
-	else if (s->committed >= wanted)
+	else if (acknowledged)
 		*ret = 0;
-	else if (s->cancelled >= wanted)
+	else if (!ready && s->cancelled >= wanted)
 		*ret = -ECANCELED;
 	else if (READ_ONCE(s->dead))
 		*ret = -ESRCH;
@@ -202,8 +207,9 @@ static bool wait_over(struct cptdev_session *s, u64 wanted, bool present, int *r
 	return over;
 }
 
+/* @out gets @committed and @state, also on error. */
 int cptdev_wait_committed(struct cptdev_session *s, u64 generation,
-			  u64 timeout_ns, u64 *committed)
+			  u64 timeout_ns, struct cptdev_wait *out)
 {
 	ktime_t timeout = min_t(u64, timeout_ns, KTIME_MAX);
 	bool present = !generation;
@@ -222,8 +228,11 @@ int cptdev_wait_committed(struct cptdev_session *s, u64 generation,
 			ret = -EINTR;
 	}
 	spin_lock(&s->pub_lock);
-	*committed = s->committed;
-	s->committed_seen = s->committed;
+	out->committed = s->committed;
+	out->state = s->state;
+	/* What couldn't be acknowledged yet is news later. */
+	if (cptdev_state_allows(s))
+		s->committed_seen = s->committed;
 	s->cancelled_seen = s->cancelled;
 	spin_unlock(&s->pub_lock);
 	return ret;
@@ -237,225 +246,8 @@ int cptdev_wait(struct cptdev_call *call, void *uarg)
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
-	ret = cptdev_session_enter(s);
-	return ret ?: cptdev_wait_committed(s, arg->generation, arg->timeout_ns,
-					    &arg->committed);
-}
-
-/*
- * Followers
- */
-
-static struct cptdev_follower *follower_find(struct cptdev_session *owner,
-					     const struct cptdev_session *s)
-{
-	struct cptdev_follower *f;
-
-	lockdep_assert_held(&owner->lock);
-	list_for_each_entry(f, &owner->following, file_entry)
-		if (f->session == s)
-			return f;
-	return NULL;
-}
-
-static int follower_add(struct cptdev_session *owner, struct cptdev_session *s)
-{
-	struct cptdev_follower *f;
-
-	if (follower_find(owner, s))
-		return 0;
-	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
-	if (!f)
-		return -ENOMEM;
-	cptdev_session_get(s);
-	f->session = s;
-	list_add_tail(&f->file_entry, &owner->following);
-	spin_lock(&s->pub_lock);
-	s->nr_followers++;
-	spin_unlock(&s->pub_lock);
-	return 0;
-}
-
-static void follower_remove(struct cptdev_follower *f)
-{
-	struct cptdev_session *s = f->session;
-
-	list_del(&f->file_entry);
-	spin_lock(&s->pub_lock);
-	s->nr_followers--;
-	spin_unlock(&s->pub_lock);
-	cptdev_session_put(s);
-	kfree(f);
-}
-
-void cptdev_unfollow_all(struct cptdev_session *owner)
-{
-	struct cptdev_follower *f, *tmp;
-
-	mutex_lock(&owner->lock);
-	list_for_each_entry_safe(f, tmp, &owner->following, file_entry)
-		follower_remove(f);
-	mutex_unlock(&owner->lock);
-}
-
-/* The oldest snapshot that brings a spare with @since further, referenced. */
-static struct cptdev_snap *delta_find(struct cptdev_session *s, u64 since)
-{
-	struct cptdev_snap *snap;
-
-	spin_lock(&s->pub_lock);
-	list_for_each_entry(snap, &s->published, entry) {
-		if (snap->generation > since && snap->base <= since) {
-			snap->taken = true;
-			kref_get(&snap->ref);
-			goto out;
-		}
-	}
-	if (since > s->pub_newest) {
-		snap = ERR_PTR(-EINVAL);
-	} else if (since == s->pub_newest) {
-		snap = ERR_PTR(-ENODATA);
-	} else {
-		/* Only a new snapshot can help, and who waits for an old one is told. */
-		s->pub_base = min(s->pub_base, since);
-		s->cancelled = s->pub_newest;
-		snap = ERR_PTR(-ESTALE);
-	}
-out:
-	spin_unlock(&s->pub_lock);
-	return snap;
-}
-
-static int delta_open(struct cptdev_session *s, struct cptdev_delta *arg,
-		      struct cptdev_call *call)
-{
-	struct cptdev_snap *snap = delta_find(s, arg->since);
-	struct file *file;
-
-	if (IS_ERR(snap)) {
-		if (PTR_ERR(snap) == -ESTALE) {
-			wake_up_all(&s->wq);
-			cptdev_event_session(s, CPTDEV_CMD_DROPPED_NTF);
-		}
-		return PTR_ERR(snap);
-	}
-	file = cptdev_snapfile(snap);
-	if (!IS_ERR(file)) {
-		call->new_file = file;
-		arg->generation = snap->generation;
-		arg->base = snap->base;
-		arg->pages = snap->held.nr;
-	}
-	cptdev_snap_put(snap);
-	return PTR_ERR_OR_ZERO(file);
-}
-
-int cptdev_delta(struct cptdev_call *call, void *uarg)
-{
-	struct cptdev_session *owner = call->filp->private_data, *s;
-	struct cptdev_delta *arg = uarg;
-	int ret;
-
-	if (arg->flags)
-		return -EOPNOTSUPP;
 	if (arg->reserved)
 		return -EINVAL;
-	if (!cptdev_capable())
-		return -EPERM;
-	s = cptdev_session_find(arg->session_id);
-	if (!s)
-		return -ENOENT;
-	mutex_lock(&owner->lock);
-	ret = follower_add(owner, s);
-	mutex_unlock(&owner->lock);
-	if (!ret)
-		ret = delta_open(s, arg, call);
-	cptdev_session_put(s);
-	return ret;
-}
-
-static int ack_committed(struct cptdev_session *s, u64 generation)
-{
-	struct cptdev_snap *snap, *tmp;
-	bool news = false;
-	LIST_HEAD(gone);
-
-	spin_lock(&s->pub_lock);
-	if (!generation || generation > s->pub_newest) {
-		spin_unlock(&s->pub_lock);
-		return -EINVAL;
-	}
-	if (generation > s->committed) {
-		s->committed = generation;
-		news = true;
-	}
-	list_for_each_entry_safe(snap, tmp, &s->published, entry)
-		if (snap->generation <= generation)
-			list_move(&snap->entry, &gone);
-	spin_unlock(&s->pub_lock);
-
-	if (news) {
-		wake_up_all(&s->wq);
-		cptdev_event_session(s, CPTDEV_CMD_COMMITTED_NTF);
-	}
-	snaps_put(&gone);
-	return 0;
-}
-
-static void ack_fenced(struct cptdev_session *s)
-{
-	bool news;
-
-	spin_lock(&s->pub_lock);
-	news = !s->fenced;
-	s->fenced = true;
-	spin_unlock(&s->pub_lock);
-	if (!news)
-		return;
-	wake_up_all(&s->wq);
-	cptdev_event_session(s, CPTDEV_CMD_FENCED_NTF);
-}
-
-static int ack_apply(struct cptdev_session *owner, struct cptdev_session *s,
-		     const struct cptdev_ack *arg)
-{
-	struct cptdev_follower *f;
-	int ret = 0;
-
-	mutex_lock(&owner->lock);
-	f = follower_find(owner, s);
-	/*
-	 * A fence needs no follower: a session that never published has none, and whoever
-	 * knows a newer term may tell it.
-	 */
-	if (!f && arg->flags != CPTDEV_ACK_FENCED)
-		ret = -EINVAL;
-	else if (arg->flags & CPTDEV_ACK_FENCED)
-		ack_fenced(s);
-	else if (!(arg->flags & CPTDEV_ACK_DETACH))
-		ret = ack_committed(s, arg->generation);
-	if (!ret && (arg->flags & CPTDEV_ACK_DETACH))
-		follower_remove(f);
-	mutex_unlock(&owner->lock);
-	return ret;
-}
-
-int cptdev_ack(struct cptdev_call *call, void *uarg)
-{
-	struct cptdev_session *owner = call->filp->private_data, *s;
-	struct cptdev_ack *arg = uarg;
-	int ret;
-
-	if (arg->flags & ~(CPTDEV_ACK_FENCED | CPTDEV_ACK_DETACH))
-		return -EOPNOTSUPP;
-	if (arg->flags && arg->generation)
-		return -EINVAL;
-	if (!cptdev_capable())
-		return -EPERM;
-	s = cptdev_session_find(arg->session_id);
-	if (!s)
-		return -ENOENT;
-	ret = ack_apply(owner, s, arg);
-	cptdev_session_put(s);
-	return ret;
+	ret = cptdev_session_enter(s);
+	return ret ?: cptdev_wait_committed(s, arg->generation, arg->timeout_ns, arg);
 }

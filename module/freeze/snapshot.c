@@ -174,7 +174,7 @@ int cptdev_snapshot(struct cptdev_call *call, void *uarg)
 	struct cptdev_snapshot *arg = uarg;
 	struct cut cut = {};
 	struct cptdev_blob *meta;
-	u64 committed;
+	struct cptdev_wait wait;
 	int ret;
 
 	ret = snapshot_valid(arg);
@@ -195,7 +195,6 @@ int cptdev_snapshot(struct cptdev_call *call, void *uarg)
 	cptdev_snap_put(cut.snap);
 	cptdev_blob_put(meta);
 	if (!ret && (arg->flags & CPTDEV_SNAPSHOT_WAIT))
-		ret = cptdev_wait_committed(s, arg->generation, arg->timeout_ns,
-					    &committed);
+		ret = cptdev_wait_committed(s, arg->generation, arg->timeout_ns, &wait);
 	return ret;
 }

@@ -180,6 +180,11 @@ static void run_mmap(struct thread *t, const struct kind *k)
 
 	if (!rnd(t, 8))
 		flags |= MAP_POPULATE;
+	/* The session page is one. */
+	if (k->slot == DEVICE && rnd(t, 4)) {
+		len = PAGE;
+		pos = 0;
+	}
 	t->bad = 0;
 	begin(t, k, fd, len, pos, prot | flags << 8);
 	m = mmap(NULL, len, prot, flags, fd, pos);
@@ -226,7 +231,8 @@ static const struct kind files[] = {
 	KIND("replica mmap", 1, run_mmap, REPLICA, NEVER, MMAP_ERRORS),
 	KIND("session poll", 2, run_poll, DEVICE, 0, ERRORS(EINTR)),
 	KIND("session read", 1, run_read, DEVICE, NEVER, ERRORS(EINVAL)),
-	KIND("session mmap", 1, run_mmap, DEVICE, NEVER, MMAP_ERRORS),
+	KIND("session mmap", 4, run_mmap, DEVICE, 0,
+	     ERRORS(EPERM, EACCES, EINVAL, EOVERFLOW, EAGAIN, EXDEV, ESRCH)),
 };
 
 const struct kind_group file_group = { files, sizeof(files) / sizeof(files[0]) };

@@ -194,6 +194,13 @@ static void fill_ack(struct thread *t, int fd, void *arg)
 	if (!rnd(t, 16)) {
 		a->flags = rnd(t, 4) ? CPTDEV_ACK_DETACH : CPTDEV_ACK_FENCED;
 		a->generation = 0;
+	} else if (!rnd(t, 4)) {
+		a->flags = CPTDEV_ACK_LEASE << rnd(t, 5);
+		if (!(a->flags & (CPTDEV_ACK_LEASE | CPTDEV_ACK_ALONE)) || rnd(t, 2))
+			a->generation = 0;
+		/* Some that are over, some that last. */
+		if (a->flags & CPTDEV_ACK_LEASE)
+			a->lease_until_ns = rnd(t, 3) * (1ULL << 40);
 	}
 }
 
@@ -434,15 +441,17 @@ static const struct kind ops[] = {
 	OP("WAIT", 4, WAIT, DEVICE, cptdev_wait, 0, OWN, fill_wait, NULL,
 	   ERRORS(EINVAL, ETIMEDOUT, EINTR, ECANCELED, ESTALE),
 	   FIELDS(NUMBER(cptdev_wait, generation), NUMBER(cptdev_wait, timeout_ns),
-		  OUT(cptdev_wait, committed))),
+		  OUT(cptdev_wait, committed), OUT(cptdev_wait, state),
+		  RESERVED(cptdev_wait, reserved))),
 	OP("DELTA", 6, DELTA, DEVICE, cptdev_delta, 0, CAP | NEW_FD, fill_delta, done_delta,
 	   ERRORS(ENOENT, EINVAL, ENODATA, ESTALE),
 	   FIELDS(NUMBER(cptdev_delta, session_id), NUMBER(cptdev_delta, since),
 		  OUT(cptdev_delta, fd), RESERVED(cptdev_delta, reserved), OUT(cptdev_delta,
 		  pages))),
-	OP("ACK", 6, ACK, DEVICE, cptdev_ack, CPTDEV_ACK_FENCED | CPTDEV_ACK_DETACH, CAP,
+	OP("ACK", 6, ACK, DEVICE, cptdev_ack, 127, CAP,
 	   fill_ack, NULL, ERRORS(ENOENT, EINVAL),
-	   FIELDS(NUMBER(cptdev_ack, session_id), NUMBER(cptdev_ack, generation))),
+	   FIELDS(NUMBER(cptdev_ack, session_id), NUMBER(cptdev_ack, generation),
+		  NUMBER(cptdev_ack, lease_until_ns))),
 	OP("REPLICA_OPEN", 10, REPLICA_OPEN, DEVICE, cptdev_replica_open, 7, CAP | NEW_FD,
 	   fill_open, done_open, ERRORS(EINVAL, ENOENT, EEXIST, EACCES),
 	   FIELDS(NAME(cptdev_replica_open, name), NUMBER(cptdev_replica_open, max_bytes),

@@ -514,14 +514,16 @@ struct cptdev_wait {
  * @committed:	newest generation that is acknowledged
  *
  * mmap(NULL, page size, PROT_READ, MAP_SHARED, device descriptor, 0) shows it. The module
- * changes it at any time; each field by itself is whole. A program may answer its
- * clients while it is neither fenced nor blocked, and before the lease ends.
+ * changes it at any time; each field by itself is whole. Read @flags, @lease_until_ns, and
+ * @flags again: a lease that is taken out of use may come with a flag. A program may answer
+ * its clients while it is neither fenced nor blocked, and before the lease ends.
  *
  * The mapping holds the session as the descriptor does: a session ends when both are
- * gone. A forked child inherits the mapping and may read it.
+ * gone. A forked child inherits the mapping and may read it. Once the session ended, because
+ * the process ended or called exec(), it shows CPTDEV_STATE_BLOCKED.
  *
  * Errors of mmap(): EINVAL another length or offset, a private mapping; EACCES to write
- * or to execute (mprotect() as well); ENOMEM. mremap() can't make it larger.
+ * or to execute (mprotect() as well); EXDEV, ESRCH; ENOMEM. mremap() can't make it larger.
  */
 struct cptdev_session_page {
 	__u32 size;
@@ -626,7 +628,8 @@ struct cptdev_ack {
 #define CPTDEV_ACK_LEASE	(1U << 2)
 /*
  * @generation is acknowledged by policy, without a spare. The session is alone until an
- * attached spare acknowledges a generation without this flag.
+ * attached spare acknowledges, without this flag, all that was acknowledged: a generation
+ * that isn't below the newest one.
  */
 #define CPTDEV_ACK_ALONE	(1U << 3)
 /* A checkpoint is wanted, until the next snapshot is published. */

@@ -8,7 +8,7 @@
  *
  *   session-get	do (by id) and dump
  *	CPTDEV_A_SESSION (nest)
- *	  CPTDEV_A_SESSION_ID ... CPTDEV_A_SESSION_END_CODE
+ *	  CPTDEV_A_SESSION_ID ... CPTDEV_A_SESSION_LEASE_UNTIL
  *   replica-get	do (by name) and dump
  *	CPTDEV_A_REPLICA (nest)
  *	  CPTDEV_A_REPLICA_NAME ... CPTDEV_A_REPLICA_WAITERS
@@ -32,7 +32,7 @@ enum cptdev_genl_cmd {
 	CPTDEV_CMD_SESSION_NEW_NTF,	/* a session was named or got its first range */
 	CPTDEV_CMD_SESSION_GONE_NTF,	/* closed, or its process ended */
 	CPTDEV_CMD_SNAPSHOT_NTF,	/* a snapshot was published: DELTA has it */
-	CPTDEV_CMD_COMMITTED_NTF,	/* the spare has a generation */
+	CPTDEV_CMD_COMMITTED_NTF,	/* a generation is acknowledged, or a flag changed */
 	CPTDEV_CMD_DROPPED_NTF,		/* published snapshots were given up */
 	CPTDEV_CMD_FENCED_NTF,		/* a newer term exists */
 	CPTDEV_CMD_REPLICA_NEW_NTF,
