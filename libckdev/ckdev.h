@@ -305,6 +305,50 @@ int ckdev_snapshot(int fd, struct cptdev_snapshot *snap);
 int ckdev_wait(int fd, uint64_t generation, uint64_t timeout_ns, uint64_t *committed);
 
 /**
+ * ckdev_session_page() - map what WAIT tells, to read it without a call
+ * @fd:		session; one of ckdev_soft_open() must have a name
+ * @page:	out: struct cptdev_session_page, kept up to date
+ *
+ * The mapping is as long as a page; munmap() ends it. With the module it holds the session
+ * as the descriptor does: unmap it before close(). A forked child inherits it and may read it.
+ *
+ * Returns 0, or
+ * -EOPNOTSUPP	the module is older than this call
+ * -EINVAL	the session has no name (ckdev_soft_open())
+ * -EXDEV, -ESRCH	not in the process that opened the session
+ */
+int ckdev_session_page(int fd, const struct cptdev_session_page **page);
+
+/**
+ * ckdev_boottime() - the clock of leases
+ *
+ * Returns CLOCK_BOOTTIME, nanoseconds. On most machines that is no system call.
+ */
+uint64_t ckdev_boottime(void);
+
+/**
+ * ckdev_may_serve() - may the program answer its clients at this moment
+ * @page:	of ckdev_session_page()
+ *
+ * Any thread, no system call. A program asks right before an answer goes out, for reads too.
+ *
+ * Returns 1, or 0: fenced, blocked, or the lease is over.
+ */
+static inline int ckdev_may_serve(const struct cptdev_session_page *page)
+{
+	const __u32 stop = CPTDEV_STATE_FENCED | CPTDEV_STATE_BLOCKED;
+	__u64 until;
+
+	/* The flags again: a lease that is taken out of use may come with one. */
+	if (__atomic_load_n(&page->flags, __ATOMIC_ACQUIRE) & stop)
+		return 0;
+	until = __atomic_load_n(&page->lease_until_ns, __ATOMIC_ACQUIRE);
+	if (__atomic_load_n(&page->flags, __ATOMIC_ACQUIRE) & stop)
+		return 0;
+	return !until || ckdev_boottime() < until;
+}
+
+/**
  * ckdev_checkpoint() - bring what the memory holds now to the spare
  * @fd:		session with a name
  * @meta:	blob that travels along; NULL if @meta_len is 0

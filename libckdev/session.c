@@ -4,6 +4,8 @@
  */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 
 #include "internal.h"
 
@@ -128,4 +130,42 @@ int ckdev_scan(int fd, struct cptdev_scan *scan)
 	int ret = ckdev_ioctl(fd, CPTDEV_IOC_SCAN, scan);
 
 	return ret < 0 ? ret : (int)scan->nr;
+}
+
+static int page_map(int fd, const struct cptdev_session_page **page)
+{
+	int saved = errno;
+	void *p = mmap(NULL, CKDEV_PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	int ret = (int)ckdev_result(p == MAP_FAILED ? -1 : 0, saved);
+
+	if (ret == 0)
+		*page = p;
+	return ret;
+}
+
+int ckdev_session_page(int fd, const struct cptdev_session_page **page)
+{
+	struct cptdev_info info = { .size = sizeof(info) };
+	int ret = ckdev_info(fd, &info), soft;
+
+	if (ret < 0)
+		return ret;
+	if (!(info.features & CPTDEV_FEATURE_LEASE))
+		return -EOPNOTSUPP;
+	soft = ckdev_soft_session_page(fd);
+	if (soft == -ENOTTY)
+		return page_map(fd, page);
+	if (soft < 0)
+		return soft;
+	ret = page_map(soft, page);
+	ckdev_close(soft);
+	return ret;
+}
+
+uint64_t ckdev_boottime(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }

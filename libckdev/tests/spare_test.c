@@ -3,6 +3,7 @@
  * The way to the spare: waiting, checkpoints, deltas, replicas.
  */
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -284,10 +285,47 @@ static int test_replica_wait(void)
 	return 0;
 }
 
+static int say(struct fixture *f, unsigned int flags, uint64_t until)
+{
+	struct cptdev_ack arg = {
+		.size = sizeof(arg), .flags = flags, .session_id = f->id,
+		.lease_until_ns = until,
+	};
+
+	return ioctl(f->spare, CPTDEV_IOC_ACK, &arg);
+}
+
+static int test_page(void)
+{
+	const struct cptdev_session_page *p = NULL;
+	char *m = map_pages(NULL, 4);
+	struct fixture f;
+
+	CHECK(setup(&f, m, 4) == 0);
+	CHECK_RET(ckdev_session_page(f.replica, &p), -ENOTTY);
+	CHECK_RET(ckdev_session_page(f.fd, &p), 0);
+	CHECK(ckdev_may_serve(p));
+	CHECK(say(&f, CPTDEV_ACK_LEASE, ckdev_boottime() - 1) == 0);
+	CHECK(!ckdev_may_serve(p));
+	CHECK(say(&f, CPTDEV_ACK_LEASE, ckdev_boottime() + 60000000000) == 0);
+	CHECK(ckdev_may_serve(p));
+	CHECK(say(&f, CPTDEV_ACK_BLOCK, 0) == 0);
+	CHECK(!ckdev_may_serve(p));
+	CHECK(say(&f, CPTDEV_ACK_UNBLOCK, 0) == 0);
+	CHECK(ckdev_may_serve(p));
+	CHECK_RET(ckdev_ack(f.spare, f.id, 0, CPTDEV_ACK_FENCED), 0);
+	CHECK(!ckdev_may_serve(p));
+	munmap((void *)(uintptr_t)p, PAGE);
+	teardown(&f);
+	munmap(m, 4 * PAGE);
+	return 0;
+}
+
 const struct test spare_tests[] = {
 	{ "wait: time-out, signal, commit, fence", test_wait },
 	{ "checkpoint survives a spare that forgets everything", test_checkpoint },
 	{ "delta and ack say what is wrong", test_delta },
+	{ "the session page says whether to serve", test_page },
 	{ "a replica is staged, committed, frozen, promoted", test_replica },
 	{ "replica_wait sees commits and the promotion", test_replica_wait },
 };
