@@ -132,6 +132,8 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 		return;
 	}
 	record_started(&new, k->rec.name, k->rec.uuid, k->rec.term, d->self.uuid, d->boot);
+	/* A record that was given up under a program that lives on: it has what was acknowledged. */
+	new.generation = MAX(new.generation, k->rec.committed);
 	if ((start != START_SAME || memcmp(&new, old, sizeof(new))) && records_write(d, &new)) {
 		bar(k, "its record can't be written in %s", d->conf.state_dir);
 		k->undecided = true;
