@@ -762,7 +762,7 @@ static void options_without_sense_are_told(void **state)
 		refused(ENOENT, CPTDEV_DEVICE, "-m", "-S", "name");
 		refused(ENOENT, CPTDEV_DEVICE, "-s", "-S", "name");
 	} else {
-		refused(EINVAL, CPTDEV_DEVICE, "-m", "-S", "not a name");
+		refused(EINVAL, "session 'not a name'", "-m", "-S", "not a name");
 		refused(EINVAL, "replica 'not a name'", "-s", "-S", "not a name");
 	}
 	if (fixed_addresses())

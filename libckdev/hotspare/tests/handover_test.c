@@ -42,7 +42,7 @@ static void configure(const struct host *h, const struct host *other)
 		"state_dir = %s/%s.state\nengine = soft\nprograms = %s/%s.programs\n"
 		"[listen]\naddress = 127.0.0.1\nport = %d\n"
 		"[peer]\naddress = 127.0.0.1\nport = %d\n"
-		"[failover]\nheartbeat_interval_ms = 50\ntimeout_ms = 500\nfailover = auto\n",
+		"[failover]\nheartbeat_interval_ms = 100\ntimeout_ms = 1500\nfailover = auto\n",
 		h->name, dir, h->name, dir, h->name, dir, h->name, h->port, other->port);
 	assert_int_equal(fclose(f), 0);
 }
