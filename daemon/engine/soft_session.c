@@ -451,7 +451,7 @@ int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg)
 	committed = se->rec.committed;
 	if (arg->generation)
 		ack_committed(se, arg->generation);
-	soft_state_ack(&se->state, arg);
+	soft_state_ack(&se->state, arg, committed);
 	if (arg->flags & CPTDEV_ACK_DETACH)
 		follow_remove(f);
 	ack_tell(s, se, flags, committed);

@@ -37,7 +37,7 @@ static void set_lease(struct soft_state *st, u64 until)
 		st->lease_until = until;
 }
 
-void soft_state_ack(struct soft_state *st, const struct cptdev_ack *arg)
+void soft_state_ack(struct soft_state *st, const struct cptdev_ack *arg, u64 committed)
 {
 	u32 flags = arg->flags;
 
@@ -53,7 +53,8 @@ void soft_state_ack(struct soft_state *st, const struct cptdev_ack *arg)
 		st->flags &= ~CPTDEV_STATE_BLOCKED;
 	if (flags & CPTDEV_ACK_ALONE)
 		st->flags |= CPTDEV_STATE_ALONE;
-	else if (arg->generation)
+	/* A spare that is behind what was acknowledged without it isn't all that is needed. */
+	else if (arg->generation && arg->generation >= committed)
 		st->flags &= ~CPTDEV_STATE_ALONE;
 }
 

@@ -18,8 +18,8 @@ struct soft_state {
  * 0 or a negative errno.
  */
 int soft_state_check(const struct cptdev_ack *arg, u64 published, bool attached);
-/* All of it but the generation. */
-void soft_state_ack(struct soft_state *st, const struct cptdev_ack *arg);
+/* All of it but the generation. @committed: the newest one that was acknowledged before. */
+void soft_state_ack(struct soft_state *st, const struct cptdev_ack *arg, u64 committed);
 
 /* What netlink shows of it. */
 void soft_state_rec(const struct soft_state *st, struct session_rec *rec);

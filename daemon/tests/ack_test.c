@@ -290,17 +290,20 @@ static void alone_is_said_until_a_spare_has_something(void **state)
 	u32 st;
 
 	publish(w, 0);
-	assert_int_equal(ack(w, CPTDEV_ACK_ALONE, 1, 0), 0);
-	assert_int_equal(wait_state(w, 1, 0, &st), 0);
-	assert_int_equal(st, CPTDEV_STATE_ALONE);
 	publish(w, 1);
-	attach_from(w, 1);
-	assert_int_equal(wait_state(w, 2, 0, &st), -ETIMEDOUT);
+	attach_from(w, 0);
+	assert_int_equal(ack(w, CPTDEV_ACK_ALONE, 2, 0), 0);
+	/* A spare that is behind that. */
+	assert_int_equal(ack(w, 0, 1, 0), 0);
+	assert_int_equal(wait_state(w, 2, 0, &st), 0);
+	assert_int_equal(st, CPTDEV_STATE_ALONE);
+	publish(w, 2);
+	assert_int_equal(wait_state(w, 3, 0, &st), -ETIMEDOUT);
 	assert_int_equal(ack(w, CPTDEV_ACK_LEASE, 0, 0), 0);
 	assert_int_equal(wait_state(w, 1, 0, &st), 0);
 	assert_int_equal(st, CPTDEV_STATE_ALONE);
-	assert_int_equal(ack(w, 0, 2, 0), 0);
-	assert_int_equal(wait_state(w, 2, 0, &st), 0);
+	assert_int_equal(ack(w, 0, 3, 0), 0);
+	assert_int_equal(wait_state(w, 3, 0, &st), 0);
 	assert_int_equal(st, 0);
 }
 

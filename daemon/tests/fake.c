@@ -293,7 +293,7 @@ static int device_ack(struct fake *f, int fd, const struct cptdev_ack *arg)
 	if (ret)
 		return ret;
 	before = s->state;
-	soft_state_ack(&s->state, arg);
+	soft_state_ack(&s->state, arg, s->rec.committed);
 	soft_state_rec(&s->state, &s->rec);
 	if (arg->flags & CPTDEV_ACK_DETACH)
 		f->fd[fd].follows[s - f->session] = false;
