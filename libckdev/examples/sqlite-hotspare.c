@@ -363,6 +363,21 @@ static bool checkpoint(void)
 	return safe;
 }
 
+/*
+ * An answer goes out only while this program is known to be the one that serves; a client that
+ * waits too long goes away. Returns false if the program is to end meanwhile.
+ */
+static bool wait_for_permission(void)
+{
+	int may;
+
+	while (!(may = hs_may_serve()) && !stopped)
+		poll(NULL, 0, FENCE_MS);
+	if (may < 0)
+		rejoin();
+	return may > 0;
+}
+
 /* What all clients have sent; then the checkpoint; then the answers. */
 static void round_of_all(struct service *s)
 {
@@ -372,7 +387,7 @@ static void round_of_all(struct service *s)
 
 	if (wait_for_clients(s, p) < 0)
 		return;
-	if (!hs_may_serve())
+	if (hs_may_serve() < 0)
 		rejoin();
 	for (i = 0; i < CLIENTS; i++) {
 		if (p[i].revents && receive(&clients[i]))
@@ -382,10 +397,11 @@ static void round_of_all(struct service *s)
 	}
 	if (p[CLIENTS].revents)
 		welcome(s);
-	if (wrote)
+	/* Nobody may be there to write anything, and the spare may be new. */
+	if (wrote || hs_wanted())
 		safe = checkpoint();
 	for (i = 0; i < CLIENTS; i++)
-		if (clients[i].out_len)
+		if (clients[i].out_len && wait_for_permission())
 			answer(s, i, safe);
 }
 

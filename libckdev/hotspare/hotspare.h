@@ -53,18 +53,31 @@ int hs_init(int argc, char *argv[]);
 /**
  * hs_may_serve - may clients be answered?
  *
- * For programs with a session name (option -S of hs_init(3)), before answers that no checkpoint
- * stands behind, such as those to reads.
+ * For programs with a session name (option -S of hs_init(3)), right before answers go out, also
+ * those to reads. It is no system call where the module has leases.
  *
- * Returns 1; or 0: a spare has taken over, hs_rejoin() comes next. Without a session name always 1.
+ * Returns 1; or 0: not at this moment: no spare was heard for as long as the lease lasts, so that it
+ * may have taken over, or a person has to decide; keep the answer and ask again; or -1 with errno
+ * ESTALE: a spare has taken over, hs_rejoin() comes next. Without a session name always 1.
  */
 int hs_may_serve(void);
+
+/**
+ * hs_wanted - does the spare need a checkpoint?
+ *
+ * For an idle program with a session name: a spare is there that lacks the program's state, and
+ * no client will make it take a checkpoint. Until it does, "cptdevctl status" says that it isn't
+ * protected. Where the module has no leases always 0.
+ *
+ * Returns 1: call hs_cpt() soon; or 0.
+ */
+int hs_wanted(void);
 
 /**
  * hs_rejoin - become the spare of the program that took over
  *
  * For a program with a session name, when hs_cpt() has failed with ESTALE or hs_may_serve() returns
- * 0. The process starts its program anew by execve(2), with the arguments that it was started
+ * -1. The process starts its program anew by execve(2), with the arguments that it was started
  * with, as the spare; descriptors but 0, 1 and 2 are closed, memory is gone.
  *
  * Returns only on failure. Errors: EINVAL: there is no session name. ECHILD: the process is a child of

@@ -33,6 +33,7 @@ static bool by_module;			/* the session is of the module */
 static bool reopens;			/* the next session has what the last one had */
 static enum hs_wish wanted;
 static int session = -1;
+static const struct cptdev_session_page *page;	/* NULL: it has none */
 static struct hs_intervals tracked;
 static const char *session_name;	/* NULL: it has none */
 static uint64_t session_term;
@@ -162,6 +163,9 @@ int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 	if (fd >= 0) {
 		session = fd;
 		by_module = !ckdev_is_soft(fd);
+		/* A module that hasn't it tells the same by a call. */
+		if (session_name && ckdev_session_page(fd, &page))
+			page = NULL;
 		if (!by_module && !why_not.text[0])
 			hs_fail(&why_not, 0, "there is no " CPTDEV_DEVICE);
 		hs_own(session, by_module ? CPTDEV_DEVICE : "cptdevd's socket");
@@ -170,8 +174,17 @@ int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 	return must ? hs_fail(e, -fd, "%s", why_not.text) : 0;
 }
 
+const struct cptdev_session_page *hs_session_page(void)
+{
+	return page;
+}
+
 void hs_backend_release(void)
 {
+	/* It holds the session as the descriptor does. */
+	if (page)
+		munmap((void *)(uintptr_t)page, HS_PAGE);
+	page = NULL;
 	hs_own_close(&session);
 	chosen = false;
 }

@@ -58,6 +58,8 @@ int hs_engine_open(struct hs_error *e);
 void hs_snapshot_name(const char *name, uint64_t term);
 /* Its descriptor, opened if it isn't. Or -1 with errno and @e. */
 int hs_snapshot_session(struct hs_error *e);
+/* What the session may do, or NULL: it isn't open, or the module is older than that. */
+const struct cptdev_session_page *hs_session_page(void);
 /* As hs_snapshot_take(), but for cptdevd: @s gets a generation and no descriptor. */
 int hs_snapshot_publish(struct hs_snapshot *s, const struct hs_ranges *ranges, struct hs_error *e);
 void hs_snapshot_close(struct hs_snapshot *s);

@@ -247,12 +247,32 @@ void hs_publish_stop(void)
 	hs_backend_release();
 }
 
+static int overtaken(void)
+{
+	return fenced(hs_why());
+}
+
+/* A fence is told by the call as well: an older module has no page. */
 int hs_may_serve(void)
 {
+	const struct cptdev_session_page *page;
 	int fd;
 
 	if (!publishing)
 		return 1;
 	fd = hs_snapshot_session(NULL);
-	return fd >= 0 && ckdev_wait(fd, 0, 0, NULL) != -ESTALE;
+	page = hs_session_page();
+	if (!page)
+		return fd >= 0 && ckdev_wait(fd, 0, 0, NULL) == -ESTALE ? overtaken() : 1;
+	if (ckdev_may_serve(page))
+		return 1;
+	return __atomic_load_n(&page->flags, __ATOMIC_ACQUIRE) & CPTDEV_STATE_FENCED ?
+		overtaken() : 0;
+}
+
+int hs_wanted(void)
+{
+	const struct cptdev_session_page *page = publishing ? hs_session_page() : NULL;
+
+	return page && __atomic_load_n(&page->flags, __ATOMIC_ACQUIRE) & CPTDEV_STATE_WANTED;
 }

@@ -158,6 +158,42 @@ story_both_promoted() {
 	story_end
 }
 
+# Processor time of a's daemon, in ticks of 10 ms.
+cpu_ticks() {
+	vm_run a "awk '{print \$14 + \$15}' /proc/\$(pidof cptdevd)/stat"
+}
+
+replica_begun() {
+	local n
+	n=$(replica generation)
+	[ "${n:-0}" -gt 0 ]
+}
+
+whole_within() { # seconds
+	local limit=$1
+	until_true replica_begun
+}
+
+# Nobody asks the program anything, and it has to bring its state all the same.
+story_idle_spare() {
+	local before
+	t 'idle program: begin' story_begin
+	t 'idle program: b boots' reboot_b
+	daemon_start b auto
+	program_start b -s
+	t 'idle program: its state is with the new spare within 10 s' whole_within 10
+	t 'idle program: which says that it is protected' until_true not status_tells a 'not protected'
+	before=$(cpu_ticks)
+	sleep 5
+	t 'idle program: the daemon is idle, too' [ $(($(cpu_ticks) - before)) -lt 25 ]
+	vm_kill a
+	t 'idle program: b goes on' until_true serves b
+	t 'idle program: with all rows' all_there b
+	host_launch a
+	host_ready a
+	story_end
+}
+
 safe_on() {
 	says_safe "$1" 'delete from t where a < 0'
 }
@@ -217,7 +253,8 @@ story_long_copy() {
 	story_end
 }
 
-stories=(ended_in_order failed_before empty_restart promoted_host_reboots both_promoted two_cuts long_copy)
+stories=(ended_in_order failed_before empty_restart promoted_host_reboots both_promoted two_cuts
+	long_copy idle_spare)
 
 main() {
 	local story

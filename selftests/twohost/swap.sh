@@ -183,6 +183,8 @@ swap_from() {
 	until_true serves "$to" || return 1
 	both_right || return 1
 	write_row "$to" || true
+	# Whoever was cut off doesn't know that row: it mustn't answer any more.
+	both_right || return 1
 	"mend_$first" "$from"
 	"second_$second" "$from" "$to"
 	both_right || return 1

@@ -79,16 +79,16 @@ static void work(void *arg)
 	}
 	for (;;) {
 		change(s);
-		/* The control: what is called saved before it is will be missed. */
+		/* The control: what is called saved before there is anything to save will be missed. */
 		if (*setting("LIES"))
-			tell("saved", s->n);
+			tell("saved", s->n + 1);
 		if (!take(s)) {
 			/* A fence may come behind the checkpoint: then this was the last one. */
 			CHECK(may_serve);
-			may_serve = hs_may_serve();
+			may_serve = hs_may_serve() >= 0;
 			tell("saved", s->n);
 		} else if (errno == ESTALE) {
-			CHECK(!hs_may_serve());
+			CHECK(hs_may_serve() < 0);
 			tell("fenced", s->n);
 			hs_rejoin();
 			CHECK(false);
