@@ -910,12 +910,7 @@ static pid_t start_other(const char *out, const char *option, const char *value)
 	pid_t pid;
 
 	self = "./other";
-	pid = start(out, option, "-a", "127.0.0.1");
-	if (value) {
-		kill_off(pid);
-		unlink(out);
-		pid = start(out, option, "-r", value);
-	}
+	pid = start(out, option, value ? "-r" : "-a", value ?: "127.0.0.1");
 	self = this_one;
 	return pid;
 }
