@@ -158,6 +158,9 @@ static struct json_object *command_forget(struct client *c, const char *name, bo
 	if (records_split(c->d, name) && !force)
 		return refusal("split-brain",
 			       "both hosts went on: this one's data would be given up, its program fenced and its replica removed");
+	if (records_overtaken(c->d, name) && !force)
+		return refusal("overtaken",
+			       "a program stands still here, and what it has may be the last copy: it would be given up; to give up what the other host lost, run this there");
 	ret = records_forget(c->d, name);
 	if (ret)
 		return refusal("failed", failure(-ret));

@@ -369,6 +369,8 @@ void records_decide(struct daemon *d, const char *name);
  */
 int records_forget(struct daemon *d, const char *name);
 bool records_split(struct daemon *d, const char *name);
+/* A program stands still here, see lost.c. */
+bool records_overtaken(struct daemon *d, const char *name);
 /* A spare follows the session; it left in order; the session is acknowledged without one. */
 int records_follow(struct daemon *d, const char *name);
 int records_left(struct daemon *d, const char *name);

@@ -514,12 +514,22 @@ bool records_is_outdated(struct daemon *d, const char *name)
  * What a person decides
  */
 
+static int remove_replica(struct daemon *d, const char *name)
+{
+	int fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE), ret;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	ret = kernel_replica_remove(d->kernel, fd);
+	d->kernel->ops->close(d->kernel, fd);
+	return ret;
+}
+
 /* A program that goes on with what is given up must stop, and so must whoever would take over. */
 static int give_up(struct daemon *d, const char *name)
 {
 	struct known *k;
 	struct peer *p;
-	int fd, ret;
 
 	LIST_FOREACH(k, &d->sessions, entry) {
 		if (strcmp(k->rec.name, name) || k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
@@ -528,12 +538,7 @@ static int give_up(struct daemon *d, const char *name)
 		LIST_FOREACH(p, &d->peers, entry)
 			out_fence(&p->out, k, "its data was given up");
 	}
-	fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE);
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
-	ret = kernel_replica_remove(d->kernel, fd);
-	d->kernel->ops->close(d->kernel, fd);
-	return ret;
+	return remove_replica(d, name);
 }
 
 /*
@@ -573,21 +578,24 @@ static int forget(struct daemon *d, const char *name)
 		return -ENOENT;
 	if (e->split || e->lost_term)
 		return adopt(d, e);
-	ret = state_remove(d->conf.state_dir, name);
-	if (ret)
-		return ret;
-	news_record(d, e, "forgotten");
 	r = e->r;
 	gone = !e->damaged && record_gone(&r, d->self.uuid, d->boot);
+	/* Without the record its term would fence the program that is to go on. */
+	ret = gone ? remove_replica(d, name) : 0;
+	if (ret)
+		return ret;
+	/* Who hears of the replica may have forgotten it already. */
+	e = recorded_find(d, name);
+	ret = e ? state_remove(d->conf.state_dir, name) : 0;
+	if (ret || !e)
+		return ret;
+	news_record(d, e, "forgotten");
 	LIST_REMOVE(e, entry);
 	free(e);
-	/* Its replica has what was there before, and would still fence whoever lives. */
-	if (gone) {
-		ret = give_up(d, name);
+	if (gone)
 		fence_announce(d, name, r.term, r.owner, WIRE_TERM_GIVEN_UP);
-	}
 	records_decide(d, name);
-	return ret;
+	return 0;
 }
 
 int records_forget(struct daemon *d, const char *name)
@@ -616,6 +624,13 @@ bool records_split(struct daemon *d, const char *name)
 	struct recorded *e = recorded_find(d, name);
 
 	return e && e->split;
+}
+
+bool records_overtaken(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+
+	return e && e->lost_term;
 }
 
 bool records_damaged(struct daemon *d, const char *name)

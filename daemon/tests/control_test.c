@@ -188,6 +188,27 @@ static void a_program_that_starts_may_ask(void **state)
 	close(fd);
 }
 
+/* By mistake, on the wrong host: what a program has that stands still may be the last copy. */
+static void the_last_copy_needs_a_word_more(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	struct recorded *e;
+
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s));
+	e = recorded_find(&p->a.daemon, "kv");
+	e->lost_term = 2;
+	refused(p, "{\"command\":\"forget\",\"name\":\"kv\"}\n", "overtaken");
+	assert_int_equal(e->lost_term, 2);
+	assert_false(s->fenced);
+	e->lost_term = 0;
+	e->split = true;
+	refused(p, "{\"command\":\"forget\",\"name\":\"kv\"}\n", "split-brain");
+	assert_false(s->fenced);
+	e->split = false;
+}
+
 static void clients_are_limited(void **state)
 {
 	struct pair *p = *state;
@@ -567,6 +588,7 @@ int main(void)
 		T(requests_follow_each_other),
 		T(nonsense_is_refused),
 		T(a_program_that_starts_may_ask),
+		T(the_last_copy_needs_a_word_more),
 		T(clients_are_limited),
 		T(a_client_that_doesnt_read_is_left_alone),
 		T(peers_are_monitored),
