@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cptdevctl alone: a person says that a session may go on without a spare. */
-#include <string.h>
-
-#include "client.h"
 #include "ctl.h"
 
 int verb_alone(struct ctl *c, int argc, char **argv)
 {
-	struct json_object *request, *answer, *error;
-	int err, ret = EXIT_DONE;
+	struct json_object *answer, *error;
+	int ret = EXIT_DONE;
 
-	if (argc != 1)
-		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl status",
-				"alone needs the name of one session");
-	request = js_new();
-	js_str(request, "command", "alone");
-	js_str(request, "name", argv[0]);
-	answer = client_command(c->socket, request, &err);
+	answer = ctl_ask(c, "alone", argc, argv, &ret);
 	if (!answer)
-		return ctl_fail(c, EXIT_DAEMON, "no-daemon", "systemctl start cptdevd",
-				"cptdevd can't be asked: %s", strerror(err));
+		return ret;
 	error = js_at(answer, "error");
 	if (error)
 		ret = ctl_fail(c, EXIT_FAILED, js_get_str(error, "code"), "cptdevctl status",

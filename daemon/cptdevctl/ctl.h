@@ -63,6 +63,12 @@ int ctl_need_device(struct ctl *c);
 /* ctl_fail() for a call on a replica that answered -@err. */
 int ctl_fail_replica(struct ctl *c, const char *name, const char *what, int err);
 
+/*
+ * Ask the daemon for @verb with the name that is the only argument. The answer, which may have
+ * "error"; or NULL: why not was told, and *@ret is the exit status.
+ */
+struct json_object *ctl_ask(struct ctl *c, const char *verb, int argc, char **argv, int *ret);
+
 void ctl_print_json(struct ctl *c, struct json_object *o);
 
 #endif

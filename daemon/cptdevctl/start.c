@@ -2,7 +2,6 @@
 /* cptdevctl start: what a program that is started under a name would be. */
 #include <string.h>
 
-#include "client.h"
 #include "ctl.h"
 
 static int status_of(const char *answer)
@@ -14,20 +13,13 @@ static int status_of(const char *answer)
 
 int verb_start(struct ctl *c, int argc, char **argv)
 {
-	struct json_object *request, *answer, *error;
+	struct json_object *answer, *error;
 	const char *word;
-	int err, ret;
+	int ret;
 
-	if (argc != 1)
-		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl status",
-				"start needs the name of one session");
-	request = js_new();
-	js_str(request, "command", "start");
-	js_str(request, "name", argv[0]);
-	answer = client_command(c->socket, request, &err);
+	answer = ctl_ask(c, "start", argc, argv, &ret);
 	if (!answer)
-		return ctl_fail(c, EXIT_DAEMON, "no-daemon", "systemctl start cptdevd",
-				"cptdevd can't be asked: %s", strerror(err));
+		return ret;
 	error = js_at(answer, "error");
 	word = js_get_str(answer, "answer");
 	if (error || !word) {

@@ -96,6 +96,16 @@ static bool term_valid(u64 term)
 	return term && term <= CPTDEV_TERM_MAX;
 }
 
+/* @to: CPTDEV_NAME_MAX bytes. */
+static int take_name(char *to, const u8 *name, u16 len, const char *frame, struct fault *f)
+{
+	if (!name_valid((const char *)name, len))
+		return fault_set(f, WIRE_E_PROTOCOL, "%s: bad name", frame);
+	memset(to, 0, CPTDEV_NAME_MAX);
+	memcpy(to, name, len);
+	return 0;
+}
+
 void term_encode(struct writer *w, const struct msg_term *m)
 {
 	size_t len = strlen(m->name);
@@ -124,11 +134,7 @@ int term_decode(const u8 *p, size_t len, struct msg_term *m, struct fault *f)
 		return bad(f, WIRE_TERM, "term", m->term);
 	if (m->flags & ~WIRE_TERM_FLAGS)
 		return bad(f, WIRE_TERM, "flags", m->flags);
-	if (!name_valid((const char *)name, name_len))
-		return fault_set(f, WIRE_E_PROTOCOL, "TERM: bad name");
-	memset(m->name, 0, sizeof(m->name));
-	memcpy(m->name, name, name_len);
-	return 0;
+	return take_name(m->name, name, name_len, "TERM", f);
 }
 
 void ended_encode(struct writer *w, const struct msg_ended *m)
@@ -168,11 +174,7 @@ int ended_decode(const u8 *p, size_t len, struct msg_ended *m, struct fault *f)
 		return bad(f, WIRE_ENDED, "how", m->how);
 	if (reserved)
 		return bad(f, WIRE_ENDED, "reserved field", reserved);
-	if (!name_valid((const char *)name, name_len))
-		return fault_set(f, WIRE_E_PROTOCOL, "ENDED: bad name");
-	memset(m->name, 0, sizeof(m->name));
-	memcpy(m->name, name, name_len);
-	return 0;
+	return take_name(m->name, name, name_len, "ENDED", f);
 }
 
 void session_encode(struct writer *w, const struct msg_session *m)
@@ -214,11 +216,7 @@ int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault 
 		return bad(f, WIRE_SESSION, "uid", m->uid);
 	if (reserved)
 		return bad(f, WIRE_SESSION, "reserved field", reserved);
-	if (!name_valid((const char *)name, name_len))
-		return fault_set(f, WIRE_E_PROTOCOL, "SESSION: bad name");
-	memset(m->name, 0, sizeof(m->name));
-	memcpy(m->name, name, name_len);
-	return 0;
+	return take_name(m->name, name, name_len, "SESSION", f);
 }
 
 void state_encode(struct writer *w, const struct msg_state *m)
