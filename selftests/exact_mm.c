@@ -3,7 +3,6 @@
  * Exactness: memory that is mapped, moved, merged, swapped, split and protected, with and
  * without being written to. See exact.c.
  */
-#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -13,6 +12,7 @@
 
 #include "exact.h"
 #include "kselftest.h"
+#include "uffd_move.h"
 
 #ifndef MADV_COLD
 #define MADV_COLD	20
@@ -25,19 +25,6 @@
 #endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
-#endif
-/* Since 6.8. */
-#ifndef UFFDIO_MOVE
-struct uffdio_move {
-	__u64 dst;
-	__u64 src;
-	__u64 len;
-	__u64 mode;
-	__s64 move;
-};
-
-#define UFFDIO_MOVE		_IOWR(UFFDIO, 0x05, struct uffdio_move)
-#define UFFD_FEATURE_MOVE	(1 << 16)
 #endif
 #define MPOL_MF_MOVE_PAGES	2	/* MPOL_MF_MOVE */
 

@@ -5,7 +5,6 @@
  * changed, while those that are changed afterwards in any way do.
  */
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -15,25 +14,13 @@
 #include "cptdev_test.h"
 #include "io_uring.h"
 #include "kselftest_harness.h"
+#include "uffd_move.h"
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT	21
 #endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
-#endif
-/* Since 6.8. */
-#ifndef UFFDIO_MOVE
-struct uffdio_move {
-	__u64 dst;
-	__u64 src;
-	__u64 len;
-	__u64 mode;
-	__s64 move;
-};
-
-#define UFFDIO_MOVE		_IOWR(UFFDIO, 0x05, struct uffdio_move)
-#define UFFD_FEATURE_MOVE	(1 << 16)
 #endif
 
 #define PAGES	64UL
