@@ -54,6 +54,7 @@ struct json_object *status_record(struct daemon *d, const struct recorded *e)
 		js_u64(o, "generation", e->r.generation);
 		js_bool(o, "ended", e->r.ended);
 		js_bool(o, "failed", e->r.failed);
+		js_bool(o, "unseen", e->r.unseen);
 	}
 	error(o, d, e);
 	return o;

@@ -36,10 +36,13 @@ void soft_event(struct soft *s, u8 cmd, const struct session_rec *session,
 	eventfd_write(s->eventfd, 1);
 }
 
+/* As with a new socket of netlink: who listens hears what happens from now on. */
 static int soft_listen(struct kernel *k)
 {
 	struct soft *s = to_soft(k);
 
+	s->nr_events = 0;
+	s->lost_events = false;
 	return s->listener ? s->epoll : s->eventfd;
 }
 

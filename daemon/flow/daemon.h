@@ -395,6 +395,8 @@ enum start_answer start_asked(struct daemon *d, const char *name, struct start_t
 void ends_session(struct daemon *d, const struct known *k, u32 end, u32 code);
 /* It hangs, and counts as failed; it is fenced. */
 void ends_hung(struct daemon *d, const struct known *k);
+/* A dump is complete: sessions that ended while the daemon was away are written down. */
+void ends_missed(struct daemon *d);
 /* A link is up: before any session is announced, and when all of them are known. */
 void ends_before(struct out *o);
 void ends_listed(struct out *o);

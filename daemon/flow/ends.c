@@ -85,6 +85,24 @@ void ends_listed(struct out *o)
 			send_record(o, &e->r);
 }
 
+/*
+ * All sessions that live are known: others that this kernel had ended while no daemon ran. On disk
+ * at once, since the power may be lost next, and a record that says nothing counts as a failure then.
+ */
+void ends_missed(struct daemon *d)
+{
+	struct recorded *e;
+	struct record new;
+
+	LIST_FOREACH(e, &d->records, entry) {
+		if (e->damaged || !uuid_same(e->r.boot, d->boot) || lives(d, &e->r))
+			continue;
+		new = e->r;
+		if (end_note(&new, new.session, HOW_UNKNOWN))
+			records_write(d, &new);
+	}
+}
+
 static void ended(struct daemon *d, const struct known *k, enum end_how how, const char *text)
 {
 	const struct record *r = record_of(d, k->rec.name);

@@ -164,6 +164,7 @@ static void known_dump(struct daemon *d, bool first)
 		return;
 	}
 	known_sweep(d);
+	ends_missed(d);
 	LIST_FOREACH(p, &d->peers, entry)
 		out_listed(&p->out);
 }

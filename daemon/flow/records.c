@@ -337,6 +337,7 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 	new.generation = replica->generation;
 	new.ended = false;
 	new.failed = false;
+	new.unseen = false;
 	new.outdated = false;
 	ret = records_write(d, &new);
 	*term = new.term;

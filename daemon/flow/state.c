@@ -79,6 +79,7 @@ static struct json_object *record_json(const struct record *r)
 	js_uuid(o, "boot", r->boot);
 	js_bool(o, "ended", r->ended);
 	js_bool(o, "failed", r->failed);
+	js_bool(o, "unseen", r->unseen);
 	js_uuid(o, "before", r->before);
 	js_bool(o, "outdated", r->outdated);
 	js_bool(o, "spare", r->spare);
@@ -258,6 +259,8 @@ static const char *record_read(struct json_object *o, const char *name, struct r
 	/* Files of older versions have no such keys. */
 	if (js_at(o, "failed") && !bool_read(o, "failed", &r->failed))
 		return "failed";
+	if (js_at(o, "unseen") && !bool_read(o, "unseen", &r->unseen))
+		return "unseen";
 	if (js_at(o, "before") && !uuid_read(js_get_str(o, "before"), r->before))
 		return "before";
 	if (!bool_read(o, "outdated", &r->outdated))

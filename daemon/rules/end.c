@@ -51,10 +51,11 @@ bool end_note(struct record *r, const u8 *session, enum end_how how)
 {
 	/* A program that was overtaken has no say in whether the service is wanted. */
 	if (r->role != RECORD_PRIMARY || r->outdated || r->ended || r->failed ||
-	    !uuid_same(r->session, session) || how == HOW_UNKNOWN)
+	    !uuid_same(r->session, session) || (r->unseen && how == HOW_UNKNOWN))
 		return false;
 	r->ended = how == HOW_ORDER;
 	r->failed = how == HOW_FAILED;
+	r->unseen = how == HOW_UNKNOWN;
 	return true;
 }
 
@@ -62,6 +63,9 @@ enum end_how end_of_record(const struct record *r, const u8 *boot)
 {
 	if (r->ended)
 		return HOW_ORDER;
+	/* Its host's power took nothing from it: it wasn't there any more. */
+	if (r->unseen)
+		return HOW_UNKNOWN;
 	return r->failed || !uuid_same(r->boot, boot) ? HOW_FAILED : HOW_UNKNOWN;
 }
 

@@ -23,7 +23,8 @@ const char *end_text(u32 end, u32 code, char *text, size_t size);
 
 /*
  * The session of a record ended, on the host where it ran. True: the record has changed. An end
- * in order that was noted stays, and so does a failure.
+ * in order that was noted stays, and so does a failure. That nobody saw it is noted as well: a host
+ * that loses its power later doesn't make a failure of it.
  */
 bool end_note(struct record *r, const u8 *session, enum end_how how);
 /*

@@ -83,6 +83,7 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 	memcpy(r->boot, boot, CPTDEV_UUID_LEN);
 	r->ended = false;
 	r->failed = false;
+	r->unseen = false;
 	r->outdated = false;
 	r->promoting = false;
 }
@@ -122,6 +123,7 @@ void record_fed(struct record *r, const char *name, const u8 *session, u64 term,
 	memset(r->before, 0, CPTDEV_UUID_LEN);
 	r->ended = false;
 	r->failed = false;
+	r->unseen = false;
 	r->promoting = false;
 }
 

@@ -31,6 +31,7 @@ struct record {
 	u8 boot[CPTDEV_UUID_LEN];	/* of the kernel that had the memory */
 	bool ended;			/* the program ended in order */
 	bool failed;			/* it ended otherwise */
+	bool unseen;			/* it ended while its daemon was away: how isn't known */
 	u8 before[CPTDEV_UUID_LEN];	/* the session before it, which ended in order; or zeros */
 	bool outdated;			/* a primary acknowledged data without this replica */
 	/* Of a session: */

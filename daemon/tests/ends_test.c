@@ -76,11 +76,19 @@ static void mend(struct pair *p)
 /* Power is lost and comes back: the kernel's memory is gone, the disk isn't. */
 static void boots(struct host *h, u8 boot)
 {
+	struct recorded *e;
+	struct record r;
+
+	/* The kernel of this machine stays: its records are of another one. */
+	LIST_FOREACH(e, &h->daemon.records, entry) {
+		r = e->r;
+		memset(r.boot, boot, sizeof(r.boot));
+		assert_int_equal(records_write(&h->daemon, &r), 0);
+	}
 	host_kill(h);
 	fake_free(&h->fake);
 	fake_init(&h->fake);
 	host_start(h);
-	memset(h->daemon.boot, boot, sizeof(h->daemon.boot));
 }
 
 static void what_counts_as_order(void **state)
@@ -172,6 +180,51 @@ static void an_end_that_nobody_saw(void **state)
 	assert_false(of(&p->a)->ended || of(&p->b)->ended);
 	a_is_lost(p);
 	assert_false(promoted(p));
+}
+
+/* Power that is lost later doesn't make a failure of it. */
+static void nor_is_it_a_failure_when_its_host_is_started_anew(void **state)
+{
+	struct pair *p = *state;
+
+	fake_session_end_by(&p->a.fake, fed(p), CPTDEV_END_UNKNOWN, 0);
+	WAIT_FOR(p, !fed_by(p));
+	boots(&p->a, 0xaa);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
+	pair_run(p, 100);
+	assert_false(promoted(p) || of(&p->b)->failed);
+}
+
+/* In order, but there was nobody to write that down. */
+static void an_end_while_the_daemon_was_away(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	host_kill(&p->a);
+	fake_session_end(&p->a.fake, s);
+	host_start(&p->a);
+	assert_true(of(&p->a)->unseen);
+	WAIT_FOR(p, !fed_by(p) && host_linked(&p->a) && host_linked(&p->b));
+	boots(&p->a, 0xaa);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
+	pair_run(p, 100);
+	assert_false(promoted(p) || of(&p->b)->failed);
+	assert_false(of(&p->a)->ended);
+}
+
+/* It lives, and the host that is lost with it later is taken over from. */
+static void who_lives_on_has_not_ended_unseen(void **state)
+{
+	struct pair *p = *state;
+
+	fed(p);
+	host_kill(&p->a);
+	host_start(&p->a);
+	assert_false(of(&p->a)->unseen);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
+	boots(&p->a, 0xaa);
+	WAIT_FOR(p, promoted(p));
 }
 
 /* Until then the spare's program was away. */
@@ -455,6 +508,9 @@ int main(void)
 		T(so_is_who_exits_with_an_error),
 		T(who_exits_with_success_is_not),
 		T(an_end_that_nobody_saw),
+		T(nor_is_it_a_failure_when_its_host_is_started_anew),
+		T(an_end_while_the_daemon_was_away),
+		T(who_lives_on_has_not_ended_unseen),
 		T(a_program_that_waits_later_is_in_time),
 		T(who_is_to_stay_stays_until_the_host_is_lost),
 		T(nothing_is_promoted_unless_that_is_configured),
