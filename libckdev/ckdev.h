@@ -91,9 +91,10 @@ int ckdev_open(void);
  * @path:	socket of a cptdevd whose engine is soft; NULL: /run/cptdevd/programs
  *
  * The calls here take the descriptor as they take one of the device, as far as they don't look
- * into the caller's memory: ckdev_info(), ckdev_session(), ckdev_wait(), ckdev_replica_*() for
- * who waits and reads, ckdev_image_*() of a replica, ckdev_restore(). What changed the program
- * finds out by itself, and hands it over with ckdev_soft_publish(). Other calls give -ENOTTY.
+ * into the caller's memory: ckdev_info(), ckdev_session(), ckdev_wait(), ckdev_alive(),
+ * ckdev_session_page(), ckdev_replica_*() for who waits and reads, ckdev_image_*() of a replica,
+ * ckdev_restore(). What changed the program finds out by itself, and hands it over with
+ * ckdev_soft_publish(). Other calls give -ENOTTY.
  *
  * poll() reports POLLIN, and nothing else, when there is news since the last ckdev_wait(), or
  * for a replica since the last ckdev_image_info() or ckdev_replica_wait(): call those with a
@@ -347,6 +348,24 @@ static inline int ckdev_may_serve(const struct cptdev_session_page *page)
 		return 0;
 	return !until || ckdev_boottime() < until;
 }
+
+/**
+ * ckdev_alive() - give a sign of life, and promise the next one
+ * @fd:		session
+ * @timeout_ns:	the next sign comes within this time, nanoseconds; 0: there will be none
+ *
+ * To publish a snapshot is a sign of life, too, with the time of the last call. If none comes
+ * in time, the session is shown as hung until the next one, and cptdevd does what on_hang in
+ * its configuration says. The time in which the host was suspended doesn't count. Without
+ * this call nobody watches a program. Any thread may call it: let it be the one whose hanging
+ * is to be noticed.
+ *
+ * Returns 0, or
+ * -EOPNOTSUPP	the module is older than this call
+ * -EINVAL	the session has no name (ckdev_soft_open())
+ * -EXDEV, -ESRCH	not in the process that opened the session
+ */
+int ckdev_alive(int fd, uint64_t timeout_ns);
 
 /**
  * ckdev_checkpoint() - bring what the memory holds now to the spare

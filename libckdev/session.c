@@ -132,6 +132,18 @@ int ckdev_scan(int fd, struct cptdev_scan *scan)
 	return ret < 0 ? ret : (int)scan->nr;
 }
 
+int ckdev_alive(int fd, uint64_t timeout_ns)
+{
+	struct cptdev_session_alive arg = { .size = sizeof(arg), .timeout_ns = timeout_ns };
+	int ret = ckdev_ioctl(fd, CPTDEV_IOC_SESSION_ALIVE, &arg);
+	struct cptdev_info info = { .size = sizeof(info) };
+
+	/* A session of an older module, or no session. */
+	if (ret == -ENOTTY && ckdev_info(fd, &info) == 0)
+		return -EOPNOTSUPP;
+	return ret;
+}
+
 static int page_map(int fd, const struct cptdev_session_page **page)
 {
 	int saved = errno;

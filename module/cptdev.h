@@ -27,6 +27,10 @@
  * spinlocks, and takes none. Reclaim runs under any lock that is held over an allocation: the
  * shrinker takes no lock but that one and, without it, session->pub_lock.
  *
+ * The watchdog's worker (alive.c) takes cptdev_sessions_lock, and session->pub_lock under it.
+ * Whoever waits for that worker holds neither; it is armed under session->pub_lock, whose
+ * holder then takes locks of the workqueue.
+ *
  * What runs under someone else's locks takes none of these: notifier callbacks
  * (events.c) and the fault handler of a mapped snapshot (snapfile.c) look things up
  * under RCU or in what doesn't change. A fault handler that took session->lock would
@@ -94,6 +98,7 @@ struct cptdev_session {
 		struct rcu_head rcu;	/* at the very end */
 	};
 	struct work_struct end_work;
+	struct delayed_work alive_work;	/* armed under pub_lock */
 
 	struct mutex lock;		/* ranges, marks, generations */
 	struct cptdev_span *ranges;	/* changed under sessions_lock as well */
@@ -134,6 +139,9 @@ struct cptdev_session {
 	u32 state;			/* CPTDEV_STATE_* */
 	u64 lease_until;		/* CLOCK_BOOTTIME, 0: no lease is in use */
 	struct page *page;		/* of the session page, or NULL */
+	u64 alive_ns;			/* the watchdog's time, 0: off */
+	u64 alive_until;		/* CLOCK_MONOTONIC: the next sign of life */
+	bool hung;			/* none came; cptdev_sessions_lock as well */
 	bool ended;			/* and why: */
 	u32 end;			/* CPTDEV_END_* */
 	u32 end_code;
@@ -264,6 +272,12 @@ static inline bool cptdev_lease_over(const struct cptdev_session *s)
 {
 	return s->lease_until && ktime_get_boottime_ns() >= s->lease_until;
 }
+
+/* alive.c */
+void cptdev_alive_init(struct cptdev_session *s);
+void cptdev_alive_sign(struct cptdev_session *s);
+void cptdev_alive_stop(struct cptdev_session *s);
+int cptdev_alive(struct cptdev_call *call, void *arg);
 
 /* range.c */
 int cptdev_range_add(struct cptdev_call *call, void *arg);

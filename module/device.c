@@ -53,7 +53,7 @@ static int device_info(struct cptdev_call *call, void *uarg)
 	info->features = CPTDEV_FEATURE_SCAN | CPTDEV_FEATURE_SNAPSHOT |
 		CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
 		CPTDEV_FEATURE_MMAP | CPTDEV_FEATURE_CLAIM |
-		CPTDEV_FEATURE_LEASE;
+		CPTDEV_FEATURE_LEASE | CPTDEV_FEATURE_ALIVE;
 	info->range_flags = CPTDEV_RANGE_EXCL;
 	info->scan_flags = CPTDEV_SCAN_FLAGS;
 	info->scan_categories = CPTDEV_SCAN_CATEGORIES;
@@ -81,6 +81,8 @@ static const struct cptdev_ioctl_op device_ops[] = {
 	CPTDEV_OP(CPTDEV_IOC_RANGE_LIST, cptdev_range_list, cptdev_range_list, total),
 	CPTDEV_OP(CPTDEV_IOC_SCAN, cptdev_scan, cptdev_scan, pages),
 	CPTDEV_OP_FD(CPTDEV_IOC_SNAPSHOT, cptdev_snapshot, cptdev_snapshot, reserved),
+	CPTDEV_OP(CPTDEV_IOC_SESSION_ALIVE, cptdev_alive, cptdev_session_alive,
+		  timeout_ns),
 	CPTDEV_OP(CPTDEV_IOC_WAIT, cptdev_wait, cptdev_wait, committed),
 	CPTDEV_OP_FD(CPTDEV_IOC_DELTA, cptdev_delta, cptdev_delta, pages),
 	CPTDEV_OP(CPTDEV_IOC_ACK, cptdev_ack, cptdev_ack, generation),

@@ -36,7 +36,7 @@ static int put_session(struct sk_buff *skb, struct cptdev_session *s)
 	published = s->pub_newest;
 	committed = s->committed;
 	attached = s->nr_followers;
-	flags = state_flags(s->state);
+	flags = state_flags(s->state) | (s->hung ? CPTDEV_GENL_SESSION_HUNG : 0);
 	lease = s->lease_until;
 	ended = s->ended;
 	end = s->end;

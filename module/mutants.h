@@ -139,6 +139,11 @@ static inline struct cptdev_snap *mutant_merge_older(struct cptdev_snap *old,
 #define cptdev_state_blocked(s)		((void)(s), false)
 #endif
 
+/* Publishing is no sign of life. */
+#ifdef CPTDEV_MUTANT_NO_SIGN
+#define cptdev_alive_sign(s)		((void)(s))
+#endif
+
 /* Reclaim knows of no snapshots. */
 #ifdef CPTDEV_MUTANT_NO_SHRINK
 #define cptdev_shrink_add(snap)		((void)(snap))
@@ -222,6 +227,7 @@ static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 	 cptdev_mutant(END_CLOSED) ||					\
 	 cptdev_mutant(NO_LEASE) ||					\
 	 cptdev_mutant(NO_BLOCK) ||					\
+	 cptdev_mutant(NO_SIGN) ||					\
 	 cptdev_mutant(NO_SHRINK) ||					\
 	 cptdev_mutant(NO_RECHECK) ||					\
 	 cptdev_mutant(COUNT_FAILED) ||					\

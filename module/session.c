@@ -87,6 +87,7 @@ static void session_unlist(struct cptdev_session *s)
 		cptdev_event_session(s, CPTDEV_CMD_SESSION_GONE_NTF);
 	}
 	mutex_unlock(&cptdev_sessions_lock);
+	cptdev_alive_stop(s);
 	cptdev_unpublish_all(s);
 }
 
@@ -182,6 +183,7 @@ static struct cptdev_session *session_alloc(void)
 	INIT_LIST_HEAD(&s->following);
 	init_waitqueue_head(&s->wq);
 	INIT_WORK(&s->gone_work, session_gone);
+	cptdev_alive_init(s);
 	s->id = atomic64_inc_return(&last_id);
 	s->term = 1;
 	s->pub_base = CPTDEV_NO_BASE;

@@ -23,6 +23,7 @@ union arg {
 	struct cptdev_range_list list;
 	struct cptdev_scan scan;
 	struct cptdev_snapshot snapshot;
+	struct cptdev_session_alive alive;
 	struct cptdev_wait wait;
 	struct cptdev_delta delta;
 	struct cptdev_ack ack;
@@ -96,6 +97,12 @@ static void published(FIXTURE_DATA(abi) *self)
 	close(t_delta(self->fd[DEVICE], self->id, 0, NULL));
 	t_ack(self->fd[DEVICE], self->id, t_info(self->fd[DEVICE]).published, 0);
 	close(t_snapshot(self->fd[DEVICE], CPTDEV_SNAPSHOT_PUBLISH, 0, NULL));
+}
+
+ARG_FN(fill_alive)
+{
+	(void)self;
+	a->alive.timeout_ns = 1000000;
 }
 
 ARG_FN(fill_wait)
@@ -204,6 +211,7 @@ static const struct op {
 	OP(RANGE_LIST, DEVICE, cptdev_range_list, fill_nothing),
 	OP(SCAN, DEVICE, cptdev_scan, fill_scan),
 	OP(SNAPSHOT, DEVICE, cptdev_snapshot, fill_nothing),
+	OP(SESSION_ALIVE, DEVICE, cptdev_session_alive, fill_alive),
 	OP_GROWN(WAIT, DEVICE, cptdev_wait, committed, fill_wait),
 	OP(DELTA, DEVICE, cptdev_delta, fill_delta),
 	OP_GROWN(ACK, DEVICE, cptdev_ack, generation, fill_ack),

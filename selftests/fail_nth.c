@@ -447,6 +447,14 @@ static int call_ack(void)
 	return t_ack(t.daemon, t_info(t.dev).session_id, t.image->generation, 0);
 }
 
+/* Hung by then, or not: both ways there are. */
+static int call_alive(void)
+{
+	struct cptdev_session_alive arg = { .size = sizeof(arg), .timeout_ns = 1 };
+
+	return t_ioctl(t.dev, CPTDEV_IOC_SESSION_ALIVE, &arg);
+}
+
 static int call_wait(void)
 {
 	return t_wait(t.dev, t.image->generation, 0, NULL);
@@ -957,6 +965,7 @@ static const struct step steps[] = {
 	{ .name = "SNAPSHOT, published and merged", .prepare = prepare_publish,
 	  .call = call_publish, .check = check_chain, .allocates = true },
 	{ .name = "ACK", .prepare = call_nothing, .call = call_ack },
+	{ .name = "SESSION_ALIVE", .prepare = call_nothing, .call = call_alive },
 	{ .name = "WAIT", .prepare = call_nothing, .call = call_wait },
 	{ .name = "IMAGE_*", .prepare = prepare_full, .call = call_image },
 	{ .name = "read", .prepare = prepare_full, .call = call_read, .check = check_copy },

@@ -581,5 +581,6 @@ TEST_F(genl, slow_listener)
 }
 
 #include "genl_ends.h"
+#include "genl_alive.h"
 
 TEST_HARNESS_MAIN

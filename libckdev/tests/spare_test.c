@@ -321,11 +321,37 @@ static int test_page(void)
 	return 0;
 }
 
+/* The time that was promised is over, or not: the session works on in either case. */
+static int test_alive(void)
+{
+	char *m = map_pages(NULL, 4);
+	struct fixture f;
+	pid_t pid;
+	int ret;
+
+	CHECK(setup(&f, m, 4) == 0);
+	CHECK_RET(ckdev_alive(f.replica, 0), -ENOTTY);
+	CHECK_RET(ckdev_alive(-1, 0), -EBADF);
+	CHECK_RET(ckdev_alive(f.fd, 1), 0);
+	usleep(20000);
+	CHECK_RET(ckdev_alive(f.fd, CPTDEV_FOREVER), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(ckdev_alive(f.fd, 1) == -EXDEV ? 0 : 1);
+	ret = child_status(pid);
+	CHECK_RET(ret, 0);
+	CHECK_RET(ckdev_alive(f.fd, 0), 0);
+	teardown(&f);
+	munmap(m, 4 * PAGE);
+	return 0;
+}
+
 const struct test spare_tests[] = {
 	{ "wait: time-out, signal, commit, fence", test_wait },
 	{ "checkpoint survives a spare that forgets everything", test_checkpoint },
 	{ "delta and ack say what is wrong", test_delta },
 	{ "the session page says whether to serve", test_page },
+	{ "signs of life are the session's own", test_alive },
 	{ "a replica is staged, committed, frozen, promoted", test_replica },
 	{ "replica_wait sees commits and the promotion", test_replica_wait },
 };

@@ -118,6 +118,7 @@ void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap)
 	spin_unlock(&s->pub_lock);
 
 	cptdev_unpublish(&gone);
+	cptdev_alive_sign(s);
 	cptdev_event_session(s, CPTDEV_CMD_SNAPSHOT_NTF);
 }
 

@@ -160,6 +160,14 @@ static void fill_snapshot(struct thread *t, int fd, void *arg)
 	}
 }
 
+static void fill_alive(struct thread *t, int fd, void *arg)
+{
+	struct cptdev_session_alive *a = arg;
+
+	(void)fd;
+	a->timeout_ns = rnd(t, 4) ? rnd(t, 4) * 1000000 : CPTDEV_FOREVER;
+}
+
 static void fill_wait(struct thread *t, int fd, void *arg)
 {
 	struct cptdev_wait *a = arg;
@@ -438,6 +446,9 @@ static const struct kind ops[] = {
 		  NUMBER(cptdev_snapshot, timeout_ns), OUT(cptdev_snapshot, copied),
 		  OUT(cptdev_snapshot, generation), OUT(cptdev_snapshot, bad_addr),
 		  RESERVED(cptdev_snapshot, reserved))),
+	OP("SESSION_ALIVE", 4, SESSION_ALIVE, DEVICE, cptdev_session_alive, 0, OWN, fill_alive,
+	   NULL, NO_ERRORS,
+	   FIELDS(NUMBER(cptdev_session_alive, timeout_ns))),
 	OP("WAIT", 4, WAIT, DEVICE, cptdev_wait, 0, OWN, fill_wait, NULL,
 	   ERRORS(EINVAL, ETIMEDOUT, EINTR, ECANCELED, ESTALE),
 	   FIELDS(NUMBER(cptdev_wait, generation), NUMBER(cptdev_wait, timeout_ns),
