@@ -219,6 +219,8 @@ static void failover_text(struct json_object *f, FILE *to)
 {
 	u64 own = js_get_u64(f, "replicas_promoted");
 	u64 by_hand = js_get_u64(f, "replicas_promoted_by_hand");
+	const char *fence = js_get_str(f, "fence_command");
+	const char *error = js_get_str(f, "fence_error");
 	char text[32];
 
 	if (!f)
@@ -231,6 +233,9 @@ static void failover_text(struct json_object *f, FILE *to)
 	if (by_hand)
 		fprintf(to, "%s%llu promoted by hand", own ? ", " : "", by_hand);
 	fprintf(to, "%s\n", own || by_hand ? "" : "nothing was promoted");
+	if (fence && strcmp(fence, "none"))
+		fprintf(to, "  fence command: %s%s%s\n", fence, error ? ": " : "",
+			error ? error : "");
 }
 
 static void promotion_text(struct json_object *p, FILE *to)

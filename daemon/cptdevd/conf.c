@@ -44,6 +44,8 @@ static const struct conf_key keys[] = {
 	KEY("failover", "timeout_ms", CONF_NUMBER, timeout_ms, 100, 600000),
 	KEY("failover", "failover", CONF_FAILOVER, failover, 0, 0),
 	KEY("failover", "on_promote", CONF_PATH, on_promote, 0, 0),
+	KEY("failover", "fence_command", CONF_COMMAND, fence_command, 0, 0),
+	KEY("failover", "fence_timeout_ms", CONF_NUMBER, fence_timeout_ms, 1000, 600000),
 	KEY("sessions", "on_exit", CONF_ON_EXIT, sessions.on_exit, 0, 0),
 	KEY("sessions", "on_hang", CONF_ON_HANG, sessions.on_hang, 0, 0),
 	KEY("sessions", "alone", CONF_ALONE, sessions.alone, 0, 0),
@@ -239,6 +241,7 @@ static void defaults(struct conf *c)
 		.peer_port = CONF_PORT,
 		.heartbeat_ms = 200,
 		.timeout_ms = 2000,
+		.fence_timeout_ms = 20000,
 		.max_sessions = 64,
 		.max_clients = 16,
 	};

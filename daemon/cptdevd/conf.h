@@ -61,6 +61,8 @@ struct conf {
 	u32 timeout_ms;
 	u32 failover;			/* enum conf_failover */
 	char on_promote[256];
+	char fence_command[512];	/* words with blanks between them; empty: there is none */
+	u32 fence_timeout_ms;
 	/* [sessions], and [session NAME]: see conf_session() */
 	struct conf_session sessions;
 	struct conf_named named[CONF_SESSIONS_MAX];

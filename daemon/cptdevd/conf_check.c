@@ -164,8 +164,24 @@ static void check_self(struct parse *p)
 			     "[peer] address and port are those of this node itself");
 }
 
+/* A key of [failover]; @path is empty if it wasn't given. */
+static void check_program(struct parse *p, const char *key, const char *path)
+{
+	int line = conf_line(p, "failover", key);
+	struct stat st;
+
+	if (!*path)
+		return;
+	if (access(path, X_OK) || stat(path, &st))
+		conf_mistake(p, line, "%s = %s: can't be executed: %s", key, path,
+			     strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		conf_mistake(p, line, "%s = %s: can't be executed: not a file", key, path);
+}
+
 static void check_paths(struct parse *p)
 {
+	char fence[sizeof(p->conf->fence_command)];
 	struct conf *c = p->conf;
 	size_t len = strlen(c->control);
 	struct stat st;
@@ -176,15 +192,10 @@ static void check_paths(struct parse *p)
 	else if (line && !lstat(c->control, &st) && !S_ISSOCK(st.st_mode))
 		conf_mistake(p, line, "control = %s: something else than a socket is there",
 			     c->control);
-	if (!*c->on_promote)
-		return;
-	line = conf_line(p, "failover", "on_promote");
-	if (access(c->on_promote, X_OK) || stat(c->on_promote, &st))
-		conf_mistake(p, line, "on_promote = %s: can't be executed: %s", c->on_promote,
-			     strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		conf_mistake(p, line, "on_promote = %s: can't be executed: not a file",
-			     c->on_promote);
+	check_program(p, "on_promote", c->on_promote);
+	snprintf(fence, sizeof(fence), "%.*s", (int)strcspn(c->fence_command, " \t"),
+		 c->fence_command);
+	check_program(p, "fence_command", fence);
 }
 
 static void check_times(struct parse *p)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "command.h"
 #include "conf_value.h"
 #include "name.h"
 
@@ -106,6 +107,27 @@ static int take_path(const struct conf_key *key, const char *value, char *to, ch
 	return -1;
 }
 
+/* There is no shell, and nothing is quoted: who thinks so is told. */
+static int take_command(const struct conf_key *key, const char *value, char *to, char *why,
+			size_t size)
+{
+	char line[512], *words[COMMAND_WORDS + 1];
+
+	if (*value == '/' && strlen(value) < MIN(key->size, sizeof(line)) &&
+	    !strpbrk(value, "\"'\\$`|&<>")) {
+		strcpy(line, value);
+		if (command_split(line, words) < COMMAND_WORDS) {
+			memset(to, 0, key->size);
+			strcpy(to, value);
+			return 0;
+		}
+	}
+	snprintf(why, size,
+		 "allowed are an absolute path and arguments, less than %zu characters and %d words, none of \" ' \\ $ ` | & < > (there is no shell; a script may have them)",
+		 key->size, COMMAND_WORDS);
+	return -1;
+}
+
 /* Numbers only: a name server mustn't have a say in whether the spare is found. */
 static int take_address(const char *value, struct sockaddr_storage *to, char *why,
 			size_t size)
@@ -176,6 +198,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_name(key, value, to, why, size);
 	case CONF_PATH:
 		return take_path(key, value, to, why, size);
+	case CONF_COMMAND:
+		return take_command(key, value, to, why, size);
 	case CONF_ADDRESS:
 		return take_address(value, to, why, size);
 	case CONF_HOST:

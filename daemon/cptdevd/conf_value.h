@@ -8,6 +8,7 @@ enum conf_kind {
 	CONF_NUMBER,		/* u32, from @min to @max */
 	CONF_NAME,		/* char[], a node's name */
 	CONF_PATH,		/* char[], absolute */
+	CONF_COMMAND,		/* char[], an absolute path and arguments */
 	CONF_ADDRESS,		/* struct sockaddr_storage, without the port */
 	CONF_HOST,		/* the same, or a name in @peer_host */
 	CONF_LEVEL,		/* u32, one of a list of words: */

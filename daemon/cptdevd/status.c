@@ -167,8 +167,9 @@ static struct json_object *incoming(struct in *in)
 }
 
 /* Of the last time that the peer counted as dead. */
-static struct json_object *failover(const struct failover_times *t)
+static struct json_object *failover(const struct peer *p)
 {
+	const struct failover_times *t = &p->failover;
 	struct json_object *o;
 
 	if (!t->decided)
@@ -180,6 +181,11 @@ static struct json_object *failover(const struct failover_times *t)
 		 (t->promoted - t->decided) / NSEC_PER_USEC : 0);
 	js_u64(o, "replicas_promoted", t->replicas);
 	js_u64(o, "replicas_promoted_by_hand", t->by_hand);
+	js_str(o, "fence_command", fencing_word(p->fence.state));
+	if (*p->fence.error)
+		js_str(o, "fence_error", p->fence.error);
+	else
+		js_null(o, "fence_error");
 	return o;
 }
 
@@ -237,7 +243,7 @@ static struct json_object *peer(struct peer *p)
 {
 	struct json_object *o = peer_head(p);
 
-	js_put(o, "failover", failover(&p->failover));
+	js_put(o, "failover", failover(p));
 	js_put(o, "outgoing", address_given(p->d) ? outgoing(&p->out) : NULL);
 	js_put(o, "incoming", incoming(p->in));
 	return o;

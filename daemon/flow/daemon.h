@@ -19,6 +19,7 @@
 #include "conn.h"
 #include "delta.h"
 #include "detector.h"
+#include "fence_command.h"
 #include "fsm.h"
 #include "greeting.h"
 #include "image.h"
@@ -224,6 +225,7 @@ struct peer {
 	u32 nr_feeds;
 	u64 looked_at;			/* for programs that wait, ns */
 	u64 lent_until;			/* it may rely on its lease until then, ns */
+	struct fence_command fence;	/* makes sure that its host is off */
 	/* Where its host was last: ss_family 0: never. */
 	struct sockaddr_storage linked_to;
 	struct sockaddr_storage linked_from;

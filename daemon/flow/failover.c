@@ -5,11 +5,10 @@
  * that is run for each promotion runs by itself.
  */
 #include <errno.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 
+#include "command.h"
 #include "daemon.h"
 #include "log.h"
 
@@ -17,25 +16,6 @@
 #define LOOK_AGAIN_NS	(500 * NSEC_PER_MSEC)
 
 extern char **environ;
-
-/* Signals are blocked or ignored here, for the loop; the command gets them as usual. */
-static int spawn(pid_t *pid, char *const argv[])
-{
-	posix_spawnattr_t attr;
-	sigset_t none, ignored;
-	int ret;
-
-	sigemptyset(&none);
-	sigemptyset(&ignored);
-	sigaddset(&ignored, SIGPIPE);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &ignored);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	ret = posix_spawn(pid, argv[0], NULL, &attr, argv, environ);
-	posix_spawnattr_destroy(&attr);
-	return ret;
-}
 
 static void run_command(struct daemon *d, const char *name, u64 generation, u64 term)
 {
@@ -48,9 +28,9 @@ static void run_command(struct daemon *d, const char *name, u64 generation, u64 
 		return;
 	snprintf(gen_text, sizeof(gen_text), "%llu", generation);
 	snprintf(term_text, sizeof(term_text), "%llu", term);
-	ret = spawn(&pid, argv);
+	ret = command_start(argv, environ, &pid, NULL);
 	if (ret)
-		log_err("can't run %s: %s", d->conf.on_promote, strerror(ret));
+		log_err("can't run %s: %s", d->conf.on_promote, strerror(-ret));
 	else
 		log_info("running %s %s %s %s (pid %d)", argv[0], name, gen_text,
 			 term_text, pid);
@@ -63,7 +43,8 @@ void failover_ran(struct daemon *d)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (resolve_reaped(&LIST_FIRST(&d->peers)->out.resolver, pid))
+		if (resolve_reaped(&LIST_FIRST(&d->peers)->out.resolver, pid) ||
+		    fence_command_reaped(LIST_FIRST(&d->peers), pid, status))
 			continue;
 		if (WIFEXITED(status) && !WEXITSTATUS(status))
 			log_info("%s (pid %d) is done", d->conf.on_promote, pid);
@@ -92,15 +73,29 @@ static bool promote_failed(struct daemon *d, const char *name, int err)
 	return err == ENOENT || err == ENODATA || err == EREMCHG;
 }
 
-/* Is it this host's turn with the replica? */
+/* What is to be done about the replica, if a program waits for it or if none does. */
+static enum takeover decide(const struct peer *p, const struct feed *f, bool waited)
+{
+	const struct takeover_facts facts = {
+		.automatic = p->d->conf.failover == FAILOVER_AUTO,
+		.failed = f->failed &&
+			conf_session(&p->d->conf, f->name)->on_exit == ON_EXIT_FAILOVER,
+		.dead = p->detector.state == DET_DEAD,
+		.waited = waited,
+		/* Programs over there may answer until then. */
+		.lease_over = peer_lease_over(p),
+		.fencing = p->fence.state,
+	};
+
+	return f->decided ? TAKEOVER_NO : takeover_decide(&facts);
+}
+
+/* Is there anything to do, as far as is known without asking the kernel? */
 static bool due(const struct peer *p, const struct feed *f)
 {
-	if (f->decided || p->d->conf.failover != FAILOVER_AUTO)
-		return false;
-	if (f->failed && conf_session(&p->d->conf, f->name)->on_exit == ON_EXIT_FAILOVER)
-		return true;
-	/* Programs over there may answer until then. */
-	return p->detector.state == DET_DEAD && peer_lease_over(p);
+	enum takeover t = decide(p, f, true);
+
+	return t == TAKEOVER_NOW || t == TAKEOVER_FENCE;
 }
 
 static bool promote(struct peer *p, const char *name)
@@ -129,6 +124,43 @@ static bool promote(struct peer *p, const char *name)
 	return true;
 }
 
+/* A replica that can't be promoted in any case is no reason to switch a host off. */
+static bool worth_fencing(struct daemon *d, const char *name)
+{
+	int fd;
+	bool ret;
+
+	if (records_is_outdated(d, name))
+		return false;
+	fd = kernel_replica_open(d->kernel, name, 0);
+	if (fd < 0)
+		return false;
+	ret = promotable(d->kernel, fd);
+	d->kernel->ops->close(d->kernel, fd);
+	return ret;
+}
+
+static void add_name(char *names, size_t size, const char *name)
+{
+	size_t len = strlen(names);
+
+	snprintf(names + len, size - len, "%s%s", len ? " " : "", name);
+}
+
+static void look_at(struct peer *p, struct feed *f, bool waited, char *names, size_t size)
+{
+	enum takeover t = decide(p, f, waited);
+
+	if (t == TAKEOVER_FENCE && worth_fencing(p->d, f->name))
+		add_name(names, size, f->name);
+	else if (t == TAKEOVER_NOW || (t == TAKEOVER_FENCE && peer_lease_over(p)))
+		f->decided = promote(p, f->name);
+	else if (t == TAKEOVER_NOBODY)
+		tell(&p->d->tell, LOG_WARNING, TELL_PEER, f->name,
+		     "%s isn't promoted: no program waits for it on this host; it is as soon as one does. Next: start the program here, or run: cptdevctl promote %s",
+		     f->name, f->name);
+}
+
 /*
  * A promotion without a program that takes over fences the only one that may still live, when
  * not its host but the network is lost. So nothing is promoted that nobody waits for: a program
@@ -138,21 +170,17 @@ static void promote_waited(struct peer *p)
 {
 	struct daemon *d = p->d;
 	int ret = held_refresh(d);
+	char names[1024] = "";
 	struct held *h;
 	struct feed *f;
 
 	p->looked_at = clock_mono();
-	for (f = LIST_FIRST(&p->feeds); f; f = LIST_NEXT(f, entry)) {
-		if (!due(p, f))
-			continue;
+	LIST_FOREACH(f, &p->feeds, entry) {
 		h = ret ? NULL : held_find(d, f->name);
-		if (h && h->waiters)
-			f->decided = promote(p, f->name);
-		else
-			tell(&d->tell, LOG_WARNING, TELL_PEER, f->name,
-			     "%s isn't promoted: no program waits for it on this host; it is as soon as one does. Next: start the program here, or run: cptdevctl promote %s",
-			     f->name, f->name);
+		look_at(p, f, h && h->waiters, names, sizeof(names));
 	}
+	if (*names)
+		fence_command_run(p, names);
 }
 
 void failover_look_again(struct peer *p)
@@ -190,6 +218,7 @@ void failover_decide(struct peer *p, u64 heard)
 		.heard = heard, .decided = clock_mono(), .decided_wall = clock_wall(),
 	};
 	log_decision(p);
+	fence_command_dead(p);
 	LIST_FOREACH(f, &p->feeds, entry) {
 		f->decided = p->d->conf.failover != FAILOVER_AUTO;
 		if (f->decided)

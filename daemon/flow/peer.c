@@ -127,6 +127,7 @@ int peer_open(struct daemon *d)
 	if (!p)
 		return -1;
 	p->d = d;
+	fence_command_init(p);
 	LIST_INIT(&p->feeds);
 	LIST_INSERT_HEAD(&d->peers, p, entry);
 	/* What was lent before this daemon was started anew isn't known. */
@@ -141,6 +142,7 @@ int peer_open(struct daemon *d)
 
 void peer_close(struct peer *p)
 {
+	fence_command_close(p);
 	out_close(&p->out);
 	loop_disarm(&p->tick);
 	feeds_clear(p);

@@ -123,6 +123,8 @@ static void every_key_is_taken(void **state)
 		"timeout_ms = 100\n"
 		"failover = auto\n"
 		"on_promote = /bin/true\n"
+		"fence_command = /bin/true --plug=7  -o off\n"
+		"fence_timeout_ms = 60000\n"
 		"[sessions]\n"
 		"on_exit = stay\n"
 		"[limits]\n"
@@ -141,6 +143,8 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(conf.heartbeat_ms, 10);
 	assert_int_equal(conf.failover, FAILOVER_AUTO);
 	assert_string_equal(conf.on_promote, "/bin/true");
+	assert_string_equal(conf.fence_command, "/bin/true --plug=7  -o off");
+	assert_int_equal(conf.fence_timeout_ms, 60000);
 	assert_int_equal(conf.max_sessions, 4096);
 	assert_int_equal(conf.max_clients, 1);
 }
@@ -231,6 +235,11 @@ static void a_bad_value_names_the_good_ones(void **state)
 	says(PEER "[failover]\nfailover = yes\n", "allowed are manual, auto");
 	says(PEER "[listen]\nallow = all\n", "allowed are peer, any");
 	says(PEER "[failover]\non_promote = /nonexistent\n", "can't be executed");
+	says(PEER "[failover]\nfence_command = /nonexistent -o off\n",
+	     "fence_command = /nonexistent: can't be executed: No such file");
+	says(PEER "[failover]\nfence_command = fence_ipmilan -o off\n", "an absolute path");
+	says(PEER "[failover]\nfence_command = /bin/true -p 'a b'\n", "there is no shell");
+	says(PEER "[failover]\nfence_timeout_ms = 999\n", "from 1000 to 600000");
 }
 
 static void values_have_to_fit_together(void **state)

@@ -69,6 +69,7 @@ void host_open(struct host *h, const char *name, u16 port)
 	assert_non_null(mkdtemp(h->dir));
 	h->conf = (struct conf) {
 		.listen_port = port, .heartbeat_ms = 50, .timeout_ms = 1000,
+		.fence_timeout_ms = 20000,
 		.max_sessions = 16, .max_clients = 4,
 	};
 	strcpy(h->conf.name, name);

@@ -11,6 +11,7 @@ cd "$TOP/daemon" || exit 1
 files='log.c main.c listen.c ctl.c reload.c files.c node.c'
 
 # Single calls, as "file text": a promotion and its command, of which each replica has one;
+# the fence command, of which each death of the peer has one, with some lines of output;
 # the start; a person's SIGHUP or command; a
 # replica that is lost with the memory for it.
 calls="failover.c can't run
@@ -18,6 +19,7 @@ failover.c running
 failover.c (pid %d) is done
 failover.c (pid %d) failed with exit status
 failover.c (pid %d) was killed by signal
+fence_command.c fence command
 failover.c promoted %s: generation
 known.c can't listen to the kernel
 unix_bind.c made %s for the socket
