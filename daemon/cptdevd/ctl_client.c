@@ -97,7 +97,12 @@ static struct json_object *refusal(const char *code, const char *message)
 	return o;
 }
 
-/* Some places are always left for those who only ask. */
+static void present(struct json_object *o, void *arg)
+{
+	client_answer(arg, o);
+}
+
+/* Some places are always left for those who only ask. NULL: it was answered, by several lines. */
 static struct json_object *client_monitor(struct client *c)
 {
 	struct daemon *d = c->d;
@@ -106,7 +111,8 @@ static struct json_object *client_monitor(struct client *c)
 		return refusal("too-many-clients", "half of max_clients monitor already");
 	d->nr_monitors += !c->monitors;
 	c->monitors = true;
-	return news_present(d);
+	news_present(d, present, c);
+	return NULL;
 }
 
 /* Changing something is for root, and for whoever runs the daemon. */
@@ -256,6 +262,7 @@ static struct json_object *answer_to(struct client *c, const char *line)
 static void client_request(struct client *c)
 {
 	char *end = memchr(c->in, '\n', c->in_len);
+	struct json_object *o;
 	size_t len;
 
 	if (!end && c->in_len == sizeof(c->in)) {
@@ -266,7 +273,9 @@ static void client_request(struct client *c)
 		return;
 	*end = '\0';
 	len = end + 1 - c->in;
-	client_answer(c, answer_to(c, c->in));
+	o = answer_to(c, c->in);
+	if (o)
+		client_answer(c, o);
 	c->in_len -= len;
 	memmove(c->in, c->in + len, c->in_len);
 }

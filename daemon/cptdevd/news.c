@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What happens to peers, sessions and records, as lines for clients that monitor. cptdevctl(8) has the words. */
+#include <string.h>
+
 #include "daemon.h"
 #include "json.h"
 
@@ -15,13 +17,45 @@ static struct json_object *news(struct daemon *d, const char *object, const char
 	return o;
 }
 
-struct json_object *news_present(struct daemon *d)
+static void present(struct daemon *d, const char *object, const char *key,
+		    struct json_object *state, void (*fn)(struct json_object *o, void *arg),
+		    void *arg)
 {
-	struct json_object *o = news(d, "peer", "present");
-	struct peer *p = LIST_FIRST(&d->peers);
+	struct json_object *o = news(d, object, "present");
 
-	js_put(o, "peer", p ? status_peer(p) : NULL);
-	return o;
+	js_put(o, key, state);
+	fn(o, arg);
+}
+
+/* @state is of a session or a record, and freed if there is nothing to say of it. */
+static bool is(struct json_object *state, const char *good)
+{
+	if (strcmp(js_get_str(state, "state"), good))
+		return false;
+	json_object_put(state);
+	return true;
+}
+
+void news_present(struct daemon *d, void (*fn)(struct json_object *o, void *arg), void *arg)
+{
+	struct peer *p = LIST_FIRST(&d->peers);
+	struct json_object *state;
+	struct recorded *e;
+	struct known *k;
+
+	present(d, "peer", "peer", p ? status_peer(p) : NULL, fn, arg);
+	LIST_FOREACH(k, &d->sessions, entry) {
+		if (!*k->rec.name)
+			continue;
+		state = status_session(d, k);
+		if (!is(state, "protected"))
+			present(d, "session-state", "session", state, fn, arg);
+	}
+	LIST_FOREACH(e, &d->records, entry) {
+		state = status_record(d, e);
+		if (!is(state, "ok"))
+			present(d, "record", "record", state, fn, arg);
+	}
 }
 
 void news_peer(struct peer *p, const char *event)

@@ -586,7 +586,11 @@ void ctl_close(struct daemon *d);
 void ctl_news(struct daemon *d, const char *line);
 
 /* news.c */
-struct json_object *news_present(struct daemon *d);
+/*
+ * How things stand, a document after the other, of which @fn frees each: the peer, and all
+ * sessions and records that aren't as they should be.
+ */
+void news_present(struct daemon *d, void (*fn)(struct json_object *o, void *arg), void *arg);
 /* Something happened to the peer; @event is one of the words of cptdevctl(8). */
 void news_peer(struct peer *p, const char *event);
 void news_record(struct daemon *d, const struct recorded *e, const char *event);

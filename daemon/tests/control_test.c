@@ -316,7 +316,6 @@ static void a_peer_that_leaves(void **state)
 	close(fd);
 }
 
-/* Places are left for those who ask. */
 /* Sessions of this host, as the daemon sees them. */
 static struct json_object *session_event(struct pair *p, int fd, const char *word)
 {
@@ -366,6 +365,63 @@ static void sessions_are_monitored(void **state)
 	close(other);
 }
 
+/* Whoever monitors later is told as well how things stand; of what is well, nothing. */
+static void what_is_wrong_is_told_at_once(void **state)
+{
+	static const char *const states[] = { "damaged", "split-brain", "overtaken", "lost" };
+	struct pair *p = *state;
+	struct json_object *o;
+	struct recorded *e;
+	int fd, i;
+
+	publish_some(&p->a, fake_session(&p->a.fake, "kv", 10), 0, 1);
+	WAIT_FOR(p, (e = recorded_find(&p->a.daemon, "kv")) && e->r.generation);
+	for (i = -1; i < (int)ARRAY_SIZE(states); i++) {
+		e->damaged = i == 0;
+		e->split = i == 1;
+		e->lost_term = i == 2 ? 2 : 0;
+		if (i == 3)
+			memset(e->r.boot, 1, sizeof(e->r.boot));
+		fd = dial(&p->a);
+		assert_true(send(fd, MONITOR, strlen(MONITOR), 0) > 0);
+		json_object_put(event(p, fd, "present"));
+		if (i < 0) {
+			/* The next line is of something that happens. */
+			news_peer(host_peer(&p->a), "left");
+			json_object_put(event(p, fd, "left"));
+			close(fd);
+			continue;
+		}
+		o = answer(p, fd);
+		assert_string_equal(js_get_str(o, "object"), "record");
+		assert_string_equal(js_get_str(o, "event"), "present");
+		assert_string_equal(js_get_str(js_at(o, "record"), "name"), "kv");
+		assert_string_equal(js_get_str(js_at(o, "record"), "state"), states[i]);
+		json_object_put(o);
+		close(fd);
+		WAIT_FOR(p, !p->a.daemon.nr_monitors);
+	}
+}
+
+static void a_session_without_a_spare_is_told_at_once(void **state)
+{
+	struct pair *p = *state;
+	struct json_object *o;
+	int fd;
+
+	host_lose(&p->b);
+	publish_some(&p->a, fake_session(&p->a.fake, "kv", 10), 0, 1);
+	WAIT_FOR(p, recorded_find(&p->a.daemon, "kv") && host_peer(&p->a)->out.state != OUT_UP);
+	fd = dial(&p->a);
+	assert_true(send(fd, MONITOR, strlen(MONITOR), 0) > 0);
+	o = session_event(p, fd, "present");
+	assert_string_equal(js_get_str(js_at(o, "session"), "name"), "kv");
+	assert_string_equal(js_get_str(js_at(o, "session"), "state"), "no-spare");
+	json_object_put(o);
+	close(fd);
+}
+
+/* Places are left for those who ask. */
 static void monitors_are_limited(void **state)
 {
 	struct pair *p = *state;
@@ -593,6 +649,8 @@ int main(void)
 		T(a_client_that_doesnt_read_is_left_alone),
 		T(peers_are_monitored),
 		T(sessions_are_monitored),
+		T(what_is_wrong_is_told_at_once),
+		T(a_session_without_a_spare_is_told_at_once),
 		T(a_peer_that_leaves),
 		T(monitors_are_limited),
 		T(a_monitor_that_doesnt_read),
