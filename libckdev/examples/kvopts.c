@@ -13,11 +13,14 @@
 
 #include "kvopts.h"
 
+#define CONTROL	"/run/cptdevd/control"
+
 static const char usage_text[] =
 "Usage: kvstore [OPTION]...\n"
 "A key-value store over TCP that a spare takes over; an example of libckdev.\n"
 "\n"
-"  --role ROLE       primary: checkpoints go to the spare (default)\n"
+"  --role ROLE       primary: checkpoints go to the spare (default); cptdevd is asked\n"
+"                    first, and may say that this is the spare\n"
 "                    spare: wait until the replica is promoted, then serve\n"
 "                    alone: no checkpoints, no module needed\n"
 "  --name NAME       of the session and its replica (default kv)\n"
@@ -25,13 +28,15 @@ static const char usage_text[] =
 "  --bind ADDRESS    IPv4 address to serve (default: all)\n"
 "  --arena MIB       memory for the data, in MiB (default 64; spare: the primary's)\n"
 "  --replace         primary: give up what the spare holds from another run\n"
+"  --control SOCKET  of cptdevd (default " CONTROL ")\n"
 "  --stats SECONDS   print a line of figures that often\n"
 "  --stall SECONDS   close clients that don't read for so long (default 30)\n"
 "  --pidfile FILE    write the process number there\n"
 "  --help            this\n"
 "\n"
 "Exit status: 0 stopped by SIGTERM or SIGINT, 2 usage, 3 fenced: a spare took over,\n"
-"4 the cptdev module isn't there or refuses, 1 anything else.\n";
+"4 the cptdev module isn't there or refuses, 5 cptdevd says that a person has to decide\n"
+"first, 1 anything else.\n";
 
 static const struct option options[] = {
 	{ "role", required_argument, NULL, 'r' },
@@ -40,6 +45,7 @@ static const struct option options[] = {
 	{ "bind", required_argument, NULL, 'b' },
 	{ "arena", required_argument, NULL, 'a' },
 	{ "replace", no_argument, NULL, 'R' },
+	{ "control", required_argument, NULL, 'c' },
 	{ "stats", required_argument, NULL, 's' },
 	{ "stall", required_argument, NULL, 'S' },
 	{ "pidfile", required_argument, NULL, 'P' },
@@ -111,6 +117,9 @@ static void set(struct kv_options *opt, int c, const char *value)
 	case 'R':
 		opt->session_flags |= CPTDEV_SESSION_REPLACE;
 		break;
+	case 'c':
+		opt->control = value;
+		break;
 	case 's':
 		opt->stats_s = (unsigned int)number("stats", value, 1, 86400);
 		break;
@@ -134,6 +143,7 @@ void kv_options_parse(struct kv_options *opt, int argc, char **argv)
 
 	*opt = (struct kv_options){
 		.name = "kv", .port = 7070, .arena_size = 64 << 20, .stall_ms = 30000,
+		.control = CONTROL,
 	};
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		set(opt, c, optarg);

@@ -11,6 +11,7 @@
 #define EXIT_USAGE	2
 #define EXIT_FENCED	3	/* a spare took over: stay away */
 #define EXIT_CKDEV	4	/* the module isn't there, or refuses */
+#define EXIT_UNDECIDED	5	/* a person has to decide what becomes of the state */
 
 enum kv_role { ROLE_PRIMARY, ROLE_SPARE, ROLE_ALONE };
 
@@ -18,6 +19,7 @@ struct kv_options {
 	const char *name;
 	const char *bind;
 	const char *pidfile;
+	const char *control;		/* of cptdevd, which is asked before a primary begins */
 	enum kv_role role;
 	uint16_t port;
 	uint64_t arena_size;

@@ -4,7 +4,8 @@
  * libckdev; kvnet.c has the protocol, kvstate.c what it keeps.
  *
  * On one host it runs with --role primary, on the other with --role spare, under the same
- * name; cptdevd ships the checkpoints. When the primary's host is lost and the replica is
+ * name. A primary asks cptdevd before it begins: started anew after a crash, it has nothing,
+ * and becomes the spare of whoever has its state. cptdevd ships the checkpoints. When the primary's host is lost and the replica is
  * promoted, the spare goes on with all that clients were told.
  *
  * Group commit: requests are applied as they come, and their answers held back. If no
@@ -33,6 +34,7 @@
 
 #include "kvnet.h"
 #include "kvopts.h"
+#include "kvstart.h"
 #include "kvstats.h"
 
 #define TICK_MS		200
@@ -42,6 +44,7 @@ struct app {
 	int session;		/* -1: none */
 	bool strict;		/* no answer without the spare */
 	bool starved;		/* it was said that the limit is reached */
+	uint64_t term;		/* of a session that begins anew, 0: the first */
 	uint64_t generation;	/* under way to the spare, 0: none */
 	uint64_t started_ms;	/* when that was taken */
 	bool waits;		/* it was said that it takes long */
@@ -291,7 +294,7 @@ static void start_fresh(struct app *a)
 	a->net.state = kv_format(KV_ARENA, a->opt.arena_size);
 	if (a->opt.role == ROLE_ALONE)
 		return;
-	session_open(a, 0);
+	session_open(a, a->term);
 	session_track(a);
 	a->strict = true;
 	/* The spare shall have something to take over from the beginning. */
@@ -369,6 +372,27 @@ static void start_spare(struct app *a)
 	close(fd);
 }
 
+/* Does a primary begin, or is its state elsewhere? With --replace a person has decided. */
+static void ask_start(struct app *a)
+{
+	char text[512];
+
+	if (a->opt.role != ROLE_PRIMARY || a->opt.session_flags & CPTDEV_SESSION_REPLACE)
+		return;
+	switch (kv_start_ask(a->opt.control, a->opt.name, &a->term, text, sizeof(text))) {
+	case START_FRESH:
+		break;
+	case START_SPARE:
+		event("becomes-spare", "why=\"%s\"", text);
+		a->opt.role = ROLE_SPARE;
+		break;
+	case START_REFUSED:
+		kv_die(EXIT_UNDECIDED, "cptdevd: %s", text);
+	case START_UNKNOWN:
+		event("not-asked", "why=\"%s\"", text);
+	}
+}
+
 static void pidfile_write(const char *path)
 {
 	FILE *f = fopen(path, "w");
@@ -381,6 +405,7 @@ static void run(struct app *a)
 {
 	int ret = kv_net_init(&a->net);
 
+	ask_start(a);
 	if (ret == 0 && a->opt.role == ROLE_SPARE)
 		start_spare(a);
 	else if (ret == 0)

@@ -130,6 +130,70 @@ test_no_module() { # without the module a primary says what is missing
 	has 'is the module loaded' "$work/err"
 }
 
+# A cptdevd that answers one request with $1; what it was asked is in $work/asked.
+control() {
+	rm -f "$work/control" "$work/asked"
+	perl -MIO::Socket::UNIX -e '
+		my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die;
+		my $c = $s->accept;
+		open my $asked, ">", $ARGV[1];
+		print $asked scalar <$c>;
+		close $asked;
+		print $c $ARGV[2];
+	' "$work/control" "$work/asked" "$1" &
+	for _ in $(seq 100); do
+		[ ! -S "$work/control" ] || return 0
+		sleep 0.05
+	done
+	fail "no control socket"
+}
+
+# A primary under the name kv2: $status is how it ended, or 124: it goes on.
+primary() {
+	timeout 2 "$bin/kvstore" --port 0 --name kv2 --control "$work/control" "$@" \
+		>"$work/out" 2>"$work/err"
+	status=$?
+}
+
+test_ask_start() { # a primary asks cptdevd before it begins
+	control '{"name":"kv2","answer":"refused","term":1,"text":"both \"went\" on"}
+' || return 1
+	primary
+	same "status" $status 5 || return 1
+	same "what was asked" "$(cat "$work/asked")" '{"command":"start","name":"kv2"}' || return 1
+	has 'both "went" on' "$work/err" || return 1
+	control '{"name":"kv2","answer":"spare","term":1,"text":"the state is lost here"}
+' || return 1
+	primary
+	has 'becomes-spare .*the state is lost here' "$work/out" || return 1
+	! grep -q 'serving' "$work/out" || fail "it serves" || return 1
+	# The control: without a word against it, it begins (with the module), as a primary.
+	control '{"name":"kv2","answer":"fresh","term":7,"text":"nothing"}
+' || return 1
+	primary
+	! grep -q 'becomes-spare\|not-asked' "$work/out" || fail "$(cat "$work/out")"
+}
+
+test_ask_nobody() { # where no daemon answers it begins, and says so
+	rm -f "$work/control"
+	primary
+	has 'not-asked .*No such file' "$work/out" || return 1
+	control 'nonsense
+' || return 1
+	primary
+	has 'not-asked .*nonsense' "$work/out" || return 1
+	# A person has decided, or wants no checkpoints: nobody is asked.
+	control 'nonsense
+' || return 1
+	primary --replace
+	! grep -q 'not-asked' "$work/out" || fail "asked" || return 1
+	primary --role alone
+	! grep -q 'not-asked' "$work/out" || fail "asked" || return 1
+	kill %% 2>/dev/null
+	wait %% 2>/dev/null
+	return 0
+}
+
 test_text() { # a text is counted as sort and uniq count it
 	start_server || return 1
 	text >"$work/text"
