@@ -66,25 +66,30 @@ static void ev_cut(const struct event *e)
 	cut_one(1, 0, duration(e->x[1]));
 }
 
+void schedule_power_off(struct sim_host *h, u64 ns)
+{
+	if (!h->power)
+		return;
+	power_at[h->nr] = sim.now + ns;
+	story("%s loses its power, for %llu ms", h->name, ns / NSEC_PER_MSEC);
+	memset(&h->prog, 0, sizeof(h->prog));
+	engine_power_off(h);
+	check_failure("power");
+}
+
 static void ev_power(const struct event *e)
 {
 	struct sim_host *h = host_of(e);
+	bool alone = !sim.failures;
 
 	if (!h->power)
 		return;
-	power_at[h->nr] = sim.now + duration(e->x[1]) + MS(100);
-	story("%s loses its power, for %llu ms", h->name,
-	      (power_at[h->nr] - sim.now) / NSEC_PER_MSEC);
-	if (h->prog.session)
-		h->prog.session = NULL;
-	memset(&h->prog, 0, sizeof(h->prog));
-	engine_power_off(h);
+	schedule_power_off(h, duration(e->x[1]) + MS(100));
 	/* A host that loses memory and disk in the midst of other failures: nobody can know what was. */
-	if (e->x[2] % 6 == 0 && !sim.failures) {
+	if (e->x[2] % 6 == 0 && alone) {
 		story("%s loses its disk", h->name);
 		disk_lose(h);
 	}
-	check_failure("power");
 }
 
 static void power_back(struct sim_host *h)
@@ -399,6 +404,9 @@ void schedule_settings(u64 seed, struct conf *conf, int host)
 	rng_seed(&r, seed, 5 + rng_one_in(&(struct rng) { seed }, 4) * host);
 	conf->timeout_ms = timeouts[rng_range(&r, 0, ARRAY_SIZE(timeouts) - 1)];
 	conf->heartbeat_ms = conf->timeout_ms / rng_range(&r, 3, 10);
+	if (rng_one_in(&r, 3))
+		strcpy(conf->fence_command, "/fence");
+	conf->fence_timeout_ms = 2500;
 	conf->sessions.alone = seed % 3 ? CONF_GO_ON : CONF_BLOCK;
 }
 

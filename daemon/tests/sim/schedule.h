@@ -9,8 +9,14 @@
 /* Run what the seed says, without the events of @dropped (bits). True: nothing was wrong. */
 bool schedule_run(u64 seed, u64 dropped);
 void schedule_settings(u64 seed, struct conf *conf, int host);
+/* The host loses its power for so long. */
+void schedule_power_off(struct sim_host *h, u64 ns);
 /* How many events the seed has. */
 u32 schedule_events(u64 seed);
+
+/* fence.c */
+u64 fence_next(const struct sim_host *h);
+void fence_step(struct sim_host *h);
 
 /* operator.c */
 /* The service that was ended begins anew, 0: there is no such plan. */

@@ -86,6 +86,9 @@ struct prog {
 	bool waits;			/* SPARE: it polls the replica */
 };
 
+/* What becomes of the fence command that runs. */
+enum sim_fence { FENCE_NONE, FENCE_OFF, FENCE_DONE, FENCE_FAILS, FENCE_HANGS, FENCE_KILLED };
+
 struct sim_host {
 	int nr;
 	char name[8];
@@ -104,6 +107,8 @@ struct sim_host {
 	struct conf conf;
 	struct prog prog;
 	bool dying;			/* its daemon is killed: nothing is written any more */
+	enum sim_fence fence;
+	u64 fence_at;			/* when the command has its result */
 	u64 late_write;			/* mutants: when @late gets to the disk */
 	struct record late;
 	u64 taken;			/* term of the promotion that was claimed */

@@ -112,6 +112,7 @@ static u64 next_of(const struct sim_host *h)
 		next = MAX(next_timer(h), h->stopped_until);
 	if (h->late_write)
 		next = MIN(next, h->late_write);
+	next = MIN(next, fence_next(h));
 	if (h->power && h->daemon_start)
 		next = MIN(next, h->daemon_start);
 	if (h->power)
@@ -127,6 +128,7 @@ static void step(void)
 	for (i = 0; i < SIM_HOSTS; i++) {
 		struct sim_host *h = &sim.host[i];
 
+		fence_step(h);
 		if (h->late_write && h->late_write <= sim.now)
 			disk_late(h);
 		if (h->power && h->daemon_start && h->daemon_start <= sim.now) {
