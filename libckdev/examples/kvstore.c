@@ -301,11 +301,9 @@ static void start_fresh(struct app *a)
 	a->net.changed = true;
 }
 
-/* @waited: not promoted before; if it was, what it holds may be long past. */
-static int spare_wait(struct app *a, bool *waited)
+static int replica_open(const struct app *a)
 {
-	struct cptdev_image_info info = { .size = sizeof(info) };
-	int dev = ckdev_open(), fd, ret;
+	int dev = ckdev_open(), fd;
 
 	if (dev < 0)
 		die_ckdev(CPTDEV_DEVICE, dev);
@@ -316,8 +314,14 @@ static int spare_wait(struct app *a, bool *waited)
 	if (fd < 0)
 		die_ckdev("replica", fd);
 	close(dev);
-	*waited = ckdev_replica_wait(fd, 0, 0) == -ETIMEDOUT;
-	event("waiting", "replica=%s", a->opt.name);
+	return fd;
+}
+
+static void promotion_wait(const struct app *a, int fd)
+{
+	struct cptdev_image_info info = { .size = sizeof(info) };
+	int ret;
+
 	do {
 		ret = ckdev_replica_wait(fd, 0, 1000000000);
 		if (ret == -ETIMEDOUT && ckdev_image_info(fd, &info) == 0 && a->opt.stats_s)
@@ -328,7 +332,34 @@ static int spare_wait(struct app *a, bool *waited)
 	} while (ret == -ETIMEDOUT || ret == -EINTR);
 	if (ret < 0)
 		die_ckdev("replica", ret);
-	return fd;
+}
+
+/*
+ * A promotion is taken once, and not by a program that is started later: what the replica holds
+ * may be long past then, and another one have gone on from it.
+ */
+static int spare_wait(const struct app *a)
+{
+	int fd = replica_open(a), ret;
+	bool told = false;
+
+	event("waiting", "replica=%s", a->opt.name);
+	for (;;) {
+		promotion_wait(a, fd);
+		ret = ckdev_replica_claim(fd, NULL, NULL, 0);
+		if (ret == 0)
+			return fd;
+		/* It is fed again, or was promoted anew, meanwhile. */
+		if (ret != -EALREADY && ret != -EINVAL && ret != -ESTALE)
+			die_ckdev("replica", ret);
+		if (ret == -EALREADY && !told)
+			event("old-promotion", "replica=%s next=\"cptdevctl promote %s, if this "
+			      "host shall go on from it\"", a->opt.name, a->opt.name);
+		told |= ret == -EALREADY;
+		usleep(TICK_MS * 1000);
+		if (stop)
+			exit(EXIT_SUCCESS);
+	}
 }
 
 /* The size of the primary's arena, which is all that it tracked. */
@@ -350,11 +381,10 @@ static uint64_t replica_arena(const struct app *a, int fd)
 static void start_spare(struct app *a)
 {
 	struct ckdev_restore restore = { .size = sizeof(restore) };
-	bool waited;
-	int fd = spare_wait(a, &waited), ret;
+	int fd = spare_wait(a), ret;
 	uint64_t began = kv_now_ms();
 
-	event("promoted", "replica=%s waited=%d", a->opt.name, waited);
+	event("promoted", "replica=%s", a->opt.name);
 	a->opt.arena_size = replica_arena(a, fd);
 	arena_map(a->opt.arena_size);
 	ret = ckdev_restore(fd, &restore);

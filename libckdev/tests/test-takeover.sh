@@ -61,7 +61,7 @@ if [ ! -e /dev/cptdev ]; then
 	echo "1..0 # SKIP the module isn't loaded"
 	exit 4
 fi
-echo "1..8"
+echo "1..9"
 failed=0
 
 start primary "$bin/kvstore" --role primary --name kv --port 7001 --stats 1
@@ -84,6 +84,12 @@ kill -KILL "$primary"
 result $? "the replica is promoted"
 await "serving .*role=spare" "$work/spare.out"
 result $? "the spare takes over: $(sed -n 's/.*restored.*\(bytes=.*\)/\1/p' "$work/spare.out")"
+# One that is started now finds a promotion that is taken.
+start late "$bin/kvstore" --role spare --name kv --port 7003
+late=$pid
+await "old-promotion" "$work/late.out" && ! grep -q "serving" "$work/late.out"
+result $? "a spare that is started later doesn't take over from the same promotion"
+kill "$late"
 wait "$load"
 result $? "the client goes on until all is acknowledged, and nothing is forgotten"
 
