@@ -124,6 +124,7 @@ struct cptdev_session {
 	u64 nr_snapshots;
 
 	struct cptdev_user *user;
+	bool capable;			/* no limit as a user; at the newest snapshot */
 	u64 held_max;			/* bytes, 0: the module's */
 	atomic64_t held;		/* pages */
 
@@ -446,7 +447,7 @@ void cptdev_user_give(struct cptdev_user *u, enum cptdev_counted what);
 void cptdev_user_put(struct cptdev_user *u);
 u64 cptdev_user_hold(struct cptdev_user *u, s64 pages);
 u64 cptdev_user_held(const struct cptdev_user *u);
-u64 cptdev_user_held_max(void);
+u64 cptdev_user_held_max(bool capable);
 u64 cptdev_group_left(struct cptdev_session *s);
 u64 cptdev_group_room(struct cptdev_session *s);
 

@@ -9,11 +9,13 @@
 
 static void info_limits(struct cptdev_session *s, struct cptdev_info *info)
 {
-	u64 max = cptdev_user_held_max();
+	u64 max = cptdev_user_held_max(cptdev_capable());
 
 	info->user_held_max = max == U64_MAX ? max : max << PAGE_SHIFT;
 	info->user_held = cptdev_user_held(s->user) << PAGE_SHIFT;
+	mutex_lock(&cptdev_sessions_lock);
 	info->group_left = cptdev_group_left(s);
+	mutex_unlock(&cptdev_sessions_lock);
 }
 
 static void info_session(struct cptdev_session *s, struct cptdev_info *info)

@@ -25,7 +25,26 @@ static u32 state_flags(u32 state)
 		(state & CPTDEV_STATE_WANTED ? CPTDEV_GENL_SESSION_WANTED : 0);
 }
 
-static int put_session(struct sk_buff *skb, struct cptdev_session *s)
+/*
+ * Limits that aren't the session's own. Not in events, of which there are many: to find out
+ * takes a look at all sessions.
+ */
+static bool put_limits(struct sk_buff *skb, struct cptdev_session *s)
+{
+	u64 max = cptdev_user_held_max(READ_ONCE(s->capable));
+
+	return !nla_put_u64_64bit(skb, CPTDEV_A_SESSION_USER_HELD_MAX,
+				  max == U64_MAX ? max : max << PAGE_SHIFT,
+				  CPTDEV_A_SESSION_PAD) &&
+		!nla_put_u64_64bit(skb, CPTDEV_A_SESSION_USER_HELD,
+				   cptdev_user_held(s->user) << PAGE_SHIFT,
+				   CPTDEV_A_SESSION_PAD) &&
+		!nla_put_u64_64bit(skb, CPTDEV_A_SESSION_GROUP_LEFT,
+				   cptdev_group_left(s), CPTDEV_A_SESSION_PAD);
+}
+
+/* An answer needs cptdev_sessions_lock. */
+static int put_session(struct sk_buff *skb, struct cptdev_session *s, bool answer)
 {
 	u32 attached, flags, end, end_code;
 	u64 published, committed, lease;
@@ -81,7 +100,8 @@ static int put_session(struct sk_buff *skb, struct cptdev_session *s)
 	    nla_put_u64_64bit(skb, CPTDEV_A_SESSION_LEASE_UNTIL, lease,
 			      CPTDEV_A_SESSION_PAD) ||
 	    (ended && (nla_put_u32(skb, CPTDEV_A_SESSION_END, end) ||
-		       nla_put_u32(skb, CPTDEV_A_SESSION_END_CODE, end_code)))) {
+		       nla_put_u32(skb, CPTDEV_A_SESSION_END_CODE, end_code))) ||
+	    (answer && !put_limits(skb, s))) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -153,7 +173,7 @@ static int put_message(struct sk_buff *skb, u32 portid, u32 seq, int flags, u8 c
 
 	if (!hdr)
 		return -EMSGSIZE;
-	if (s ? put_session(skb, s) : put_replica(skb, r)) {
+	if (s ? put_session(skb, s, cmd == CPTDEV_CMD_SESSION_GET) : put_replica(skb, r)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -246,7 +266,9 @@ static int session_get(struct sk_buff *skb, struct genl_info *info)
 				    "cptdev: no session has this id");
 		return -ENOENT;
 	}
+	mutex_lock(&cptdev_sessions_lock);
 	ret = reply(info, CPTDEV_CMD_SESSION_GET, s, NULL);
+	mutex_unlock(&cptdev_sessions_lock);
 	cptdev_session_put(s);
 	return ret;
 }

@@ -115,12 +115,12 @@ u64 cptdev_user_held(const struct cptdev_user *u)
 	return atomic64_read(&u->held);
 }
 
-/* Pages that the snapshots of the caller's user may hold. */
-u64 cptdev_user_held_max(void)
+/* Pages that the snapshots of a user may hold, who is @capable. */
+u64 cptdev_user_held_max(bool capable)
 {
 	unsigned int mib = READ_ONCE(user_held_max_mib);
 
-	if (cptdev_capable())
+	if (capable)
 		return U64_MAX;
 	return (mib ? (u64)mib << 20 : cptdev_held_max() / 2) >> PAGE_SHIFT;
 }
@@ -167,7 +167,7 @@ static u64 group_others(struct cptdev_session *s, struct mem_cgroup *memcg)
 	struct cptdev_session *other;
 	u64 pages = 0;
 
-	mutex_lock(&cptdev_sessions_lock);
+	lockdep_assert_held(&cptdev_sessions_lock);
 	list_for_each_entry(other, &cptdev_sessions, entry) {
 		struct mem_cgroup *its;
 
@@ -179,11 +179,13 @@ static u64 group_others(struct cptdev_session *s, struct mem_cgroup *memcg)
 				       READ_ONCE(other->bytes) >> PAGE_SHIFT);
 		mem_cgroup_put(its);
 	}
-	mutex_unlock(&cptdev_sessions_lock);
 	return pages;
 }
 
-/* Pages that the process may still be charged for, U64_MAX where there is no limit. */
+/*
+ * Pages that the process may still be charged for, U64_MAX where there is no limit. Under
+ * cptdev_sessions_lock.
+ */
 static u64 group_left(struct cptdev_session *s)
 {
 	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(s->mm), *m;
@@ -217,8 +219,8 @@ static u64 group_left(struct cptdev_session *s)
 #endif
 
 /*
- * Bytes that may still be copied in the control group, as INFO shows it. What this session's
- * own snapshots may cause isn't subtracted.
+ * Bytes that may still be copied in the control group, as INFO and netlink show it. What this
+ * session's own snapshots may cause isn't subtracted. Under cptdev_sessions_lock.
  */
 u64 cptdev_group_left(struct cptdev_session *s)
 {
@@ -239,7 +241,9 @@ u64 cptdev_group_room(struct cptdev_session *s)
 	lockdep_assert_held(&s->lock);
 	if (mem_cgroup_disabled())
 		return U64_MAX;
+	mutex_lock(&cptdev_sessions_lock);
 	left = group_left(s);
+	mutex_unlock(&cptdev_sessions_lock);
 	held = atomic64_read(&s->held);
 	if (s->bytes >> PAGE_SHIFT <= left)
 		return U64_MAX;

@@ -188,6 +188,7 @@ static struct cptdev_session *session_alloc(void)
 	s->term = 1;
 	s->pub_base = CPTDEV_NO_BASE;
 	s->uid = current_euid();
+	s->capable = cptdev_capable();
 	s->pid = task_tgid_nr(current);
 	s->opener = get_task_struct(current->group_leader);
 	uuid_gen(&s->uuid);

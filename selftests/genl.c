@@ -7,6 +7,7 @@
 #include <linux/genetlink.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -233,6 +234,11 @@ static bool no_event(FIXTURE_DATA(genl) *self)
 	return poll(&p, 1, 50) == 0;
 }
 
+static void publish_one(FIXTURE_DATA(genl) *self)
+{
+	t_snapshot(self->fd, PUBLISH, 0, NULL);
+}
+
 /*
  * Dumps and requests
  */
@@ -267,6 +273,81 @@ TEST_F(genl, session)
 	EXPECT_EQ(0U, u32(self, CPTDEV_A_SESSION_FLAGS));
 	EXPECT_EQ(16ULL, u64(self, CPTDEV_A_SESSION_LAST_PAGES));
 	EXPECT_NE(~0ULL, u64(self, CPTDEV_A_SESSION_LAST_PAUSE_NS));
+}
+
+/* The limits that netlink tells are those of INFO; 0: they are. */
+static int limits_differ(FIXTURE_DATA(genl) *self, struct cptdev_info *info)
+{
+	*info = t_info(self->fd);
+	if (get_session(self, info->session_id) ||
+	    !self->msg.a[CPTDEV_A_SESSION_USER_HELD_MAX] ||
+	    !self->msg.a[CPTDEV_A_SESSION_USER_HELD] ||
+	    !self->msg.a[CPTDEV_A_SESSION_GROUP_LEFT])
+		return 2;
+	if (u64(self, CPTDEV_A_SESSION_USER_HELD_MAX) != info->user_held_max)
+		return 3;
+	return u64(self, CPTDEV_A_SESSION_USER_HELD) != info->user_held ? 4 : 0;
+}
+
+static int enter_group(const char *group)
+{
+	char path[128];
+
+	t_write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+	mkdir(group, 0755);
+	snprintf(path, sizeof(path), "%s/memory.max", group);
+	if (t_write_file(path, "67108864"))
+		return 1;
+	snprintf(path, sizeof(path), "%s/cgroup.procs", group);
+	return t_write_file(path, "0");
+}
+
+/* A program that gives up its capabilities has a limit, as one in a group has. */
+static int limited(FIXTURE_DATA(genl) *self, const char *group)
+{
+	struct cptdev_info info;
+
+	close(self->fd);
+	self->fd = t_open();
+	if (enter_group(group) || t_add(self->fd, self->m, LEN))
+		return 1;
+	publish_one(self);
+	if (limits_differ(self, &info) || info.user_held_max != UINT64_MAX)
+		return 5;
+	if (setuid(65534))
+		return 1;
+	publish_one(self);
+	if (limits_differ(self, &info) || info.user_held_max == UINT64_MAX)
+		return 6;
+	/* What is used changes by itself, by little. */
+	return info.group_left > 64UL << 20 ||
+		u64(self, CPTDEV_A_SESSION_GROUP_LEFT) + (4UL << 20) < info.group_left ||
+		u64(self, CPTDEV_A_SESSION_GROUP_LEFT) > info.group_left + (4UL << 20) ? 7 : 0;
+}
+
+TEST_F(genl, session_limits)
+{
+	const char *group = "/sys/fs/cgroup/cptdev-genl";
+	struct cptdev_info info;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, t_add(self->fd, self->m, LEN));
+	EXPECT_EQ(CPTDEV_CMD_SESSION_NEW_NTF, event(self));
+	publish_one(self);
+	EXPECT_EQ(CPTDEV_CMD_SNAPSHOT_NTF, event(self));
+	EXPECT_EQ(NULL, self->msg.a[CPTDEV_A_SESSION_GROUP_LEFT]);	/* too dear */
+	EXPECT_EQ(0, limits_differ(self, &info));
+	EXPECT_EQ(UINT64_MAX, u64(self, CPTDEV_A_SESSION_USER_HELD_MAX));
+	EXPECT_LE(LEN, u64(self, CPTDEV_A_SESSION_USER_HELD));
+	EXPECT_EQ(UINT64_MAX, u64(self, CPTDEV_A_SESSION_GROUP_LEFT));
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		_exit(limited(self, group));
+	waitpid(pid, &status, 0);
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	rmdir(group);
 }
 
 static int open_replica(FIXTURE_DATA(genl) *self)

@@ -22,11 +22,6 @@ static uint64_t monotonic(void)
 	return ts.tv_sec * 1000 * MS + ts.tv_nsec;
 }
 
-static void publish(FIXTURE_DATA(genl) *self)
-{
-	t_snapshot(self->fd, PUBLISH, 0, NULL);
-}
-
 /* A session that others see. */
 static int listed(FIXTURE_DATA(genl) *self)
 {
@@ -85,14 +80,14 @@ TEST_F(genl, alive_publishing_is_a_sign)
 	close(t_snapshot(self->fd, 0, 0, NULL));
 	EXPECT_TRUE(no_event(self));
 	EXPECT_EQ(HUNG, flags_now(self));
-	publish(self);
+	publish_one(self);
 	EXPECT_TRUE(told(self, CPTDEV_CMD_COMMITTED_NTF, 0));
 	EXPECT_TRUE(told(self, CPTDEV_CMD_SNAPSHOT_NTF, 0));
 	EXPECT_TRUE(told_hung(self));
 	ASSERT_EQ(0, alive(self, 0));
 	EXPECT_TRUE(told(self, CPTDEV_CMD_COMMITTED_NTF, 0));
 	/* Without a promise a publication is nothing else. */
-	publish(self);
+	publish_one(self);
 	EXPECT_TRUE(told(self, CPTDEV_CMD_SNAPSHOT_NTF, 0));
 	usleep(60000);
 	EXPECT_TRUE(no_event(self));
@@ -101,7 +96,7 @@ TEST_F(genl, alive_publishing_is_a_sign)
 static void sign(FIXTURE_DATA(genl) *self, bool by_publishing)
 {
 	if (by_publishing)
-		publish(self);
+		publish_one(self);
 	else
 		alive(self, 200 * MS);
 }

@@ -2,6 +2,15 @@
 /* What is shown, as JSON. cptdevctl(8) describes the keys. */
 #include "view.h"
 
+/* A limit that isn't there, or that nobody told. */
+static void limit(struct json_object *o, const char *key, u64 bytes)
+{
+	if (bytes == UINT64_MAX)
+		js_null(o, key);
+	else
+		js_u64(o, key, bytes);
+}
+
 struct json_object *session_json(const struct session_rec *s)
 {
 	struct json_object *o = js_new();
@@ -23,6 +32,9 @@ struct json_object *session_json(const struct session_rec *s)
 	js_u64(o, "bytes", s->bytes);
 	js_u64(o, "held", s->held);
 	js_u64(o, "held_max", s->held_max);
+	limit(o, "user_held_max", s->user_held_max);
+	limit(o, "user_held", s->user_held);
+	limit(o, "group_left", s->group_left);
 	js_bool(o, "fenced", s->flags & CPTDEV_GENL_SESSION_FENCED);
 	js_bool(o, "replace", s->flags & CPTDEV_GENL_SESSION_REPLACE);
 	js_bool(o, "alone", s->flags & CPTDEV_GENL_SESSION_ALONE);

@@ -117,6 +117,19 @@ static void session_row(struct table *t, const struct view *v, const struct sess
 	table_cell(t, "%s", session_state(v, s, ship));
 }
 
+/* What others have is counted as well there: the limits are told only where they are. */
+static void limits_text(const struct session_rec *s, FILE *to)
+{
+	char a[16], b[16];
+
+	if (s->user_held_max != UINT64_MAX)
+		fprintf(to, "  session %llu: the snapshots of user %u hold %s of %s\n", s->id,
+			s->uid, size_text(s->user_held, a), size_text(s->user_held_max, b));
+	if (s->group_left != UINT64_MAX)
+		fprintf(to, "  session %llu: its control group has %s left for copies\n",
+			s->id, size_text(s->group_left, a));
+}
+
 static void sessions_text(const struct view *v, FILE *to)
 {
 	static const char *const headings[] = {
@@ -140,6 +153,7 @@ static void sessions_text(const struct view *v, FILE *to)
 
 		if (error)
 			fprintf(to, "  %s: %s\n", v->sessions[i].name, error);
+		limits_text(&v->sessions[i], to);
 	}
 }
 

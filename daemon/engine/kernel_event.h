@@ -5,6 +5,8 @@
 #ifndef CPTDEV_KERNEL_EVENT_H
 #define CPTDEV_KERNEL_EVENT_H
 
+#include <stdint.h>
+
 #include <linux/cptdev.h>
 #include <linux/cptdev_netlink.h>
 
@@ -31,6 +33,10 @@ struct session_rec {
 	u32 end;			/* CPTDEV_END_*: once it is gone */
 	u32 end_code;			/* exit status or signal */
 	u64 lease_until;
+	/* UINT64_MAX: no limit; or it wasn't told, as in events */
+	u64 user_held_max;
+	u64 user_held;
+	u64 group_left;
 };
 
 struct replica_rec {

@@ -43,6 +43,9 @@ static const struct attr_spec session_attrs[] = {
 	S(END, KIND_U32, end),
 	S(END_CODE, KIND_U32, end_code),
 	S(LEASE_UNTIL, KIND_U64, lease_until),
+	S(USER_HELD_MAX, KIND_U64, user_held_max),
+	S(USER_HELD, KIND_U64, user_held),
+	S(GROUP_LEFT, KIND_U64, group_left),
 };
 
 static const struct attr_spec replica_attrs[] = {
@@ -93,7 +96,9 @@ bool nlparse_event(const struct nlmsghdr *nlh, kernel_event_fn fn, void *arg)
 {
 	const struct genlmsghdr *genl = mnl_nlmsg_get_payload(nlh);
 	struct kernel_event ev = {};
-	struct session_rec session = {};
+	struct session_rec session = {
+		.user_held_max = UINT64_MAX, .user_held = UINT64_MAX, .group_left = UINT64_MAX,
+	};
 	struct replica_rec replica = {};
 	const struct nlattr *attr;
 

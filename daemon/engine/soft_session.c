@@ -112,6 +112,8 @@ int soft_session_setup(struct soft *s, const struct cptdev_session_setup *arg,
 	se->rec.term = arg->term ? arg->term : 1;
 	se->rec.pid = pid;
 	se->rec.uid = who->uid;
+	/* It knows no limits but its own. */
+	se->rec.user_held_max = se->rec.user_held = se->rec.group_left = UINT64_MAX;
 	se->rec.held_max = arg->held_max ? MIN(arg->held_max, s->held_max) : s->held_max;
 	if (arg->flags & CPTDEV_SESSION_REPLACE)
 		se->rec.flags |= CPTDEV_GENL_SESSION_REPLACE;

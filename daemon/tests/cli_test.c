@@ -13,9 +13,11 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <linux/genetlink.h>
 
 #include "fake.h"
 #include "monitor.h"
+#include "nlparse.h"
 #include "primary.h"
 #include "problems.h"
 #include "table.h"
@@ -65,16 +67,20 @@ static void printed(const char *want)
 		fail_msg("have:\n%s\nwant:\n%s", text, want);
 }
 
+#define NO_LIMITS \
+	.user_held_max = UINT64_MAX, .user_held = 4096, .group_left = UINT64_MAX
+
 static struct session_rec sessions[] = {
 	{ .id = 3, .name = "kv", .uuid = { 0x11, [15] = 0x22 }, .pid = 812, .uid = 1000,
 	  .term = 1, .generation = 121, .published = 120, .committed = 118,
 	  .attached = 1, .ranges = 2, .bytes = 64 << 20, .held = 8192,
-	  .held_max = 1 << 30, .last_pages = 2, .last_pause_ns = 41000 },
-	{ .id = 4, .pid = 813, .term = 1 },
+	  .held_max = 1 << 30, .last_pages = 2, .last_pause_ns = 41000,
+	  .user_held_max = 512 << 20, .user_held = 12288, .group_left = 40 << 20 },
+	{ .id = 4, .pid = 813, .term = 1, NO_LIMITS },
 	{ .id = 12, .name = "ledger", .uuid = { 0x33 }, .pid = 900, .term = 2,
-	  .generation = 7, .published = 7, .flags = CPTDEV_GENL_SESSION_FENCED },
+	  .generation = 7, .published = 7, .flags = CPTDEV_GENL_SESSION_FENCED, NO_LIMITS },
 	{ .id = 13, .name = "queue", .uuid = { 0x44 }, .pid = 901, .term = 1,
-	  .generation = 1, .published = 1 },
+	  .generation = 1, .published = 1, NO_LIMITS },
 };
 
 static struct replica_rec replicas[] = {
@@ -134,6 +140,8 @@ static void the_status_of_a_host(void **state)
 		"  -       4   813  1     0           0          0           0 B       0 B      no name, not shipped\n"
 		"  ledger  12  900  2     7           0          7           0 B       0 B      FENCED\n"
 		"  queue   13  901  1     1           0          1 (900 ms)  0 B       0 B      refused, see below\n"
+		"  session 3: the snapshots of user 1000 hold 12.0 KiB of 512.0 MiB\n"
+		"  session 3: its control group has 40.0 MiB left for copies\n"
 		"  queue: the spare keeps another session's memory\n"
 		"Replicas\n"
 		"  NAME   TERM  GENERATION  SIZE     OWNER  COMMITS  STATE\n"
@@ -167,6 +175,49 @@ static void the_status_of_an_idle_host(void **state)
 		"Replicas: none\n");
 }
 
+static void record_parsed(const struct kernel_event *ev, void *arg)
+{
+	*(struct session_rec *)arg = *ev->session;
+}
+
+/* A message about session 3, as the module sends it; without the limits that is an event. */
+static void parse(bool limits, struct session_rec *rec)
+{
+	char buf[512] = {};
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct genlmsghdr *g = mnl_nlmsg_put_extra_header(nlh, sizeof(*g));
+	struct nlattr *nest;
+
+	g->cmd = CPTDEV_CMD_SESSION_GET;
+	nest = mnl_attr_nest_start(nlh, CPTDEV_A_SESSION);
+	mnl_attr_put_u64(nlh, CPTDEV_A_SESSION_ID, 3);
+	mnl_attr_put_u64(nlh, CPTDEV_A_SESSION_LEASE_UNTIL, 77);
+	if (limits) {
+		mnl_attr_put_u64(nlh, CPTDEV_A_SESSION_USER_HELD_MAX, 512 << 20);
+		mnl_attr_put_u64(nlh, CPTDEV_A_SESSION_USER_HELD, 12288);
+		mnl_attr_put_u64(nlh, CPTDEV_A_SESSION_GROUP_LEFT, 40 << 20);
+	}
+	mnl_attr_nest_end(nlh, nest);
+	assert_true(nlparse_event(nlh, record_parsed, rec));
+	assert_int_equal(rec->id, 3);
+	assert_int_equal(rec->lease_until, 77);
+}
+
+static void limits_are_parsed(void **state)
+{
+	struct session_rec rec;
+
+	(void)state;
+	parse(true, &rec);
+	assert_int_equal(rec.user_held_max, 512 << 20);
+	assert_int_equal(rec.user_held, 12288);
+	assert_int_equal(rec.group_left, 40 << 20);
+	/* What isn't told is no limit of 0. */
+	parse(false, &rec);
+	assert_true(rec.user_held_max == UINT64_MAX && rec.user_held == UINT64_MAX);
+	assert_true(rec.group_left == UINT64_MAX);
+}
+
 static struct json_object *at(struct json_object *o, const char *key, size_t index)
 {
 	return json_object_array_get_idx(js_at(o, key), index);
@@ -186,9 +237,13 @@ static void the_status_in_json(void **state)
 		"{\"id\":3,\"name\":\"kv\",\"uuid\":\"11000000-0000-0000-0000-000000000022\","
 		"\"pid\":812,\"uid\":1000,\"term\":1,\"generation\":121,\"published\":120,"
 		"\"committed\":118,\"spares\":1,\"ranges\":2,\"bytes\":67108864,\"held\":8192,"
-		"\"held_max\":1073741824,\"fenced\":false,\"replace\":false,\"alone\":false,\"blocked\":false,\"wanted\":false,\"hung\":false,\"last_pages\":2,"
+		"\"held_max\":1073741824,\"user_held_max\":536870912,\"user_held\":12288,"
+		"\"group_left\":41943040,\"fenced\":false,\"replace\":false,\"alone\":false,\"blocked\":false,\"wanted\":false,\"hung\":false,\"last_pages\":2,"
 		"\"last_pause_ns\":41000}");
 	assert_null(js_at(at(o, "sessions", 1), "name"));
+	assert_null(js_at(at(o, "sessions", 1), "user_held_max"));
+	assert_int_equal(js_get_u64(at(o, "sessions", 1), "user_held"), 4096);
+	assert_null(js_at(at(o, "sessions", 1), "group_left"));
 	assert_true(json_object_get_boolean(js_at(at(o, "sessions", 2), "fenced")));
 	r = at(o, "replicas", 0);
 	assert_string_equal(js_line(r),
@@ -834,6 +889,7 @@ int main(void)
 		T(the_status_without_module_and_daemon),
 		T(the_status_of_an_idle_host),
 		T(the_status_in_json),
+		T(limits_are_parsed),
 		T(without_a_daemon_json_says_why),
 		T(records_are_lines),
 		T(records_are_lines_of_json),

@@ -119,7 +119,8 @@ static int snapshot_try(struct cut *cut, struct cptdev_session *s,
 		return -ENOMEM;
 	cut->snap->meta = cptdev_blob_get(meta);
 	cut->snap->group_max = cptdev_group_room(s);
-	cut->snap->user_max = cptdev_user_held_max();
+	WRITE_ONCE(s->capable, cptdev_capable());
+	cut->snap->user_max = cptdev_user_held_max(s->capable);
 	ret = cut_locked(cut, arg);
 	if (ret == -EDQUOT)
 		arg->reason = cut->snap->limit;

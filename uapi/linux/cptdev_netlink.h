@@ -8,7 +8,7 @@
  *
  *   session-get	do (by id) and dump
  *	CPTDEV_A_SESSION (nest)
- *	  CPTDEV_A_SESSION_ID ... CPTDEV_A_SESSION_LEASE_UNTIL
+ *	  CPTDEV_A_SESSION_ID ... CPTDEV_A_SESSION_GROUP_LEFT
  *   replica-get	do (by name) and dump
  *	CPTDEV_A_REPLICA (nest)
  *	  CPTDEV_A_REPLICA_NAME ... CPTDEV_A_REPLICA_WAITERS
@@ -80,6 +80,10 @@ enum cptdev_genl_session_attr {
 	CPTDEV_A_SESSION_END,		/* u32, enum cptdev_session_end; once it ended */
 	CPTDEV_A_SESSION_END_CODE,	/* u32, exit status or signal; likewise */
 	CPTDEV_A_SESSION_LEASE_UNTIL,	/* u64, CLOCK_BOOTTIME ns, 0: no lease is in use */
+	/* in answers, not in events */
+	CPTDEV_A_SESSION_USER_HELD_MAX,	/* u64, bytes for all snapshots of its user, ~0: no limit */
+	CPTDEV_A_SESSION_USER_HELD,	/* u64, bytes held by all snapshots of its user */
+	CPTDEV_A_SESSION_GROUP_LEFT,	/* u64, bytes left in its control group, ~0: no limit */
 
 	__CPTDEV_A_SESSION_MAX,
 	CPTDEV_A_SESSION_MAX = __CPTDEV_A_SESSION_MAX - 1
