@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cptdevctl forget: a person says that what was acknowledged under a name may be lost. */
+#include <string.h>
+
 #include "ctl.h"
+
+static bool needs_force(const char *code)
+{
+	return !strcmp(code, "split-brain") || !strcmp(code, "overtaken");
+}
 
 int verb_forget(struct ctl *c, int argc, char **argv)
 {
@@ -13,7 +20,8 @@ int verb_forget(struct ctl *c, int argc, char **argv)
 	error = js_at(answer, "error");
 	if (error)
 		ret = ctl_fail(c, EXIT_FAILED, js_get_str(error, "code"),
-			       c->force ? "cptdevctl status" :
+			       c->force || !needs_force(js_get_str(error, "code")) ?
+			       "cptdevctl status" :
 			       "look at both hosts with cptdevctl status; to give this one's data up: --force",
 			       "the record of %s stays: %s", argv[0],
 			       js_get_str(error, "message"));

@@ -168,6 +168,12 @@ static struct json_object *command_forget(struct client *c, const char *name, bo
 		return refusal("overtaken",
 			       "a program stands still here, and what it has may be the last copy: it would be given up; to give up what the other host lost, run this there");
 	ret = records_forget(c->d, name);
+	if (ret == -EBUSY)
+		return refusal("primary",
+			       "the program that it is about runs here, and has what was acknowledged");
+	if (ret == -EREMCHG)
+		return refusal("outdated",
+			       "the replica of this host lacks what was acknowledged, and must not be promoted without that being said; cptdevctl replica remove gives up both");
 	if (ret)
 		return refusal("failed", failure(-ret));
 	log_notice("the record of %s was given up by user %u", name, c->cred.uid);

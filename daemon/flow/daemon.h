@@ -367,7 +367,8 @@ struct recorded *recorded_find(struct daemon *d, const char *name);
 void records_decide(struct daemon *d, const char *name);
 /*
  * What was acknowledged under the name may be lost: a person said so. In a split brain this
- * host's data is given up: its program is fenced, its replica removed.
+ * host's data is given up: its program is fenced, its replica removed. Else -EBUSY: the record is of
+ * a program that lives; -EREMCHG: an outdated replica is here.
  */
 int records_forget(struct daemon *d, const char *name);
 bool records_split(struct daemon *d, const char *name);

@@ -113,6 +113,18 @@ static void bar_lost(struct known *k, const struct record *r)
 		    r->generation, name, name);
 }
 
+/*
+ * The record was lost under a program that lives on: it has what was acknowledged. Its spare may be
+ * promoted, for all that is known, and lacks what was acknowledged alone.
+ */
+static void records_recover(struct record *r, const struct session_rec *rec)
+{
+	r->generation = MAX(r->generation, rec->committed);
+	r->spare = true;
+	if (rec->flags & CPTDEV_GENL_SESSION_ALONE)
+		r->alone_since = clock_wall() / NSEC_PER_SEC;
+}
+
 static void session_decide(struct daemon *d, struct known *k, struct recorded *e)
 {
 	const struct record *old = e ? &e->r : NULL;
@@ -132,8 +144,8 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 		return;
 	}
 	record_started(&new, k->rec.name, k->rec.uuid, k->rec.term, d->self.uuid, d->boot);
-	/* A record that was given up under a program that lives on: it has what was acknowledged. */
-	new.generation = MAX(new.generation, k->rec.committed);
+	if (start != START_SAME && k->rec.committed)
+		records_recover(&new, &k->rec);
 	if ((start != START_SAME || memcmp(&new, old, sizeof(new))) && records_write(d, &new)) {
 		bar(k, "its record can't be written in %s", d->conf.state_dir);
 		k->undecided = true;
@@ -568,6 +580,20 @@ static int adopt(struct daemon *d, struct recorded *e)
 	return 0;
 }
 
+/*
+ * It is no memory of what is gone: a spare may be promoted, or lacks what was acknowledged alone,
+ * as long as the program lives.
+ */
+static bool is_of_a_living_one(struct daemon *d, const struct record *r)
+{
+	struct known *k;
+
+	LIST_FOREACH(k, &d->sessions, entry)
+		if (r->role == RECORD_PRIMARY && uuid_same(k->rec.uuid, r->session))
+			return true;
+	return false;
+}
+
 static int forget(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
@@ -580,6 +606,8 @@ static int forget(struct daemon *d, const char *name)
 	if (e->split || e->lost_term)
 		return adopt(d, e);
 	r = e->r;
+	if (!e->damaged && is_of_a_living_one(d, &r))
+		return -EBUSY;
 	gone = !e->damaged && record_gone(&r, d->self.uuid, d->boot);
 	/* Without the record its term would fence the program that is to go on. */
 	ret = gone ? remove_replica(d, name) : 0;
@@ -599,11 +627,20 @@ static int forget(struct daemon *d, const char *name)
 	return 0;
 }
 
+/* The mark of a replica that is still there: without it, the replica could be promoted. */
+static bool keeps_outdated(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+
+	return e && !e->damaged && !e->split && !e->lost_term &&
+		e->r.role == RECORD_SPARE && e->r.outdated && held_find(d, name);
+}
+
 int records_forget(struct daemon *d, const char *name)
 {
 	/* A session that ended a moment ago isn't one that begins anew. */
 	known_refresh(d);
-	return forget(d, name);
+	return keeps_outdated(d, name) ? -EREMCHG : forget(d, name);
 }
 
 /*

@@ -46,7 +46,7 @@ static void ship_ask(struct ship *s)
 	s->goes_on = conf_session(&s->out->d->conf, rec->name)->alone == CONF_GO_ON;
 	if (s->goes_on)
 		m.flags |= WIRE_SESSION_GOES_ON;
-	if (r->alone_since)
+	if (r->alone_since || s->session->alone)
 		m.flags |= WIRE_SESSION_ALONE;
 	if (rec->flags & CPTDEV_GENL_SESSION_REPLACE)
 		m.flags |= WIRE_SESSION_REPLACE;

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -296,6 +297,108 @@ static void what_was_acknowledged_alone_is_not_lost_in_silence(void **state)
 }
 
 /*
+ * Records that are given up, or lost, while a program lives: whether a spare may be promoted, and
+ * what was acknowledged without it, is still so.
+ */
+
+static void giving_up_its_record_makes_no_spare_of_one_that_lacks_something(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_GO_ON, FAILOVER_AUTO);
+	u64 term = 0, generation;
+
+	host_stop(&p->b, &p->a);
+	WAIT_FOR(p, is_alone(s));
+	assert_true(acknowledges(p, s));
+	assert_int_equal(records_forget(&p->a.daemon, "kv"), -EBUSY);
+	assert_true(record_at(&p->a)->alone_since);
+	fake_replica_remove(&p->b.fake, fake_replica(&p->b.fake, "kv"));
+	p->b.fake.fail_commit = EIO;
+	host_start(&p->b);
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
+	assert_null(record_at(&p->b));
+	/* It is about to follow, and the session goes on without it. */
+	WAIT_FOR(p, host_ship(&p->a, "kv") && ship_follows(host_ship(&p->a, "kv")));
+	publish_some(&p->a, s, 2, 9);
+	WAIT_FOR(p, s->rec.committed == s->rec.published);
+	assert_true(is_alone(s));
+	assert_true(record_at(&p->b)->outdated);
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), -EREMCHG);
+	WAIT_FOR(p, obliges(p, s) && pair_committed(s) && !is_alone(s));
+	WAIT_FOR(p, !record_at(&p->b)->outdated);
+}
+
+static void nor_does_it_hide_a_spare_that_may_take_over(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_GO_ON, FAILOVER_AUTO);
+
+	assert_int_equal(records_forget(&p->a.daemon, "kv"), -EBUSY);
+	assert_true(record_at(&p->a)->spare);
+	host_lose(&p->b);
+	assert_false(acknowledges(p, s));
+	assert_false(is_alone(s));
+}
+
+static void lose_record(struct host *h)
+{
+	char path[CONF_PATH_MAX + 16];
+
+	host_kill(h);
+	snprintf(path, sizeof(path), "%s/kv.json", h->conf.state_dir);
+	assert_int_equal(unlink(path), 0);
+	host_start(h);
+}
+
+static void a_record_that_is_lost_hides_no_spare(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_GO_ON, FAILOVER_AUTO);
+
+	host_lose(&p->b);
+	lose_record(&p->a);
+	assert_true(record_at(&p->a)->spare);
+	assert_false(acknowledges(p, s));
+	assert_false(is_alone(s));
+}
+
+static void nor_what_was_acknowledged_alone(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_GO_ON, FAILOVER_AUTO);
+
+	host_kill(&p->b);
+	WAIT_FOR(p, !fake_allows(s));
+	assert_int_equal(records_alone(&p->a.daemon, "kv", true), 0);
+	assert_true(acknowledges(p, s));
+	lose_record(&p->a);
+	assert_true(record_at(&p->a)->alone_since);
+	p->a.fake.fail_delta = EIO;
+	host_start(&p->b);
+	assert_false(record_at(&p->b)->outdated);
+	WAIT_FOR(p, record_at(&p->b)->outdated);
+	p->a.fake.fail_delta = 0;
+	WAIT_FOR(p, obliges(p, s) && pair_committed(s) && !record_at(&p->b)->outdated);
+}
+
+static void an_outdated_replica_keeps_its_mark(void **state)
+{
+	struct pair *p = *state;
+	u64 term = 0, generation;
+
+	fed(p, CONF_GO_ON, FAILOVER_AUTO);
+	host_stop(&p->b, &p->a);
+	host_kill(&p->a);
+	host_start(&p->b);
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), -EREMCHG);
+	assert_true(record_at(&p->b)->outdated);
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), -EREMCHG);
+	fake_replica_remove(&p->b.fake, fake_replica(&p->b.fake, "kv"));
+	records_forget(&p->b.daemon, "kv");
+	assert_null(record_at(&p->b));
+}
+
+/*
  * Checkpoints that are wanted
  */
 
@@ -375,6 +478,11 @@ int main(void)
 		CASE(a_spare_that_was_asked_is_waited_for),
 		CASE(who_took_over_goes_on),
 		CASE(what_was_acknowledged_alone_is_not_lost_in_silence),
+		CASE(giving_up_its_record_makes_no_spare_of_one_that_lacks_something),
+		CASE(nor_does_it_hide_a_spare_that_may_take_over),
+		CASE(a_record_that_is_lost_hides_no_spare),
+		CASE(nor_what_was_acknowledged_alone),
+		CASE(an_outdated_replica_keeps_its_mark),
 		CASE(an_idle_program_is_asked),
 		CASE(a_program_that_never_published_is_asked),
 		CASE(status_says_what_protects_a_session),

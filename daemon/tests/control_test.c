@@ -207,6 +207,13 @@ static void the_last_copy_needs_a_word_more(void **state)
 	refused(p, "{\"command\":\"forget\",\"name\":\"kv\"}\n", "split-brain");
 	assert_false(s->fenced);
 	e->split = false;
+	/* Nor is what is so forgotten, as long as it is: the program lives, the replica is there. */
+	refused(p, "{\"command\":\"forget\",\"name\":\"kv\"}\n", "primary");
+	e->r.role = RECORD_SPARE;
+	e->r.outdated = true;
+	WAIT_FOR(p, held_find(&p->a.daemon, "kv") ||
+		 !p->a.daemon.kernel->ops->create(p->a.daemon.kernel, "kv", 0));
+	refused(p, "{\"command\":\"forget\",\"name\":\"kv\"}\n", "outdated");
 }
 
 static void clients_are_limited(void **state)
