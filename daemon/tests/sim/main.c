@@ -155,7 +155,7 @@ static bool point(u32 nr, bool good, const char *what)
 
 static bool all_hold(u32 nr, u64 first, double until)
 {
-	u64 wrong = search(first, until, "");
+	u64 wrong = search(first, until, mutant ? mutant_info[mutant].why : "");
 
 	if (wrong) {
 		printf("# seed %llu: %s\n", wrong, sim.why);

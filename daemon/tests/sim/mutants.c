@@ -12,8 +12,9 @@ const struct mutant_info mutant_info[MUTANTS] = {
 				    "ended in order" },
 	[MUTANT_ACK_EARLY]	= { "ack-early", "a generation is acknowledged before it is committed",
 				    "acknowledged" },
+	/* Leases keep it from answering; it stays in the way of the one that took over. */
 	[MUTANT_LATE_FENCE]	= { "late-fence", "the fence isn't looked at before the first generation",
-				    "a client reads" },
+				    "nobody acknowledges" },
 	[MUTANT_NO_LEASE]	= { "no-lease", "lease ignored", "a client reads" },
 	[MUTANT_NOT_OUTDATED]	= { "not-outdated", "a spare that left in order may be promoted",
 				    "acknowledged" },
