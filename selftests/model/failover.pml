@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A model of the failure rules for one session name and two hosts, to be checked by spin(1).
+ * A model of the failure rules for one session name and two or three hosts, to be checked by spin(1).
  * Documentation/failure-model.rst states the rules; selftests/host/model runs the model.
  *
  * Messages are delayed, lost and duplicated. A host loses power, and with it its memory, but
@@ -11,6 +11,10 @@
  * clients were told to be safe; only the assertions read it. A run ends when a loss is shown
  * to a person, because a person decides from there on.
  *
+ * With a third host a person replaces the spare: the third takes its place, and the old one may be
+ * without power, cut off, or overtaken. It comes back with its old copy, and may be the spare once more.
+ *
+ * THIRD	there is a third host
  * BYFENCE	a promotion needs a fence command instead of a time-out
  * GOON		policy "go on": a primary without a spare acknowledges with a flag
  * M_...	a mutant: one safeguard is missing, and an assertion must fail
@@ -28,6 +32,9 @@
 #ifndef MAXCALM
 #define MAXCALM	1		/* orderly leaves, restarts of daemons, duplicates */
 #endif
+#ifndef MAXSWAP
+#define MAXSWAP	1		/* replacements of a spare */
+#endif
 #define LEASE	1		/* ticks */
 #ifndef MARGIN
 #define MARGIN	1		/* ticks by which one clock may be late, in all */
@@ -39,43 +46,60 @@
 #define PROM	2		/* a promoted replica that no program has claimed */
 #define PRIM	3		/* a program */
 
-bool up[2];
-byte role[2];
-byte has[2];
-byte com[2];			/* PRIM: commits that the spare reported */
-byte told[2];			/* PRIM: writes that its clients were told to be safe */
-byte flagged[2];		/* writes acknowledged with the flag "alone" */
-bool alone[2];			/* PRIM: may acknowledge without a spare */
-byte lease[2];			/* PRIM: ticks left in which reads are answered */
-byte wait[2];			/* SPARE: ticks until it may be promoted by time-out */
-bool may[2];			/* SPARE: the primary is known to be dead */
+#ifdef THIRD
+#define N	3
+#else
+#define N	2
+#endif
+
+bool up[N];
+byte role[N];
+byte has[N];
+byte com[N];			/* PRIM: commits that the spare reported */
+byte told[N];			/* PRIM: writes that its clients were told to be safe */
+byte flagged[N];		/* writes acknowledged with the flag "alone" */
+bool alone[N];			/* PRIM: may acknowledge without a spare */
+byte lease[N];			/* PRIM: ticks left in which reads are answered */
+byte wait[N];			/* SPARE: ticks until it may be promoted by time-out */
+bool may[N];			/* SPARE: the primary is known to be dead */
 
 /* The durable record. */
-byte term[2];
-byte owner[2];
-bool outd[2];			/* outdated: not to be promoted */
-bool goon[2];			/* acknowledges alone by policy "go on", and says so each time */
+byte term[N];
+byte owner[N];
+bool outd[N];			/* outdated: not to be promoted */
+bool goon[N];			/* acknowledges alone by policy "go on", and says so each time */
 
 /* Messages, by receiver. A new message replaces one that was not delivered yet. */
 mtype = { NIL, HELLO, FEED, ACK, FENCE, BYE, DIED, ASK, GIVE };
-mtype m_what[2] = NIL;
-byte m_term[2];
-byte m_owner[2];
-byte m_has[2];
-byte m_age[2];
-bool m_flag[2];
-byte m_conn[2];
-byte conn[2];			/* the connection from which a spare accepts feeds */
-byte via[2];			/* PRIM: the connection on which it sends feeds */
+mtype m_what[N] = NIL;
+byte m_term[N];
+byte m_owner[N];
+byte m_has[N];
+byte m_age[N];
+bool m_flag[N];
+byte m_conn[N];
+byte conn[N];			/* the connection from which a spare accepts feeds */
+byte via[N];			/* PRIM: the connection on which it sends feeds */
+
+#ifdef THIRD
+byte peer[N];			/* by configuration; itself: none */
+byte m_from[N];
+byte swaps;
+#define PEER		peer[h]
+#define IS_FROM(x, y)	m_from[x] = y
+#else
+#define PEER		(1 - h)
+#define IS_FROM(x, y)	skip
+#endif
 
 byte writes, acked, solo, losses, calm, late;
 bool shown;
 
 #ifdef M_TERMLATE
-bool unsaved[2];		/* the promotion was answered, but is not on disk */
+bool unsaved[N];		/* the promotion was answered, but is not on disk */
 #endif
 #ifdef M_CLAIM
-byte lies[2];			/* content of an old promotion */
+byte lies[N];			/* content of an old promotion */
 #endif
 
 #ifdef M_LOWER
@@ -113,16 +137,22 @@ byte lies[2];			/* content of an old promotion */
 #endif
 
 #define IN(a, b)	(((a) & ~(b)) == 0)
+#ifdef THIRD
+#define SAFE(c)		(IN(c, has[0]) || IN(c, has[1]) || IN(c, has[2]))
+#else
+#define SAFE(c)		(IN(c, has[0]) || IN(c, has[1]))
+#endif
 
 inline forget(x)
 {
-	m_what[x] = NIL; m_term[x] = 0; m_owner[x] = 0; m_has[x] = 0; m_age[x] = 0; m_flag[x] = 0; m_conn[x] = 0
+	m_what[x] = NIL; m_term[x] = 0; m_owner[x] = 0; m_has[x] = 0; m_age[x] = 0; m_flag[x] = 0; m_conn[x] = 0;
+	IS_FROM(x, 0)
 }
 
 inline send(x, what, c, flag)	/* from @h */
 {
 	m_what[x] = what; m_term[x] = term[h]; m_owner[x] = owner[h]; m_has[x] = c;
-	m_age[x] = 0; m_flag[x] = flag;
+	m_age[x] = 0; m_flag[x] = flag; IS_FROM(x, h);
 	if :: what == FEED -> m_conn[x] = via[h] :: what == HELLO -> m_conn[x] = conn[h] :: else -> m_conn[x] = 0 fi
 }
 
@@ -138,7 +168,7 @@ inline lose_memory(x)
 
 inline acknowledge(c)
 {
-	assert(IN(acked | (c), has[h]) || IN(acked | (c), has[o]));
+	assert(SAFE(acked | (c)));
 	acked = acked | (c); told[h] = told[h] | (c)
 }
 
@@ -225,16 +255,56 @@ inline got_ask()
 	fi
 }
 
+#ifdef THIRD
+/*
+ * A person makes the third host the spare of @h. The old one can't be promoted any more: its host has
+ * no power, or it leaves in order and isn't configured for @h any more, or it was overtaken by @h.
+ * And it didn't take over before: its record says so. A person who doesn't look at the record, say
+ * because the host is broken, accepts a loss.
+ */
+inline replace_spare()
+{
+	swaps++; n = 3 - h - o;
+	if
+#ifdef M_SWAPEARLY
+	:: true
+#endif
+	:: !up[o] ->
+		forget(o);	/* no connection outlives that */
+#ifndef M_SWAPUNREAD
+		if :: term[o] > term[h] -> shown = 1 :: else fi
+#endif
+	:: up[o] && term[o] <= term[h] && role[o] != PRIM && role[o] != PROM ->
+#ifndef M_SWAPPROMOTABLE
+		outd[o] = 1;
+#endif
+		forget(o); conn[o]++; peer[o] = o
+	:: up[o] && term[o] < term[h]
+	fi;
+	com[h] = told[h];
+	peer[h] = n; peer[n] = h; conn[n]++; via[h] = conn[n]; forget(n);
+	n = 0
+}
+#endif
+
 inline receive()
 {
 	t = m_term[h]; ow = m_owner[h]; c = m_has[h]; age = m_age[h]; flag = m_flag[h];
 	what = m_what[h]; cn = m_conn[h];
+#ifdef THIRD
+	from = m_from[h];
+#endif
 	if
 	:: forget(h)
 	:: calm < MAXCALM -> calm++	/* a duplicate will follow */
 	fi;
 	if
+#ifdef THIRD
+	:: from != o			/* it isn't the peer by configuration */
+	:: from == o && what != ASK && what != HELLO && t == term[h] && ow != owner[h] -> shown = 1	/* split brain */
+#else
 	:: what != ASK && what != HELLO && t == term[h] && ow != owner[h] -> shown = 1	/* split brain */
+#endif
 	:: else ->
 		if
 		:: what == HELLO -> via[h] = cn
@@ -253,7 +323,10 @@ inline receive()
 		:: else
 		fi
 	fi;
-	t = 0; ow = 0; c = 0; age = 0; flag = 0; what = NIL; cn = 0
+	t = 0; ow = 0; c = 0; age = 0; flag = 0; what = NIL; cn = 0;
+#ifdef THIRD
+	from = 0
+#endif
 }
 
 /* (t+1, h) is on disk, then the replica is promoted. */
@@ -274,14 +347,27 @@ inline tick(x)
 
 init {
 	byte h, o, t, ow, c, age, cn; bool flag; mtype what = NIL;
+#ifdef THIRD
+	byte n, from;
+#endif
 
 	d_step {
 		up[0] = 1; up[1] = 1; role[0] = PRIM; role[1] = SPARE;
-		term[0] = 1; term[1] = 1; wait[1] = LEASE + MARGIN
+		term[0] = 1; term[1] = 1; wait[1] = LEASE + MARGIN;
+#ifdef THIRD
+		up[2] = 1; peer[0] = 1; peer[1] = 0; peer[2] = 2
+#endif
 	}
 	do
 	:: atomic { !shown ->
-		if :: h = 0; o = 1 :: h = 1; o = 0 fi;
+		if
+		:: h = 0
+		:: h = 1
+#ifdef THIRD
+		:: peer[2] != 2 -> h = 2
+#endif
+		fi;
+		o = PEER;
 		if
 		:: up[h] && role[h] == PRIM && writes < MAXW ->
 			has[h] = has[h] | (1 << writes); writes++
@@ -296,12 +382,15 @@ init {
 		/* a read */
 		:: up[h] && role[h] == PRIM && IF_LEASE -> assert(IN(acked, has[h])); h = 0; o = 0; goto next
 		/* feeds and heartbeats */
-		:: up[h] && role[h] == PRIM -> send(o, FEED, has[h], alone[h])
-		:: up[h] && role[h] != PRIM && role[h] != PROM -> send(o, HELLO, 0, 0)
+		:: up[h] && o != h && role[h] == PRIM -> send(o, FEED, has[h], alone[h])
+		:: up[h] && o != h && role[h] != PRIM && role[h] != PROM -> send(o, HELLO, 0, 0)
 		:: up[h] && m_what[h] != NIL -> receive()
 		:: m_what[h] != NIL -> forget(h)
 		/* time */
-		:: h == 0 -> tick(0); tick(1)
+		:: h == 0 -> tick(0); tick(1);
+#ifdef THIRD
+			tick(2)
+#endif
 		:: late < MARGIN -> late++; tick(h)
 		/* a promotion, and the one program that claims it */
 		:: up[h] && role[h] == SPARE && term[h] < MAXT && IF_WAITED && IF_IN_STEP -> promote()
@@ -316,14 +405,14 @@ init {
 #endif
 		/* a program crashes, its daemon reports it; the restarted program asks for its state */
 		:: up[h] && role[h] == PRIM && losses < MAXLOSS ->
-			lose_memory(h); send(o, DIED, 0, 0)
-		:: up[h] && role[h] == NONE -> send(o, ASK, 0, 0)
+			lose_memory(h); if :: o != h -> send(o, DIED, 0, 0) :: else fi
+		:: up[h] && o != h && role[h] == NONE -> send(o, ASK, 0, 0)
 #ifdef M_EMPTYSTART
 		:: up[h] && role[h] == NONE && term[h] < MAXT ->
 			term[h]++; owner[h] = h; role[h] = PRIM; quiet(h); alone[h] = 1
 #endif
 		/* power */
-		:: up[h] && losses < MAXLOSS ->
+		:: up[h] && losses < MAXLOSS && (o != h || role[h] != NONE) ->
 			lose_memory(h); up[h] = 0; forget(h);
 #ifdef M_TERMLOST
 			term[h] = 0; owner[h] = 0; outd[h] = 0; goon[h] = 0;
@@ -336,7 +425,7 @@ init {
 #endif
 		:: !up[h] -> up[h] = 1
 		/* a fence command against the other host, by a spare or a primary */
-		:: IF_FENCE && up[h] && losses < MAXLOSS && (role[h] == SPARE || role[h] == PRIM) && up[o] ->
+		:: IF_FENCE && up[h] && losses < MAXLOSS && (role[h] == SPARE || role[h] == PRIM) && o != h && up[o] ->
 			if
 			:: lose_memory(o); up[o] = 0; forget(o);
 				if
@@ -351,7 +440,7 @@ init {
 #endif
 			fi
 		/* the spare leaves in order: "outdated" is on disk before BYE */
-		:: up[h] && role[h] == SPARE && !outd[h] && calm < MAXCALM ->
+		:: up[h] && o != h && role[h] == SPARE && !outd[h] && calm < MAXCALM ->
 			calm++; forget(h); conn[h]++;
 #ifndef M_BYEFIRST
 			outd[h] = 1;
@@ -369,12 +458,15 @@ init {
 #endif
 			:: else
 			fi
+#ifdef THIRD
+		:: up[h] && o != h && role[h] == PRIM && swaps < MAXSWAP -> replace_spare()
+#endif
 #ifdef GOON
 		:: up[h] && role[h] == PRIM && !alone[h] && lease[h] == 0 -> goon[h] = 1; alone[h] = 1
 #endif
 		fi;
 		/* what was acknowledged with a spare survives one loss of memory */
-		assert(shown || losses > 1 || IN(acked & ~solo, has[0]) || IN(acked & ~solo, has[1]));
+		assert(shown || losses > 1 || SAFE(acked & ~solo));
 next:		h = 0; o = 0
 	}
 	od
