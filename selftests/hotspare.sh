@@ -14,6 +14,8 @@ ROUNDS=100
 [ "${CPTDEV_LENGTH:-}" != soak ] || ROUNDS=1000
 # Each takes a second or more there, with the threads that write.
 [ -z "${2:-}" ] || ROUNDS=$((ROUNDS / 4))
+# Wherever it is installed.
+export CPTDEVD=cptdevd
 export ROUNDS CMOCKA_MESSAGE_OUTPUT=TAP
 if [ -n "${2:-}" ]; then
 	echo 10 >/sys/kernel/mm/ksm/sleep_millisecs

@@ -32,6 +32,7 @@ static const struct conf_key keys[] = {
 	RESTART("node", "engine", CONF_ENGINE, engine, 0, 0),
 	RESTART("node", "programs", CONF_PATH, programs, 0, 0),
 	RESTART("node", "state_dir", CONF_PATH, state_dir, 0, 0),
+	KEY("node", "private", CONF_PRIVATE, private, 0, 0),
 	KEY("listen", "address", CONF_ADDRESS, listen, 0, 0),
 	KEY("listen", "port", CONF_NUMBER, listen_port, 0, 65535),
 	KEY("listen", "allow", CONF_ALLOW, allow, 0, 0),
@@ -266,6 +267,9 @@ int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors)
 		conf_mistake(&p, 0, "%s", strerror(errno));
 	fill_named(c);
 	conf_check(&p);
+	/* What it would remember is gone with it. */
+	if (c->private)
+		*c->state_dir = '\0';
 	conf_set_port(&c->listen, c->listen_port);
 	conf_set_port(&c->peer, c->peer_port);
 	return p.mistakes ? -1 : 0;

@@ -17,6 +17,8 @@
 
 enum conf_failover { FAILOVER_MANUAL, FAILOVER_AUTO };
 enum conf_engine { ENGINE_AUTO, ENGINE_MODULE, ENGINE_SOFT };
+/* The daemon of one program: it connects to nobody as long as that is the spare. */
+enum conf_private { PRIVATE_NO, PRIVATE_SPARE, PRIVATE_MASTER };
 enum conf_allow { ALLOW_PEER, ALLOW_ANY };
 enum conf_on_exit { ON_EXIT_FAILOVER, ON_EXIT_STAY };
 enum conf_on_hang { ON_HANG_STAY, ON_HANG_FAILOVER };
@@ -47,6 +49,7 @@ struct conf {
 	u32 engine;			/* enum conf_engine */
 	char programs[CONF_PATH_MAX];
 	char state_dir[CONF_PATH_MAX];
+	u32 private;			/* enum conf_private, see private.c */
 	/* [listen] */
 	struct sockaddr_storage listen;
 	u32 listen_port;		/* 0: don't listen */

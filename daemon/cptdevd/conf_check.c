@@ -146,6 +146,8 @@ static void check_self(struct parse *p)
 {
 	struct conf *c = p->conf;
 
+	if (c->private == PRIVATE_SPARE)
+		return;
 	if (*c->peer_name && !strcmp(c->peer_name, c->name))
 		conf_mistake(p, conf_line(p, "peer", "name"),
 			     "[peer] name = %s is the name of this node itself%s", c->name,
@@ -215,6 +217,9 @@ static void check_purpose(struct parse *p)
 
 	bool given = c->peer.ss_family || *c->peer_host;
 
+	/* A program without a spare. */
+	if (c->private)
+		return;
 	if (!given && !c->listen_port)
 		conf_mistake(p, conf_line(p, "listen", "port"),
 			     "nothing to do: [peer] address isn't given and [listen] port is 0");

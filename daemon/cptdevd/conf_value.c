@@ -48,6 +48,10 @@ static const struct word allows[] = {
 	{ "peer", ALLOW_PEER }, { "any", ALLOW_ANY }, {},
 };
 
+static const struct word privates[] = {
+	{ "no", PRIVATE_NO }, { "spare", PRIVATE_SPARE }, { "master", PRIVATE_MASTER }, {},
+};
+
 static int take_word(const struct word *w, const char *value, void *to, char *why,
 		     size_t size)
 {
@@ -218,6 +222,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(alones, value, to, why, size);
 	case CONF_ON_RESTART:
 		return take_word(on_restarts, value, to, why, size);
+	case CONF_PRIVATE:
+		return take_word(privates, value, to, why, size);
 	case CONF_ALLOW:
 		return take_word(allows, value, to, why, size);
 	}

@@ -19,6 +19,7 @@ enum conf_kind {
 	CONF_ON_HANG,
 	CONF_ALONE,
 	CONF_ON_RESTART,
+	CONF_PRIVATE,
 };
 
 struct conf_key {

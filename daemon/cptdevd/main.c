@@ -24,6 +24,7 @@
 #include "files.h"
 #include "log.h"
 #include "notify.h"
+#include "private.h"
 #include "soft.h"
 
 #ifndef VERSION
@@ -44,6 +45,7 @@ struct options {
 struct program {
 	struct daemon daemon;
 	struct watch signals;
+	struct private private;
 	struct notify notify;
 	const char *config;
 };
@@ -215,7 +217,8 @@ static int serve(const struct options *o, const struct conf *conf)
 	engine = engine_open(conf);
 	if (!engine)
 		return EXIT_FAILURE;
-	if (daemon_open(&p.daemon, conf, engine) || catch_signals(&p)) {
+	if (daemon_open(&p.daemon, conf, engine) || catch_signals(&p) ||
+	    (conf->private && private_open(&p.private, &p.daemon))) {
 		daemon_close(&p.daemon);
 		engine_close(engine);
 		return EXIT_FAILURE;
@@ -229,6 +232,8 @@ static int serve(const struct options *o, const struct conf *conf)
 		log_err("the event loop failed: %s", strerror(-ret));
 	daemon_close(&p.daemon);
 	engine_close(engine);
+	if (conf->private)
+		private_close(&p.private, p.config);
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -262,6 +267,7 @@ int main(int argc, char **argv)
 	o.config = whole_path(o.config);
 	if (!o.config || conf_read(&conf, o.config, stderr))
 		return EXIT_CONFIG;
+	o.foreground |= conf.private;
 	if (o.check) {
 		printf("%s: ok\n", o.config);
 		return EXIT_SUCCESS;

@@ -28,7 +28,7 @@ static void change(const char *section, const char *name, bool restart, void *ar
 	}
 	log_notice("configuration: [%s] %s has changed", section, name);
 	ch->listen |= !strcmp(section, "listen") && strcmp(name, "allow");
-	ch->peer |= !strcmp(section, "peer") && strcmp(name, "name");
+	ch->peer |= (!strcmp(section, "peer") && strcmp(name, "name")) || !strcmp(name, "private");
 }
 
 /* What was written about mistakes, a line each. */

@@ -59,6 +59,8 @@ void address_forget(struct out *o)
 
 bool address_given(const struct daemon *d)
 {
+	if (d->conf.private == PRIVATE_SPARE)
+		return false;
 	return d->conf.peer.ss_family || *d->conf.peer_host;
 }
 

@@ -6,6 +6,8 @@
  */
 #include <string.h>
 
+#include <linux/cptdev_netlink.h>
+
 #include "daemon.h"
 #include "end.h"
 #include "log.h"
@@ -125,10 +127,14 @@ static void ended(struct daemon *d, const struct known *k, enum end_how how, con
 
 void ends_session(struct daemon *d, const struct known *k, u32 end, u32 code)
 {
+	enum end_how how = end_how(end, code);
 	char text[64];
 
 	end_text(end, code, text, sizeof(text));
-	ended(d, k, end_how(end, code), text);
+	/* A program with a daemon of its own says that it isn't wanted any more: hs_stop(3). */
+	if (d->conf.private && end != CPTDEV_END_CLOSED)
+		how = HOW_FAILED;
+	ended(d, k, how, text);
 }
 
 void ends_hung(struct daemon *d, const struct known *k)

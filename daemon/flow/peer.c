@@ -45,6 +45,9 @@ static void peer_has_no_daemon(struct peer *p)
 /* Of several addresses one may be another host's, that refuses for reasons of its own. */
 void peer_answered(struct peer *p, const struct sockaddr_storage *at)
 {
+	/* The daemon of one program ends with the program. */
+	if (p->d->conf.private)
+		return;
 	if ((p->linked_to.ss_family && tcp_same_host(at, &p->linked_to)) ||
 	    (p->linked_from.ss_family && tcp_same_host(at, &p->linked_from)))
 		detector_answered(&p->detector, clock_mono());

@@ -53,6 +53,8 @@ int state_dir_make(const char *dir)
 	char above[PATH_MAX], *slash;
 	int ret = 0;
 
+	if (!*dir)
+		return 0;
 	snprintf(above, sizeof(above), "%s", dir);
 	for (slash = strchr(above + 1, '/'); slash && !ret; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
@@ -136,8 +138,11 @@ static int replace(int dir, const char *name, const char *text)
 int state_write(const char *dir, const struct record *r)
 {
 	struct json_object *o;
-	int fd = open_dir(dir), ret;
+	int fd, ret;
 
+	if (!*dir)
+		return 0;
+	fd = open_dir(dir);
 	if (fd < 0)
 		return fd;
 	o = record_json(r);
@@ -150,8 +155,11 @@ int state_write(const char *dir, const struct record *r)
 int state_remove(const char *dir, const char *name)
 {
 	char file[CPTDEV_NAME_MAX + sizeof(SUFFIX)];
-	int fd = open_dir(dir), ret = 0;
+	int fd, ret = 0;
 
+	if (!*dir)
+		return 0;
+	fd = open_dir(dir);
 	if (fd < 0)
 		return fd;
 	snprintf(file, sizeof(file), "%s" SUFFIX, name);
@@ -313,10 +321,13 @@ static void read_one(int dir, const char *file, const char *name, state_fn fn, v
 
 int state_read_all(const char *dir, state_fn fn, void *arg)
 {
-	DIR *list = opendir(dir);
 	struct dirent *e;
 	size_t len;
+	DIR *list;
 
+	if (!*dir)
+		return 0;
+	list = opendir(dir);
 	if (!list)
 		return -errno;
 	while ((e = readdir(list))) {

@@ -8,6 +8,11 @@
 
 #include "record.h"
 
+/*
+ * The daemon of one program has no directory, but "": what it knows is gone with the program's
+ * memory. Nothing is read or written then.
+ */
+
 /* Make the directory, with those above it. 0 or a negative errno. */
 int state_dir_make(const char *dir);
 

@@ -24,6 +24,7 @@
 #include "handover.h"
 #include "hotspare.h"
 #include "pipe.h"
+#include "private.h"
 #include "schedule.h"
 #include "written.h"
 
@@ -91,7 +92,8 @@ static bool is_ours(int fd, const char *link)
 	    ((len > 8 && !strcmp(link + len - 8, "/pagemap")) ||
 	     (len > 9 && !strcmp(link + len - 9, "/ksm_stat"))))
 		return true;
-	return hs_pool_has(fd) || hs_written_has(fd) || hs_handover_has(fd);
+	return hs_pool_has(fd) || hs_written_has(fd) || hs_handover_has(fd) ||
+		hs_private_has(fd);
 }
 
 static bool is_connection(int fd)

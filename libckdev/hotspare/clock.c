@@ -101,3 +101,15 @@ void hs_clocks_restore(const struct hs_clocks *c)
 		moved_by_all[i] = c->moved_before[i] + moved[i];
 	}
 }
+
+static unsigned int timeout = HS_TIMEOUT;
+
+void hs_set_timeout(unsigned int seconds)
+{
+	timeout = seconds;
+}
+
+unsigned int hs_timeout(void)
+{
+	return timeout;
+}

@@ -32,4 +32,9 @@ struct hs_clocks {
 void hs_clocks_capture(struct hs_clocks *to);
 void hs_clocks_restore(const struct hs_clocks *c);
 
+/* So long is waited for the other host, and what it may have: option -t of hs_init(3). */
+#define HS_TIMEOUT	5
+void hs_set_timeout(unsigned int seconds);
+unsigned int hs_timeout(void);
+
 #endif

@@ -77,7 +77,7 @@ static int cut_to_publish(struct hs_job *j, struct hs_error *e)
 {
 	if (hs_texts_make(&j->texts, e) || hs_area_write(&j->texts, &j->head, e))
 		return -1;
-	if (!hs_by_module())
+	if (hs_handed_over())
 		return hs_handover_cut(&j->texts.state.ranges, j->head.generation, e);
 	return hs_snapshot_publish(&j->snap, &j->texts.state.ranges, e);
 }

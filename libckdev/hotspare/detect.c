@@ -12,8 +12,31 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control.h"
+#include "detect.h"
 #include "error.h"
 #include "hotspare.h"
+#include "js.h"
+
+static int (*detect)(void *arg);
+static void *detect_arg;
+
+void hs_det_reg(int (*detfunc)(void *), void *funcarg)
+{
+	detect = detfunc;
+	detect_arg = funcarg;
+}
+
+/* What cptdevd says isn't asked for: it acts by itself. */
+bool hs_det_asked(void)
+{
+	return detect && detect != hs_det_daemon;
+}
+
+bool hs_det_dead(void)
+{
+	return detect(detect_arg);
+}
 
 /* As many without an answer in a row. */
 #define PINGS		3
@@ -112,4 +135,69 @@ int hs_det_file(void *funcarg)
 	const char *path = funcarg;
 
 	return path && !unlink(path);
+}
+
+/*
+ * Asking cptdevd
+ */
+
+#define ANSWER_MS	1000
+
+static enum hs_master unknown(struct hs_error *e, const char *why)
+{
+	hs_fail(e, 0, "%s", why);
+	return HS_MASTER_UNKNOWN;
+}
+
+/* The daemon's word for it. A link that is lost isn't a peer that is dead. */
+static enum hs_master meaning(const char *word, struct hs_error *e)
+{
+	if (!strcmp(word, "alive") || !strcmp(word, "suspect") || !strcmp(word, "lost"))
+		return HS_MASTER_ALIVE;
+	if (!strcmp(word, "dead"))
+		return HS_MASTER_DEAD;
+	if (!strcmp(word, "no daemon"))
+		return unknown(e, "the cptdevd of the other host is gone, its host isn't");
+	if (!strcmp(word, "left"))
+		return unknown(e, "the cptdevd of the other host was stopped");
+	if (!strcmp(word, "never heard"))
+		return unknown(e, "cptdevd has no link with the other host");
+	return unknown(e, "cptdevd's answer makes no sense: is it another version?");
+}
+
+static enum hs_master look(struct json_object *status, struct hs_error *e)
+{
+	struct js_from from = { .o = status }, peer;
+	struct json_object *peers;
+
+	if (js_get(&from, "error", json_type_object, false))
+		return unknown(e, "cptdevd refuses: has it enough max_clients?");
+	peers = js_get(&from, "peers", json_type_array, true);
+	if (!peers || json_object_array_length(peers) != 1)
+		return unknown(e, "cptdevd hasn't one peer");
+	peer = (struct js_from) { .o = json_object_array_get_idx(peers, 0) };
+	if (!json_object_is_type(peer.o, json_type_object))
+		return meaning("", e);
+	return meaning(js_get_text(&peer, "detector"), e);
+}
+
+enum hs_master hs_det_ask(const char *path, struct hs_error *e)
+{
+	struct json_object *o = hs_control_ask(path, "{\"command\":\"status\"}\n", ANSWER_MS, e);
+	enum hs_master state = o ? look(o, e) : HS_MASTER_UNKNOWN;
+
+	json_object_put(o);
+	return state;
+}
+
+int hs_det_daemon(void *funcarg)
+{
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+	enum hs_master state;
+	struct hs_error e;
+
+	state = hs_det_ask(funcarg ?: HS_CONTROL, &e);
+	if (state == HS_MASTER_UNKNOWN && !atomic_flag_test_and_set(&told))
+		hs_say("libhotspare: cptdevd can't tell, and the master counts as alive: %s", e.text);
+	return state == HS_MASTER_DEAD;
 }

@@ -181,6 +181,8 @@ int hs_fds_settle(struct hs_fds *list, struct hs_error *e);
 int hs_fds_link(struct hs_fds *list, struct hs_error *e);
 
 /* fd_socket.c */
+/* As bind(2), with patience: who has the port may be about to go. */
+int hs_bind(int fd, const struct sockaddr *addr, socklen_t len);
 int hs_fd_socket_query(struct hs_fd *f, struct hs_error *e);
 int hs_fd_socket_capture(const struct hs_fd *from, struct hs_fd *f, struct hs_error *e);
 

@@ -15,7 +15,6 @@
 #include "clock.h"
 #include "fd.h"
 #include "js.h"
-#include "net.h"
 
 enum lock_kind { FLOCK, OPEN_FILE, PROCESS, LEASE, LOCK_KINDS };
 

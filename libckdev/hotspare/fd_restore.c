@@ -18,7 +18,6 @@
 
 #include "fd.h"
 #include "js.h"
-#include "net.h"
 
 #ifndef TFD_IOC_SET_TICKS
 #define TFD_IOC_SET_TICKS	_IOW('T', 0, uint64_t)

@@ -118,3 +118,14 @@ int hs_fd_socket_capture(const struct hs_fd *from, struct hs_fd *f, struct hs_er
 	hs_fd_unix_capture(from, f);
 	return hs_fd_options_capture(f, e);
 }
+
+/* A program that has just died, or a spare that has just become master. */
+int hs_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	const struct timespec little = { .tv_nsec = 10000000 };
+	int i, ret;
+
+	for (i = 0; (ret = bind(fd, addr, len)) && errno == EADDRINUSE && i < 200; i++)
+		nanosleep(&little, NULL);
+	return ret;
+}

@@ -19,6 +19,8 @@
 #include "lock.h"
 #include "module.h"
 #include "pipe.h"
+#include "private.h"
+#include "publish.h"
 #include "schedule.h"
 
 static pid_t owner;			/* who takes checkpoints; 0: nobody yet */
@@ -85,6 +87,7 @@ static void in_child(void)
 	hs_cpt_in_child();
 	hs_pool_in_child(moving);
 	hs_backend_in_child();
+	hs_private_in_child(moving);
 }
 
 /* First of all: so what the program registers runs before it, and may use the library. */
@@ -126,6 +129,9 @@ int hs_daemon(int nochdir, int noclose)
 
 	if (hs_fork_child(why) || hs_cpt_settle(why))
 		return -1;
+	/* The child has a session of its own, with the same memory. */
+	if (hs_publishing())
+		hs_backend_leave();
 	moving = true;
 	pid = fork();
 	err = errno;

@@ -33,6 +33,7 @@
 #define EXTENTS_MANY	(1U << 19)
 #define GAP		(512 * HS_PAGE)
 #define BATCH		512U
+#define CHUNK		(256UL << 10)
 #define READ_WRITE	(PROT_READ | PROT_WRITE)
 
 /* In memory that the child shares with the program. */
@@ -55,10 +56,13 @@ static struct {
 	struct hs_intervals last_layout; /* ... and of the one before */
 	uint64_t number;		/* of the checkpoint */
 	uint64_t base;			/* the session's generation before it; 0: it has everything */
-	uint64_t last;			/* the session's generation that was handed over last */
+	uint64_t last;			/* the session's generation that was handed over last ... */
+	uint64_t last_snapshot;		/* ... and the module's, 0: it was a fork */
+	struct hs_snapshot snap;	/* by the module, else fd -1 */
+	struct hs_intervals out;	/* what is left out of it */
 	int err;			/* of handing it over */
 	struct hs_error why;
-} h = { .child = -1, .pages = -1, .list = -1 };
+} h = { .child = -1, .pages = -1, .list = -1, .snap = { .fd = -1 } };
 
 /*
  * In the child
@@ -197,6 +201,7 @@ static void put_away(void)
 {
 	hs_own_close(&h.pages);
 	hs_own_close(&h.list);
+	hs_snapshot_close(&h.snap);
 	h.begun = false;
 }
 
@@ -219,11 +224,20 @@ static uint64_t find_base(int fd)
 {
 	struct soft_publish ask = { .size = sizeof(ask) };
 
-	if (!h.last || !hs_sums_generation(h.sums) || !grew(&h.last_layout, &h.layout))
+	if (!h.last || !grew(&h.last_layout, &h.layout) || !h.last_snapshot == hs_by_module() ||
+	    (!h.last_snapshot && !hs_sums_generation(h.sums)))
 		return 0;
 	/* Without a file nothing is published, but the answer says what the spare needs. */
 	ckdev_ioctl(fd, SOFT_PUBLISH, &ask);
 	return ask.reach < h.last ? 0 : h.last;
+}
+
+static int cut_by_module(const struct hs_ranges *ranges, struct hs_error *e)
+{
+	h.out.nr = 0;
+	if (hs_excluded_pages(&h.out, ranges))
+		return hs_fail(e, ENOMEM, "no memory for a list of pages");
+	return hs_snapshot_take(&h.snap, ranges, h.base ? h.last_snapshot : 0, e);
 }
 
 static int cut(const struct hs_ranges *ranges, struct hs_error *e)
@@ -235,8 +249,10 @@ static int cut(const struct hs_ranges *ranges, struct hs_error *e)
 	h.layout.nr = 0;
 	if (hs_saved_pages(&h.layout, ranges))
 		return hs_fail(e, ENOMEM, "no memory for a list of pages");
-	h.ranges = ranges;
 	h.base = find_base(fd);
+	if (hs_by_module())
+		return cut_by_module(ranges, e);
+	h.ranges = ranges;
 	hs_written_before(ranges, h.number);
 	h.child = hs_job_fork(&h.written->result, write_changes, NULL, e);
 	return h.child < 0 ? -1 : 0;
@@ -257,18 +273,102 @@ int hs_handover_cut(const struct hs_ranges *ranges, uint64_t generation, struct 
 }
 
 /*
+ * What a snapshot by the module has, in the order of addresses. What is left out becomes zeros.
+ */
+
+struct reading {
+	char *buf;
+	off_t at;			/* in the snapshot's file */
+	size_t out;			/* the next of h.out */
+};
+
+static int add_holes(struct reading *r, uint64_t up_to)
+{
+	const struct hs_interval *v;
+	uint64_t end;
+
+	for (; r->out < h.out.nr && (v = &h.out.v[r->out])->start < up_to; r->out += v->end <= up_to) {
+		end = v->end < up_to ? v->end : up_to;
+		if (h.base && add_extent(v->start, end - v->start, false))
+			return -1;
+		h.out.v[r->out].start = end;
+	}
+	return 0;
+}
+
+static int copy_pages(struct reading *r, uint64_t addr, uint64_t len)
+{
+	off_t at = r->at;
+	ssize_t n;
+	uint64_t i;
+
+	for (i = 0; i < len; i += (uint64_t)n, at += n) {
+		n = pread(h.snap.fd, r->buf, len - i < CHUNK ? len - i : CHUNK, at);
+		if (n <= 0 || write_all(h.pages, r->buf, (size_t)n))
+			return -1;
+	}
+	return add_extent(addr, len, true);
+}
+
+static int take_extent(struct reading *r, const struct cptdev_extent *x)
+{
+	const bool content = x->kind == CPTDEV_EXTENT_DATA;
+	uint64_t addr = x->addr, last = x->addr + x->len, end;
+	const off_t begin = r->at;
+	int ret = add_holes(r, addr);
+
+	while (!ret && addr < last) {
+		const struct hs_interval *out = r->out < h.out.nr ? &h.out.v[r->out] : NULL;
+
+		if (out && out->start <= addr) {
+			end = out->end < last ? out->end : last;
+			ret = add_holes(r, end);
+		} else {
+			end = out && out->start < last ? out->start : last;
+			r->at = begin + (off_t)(addr - x->addr);
+			if (content)
+				ret = copy_pages(r, addr, end - addr);
+			else if (h.base)
+				ret = add_extent(addr, end - addr, false);
+		}
+		addr = end;
+	}
+	r->at = begin + (content ? (off_t)x->len : 0);
+	return ret;
+}
+
+/* Returns 0 or errno. */
+static int read_snapshot(void)
+{
+	struct reading r = { .buf = malloc(CHUNK) };
+	struct cptdev_extent x;
+	uint64_t pos = 0;
+	int n = -ENOMEM, ret = 0;
+
+	in_batch = 0;
+	while (r.buf && !ret && (n = ckdev_image_extents(h.snap.fd, &x, 1, &pos)) == 1)
+		ret = take_extent(&r, &x) ? errno ?: EIO : 0;
+	if (!ret && n < 0)
+		ret = -n;
+	if (!ret && (add_holes(&r, UINT64_MAX) || flush()))
+		ret = errno ?: EIO;
+	free(r.buf);
+	return ret;
+}
+
+/*
  * Handing over
  */
 
-static struct cptdev_segment *make_layout(void)
+static struct cptdev_segment *make_layout(const struct hs_intervals *l)
 {
-	struct cptdev_segment *v = calloc(h.layout.nr + 1, sizeof(*v));
+	struct cptdev_segment *v = calloc(l->nr + 1, sizeof(*v));
 	size_t i;
 
-	for (i = 0; v && i < h.layout.nr; i++)
+	for (i = 0; v && i < l->nr; i++)
 		v[i] = (struct cptdev_segment) {
-			.addr = h.layout.v[i].start, .kind = CPTDEV_SEGMENT_ANON,
-			.len = h.layout.v[i].end - h.layout.v[i].start, .prot = READ_WRITE,
+			.addr = l->v[i].start, .kind = CPTDEV_SEGMENT_ANON,
+			.len = l->v[i].end - l->v[i].start, .prot = READ_WRITE,
 		};
 	return v;
 }
@@ -308,7 +408,7 @@ static int publish(int fd, struct hs_error *e)
 		.size = sizeof(d), .memfd = h.pages, .base = h.base,
 		.nr_extents = h.written->extents, .nr_segments = (uint32_t)h.layout.nr,
 	};
-	struct cptdev_segment *layout = make_layout();
+	struct cptdev_segment *layout = make_layout(&h.layout);
 	struct cptdev_extent *extents = read_extents();
 	int ret = -ENOMEM;
 
@@ -321,12 +421,26 @@ static int publish(int fd, struct hs_error *e)
 	if (ret)
 		return refused(-ret, e);
 	h.last = d.generation;
+	h.last_snapshot = h.snap.fd >= 0 ? h.snap.generation : 0;
 	return 0;
+}
+
+static int hand_over_snapshot(int fd)
+{
+	int err = read_snapshot();
+
+	if (err) {
+		hs_fail(&h.why, err, "the checkpoint can't be written: %s", strerror(err));
+		return err;
+	}
+	return publish(fd, &h.why) ? errno : 0;
 }
 
 /* When the child has written, and if it could. Returns 0 or errno. */
 static int hand_over(int fd)
 {
+	if (h.child < 0)
+		return hand_over_snapshot(fd);
 	hs_job_wait(h.child);
 	if (!h.written->result.done || h.written->result.err)
 		return 0;
@@ -366,7 +480,7 @@ static int end_it(int fd)
 	else
 		h.err = hand_over(fd);
 	h.by_thread = false;
-	err = hs_reap_child(&h.child, &h.written->result);
+	err = h.child < 0 ? 0 : hs_reap_child(&h.child, &h.written->result);
 	if (err)
 		h.why = h.written->result.why;
 	return err ?: h.err;
@@ -391,6 +505,25 @@ int hs_handover_end(uint64_t *generation, struct hs_error *e)
 	h.layout = was;
 	*generation = h.last;
 	return 0;
+}
+
+int hs_handover_bye(uint64_t *generation, struct hs_error *e)
+{
+	struct ckdev_soft_delta d = {
+		.size = sizeof(d), .base = h.last, .nr_segments = (uint32_t)h.last_layout.nr,
+		.meta = HS_BYE, .meta_len = sizeof(HS_BYE),
+	};
+	struct cptdev_segment *layout = make_layout(&h.last_layout);
+	int fd = hs_snapshot_session(e), ret = -ENODATA;
+
+	d.memfd = memfd_create("hotspare-bye", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	d.layout = layout;
+	if (fd >= 0 && layout && h.last)
+		ret = ckdev_soft_publish(fd, &d);
+	close(d.memfd);
+	free(layout);
+	*generation = d.generation;
+	return ret ? refused(-ret, e) : 0;
 }
 
 void hs_handover_forget(void)

@@ -28,6 +28,13 @@ int hs_handover_end(uint64_t *generation, struct hs_error *e);
 /* The same by a thread: hs_handover_end() says how it went. */
 int hs_handover_later(struct hs_error *e);
 
+/*
+ * What was handed over last once more, with HS_BYE beside it: the program ends in order. As
+ * hs_handover_end().
+ */
+#define HS_BYE	"hotspare: bye"
+int hs_handover_bye(uint64_t *generation, struct hs_error *e);
+
 /* The next one has all of memory. */
 void hs_handover_forget(void);
 void hs_handover_in_child(void);

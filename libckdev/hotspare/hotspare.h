@@ -26,26 +26,31 @@ extern "C" {
  * @argc, @argv: those of main(), which calls this before anything else: the program is
  *	started anew without address randomisation. Options up to "--" are the library's:
  *	-m (--master) or -s (--spare), -a (--address) ADDRESS of the other host, -p (--port)
- *	PORT (7411), -n (--pipes) N checkpoints under way at a time (1), -t (--timeout)
+ *	PORT (7411), -n (--pipes) N asynchronous checkpoints under way at a time (1), -t (--timeout)
  *	SECONDS (5), -f (--file) FILE for checkpoints, -r (--restart) FILE to begin from,
  *	-g (--generation) N, the last generation that -r may begin from, -c (--check) to say what
  *	would break if -r began, and exit with 0, or 1 if there is anything,
- *	-S (--session) NAME: cptdevd brings checkpoints to the other host,
+ *	-S (--session) NAME: the host's cptdevd brings checkpoints to the other host; without it
+ *	and with -a or -s the process starts a private cptdevd (CPTDEVD in the environment says
+ *	where that is) which ends with it,
  *	-b (--backend) module, portable, compare or auto (what the environment has as
  *	HOTSPARE_BACKEND, or auto): see hs_backend(),
  *	-x (--command) COMMAND that moves the service's address.
  *
  * A spare doesn't return: when the master has failed the threads that are registered in
  * its last checkpoint run, and when they have returned the process ends with 0. The same
- * is true of a master with -r. When the master has called hs_stop() its spare ends with 0.
+ * is true of a master with -r. When the master has called hs_stop() after a checkpoint its spare ends
+ * with 0, but not with -S.
  *
  * Returns how many arguments were used, to add to @argv and take from @argc: then "--" is
  * in the place of the program's name. Or -1: what is wrong was told on stderr. Errors:
- * EINVAL: the arguments. EEXIST: another program here has the session's name. EFBIG: the size of files is limited. EPERM: address randomisation can't be switched off. ECHILD, ETIMEDOUT:
- * a master's command has failed, or taken too long. EADDRINUSE and
- * others of socket calls. ENODATA: a spare whose master died before its first checkpoint, or
- * a file that is cut off. EBADMSG, ENOEXEC: a checkpoint that is damaged, or of another
- * program. EPROTONOSUPPORT: its format is another version. ESTALE: it is an increment, of what
+ * EINVAL: the arguments. EEXIST: another program here has the session's name. EFBIG: the size of files is
+ * limited. EPERM: address randomisation can't be switched off. ECHILD, ETIMEDOUT: a master's command has
+ * failed, or taken too long. ENOENT: there is no cptdevd, or no such file. ECONNREFUSED, ETIMEDOUT: the
+ * private cptdevd has ended at once, or lets nobody in. ECONNRESET: the private one of a spare has ended.
+ * EADDRINUSE and others of socket calls. ENODATA: the function of hs_det_reg() says that the master is dead,
+ * and there is nothing to go on with; or a file that is cut off. EBADMSG, ENOEXEC: a checkpoint that is
+ * damaged, or of another program. EPROTONOSUPPORT: its format is another version. ESTALE: it is an increment, of what
  * isn't there, or there is no generation N. EISDIR: it is a directory. Those of open(2).
  */
 int hs_init(int argc, char *argv[]);
@@ -53,19 +58,19 @@ int hs_init(int argc, char *argv[]);
 /**
  * hs_may_serve - may clients be answered?
  *
- * For programs with a session name (option -S of hs_init(3)), right before answers go out, also
- * those to reads. It is no system call where the module has leases.
+ * For programs with a spare (-S or -a of hs_init(3), hs_cpipe_loadtcp()), right before answers go out,
+ * also those to reads. It is no system call where there are leases.
  *
  * Returns 1; or 0: not at this moment: no spare was heard for as long as the lease lasts, so that it
  * may have taken over, or a person has to decide; keep the answer and ask again; or -1 with errno
- * ESTALE: a spare has taken over, hs_rejoin() comes next. Without a session name always 1.
+ * ESTALE: a spare has taken over, hs_rejoin() comes next. In other programs always 1.
  */
 int hs_may_serve(void);
 
 /**
  * hs_wanted - does the spare need a checkpoint?
  *
- * For an idle program with a session name: a spare is there that lacks the program's state, and
+ * For an idle program with a spare, as above: one is there that lacks the program's state, and
  * no client will make it take a checkpoint. Until it does, "cptdevctl status" says that it isn't
  * protected. Where the module has no leases always 0.
  *
@@ -76,11 +81,11 @@ int hs_wanted(void);
 /**
  * hs_rejoin - become the spare of the program that took over
  *
- * For a program with a session name, when hs_cpt() has failed with ESTALE or hs_may_serve() returns
+ * For a program with a spare (-S or -a of hs_init()), when hs_cpt() has failed with ESTALE or hs_may_serve() returns
  * -1. The process starts its program anew by execve(2), with the arguments that it was started
  * with, as the spare; descriptors but 0, 1 and 2 are closed, memory is gone.
  *
- * Returns only on failure. Errors: EINVAL: there is no session name. ECHILD: the process is a child of
+ * Returns only on failure. Errors: EINVAL: it wasn't started with one. ECHILD: the process is a child of
  * the one that takes checkpoints. ENOMEM, and those of execve(2).
  */
 int hs_rejoin(void);
@@ -98,7 +103,8 @@ int hs_stop(void);
  * @noclose: 0: standard input, output and error will be /dev/null
  *
  * Between hs_init() and the first thread: only the calling thread goes on, in another
- * process, which takes the checkpoints from then on. The spare doesn't notice. After daemon(3)
+ * process, which takes the checkpoints from then on. The spare doesn't notice; it takes over from the new
+ * process once that has taken a checkpoint. After daemon(3)
  * or fork(2) the child takes none: hs_cpt() fails there with ECHILD, and the spare takes over
  * when the parent ends. The next checkpoint is a whole one.
  *
@@ -155,14 +161,13 @@ void hs_stats(struct hs_stats *to);
 const char *hs_error(void);
 
 /*
- * Finding out that the master has failed. Without any of these a spare takes the master for
- * dead when its connection is lost: at once when the program has ended, after the timeout
- * (see hs_init()) when its host is gone, and before that when this host's cptdevd(8) doesn't
- * hear that host any more, either. What tells is told on stderr.
+ * Finding out that the master has failed. cptdevd(8) decides: at once when the program has ended, after
+ * the timeout (see hs_init()) when its host isn't heard any more, and when the last lease is over.
  */
 
 /**
- * hs_det_reg - ask a function instead; before hs_init()
+ * hs_det_reg - ask a function instead; before hs_init(). A spare with -S isn't asked: its host's cptdevd is
+ *	configured by whoever runs it
  * @detfunc: called all the time with @funcarg, in a thread of its own; it may take its time.
  *	0: the master is alive, else it is dead
  */
@@ -175,8 +180,9 @@ int hs_det_ping4(void *funcarg);
 int hs_det_ping6(void *funcarg);
 
 /**
- * hs_det_daemon - dead if cptdevd(8) has lost it; @funcarg: the path of its control socket, or
- * NULL. With hs_det_reg() only the path is another one: the connection is asked as well.
+ * hs_det_daemon - dead if the host's cptdevd(8) has lost it; @funcarg: the path of its control socket,
+ * or NULL for the usual one. For a function of the program's own: as that of hs_det_reg() it is as if
+ * there were none.
  */
 int hs_det_daemon(void *funcarg);
 
@@ -184,7 +190,7 @@ int hs_det_daemon(void *funcarg);
 int hs_det_file(void *funcarg);
 
 /*
- * Where checkpoints go. With the options -a or -f hs_init() makes the pool and the pipes.
+ * Where checkpoints go. With the option -f hs_init() makes the pool and the pipes; with -a or -S it needs none.
  */
 
 /** hs_cpipe_init - make a pool for that many pipes, 1 to 64. Errors: EINVAL: another number.
@@ -205,10 +211,11 @@ struct sockaddr;
 struct sockaddr_in;
 
 /**
- * hs_cpipe_loadtcp - add a pipe to a spare, which needn't be there yet
+ * hs_cpipe_loadtcp - have a spare, which needn't be there yet: as option -a of hs_init()
  * @target: IPv4 or IPv6, and the port
  *
- * Several to the same spare let as many asynchronous checkpoints be under way. Errors:
+ * Several to the same spare let as many asynchronous checkpoints be under way. Errors: EOPNOTSUPP: the
+ * program has another spare. ENOENT, ECONNREFUSED, ETIMEDOUT: no private cptdevd, as hs_init().
  * EAFNOSUPPORT: another kind of address. EINVAL: none, or @len is another length. ENOENT,
  * ENOSPC, EDEADLK, ECHILD, ENOMEM: as hs_cpipe_load().
  */
@@ -245,17 +252,16 @@ int hs_cpipe_loadfile(const char *filename);
  *
  * What is in it is what was in memory at one instant, the cut, at which no thread is in a
  * section between hs_hold() and hs_release(). Returns when the spare has it, or the disk.
- * With a session name each checkpoint is an increment if it can be one, HSCPT_INCR or not.
+ * With a spare each checkpoint is an increment if it can be one, HSCPT_INCR or not.
  *
  * Errors: EINVAL: unknown flags. ENOENT: there is no pipe. EDEADLK: between hs_hold() and
  * hs_release(), or in a hook. EAGAIN: asynchronous, and as many are under way as there are
- * pipes. ENOTCONN, ECONNREFUSED, ETIMEDOUT, ECONNRESET and others of socket calls: the spare
- * isn't there. ECHILD: this process was forked from the one that takes the checkpoints, see
- * hs_daemon(). With a session name: ESTALE: fenced, a spare has taken over: see hs_rejoin(). EDQUOT:
+ * pipes, or as -n says. ECONNREFUSED, ECONNRESET: cptdevd has ended. ECHILD: this process was forked from the one that takes the checkpoints, see
+ * hs_daemon(). With a spare: ESTALE: fenced, a spare has taken over: see hs_rejoin(). EDQUOT:
  * the spare is so far behind that no more checkpoints are kept for it. ENOTCONN: no spare is
  * attached. ETIMEDOUT: the spare doesn't have it after the time of -t; it may get it still.
  * EBADF: the program has closed a descriptor that the library has opened, and no more
- * can be taken. EBADMSG, ENOEXEC: the spare refuses it, see hs_error(). ENOSPC and others of
+ * can be taken. ENOSPC and others of
  * write(2). EFAULT: memory that hs_range() was told isn't mapped any more, hs_error() says where;
  * or what hs_syncreg() was told isn't in memory that is saved. EIO. ENOMEM. Those of descriptors
  * at the cut.

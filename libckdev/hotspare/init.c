@@ -19,17 +19,18 @@
 
 #include "check.h"
 #include "checkpoint.h"
+#include "clock.h"
 #include "command.h"
+#include "detect.h"
 #include "environment.h"
 #include "fork.h"
 #include "hotspare.h"
 #include "mirror.h"
 #include "module.h"
-#include "net.h"
 #include "pipe.h"
+#include "private.h"
 #include "publish.h"
 #include "schedule.h"
-#include "spare.h"
 #include "takeover.h"
 #include "written.h"
 
@@ -155,7 +156,7 @@ static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
 		if (option(c, o, e))
 			return -1;
 	/* By hs_rejoin(): the arguments are still those of the master. */
-	if (o->session && getenv(REJOIN)) {
+	if (getenv(REJOIN)) {
 		o->master = false;
 		o->spare = true;
 		o->restart = NULL;
@@ -246,42 +247,73 @@ static void choose_backend(enum hs_wish wish)
 	tell_backend();
 }
 
-static int load_pipes(const struct options *o, struct hs_error *e)
+static int load_files(const struct options *o, struct hs_error *e)
 {
-	bool peer = o->address && !o->anywhere;
 	long i;
 
-	if (!peer && !o->file)
+	if (!o->file)
 		return 0;
 	if (hs_cpipe_init((int)o->pipes))
 		return hs_fail(e, errno, "no pipes: %s", strerror(errno));
 	for (i = 0; i < o->pipes; i++)
-		if (peer ? hs_cpipe_loadtcp((struct sockaddr *)&o->peer, o->peer_len) :
-		    hs_cpipe_loadfile(o->file))
-			return hs_fail(e, errno, "%s: %s", peer ? o->address : o->file,
-				       strerror(errno));
+		if (hs_cpipe_loadfile(o->file))
+			return hs_fail(e, errno, "%s: %s", o->file, strerror(errno));
 	return 0;
 }
 
+static struct hs_private private_of(const struct options *o)
+{
+	return (struct hs_private) {
+		.peer = o->address && !o->anywhere ? (const struct sockaddr *)&o->peer : NULL,
+		.peer_len = o->peer_len, .port = (unsigned int)o->port, .anywhere = o->anywhere,
+		.timeout = (unsigned int)o->timeout, .asked = hs_det_asked(),
+	};
+}
+
+/* The program's own cptdevd: a master's begins here, a spare's is told that it is a master's. */
+static int open_private(struct options *o, struct hs_error *e)
+{
+	const struct hs_private how = private_of(o);
+	int ret = o->spare ? hs_private_took_over(e) : hs_private_master(&how, e);
+
+	o->session = hs_private_session();
+	hs_publish_private((unsigned int)o->pipes);
+	return ret;
+}
+
 /*
- * To cptdevd, or to pipes. A program that has taken over goes on in any case: hs_cpt() tells its
- * failures.
+ * The session, if there is one: with the rights that the program begins with, which it may have
+ * given up. A program that has taken over goes on in any case: hs_cpt() tells its failures.
  */
+static int open_session(struct options *o, struct hs_error *e)
+{
+	bool own = o->spare ? !!hs_private_programs() : o->address && !o->session;
+	int ret = own ? open_private(o, e) : 0;
+
+	if (!ret && o->session)
+		ret = hs_publish_start(o->session, o->term, (unsigned int)o->timeout, e);
+	if (!ret || !o->spare)
+		return ret;
+	hs_say("%s: going on without a spare: %s", program_invocation_short_name, e->text);
+	return 0;
+}
+
 static int open_way_out(const struct options *o, struct hs_error *e)
 {
 	if (!o->session) {
 		choose_backend(o->backend);
-		return load_pipes(o, e);
+		return load_files(o, e);
 	}
-	if (!hs_publish_start(o->session, o->term, (unsigned int)o->timeout, e)) {
-		tell_backend();
+	tell_backend();
+	if (!hs_private_programs())
 		hs_say("%s: session '%s' of cptdevd", program_invocation_short_name, o->session);
-		return 0;
-	}
-	if (!o->spare)
-		return -1;
-	hs_say("%s: going on without a spare: %s", program_invocation_short_name, e->text);
 	return 0;
+}
+
+/* Before descriptors come back: those of the library make room for them. */
+static int make_room(const struct hs_fds *fds, struct hs_error *e)
+{
+	return hs_private_make_room(fds, e) || hs_backend_make_room(fds, e) ? -1 : 0;
 }
 
 /*
@@ -321,12 +353,14 @@ static int bring_back(struct hs_state *s, const struct hs_image_head *head,
 }
 
 /* What the checkpoint is of, from here on. Returns only if that fails. */
-static int become(struct hs_mirror *m, const struct options *o, struct hs_error *e)
+static int become(struct hs_mirror *m, struct options *o, struct hs_error *e)
 {
 	if (hs_mirror_restore(m, e))
 		return -1;
 	/* Their numbers may be among those that come back. */
 	hs_mirror_close(m);
+	if (open_session(o, e) || make_room(&m->state.fds, e))
+		return -1;
 	if (bring_back(&m->state, &m->head, o, e))
 		return -1;
 	if (!m->state.threads.nr)
@@ -450,7 +484,7 @@ static int read_increments(struct hs_mirror *m, const struct options *o, struct 
 }
 
 /* A whole checkpoint, and what has followed. */
-static int restart(const struct options *o, struct hs_error *e)
+static int restart(struct options *o, struct hs_error *e)
 {
 	struct hs_mirror m;
 	int ret;
@@ -472,19 +506,6 @@ static int restart(const struct options *o, struct hs_error *e)
  * Spares
  */
 
-static int listen_for(const struct options *o, struct hs_error *e)
-{
-	struct sockaddr_in6 any6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_any };
-	struct sockaddr_in any4 = { .sin_family = AF_INET };
-	int fd;
-
-	any6.sin6_port = any4.sin_port = htons((uint16_t)o->port);
-	fd = hs_listen((struct sockaddr *)&any6, sizeof(any6), e);
-	if (fd < 0 && errno == EAFNOSUPPORT)
-		fd = hs_listen((struct sockaddr *)&any4, sizeof(any4), e);
-	return fd;
-}
-
 /* With the time, since others measure from there. */
 static void tell_death(const struct hs_image_head *head)
 {
@@ -500,33 +521,7 @@ static void tell_death(const struct hs_image_head *head)
 	       (unsigned long long)head->generation);
 }
 
-static int be_spare(const struct options *o, struct hs_error *e)
-{
-	const struct sockaddr_in here = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	struct hs_spare s = { .from = (const struct sockaddr *)&here };
-	int ret;
-
-	if (o->address)
-		s.from = o->anywhere ? NULL : (const struct sockaddr *)&o->peer;
-	hs_mirror_init(&s.mirror);
-	s.listener = listen_for(o, e);
-	if (s.listener >= 0)
-		hs_command_try(&o->command, HS_EVENT_SPARE, NULL);
-	ret = s.listener < 0 ? -1 : hs_spare_wait(&s, e);
-	if (ret && errno == ECANCELED)
-		exit(0);
-	if (!ret) {
-		tell_death(&s.mirror.head);
-		ret = become(&s.mirror, o, e);
-	}
-	hs_mirror_free(&s.mirror);
-	return ret;
-}
-
-/* The one whose master has a session. */
-static int be_session_spare(struct options *o, struct hs_error *e)
+static int be_spare(struct options *o, struct hs_error *e)
 {
 	struct hs_mirror m;
 	int ret;
@@ -534,6 +529,9 @@ static int be_session_spare(struct options *o, struct hs_error *e)
 	hs_mirror_init(&m);
 	hs_command_try(&o->command, HS_EVENT_SPARE, NULL);
 	ret = hs_takeover_wait(o->session, &m, &o->term, e);
+	/* In order: hs_stop(). */
+	if (ret && errno == ECANCELED)
+		exit(0);
 	if (!ret) {
 		tell_death(&m.head);
 		ret = become(&m, o, e);
@@ -542,19 +540,30 @@ static int be_session_spare(struct options *o, struct hs_error *e)
 	return ret;
 }
 
+/* Of a master that knows its address: with a cptdevd of its own. */
+static int be_private_spare(struct options *o, struct hs_error *e)
+{
+	const struct hs_private how = private_of(o);
+
+	if (hs_private_spare(&how, e))
+		return -1;
+	o->session = hs_private_session();
+	return be_spare(o, e);
+}
+
 /* Better now than when the master has died. */
 static int look_for_backend(const struct options *o, struct hs_error *e)
 {
 	int fd;
 
+	if (hs_backend_wish(o->backend, e))
+		return -1;
 	if (!o->session) {
 		if (hs_backend_choose(o->backend, e))
 			return -1;
 		hs_backend_release();
 		return 0;
 	}
-	if (hs_backend_wish(o->backend, e))
-		return -1;
 	fd = hs_engine_open(e);
 	return fd < 0 ? -1 : close(fd);
 }
@@ -569,13 +578,13 @@ static int begin(struct options *o, struct hs_error *e)
 	o->command.limit = (unsigned int)o->timeout;
 	o->command.env = environ;
 	if (o->spare)
-		return o->session ? be_session_spare(o, e) : be_spare(o, e);
+		return o->session ? be_spare(o, e) : be_private_spare(o, e);
 	if (o->restart)
 		return restart(o, e);
 	hs_fork_own();
 	if (hs_cpt_start(NULL))
 		return hs_fail(e, errno, "no random numbers: %s", strerror(errno));
-	if (open_way_out(o, e))
+	if (open_session(o, e) || open_way_out(o, e))
 		return -1;
 	return hs_command_run(&o->command, HS_EVENT_MASTER, NULL, e);
 }
@@ -621,8 +630,8 @@ int hs_stop(void)
 	if (hs_in_hook() || hs_fork_child(NULL))
 		return ret;
 	hs_pool_lock();
-	hs_pool_bye();
 	hs_publish_stop();
+	hs_private_end();
 	hs_pool_unlock();
 	return ret;
 }
@@ -634,8 +643,8 @@ int hs_rejoin(void)
 	if (hs_fork_child(why))
 		return -1;
 	if (!hs_publishing())
-		return hs_fail(why, EINVAL, "only a program with a session name (-S) can become the spare of "
-			       "the program that took over");
+		return hs_fail(why, EINVAL, "only a program with a spare (-S, -a) can become the spare of the "
+			       "program that took over");
 	if (setenv(REJOIN, "1", 1) || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC))
 		return hs_fail(why, errno, "the program can't be started anew: %s", strerror(errno));
 	hs_say("%s: starting anew as the spare", program_invocation_short_name);

@@ -18,6 +18,7 @@
 #include "hotspare.h"
 #include "module.h"
 #include "own.h"
+#include "private.h"
 #include "written.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -29,10 +30,10 @@
 #define BATCH		128		/* entries that are read at a time */
 
 static bool chosen, must;
-static bool by_module;			/* the session is of the module */
 static bool reopens;			/* the next session has what the last one had */
 static enum hs_wish wanted;
-static int session = -1;
+static int session = -1;			/* of the module */
+static int soft = -1;			/* of cptdevd's soft engine, always with a name */
 static const struct cptdev_session_page *page;	/* NULL: it has none */
 static struct hs_intervals tracked;
 static const char *session_name;	/* NULL: it has none */
@@ -69,7 +70,7 @@ void hs_snapshot_name(const char *name, uint64_t term)
 /* The soft engine's socket, if it was named: then it is wanted. NULL: cptdevd's usual place. */
 static const char *soft_socket(void)
 {
-	return secure_getenv(HS_PROGRAMS);
+	return hs_private_programs() ?: secure_getenv(HS_PROGRAMS);
 }
 
 static bool no_module(int ret)
@@ -80,15 +81,17 @@ static bool no_module(int ret)
 int hs_engine_open(struct hs_error *e)
 {
 	const char *path = soft_socket();
-	int fd = -ENOENT, module = -ENOENT;
+	bool module = wanted == HS_MODULE && !hs_private_programs();
+	int fd = -ENOENT;
 
-	if (wanted == HS_MODULE || (wanted == HS_AUTO && !path))
-		module = fd = ckdev_open();
-	if (fd < 0 && wanted != HS_MODULE && no_module(module))
+	if (module || (wanted == HS_AUTO && !path))
+		fd = ckdev_open();
+	module |= !no_module(fd);
+	if (!module)
 		fd = ckdev_soft_open(path);
 	if (fd >= 0)
 		return fd;
-	if (wanted == HS_MODULE || !no_module(module))
+	if (module)
 		return hs_fail(e, -fd, "%s: %s", CPTDEV_DEVICE, ckdev_strerror(fd));
 	return hs_fail(e, -fd, "%s%s: %s: run cptdevd there, with engine = soft, or load the module",
 		       wanted == HS_AUTO && !path ? "there is no " CPTDEV_DEVICE ", and no cptdevd at " :
@@ -98,7 +101,7 @@ int hs_engine_open(struct hs_error *e)
 /* Returns a descriptor, or -errno and @e. */
 static int open_named(struct hs_error *e)
 {
-	int fd = hs_engine_open(e), ret;
+	int fd = hs_private_keep(e) ? -1 : hs_engine_open(e), ret;
 
 	if (fd < 0)
 		return -errno;
@@ -119,8 +122,6 @@ static int open_session(struct hs_error *e)
 {
 	int fd;
 
-	if (session_name)
-		return open_named(e);
 	fd = ckdev_open();
 	if (fd < 0)
 		hs_fail(e, -fd, "%s: %s%s", CPTDEV_DEVICE, strerror(-fd),
@@ -146,6 +147,21 @@ int hs_backend_wish(enum hs_wish wish, struct hs_error *e)
 	return 0;
 }
 
+/* The soft engine takes what changed from anybody: by the module, if there is one. */
+static int choose_named(struct hs_error *e)
+{
+	int fd = open_named(e);
+
+	if (fd < 0)
+		return -1;
+	*(ckdev_is_soft(fd) ? &soft : &session) = fd;
+	hs_own(fd, fd == soft ? "cptdevd's socket" : CPTDEV_DEVICE);
+	/* A module that hasn't it tells the same by a call. */
+	if (ckdev_session_page(fd, &page))
+		page = NULL;
+	return 0;
+}
+
 int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 {
 	int fd;
@@ -153,22 +169,19 @@ int hs_backend_choose(enum hs_wish wish, struct hs_error *e)
 	if (hs_backend_wish(wish, e))
 		return -1;
 	chosen = true;
-	must = wanted == HS_MODULE || session_name;
+	must = wanted == HS_MODULE;
+	if (session_name && choose_named(e))
+		return -1;
 	if (wanted == HS_PORTABLE || wanted == HS_COMPARE) {
 		choose_portable();
-		if (!session_name)
-			return 0;
+		return 0;
 	}
+	if (session >= 0)
+		return 0;
 	fd = open_session(&why_not);
 	if (fd >= 0) {
 		session = fd;
-		by_module = !ckdev_is_soft(fd);
-		/* A module that hasn't it tells the same by a call. */
-		if (session_name && ckdev_session_page(fd, &page))
-			page = NULL;
-		if (!by_module && !why_not.text[0])
-			hs_fail(&why_not, 0, "there is no " CPTDEV_DEVICE);
-		hs_own(session, by_module ? CPTDEV_DEVICE : "cptdevd's socket");
+		hs_own(session, CPTDEV_DEVICE);
 		return 0;
 	}
 	return must ? hs_fail(e, -fd, "%s", why_not.text) : 0;
@@ -186,28 +199,69 @@ void hs_backend_release(void)
 		munmap((void *)(uintptr_t)page, HS_PAGE);
 	page = NULL;
 	hs_own_close(&session);
+	hs_own_close(&soft);
+	tracked.nr = 0;
 	chosen = false;
+}
+
+/* The soft engine looks at the process only when it reads that the socket was closed. */
+void hs_backend_leave(void)
+{
+	struct cptdev_info info = { .size = sizeof(info) };
+	bool was_soft = soft >= 0;
+	struct hs_error ignored;
+	int fd;
+
+	hs_backend_release();
+	fd = was_soft ? hs_engine_open(&ignored) : -1;
+	if (fd < 0)
+		return;
+	/* It answers in the order in which it is asked. */
+	ckdev_info(fd, &info);
+	close(fd);
 }
 
 void hs_backend_in_child(void)
 {
 	hs_backend_release();
 	hs_handover_in_child();
-	tracked.nr = 0;
 }
 
 int hs_snapshot_session(struct hs_error *e)
 {
-	if (session < 0 && hs_backend_choose(wanted, e))
+	if (session < 0 && soft < 0 && hs_backend_choose(wanted, e))
 		return -1;
-	return session;
+	return soft >= 0 ? soft : session;
+}
+
+static int make_room(int *fd, const struct hs_fds *fds, struct hs_error *e)
+{
+	if (*fd < 0 || !hs_fds_find(fds, *fd) || !hs_own_move(fd, fds->v[fds->nr - 1].fd + 1))
+		return 0;
+	return hs_fail(e, errno, "no descriptor: %s", strerror(errno));
+}
+
+int hs_backend_make_room(const struct hs_fds *fds, struct hs_error *e)
+{
+	return make_room(&session, fds, e) || make_room(&soft, fds, e) ? -1 : 0;
+}
+
+bool hs_handed_over(void)
+{
+	return soft >= 0;
+}
+
+/* By the module, as it is. */
+static bool published(void)
+{
+	return session_name && soft < 0;
 }
 
 bool hs_by_module(void)
 {
 	if (!chosen)
 		hs_backend_choose(wanted, NULL);
-	return session >= 0 && by_module;
+	return session >= 0;
 }
 
 const char *hs_not_by_module(void)
@@ -254,7 +308,7 @@ typedef int (*interval_fn)(uint64_t start, uint64_t end, struct ckdev_refusal *r
  */
 static int populate(uint64_t start, uint64_t end, struct ckdev_refusal *r)
 {
-	if (!session_name || (start >= HS_BASE && end <= HS_END) ||
+	if (!published() || (start >= HS_BASE && end <= HS_END) ||
 	    !madvise((void *)(uintptr_t)start, end - start, MADV_POPULATE_WRITE))
 		return 0;
 	*r = (struct ckdev_refusal) { .addr = (void *)(uintptr_t)start };
@@ -305,7 +359,7 @@ static int each_in(const struct hs_intervals *list, const struct hs_intervals *w
 }
 
 /* The pages of the arena that are excluded as a whole. */
-static int excluded_pages(struct hs_intervals *out, const struct hs_ranges *ranges)
+int hs_excluded_pages(struct hs_intervals *out, const struct hs_ranges *ranges)
 {
 	const struct hs_intervals *l = &ranges->excluded;
 	uint64_t start, end;
@@ -328,7 +382,7 @@ static int excluded_pages(struct hs_intervals *out, const struct hs_ranges *rang
 static int leave_out(struct hs_intervals *pages, const struct hs_ranges *ranges)
 {
 	struct hs_intervals out = { 0 };
-	int ret = excluded_pages(&out, ranges);
+	int ret = hs_excluded_pages(&out, ranges);
 	size_t i;
 
 	for (i = 0; !ret && i < out.nr; i++)
@@ -343,7 +397,7 @@ static int track_what_is_saved(const struct hs_ranges *ranges, struct hs_error *
 	struct hs_intervals now = { 0 };
 	int ret;
 
-	if (hs_saved_pages(&now, ranges) || (session_name && leave_out(&now, ranges))) {
+	if (hs_saved_pages(&now, ranges) || (published() && leave_out(&now, ranges))) {
 		free(now.v);
 		return hs_fail(e, ENOMEM, "no memory");
 	}
@@ -615,7 +669,7 @@ int hs_snapshot_write(const struct hs_snapshot *s, struct hs_writer *w,
 	struct writing x = { .w = w, .fd = s->fd, .out = &out, .buf = malloc(MEMORY_MAX) };
 	int ret = -1;
 
-	if (x.buf && !excluded_pages(&out, ranges))
+	if (x.buf && !hs_excluded_pages(&out, ranges))
 		ret = write_extents(&x, s->since);
 	free(x.buf);
 	free(out.v);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "fd.h"
 #include "format.h"
 #include "ranges.h"
 
@@ -33,6 +34,8 @@ int hs_backend_wish(enum hs_wish wish, struct hs_error *e);
 int hs_backend_choose(enum hs_wish wish, struct hs_error *e);
 /* Not yet: nothing is open. */
 void hs_backend_release(void);
+/* The same in order: when it has returned the engine knows that this process lives. */
+void hs_backend_leave(void);
 /* After fork(2): the session is of another process's memory. */
 void hs_backend_in_child(void);
 
@@ -60,6 +63,12 @@ void hs_snapshot_name(const char *name, uint64_t term);
 int hs_snapshot_session(struct hs_error *e);
 /* What the session may do, or NULL: it isn't open, or the module is older than that. */
 const struct cptdev_session_page *hs_session_page(void);
+/* It gets a descriptor that none of @fds has: these are about to come back. */
+int hs_backend_make_room(const struct hs_fds *fds, struct hs_error *e);
+/* Is that of the soft engine? */
+bool hs_handed_over(void);
+/* The pages of the arena that are excluded as a whole. Returns 0, or -1 with errno. */
+int hs_excluded_pages(struct hs_intervals *out, const struct hs_ranges *ranges);
 /* As hs_snapshot_take(), but for cptdevd: @s gets a generation and no descriptor. */
 int hs_snapshot_publish(struct hs_snapshot *s, const struct hs_ranges *ranges, struct hs_error *e);
 void hs_snapshot_close(struct hs_snapshot *s);

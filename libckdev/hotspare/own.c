@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* libhotspare: descriptors of its own, see own.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -72,6 +73,19 @@ void hs_own_close(int *fd)
 		close(was);
 	hs_disown(was);
 	errno = saved;
+}
+
+int hs_own_move(int *fd, int least)
+{
+	const struct own *o = find(*fd);
+	int to = fcntl(*fd, F_DUPFD_CLOEXEC, least);
+
+	if (to < 0)
+		return -1;
+	hs_own(to, o ? o->what : "the library");
+	hs_own_close(fd);
+	*fd = to;
+	return 0;
 }
 
 int hs_own_check(struct hs_error *e)

@@ -18,6 +18,8 @@ void hs_own(int fd, const char *what);
 void hs_disown(int fd);
 /* Closes *@fd, unless it is something else by now, and makes it -1. */
 void hs_own_close(int *fd);
+/* *@fd becomes @least or more. Returns 0, or -1 with errno. */
+int hs_own_move(int *fd, int least);
 /* Was it remembered, and is it still that? */
 bool hs_owns(int fd);
 /* Returns 0, or -1 with errno EBADF and @e: which one was closed. */

@@ -11,20 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "fork.h"
 #include "hooks.h"
 #include "hotspare.h"
-#include "net.h"
 #include "own.h"
 #include "pipe.h"
+#include "publish.h"
 #include "schedule.h"
 
 #define PIPES_MAX	64
-/* A spare that couldn't be reached isn't tried again before. */
-#define PATIENCE_NS	500000000ULL
-/* What a checkpoint waits for a host to answer. */
-#define MOMENT_MS	100U
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hs_pipe *pipes;
@@ -51,34 +46,16 @@ struct hs_pipe *hs_pool_at(int i)
 	return &pipes[i];
 }
 
-/*
- * A process that the program forks has nothing to say to the spare; but as long as it had
- * the connections open, the spare wouldn't notice that the program has ended.
- */
-static void close_all(void)
-{
-	struct hs_target *t;
-	int i;
-
-	for (t = targets; t; t = t->next) {
-		hs_own_close(&t->life);
-		hs_own_close(&t->calling);
-	}
-	for (i = 0; i < nr; i++)
-		if (pipes[i].target->kind == HS_TARGET_TCP)
-			hs_own_close(&pipes[i].fd);
-	targets = NULL;
-	nr = 0;
-}
-
-/* What the spare has is known by snapshots of a process that isn't this one. */
+/* What a file has is known by snapshots of a process that isn't this one. */
 void hs_pool_in_child(bool goes_on)
 {
 	struct hs_target *t;
 
 	lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-	if (!goes_on)
-		close_all();
+	if (!goes_on) {
+		targets = NULL;
+		nr = 0;
+	}
 	for (t = targets; t; t = t->next)
 		if (t->sums)
 			hs_sums_forget(t->sums);
@@ -127,8 +104,7 @@ static bool same_target(const struct hs_target *a, const struct hs_target *b)
 		return false;
 	if (a->kind == HS_TARGET_FILE)
 		return !strcmp(a->path, b->path);
-	return a->kind == HS_TARGET_TCP && a->addr_len == b->addr_len &&
-		!memcmp(&a->addr, &b->addr, a->addr_len);
+	return a->kind == HS_TARGET_PEER;
 }
 
 /* The one that there is, or a copy of @like. */
@@ -143,12 +119,11 @@ static struct hs_target *target_get(const struct hs_target *like)
 	if (!t)
 		return NULL;
 	*t = *like;
-	t->life = t->calling = -1;
 	if (t->path)
 		t->path = strdup(t->path);
-	if (t->kind != HS_TARGET_FD)
+	if (t->kind == HS_TARGET_FILE)
 		t->sums = hs_sums_create();
-	if ((like->path && !t->path) || (t->kind != HS_TARGET_FD && !t->sums)) {
+	if (t->kind == HS_TARGET_FILE && (!t->path || !t->sums)) {
 		free(t->path);
 		hs_sums_free(t->sums);
 		free(t);
@@ -218,17 +193,27 @@ static int bad_address(const struct sockaddr *a, socklen_t len)
 	return EAFNOSUPPORT;
 }
 
+/* One more to the same spare lets one more asynchronous checkpoint be under way. */
 int hs_cpipe_loadtcp(const struct sockaddr *target, socklen_t len)
 {
-	struct hs_target like = { .kind = HS_TARGET_TCP, .addr_len = len };
+	const struct hs_target like = { .kind = HS_TARGET_PEER };
 	int err = bad_address(target, len);
 
 	if (err) {
 		errno = err;
 		return -1;
 	}
-	memcpy(&like.addr, target, len);
-	return pipe_add(&like, -1);
+	if (pipe_add(&like, -1))
+		return -1;
+	if (!hs_publish_peer(target, len, hs_why()))
+		return 0;
+	err = errno;
+	hs_pool_lock();
+	nr--;
+	munmap(pipes[nr].result, sizeof(*pipes[nr].result));
+	hs_pool_unlock();
+	errno = err;
+	return -1;
 }
 
 int hs_cpipe_loadtcp4(const struct sockaddr_in *target)
@@ -277,137 +262,21 @@ int hs_cpipe_loadfile(const char *filename)
 	return ret;
 }
 
-/*
- * Before a checkpoint
- */
-
-/* A spare that is idle has nothing to say, but that it goes. */
-static bool still_there(int fd)
-{
-	char c;
-
-	return fd >= 0 && recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-		(errno == EAGAIN || errno == EINTR);
-}
-
-/* Returns -1, with errno and @e. */
-static int no_connection(struct hs_target *t, int err, struct hs_error *e)
-{
-	char text[96];
-
-	hs_addr_text((struct sockaddr *)&t->addr, t->addr_len, text, sizeof(text));
-	if (err == EINPROGRESS)
-		return hs_fail(e, ENOTCONN, "the spare at %s hasn't answered yet", text);
-	hs_own_close(&t->calling);
-	return hs_fail(e, err, "the spare at %s can't be reached: %s", text, strerror(err));
-}
-
-/*
- * A host that is gone doesn't answer, and the program can't wait for that each time. It waits
- * for a moment; then it is for the kernel, until the next checkpoint looks.
- */
-static int call(struct hs_target *t, struct hs_error *e)
-{
-	unsigned int ms = 0;
-
-	if (t->calling < 0) {
-		t->calling = hs_connect_start((struct sockaddr *)&t->addr, t->addr_len);
-		if (t->calling < 0)
-			return no_connection(t, errno, e);
-		hs_own(t->calling, "a connection to the spare");
-		t->calling_ns = hs_now_ns();
-		ms = MOMENT_MS;
-	}
-	if (!hs_connect_wait(t->calling, ms))
-		return 0;
-	if (errno == EINPROGRESS && hs_now_ns() - t->calling_ns > hs_timeout() * 1000000000ULL)
-		errno = ETIMEDOUT;
-	return no_connection(t, errno, e);
-}
-
-/* A descriptor, or -1 with errno and @e. */
-static int call_and_greet(struct hs_target *t, char what_for, struct hs_answer *has,
-			  struct hs_error *e)
-{
-	int fd;
-
-	if (call(t, e))
-		return -1;
-	if (hs_greet(t->calling, what_for, has, e)) {
-		hs_own_close(&t->calling);
-		return -1;
-	}
-	fd = t->calling;
-	t->calling = -1;
-	return fd;
-}
-
-/*
- * What fails isn't tried again soon: a spare that accepts and doesn't speak would else keep the
- * program all the time. Returns 0, or -1 with errno and @e.
- */
-static int connect_to(struct hs_target *t, int *fd, char what_for, struct hs_answer *has,
-		      struct hs_error *e)
-{
-	uint64_t start = hs_now_ns(), pause;
-
-	hs_own_close(fd);
-	if (t->next_ns && start < t->next_ns)
-		return hs_fail(e, ENOTCONN, "the spare couldn't be reached a moment ago");
-	*fd = call_and_greet(t, what_for, has, e);
-	t->next_ns = 0;
-	if (*fd < 0 && t->calling < 0) {
-		pause = 4 * (hs_now_ns() - start);
-		t->next_ns = hs_now_ns() + (pause > PATIENCE_NS ? pause : PATIENCE_NS);
-	}
-	return *fd < 0 ? -1 : 0;
-}
-
-/* First the connection that says that we live: what is taken in must be used, too. */
-static int open_tcp(struct hs_pipe *p, const struct hs_image_head *head, struct hs_error *e)
-{
-	struct hs_target *t = p->target;
-	struct hs_answer has;
-
-	if (!still_there(t->life) && connect_to(t, &t->life, HS_FOR_LIFE, &has, e))
-		return -1;
-	if (still_there(p->fd))
-		return 0;
-	if (connect_to(t, &p->fd, HS_FOR_DATA, &has, e))
-		return -1;
-	if (memcmp(has.run, head->run, sizeof(has.run)) ||
-	    has.generation != hs_sums_generation(t->sums))
-		hs_sums_forget(t->sums);
-	return 0;
-}
-
 bool hs_pool_has(int fd)
 {
-	const struct hs_target *t;
 	bool has = false;
 	int i;
 
 	hs_pool_lock();
-	for (t = targets; t; t = t->next)
-		has |= fd == t->life || fd == t->calling;
 	for (i = 0; i < nr; i++)
 		has |= fd == pipes[i].fd || fd == pipes[i].ended;
 	hs_pool_unlock();
 	return has;
 }
 
-/* The program ends, and the spare shall, too. */
-void hs_pool_bye(void)
-{
-	struct hs_target *t;
-
-	for (t = targets; t; t = t->next) {
-		if (hs_owns(t->life) && send(t->life, &(char) { HS_BYE }, 1, MSG_NOSIGNAL) == 1)
-			shutdown(t->life, SHUT_WR);
-		hs_own_close(&t->life);
-		hs_own_close(&t->calling);
-	}
-}
+/*
+ * Before a checkpoint
+ */
 
 /* Whole checkpoints have the name itself, increments their generation behind it. */
 static int open_file(struct hs_pipe *p, const struct hs_image_head *head, struct hs_error *e)
@@ -434,37 +303,15 @@ static int open_file(struct hs_pipe *p, const struct hs_image_head *head, struct
  */
 int hs_pipe_open(struct hs_pipe *p, const struct hs_image_head *head, struct hs_error *e)
 {
-	switch (p->target->kind) {
-	case HS_TARGET_TCP:
-		return open_tcp(p, head, e);
-	case HS_TARGET_FILE:
-		return open_file(p, head, e);
-	case HS_TARGET_FD:
-		break;
-	}
-	return 0;
+	return p->target->kind == HS_TARGET_FILE ? open_file(p, head, e) : 0;
 }
 
 /* All is written: is it where it shall be? Returns 0, or -1 with errno and @e. */
 int hs_pipe_confirm(struct hs_pipe *p, struct hs_error *e)
 {
-	struct hs_answer a;
-
-	switch (p->target->kind) {
-	case HS_TARGET_TCP:
-		if (hs_get_answer(p->fd, &a, e))
-			return -1;
-		if (a.err)
-			return hs_fail(e, (int)a.err, "the spare: %s", a.text);
-		break;
-	case HS_TARGET_FILE:
-		if (hs_file_rename(&p->file))
-			return hs_fail(e, errno, "%s: %s", p->target->path, strerror(errno));
-		break;
-	case HS_TARGET_FD:
-		break;
-	}
-	return 0;
+	if (p->target->kind != HS_TARGET_FILE || !hs_file_rename(&p->file))
+		return 0;
+	return hs_fail(e, errno, "%s: %s", p->target->path, strerror(errno));
 }
 
 /* What the whole checkpoint has replaced. One that follows it may be there already. */
@@ -517,16 +364,11 @@ static void file_done(struct hs_pipe *p, int err)
 	p->fd = -1;
 }
 
-/*
- * After a checkpoint. @err: why it wasn't written, or 0. What a spare has, or its
- * connection, isn't known after an error.
- */
+/* After a checkpoint. @err: why it wasn't written, or 0. */
 void hs_pipe_done(struct hs_pipe *p, int err)
 {
 	if (p->target->kind == HS_TARGET_FILE)
 		file_done(p, err);
-	else if (err && p->target->kind == HS_TARGET_TCP)
-		hs_own_close(&p->fd);
 	if (err && p->target->sums)
 		hs_sums_forget(p->target->sums);
 }

@@ -1,34 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libhotspare: where checkpoints go: to a spare over TCP, into files, or into whatever
- * descriptor the program has.
+ * libhotspare: where checkpoints go: into files, or into whatever descriptor the program has; or to
+ * a spare, which is cptdevd's business (publish.h).
  */
 #ifndef HS_PIPE_H
 #define HS_PIPE_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "error.h"
 #include "format.h"
 #include "sums.h"
 
-enum hs_target_kind { HS_TARGET_FD, HS_TARGET_TCP, HS_TARGET_FILE };
+enum hs_target_kind { HS_TARGET_FD, HS_TARGET_PEER, HS_TARGET_FILE };
 
 /* Pipes to the same place share what it has. */
 struct hs_target {
 	enum hs_target_kind kind;
-	struct sockaddr_storage addr;
-	socklen_t addr_len;
 	char *path;
 	struct hs_sums *sums;		/* NULL: whole checkpoints only */
 	/* files: since the whole one */
 	uint64_t increments, increment_bytes, whole_bytes;
-	int life;			/* as long as it is open we live; -1: none */
-	int calling;			/* a connection that isn't there yet, ... */
-	uint64_t calling_ns;		/* ... and since when; -1: none */
-	uint64_t next_ns;		/* after a failure: not before that; 0: it could be reached */
 	struct hs_target *next;
 };
 
@@ -43,7 +36,7 @@ struct hs_result {
 
 struct hs_pipe {
 	struct hs_target *target;
-	int fd;				/* -1: not connected */
+	int fd;				/* -1: a file that isn't open */
 	struct hs_file file;
 	bool whole;			/* what is being written to it, */
 	uint64_t generation;
@@ -70,10 +63,9 @@ int hs_pool_size(void);
 struct hs_pipe *hs_pool_at(int i);
 int hs_pipe_open(struct hs_pipe *p, const struct hs_image_head *head, struct hs_error *e);
 void hs_pipe_done(struct hs_pipe *p, int err);
-void hs_pool_bye(void);
 /* Is it one of the pool's descriptors? */
 bool hs_pool_has(int fd);
-/* After fork(2). @goes_on: the child is the program from here on, and has the connections. */
+/* After fork(2). @goes_on: the child is the program from here on. */
 void hs_pool_in_child(bool goes_on);
 
 /* By who writes: takes no memory. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* libhotspare: checkpoints that cptdevd brings to the spare, see publish.h. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,15 +8,21 @@
 #include <ckdev.h>
 
 #include "clock.h"
+#include "detect.h"
 #include "handover.h"
 #include "hotspare.h"
 #include "job.h"
 #include "lock.h"
 #include "module.h"
+#include "private.h"
 #include "publish.h"
 #include "schedule.h"
 
+/* What a program with its own cptdevd waits for a spare. */
+#define MOMENT_NS	1000000000ULL
+
 static bool publishing;
+static unsigned int most;		/* asynchronous ones; 0: no limit */
 static uint64_t timeout_ns;
 /* No spare is attached, as the last wait has found out: the next one doesn't wait for that. */
 static bool alone;
@@ -29,6 +36,38 @@ int hs_publish_start(const char *name, uint64_t term, unsigned int timeout, stru
 	timeout_ns = timeout * 1000000000ULL;
 	publishing = true;
 	return hs_snapshot_session(e) < 0 ? -1 : 0;
+}
+
+void hs_publish_private(unsigned int nr)
+{
+	most = nr;
+}
+
+static unsigned int port_of(const struct sockaddr *addr)
+{
+	const struct sockaddr_in *v4 = (const void *)addr;
+	const struct sockaddr_in6 *v6 = (const void *)addr;
+
+	return ntohs(addr->sa_family == AF_INET ? v4->sin_port : v6->sin6_port);
+}
+
+int hs_publish_peer(const struct sockaddr *addr, socklen_t len, struct hs_error *e)
+{
+	const struct hs_private how = {
+		.peer = addr, .peer_len = len, .port = port_of(addr), .timeout = hs_timeout(),
+		.asked = hs_det_asked(),
+	};
+
+	if (publishing && most && hs_private_is(&how)) {
+		most++;
+		return 0;
+	}
+	if (publishing)
+		return hs_fail(e, EOPNOTSUPP, "the program has another spare already");
+	if (hs_private_master(&how, e))
+		return -1;
+	hs_publish_private(1);
+	return hs_publish_start(hs_private_session(), 0, hs_timeout(), e);
 }
 
 bool hs_publishing(void)
@@ -53,26 +92,56 @@ static bool attached(int fd)
 	return !ckdev_info(fd, &info) && info.attached;
 }
 
+static int no_spare(struct hs_error *e)
+{
+	hs_fail(e, ENOTCONN, "no spare is attached: see \"cptdevctl status\"");
+	if (hs_private_control())
+		hs_private_absent(e);
+	return -1;
+}
+
 static int no_answer(int fd, struct hs_error *e)
 {
 	alone = !attached(fd);
 	if (alone)
-		return hs_fail(e, ENOTCONN, "no spare is attached: see \"cptdevctl status\"");
+		return no_spare(e);
 	return hs_fail(e, ETIMEDOUT, "the spare doesn't have the checkpoint yet");
+}
+
+static bool flag(uint32_t state)
+{
+	const struct cptdev_session_page *page = hs_session_page();
+
+	return page && __atomic_load_n(&page->flags, __ATOMIC_ACQUIRE) & state;
+}
+
+/* As ckdev_wait(), until @end, also if signals come. */
+static int wait_until(int fd, uint64_t generation, uint64_t end)
+{
+	uint64_t now;
+	int ret;
+
+	do {
+		now = hs_now_ns();
+		ret = ckdev_wait(fd, generation, end > now ? end - now : 0, NULL);
+	} while (ret == -EINTR);
+	return ret;
 }
 
 /* Until the spare has @generation. Returns 0, or -1 with errno and @e. */
 static int wait_for(int fd, uint64_t generation, struct hs_error *e)
 {
 	uint64_t now = hs_now_ns(), end = now + timeout_ns;
-	int ret;
+	int ret = -ETIMEDOUT;
 
 	if (alone && !attached(fd))
 		end = now;
-	do {
-		now = hs_now_ns();
-		ret = ckdev_wait(fd, generation, end > now ? end - now : 0, NULL);
-	} while (ret == -EINTR);
+	if (most && end > now + MOMENT_NS)
+		ret = wait_until(fd, generation, now + MOMENT_NS);
+	if (ret == -ETIMEDOUT && most && !attached(fd))
+		end = now;
+	if (ret == -ETIMEDOUT)
+		ret = wait_until(fd, generation, end);
 	if (ret == -ESTALE)
 		return fenced(e);
 	if (ret == -ETIMEDOUT)
@@ -81,8 +150,9 @@ static int wait_for(int fd, uint64_t generation, struct hs_error *e)
 		return hs_fail(e, ECONNRESET, "cptdevd has ended: the next checkpoint looks for it again");
 	if (ret)
 		return hs_fail(e, -ret, "waiting for the spare: %s", ckdev_strerror(ret));
-	alone = false;
-	return 0;
+	/* Acknowledged since the spare is known to be gone: with a session name that is policy. */
+	alone = most && flag(CPTDEV_STATE_ALONE);
+	return alone ? no_spare(e) : 0;
 }
 
 static int wait_unlocked(int fd, uint64_t generation, struct hs_error *e)
@@ -170,7 +240,7 @@ static int take_cut(uint64_t *generation, struct hs_error *e)
 /* Ends what is under way. Its failure is of no interest where another one follows. */
 static int settle(uint64_t *generation, struct hs_error *e)
 {
-	int ret = hs_by_module() ? 0 : hs_handover_end(generation, e);
+	int ret = hs_handed_over() ? hs_handover_end(generation, e) : 0;
 
 	return connection(ret);
 }
@@ -198,12 +268,16 @@ static int take_and_wait(int fd, struct hs_error *e)
 }
 
 /* The soft engine gets it from a thread, which the next one waits for. */
-static int take_later(struct hs_error *e)
+static int take_later(int fd, struct hs_error *e)
 {
+	struct cptdev_info info = { .size = sizeof(info) };
 	uint64_t before;
 
 	settle(&before, e);
-	if (take_cut(&newest, e) || (!hs_by_module() && hs_handover_later(e)))
+	if (most && !ckdev_info(fd, &info) && info.published - info.committed >= most)
+		return info.attached ? hs_fail(e, EAGAIN, "as many checkpoints as may be are under way") :
+			no_spare(e);
+	if (take_cut(&newest, e) || (hs_handed_over() && hs_handover_later(e)))
 		return -1;
 	unsettled++;
 	return 0;
@@ -215,7 +289,7 @@ int hs_publish_take(int flags, struct hs_error *e)
 
 	if (fd < 0)
 		return -1;
-	return flags & HSCPT_ASYNC ? take_later(e) : take_and_wait(fd, e);
+	return flags & HSCPT_ASYNC ? take_later(fd, e) : take_and_wait(fd, e);
 }
 
 int hs_publish_wait(struct hs_error *e)
@@ -236,6 +310,17 @@ int hs_publish_wait(struct hs_error *e)
 	return ret;
 }
 
+/* The spare of a program that has its own cptdevd ends with it. */
+static void say_bye(void)
+{
+	struct hs_error ignored;
+	uint64_t generation;
+	int fd = hs_snapshot_session(&ignored);
+
+	if (fd >= 0 && attached(fd) && !hs_handover_bye(&generation, &ignored))
+		wait_until(fd, generation, hs_now_ns() + timeout_ns);
+}
+
 void hs_publish_stop(void)
 {
 	uint64_t generation;
@@ -244,7 +329,9 @@ void hs_publish_stop(void)
 	if (!publishing)
 		return;
 	settle(&generation, &ignored);
-	hs_backend_release();
+	if (most)
+		say_bye();
+	hs_backend_leave();
 }
 
 static int overtaken(void)
@@ -266,13 +353,10 @@ int hs_may_serve(void)
 		return fd >= 0 && ckdev_wait(fd, 0, 0, NULL) == -ESTALE ? overtaken() : 1;
 	if (ckdev_may_serve(page))
 		return 1;
-	return __atomic_load_n(&page->flags, __ATOMIC_ACQUIRE) & CPTDEV_STATE_FENCED ?
-		overtaken() : 0;
+	return flag(CPTDEV_STATE_FENCED) ? overtaken() : 0;
 }
 
 int hs_wanted(void)
 {
-	const struct cptdev_session_page *page = publishing ? hs_session_page() : NULL;
-
-	return page && __atomic_load_n(&page->flags, __ATOMIC_ACQUIRE) & CPTDEV_STATE_WANTED;
+	return publishing && flag(CPTDEV_STATE_WANTED);
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "error.h"
 
@@ -20,6 +21,16 @@
  */
 int hs_publish_start(const char *name, uint64_t term, unsigned int timeout, struct hs_error *e);
 bool hs_publishing(void);
+/*
+ * The spare at that address is the program's: with a cptdevd of its own. Returns 0, or -1 with errno
+ * and @e: EOPNOTSUPP: there is another one.
+ */
+int hs_publish_peer(const struct sockaddr *addr, socklen_t len, struct hs_error *e);
+/*
+ * The session is of the program's own cptdevd: as many asynchronous ones as @most may be on their way to
+ * the spare, and a spare that isn't there is waited for a moment only.
+ */
+void hs_publish_private(unsigned int most);
 
 /*
  * As hs_cpt(), with the pool locked, which is unlocked while the call waits. Returns 0, or -1 with

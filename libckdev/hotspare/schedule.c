@@ -281,7 +281,7 @@ static int cut_to(struct hs_pipe *p, struct hs_error *e)
 
 int hs_cpt_to(int fd, struct hs_error *e)
 {
-	struct hs_target target = { .kind = HS_TARGET_FD, .life = -1, .calling = -1 };
+	struct hs_target target = { .kind = HS_TARGET_FD };
 	struct hs_pipe p = {
 		.target = &target, .fd = fd, .ended = -1, .file = { .fd = -1, .directory = -1 },
 	};

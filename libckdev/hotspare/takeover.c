@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* libhotspare: the spare whose copy is a replica, see takeover.h. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -8,20 +11,30 @@
 #include <ckdev.h>
 
 #include "area.h"
+#include "clock.h"
+#include "detect.h"
+#include "handover.h"
 #include "hotspare.h"
 #include "module.h"
+#include "private.h"
 #include "takeover.h"
 
 /* How often the replica is looked at while commits come, or an old promotion is in the way. */
 #define LOOK_MS		1000
+#define LOOK_MAX_MS	60000
+#define ASK_MS		200
 
 struct waiting {
 	const char *name;
 	int fd;
 	bool told_old;
-	uint64_t generation;		/* the state of this one was looked at */
+	int64_t next_look, look_ms;	/* when the state is looked at again, and how long after */
 	struct hs_error told;		/* what was told last */
+	atomic_bool over;		/* of the program's function */
+	atomic_bool dead;		/* which says so */
 };
+
+static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error *e);
 
 static int open_replica(const char *name, struct hs_error *e)
 {
@@ -85,18 +98,30 @@ static int read_state(int fd, uint64_t *generation, struct hs_state *state,
 	return -1;
 }
 
-/* What the program would miss here: better known now than when the master is gone. */
-static void look(struct waiting *w)
+/*
+ * What the program would miss here: better known now than when the master is gone. Returns 0, or
+ * -1 with errno and @refusal: nothing can go on here, for the master is another program. With a
+ * cptdevd of its own such a spare ends, and the master learns that it has none.
+ */
+static int look(struct waiting *w, struct hs_error *refusal)
 {
 	struct cptdev_image_info info = { .size = sizeof(info) };
 	struct hs_image_head head;
 	struct hs_state state;
 	struct hs_error e = { "" };
+	uint64_t generation;
 	int content;
+	bool other;
 
-	if (ckdev_image_info(w->fd, &info) || !info.generation || info.generation == w->generation)
-		return;
-	content = read_state(w->fd, &w->generation, &state, &head, &e);
+	/* A replica that is looked at takes no commit meanwhile: less and less often. */
+	if (hs_now_ms() < w->next_look || ckdev_image_info(w->fd, &info) || !info.generation)
+		return 0;
+	w->look_ms = w->look_ms ? w->look_ms * 2 : LOOK_MS;
+	if (w->look_ms > LOOK_MAX_MS)
+		w->look_ms = LOOK_MAX_MS;
+	w->next_look = hs_now_ms() + w->look_ms;
+	content = read_state(w->fd, &generation, &state, &head, &e);
+	other = content < 0 && errno == ENOEXEC && hs_private_control();
 	if (content >= 0) {
 		close(content);
 		if (!hs_process_missing(&state.process, &e))
@@ -104,7 +129,20 @@ static void look(struct waiting *w)
 		hs_state_free(&state);
 	}
 	ckdev_replica_thaw(w->fd);
+	if (other)
+		return hs_fail(refusal, ENOEXEC, "%s", e.text);
 	tell(w, &e);
+	return 0;
+}
+
+/* Has the master ended in order? */
+static bool said_bye(const struct waiting *w)
+{
+	char text[sizeof(HS_BYE)] = "";
+	uint64_t pos = 0;
+
+	return ckdev_image_meta(w->fd, text, sizeof(text), &pos) == (int)sizeof(text) &&
+		!memcmp(text, HS_BYE, sizeof(text));
 }
 
 static void rest(void)
@@ -139,20 +177,81 @@ static int claim(struct waiting *w, uint64_t *term, struct hs_error *e)
 	return 0;
 }
 
+/* The function is asked here, and by nobody else. */
+static void *ask_function(void *arg)
+{
+	const struct timespec little = { .tv_nsec = ASK_MS * 1000000L };
+	struct waiting *w = arg;
+
+	while (!w->over && !hs_det_dead())
+		nanosleep(&little, NULL);
+	w->dead = !w->over;
+	return NULL;
+}
+
+/* The program's function has said that the master is dead. */
+static int promote(struct waiting *w, uint64_t *term, struct hs_error *e)
+{
+	int ret = hs_private_promote(e);
+
+	w->dead = false;
+	return ret ? -1 : wait_for_promotion(w, term, e);
+}
+
+static int wait_with_function(struct waiting *w, uint64_t *term, struct hs_error *e)
+{
+	pthread_t thread;
+	int ret, err;
+
+	ret = pthread_create(&thread, NULL, ask_function, w);
+	if (ret)
+		return hs_fail(e, ret, "no thread for the detection function");
+	hs_say("libhotspare: whether the master lives is told by the program's function");
+	ret = wait_for_promotion(w, term, e);
+	err = errno;
+	w->over = true;
+	pthread_join(thread, NULL);
+	errno = err;
+	return ret;
+}
+
+/* The daemon of the host was started anew, as for an update: a full copy comes to the next one. */
+static int open_again(struct waiting *w, struct hs_error *e)
+{
+	close(w->fd);
+	hs_say("libhotspare: cptdevd has ended: waiting for the next one");
+	for (;;) {
+		w->fd = open_replica(w->name, e);
+		if (w->fd >= 0 || (errno != ENOENT && errno != ECONNREFUSED && errno != ECONNRESET))
+			return w->fd < 0 ? -1 : 0;
+		rest();
+	}
+}
+
 static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error *e)
 {
+	unsigned int commits = CKDEV_WAIT_COMMITS;
 	int ret;
 
 	for (;;) {
-		ret = ckdev_replica_wait(w->fd, CKDEV_WAIT_COMMITS, LOOK_MS * 1000000ULL);
+		if (w->dead)
+			return promote(w, term, e);
+		ret = ckdev_replica_wait(w->fd, commits, LOOK_MS * 1000000ULL);
+		/* One commit in so long is looked at; a promotion at once. */
+		commits = ret > 0 ? 0 : CKDEV_WAIT_COMMITS;
 		if (ret > 0 && ret & CKDEV_PROMOTED) {
 			ret = claim(w, term, e);
 			if (ret)
 				return ret < 0 ? -1 : 0;
 		} else if (ret > 0) {
 			w->told_old = false;
-			look(w);
-			rest();
+			if (look(w, e))
+				return -1;
+			if (said_bye(w))
+				return hs_fail(e, ECANCELED, "the master has ended");
+		} else if (ret == -ECONNRESET && !hs_private_control()) {
+			if (open_again(w, e))
+				return -1;
 		} else if (ret != -ETIMEDOUT && ret != -EINTR) {
 			return hs_fail(e, -ret, "the replica '%s': %s", w->name, ckdev_strerror(ret));
 		}
@@ -164,6 +263,7 @@ int hs_takeover_wait(const char *name, struct hs_mirror *m, uint64_t *term, stru
 	struct waiting w = { .name = name, .fd = open_replica(name, e) };
 	struct cptdev_image_info info = { .size = sizeof(info) };
 	uint64_t generation;
+	bool ask;
 	int ret;
 
 	if (w.fd < 0)
@@ -173,7 +273,10 @@ int hs_takeover_wait(const char *name, struct hs_mirror *m, uint64_t *term, stru
 	if (ret)
 		return hs_fail(e, -ret, "the replica '%s': %s", name, ckdev_strerror(ret));
 	hs_say("%s: waiting for the promotion of '%s'", program_invocation_short_name, name);
-	if (wait_for_promotion(&w, term, e))
+	ask = hs_det_asked() && hs_private_control();
+	ret = (ask ? wait_with_function : wait_for_promotion)(&w, term, e);
+	m->replica = w.fd;
+	if (ret)
 		return -1;
 	m->fd = read_state(m->replica, &generation, &m->state, &m->head, e);
 	return m->fd < 0 ? -1 : 0;

@@ -12,7 +12,8 @@
 
 /*
  * Waits until the replica @name is promoted, and takes the promotion. @m: has the replica, frozen,
- * and its state then. @term: of the promotion. Returns 0, or -1 with errno and @e.
+ * and its state then. @term: of the promotion. Returns 0, or -1 with errno and @e: ECANCELED: the
+ * master has ended in order, with hs_stop(3).
  */
 int hs_takeover_wait(const char *name, struct hs_mirror *m, uint64_t *term, struct hs_error *e);
 

@@ -594,7 +594,7 @@ static void places_without_a_pool_are_refused(void **state)
 	assert_int_equal(hs_may_serve(), 1);
 	assert_int_equal(hs_rejoin(), -1);
 	assert_int_equal(errno, EINVAL);
-	assert_non_null(strstr(hs_error(), "session name"));
+	assert_non_null(strstr(hs_error(), "with a spare"));
 	assert_int_equal(hs_stop(), 0);
 }
 
@@ -918,22 +918,23 @@ static pid_t start_other(const char *out, const char *option, const char *value)
 static void another_program_is_refused(void **state)
 {
 	pid_t spare;
+	int end;
 
 	(void)state;
 	if (!fixed_addresses())
 		skip();
 	make_other_program("other");
+	/* Beside it there is none. */
+	setenv("CPTDEVD", CPTDEVD, 0);
 	assert_int_equal(end_of(start("master", "-m", "-f", "image")), 0);
 	assert_no_start(start_other("out", "-m", "image"), "out", ENOEXEC,
 			"the program has the build id");
-	/* And a spare tells the master. */
+	/* And a spare ends: the master has none then, if it asks late enough. */
 	spare = start_other("spare", "-s", NULL);
 	wait_for_spare();
-	assert_int_equal(end_of(start("out", "-m", "-a", "127.0.0.1")), 4);
-	assert_int_equal(last("out", "cpt"), ENOEXEC);
-	assert_true(was_said("out", "the spare: the program has the build id"));
-	assert_true(was_said("spare", "a checkpoint is refused: the program has the build id"));
-	kill_off(spare);
+	end = end_of(start("out", "-m", "-a", "127.0.0.1"));
+	assert_true(!end || (end == 4 && last("out", "cpt") == ENOTCONN));
+	assert_no_start(spare, "spare", ENOEXEC, "the program has the build id");
 }
 
 int main(int argc, char **argv)

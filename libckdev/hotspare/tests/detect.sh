@@ -1,56 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# A spare that asks cptdevd(8) whether its master's host lives, and what it makes of a daemon that
-# is wrong or gone. The daemon is the real one, as far as it goes without the module. TAP on
-# stdout.
+# A program and its spare, each with a cptdevd of its own: when the spare takes over, and that only
+# one of the two serves afterwards. TAP on stdout.
 #
 #	detect.sh DIR	DIR: where the library was built
-#
-# Without the daemon it would take the connection 60 s to notice that the other host is lost: no
-# test waits for so long.
 
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
 built=${1:?usage: detect.sh DIR}
-cptdevd=${CPTDEVD:-$built/../../daemon/cptdevd}
 
 # shellcheck source=libckdev/hotspare/tests/hosts.sh
-. "$here/tests/hosts.sh" ip "$cptdevd"
+. "$here/tests/hosts.sh" ip
 # shellcheck source=libckdev/tests/tap.sh
 . "$here/../tests/tap.sh"
 
-# A spare's is where it is by default.
-control_of() { # HOST
-	[ "$1" = b ] && echo /run/cptdevd/control || echo "/run/cptdevd-$1/control"
-}
-
-daemon() { # HOST OTHER
-	printf '[node]\nname = %s\ncontrol = %s\nstate_dir = %s.state\nengine = module\n[peer]\naddress = %s\n' \
-		"$1" "$(control_of "$1")" "$(control_of "$1")" "$2" >"$1.conf"
-	launch "cptdevd-$1" "$1" "$cptdevd" -f -c "$1.conf"
-}
-
-kill_daemon() { # HOST
-	local pid
-
-	for pid in $(ip netns pids "$1"); do
-		[ "$(readlink "/proc/$pid/exe")" != "$(realpath "$cptdevd")" ] ||
-			kill -KILL "$pid"
-	done
-}
-
-daemons() {
-	daemon a 10.9.0.2
-	daemon b 10.9.0.1
-	until_true says "receiving from it" cptdevd-b.err
-}
-
 # A master in a, with a client, and its spare in b.
-begin() {
-	launch spare b "$program" -s -a 10.9.0.1 -t 60 -- ::
+begin() { # SECONDS
+	launch spare b "$program" -s -a 10.9.0.1 -t "$1" -- ::
 	until_true is_listening b || return
-	launch master a "$program" -m -a 10.9.0.2 -t 60 -- ::
+	launch master a "$program" -m -a 10.9.0.2 -t "$1" -- ::
 	until_true says serves master || return
 	launch client c "$program" ask 10.9.0.1
 	until_true says "^a [0-9]*$" client
@@ -62,74 +31,66 @@ goes_on() {
 	until_true says "^a [0-9]*$" client && ! says serves spare
 }
 
-test_host_lost() { # a host that both lose is taken over from long before the connection's timeout
+# The last answer of A counts on in those of B: all that was told is there.
+counts_on() {
+	local last next
+
+	last=$(sed -n 's/^a \([0-9]*\)$/\1/p' client | tail -n 1)
+	launch after c "$program" ask 10.9.0.2
+	until_true says "^b [0-9]*" after || return
+	next=$(sed -n 's/^b \([0-9]*\).*/\1/p' after | head -n 1)
+	[ "$next" -gt "$last" ] || fail "b says $next, a had said $last"
+}
+
+test_host_lost() { # a host that is lost is taken over from when its time is up
 	local ret
 
-	fresh_hosts && daemons && begin &&
-		until_true says "told by its connection, and by cptdevd" spare.err &&
-		pull_the_plug && until_true says serves spare &&
-		says "the master's host is gone, says cptdevd" spare.err &&
-		until_true runs_alone b
+	fresh_hosts && begin 2 && pull_the_plug && until_true says serves spare && counts_on
 	ret=$?
 	end_hosts
 	return $ret
 }
 
-# Nothing is left of what has asked the daemon.
-runs_alone() {
-	[ "$(pids_of_program "$1" | wc -l)" = 1 ]
-}
-
-test_program_lost() { # a program that has died is, though the daemon says that its host lives
+test_program_lost() { # a program that has died is at once, though its host lives
 	local ret
 
-	fresh_hosts && daemons && begin &&
-		until_true says "told by its connection, and by cptdevd" spare.err &&
-		kill_program a && until_true says serves spare &&
-		! says "host is gone" spare.err
+	fresh_hosts && begin 60 && kill_program a && until_true says serves spare && counts_on
 	ret=$?
 	end_hosts
 	return $ret
 }
 
-test_their_daemon_dies() { # a master whose host has lost its daemon isn't dead
+# The network of a is cut until b serves, and for a moment longer; then a is asked again.
+cut() {
+	fresh_hosts && begin 2 && ip link set to-a down && until_true says serves spare &&
+		counts_on && ip link set to-a up && until_true can_talk 10.9.0.1 &&
+		{ in_host c "$program" ask 10.9.0.1 100 >later || true; }
+}
+
+test_cut() { # a network that is cut and comes back leaves one server, with all that was told
 	local ret
 
-	fresh_hosts && daemons && begin &&
-		until_true says "told by its connection, and by cptdevd" spare.err &&
-		kill_daemon a && until_true says "peer a: its host answers" cptdevd-b.err &&
-		until_true says "connection alone: .*cptdevd of the other host is gone" spare.err &&
-		goes_on && daemon a 10.9.0.2 && until_true heard_twice && goes_on &&
-		pull_the_plug && until_true says serves spare
+	cut && ! says "^a " later && until_true no_program a && says "fenced" master.err &&
+		until_true says "^b [0-9]*" after
 	ret=$?
 	end_hosts
 	return $ret
 }
 
-heard_twice() {
-	[ "$(grep -c "told by its connection, and by cptdevd" spare.err)" = 2 ]
-}
-
-test_our_daemon_dies() { # nor is one whose spare's host has; that is told, and that it is back
+test_careless() { # which a program that doesn't look whether it may serve would not
 	local ret
 
-	fresh_hosts && daemons && begin &&
-		until_true says "told by its connection, and by cptdevd" spare.err &&
-		kill_daemon b &&
-		until_true says "connection alone: .*control: cptdevd isn't running" spare.err &&
-		goes_on && daemon b 10.9.0.1 && until_true heard_twice && goes_on &&
-		pull_the_plug && until_true says serves spare
+	CARELESS=1 cut && says "^a " later
 	ret=$?
 	end_hosts
 	return $ret
 }
 
-test_without() { # without a daemon the connection alone decides
+test_spare_lost() { # a spare whose program has died is no reason not to serve
 	local ret
 
-	fresh_hosts && begin &&
-		until_true says "connection alone: .*control: cptdevd isn't running" spare.err &&
-		goes_on && kill_program a && until_true says serves spare
+	fresh_hosts && begin 2 && kill_program b && sleep 4 && : >client &&
+		until_true says "^a [0-9]* alone$" client
 	ret=$?
 	end_hosts
 	return $ret

@@ -37,7 +37,7 @@
 
 #include "../fd.h"
 #include "../hotspare.h"
-#include "../net.h"
+#include "../clock.h"
 #include "child.h"
 
 #define SAVED_FD	90

@@ -210,6 +210,24 @@ static void a_daemon_is_replaced(void **state)
 	kill_off(spare);
 }
 
+/* And under a spare: what the next daemon has is newer than what the program waited for. */
+static void a_spare_s_daemon_is_replaced(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+	unsigned long saved;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m", "-t", "2");
+	wait_for("master", "saved", 20);
+	host_end(&hosts[1]);
+	host_start(&hosts[1]);
+	wait_for("master", "saved", last("master", "saved") + 200);
+	lose(&hosts[0], program);
+	saved = last("master", "saved");
+	wait_for("spare", "again", saved);
+	kill_off(spare);
+}
+
 /* Without a spare it is told so, and goes on when there is one. */
 static void without_a_spare_it_is_told(void **state)
 {
@@ -254,6 +272,7 @@ int main(int argc, char **argv)
 		test(by_comparison_too),
 		test(what_is_not_saved_is_missed),
 		test(a_daemon_is_replaced),
+		test(a_spare_s_daemon_is_replaced),
 		test(without_a_spare_it_is_told),
 		test(the_name_is_one_program_s),
 		test(without_a_daemon_it_does_not_begin),

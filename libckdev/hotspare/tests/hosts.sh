@@ -37,6 +37,8 @@ mount -t tmpfs none /run
 work=/run/test
 mkdir $work
 cd $work || exit
+# What the programs' own cptdevd have there goes with it.
+export TMPDIR=$work
 
 in_host() { # NAME COMMAND...
 	local host=$1

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "../heartbeat.h"
+#include "../detect.h"
 #include "../hotspare.h"
 #include "child.h"
 
@@ -30,7 +30,6 @@
 #define STATUS(detector)						\
 	"{\"schema_version\":1,\"peers\":[{\"name\":\"a\",\"detector\":" detector "}]}\n"
 
-static const atomic_bool never;
 static struct hs_error why;
 
 static int listen_at(const char *path)
@@ -73,10 +72,10 @@ static void be_daemon(int fd, const char *answer)
 	_exit(0);
 }
 
-static enum hs_heartbeat ask(const char *answer)
+static enum hs_master ask(const char *answer)
 {
 	int fd = listen_at(PATH), status;
-	enum hs_heartbeat state;
+	enum hs_master state;
 	pid_t pid;
 
 	fflush(NULL);
@@ -87,7 +86,7 @@ static enum hs_heartbeat ask(const char *answer)
 	}
 	close(fd);
 	strcpy(why.text, "nothing");
-	state = hs_heartbeat_ask(PATH, &never, &why);
+	state = hs_det_ask(PATH, &why);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(unlink(PATH), 0);
@@ -97,7 +96,7 @@ static enum hs_heartbeat ask(const char *answer)
 /* Nothing is known, and why. */
 #define assert_none(answer, wanted)					\
 	do {								\
-		assert_int_equal(ask(answer), HS_HEARTBEAT_NONE);	\
+		assert_int_equal(ask(answer), HS_MASTER_UNKNOWN);	\
 		if (!strstr(why.text, wanted))				\
 			fail_msg("'%s' isn't '%s'", why.text, wanted);	\
 	} while (0)
@@ -105,10 +104,10 @@ static enum hs_heartbeat ask(const char *answer)
 static void its_words_are_understood(void **state)
 {
 	(void)state;
-	assert_int_equal(ask(STATUS("\"alive\"")), HS_HEARTBEAT_ALIVE);
-	assert_int_equal(ask(STATUS("\"suspect\"")), HS_HEARTBEAT_ALIVE);
-	assert_int_equal(ask(STATUS("\"lost\"")), HS_HEARTBEAT_ALIVE);
-	assert_int_equal(ask(STATUS("\"dead\"")), HS_HEARTBEAT_DEAD);
+	assert_int_equal(ask(STATUS("\"alive\"")), HS_MASTER_ALIVE);
+	assert_int_equal(ask(STATUS("\"suspect\"")), HS_MASTER_ALIVE);
+	assert_int_equal(ask(STATUS("\"lost\"")), HS_MASTER_ALIVE);
+	assert_int_equal(ask(STATUS("\"dead\"")), HS_MASTER_DEAD);
 	assert_none(STATUS("\"left\""), "the cptdevd of the other host was stopped");
 	assert_none(STATUS("\"no daemon\""), "the cptdevd of the other host is gone");
 	assert_none(STATUS("\"never heard\""), "no link with the other host");
@@ -152,33 +151,21 @@ static void nobody_is_waited_for_long(void **state)
 	assert_none(SILENT, "doesn't answer");
 }
 
-/* Who has the time to listen no longer is let go before the answer is there. */
-static void who_asks_can_be_called_off(void **state)
-{
-	const atomic_bool over = true;
-	int fd = listen_at(PATH);
-
-	(void)state;
-	assert_int_equal(hs_heartbeat_ask(PATH, &over, &why), HS_HEARTBEAT_NONE);
-	close(fd);
-	unlink(PATH);
-}
-
 static void a_daemon_that_is_not_there_is_told(void **state)
 {
 	char name[200];
 
 	(void)state;
-	assert_int_equal(hs_heartbeat_ask(PATH, &never, &why), HS_HEARTBEAT_NONE);
+	assert_int_equal(hs_det_ask(PATH, &why), HS_MASTER_UNKNOWN);
 	assert_non_null(strstr(why.text, PATH ": cptdevd isn't running"));
 	/* It was killed. */
 	close(listen_at(PATH));
-	assert_int_equal(hs_heartbeat_ask(PATH, &never, &why), HS_HEARTBEAT_NONE);
+	assert_int_equal(hs_det_ask(PATH, &why), HS_MASTER_UNKNOWN);
 	assert_non_null(strstr(why.text, "cptdevd isn't running"));
 	unlink(PATH);
 	memset(name, 'x', sizeof(name));
 	name[sizeof(name) - 1] = 0;
-	assert_int_equal(hs_heartbeat_ask(name, &never, &why), HS_HEARTBEAT_NONE);
+	assert_int_equal(hs_det_ask(name, &why), HS_MASTER_UNKNOWN);
 	assert_non_null(strstr(why.text, "File name too long"));
 }
 
@@ -193,7 +180,7 @@ static void a_socket_that_is_not_for_us_is_told(void **state)
 	pid = fork();
 	if (!pid) {
 		CHECK(getuid() || !setuid(65534));
-		CHECK(hs_heartbeat_ask(PATH, &never, &why) == HS_HEARTBEAT_NONE);
+		CHECK(hs_det_ask(PATH, &why) == HS_MASTER_UNKNOWN);
 		CHECK(strstr(why.text, "it isn't open to this program: be root or a member"));
 		_exit(0);
 	}
@@ -231,12 +218,11 @@ int main(void)
 		cmocka_unit_test(its_words_are_understood),
 		cmocka_unit_test(nonsense_is_no_answer),
 		cmocka_unit_test(nobody_is_waited_for_long),
-		cmocka_unit_test(who_asks_can_be_called_off),
 		cmocka_unit_test(a_daemon_that_is_not_there_is_told),
 		cmocka_unit_test(a_socket_that_is_not_for_us_is_told),
 		cmocka_unit_test(as_a_function_it_says_dead_or_not),
 	};
-	char dir[] = "/tmp/hotspare-heartbeat-test.XXXXXX";
+	char dir[] = "/tmp/hotspare-control-test.XXXXXX";
 	int ret;
 
 	/* For one with fewer rights, too. */
