@@ -267,16 +267,40 @@ static int take_and_wait(int fd, struct hs_error *e)
 	return ret;
 }
 
+static bool has_room(const struct cptdev_info *info)
+{
+	return info->published - info->committed < most;
+}
+
+/*
+ * May one more be under way? A spare that was started with the program may not be attached yet:
+ * it has a moment.
+ */
+static int check_room(int fd, struct hs_error *e)
+{
+	struct cptdev_info info = { .size = sizeof(info) };
+
+	if (!most || ckdev_info(fd, &info) || has_room(&info))
+		return 0;
+	if (!info.attached && !alone) {
+		hs_pool_unlock();
+		wait_until(fd, info.published - most + 1, hs_now_ns() + MOMENT_NS);
+		hs_pool_lock();
+		if (ckdev_info(fd, &info) || has_room(&info))
+			return 0;
+	}
+	alone = !info.attached;
+	return alone ? no_spare(e) : hs_fail(e, EAGAIN, "as many checkpoints as may be are under way");
+}
+
 /* The soft engine gets it from a thread, which the next one waits for. */
 static int take_later(int fd, struct hs_error *e)
 {
-	struct cptdev_info info = { .size = sizeof(info) };
 	uint64_t before;
 
 	settle(&before, e);
-	if (most && !ckdev_info(fd, &info) && info.published - info.committed >= most)
-		return info.attached ? hs_fail(e, EAGAIN, "as many checkpoints as may be are under way") :
-			no_spare(e);
+	if (check_room(fd, e))
+		return -1;
 	if (take_cut(&newest, e) || (hs_handed_over() && hs_handover_later(e)))
 		return -1;
 	unsettled++;
