@@ -12,7 +12,7 @@ files='log.c main.c listen.c ctl.c reload.c files.c node.c'
 
 # Single calls, as "file text": a promotion and its command, of which each replica has one;
 # the fence command, of which each death of the peer has one, with some lines of output;
-# the start; a person's SIGHUP or command; a
+# the start; a person's SIGHUP or command; the end of a private daemon's program; a
 # replica that is lost with the memory for it.
 calls="failover.c can't run
 failover.c running
@@ -27,6 +27,7 @@ soft_stage.c a page could not be written
 ctl_client.c promoted %s by user
 ctl_client.c the record of %s was given up
 ctl_client.c goes on alone by word of user
+private.c the program has ended
 records.c can't be used
 records.c this host was started anew
 records.c can't read the records
