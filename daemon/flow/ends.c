@@ -87,6 +87,14 @@ void ends_listed(struct out *o)
 			send_record(o, &e->r);
 }
 
+static void end_missed(struct daemon *d, const struct record *r)
+{
+	struct record new = *r;
+
+	if (uuid_same(r->boot, d->boot) && !lives(d, r) && end_note(&new, new.session, HOW_UNKNOWN))
+		records_write(d, &new);
+}
+
 /*
  * All sessions that live are known: others that this kernel had ended while no daemon ran. On disk
  * at once, since the power may be lost next, and a record that says nothing counts as a failure then.
@@ -94,15 +102,10 @@ void ends_listed(struct out *o)
 void ends_missed(struct daemon *d)
 {
 	struct recorded *e;
-	struct record new;
 
-	LIST_FOREACH(e, &d->records, entry) {
-		if (e->damaged || !uuid_same(e->r.boot, d->boot) || lives(d, &e->r))
-			continue;
-		new = e->r;
-		if (end_note(&new, new.session, HOW_UNKNOWN))
-			records_write(d, &new);
-	}
+	LIST_FOREACH(e, &d->records, entry)
+		if (!e->damaged)
+			end_missed(d, &e->r);
 }
 
 static void ended(struct daemon *d, const struct known *k, enum end_how how, const char *text)

@@ -172,22 +172,27 @@ static int make_dir(struct hs_error *e)
  * Starting it
  */
 
-/* Where the library is, or the program that it is a part of. */
-static void find_own(char *path, size_t size)
+/* Where the library is, or the program that it is a part of, whatever links lead there. */
+static void find_own(char path[PATH_MAX])
 {
 	Dl_info info;
-	ssize_t n;
 
-	if (dladdr(p.session, &info) && info.dli_fname && info.dli_fname[0] == '/') {
-		snprintf(path, size, "%s", info.dli_fname);
+	if (dladdr(p.session, &info) && info.dli_fname && info.dli_fname[0] == '/' &&
+	    realpath(info.dli_fname, path))
 		return;
-	}
-	n = readlink("/proc/self/exe", path, size - 1);
-	path[n > 0 ? n : 0] = 0;
+	if (!realpath("/proc/self/exe", path))
+		path[0] = 0;
+}
+
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISREG(st.st_mode) && !access(path, X_OK);
 }
 
 /* Beside the library or the program, as it was built or installed; or as it was configured. */
-static const char *find_program(char *path, size_t size)
+static const char *find_program(char path[PATH_MAX])
 {
 	static const char *const beside[] = { "../../daemon/cptdevd", "../sbin/cptdevd" };
 	const char *named = secure_getenv("CPTDEVD");
@@ -196,14 +201,14 @@ static const char *find_program(char *path, size_t size)
 
 	if (named)
 		return named;
-	find_own(path, size);
+	find_own(path);
 	name = strrchr(path, '/');
 	for (i = 0; name && i < sizeof(beside) / sizeof(beside[0]); i++) {
-		snprintf(name + 1, size - (size_t)(name + 1 - path), "%s", beside[i]);
-		if (!access(path, X_OK))
+		snprintf(name + 1, PATH_MAX - (size_t)(name + 1 - path), "%s", beside[i]);
+		if (is_program(path))
 			return path;
 	}
-	return access(HS_CPTDEVD, X_OK) ? "cptdevd" : HS_CPTDEVD;
+	return is_program(HS_CPTDEVD) ? HS_CPTDEVD : "cptdevd";
 }
 
 /* What a daemon has to be free of: this process's terminal, descriptors and addresses. */
@@ -265,7 +270,7 @@ static int hear(int said, const char *program, struct hs_error *e)
 static int run_it(int link, struct hs_error *e)
 {
 	char path[PATH_MAX];
-	const char *program = find_program(path, sizeof(path));
+	const char *program = find_program(path);
 	int said[2], ret;
 
 	if (pipe2(said, O_CLOEXEC))
