@@ -2,8 +2,8 @@
 /*
  * The daemon of one program, see private.h. Its parent is not the program: a child would be seen by
  * the program's own wait(2), and PR_SET_PDEATHSIG would end it when the program goes to the
- * background (hs_daemon(3)). What ties the two is standard input, a socket whose other end only
- * the program has.
+ * background (hs_daemon(3)). Standard input ties the two, a socket whose other end only the
+ * program has.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * libhotspare: a cptdevd of the program's own, see private.h.
  *
  * It isn't a child of the program, which may wait for any child: a process between the two ends at
- * once. What ties it to the program is a socket that is its standard input, and of which only
+ * once. A socket ties it to the program: its standard input, of which only
  * the program has the other end. Its configuration, and the sockets that it makes, are in a
  * directory that it removes when it ends.
  */
@@ -85,7 +85,7 @@ bool hs_private_has(int fd)
 }
 
 /*
- * What it is told
+ * Its configuration
  */
 
 /* The program's name, in the characters that a session's may have. */
@@ -141,7 +141,8 @@ static int write_conf(bool master, bool listens, struct hs_error *e)
 	if (p.host[0])
 		fprintf(f, "[peer]\naddress = %s\nport = %u\n", p.host, p.how.port);
 	/* A spare that is known to be gone is no reason not to serve, but hs_cpt() says that it is. */
-	fprintf(f, "[sessions]\nalone = go-on\n[failover]\nfailover = %s\nheartbeat_interval_ms = 200\ntimeout_ms = %u\n",
+	fprintf(f, "[sessions]\nalone = go-on\n[failover]\nfailover = %s\n"
+		"heartbeat_interval_ms = 200\ntimeout_ms = %u\n",
 		p.how.asked ? "manual" : "auto", timeout * 1000);
 	if (ferror(f) | fclose(f))
 		return hs_fail(e, errno, "%s can't be written: %s", p.conf, strerror(errno));
@@ -172,7 +173,7 @@ static int make_dir(struct hs_error *e)
  * Starting it
  */
 
-/* Where the library is, or the program that it is a part of, whatever links lead there. */
+/* The file of the library, or of the program that it is a part of, whatever links lead there. */
 static void find_own(char path[PATH_MAX])
 {
 	Dl_info info;
@@ -184,11 +185,13 @@ static void find_own(char path[PATH_MAX])
 		path[0] = 0;
 }
 
+/* Somebody else may have put one there: a program in /tmp has directories of others above it. */
 static bool is_program(const char *path)
 {
 	struct stat st;
 
-	return !stat(path, &st) && S_ISREG(st.st_mode) && !access(path, X_OK);
+	return !stat(path, &st) && S_ISREG(st.st_mode) && (!st.st_uid || st.st_uid == geteuid()) &&
+		!access(path, X_OK);
 }
 
 /* Beside the library or the program, as it was built or installed; or as it was configured. */
@@ -211,7 +214,7 @@ static const char *find_program(char path[PATH_MAX])
 	return is_program(HS_CPTDEVD) ? HS_CPTDEVD : "cptdevd";
 }
 
-/* What a daemon has to be free of: this process's terminal, descriptors and addresses. */
+/* A daemon has to be free of this process's terminal, descriptors and addresses. */
 static void become_daemon(const char *program, int link, int said)
 {
 	sigset_t none;
@@ -285,7 +288,7 @@ static int run_it(int link, struct hs_error *e)
 	return ret;
 }
 
-/* Until it lets programs in. What keeps it from that it has said on stderr. */
+/* Until it lets programs in. It says on stderr if something keeps it from that. */
 static int wait_for_it(struct hs_error *e)
 {
 	struct pollfd link = { .fd = p.link };

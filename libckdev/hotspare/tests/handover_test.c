@@ -189,6 +189,17 @@ static void what_is_not_saved_is_missed(void **state)
 	kill_off(spare);
 }
 
+/* The spare has all that was saved when the first host is lost. */
+static void take_over_from(pid_t program, pid_t spare)
+{
+	unsigned long saved;
+
+	lose(&hosts[0], program);
+	saved = last("master", "saved");
+	wait_for("spare", "again", saved);
+	kill_off(spare);
+}
+
 /* The daemon is started anew under a program that goes on: the program finds it again. */
 static void a_daemon_is_replaced(void **state)
 {
@@ -204,17 +215,13 @@ static void a_daemon_is_replaced(void **state)
 	now_runs(hosts[0].pid, 0);
 	host_start(&hosts[0]);
 	wait_for("master", "saved", saved + 20);
-	lose(&hosts[0], program);
-	saved = last("master", "saved");
-	wait_for("spare", "again", saved);
-	kill_off(spare);
+	take_over_from(program, spare);
 }
 
 /* And under a spare: what the next daemon has is newer than what the program waited for. */
 static void a_spare_s_daemon_is_replaced(void **state)
 {
 	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
-	unsigned long saved;
 
 	(void)state;
 	program = start_on(&hosts[0], "master", "-m", "-t", "2");
@@ -222,10 +229,7 @@ static void a_spare_s_daemon_is_replaced(void **state)
 	host_end(&hosts[1]);
 	host_start(&hosts[1]);
 	wait_for("master", "saved", last("master", "saved") + 200);
-	lose(&hosts[0], program);
-	saved = last("master", "saved");
-	wait_for("spare", "again", saved);
-	kill_off(spare);
+	take_over_from(program, spare);
 }
 
 /* Without a spare it is told so, and goes on when there is one. */
