@@ -6,7 +6,7 @@
  * Documentation/performance.rst says what they mean.
  *
  *   bench KERNEL [ROUNDS [METHOD...]]	all methods, or these: fork, pagemap_scan, uffd_wp,
- *	sigsegv, softdirty, snapshot, snapshot_open, snapshot_full, scan, held, chain, seeds
+ *	sigsegv, softdirty, snapshot, snapshot_open, snapshot_full, scan, held, chain, seeds, shapes
  *
  * Under QEMU's instruction counting a figure is a number of instructions, the same in
  * every run. It knows no cache, no TLB and no other processor: ratios are what to look
@@ -162,10 +162,14 @@ int main(int argc, char **argv)
 		measure_size(peers, sizes[i]);
 	if (is_wanted("seeds"))
 		seeds_fork();
+	if (is_wanted("shapes"))
+		shapes_fork();
 	for (i = 0; i < NR(sizes); i++)
 		measure_size(ours, sizes[i]);
 	if (is_wanted("seeds"))
 		seeds_cptdev();
+	if (is_wanted("shapes"))
+		shapes_cptdev();
 	if (is_wanted("held"))
 		held_measure();
 	if (is_wanted("chain"))
@@ -174,5 +178,6 @@ int main(int argc, char **argv)
 		figure_ratio(ratios[i].name, ratios[i].above, ratios[i].below);
 	figure_scaled("first_write_scan_faults", "scan_faults_256mib_1pct", 1, "faults");
 	seeds_ratios();
+	shapes_ratios();
 	return 0;
 }

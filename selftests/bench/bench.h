@@ -50,9 +50,14 @@ extern struct memory {
 } t;
 
 void memory_get(size_t pages, bool locked);
+/* The same with memory that is mapped already, not locked. */
+void memory_get_at(char *m, size_t pages);
 void memory_put(void);
 /* From now on @nr pages are written, in runs, spread evenly. */
 void memory_spread(size_t nr);
+/* One more; when all are told, they are written in ascending order. */
+void memory_change(size_t page);
+void memory_sort(void);
 void memory_write(void);
 void memory_write_all(void);
 /* Before and after a method: nothing of what another one did is left. */
@@ -120,8 +125,10 @@ void uffd_protect(int uffd, uint64_t start, uint64_t end, bool protect);
 /* measure.c */
 void measure(const struct method *method, const char *label);
 
-/* held.c: memory */
+/* held.c: memory; free pages, and what makes them right */
 void held_measure(void);
+long free_pages(void);
+void settle_memory(void);
 
 /* chain.c: on the way to the spare */
 void chain_measure(void);
@@ -130,5 +137,10 @@ void chain_measure(void);
 void seeds_fork(void);
 void seeds_cptdev(void);
 void seeds_ratios(void);
+
+/* shapes.c: heaps of other shapes */
+void shapes_fork(void);
+void shapes_cptdev(void);
+void shapes_ratios(void);
 
 #endif /* _BENCH_H */

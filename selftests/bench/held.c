@@ -8,7 +8,7 @@
 #include "bench.h"
 
 /* Free pages, those in the processors' lists too, once the counters are folded. */
-static long free_pages(void)
+long free_pages(void)
 {
 	long sum = 0, n;
 	char line[256];
@@ -27,7 +27,7 @@ static long free_pages(void)
 }
 
 /* What was freed goes back: deferred work is over, and no cache keeps empty slabs. */
-static void settle_memory(void)
+void settle_memory(void)
 {
 	glob_t caches;
 	size_t i;

@@ -6,10 +6,10 @@
 
 struct memory t;
 
-void memory_get(size_t pages, bool locked)
+void memory_get_at(char *m, size_t pages)
 {
 	t.pages = pages;
-	t.m = t_map(pages * PAGE);
+	t.m = m;
 	t.list = calloc(pages, sizeof(*t.list));
 	t.dirty = calloc(pages, sizeof(*t.dirty));
 	t.found = calloc(pages, sizeof(*t.found));
@@ -17,11 +17,18 @@ void memory_get(size_t pages, bool locked)
 	t.max_regions = pages + 1;
 	if (!t.m || !t.list || !t.dirty || !t.found)
 		die("no memory for %zu pages", pages);
-	if (locked && mlock(t.m, pages * PAGE))
-		die("%zu pages of locked memory: %s", pages, strerror(errno));
 	t.stamp = 1;
 	t.nr_dirty = 0;
 	memory_write_all();
+}
+
+void memory_get(size_t pages, bool locked)
+{
+	char *m = t_map(pages * PAGE);
+
+	if (m && locked && mlock(m, pages * PAGE))
+		die("%zu pages of locked memory: %s", pages, strerror(errno));
+	memory_get_at(m, pages);
 }
 
 void memory_put(void)
@@ -48,6 +55,24 @@ void memory_end(void)
 	munmap(t.copy, t.pages * PAGE);
 }
 
+void memory_change(size_t page)
+{
+	t.list[t.nr_dirty++] = page;
+	t.dirty[page] = true;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+void memory_sort(void)
+{
+	qsort(t.list, t.nr_dirty, sizeof(*t.list), ascending);
+}
+
 void memory_spread(size_t nr)
 {
 	size_t runs = nr / RUN, i, j, page;
@@ -56,11 +81,11 @@ void memory_spread(size_t nr)
 	t.nr_dirty = 0;
 	for (i = 0; i < runs; i++) {
 		page = i * t.pages / runs / RUN * RUN;
-		for (j = page; j < page + RUN && j < t.pages; j++) {
-			t.list[t.nr_dirty++] = j;
-			t.dirty[j] = true;
-		}
+		for (j = page; j < page + RUN && j < t.pages; j++)
+			memory_change(j);
 	}
+	for (i = 0; i < nr % RUN && !runs; i++)
+		memory_change(i * t.pages / nr);
 }
 
 void memory_write(void)

@@ -60,6 +60,16 @@ set title head("Standing still, and all first writes since, 256 MiB")
 plot for [m in methods] data("epoch-share") using 0:(column(m + 1)) with linespoints ls (m + 0) \
 	title method[m + 0]
 
+set output picture("pause-vmas")
+set title head("How long a program stands still, 256 MiB in many VMAs, 1 % changed")
+set xlabel "VMAs"
+set logscale x
+set xtics (1, 100, 1000, 10000)
+set xrange [0.8:13000]
+plot data("pause-vmas") using 1:2 with linespoints ls 1 title method[1], \
+	"" using 1:3 with linespoints ls 2 title method[2]
+unset logscale x
+
 # What others measured
 unset logscale y
 set ytics auto
