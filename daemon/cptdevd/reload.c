@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Reading the configuration anew. No link is broken for it: what two daemons have agreed on
- * stays until they greet each other again, everything else counts at once. A configuration
- * with a mistake changes nothing.
+ * Reading the configuration anew. No link is broken for it, unless another host is the peer: what
+ * two daemons have agreed on stays until they greet each other again, everything else counts at
+ * once. A configuration with a mistake changes nothing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 
 struct changes {
 	bool listen;			/* where the peer connects to */
-	bool peer;			/* where it is */
+	bool peer;			/* where it is, or who */
 };
 
 static void change(const char *section, const char *name, bool restart, void *arg)
@@ -28,7 +28,7 @@ static void change(const char *section, const char *name, bool restart, void *ar
 	}
 	log_notice("configuration: [%s] %s has changed", section, name);
 	ch->listen |= !strcmp(section, "listen") && strcmp(name, "allow");
-	ch->peer |= (!strcmp(section, "peer") && strcmp(name, "name")) || !strcmp(name, "private");
+	ch->peer |= !strcmp(section, "peer") || !strcmp(name, "private");
 }
 
 /* What was written about mistakes, a line each. */
@@ -63,7 +63,9 @@ static void apply_to_peer(struct peer *p, const struct changes *ch)
 		p->in->heartbeat_ms = link_heartbeat_ms(&d->self, &p->in->node);
 		tcp_tune(p->in->conn->fd, d->conf.timeout_ms);
 	}
-	out_reload(&p->out, ch->peer);
+	out_reload(&p->out);
+	if (ch->peer)
+		peer_configured(p);
 }
 
 static void apply(struct daemon *d, struct conf *c)

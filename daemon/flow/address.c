@@ -12,6 +12,9 @@
 #include "log.h"
 #include "tcp.h"
 
+/* A name that is to take the place of a peer that is linked is looked up so often. */
+#define RETRY_NS	(2 * NSEC_PER_SEC)
+
 static void address_found(struct resolver *r, const struct resolved *a)
 {
 	struct out *o = container_of(r, struct out, resolver);
@@ -25,6 +28,8 @@ static void address_found(struct resolver *r, const struct resolved *a)
 		tell(&o->d->tell, LOG_WARNING, TELL_WAIT, host, "%s%s",
 		     o->unknown, o->nr_addr ? "; the addresses known so far stay" :
 		     "; waiting for it");
+		if (o->peer->moving && o->state != OUT_DOWN)
+			loop_arm(&o->d->loop, &o->retry, RETRY_NS);
 		return;
 	}
 	*o->unknown = '\0';
@@ -32,11 +37,12 @@ static void address_found(struct resolver *r, const struct resolved *a)
 	o->nr_addr = a->nr;
 	if (o->next_addr >= o->nr_addr)
 		o->next_addr = 0;
+	peer_located(o->peer);
 	if (o->state == OUT_DOWN && o->retry.armed)
 		loop_arm(&o->d->loop, &o->retry, 0);
 }
 
-static void address_look_up(struct out *o)
+void address_look_up(struct out *o)
 {
 	if (*o->d->conf.peer_host)
 		resolve_start(&o->resolver, o->d->conf.peer_host);

@@ -223,6 +223,7 @@ struct peer {
 	struct timer tick;
 	LIST_HEAD(feed_list, feed) feeds;
 	u32 nr_feeds;
+	bool moving;			/* whether it is another one isn't known yet, see moved.c */
 	u64 looked_at;			/* for programs that wait, ns */
 	u64 lent_until;			/* it may rely on its lease until then, ns */
 	struct fence_command fence;	/* makes sure that its host is off */
@@ -455,6 +456,12 @@ void peer_lends(struct peer *p, u64 received, u64 length);
 /* Whatever was lent to the peer has run out. */
 bool peer_lease_over(const struct peer *p);
 
+/* moved.c */
+/* The configuration has another address, port or name of the peer. */
+void peer_configured(struct peer *p);
+/* The addresses of its name are known. */
+void peer_located(struct peer *p);
+
 /* feeds.c: the replicas that the peer feeds, and that a failover may promote */
 /* Note it; false when there are too many. */
 bool feeds_add(struct peer *p, const char *name);
@@ -492,6 +499,7 @@ void address_init(struct out *o);
 void address_forget(struct out *o);
 /* Does the configuration say where the peer is? */
 bool address_given(const struct daemon *d);
+void address_look_up(struct out *o);
 /* Which to try, with the port; NULL: the name isn't known, @unknown says why. */
 const struct sockaddr_storage *address_next(struct out *o);
 /* That was in vain, or the link is lost; true: try the next one at once. */
@@ -504,8 +512,10 @@ void address_text(const struct out *o, char *text, size_t size);
 /* out.c */
 void out_open(struct out *o, struct peer *p);
 void out_close(struct out *o);
-/* The configuration has changed, with the peer's address or without. */
-void out_reload(struct out *o, bool address);
+/* The configuration has changed. */
+void out_reload(struct out *o);
+/* Another node is the peer: leave this one, and connect to that. */
+void out_moved(struct out *o);
 void out_stop(struct out *o);
 /* The other link broke: whether the peer's host lives is to be known soon. */
 void out_hurry(struct out *o);
@@ -547,6 +557,8 @@ void in_stop(struct in *in);
 void in_replace(struct in *in);
 void in_silent(struct in *in);
 void in_drop(struct in *in);
+/* Connections of hosts that may not connect any more, and have not said who they are. */
+void in_drop_strangers(struct daemon *d);
 
 /* chan.c */
 int chan_frame(struct in *in, const struct frame *f, const u8 *payload);

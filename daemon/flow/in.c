@@ -369,6 +369,17 @@ static bool in_allowed(struct daemon *d, const struct sockaddr_storage *from,
 	return false;
 }
 
+void in_drop_strangers(struct daemon *d)
+{
+	struct in *in, *next;
+
+	for (in = LIST_FIRST(&d->ins); in; in = next) {
+		next = LIST_NEXT(in, entry);
+		if (in->state == IN_GREETING && !in_allowed(d, &in->from, in->host))
+			in_drop(in);
+	}
+}
+
 static int in_new(struct daemon *d, int fd, const struct sockaddr_storage *from)
 {
 	struct in *in = calloc(1, sizeof(*in));

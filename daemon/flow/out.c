@@ -512,6 +512,25 @@ static void out_leave(struct out *o)
 	out_detach(o);
 }
 
+/* Another node is the peer. This one knows by BYE that it isn't to promote anything. */
+static void out_part(struct out *o)
+{
+	conn_send(o->conn, WIRE_BYE, 0, NULL);
+	conn_finish(o->conn);
+	out_detach(o);
+	loop_arm(&o->d->loop, &o->tick, out_timeout(o));
+	news_peer(o->peer, "outgoing-lost");
+	alone_look(o->d);
+}
+
+static void out_next(struct out *o)
+{
+	out_disconnect(o);
+	o->back_off_ms = BACK_OFF_MIN_MS;
+	if (address_given(o->d))
+		loop_arm(&o->d->loop, &o->retry, 0);
+}
+
 static int out_act(struct out *o, unsigned int action)
 {
 	switch (action) {
@@ -525,6 +544,12 @@ static int out_act(struct out *o, unsigned int action)
 		return out_start(o);
 	case OUT_DO_CLOSE:
 		out_lose(o);
+		break;
+	case OUT_DO_PART:
+		out_part(o);
+		break;
+	case OUT_DO_NEXT:
+		out_next(o);
 		break;
 	case OUT_DO_LEAVE:
 		out_leave(o);
@@ -558,8 +583,12 @@ static void out_retry(struct timer *t)
 	struct out *o = container_of(t, struct out, retry);
 
 	/* It may have been taken out of the configuration. */
-	if (address_given(o->d))
+	if (!address_given(o->d))
+		return;
+	if (o->state == OUT_DOWN)
 		out_event(o, OUT_RETRY);
+	else if (o->peer->moving)
+		address_look_up(o);
 }
 
 /*
@@ -614,20 +643,17 @@ void out_open(struct out *o, struct peer *p)
 		loop_arm(&o->d->loop, &o->retry, 0);
 }
 
-void out_reload(struct out *o, bool address)
+void out_reload(struct out *o)
 {
-	if (address)
-		address_forget(o);
-	if (o->state == OUT_UP) {
-		o->heartbeat_ms = link_heartbeat_ms(&o->d->self, &o->node);
-		tcp_tune(o->conn->fd, o->d->conf.timeout_ms);
-		if (address)
-			log_notice("the link to %s stays until it is lost; the new address is used then",
-				   o->node.name);
-	} else if (address && o->state == OUT_DOWN) {
-		o->back_off_ms = BACK_OFF_MIN_MS;
-		loop_arm(&o->d->loop, &o->retry, 0);
-	}
+	if (o->state != OUT_UP)
+		return;
+	o->heartbeat_ms = link_heartbeat_ms(&o->d->self, &o->node);
+	tcp_tune(o->conn->fd, o->d->conf.timeout_ms);
+}
+
+void out_moved(struct out *o)
+{
+	out_event(o, OUT_MOVED);
 }
 
 void out_stop(struct out *o)

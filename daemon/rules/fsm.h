@@ -59,7 +59,7 @@ extern const struct fsm fsm_outgoing, fsm_ship, fsm_incoming, fsm_channel, fsm_d
 /*
  * The outgoing link: this node connects, greets, and ships its sessions.
  */
-enum out_state { OUT_DOWN, OUT_CONNECTING, OUT_GREETING, OUT_UP, OUT_STOPPED };
+enum out_state { OUT_DOWN, OUT_CONNECTING, OUT_GREETING, OUT_UP, OUT_LEAVING, OUT_STOPPED };
 
 enum out_event {
 	OUT_RETRY,		/* the pause between attempts is over */
@@ -72,6 +72,7 @@ enum out_event {
 	OUT_BYE,
 	OUT_LOST,		/* can't connect, end of file, error, a bad frame */
 	OUT_SILENT,		/* the time-out passed without a byte */
+	OUT_MOVED,		/* another node is the peer from now on */
 	OUT_STOP,		/* this node shuts down */
 };
 
@@ -83,6 +84,8 @@ enum out_action {
 	OUT_DO_ECHO,		/* note the heartbeat */
 	OUT_DO_FENCE,		/* sessions with a lower term */
 	OUT_DO_CLOSE,		/* detach the sessions, close, try again later */
+	OUT_DO_PART,		/* send BYE, and wait until it is read */
+	OUT_DO_NEXT,		/* close, connect to the new peer */
 	OUT_DO_LEAVE,		/* send BYE, close for good */
 };
 

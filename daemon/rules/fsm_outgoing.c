@@ -7,6 +7,7 @@ static const char *const outgoing_states[] = {
 	[OUT_CONNECTING]	= "CONNECTING",
 	[OUT_GREETING]	= "GREETING",
 	[OUT_UP]	= "UP",
+	[OUT_LEAVING]	= "LEAVING",
 	[OUT_STOPPED]	= "STOPPED",
 };
 
@@ -21,6 +22,7 @@ static const char *const outgoing_events[] = {
 	[OUT_BYE]	= "BYE",
 	[OUT_LOST]	= "LOST",
 	[OUT_SILENT]	= "SILENT",
+	[OUT_MOVED]	= "MOVED",
 	[OUT_STOP]	= "STOP",
 };
 
@@ -32,6 +34,8 @@ static const char *const outgoing_actions[] = {
 	[OUT_DO_ECHO - FSM_OWN]	= "note the clock",
 	[OUT_DO_FENCE - FSM_OWN]	= "fence lower terms",
 	[OUT_DO_CLOSE - FSM_OWN]	= "close, try again later",
+	[OUT_DO_PART - FSM_OWN]	= "send BYE",
+	[OUT_DO_NEXT - FSM_OWN]	= "close, connect to the new peer",
 	[OUT_DO_LEAVE - FSM_OWN]	= "send BYE, close",
 };
 
@@ -47,6 +51,7 @@ static const struct fsm_cell outgoing_cells[][ARRAY_SIZE(outgoing_events)] = {
 		[OUT_BYE]	= NEVER(OUT_DOWN),
 		[OUT_LOST]	= NEVER(OUT_DOWN),
 		[OUT_SILENT]	= NEVER(OUT_DOWN),
+		[OUT_MOVED]	= GO(OUT_DOWN, OUT_DO_NEXT),
 		[OUT_STOP]	= GO(OUT_STOPPED, FSM_NONE),
 	},
 	[OUT_CONNECTING] = {
@@ -60,6 +65,7 @@ static const struct fsm_cell outgoing_cells[][ARRAY_SIZE(outgoing_events)] = {
 		[OUT_BYE]	= NEVER(OUT_CONNECTING),
 		[OUT_LOST]	= GO(OUT_DOWN, OUT_DO_CLOSE),
 		[OUT_SILENT]	= GO(OUT_DOWN, OUT_DO_CLOSE),
+		[OUT_MOVED]	= GO(OUT_DOWN, OUT_DO_NEXT),
 		[OUT_STOP]	= GO(OUT_STOPPED, OUT_DO_LEAVE),
 	},
 	[OUT_GREETING] = {
@@ -73,6 +79,7 @@ static const struct fsm_cell outgoing_cells[][ARRAY_SIZE(outgoing_events)] = {
 		[OUT_BYE]	= GO(OUT_DOWN, OUT_DO_CLOSE),
 		[OUT_LOST]	= GO(OUT_DOWN, OUT_DO_CLOSE),
 		[OUT_SILENT]	= GO(OUT_DOWN, OUT_DO_CLOSE),
+		[OUT_MOVED]	= GO(OUT_DOWN, OUT_DO_NEXT),
 		[OUT_STOP]	= GO(OUT_STOPPED, OUT_DO_LEAVE),
 	},
 	[OUT_UP] = {
@@ -86,7 +93,22 @@ static const struct fsm_cell outgoing_cells[][ARRAY_SIZE(outgoing_events)] = {
 		[OUT_BYE]	= GO(OUT_DOWN, OUT_DO_CLOSE),
 		[OUT_LOST]	= GO(OUT_DOWN, OUT_DO_CLOSE),
 		[OUT_SILENT]	= GO(OUT_DOWN, OUT_DO_CLOSE),
+		[OUT_MOVED]	= GO(OUT_LEAVING, OUT_DO_PART),
 		[OUT_STOP]	= GO(OUT_STOPPED, OUT_DO_LEAVE),
+	},
+	[OUT_LEAVING] = {
+		[OUT_RETRY]	= NEVER(OUT_LEAVING),
+		[OUT_CONNECTED]	= NEVER(OUT_LEAVING),
+		[OUT_WELCOME]	= STAY(OUT_LEAVING),
+		[OUT_REFUSE]	= GO(OUT_DOWN, OUT_DO_NEXT),
+		[OUT_CHANNEL]	= STAY(OUT_LEAVING),
+		[OUT_HEARTBEAT]	= STAY(OUT_LEAVING),
+		[OUT_TERM]	= STAY(OUT_LEAVING),
+		[OUT_BYE]	= STAY(OUT_LEAVING),
+		[OUT_LOST]	= GO(OUT_DOWN, OUT_DO_NEXT),
+		[OUT_SILENT]	= GO(OUT_DOWN, OUT_DO_NEXT),
+		[OUT_MOVED]	= STAY(OUT_LEAVING),
+		[OUT_STOP]	= GO(OUT_STOPPED, FSM_NONE),
 	},
 	[OUT_STOPPED] = {
 		[OUT_RETRY]	= STAY(OUT_STOPPED),
@@ -99,6 +121,7 @@ static const struct fsm_cell outgoing_cells[][ARRAY_SIZE(outgoing_events)] = {
 		[OUT_BYE]	= STAY(OUT_STOPPED),
 		[OUT_LOST]	= STAY(OUT_STOPPED),
 		[OUT_SILENT]	= STAY(OUT_STOPPED),
+		[OUT_MOVED]	= STAY(OUT_STOPPED),
 		[OUT_STOP]	= STAY(OUT_STOPPED),
 	},
 };

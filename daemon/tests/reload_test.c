@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Reading the configuration anew, while two daemons are linked. */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "raw.h"
 
 static char path[128];
+static const char *peer_address, *peer_name;
 
 /* A's configuration, but for what @more says; a key of it may be repeated there. */
 static int reload(struct pair *p, const char *failover, const char *more)
@@ -25,8 +27,10 @@ static int reload(struct pair *p, const char *failover, const char *more)
 	fprintf(f, "[node]\nname = %s\ncontrol = %s\nstate_dir = %s\nlog_level = info\n", c->name,
 		c->control, c->state_dir);
 	fprintf(f, "[listen]\naddress = 127.0.0.1\nport = %u\n", c->listen_port);
-	fprintf(f, "[peer]\naddress = 127.0.0.1\nport = %u\n",
+	fprintf(f, "[peer]\naddress = %s\nport = %u\n", peer_address,
 		ntohs(((struct sockaddr_in *)&c->peer)->sin_port));
+	if (peer_name)
+		fprintf(f, "name = %s\n", peer_name);
 	fprintf(f, "[failover]\n%s\n[limits]\n%s\n", failover, more);
 	fclose(f);
 	lines_keep();
@@ -43,6 +47,8 @@ static int setup(void **state)
 
 	pair_setup(state);
 	p = *state;
+	peer_address = "127.0.0.1";
+	peer_name = NULL;
 	/* As a file would have it. */
 	p->a.daemon.conf.log_level = LOG_INFO;
 	p->a.daemon.conf.peer_port = ntohs(((struct sockaddr_in *)&p->a.conf.peer)->sin_port);
@@ -243,6 +249,138 @@ static void another_address_of_the_peer(void **state)
 	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
 }
 
+/*
+ * Another host as the peer
+ */
+
+#define OTHER_HOST	"127.0.0.2"
+
+static void third_open(struct pair *p, struct host *c)
+{
+	struct sockaddr_in *in;
+
+	host_open(c, "gamma", free_port());
+	in = (struct sockaddr_in *)&c->conf.listen;
+	in->sin_addr.s_addr = inet_addr(OTHER_HOST);
+	c->conf.allow = ALLOW_ANY;
+	host_start(c);
+	peer_address = OTHER_HOST;
+	((struct sockaddr_in *)&p->a.conf.peer)->sin_port = in->sin_port;
+}
+
+static bool ships_to(struct pair *p, struct host *c)
+{
+	struct out *o = &host_peer(&p->a)->out;
+
+	loop_turn(&c->daemon.loop, 0);
+	return o->state == OUT_UP && !strcmp(o->node.name, c->name);
+}
+
+/* The old one is told, so it takes this host neither for lost nor for its primary. */
+static void another_host_as_the_peer(void **state)
+{
+	struct pair *p = *state;
+	struct host c;
+
+	third_open(p, &c);
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	assert_int_equal(lines_with("the peer beta is left"), 1);
+	assert_null(host_peer(&p->a)->in);
+	WAIT_FOR(p, ships_to(p, &c));
+	WAIT_FOR(p, !host_peer(&p->b)->in);
+	assert_int_equal(host_peer(&p->b)->detector.state, DET_LEFT);
+	/* It comes again, and isn't let in. */
+	pair_run(p, 300);
+	assert_true(ships_to(p, &c));
+	assert_null(host_peer(&p->a)->in);
+	assert_int_equal(host_peer(&p->b)->out.connects, 1);
+	host_close(&c);
+}
+
+static void a_connection_to_the_old_host(void **state)
+{
+	struct pair *p = *state;
+	struct out *o = &host_peer(&p->a)->out;
+	struct host c;
+
+	host_lose(&p->b);
+	WAIT_FOR(p, o->state == OUT_CONNECTING);
+	third_open(p, &c);
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	assert_int_equal(o->state, OUT_DOWN);
+	WAIT_FOR(p, ships_to(p, &c));
+	host_close(&c);
+}
+
+/* What it was fed isn't promoted, neither by itself nor unseen by the primary. */
+static void a_spare_leaves_its_primary(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s;
+	struct host c;
+
+	p->b.daemon.conf.sessions.alone = CONF_GO_ON;
+	s = fake_session(&p->b.fake, "app", 4);
+	publish_some(&p->b, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s));
+	third_open(p, &c);
+	assert_int_equal(reload(p, TIMES "failover = auto\n", LIMITS), 0);
+	assert_true(LIST_EMPTY(&host_peer(&p->a)->feeds));
+	assert_true(records_is_outdated(&p->a.daemon, "app"));
+	publish_some(&p->b, s, 0, 2);
+	WAIT_FOR(p, pair_committed(s));
+	WAIT_FOR(p, ships_to(p, &c));
+	assert_int_not_equal(host_peer(&p->a)->detector.state, DET_DEAD);
+	assert_false(fake_replica(&p->a.fake, "app")->promoted);
+	host_close(&c);
+}
+
+/* Not let in any more, as if it had come now. */
+static void another_name_of_the_peer(void **state)
+{
+	struct pair *p = *state;
+
+	peer_name = "gamma";
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	assert_int_equal(lines_with("the peer beta is left"), 1);
+	pair_run(p, 300);
+	assert_false(host_linked(&p->a));
+	assert_null(host_peer(&p->a)->in);
+	peer_name = "beta";
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
+}
+
+/* The same host in other words is no other peer. */
+static void the_peer_by_its_name(void **state)
+{
+	struct pair *p = *state;
+
+	peer_address = "localhost";
+	peer_name = "beta";
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	WAIT_FOR(p, host_peer(&p->a)->out.nr_addr);
+	assert_int_equal(lines_with("is left"), 0);
+	still_linked(p);
+}
+
+static void another_host_by_its_name(void **state)
+{
+	struct pair *p = *state;
+	struct host c;
+
+	third_open(p, &c);
+	peer_address = "127.0.0.2.nip.invalid";
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	still_linked(p);
+	/* It is known by now, as a name server would say. */
+	host_peer(&p->a)->out.resolver.fn(&host_peer(&p->a)->out.resolver,
+					  &(struct resolved) { .nr = 1, .addr[0] = c.conf.listen });
+	assert_int_equal(lines_with("the peer beta is left"), 1);
+	WAIT_FOR(p, ships_to(p, &c));
+	host_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +396,12 @@ int main(void)
 		T(a_longer_timeout_counts_at_once),
 		T(another_port),
 		T(another_address_of_the_peer),
+		T(another_host_as_the_peer),
+		T(a_connection_to_the_old_host),
+		T(a_spare_leaves_its_primary),
+		T(another_name_of_the_peer),
+		T(the_peer_by_its_name),
+		T(another_host_by_its_name),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -31,7 +31,8 @@ private.c the program has ended
 records.c can't be used
 records.c this host was started anew
 records.c can't read the records
-out.c stays until it is lost"
+moved.c stays until it is lost
+moved.c is left: the configuration"
 
 unlisted() {
 	grep -nE 'log_(err|warn|notice|info|write)\(' common/*.c engine/*.c link/*.c rules/*.c \

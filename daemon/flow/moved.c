@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Another host becomes the peer: the configuration was read anew. The peer so far is left in order.
+ * It knows that it isn't to promote anything, and nothing that it fed is promoted here by itself
+ * (rule R10 of the failure model). Its links would keep the new peer out.
+ *
+ * A peer that is given by name is left when its name is known to lead elsewhere. Another port of
+ * the same host is no other peer: it counts when the link is made anew.
+ */
+#include <string.h>
+
+#include "daemon.h"
+#include "log.h"
+
+static const struct node *node_of(const struct peer *p)
+{
+	return p->in ? &p->in->node : &p->out.node;
+}
+
+static bool is_linked(const struct peer *p)
+{
+	return p->in || p->out.state == OUT_UP;
+}
+
+/* Where it was linked is not configured, or its name is another one. */
+static bool is_another(const struct peer *p)
+{
+	const struct sockaddr_storage *at = p->linked_to.ss_family ? &p->linked_to :
+								     &p->linked_from;
+	struct fault f;
+
+	return at->ss_family && (!address_is(&p->out, at) ||
+				 node_check(node_of(p), p->d->conf.peer_name, &f));
+}
+
+/* It hears by BYE that this host goes, and that its replicas are outdated if it goes on alone. */
+static void leave_incoming(struct in *in)
+{
+	struct peer *p = in->peer;
+
+	in->peer = NULL;
+	p->in = NULL;
+	if (records_leave(in->d, in))
+		in_drop(in);
+	else
+		in_stop(in);
+	news_peer(p, "incoming-lost");
+}
+
+static void leave(struct peer *p)
+{
+	char text[300] = "none";
+
+	if (address_given(p->d))
+		address_text(&p->out, text, sizeof(text));
+	log_notice("the peer %s is left: the configuration names another one (%s); nothing that it fed is promoted here by itself",
+		   node_of(p)->name, text);
+	feeds_clear(p);
+	if (p->in)
+		leave_incoming(p->in);
+	out_moved(&p->out);
+	/* What a fence command for the old host says is of no use for the new one. */
+	p->fence.stale = p->fence.pid;
+	p->failover = (struct failover_times) {};
+	p->linked_to = p->linked_from = (struct sockaddr_storage) {};
+	p->node = (struct node) {};
+	detector_init(&p->detector, p->d->conf.timeout_ms * NSEC_PER_MSEC);
+	alone_look(p->d);
+}
+
+void peer_located(struct peer *p)
+{
+	if (!p->moving)
+		return;
+	p->moving = false;
+	in_drop_strangers(p->d);
+	if (is_another(p))
+		leave(p);
+	else if (p->out.state == OUT_UP)
+		log_notice("the link to %s stays until it is lost; the new address is used then",
+			   p->out.node.name);
+}
+
+void peer_configured(struct peer *p)
+{
+	struct fault f;
+
+	address_forget(&p->out);
+	/* A connection in the making leads to where the peer isn't expected any more. */
+	if (p->out.state != OUT_UP)
+		out_moved(&p->out);
+	p->moving = true;
+	if (!*p->d->conf.peer_host ||
+	    (is_linked(p) && node_check(node_of(p), p->d->conf.peer_name, &f)))
+		peer_located(p);
+}
