@@ -215,9 +215,9 @@ void alone_known(struct daemon *d, struct known *k)
 		loop_arm(&d->loop, &d->alone, LOOK_NS);
 }
 
-int alone_end(struct daemon *d, struct known *k)
+int alone_end(struct daemon *d, struct known *k, const u8 *node)
 {
-	int ret = records_follow(d, k->rec.name);
+	int ret = records_follow(d, k->rec.name, node);
 
 	if (ret)
 		return ret;

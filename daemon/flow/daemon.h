@@ -375,8 +375,8 @@ int records_forget(struct daemon *d, const char *name);
 bool records_split(struct daemon *d, const char *name);
 /* A program stands still here, see lost.c. */
 bool records_overtaken(struct daemon *d, const char *name);
-/* A spare follows the session; it left in order; the session is acknowledged without one. */
-int records_follow(struct daemon *d, const char *name);
+/* A spare, @node, follows the session; it left in order; the session is acknowledged without one. */
+int records_follow(struct daemon *d, const char *name, const u8 *node);
 int records_left(struct daemon *d, const char *name);
 int records_alone(struct daemon *d, const char *name, bool said);
 /* This host leaves in order: what the link feeds, and whose primary goes on, is outdated. */
@@ -435,8 +435,8 @@ void alone_close(struct daemon *d);
 /* Something changed that decides about sessions without a spare. */
 void alone_look(struct daemon *d);
 void alone_known(struct daemon *d, struct known *k);
-/* A spare follows, nothing was fetched for it yet: 0 or a negative errno. */
-int alone_end(struct daemon *d, struct known *k);
+/* A spare, @node, follows, nothing was fetched for it yet: 0 or a negative errno. */
+int alone_end(struct daemon *d, struct known *k, const u8 *node);
 /* It follows no more. */
 void alone_lost(struct daemon *d, struct known *k);
 /* A person says it: 0, or a negative errno and *@why. */

@@ -458,7 +458,7 @@ static int change(struct daemon *d, struct recorded *e, const struct record *new
 	return memcmp(new, &e->r, sizeof(*new)) ? records_write(d, new) : 0;
 }
 
-int records_follow(struct daemon *d, const char *name)
+int records_follow(struct daemon *d, const char *name, const u8 *node)
 {
 	struct recorded *e = recorded_find(d, name);
 	struct record new;
@@ -466,7 +466,7 @@ int records_follow(struct daemon *d, const char *name)
 	if (!e || e->damaged)
 		return 0;
 	new = e->r;
-	record_follow(&new);
+	record_follow(&new, node);
 	return change(d, e, &new);
 }
 

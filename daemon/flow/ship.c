@@ -46,7 +46,7 @@ static void ship_ask(struct ship *s)
 	s->goes_on = conf_session(&s->out->d->conf, rec->name)->alone == CONF_GO_ON;
 	if (s->goes_on)
 		m.flags |= WIRE_SESSION_GOES_ON;
-	if (r->alone_since || s->session->alone)
+	if (record_lacked(r, s->out->node.uuid) || s->session->alone)
 		m.flags |= WIRE_SESSION_ALONE;
 	if (rec->flags & CPTDEV_GENL_SESSION_REPLACE)
 		m.flags |= WIRE_SESSION_REPLACE;
@@ -223,7 +223,7 @@ static void ship_settle(struct ship *s)
 /* From now on the session needs the spare, which may be promoted after its next commit. */
 static int ship_rely(struct ship *s)
 {
-	int ret = alone_end(s->out->d, s->session);
+	int ret = alone_end(s->out->d, s->session, s->out->node.uuid);
 
 	if (ret)
 		return ship_trouble(s, "can't write its record", ret);

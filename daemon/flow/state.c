@@ -85,6 +85,7 @@ static struct json_object *record_json(const struct record *r)
 	js_uuid(o, "before", r->before);
 	js_bool(o, "outdated", r->outdated);
 	js_bool(o, "spare", r->spare);
+	js_uuid(o, "follower", r->follower);
 	js_u64(o, "alone_since", r->alone_since);
 	js_bool(o, "alone_said", r->alone_said);
 	js_bool(o, "promoting", r->promoting);
@@ -231,6 +232,8 @@ static const char *spare_read(struct json_object *o, struct record *r)
 	r->spare = true;
 	if (js_at(o, "spare") && !bool_read(o, "spare", &r->spare))
 		return "spare";
+	if (js_at(o, "follower") && !uuid_read(js_get_str(o, "follower"), r->follower))
+		return "follower";
 	if (js_at(o, "alone_since") &&
 	    !number_read(o, "alone_since", INT64_MAX, &r->alone_since))
 		return "alone_since";

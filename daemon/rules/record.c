@@ -54,11 +54,17 @@ enum record_start record_start(const struct record *r, const u8 *session, u64 te
 	return holds_other(r, session) ? START_LOST : START_FRESH;
 }
 
-void record_follow(struct record *r)
+void record_follow(struct record *r, const u8 *node)
 {
 	r->spare = true;
+	memcpy(r->follower, node, CPTDEV_UUID_LEN);
 	r->alone_since = 0;
 	r->alone_said = false;
+}
+
+bool record_lacked(const struct record *r, const u8 *node)
+{
+	return r->alone_since || (r->generation && !uuid_same(r->follower, node));
 }
 
 void record_started(struct record *r, const char *name, const u8 *session, u64 term,
@@ -76,7 +82,7 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 	r->role = RECORD_PRIMARY;
 	if (!same) {
 		r->generation = 0;
-		record_follow(r);
+		record_follow(r, uuid_none);
 		r->spare = false;
 	}
 	memcpy(r->session, session, CPTDEV_UUID_LEN);

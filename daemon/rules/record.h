@@ -36,6 +36,7 @@ struct record {
 	bool outdated;			/* a primary acknowledged data without this replica */
 	/* Of a session: */
 	bool spare;			/* one followed it, and may be promoted */
+	u8 follower[CPTDEV_UUID_LEN];	/* the node that followed last; zeros: none, or not known */
 	u64 alone_since;		/* acknowledged without one: s since 1970; 0: it isn't */
 	bool alone_said;		/* by word of a person */
 	/* A promotion that isn't answered yet: what to return to. */
@@ -111,7 +112,9 @@ int record_promote(struct record *r, const char *name, u64 term, u64 replica,
 void record_promoted(struct record *r, bool done);
 
 /* A spare follows the session. */
-void record_follow(struct record *r);
+void record_follow(struct record *r, const u8 *node);
+/* Was data of the session acknowledged that this node may not have? */
+bool record_lacked(const struct record *r, const u8 *node);
 
 /*
  * This host went on with a term of its own, and hasn't what followed from it any more: it was

@@ -462,6 +462,56 @@ static void status_says_what_protects_a_session(void **state)
 	assert_string_equal(shown(&p->a), "alone");
 }
 
+static void without_b(struct pair *p)
+{
+	host_kill(&p->b);
+	WAIT_FOR(p, !host_peer(&p->a)->in && host_peer(&p->a)->out.state != OUT_UP);
+}
+
+/* B is there, with what it had, and can't commit what it is sent first. */
+static void with_b_and_no_room(struct pair *p)
+{
+	p->b.fake.fail_commit = ENOMEM;
+	host_start(&p->b);
+	WAIT_FOR(p, host_ship(&p->a, "kv") && host_ship(&p->a, "kv")->last.code == WIRE_E_MEMORY);
+}
+
+/*
+ * B follows, then another node in its place, then B again with what it had. It lacks what was
+ * acknowledged in between, and isn't promoted before it has that.
+ */
+static void a_spare_comes_back_after_another(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p, CONF_BLOCK, FAILOVER_MANUAL);
+	u64 term = 0, generation;
+	struct host b;
+
+	without_b(p);
+	b = p->b;
+	host_open(&p->b, "gamma", b.conf.listen_port);
+	p->b.conf.peer = b.conf.peer;
+	host_start(&p->b);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, pair_committed(s));
+	without_b(p);
+	fake_free(&p->b.fake);
+	state_clear(&p->b);
+	rmdir(p->b.dir);
+	p->b = b;
+
+	with_b_and_no_room(p);
+	assert_true(records_is_outdated(&p->b.daemon, "kv"));
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), -EREMCHG);
+	WAIT_FOR(p, !records_is_outdated(&p->b.daemon, "kv"));
+	/* A link that is made anew changes nothing: it has all that was acknowledged. */
+	without_b(p);
+	publish_some(&p->a, s, 1, 3);
+	with_b_and_no_room(p);
+	assert_false(records_is_outdated(&p->b.daemon, "kv"));
+}
+
 #define CASE(fn)	cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
 
 int main(void)
@@ -483,6 +533,7 @@ int main(void)
 		CASE(a_record_that_is_lost_hides_no_spare),
 		CASE(nor_what_was_acknowledged_alone),
 		CASE(an_outdated_replica_keeps_its_mark),
+		CASE(a_spare_comes_back_after_another),
 		CASE(an_idle_program_is_asked),
 		CASE(a_program_that_never_published_is_asked),
 		CASE(status_says_what_protects_a_session),

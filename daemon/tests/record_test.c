@@ -171,6 +171,23 @@ static void outdated(void **state)
 	assert_false(record_outdated(&s, two));
 }
 
+static void another_node_lacks_what_was_acknowledged(void **state)
+{
+	struct record r = primary();
+
+	(void)state;
+	/* Nobody knows who followed. */
+	assert_true(record_lacked(&r, beta));
+	record_follow(&r, beta);
+	assert_false(record_lacked(&r, beta));
+	assert_true(record_lacked(&r, alpha));
+	r.alone_since = 1;
+	assert_true(record_lacked(&r, beta));
+	r = primary();
+	r.generation = 0;
+	assert_false(record_lacked(&r, beta));
+}
+
 static void memory_goes_with_the_power(void **state)
 {
 	struct record r = primary();
@@ -194,6 +211,7 @@ int main(void)
 		cmocka_unit_test(feeds),
 		cmocka_unit_test(promotions),
 		cmocka_unit_test(outdated),
+		cmocka_unit_test(another_node_lacks_what_was_acknowledged),
 		cmocka_unit_test(memory_goes_with_the_power),
 	};
 
