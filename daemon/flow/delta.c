@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Deltas: BEGIN, the layout, the meta-data, the pages, COMMIT. The pages aren't copied:
- * they are mapped for the checksum, and the socket takes them from the file. But few
- * pages are copied: that takes less time than mapping them, all goes out in one call, and
- * nobody holds on to pages that the program is about to write to again.
+ * Deltas: BEGIN, the layout, the meta-data, the pages, COMMIT. The pages are copied to the
+ * connection's buffer: the checksum has to see them, and to map them costs a fault for each,
+ * which is more than two copies. Then nobody holds on to pages that the program is about to
+ * write to again.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "delta.h"
@@ -16,34 +15,12 @@
 /* Extents that are looked at in one go. */
 #define EXTENTS_BATCH	256U
 
-static void delta_free(struct conn_file *f)
+void delta_free(struct delta *d)
 {
-	struct delta *d = container_of(f, struct delta, file);
-
-	if (d->map)
-		munmap((void *)d->map, d->len);
-	d->kernel->ops->close(d->kernel, f->fd);
+	if (!d)
+		return;
+	d->kernel->ops->close(d->kernel, d->fd);
 	free(d);
-}
-
-void delta_put(struct delta *d)
-{
-	if (d)
-		conn_file_put(&d->file);
-}
-
-static int delta_map(struct delta *d)
-{
-	void *map;
-
-	d->len = d->info.pages * sysconf(_SC_PAGESIZE);
-	if (d->len <= CONN_INLINE_MAX)
-		return 0;
-	map = mmap(NULL, d->len, PROT_READ, MAP_PRIVATE, d->file.fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	d->map = map;
-	return 0;
 }
 
 int delta_open(struct kernel *k, int fd, struct delta **dp)
@@ -56,15 +33,15 @@ int delta_open(struct kernel *k, int fd, struct delta **dp)
 		return -ENOMEM;
 	}
 	d->kernel = k;
-	d->file = (struct conn_file) { .fd = fd, .refs = 1, .free = delta_free };
+	d->fd = fd;
 	ret = kernel_image_info(k, fd, &d->info);
-	if (!ret)
-		ret = delta_map(d);
-	if (ret)
-		delta_put(d);
-	else
-		*dp = d;
-	return ret;
+	if (ret) {
+		delta_free(d);
+		return ret;
+	}
+	d->len = d->info.pages * sysconf(_SC_PAGESIZE);
+	*dp = d;
+	return 0;
 }
 
 bool delta_in_head(const struct delta *d)
@@ -114,7 +91,7 @@ static int frame_layout(struct delta *d, struct conn *c, u32 channel)
 	struct writer *w;
 	int n, i;
 
-	n = kernel_image_read(d->kernel, d->file.fd, CPTDEV_IOC_IMAGE_LAYOUT, segs,
+	n = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_LAYOUT, segs,
 			      ARRAY_SIZE(segs), d->next, &d->next);
 	if (n <= 0)
 		return n ? n : -EIO;
@@ -134,7 +111,7 @@ static int frame_meta(struct delta *d, struct conn *c, u32 channel)
 	u64 next = 0;
 	int n;
 
-	n = kernel_image_read(d->kernel, d->file.fd, CPTDEV_IOC_IMAGE_META, room,
+	n = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_META, room,
 			      d->info.meta_len, 0, &next);
 	if (n != (int)d->info.meta_len) {
 		conn_frame_cancel(c);
@@ -162,9 +139,9 @@ static bool data_add(struct delta *d, struct data_frame *f, const struct cptdev_
 	bool rest = false;
 
 	if (e->kind == CPTDEV_EXTENT_DATA) {
-		rest = part.len > WIRE_DATA_BYTES - f->bytes;
+		rest = part.len > CONN_DATA_MAX - f->bytes;
 		if (rest)
-			part.len = WIRE_DATA_BYTES - f->bytes;
+			part.len = CONN_DATA_MAX - f->bytes;
 		f->bytes += part.len;
 	}
 	if (part.len) {
@@ -177,7 +154,7 @@ static bool data_add(struct delta *d, struct data_frame *f, const struct cptdev_
 
 static bool data_full(const struct data_frame *f)
 {
-	return f->extents == WIRE_DATA_EXTENTS || f->bytes == WIRE_DATA_BYTES;
+	return f->extents == WIRE_DATA_EXTENTS || f->bytes == CONN_DATA_MAX;
 }
 
 /* The next extents, in batches, until the frame is full or all were taken. */
@@ -188,7 +165,7 @@ static int data_fill(struct delta *d, struct data_frame *f)
 	int n, i;
 
 	while (!data_full(f) && d->extent < d->info.extents) {
-		n = kernel_image_read(d->kernel, d->file.fd, CPTDEV_IOC_IMAGE_EXTENTS,
+		n = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_EXTENTS,
 				      batch, ARRAY_SIZE(batch), d->extent, &next);
 		if (n <= 0)
 			return n ? n : -EIO;
@@ -203,24 +180,11 @@ static int data_fill(struct delta *d, struct data_frame *f)
 static int data_copy(struct delta *d, struct data_frame *f)
 {
 	u8 *room = write_room(f->w, f->bytes);
-	ssize_t n = pread(d->file.fd, room, f->bytes, d->pos);
+	ssize_t n = pread(d->fd, room, f->bytes, d->pos);
 
 	if (n < 0)
 		return -errno;
 	return n == (ssize_t)f->bytes ? 0 : -EIO;
-}
-
-static void data_end(struct delta *d, struct conn *c, u32 channel,
-		     const struct data_frame *f)
-{
-	if (d->map)
-		conn_frame_end_file(c, WIRE_DATA, channel, &d->file, d->map + d->pos,
-				    d->pos, f->bytes);
-	else
-		conn_frame_end(c, WIRE_DATA, channel);
-	d->pos += f->bytes;
-	if (d->extent >= d->info.extents)
-		delta_advance(d);
 }
 
 static int frame_data(struct delta *d, struct conn *c, u32 channel)
@@ -231,14 +195,17 @@ static int frame_data(struct delta *d, struct conn *c, u32 channel)
 
 	data_head_encode(f.w, 0);
 	ret = data_fill(d, &f);
-	if (!ret && !d->map)
+	if (!ret)
 		ret = data_copy(d, &f);
 	if (ret) {
 		conn_frame_cancel(c);
 		return ret;
 	}
 	store_le(f.w->p + head, f.extents, 4);
-	data_end(d, c, channel, &f);
+	conn_frame_end(c, WIRE_DATA, channel);
+	d->pos += f.bytes;
+	if (d->extent >= d->info.extents)
+		delta_advance(d);
 	return 0;
 }
 

@@ -11,11 +11,10 @@ enum delta_phase {
 };
 
 struct delta {
-	struct conn_file file;
 	struct kernel *kernel;
+	int fd;
 	struct cptdev_image_info info;
 	size_t len;			/* of the pages */
-	const u8 *map;			/* NULL: they are few, and copied */
 	enum delta_phase phase;
 	bool alone;			/* its session acknowledged without the spare then */
 	u64 next;			/* segment or byte of meta-data */
@@ -26,7 +25,7 @@ struct delta {
 
 /* Takes over @fd, also when it fails with a negative errno. */
 int delta_open(struct kernel *k, int fd, struct delta **dp);
-void delta_put(struct delta *d);
+void delta_free(struct delta *d);
 
 /* Add the next frame. Returns 0 or a negative errno. */
 int delta_frame(struct delta *d, struct conn *c, u32 channel);

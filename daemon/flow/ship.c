@@ -88,7 +88,7 @@ static void ship_drop_delta(struct ship *s)
 		conn_send(o->conn, WIRE_ABORT, s->channel, NULL);
 	if (o->head == s)
 		o->head = NULL;
-	delta_put(s->delta);
+	delta_free(s->delta);
 	s->delta = NULL;
 }
 
@@ -442,7 +442,7 @@ static void ship_sent(struct ship *s)
 	s->bytes += s->delta->len;
 	s->window_alone[s->in_flight] = s->delta->alone;
 	s->window[s->in_flight++] = s->since;
-	delta_put(s->delta);
+	delta_free(s->delta);
 	s->delta = NULL;
 	ship_event(s, s->in_flight == SHIP_WINDOW ? SHIP_SENT_FULL : SHIP_SENT);
 }

@@ -9,7 +9,7 @@
 
 /* Room for the longest message of a handshake, and for the longest frame head. */
 #define TX_GREETING	(WIRE_GREETING_MAX + 2 * WIRE_HEADER_LEN)
-#define TX_UP		(256U * 1024)
+#define TX_UP		(CONN_DATA_MAX + 256U * 1024)
 #define RX_AHEAD	(64U * 1024)
 /* With so much to be said, nothing more is listened to. */
 #define QUEUE_PAUSE	(64U * 1024)

@@ -15,13 +15,6 @@
 struct conn;
 struct conn_msg;
 
-/* An open file whose pages are sent; it stays open as long as somebody needs it. */
-struct conn_file {
-	int fd;
-	unsigned int refs;
-	void (*free)(struct conn_file *f);
-};
-
 enum conn_end {
 	CONN_EOF,
 	CONN_ERROR,		/* @error has the errno */
@@ -77,11 +70,7 @@ struct conn {
 	size_t tx_sent;
 	size_t tx_frame;		/* where the frame that is being built begins */
 	u64 tx_sequence;
-	struct conn_file *file;		/* what follows the buffer */
-	u64 file_pos;
-	u64 file_left;
 	bool blocked;			/* the socket takes no more */
-	bool corked;
 
 	struct frame_hash *hash;
 	struct fault fault;
@@ -110,20 +99,16 @@ void conn_heartbeat(struct conn *c);
 int conn_heartbeat_in(struct conn *c, const u8 *payload, u32 len);
 void conn_refuse(struct conn *c, const struct fault *f);
 
-/* So many bytes of pages may be written into a frame; more come from a file. */
-#define CONN_INLINE_MAX	(64U * 1024)
-
-void conn_file_put(struct conn_file *f);
-
 /*
- * For pull(): begin a frame, write its payload, end it. The payload may go on in @len
- * bytes of a file, which are mapped at @map for the checksum.
+ * So many bytes of pages are written into a frame: they are read, summed and given to the
+ * socket while they are in the processor's second cache.
  */
+#define CONN_DATA_MAX	(256U * 1024)
+
+/* For pull(): begin a frame, write its payload, end it. */
 struct writer *conn_frame(struct conn *c);
 void conn_frame_cancel(struct conn *c);
 void conn_frame_end(struct conn *c, u16 type, u32 channel);
-void conn_frame_end_file(struct conn *c, u16 type, u32 channel, struct conn_file *file,
-			 const void *map, u64 pos, u64 len);
 
 /* Between conn.c, conn_rx.c and conn_tx.c. */
 bool conn_listens(const struct conn *c);

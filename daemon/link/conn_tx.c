@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Connections: sending. First what is queued, then what pull() adds: several frames in
- * one buffer, after which may come pages straight from a file.
+ * one buffer.
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 #include "conn.h"
@@ -15,7 +12,7 @@
 #define WRITE_BUDGET	(4U << 20)
 /* The head of a frame is no longer than this, up and before. */
 #define HEAD_UP		(WIRE_HEADER_LEN + WIRE_DATA_HEAD_LEN + \
-			 WIRE_DATA_EXTENTS * WIRE_EXTENT_LEN + CONN_INLINE_MAX)
+			 WIRE_DATA_EXTENTS * WIRE_EXTENT_LEN + CONN_DATA_MAX)
 #define HEAD_GREETING	(WIRE_HEADER_LEN + WIRE_GREETING_MAX)
 
 struct conn_msg {
@@ -64,18 +61,10 @@ static void queue_pop(struct conn *c)
 	free(m);
 }
 
-void conn_file_put(struct conn_file *f)
-{
-	if (f && !--f->refs)
-		f->free(f);
-}
-
 void conn_tx_free(struct conn *c)
 {
 	while (!STAILQ_EMPTY(&c->queue))
 		queue_pop(c);
-	conn_file_put(c->file);
-	c->file = NULL;
 }
 
 static bool queue_take(struct conn *c)
@@ -150,32 +139,18 @@ void conn_frame_cancel(struct conn *c)
 	c->tx.len = c->tx_frame;
 }
 
-void conn_frame_end_file(struct conn *c, u16 type, u32 channel, struct conn_file *file,
-			 const void *map, u64 pos, u64 len)
+void conn_frame_end(struct conn *c, u16 type, u32 channel)
 {
 	u8 *head = c->tx.p + c->tx_frame;
-	size_t inner = c->tx.len - c->tx_frame - WIRE_HEADER_LEN;
 	struct frame f = {
-		.type = type, .length = inner + len, .channel = channel,
-		.sequence = ++c->tx_sequence,
+		.type = type, .length = c->tx.len - c->tx_frame - WIRE_HEADER_LEN,
+		.channel = channel, .sequence = ++c->tx_sequence,
 	};
 
 	frame_encode(head, &f);
-	f.checksum = frame_checksum(c->hash, head, head + WIRE_HEADER_LEN, inner, map,
-				    len);
+	f.checksum = frame_checksum(c->hash, head, head + WIRE_HEADER_LEN, f.length, NULL, 0);
 	store_le(head + WIRE_CHECKED_LEN, f.checksum, 8);
 	c->stats.frames_out++;
-	if (!len)
-		return;
-	file->refs++;
-	c->file = file;
-	c->file_pos = pos;
-	c->file_left = len;
-}
-
-void conn_frame_end(struct conn *c, u16 type, u32 channel)
-{
-	conn_frame_end_file(c, type, channel, NULL, NULL, 0, 0);
 }
 
 /*
@@ -191,59 +166,24 @@ static bool tx_fill(struct conn *c)
 	c->tx_sent = 0;
 	if (c->shut)
 		return false;
-	while (!c->file_left && c->tx.cap - c->tx.len >= head)
+	while (c->tx.cap - c->tx.len >= head)
 		if (!queue_take(c) && (c->finishing || !c->ops->pull(c)))
 			break;
 	return c->tx.len;
 }
 
-/* Between the first and the last frame of a burst no packet goes out half full. */
-static void tx_cork(struct conn *c, bool cork)
-{
-	int value = cork;
-
-	if (c->corked == cork)
-		return;
-	c->corked = cork;
-	setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
-}
-
 static ssize_t tx_buffer(struct conn *c)
 {
-	ssize_t n = send(c->fd, c->tx.p + c->tx_sent, c->tx.len - c->tx_sent,
-			 MSG_NOSIGNAL | (c->file_left ? MSG_MORE : 0));
+	ssize_t n = send(c->fd, c->tx.p + c->tx_sent, c->tx.len - c->tx_sent, MSG_NOSIGNAL);
 
 	if (n > 0)
 		c->tx_sent += n;
 	return n;
 }
 
-static ssize_t tx_file(struct conn *c)
-{
-	off_t pos = c->file_pos;
-	ssize_t n;
-
-	tx_cork(c, true);
-	n = sendfile(c->fd, c->file->fd, &pos, c->file_left);
-	if (n == 0) {
-		errno = EIO;		/* the file is shorter than it said */
-		return -1;
-	}
-	if (n < 0)
-		return n;
-	c->file_pos += n;
-	c->file_left -= n;
-	if (!c->file_left) {
-		conn_file_put(c->file);
-		c->file = NULL;
-	}
-	return n;
-}
-
 static void tx_done(struct conn *c)
 {
 	c->more = false;
-	tx_cork(c, false);
 	if (!c->finishing || c->shut)
 		return;
 	/* Whatever the peer still sends is thrown away, until it has read this. */
@@ -270,8 +210,6 @@ void conn_write(struct conn *c)
 	while (budget && !c->ended) {
 		if (c->tx_sent < c->tx.len) {
 			n = tx_buffer(c);
-		} else if (c->file_left) {
-			n = tx_file(c);
 		} else if (tx_fill(c)) {
 			continue;
 		} else {

@@ -3,6 +3,10 @@
 #include <stdlib.h>
 
 #include <xxhash.h>
+#ifdef XXH_DISPATCH
+/* The same sums with the widest registers that the processor has. */
+#include <xxh_x86dispatch.h>
+#endif
 
 #include "bytes.h"
 #include "frame.h"

@@ -408,7 +408,7 @@ static void a_spare_that_reads_nothing_costs_nothing(void **state)
 	state_encode(&x->w, &(struct msg_state) {});
 	raw_send_w(x->raw, WIRE_SESSION_STATE, 2, &x->w);
 	c = host_peer(&x->pair.a)->out.conn;
-	WAIT_FOR(&x->pair, c->file_left);
+	WAIT_FOR(&x->pair, c->blocked);
 	pair_run(&x->pair, 100);
 	sent = c->stats.bytes_out;
 	pair_run(&x->pair, 200);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <xxhash.h>
 
 #include "frame.h"
 #include "hex.h"
@@ -123,6 +124,30 @@ static void the_checksum_is_this_number(void **state)
 	frame_hash_free(h);
 }
 
+/* Whatever instructions it is computed with: as the library's plain function says. */
+static void long_checksums_are_the_same_number(void **state)
+{
+	static const size_t len[] = { 1, 63, 240, 241, 1023, 1024, 4096, 65537, 300000 };
+	struct frame_hash *h = frame_hash_new();
+	static u8 buf[WIRE_CHECKED_LEN + 300000];
+	u8 head[WIRE_HEADER_LEN];
+	size_t i;
+
+	(void)state;
+	frame_encode(head, &example);
+	for (i = 0; i < sizeof(buf); i++)
+		buf[i] = i < WIRE_CHECKED_LEN ? head[i] : i * 2654435761U >> 24;
+	for (i = 0; i < ARRAY_SIZE(len); i++) {
+		const u8 *at = buf + WIRE_CHECKED_LEN;
+		u64 sum = XXH3_64bits(buf, WIRE_CHECKED_LEN + len[i]);
+
+		assert_true(frame_checksum(h, head, at, len[i], NULL, 0) == sum);
+		assert_true(frame_checksum(h, head, at, len[i] / 3, at + len[i] / 3,
+					   len[i] - len[i] / 3) == sum);
+	}
+	frame_hash_free(h);
+}
+
 /* The checksum itself is the only part of a header that it doesn't cover. */
 static void every_bit_counts(void **state)
 {
@@ -172,6 +197,7 @@ int main(void)
 		cmocka_unit_test(each_wrong_field_is_named),
 		cmocka_unit_test(anything_else_is_no_frame),
 		cmocka_unit_test(the_checksum_is_this_number),
+		cmocka_unit_test(long_checksums_are_the_same_number),
 		cmocka_unit_test(every_bit_counts),
 		cmocka_unit_test(every_type_and_code_has_a_name),
 	};

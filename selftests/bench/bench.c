@@ -6,7 +6,8 @@
  * Documentation/performance.rst says what they mean.
  *
  *   bench KERNEL [ROUNDS [METHOD...]]	all methods, or these: fork, pagemap_scan, uffd_wp,
- *	sigsegv, softdirty, snapshot, snapshot_open, snapshot_full, scan, held, chain, seeds, shapes
+ *	sigsegv, softdirty, snapshot, snapshot_open, snapshot_full, scan, held, chain, ship, seeds,
+ *	shapes
  *
  * Under QEMU's instruction counting a figure is a number of instructions, the same in
  * every run. It knows no cache, no TLB and no other processor: ratios are what to look
@@ -133,6 +134,7 @@ static const struct {
 	  "scan_find_256mib_0pct", "pagemap_scan_find_256mib_0pct" },
 	{ "scan_1pct_over_pagemap_scan", "scan_find_256mib_1pct", "pagemap_scan_find_256mib_1pct" },
 	{ "scan_over_softdirty", "softdirty_find_256mib_1pct", "scan_find_256mib_1pct" },
+	{ "sync_1page_over_tcp", "sync_1page_instr", "tcp_1page_instr" },
 	{ "full_pause_over_fork", "snapshot_full_256mib_100pct", "fork_256mib_100pct" },
 };
 
@@ -174,6 +176,8 @@ int main(int argc, char **argv)
 		held_measure();
 	if (is_wanted("chain"))
 		chain_measure();
+	if (is_wanted("ship"))
+		ship_measure();
 	for (i = 0; i < NR(ratios); i++)
 		figure_ratio(ratios[i].name, ratios[i].above, ratios[i].below);
 	figure_scaled("first_write_scan_faults", "scan_faults_256mib_1pct", 1, "faults");

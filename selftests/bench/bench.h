@@ -133,6 +133,9 @@ void settle_memory(void);
 /* chain.c: on the way to the spare */
 void chain_measure(void);
 
+/* ship.c: the same in instructions, and its parts */
+void ship_measure(void);
+
 /* seeds.c: what was measured before, by others, once more */
 void seeds_fork(void);
 void seeds_cptdev(void);

@@ -12,40 +12,43 @@
 #include <time.h>
 
 #include "bench.h"
+#include "chain.h"
 
 #define DIR		"/tmp/chain"
 #define MIB_ALL		256
 #define WAIT_NS		(60 * 1000000000ULL)
 
-struct host {
-	const char *name;
-	const char *conf;
-	pid_t pid;
-	clockid_t clock;
-};
-
-static struct host spare = {
+struct host spare = {
 	.name = "spare",
-	.conf = "[node]\nname = spare\ncontrol = " DIR "/spare.control\nstate_dir = " DIR "/spare\n"
-		"engine = soft\nprograms = " DIR "/spare.programs\n"
-		"[listen]\naddress = 127.0.0.2\nallow = any\n",
+	.conf = "[listen]\naddress = 127.0.0.2\nallow = any\n",
 };
 
-static struct host primary = {
+struct host primary = {
 	.name = "primary",
-	.conf = "[node]\nname = primary\ncontrol = " DIR "/primary.control\nstate_dir = " DIR "/primary\n"
-		"engine = module\n[listen]\naddress = 127.0.0.1\n[peer]\naddress = 127.0.0.2\n",
+	.conf = "[listen]\naddress = 127.0.0.1\n[peer]\naddress = 127.0.0.2\n",
 };
 
-static void host_start(struct host *h)
+static void host_configure(const struct host *h, const char *path, const char *engine)
+{
+	FILE *f = fopen(path, "w");
+
+	if (!f || fprintf(f, "[node]\nname = %s\ncontrol = " DIR "/%s.control\n"
+			  "state_dir = " DIR "/%s\nengine = %s\n", h->name, h->name, h->name,
+			  engine) < 0)
+		die("%s: %s", path, strerror(errno));
+	if (!strcmp(engine, "soft"))
+		fprintf(f, "programs = " DIR "/%s.programs\n", h->name);
+	if (fputs(h->conf, f) < 0 || fclose(f))
+		die("%s: %s", path, strerror(errno));
+}
+
+void host_start(struct host *h, const char *engine)
 {
 	char path[64];
-	FILE *f;
 
+	mkdir(DIR, 0700);
 	snprintf(path, sizeof(path), DIR "/%s.conf", h->name);
-	f = fopen(path, "w");
-	if (!f || fputs(h->conf, f) < 0 || fclose(f))
-		die("%s: %s", path, strerror(errno));
+	host_configure(h, path, engine);
 	h->pid = fork();
 	if (h->pid < 0)
 		die("fork: %s", strerror(errno));
@@ -63,7 +66,7 @@ static void host_start(struct host *h)
 		die("no clock of the %s's daemon", h->name);
 }
 
-static void host_end(struct host *h)
+void host_end(struct host *h)
 {
 	int status;
 
@@ -72,7 +75,7 @@ static void host_end(struct host *h)
 		die("the %s's daemon ended with status %d: see " DIR "/log", h->name, status);
 }
 
-static double cpu_us(const struct host *h)
+double cpu_us(const struct host *h)
 {
 	struct timespec ts;
 
@@ -82,7 +85,7 @@ static double cpu_us(const struct host *h)
 }
 
 /* What the primary's daemon has sent to the spare's. */
-static double bytes_sent(void)
+double bytes_sent(void)
 {
 	FILE *f = popen("cptdevctl --socket " DIR "/primary.control --json status", "r");
 	double sum = 0, n;
@@ -100,7 +103,7 @@ static double bytes_sent(void)
 }
 
 /* A checkpoint, until the spare has it. Returns its pages. */
-static double publish(int device)
+double publish(int device)
 {
 	struct cptdev_snapshot s;
 	uint64_t committed;
@@ -164,9 +167,8 @@ void chain_measure(void)
 	struct costs full = { 0 };
 	int device;
 
-	mkdir(DIR, 0700);
-	host_start(&spare);
-	host_start(&primary);
+	host_start(&spare, "soft");
+	host_start(&primary, "module");
 	memory_get(MIB_ALL * MIB / PAGE, false);
 	memory_write_all();
 	device = t_open();
