@@ -75,11 +75,11 @@ asan-%: tests-%
 setup:
 	@REFRESH=$(REFRESH) $(HARNESS)/setup $(KERNELS)
 
-##	module		build cptdev.ko for each kernel [K=] [MUTANT=]
+##	module		build cptdev.ko for each kernel [K=] [MUTANTS=1: those of the tests]
 module: $(KERNELS:%=module-%)
 
 module-%:
-	@$(HARNESS)/build-module $* $(MUTANT)
+	@$(HARNESS)/build-module $(if $(MUTANTS),-m) $*
 
 selftests:
 	@$(MAKE) -s -C selftests OUTPUT=$(BUILD)/obj/selftests INSTALL_PATH=$(BUILD)/selftests install

@@ -60,8 +60,7 @@ static int __init cptdev_init(void)
 {
 	int ret;
 
-	if (CPTDEV_ANY_MUTANT)
-		pr_warn("a safeguard was removed from this module: for tests only\n");
+	cptdev_mutants_tell();
 	cptdev_simd_init();
 	ret = cptdev_chunks_init();
 	if (ret)

@@ -1,169 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: mutants. Each safeguard can be removed at build time, to prove that a test
- * notices: make ... KCFLAGS=-DCPTDEV_MUTANT_NO_FLUSH. Documentation/testing.rst has the
- * list and the tests that catch them. Such a module says so when it is loaded; never use
- * one for anything else.
+ * cptdev: mutants. Each safeguard can be switched off, to prove that a test notices. A module
+ * that is built with CPTDEV_MUTANTS=y has all of them, and the parameter "mutant" says which
+ * ones are active: insmod cptdev.ko mutant=NO_FLUSH. Documentation/testing.rst has the list
+ * and the tests that catch them. Such a module says so when it is loaded; never use one for
+ * anything else.
  *
  * The module itself knows nothing of this: a mutant replaces a function where it is called,
- * in the files that include this header after all others. Without a mutant nothing of it is
- * left but the list at the end.
+ * in the files that include this header after all others. In an ordinary build nothing of it
+ * is left.
  */
 #ifndef _CPTDEV_MUTANTS_H
 #define _CPTDEV_MUTANTS_H
 
+#ifdef CPTDEV_MUTANTS
+
+#include <linux/bits.h>
 #include <linux/delay.h>
-#include <linux/kconfig.h>
 
 #include "freeze/cut.h"
 
-#define cptdev_mutant(name)	__is_defined(CPTDEV_MUTANT_##name)
+#define mutant(name)		CPTDEV_MUTANT_##name,
+enum {
+#include "mutant_list.h"
+};
 
-/* The TLB isn't flushed. */
-#ifdef CPTDEV_MUTANT_NO_FLUSH
-#define unmap_mapping_range(mapping, start, len, even_cows)	((void)(mapping))
-#endif
+#undef mutant
 
-/* Only the proxy is flushed. */
-#ifdef CPTDEV_MUTANT_NO_PENDING
-#define inc_tlb_flush_pending(mm)	((void)(mm))
-#define dec_tlb_flush_pending(mm)	((void)(mm))
-#endif
+/* mutants.c: a bit for each active mutant; it changes at load only. */
+extern unsigned long cptdev_mutants;
+void cptdev_mutants_tell(void);
 
-/* Notifiers are ignored. */
-#ifdef CPTDEV_MUTANT_NO_EVENTS
-#define cptdev_events_set(s, start, end, cut, scan)	((void)(s))
-#endif
-
-/* New pages must be writable. */
-#ifdef CPTDEV_MUTANT_NO_HOLES
-#define cptdev_pte_filled(pte)		(cptdev_pte_filled(pte) && pte_write(pte))
-#endif
-
-/* Plain references are ignored. */
-#ifdef CPTDEV_MUTANT_NO_PINNED
-#define cptdev_folio_in_flight(folio)	((void)(folio), false)
-#endif
-
-/* Pages with I/O in flight are copied before the flush. */
-#ifdef CPTDEV_MUTANT_COPY_EARLY
-static inline int mutant_copy_early(struct cptdev_walk *w, unsigned long start,
-				    unsigned long end)
-{
-	struct cut *cut = container_of(w, struct cut, walk);
-	int ret = cptdev_walk_ranges(w, start, end);
-
-	if (!ret && w->cut && cut->in_flight)
-		ret = cptdev_copy_in_flight(cut->snap, &cut->copied);
-	return ret;
-}
-
-#define cptdev_walk_ranges		mutant_copy_early
-#endif
-
-/* Faults under the VMA lock go on. */
-#ifdef CPTDEV_MUTANT_NO_VMA_LOCK
-#define vma_start_write(vma)		((void)(vma))
-#endif
-
-/* Fast GUP goes on. */
-#ifdef CPTDEV_MUTANT_NO_WP_SEQ
-#undef raw_write_seqcount_begin
-#undef raw_write_seqcount_end
-#define raw_write_seqcount_begin(s)	((void)(s))
-#define raw_write_seqcount_end(s)	((void)(s))
-#endif
-
-/* Without a writable PTE nothing was written. */
-#ifdef CPTDEV_MUTANT_NO_EXCLUSIVE
-#define cptdev_pte_exclusive(pte)	((void)(pte), false)
-#endif
-
-/* A page is given back though others have it. */
-#ifdef CPTDEV_MUTANT_GIVE_HELD
-#define cptdev_page_ours(page)		((void)(page), true)
-#endif
-
-/* Pages that were given back stay exclusive, whatever mprotect() does. */
-#ifdef CPTDEV_MUTANT_NO_TAKE_BACK
-#define cptdev_take_back(s, start, end)	((void)(s))
-#endif
-
-/* A page that the cut takes is the process's alone, whoever else maps it. */
-#ifdef CPTDEV_MUTANT_FORK_SHARED
-static inline bool mutant_fork_shared(struct page *page)
-{
-	if (!cptdev_page_shared(page))
-		return false;
-	SetPageAnonExclusive(page);
-	return true;
-}
-
-#define cptdev_page_shared		mutant_fork_shared
-#endif
-
-/* What SCAN makes clean, reclaim may drop. */
-#ifdef CPTDEV_MUTANT_NO_KEEP_DIRTY
-#define SetPageDirty(page)		((void)(page))
-#endif
-
-/* Merging keeps the older of two pages. */
-#ifdef CPTDEV_MUTANT_MERGE_OLDER
-static inline struct cptdev_snap *mutant_merge_older(struct cptdev_snap *old,
-						     struct cptdev_snap *new)
-{
-	struct cptdev_snap *snap = cptdev_snap_merge(new, old);
-
-	if (snap) {
-		snap->base = old->base;
-		snap->generation = new->generation;
-	}
-	return snap;
-}
-
-#define cptdev_snap_merge		mutant_merge_older
-#endif
-
-/* Whatever happened to the program, its session ended in order. */
-#ifdef CPTDEV_MUTANT_END_CLOSED
-#define cptdev_end_reason(s, code)	((void)(s), *(code) = 0, CPTDEV_END_CLOSED)
-#endif
-
-/* What is committed is acknowledged, although the lease is over. */
-#ifdef CPTDEV_MUTANT_NO_LEASE
-#define cptdev_lease_over(s)		((void)(s), false)
-#endif
-
-/* What is committed is acknowledged, although the daemon forbade it. */
-#ifdef CPTDEV_MUTANT_NO_BLOCK
-#define cptdev_state_blocked(s)		((void)(s), false)
-#endif
-
-/* Publishing is no sign of life. */
-#ifdef CPTDEV_MUTANT_NO_SIGN
-#define cptdev_alive_sign(s)		((void)(s))
-#endif
-
-/* Reclaim knows of no snapshots. */
-#ifdef CPTDEV_MUTANT_NO_SHRINK
-#define cptdev_shrink_add(snap)		((void)(snap))
-#endif
-
-/* A PMD may change before the lock. */
-#ifdef CPTDEV_MUTANT_NO_RECHECK
-#define cptdev_pmd_still(pmdp, val)	((void)(pmdp), (void)(val), true)
-#endif
-
-/* A snapshot that fails counts as taken. */
-#ifdef CPTDEV_MUTANT_COUNT_FAILED
-static inline int mutant_count_failed(struct cptdev_snap *snap)
-{
-	snap->session->newest = snap->generation;
-	return cptdev_snap_seal(snap);
-}
-
-#define cptdev_snap_seal		mutant_count_failed
-#endif
+#define cptdev_mutant(name)	(!!(cptdev_mutants & BIT(CPTDEV_MUTANT_##name)))
 
 /*
  * Some safeguards guard a window of a few instructions. WIDEN removes nothing: it holds
@@ -171,22 +39,78 @@ static inline int mutant_count_failed(struct cptdev_snap *snap)
  * to be caught; without a mutant the same test must pass. The windows are those before
  * pages are taken, before SCAN locks a page table, and before the flush.
  */
-#ifdef CPTDEV_MUTANT_WIDEN
-#define mutant_widen()			mdelay(20)
+static inline void mutant_widen(void)
+{
+	if (cptdev_mutant(WIDEN))
+		mdelay(20);
+}
+
 #define pmd_lock(mm, pmd)		(mutant_widen(), pmd_lock(mm, pmd))
 #define pte_lockptr(mm, pmd)		(mutant_widen(), pte_lockptr(mm, pmd))
 #define cptdev_snap_reserve(snap, n)	(mutant_widen(), cptdev_snap_reserve(snap, n))
 #define cptdev_snap_room(snap)		(mutant_widen(), cptdev_snap_room(snap))
-#ifndef CPTDEV_MUTANT_NO_FLUSH
-#define unmap_mapping_range(mapping, start, len, even_cows)		\
-	(mutant_widen(), unmap_mapping_range(mapping, start, len, even_cows))
-#endif
-#else
-#define mutant_widen()			((void)0)
-#endif
 
-/* Pages are looked at while they are writable, and protected later. */
-#ifdef CPTDEV_MUTANT_PROTECT_LATE
+/* NO_FLUSH: the TLB isn't flushed. */
+#define unmap_mapping_range(mapping, start, len, even_cows)			\
+	(cptdev_mutant(NO_FLUSH) ? (void)0 :					\
+	 (mutant_widen(), unmap_mapping_range(mapping, start, len, even_cows)))
+
+/* NO_PENDING: only the proxy is flushed. */
+#define inc_tlb_flush_pending(mm)						\
+	(cptdev_mutant(NO_PENDING) ? (void)0 : inc_tlb_flush_pending(mm))
+#define dec_tlb_flush_pending(mm)						\
+	(cptdev_mutant(NO_PENDING) ? (void)0 : dec_tlb_flush_pending(mm))
+
+/* NO_EVENTS: notifiers are ignored. */
+#define cptdev_events_set(s, start, end, cut, scan)				\
+	(cptdev_mutant(NO_EVENTS) ? (void)0 :					\
+	 cptdev_events_set(s, start, end, cut, scan))
+
+/* NO_HOLES: new pages must be writable. */
+#define cptdev_pte_filled(pte)							\
+	(cptdev_pte_filled(pte) && (!cptdev_mutant(NO_HOLES) || pte_write(pte)))
+
+/* NO_PINNED: plain references are ignored. */
+#define cptdev_folio_in_flight(folio)						\
+	(!cptdev_mutant(NO_PINNED) && cptdev_folio_in_flight(folio))
+
+/* COPY_EARLY: pages with I/O in flight are copied before the flush. */
+static inline int mutant_copy_early(struct cptdev_walk *w, unsigned long start,
+				    unsigned long end)
+{
+	struct cut *cut = container_of(w, struct cut, walk);
+	int ret = cptdev_walk_ranges(w, start, end);
+
+	if (cptdev_mutant(COPY_EARLY) && !ret && w->cut && cut->in_flight)
+		ret = cptdev_copy_in_flight(cut->snap, &cut->copied);
+	return ret;
+}
+
+#define cptdev_walk_ranges		mutant_copy_early
+
+/* NO_VMA_LOCK: faults under the VMA lock go on. */
+#define vma_start_write(vma)							\
+	(cptdev_mutant(NO_VMA_LOCK) ? (void)0 : vma_start_write(vma))
+
+/* NO_WP_SEQ: fast GUP goes on. */
+static inline void mutant_seqcount_begin(seqcount_t *s)
+{
+	if (!cptdev_mutant(NO_WP_SEQ))
+		raw_write_seqcount_begin(s);
+}
+
+static inline void mutant_seqcount_end(seqcount_t *s)
+{
+	if (!cptdev_mutant(NO_WP_SEQ))
+		raw_write_seqcount_end(s);
+}
+
+#undef raw_write_seqcount_begin
+#undef raw_write_seqcount_end
+#define raw_write_seqcount_begin	mutant_seqcount_begin
+#define raw_write_seqcount_end		mutant_seqcount_end
+
+/* PROTECT_LATE: pages are looked at while they are writable, and protected later. */
 static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 {
 	unsigned int n;
@@ -202,35 +126,97 @@ static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 	return n;
 }
 
-#define cptdev_page_alone(page)		((void)(page), true)
+#define cptdev_page_alone(page)							\
+	(cptdev_mutant(PROTECT_LATE) || cptdev_page_alone(page))
 /* In cut_take_word(). */
-#define cptdev_vec_places(v, nr)					\
-	(*(nr) = mutant_alone(ptes + i, *(nr)), cptdev_vec_places(v, nr))
-#endif
+#define cptdev_vec_places(v, nr)						\
+	(*(nr) = cptdev_mutant(PROTECT_LATE) ? mutant_alone(ptes + i, *(nr)) : *(nr),	\
+	 cptdev_vec_places(v, nr))
 
-#define CPTDEV_ANY_MUTANT						\
-	(cptdev_mutant(NO_FLUSH) ||					\
-	 cptdev_mutant(NO_PENDING) ||					\
-	 cptdev_mutant(NO_EVENTS) ||					\
-	 cptdev_mutant(NO_HOLES) ||					\
-	 cptdev_mutant(NO_PINNED) ||					\
-	 cptdev_mutant(COPY_EARLY) ||					\
-	 cptdev_mutant(NO_VMA_LOCK) ||					\
-	 cptdev_mutant(NO_WP_SEQ) ||					\
-	 cptdev_mutant(PROTECT_LATE) ||					\
-	 cptdev_mutant(NO_EXCLUSIVE) ||					\
-	 cptdev_mutant(GIVE_HELD) ||					\
-	 cptdev_mutant(NO_TAKE_BACK) ||					\
-	 cptdev_mutant(FORK_SHARED) ||					\
-	 cptdev_mutant(NO_KEEP_DIRTY) ||				\
-	 cptdev_mutant(MERGE_OLDER) ||					\
-	 cptdev_mutant(END_CLOSED) ||					\
-	 cptdev_mutant(NO_LEASE) ||					\
-	 cptdev_mutant(NO_BLOCK) ||					\
-	 cptdev_mutant(NO_SIGN) ||					\
-	 cptdev_mutant(NO_SHRINK) ||					\
-	 cptdev_mutant(NO_RECHECK) ||					\
-	 cptdev_mutant(COUNT_FAILED) ||					\
-	 cptdev_mutant(WIDEN))
+/* NO_EXCLUSIVE: without a writable PTE nothing was written. */
+#define cptdev_pte_exclusive(pte)						\
+	(!cptdev_mutant(NO_EXCLUSIVE) && cptdev_pte_exclusive(pte))
 
+/* GIVE_HELD: a page is given back though others have it. */
+#define cptdev_page_ours(page)							\
+	(cptdev_mutant(GIVE_HELD) || cptdev_page_ours(page))
+
+/* NO_TAKE_BACK: pages that were given back stay exclusive, whatever mprotect() does. */
+#define cptdev_take_back(s, start, end)						\
+	(cptdev_mutant(NO_TAKE_BACK) ? (void)0 : cptdev_take_back(s, start, end))
+
+/* FORK_SHARED: a page that the cut takes is the process's alone, whoever else maps it. */
+static inline bool mutant_fork_shared(struct page *page)
+{
+	if (!cptdev_page_shared(page))
+		return false;
+	if (cptdev_mutant(FORK_SHARED))
+		SetPageAnonExclusive(page);
+	return true;
+}
+
+#define cptdev_page_shared		mutant_fork_shared
+
+/* NO_KEEP_DIRTY: what SCAN makes clean, reclaim may drop. */
+#define SetPageDirty(page)							\
+	(cptdev_mutant(NO_KEEP_DIRTY) ? (void)0 : SetPageDirty(page))
+
+/* MERGE_OLDER: merging keeps the older of two pages. */
+static inline struct cptdev_snap *mutant_merge_older(struct cptdev_snap *old,
+						     struct cptdev_snap *new)
+{
+	struct cptdev_snap *snap;
+
+	if (!cptdev_mutant(MERGE_OLDER))
+		return cptdev_snap_merge(old, new);
+	snap = cptdev_snap_merge(new, old);
+	if (snap) {
+		snap->base = old->base;
+		snap->generation = new->generation;
+	}
+	return snap;
+}
+
+#define cptdev_snap_merge		mutant_merge_older
+
+/* END_CLOSED: whatever happened to the program, its session ended in order. */
+#define cptdev_end_reason(s, code)						\
+	(cptdev_mutant(END_CLOSED) ? (*(code) = 0, CPTDEV_END_CLOSED) :		\
+	 cptdev_end_reason(s, code))
+
+/* NO_LEASE: what is committed is acknowledged, although the lease is over. */
+#define cptdev_lease_over(s)		(!cptdev_mutant(NO_LEASE) && cptdev_lease_over(s))
+
+/* NO_BLOCK: what is committed is acknowledged, although the daemon forbade it. */
+#define cptdev_state_blocked(s)		(!cptdev_mutant(NO_BLOCK) && cptdev_state_blocked(s))
+
+/* NO_SIGN: publishing is no sign of life. */
+#define cptdev_alive_sign(s)							\
+	(cptdev_mutant(NO_SIGN) ? (void)0 : cptdev_alive_sign(s))
+
+/* NO_SHRINK: reclaim knows of no snapshots. */
+#define cptdev_shrink_add(snap)							\
+	(cptdev_mutant(NO_SHRINK) ? (void)0 : cptdev_shrink_add(snap))
+
+/* NO_RECHECK: a PMD may change before the lock. */
+#define cptdev_pmd_still(pmdp, val)						\
+	(cptdev_mutant(NO_RECHECK) || cptdev_pmd_still(pmdp, val))
+
+/* COUNT_FAILED: a snapshot that fails counts as taken. */
+static inline int mutant_count_failed(struct cptdev_snap *snap)
+{
+	if (cptdev_mutant(COUNT_FAILED))
+		snap->session->newest = snap->generation;
+	return cptdev_snap_seal(snap);
+}
+
+#define cptdev_snap_seal		mutant_count_failed
+
+#else /* !CPTDEV_MUTANTS */
+
+static inline void cptdev_mutants_tell(void)
+{
+}
+
+#endif /* !CPTDEV_MUTANTS */
 #endif /* _CPTDEV_MUTANTS_H */

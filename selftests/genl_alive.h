@@ -81,7 +81,8 @@ TEST_F(genl, alive_publishing_is_a_sign)
 	EXPECT_TRUE(no_event(self));
 	EXPECT_EQ(HUNG, flags_now(self));
 	publish_one(self);
-	EXPECT_TRUE(told(self, CPTDEV_CMD_COMMITTED_NTF, 0));
+	/* If that was no sign, what follows would wait in vain. */
+	ASSERT_TRUE(told(self, CPTDEV_CMD_COMMITTED_NTF, 0));
 	EXPECT_TRUE(told(self, CPTDEV_CMD_SNAPSHOT_NTF, 0));
 	EXPECT_TRUE(told_hung(self));
 	ASSERT_EQ(0, alive(self, 0));

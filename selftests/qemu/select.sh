@@ -222,14 +222,14 @@ alone() {
 	sed "s/^ALONE=.*/ALONE=$1/"
 }
 
-# wanted_mutants: that the tests ask for, "kernel mutant"
-wanted_mutants() {
+# kernels_with_mutants: those where a test asks for one
+kernels_with_mutants() {
 	local kernel test
 	for kernel in "${kernels[@]}"; do
 		while read -r test; do
 			local -A all=()
 			test_settings all "$test"
-			[ -z "${all[MUTANT]:-}" ] || printf '%s %s\n' "$kernel" "${all[MUTANT]}"
+			[ -z "${all[MUTANT]:-}" ] || printf '%s\n' "$kernel"
 		done < <(guest_tests "$kernel")
 	done | sort -u
 }

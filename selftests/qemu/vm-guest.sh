@@ -71,7 +71,7 @@ vm_kvm_works() {
 
 # vm_module kernel mutant: where its cptdev.ko is
 vm_module() {
-	printf '%s/module/cptdev.ko\n' "$cptdev_build/$1${2:+-$2}"
+	printf '%s/module/cptdev.ko\n' "$cptdev_build/$1${2:+-mutants}"
 }
 
 vm_build_initrd() {
@@ -272,8 +272,10 @@ vm_ready() {
 
 # As udev would do it, the device gets its group.
 vm_insert_module() {
+	local mutant
 	[ -z "$(vm_setting "$1" NOINSMOD)" ] || return 0
-	vm_run "$1" "insmod /usr/lib/cptdev/cptdev.ko $(vm_setting "$1" MODPARAMS) &&
+	mutant=$(vm_setting "$1" MUTANT)
+	vm_run "$1" "insmod /usr/lib/cptdev/cptdev.ko $(vm_setting "$1" MODPARAMS) ${mutant:+mutant=$mutant} &&
 		chgrp cptdev /dev/cptdev" >&2 || {
 		warn "guest $1: cptdev.ko couldn't be loaded; see $(vm_dir "$1")/console"
 		return 1

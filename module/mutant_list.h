@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * cptdev: the names of all mutants, as macros of whoever includes this.
+ */
+mutant(NO_FLUSH)
+mutant(NO_PENDING)
+mutant(NO_EVENTS)
+mutant(NO_HOLES)
+mutant(NO_PINNED)
+mutant(COPY_EARLY)
+mutant(NO_VMA_LOCK)
+mutant(NO_WP_SEQ)
+mutant(PROTECT_LATE)
+mutant(NO_EXCLUSIVE)
+mutant(GIVE_HELD)
+mutant(NO_TAKE_BACK)
+mutant(FORK_SHARED)
+mutant(NO_KEEP_DIRTY)
+mutant(MERGE_OLDER)
+mutant(END_CLOSED)
+mutant(NO_LEASE)
+mutant(NO_BLOCK)
+mutant(NO_SIGN)
+mutant(NO_SHRINK)
+mutant(NO_RECHECK)
+mutant(COUNT_FAILED)
+mutant(WIDEN)
