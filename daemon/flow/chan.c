@@ -228,6 +228,9 @@ static void chan_fail(struct chan *c)
 
 static int chan_gone(struct chan *c, u32 len)
 {
+	struct daemon *d = c->in->d;
+	char name[CPTDEV_NAME_MAX];
+
 	if (empty_decode(WIRE_GONE, len, &c->in->conn->fault))
 		return -1;
 	/* How it ended, or that it lives, was said before. */
@@ -237,7 +240,10 @@ static int chan_gone(struct chan *c, u32 len)
 		     c->session.name, c->in->node.name, c->committed);
 		feeds_drop(c->in->peer, c->session.name);
 	}
+	strcpy(name, c->session.name);
 	chan_close(c);
+	/* A program that waits here for this one to end may begin now. */
+	records_decide(d, name);
 	return 0;
 }
 

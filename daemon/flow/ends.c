@@ -29,6 +29,9 @@ static void send_end(struct out *o, const struct record *r, const u8 *session, u
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
 	struct msg_ended m = { .term = r->term, .generation = generation, .how = how };
 
+	/* The record may be some seconds behind: how much this node lacks isn't known. */
+	if (how == HOW_FAILED && record_lacked(r, o->node.uuid))
+		m.generation = WIRE_GENERATION_LACKED;
 	memcpy(m.uuid, session, sizeof(m.uuid));
 	memcpy(m.owner, r->owner, sizeof(m.owner));
 	strcpy(m.name, r->name);
@@ -181,14 +184,19 @@ static void heard_forget(struct in *in, const struct msg_ended *m, struct record
 static void heard_lacks(struct in *in, const struct msg_ended *m, struct record *r)
 {
 	struct daemon *d = in->d;
+	char what[40];
 
 	if (!r->outdated) {
 		r->outdated = true;
 		records_write(d, r);
 	}
+	if (m->generation == WIRE_GENERATION_LACKED)
+		strcpy(what, "data without this host");
+	else
+		snprintf(what, sizeof(what), "generation %llu", m->generation);
 	tell(&d->tell, LOG_ERR, TELL_REPLAY, m->name,
-	     "the program of session %s on %s %s; it acknowledged generation %llu, the replica lacks that. To lose it: cptdevctl promote --force %s",
-	     m->name, in->node.name, m->text, m->generation, m->name);
+	     "the program of session %s on %s %s; it acknowledged %s, the replica lacks that. To lose it: cptdevctl promote --force %s",
+	     m->name, in->node.name, m->text, what, m->name);
 }
 
 static void heard_failure(struct in *in, const struct msg_ended *m, struct record *r)

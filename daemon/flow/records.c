@@ -125,6 +125,20 @@ static void records_recover(struct record *r, const struct session_rec *rec)
 		r->alone_since = clock_wall() / NSEC_PER_SEC;
 }
 
+/* The peer's session is about to write a replica here, or does already. */
+static bool is_fed(struct daemon *d, const char *name)
+{
+	struct chan *c;
+	struct in *in;
+
+	LIST_FOREACH(in, &d->ins, entry) {
+		c = chan_find_name(in, name);
+		if (c && c->fd >= 0)
+			return true;
+	}
+	return false;
+}
+
 static void session_decide(struct daemon *d, struct known *k, struct recorded *e)
 {
 	const struct record *old = e ? &e->r : NULL;
@@ -141,6 +155,10 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 	}
 	if (start == START_LOST) {
 		bar_lost(k, old);
+		return;
+	}
+	if (start == START_FRESH && is_fed(d, k->rec.name)) {
+		bar(k, "this host is the spare of the program of this name on the other host, and this program doesn't go on from what that has. Start it as the spare");
 		return;
 	}
 	record_started(&new, k->rec.name, k->rec.uuid, k->rec.term, d->self.uuid, d->boot);

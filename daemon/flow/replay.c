@@ -251,11 +251,27 @@ int replay_stage(struct chan *c, const struct data *data)
 	return ret ? replay_failed(c, "stage pages", ret) : 0;
 }
 
+/*
+ * The record of the feed may have been given up by a person, or be an empty program's by now. The
+ * sender asks anew, and the answer writes it down again, or refuses.
+ */
+static int check_record(struct chan *c)
+{
+	const struct record *r = record_of(c->in->d, c->session.name);
+
+	if (r && r->role != RECORD_PRIMARY && uuid_same(r->session, c->session.uuid))
+		return 0;
+	return fault_set(&c->last, WIRE_E_OTHER,
+			 "the spare has no record of this session any more");
+}
+
 int replay_commit(struct chan *c, struct msg_committed *m)
 {
 	int ret;
 
 	m->generation = c->staging;
+	if (check_record(c))
+		return -1;
 	ret = kernel_replica_commit(c->in->d->kernel, c->fd, c->staging, &m->pages);
 	if (ret == -EBUSY)
 		return frozen(c);

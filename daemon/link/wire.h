@@ -58,6 +58,9 @@ enum wire_type {
 	WIRE_ABORT		= 0x27,
 };
 
+/* A generation in ENDED that no replica has: the receiver lacks what was acknowledged. */
+#define WIRE_GENERATION_LACKED	(~0ULL)
+
 /* Features, offered and agreed on in the handshake. */
 #define WIRE_FEATURE_STARTTLS	(1ULL << 0)	/* TLS 1.3 after STARTTLS */
 #define WIRE_FEATURE_PSK	(1ULL << 1)	/* a key that both have */

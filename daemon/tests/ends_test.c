@@ -441,6 +441,22 @@ static bool shown_as_hung(struct host *h)
 }
 
 /* Unless it is wanted, nothing follows but that it is shown. */
+/* Its record has the generation of a moment ago, and another node had the newest one. */
+static void nor_is_one_that_another_spare_took_the_place_of(void **state)
+{
+	static const u8 other[CPTDEV_UUID_LEN] = { 9 };
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	assert_int_equal(records_follow(&p->a.daemon, "kv", other), 0);
+	lines_keep();
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
+	WAIT_FOR(p, records_is_outdated(&p->b.daemon, "kv"));
+	assert_int_equal(lines_with("it acknowledged data without this host, the replica lacks that"), 1);
+	pair_run(p, 100);
+	assert_false(promoted(p));
+}
+
 static void a_program_that_hangs_is_left_alone(void **state)
 {
 	struct pair *p = *state;
@@ -524,6 +540,7 @@ int main(void)
 		T(a_session_that_is_barred_has_not_ended),
 		T(who_was_fenced_ends_nothing),
 		T(a_replica_that_lacks_something_is_not_promoted),
+		T(nor_is_one_that_another_spare_took_the_place_of),
 		T(a_program_that_hangs_is_left_alone),
 		T(a_program_that_hangs_is_fenced_and_taken_over_from),
 		T(nobody_is_fenced_that_has_no_spare),

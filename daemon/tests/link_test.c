@@ -255,10 +255,13 @@ static void two_programs_of_one_name_are_told(void **state)
 	struct pair *p = *state;
 	struct fake_session *s, *other = fake_session(&p->b.fake, "kv", 10);
 
-	pair_run(p, 20);
+	WAIT_FOR(p, host_ship(&p->b, "kv") && ship_follows(host_ship(&p->b, "kv")));
 	s = fake_session(&p->a.fake, "kv", 10);
 	publish_some(&p->a, s, 0, 1);
-	assert_non_null(strstr(refused(p, WIRE_E_CONFLICT)->last.text, "stop one of them"));
+	WAIT_FOR(p, known_find_name(&p->a.daemon, "kv"));
+	assert_non_null(strstr(known_find_name(&p->a.daemon, "kv")->barred, "Start it as the spare"));
+	pair_run(p, 20);
+	assert_int_equal(s->rec.committed, 0);
 	assert_false(s->fenced);
 	fake_session_end(&p->b.fake, other);
 	WAIT_FOR(p, pair_committed(s));

@@ -295,6 +295,38 @@ static void nor_what_a_replica_has(void **state)
 	assert_int_equal(empty->rec.committed, 0);
 }
 
+/* Nor before the first commit: the record has no data yet, and the replica is about to. */
+static void nor_what_a_replica_will_have(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10), *empty;
+
+	WAIT_FOR(p, host_ship(&p->a, "kv") && ship_follows(host_ship(&p->a, "kv")));
+	empty = fake_session(&p->b.fake, "kv", 10);
+	WAIT_FOR(p, known_find_name(&p->b.daemon, "kv"));
+	assert_non_null(strstr(known_find_name(&p->b.daemon, "kv")->barred,
+			       "Start it as the spare"));
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, pair_committed(s));
+	assert_int_equal(record_of(&p->b.daemon, "kv")->role, RECORD_SPARE);
+	assert_int_equal(record_of(&p->b.daemon, "kv")->generation, 1);
+	assert_int_equal(empty->rec.committed, 0);
+}
+
+/* Nobody relies on a commit that no record knows of. */
+static void a_feed_whose_record_was_given_up_has_a_new_one(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
+	assert_null(record_of(&p->b.daemon, "kv"));
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, pair_committed(s));
+	assert_non_null(record_of(&p->b.daemon, "kv"));
+	assert_int_equal(record_of(&p->b.daemon, "kv")->generation, s->rec.committed);
+}
+
 /* The same session brings everything. */
 static void a_spare_that_was_started_anew_is_fed(void **state)
 {
@@ -431,6 +463,8 @@ int main(void)
 		T(an_empty_program_does_not_replace_what_a_spare_had),
 		T(with_replace_it_does),
 		T(nor_what_a_replica_has),
+		T(nor_what_a_replica_will_have),
+		T(a_feed_whose_record_was_given_up_has_a_new_one),
 		T(a_spare_that_was_started_anew_is_fed),
 		T(of_two_that_went_on_neither_acknowledges),
 		T(the_other_one_may_be_given_up),
