@@ -6,7 +6,9 @@
  *	sqlite-hotspare -s -a MASTER -- [-l PORT]
  *	sqlite-hotspare -m -a SPARE -- [-l PORT]
  *
- * or, where cptdevd connects the two hosts, with -S NAME instead of -a and an address.
+ * or, where cptdevd connects the two hosts, with -S NAME instead of -a and an address. Then it may be
+ * started anew with -m after a crash: it becomes the spare if its state is elsewhere. Its exit status
+ * is 5 if a person has to decide that.
  *
  * A client sends SQL, a line at a time, and gets each row as a line of JSON, then one line
  * that says how it went: {"ok":true,"changes":N,"safe":true}, or {"error":"..."}. What was
@@ -38,6 +40,7 @@
 #define STATE		2
 #define CLIENTS		64
 #define FENCE_MS	200		/* how soon an idle server learns that a spare took over */
+#define EXIT_UNDECIDED	5
 #define LINE_MAX_LEN	(1 << 20)
 #define DATABASE	"file:hotspare?mode=memory&cache=shared"
 
@@ -451,7 +454,7 @@ int main(int argc, char *argv[])
 	struct service *s;
 
 	if (n < 0)
-		return 1;
+		return errno == EBUSY ? EXIT_UNDECIDED : 1;
 	argc -= n;
 	argv += n;
 	while ((c = getopt(argc, argv, "l:")) != -1) {

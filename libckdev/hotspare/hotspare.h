@@ -35,16 +35,21 @@ extern "C" {
  *	where that is) which ends with it,
  *	-b (--backend) module, portable, compare or auto (what the environment has as
  *	HOTSPARE_BACKEND, or auto): see hs_backend(),
+ *	-w (--watchdog) SECONDS: with a spare, a program that hangs, in which neither hs_cpt() nor
+ *	hs_may_serve() is called for so long, is told to cptdevd (on_hang in cptdevd.conf(5)); with
+ *	-a the spare takes over,
  *	-x (--command) COMMAND that moves the service's address.
  *
  * A spare doesn't return: when the master has failed the threads that are registered in
  * its last checkpoint run, and when they have returned the process ends with 0. The same
  * is true of a master with -r. When the master has called hs_stop() after a checkpoint its spare ends
- * with 0, but not with -S.
+ * with 0, but not with -S. A master with -S asks cptdevd first: if its state is elsewhere it becomes the
+ * spare.
  *
  * Returns how many arguments were used, to add to @argv and take from @argc: then "--" is
  * in the place of the program's name. Or -1: what is wrong was told on stderr. Errors:
- * EINVAL: the arguments. EEXIST: another program here has the session's name. EFBIG: the size of files is
+ * EINVAL: the arguments. EBUSY: cptdevd says that the program mustn't begin with empty memory, and a
+ * person has to decide. EEXIST: another program here has the session's name. EFBIG: the size of files is
  * limited. EPERM: address randomisation can't be switched off. ECHILD, ETIMEDOUT: a master's command has
  * failed, or taken too long. ENOENT: there is no cptdevd, or no such file. ECONNREFUSED, ETIMEDOUT: the
  * private cptdevd has ended at once, or lets nobody in. ECONNRESET: the private one of a spare has ended.
@@ -59,7 +64,7 @@ int hs_init(int argc, char *argv[]);
  * hs_may_serve - may clients be answered?
  *
  * For programs with a spare (-S or -a of hs_init(3), hs_cpipe_loadtcp()), right before answers go out,
- * also those to reads. It is no system call where there are leases.
+ * also those to reads. It is no system call where there are leases; with -w some are a sign of life.
  *
  * Returns 1; or 0: not at this moment: no spare was heard for as long as the lease lasts, so that it
  * may have taken over, or a person has to decide; keep the answer and ask again; or -1 with errno

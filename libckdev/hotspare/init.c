@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "check.h"
 #include "checkpoint.h"
 #include "clock.h"
@@ -32,6 +33,7 @@
 #include "publish.h"
 #include "schedule.h"
 #include "takeover.h"
+#include "watchdog.h"
 #include "written.h"
 
 #define PORT	7411
@@ -50,7 +52,7 @@ struct options {
 	/* the newest checkpoint that -r begins from; 0: any */
 	long generation;
 	struct hs_command command;
-	long port, pipes, timeout;
+	long port, pipes, timeout, watchdog;
 	enum hs_wish backend;
 	/* what @address says */
 	struct sockaddr_storage peer;
@@ -72,6 +74,7 @@ static const char usage[] =
 	"  -c, --check             with -r: don't begin, say what would break\n"
 	"  -g, --generation N      with -r: as of generation N, if there are later ones, too\n"
 	"  -t, --timeout SECONDS   after which the other host counts as gone (5)\n"
+	"  -w, --watchdog SECONDS  so long the program may give no sign of life (no time)\n"
 	"  -b, --backend NAME      who takes checkpoints: module; portable; compare, which is the\n"
 	"                          second without the kernel's help; or the first of these that\n"
 	"                          is there: auto (auto)\n"
@@ -124,6 +127,8 @@ static int option(int c, struct options *o, struct hs_error *e)
 		return number(optarg, "generation", LONG_MAX, &o->generation, e);
 	case 't':
 		return number(optarg, "timeout", 3600, &o->timeout, e);
+	case 'w':
+		return number(optarg, "watchdog", 3600, &o->watchdog, e);
 	case 'b':
 		return hs_backend_by_name(optarg, &o->backend, e);
 	case 'x':
@@ -147,12 +152,12 @@ static int parse(int argc, char **argv, struct options *o, struct hs_error *e)
 		{ "pipes", 1, NULL, 'n' }, { "port", 1, NULL, 'p' },
 		{ "restart", 1, NULL, 'r' }, { "session", 1, NULL, 'S' },
 		{ "spare", 0, NULL, 's' },
-		{ "timeout", 1, NULL, 't' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
+		{ "timeout", 1, NULL, 't' }, { "watchdog", 1, NULL, 'w' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	int c;
 
 	optind = 0;
-	while ((c = getopt_long(argc, argv, "+a:b:cf:g:mn:p:r:sS:t:x:h", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "+a:b:cf:g:mn:p:r:sS:t:w:x:h", longs, NULL)) != -1)
 		if (option(c, o, e))
 			return -1;
 	/* By hs_rejoin(): the arguments are still those of the master. */
@@ -568,15 +573,41 @@ static int look_for_backend(const struct options *o, struct hs_error *e)
 	return fd < 0 ? -1 : close(fd);
 }
 
+/*
+ * A master whose state is elsewhere becomes the spare, and goes on from there when it can: with
+ * -r a person has to decide between two states. Without an answer it begins: it is
+ * acknowledged nothing then if it mustn't.
+ */
+static int ask_first(struct options *o, struct hs_error *e)
+{
+	switch (hs_ask_start(o->session, &o->term, e)) {
+	case HS_START_SPARE:
+		if (o->restart)
+			break;
+		hs_say("%s: not the master now: %s", program_invocation_short_name, e->text);
+		o->spare = true;
+		return 0;
+	case HS_START_REFUSED:
+		break;
+	default:
+		return 0;
+	}
+	errno = EBUSY;
+	return -1;
+}
+
 /* What @o says. */
 static int begin(struct options *o, struct hs_error *e)
 {
 	hs_set_timeout((unsigned int)o->timeout);
+	hs_watchdog_set((unsigned int)o->watchdog);
 	unsetenv(REJOIN);
 	if (look_for_backend(o, e))
 		return -1;
 	o->command.limit = (unsigned int)o->timeout;
 	o->command.env = environ;
+	if (o->session && !o->spare && ask_first(o, e))
+		return -1;
 	if (o->spare)
 		return o->session ? be_spare(o, e) : be_private_spare(o, e);
 	if (o->restart)

@@ -19,6 +19,7 @@
 #include "module.h"
 #include "own.h"
 #include "private.h"
+#include "watchdog.h"
 #include "written.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -154,6 +155,7 @@ static int choose_named(struct hs_error *e)
 
 	if (fd < 0)
 		return -1;
+	hs_watchdog_anew();
 	*(ckdev_is_soft(fd) ? &soft : &session) = fd;
 	hs_own(fd, fd == soft ? "cptdevd's socket" : CPTDEV_DEVICE);
 	/* A module that hasn't it tells the same by a call. */

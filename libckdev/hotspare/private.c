@@ -140,8 +140,11 @@ static int write_conf(bool master, bool listens, struct hs_error *e)
 		allow_any ? "any" : "peer");
 	if (p.host[0])
 		fprintf(f, "[peer]\naddress = %s\nport = %u\n", p.host, p.how.port);
-	/* A spare that is known to be gone is no reason not to serve, but hs_cpt() says that it is. */
-	fprintf(f, "[sessions]\nalone = go-on\n[failover]\nfailover = %s\n"
+	/*
+	 * A spare that is known to be gone is no reason not to serve, but hs_cpt() says that it is. Whether
+	 * the program can be seen to hang is up to the program.
+	 */
+	fprintf(f, "[sessions]\nalone = go-on\non_hang = failover\n[failover]\nfailover = %s\n"
 		"heartbeat_interval_ms = 200\ntimeout_ms = %u\n",
 		p.how.asked ? "manual" : "auto", timeout * 1000);
 	if (ferror(f) | fclose(f))

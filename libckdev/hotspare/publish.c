@@ -17,6 +17,7 @@
 #include "private.h"
 #include "publish.h"
 #include "schedule.h"
+#include "watchdog.h"
 
 /* What a program with its own cptdevd waits for a spare. */
 #define MOMENT_NS	1000000000ULL
@@ -115,16 +116,18 @@ static bool flag(uint32_t state)
 	return page && __atomic_load_n(&page->flags, __ATOMIC_ACQUIRE) & state;
 }
 
-/* As ckdev_wait(), until @end, also if signals come. */
+/* As ckdev_wait(), until @end, also if signals come. A program that waits here doesn't hang. */
 static int wait_until(int fd, uint64_t generation, uint64_t end)
 {
-	uint64_t now;
+	uint64_t left, now, pause = hs_watchdog_pause();
 	int ret;
 
 	do {
+		hs_watchdog_sign(fd);
 		now = hs_now_ns();
-		ret = ckdev_wait(fd, generation, end > now ? end - now : 0, NULL);
-	} while (ret == -EINTR);
+		left = end > now ? end - now : 0;
+		ret = ckdev_wait(fd, generation, left < pause ? left : pause, NULL);
+	} while (ret == -EINTR || (ret == -ETIMEDOUT && left > pause));
 	return ret;
 }
 
@@ -313,6 +316,7 @@ int hs_publish_take(int flags, struct hs_error *e)
 
 	if (fd < 0)
 		return -1;
+	hs_watchdog_sign(fd);
 	return flags & HSCPT_ASYNC ? take_later(fd, e) : take_and_wait(fd, e);
 }
 
@@ -372,6 +376,7 @@ int hs_may_serve(void)
 	if (!publishing)
 		return 1;
 	fd = hs_snapshot_session(NULL);
+	hs_watchdog_sign(fd);
 	page = hs_session_page();
 	if (!page)
 		return fd >= 0 && ckdev_wait(fd, 0, 0, NULL) == -ESTALE ? overtaken() : 1;

@@ -51,6 +51,26 @@ test_second_taker() {
 	t 'the first one goes on' add b 1
 }
 
+# started_anew host: its program has crashed, the other host goes on; it is started as a unit does
+started_anew() {
+	local host=$1 to=${other[$1]}
+	vm_signal "$host" "${program[$host]}" 9
+	vm_wait "$host" "${program[$host]}" $limit >/dev/null || true
+	program_start "$host" -m
+	t "$host crashed: $to goes on" until_true serves "$to"
+	t "with all that was safe" all_there "$to"
+	t "$host, started as the master, is not it" until_true program_said "$host" 'not the master now'
+	t "but waits" until_true program_said "$host" 'waiting for the promotion'
+	t "writes are safe again" safe_again "$to"
+	t "rows are safe" add "$to" 5
+}
+
+# A master that crashes is started anew in the same role, twice in a row.
+test_started_anew() {
+	started_anew b
+	started_anew a
+}
+
 test_host_lost() {
 	vm_kill b
 	t 'host lost: the program on a goes on' until_true serves a
@@ -73,6 +93,7 @@ main() {
 	test_begin
 	test_by_hand
 	test_second_taker
+	test_started_anew
 	test_host_lost
 	# A replica holds the module, and a daemon whose peer has a session makes it again.
 	host_end a

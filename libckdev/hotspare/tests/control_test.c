@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Asking cptdevd whether the other host is alive: what it may say, and what anybody might who
- * is in its place. Only "dead" is an answer that counts.
+ * Asking cptdevd whether the other host is alive, and how a program may start: what it may say,
+ * and what anybody might who is in its place. Only "dead" is an answer that counts, and "fresh".
  */
 #include <errno.h>
 #include <pthread.h>
@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "../ask.h"
 #include "../detect.h"
 #include "../hotspare.h"
 #include "child.h"
@@ -31,6 +32,7 @@
 	"{\"schema_version\":1,\"peers\":[{\"name\":\"a\",\"detector\":" detector "}]}\n"
 
 static struct hs_error why;
+static const char *request = "{\"command\":\"status\"}\n";
 
 static int listen_at(const char *path)
 {
@@ -54,17 +56,17 @@ static void say_for_ever(int to, const char *first, const char *what)
 /* In a child: whatever is asked, this is the answer. */
 static void be_daemon(int fd, const char *answer)
 {
-	char request[64];
+	char asked[64];
 	int to = accept(fd, NULL, NULL);
-	ssize_t n = recv(to, request, sizeof(request) - 1, 0);
+	ssize_t n = recv(to, asked, sizeof(asked) - 1, 0);
 
 	CHECK(n > 0);
-	request[n] = 0;
-	CHECK(!strcmp(request, "{\"command\":\"status\"}\n"));
+	asked[n] = 0;
+	CHECK(!strcmp(asked, request));
 	if (!strcmp(answer, ENDLESS)) {
 		say_for_ever(to, "[\"", "dead");
 	} else if (!strcmp(answer, SILENT)) {
-		recv(to, request, 1, 0);
+		recv(to, asked, 1, 0);
 	} else {
 		n = (ssize_t)strlen(answer);
 		CHECK(send(to, answer, (size_t)n, MSG_NOSIGNAL) == n);
@@ -72,10 +74,9 @@ static void be_daemon(int fd, const char *answer)
 	_exit(0);
 }
 
-static enum hs_master ask(const char *answer)
+static pid_t daemon_that_says(const char *answer)
 {
-	int fd = listen_at(PATH), status;
-	enum hs_master state;
+	int fd = listen_at(PATH);
 	pid_t pid;
 
 	fflush(NULL);
@@ -86,11 +87,38 @@ static enum hs_master ask(const char *answer)
 	}
 	close(fd);
 	strcpy(why.text, "nothing");
-	state = hs_det_ask(PATH, &why);
+	return pid;
+}
+
+static void daemon_is_gone(pid_t pid)
+{
+	int status;
+
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(unlink(PATH), 0);
+}
+
+static enum hs_master ask(const char *answer)
+{
+	pid_t pid = daemon_that_says(answer);
+	enum hs_master state = hs_det_ask(PATH, &why);
+
+	daemon_is_gone(pid);
 	return state;
+}
+
+static enum hs_start ask_start(const char *answer, uint64_t *term)
+{
+	enum hs_start start;
+	pid_t pid;
+
+	request = "{\"command\":\"start\",\"name\":\"db\"}\n";
+	pid = daemon_that_says(answer);
+	start = hs_ask_start("db", term, &why);
+	request = "{\"command\":\"status\"}\n";
+	daemon_is_gone(pid);
+	return start;
 }
 
 /* Nothing is known, and why. */
@@ -212,6 +240,32 @@ static void as_a_function_it_says_dead_or_not(void **state)
 	}
 }
 
+/* What isn't known is no leave to begin; a daemon that doesn't know the question is none. */
+static void how_a_program_starts_is_asked(void **state)
+{
+	uint64_t term;
+
+	(void)state;
+	setenv(HS_ASKED, PATH, 1);
+	assert_int_equal(ask_start("{\"answer\":\"fresh\",\"term\":7,\"text\":\"so\"}\n", &term),
+			 HS_START_FRESH);
+	assert_int_equal(term, 7);
+	assert_string_equal(why.text, "so");
+	assert_int_equal(ask_start("{\"answer\":\"fresh\",\"term\":\"7\"}\n", &term), HS_START_FRESH);
+	assert_int_equal(term, 0);
+	assert_int_equal(ask_start("{\"answer\":\"spare\",\"term\":2}\n", &term), HS_START_SPARE);
+	assert_int_equal(ask_start("{\"answer\":\"take-back\"}\n", &term), HS_START_SPARE);
+	assert_int_equal(ask_start("{\"answer\":\"refused\",\"text\":\"no\"}\n", &term), HS_START_REFUSED);
+	assert_string_equal(why.text, "no");
+	assert_int_equal(ask_start("{\"answer\":\"perhaps\"}\n", &term), HS_START_REFUSED);
+	assert_int_equal(ask_start("{\"answer\":1}\n", &term), HS_START_UNKNOWN);
+	assert_int_equal(ask_start("{\"error\":{\"code\":\"unknown-command\"}}\n", &term), HS_START_UNKNOWN);
+	assert_int_equal(ask_start("fresh\n", &term), HS_START_UNKNOWN);
+	assert_int_equal(hs_ask_start("db", &term, &why), HS_START_UNKNOWN);
+	assert_non_null(strstr(why.text, "isn't running"));
+	assert_int_equal(hs_ask_start("d\"b", &term, &why), HS_START_UNKNOWN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +275,7 @@ int main(void)
 		cmocka_unit_test(a_daemon_that_is_not_there_is_told),
 		cmocka_unit_test(a_socket_that_is_not_for_us_is_told),
 		cmocka_unit_test(as_a_function_it_says_dead_or_not),
+		cmocka_unit_test(how_a_program_starts_is_asked),
 	};
 	char dir[] = "/tmp/hotspare-control-test.XXXXXX";
 	int ret;

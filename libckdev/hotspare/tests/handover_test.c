@@ -24,13 +24,14 @@
 
 struct host {
 	const char *name;
-	char programs[160];		/* NAME=VALUE of the environment */
+	char programs[160], control[160]; /* NAME=VALUE of the environment */
 	int port;
 	pid_t pid;
 };
 
 static struct host hosts[2] = { { .name = "alpha" }, { .name = "beta" } };
 static char dir[] = "/tmp/hotspare-handover-test.XXXXXX";
+static const char *on_restart = "spare";
 
 static void configure(const struct host *h, const struct host *other)
 {
@@ -44,8 +45,9 @@ static void configure(const struct host *h, const struct host *other)
 		"state_dir = %s/%s.state\nengine = soft\nprograms = %s/%s.programs\n"
 		"[listen]\naddress = 127.0.0.1\nport = %d\n"
 		"[peer]\naddress = 127.0.0.1\nport = %d\n"
+		"[sessions]\non_restart = %s\non_hang = failover\n"
 		"[failover]\nheartbeat_interval_ms = 100\ntimeout_ms = 1500\nfailover = auto\n",
-		h->name, dir, h->name, dir, h->name, dir, h->name, h->port, other->port);
+		h->name, dir, h->name, dir, h->name, dir, h->name, h->port, other->port, on_restart);
 	assert_int_equal(fclose(f), 0);
 }
 
@@ -98,6 +100,8 @@ static int begin(void **state)
 		hosts[i].port = own_port() + i;
 		snprintf(hosts[i].programs, sizeof(hosts[i].programs), "CPTDEVD_PROGRAMS=%s/%s.programs",
 			 dir, hosts[i].name);
+		snprintf(hosts[i].control, sizeof(hosts[i].control), "CPTDEVD_CONTROL=%s/%s.control",
+			 dir, hosts[i].name);
 	}
 	for (i = 0; i < 2; i++) {
 		configure(&hosts[i], &hosts[!i]);
@@ -108,7 +112,7 @@ static int begin(void **state)
 	return 0;
 }
 
-#define start_on(h, out, ...)	start(out, (h)->programs, "-S", NAME, __VA_ARGS__)
+#define start_on(h, out, ...)	start(out, (h)->programs, (h)->control, "-S", NAME, __VA_ARGS__)
 
 /* The host of the program is lost: a host that lives would refuse connections. */
 static void lose(struct host *h, pid_t program)
@@ -266,6 +270,188 @@ static void without_a_daemon_it_does_not_begin(void **state)
 	assert_int_equal(end_of(start_on(&hosts[0], "spare", "-s")), 3);
 }
 
+/*
+ * Masters that are started anew: they ask first.
+ */
+
+/* Dead, but not waited for: the soft engine has yet to see how it ended. */
+static void crash(pid_t program)
+{
+	siginfo_t info;
+
+	assert_int_equal(kill(program, SIGKILL), 0);
+	assert_int_equal(waitid(P_PID, (id_t)program, &info, WEXITED | WNOWAIT), 0);
+}
+
+/* At once, as by a service manager. Nothing that was saved is lost, by two failures either. */
+static void started_anew_it_is_the_spare(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program, anew;
+	const time_t limit = seconds() + PATIENCE_S;
+	unsigned long saved;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m");
+	wait_for("master", "saved", 20);
+	crash(program);
+	saved = last("master", "saved");
+	anew = start_on(&hosts[0], "anew", "-m");
+	while (last("spare", "again") < saved && seconds() < limit)
+		rest(10);
+	assert_int_equal(end_of(program), -SIGKILL);
+	wait_for("spare", "saved", last("spare", "again") + 20);
+	assert_int_equal(last("anew", "saved") + last("anew", "alone") + last("anew", "fenced"), 0);
+	lose(&hosts[1], spare);
+	saved = last("spare", "saved");
+	wait_for("anew", "again", saved);
+	kill_off(anew);
+}
+
+/* Nobody took over. Whatever becomes of it, it doesn't begin with nothing. */
+static void started_anew_it_wipes_nothing(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program, anew;
+	unsigned long saved;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m");
+	wait_for("master", "saved", 20);
+	kill_off(spare);
+	kill_off(program);
+	saved = last("master", "saved");
+	anew = start_on(&hosts[0], "anew", "-m", "-t", "1");
+	rest(3000);
+	assert_int_equal(last("anew", "alone"), 0);
+	assert_true(!last("anew", "saved") || last("anew", "again") >= saved);
+	kill_off(anew);
+}
+
+/* The control: one that doesn't ask begins with nothing, and is acknowledged nothing. */
+static void one_that_cannot_ask_is_barred(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program, anew;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m");
+	wait_for("master", "saved", 20);
+	kill_off(spare);
+	kill_off(program);
+	anew = start_on(&hosts[0], "anew", "-m", "-t", "1", "CPTDEVD_CONTROL=/nowhere");
+	wait_for("anew", "alone", 3);
+	assert_int_equal(last("anew", "saved"), 0);
+	kill_off(anew);
+}
+
+static bool says(const char *path, const char *text)
+{
+	char line[1024];
+	bool found = false;
+	FILE *f = fopen(path, "r");
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, text);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static int refuse(void **state)
+{
+	on_restart = "refuse";
+	begin(state);
+	on_restart = "spare";
+	return 0;
+}
+
+static void where_a_person_decides_it_does_not_begin(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m");
+	wait_for("master", "saved", 20);
+	kill_off(spare);
+	kill_off(program);
+	assert_int_equal(end_of(start_on(&hosts[0], "anew", "-m", "ERR=errors")), 3);
+	assert_int_equal(last("anew", "refused"), EBUSY);
+	assert_true(says("errors", "cptdevctl forget " NAME));
+}
+
+static void ended_in_order_it_begins_anew(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+
+	(void)state;
+	assert_int_equal(end_of(start_on(&hosts[0], "master", "-m", "LIMIT=30")), 0);
+	assert_int_equal(last("master", "saved"), 30);
+	program = start_on(&hosts[0], "anew", "-m");
+	wait_for("anew", "saved", 20);
+	kill_off(spare);
+	kill_off(program);
+}
+
+/*
+ * Programs that hang
+ */
+
+/* SIGSTOP: the spare goes on, and the program that was stopped becomes its spare. */
+static void one_that_is_stopped_is_taken_over_from(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s", "-w", "2"), program;
+	unsigned long saved;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m", "-w", "2");
+	wait_for("master", "saved", 20);
+	assert_int_equal(kill(program, SIGSTOP), 0);
+	wait_for("spare", "again", last("master", "saved"));
+	assert_int_equal(kill(program, SIGCONT), 0);
+	wait_for("spare", "saved", last("spare", "again") + 20);
+	lose(&hosts[1], spare);
+	saved = last("spare", "saved");
+	wait_for("master", "again", saved);
+	kill_off(program);
+}
+
+static void one_in_an_endless_loop_too(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s", "-w", "2"), program;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m", "-w", "2", "LOOP=30");
+	wait_for("spare", "again", 30);
+	kill_off(program);
+	kill_off(spare);
+}
+
+/* It asks whether it may serve, as one that waits for requests does. */
+static void one_that_is_idle_lives(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m", "-w", "3", "IDLE=30");
+	wait_for("master", "idle", 500);
+	rest(2000);
+	assert_int_equal(last("spare", "again"), 0);
+	kill_off(program);
+	kill_off(spare);
+}
+
+static void nobody_watches_one_that_promised_nothing(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m", "LOOP=30");
+	wait_for("master", "saved", 30);
+	rest(3000);
+	assert_int_equal(last("spare", "again"), 0);
+	kill_off(program);
+	wait_for("spare", "again", 30);
+	kill_off(spare);
+}
+
 #define test(name)	cmocka_unit_test_setup_teardown(name, begin, clean)
 
 int main(int argc, char **argv)
@@ -280,6 +466,15 @@ int main(int argc, char **argv)
 		test(without_a_spare_it_is_told),
 		test(the_name_is_one_program_s),
 		test(without_a_daemon_it_does_not_begin),
+		test(started_anew_it_is_the_spare),
+		test(started_anew_it_wipes_nothing),
+		test(one_that_cannot_ask_is_barred),
+		cmocka_unit_test_setup_teardown(where_a_person_decides_it_does_not_begin, refuse, clean),
+		test(ended_in_order_it_begins_anew),
+		test(one_that_is_stopped_is_taken_over_from),
+		test(one_in_an_endless_loop_too),
+		test(one_that_is_idle_lives),
+		test(nobody_watches_one_that_promised_nothing),
 	};
 	int ret;
 

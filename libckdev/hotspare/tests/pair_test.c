@@ -399,6 +399,23 @@ static void a_function_says_when_the_master_is_dead(void **state)
 	kill_off(spare);
 }
 
+/* Each has a cptdevd of its own, which doesn't stop with it. */
+static void one_that_hangs_is_taken_over_from(void **state)
+{
+	pid_t spare, master;
+
+	(void)state;
+	if (!fixed_addresses())
+		skip();
+	spare = start("spare", "-s", "-w", "2");
+	master = start("master", "-m", "-a", "127.0.0.1", "-w", "2", "FLAGS=2", "LIMIT=10000000");
+	wait_for("master", "has", 10);
+	assert_int_equal(kill(master, SIGSTOP), 0);
+	wait_for("spare", "on", last("master", "has"));
+	kill_off(master);
+	kill_off(spare);
+}
+
 /* Connections to it are neither accepted nor refused. Returns its address. */
 static struct sockaddr_in silent_host(void)
 {
@@ -624,6 +641,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(a_directory_that_is_gone_keeps_nobody, clean),
 		cmocka_unit_test_teardown(a_spare_may_come_and_go, clean),
 		cmocka_unit_test_teardown(a_function_says_when_the_master_is_dead, clean),
+		cmocka_unit_test_teardown(one_that_hangs_is_taken_over_from, clean),
 		cmocka_unit_test(a_host_that_does_not_answer_is_dead),
 		cmocka_unit_test(a_host_that_says_nothing_keeps_nobody),
 		cmocka_unit_test_teardown(it_begins_as_files_were, clean),

@@ -68,6 +68,31 @@ static int take(struct state *s)
 	return hs_cpt(HSCPT_INCR) || hs_cpt_wait() ? -1 : 0;
 }
 
+/* Idle, but there: until the test ends it. */
+static void idle(void)
+{
+	unsigned long n;
+
+	for (n = 0;; rest(10)) {
+		tell("idle", ++n);
+		if (hs_may_serve() < 0)
+			hs_rejoin();
+	}
+}
+
+/* At @n, what a test has asked for. */
+static void stop_at(unsigned long n)
+{
+	if (*setting("LIMIT") && n == strtoul(setting("LIMIT"), NULL, 0)) {
+		CHECK(!hs_stop());
+		exit(0);
+	}
+	if (*setting("IDLE") && n == strtoul(setting("IDLE"), NULL, 0))
+		idle();
+	while (*setting("LOOP") && n == strtoul(setting("LOOP"), NULL, 0))
+		;
+}
+
 static void work(void *arg)
 {
 	struct state *s = arg;
@@ -78,6 +103,7 @@ static void work(void *arg)
 		tell("again", s->n);
 	}
 	for (;;) {
+		stop_at(s->n);
 		change(s);
 		/* The control: what is called saved before there is anything to save will be missed. */
 		if (*setting("LIES"))
@@ -108,8 +134,11 @@ static int program(int argc, char **argv)
 
 	end_with_parent();
 	open_out();
-	if (hs_init(argc, argv) < 0)
+	CHECK(!*setting("ERR") || freopen(setting("ERR"), "a", stderr));
+	if (hs_init(argc, argv) < 0) {
+		tell("refused", (unsigned long)errno);
 		return 3;
+	}
 	open_out();
 	CHECK(!hs_malloc_create(CLASS, 1 << 20));
 	s = hs_calloc(CLASS, 1, sizeof(*s));
