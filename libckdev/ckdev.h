@@ -99,13 +99,16 @@ int ckdev_open(void);
  * poll() reports POLLIN, and nothing else, when there is news since the last ckdev_wait(), or
  * for a replica since the last ckdev_image_info() or ckdev_replica_wait(): call those with a
  * time-out of 0. Every call may fail with -ECONNRESET: the daemon has ended, and what it kept
- * is gone. Open a new one, and publish everything.
+ * is gone. Open a new one, and publish everything. And with -ETIME: it is stopped, or hangs, and
+ * has given no answer for 10 s, to ckdev_soft_publish() for 60 s; whether it does what was asked isn't
+ * known. A wait with a time-out ends a second after that at the latest, with -ETIMEDOUT.
  *
  * Returns the descriptor, close-on-exec, or
  * -ENOENT, -ECONNREFUSED	no such daemon runs
  * -EACCES	no permission for the socket
  * -ENAMETOOLONG	@path is too long for a socket
  * -EMFILE, -ENFILE	too many open files
+ * -ETIME	the daemon lets nobody in
  */
 int ckdev_soft_open(const char *path);
 
@@ -167,6 +170,7 @@ struct ckdev_soft_delta {
  * -E2BIG, -EMSGSIZE	too many entries, too much meta-data
  * -EXDEV	not in the process that opened the session
  * -ECONNRESET	the daemon has ended
+ * -ETIME	the daemon doesn't answer: publish everything with the next one
  * -ENOTTY	a session of the module: ckdev_snapshot()
  */
 int ckdev_soft_publish(int fd, struct ckdev_soft_delta *delta);

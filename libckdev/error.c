@@ -120,6 +120,7 @@ static const struct text errors[] = {
 	  "the session belongs to another process: after fork or exec open one of your "
 	  "own" },
 	{ ESRCH, "the address space of the session is gone: open another session" },
+	{ ETIME, "cptdevd doesn't answer: is it stopped, or does it hang? (cptdevctl status)" },
 	{ ETIMEDOUT, "not yet, in the time given: is a spare attached? Wait again" },
 	{ ECANCELED, "the spare won't get this generation: take another snapshot" },
 	{ ESTALE,

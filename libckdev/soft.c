@@ -15,6 +15,15 @@
 #include "internal.h"
 #include "softwire.h"
 
+/*
+ * A daemon that hangs, or was stopped, answers no more than one that is gone, and keeps nobody: after
+ * so long a call fails with -ETIME. To take what is published it may have to copy much. One that waits
+ * for something else is asked why not, at the end, for a moment only.
+ */
+#define ANSWER_NS	10000000000ULL
+#define PUBLISH_NS	60000000000ULL
+#define MOMENT_NS	1000000000ULL
+
 #define SEALS	(F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
 
 /* A call on its way. */
@@ -27,6 +36,7 @@ struct call {
 	int file;		/* goes along, -1: none */
 	int got;		/* came along, -1: none */
 	uint64_t timeout_ns;
+	uint64_t end;		/* on CLOCK_MONOTONIC; CPTDEV_FOREVER: none */
 };
 
 int ckdev_is_soft(int fd)
@@ -43,6 +53,7 @@ int ckdev_is_soft(int fd)
 int ckdev_soft_open(const char *path)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	const struct timeval patience = { .tv_sec = ANSWER_NS / 1000000000 };
 	size_t len = strlen(path ? path : SOFT_SOCKET);
 	int saved = errno, fd, ret;
 
@@ -52,13 +63,36 @@ int ckdev_soft_open(const char *path)
 	fd = (int)ckdev_result(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), saved);
 	if (fd < 0)
 		return fd;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	do {
 		ret = (int)ckdev_result(connect(fd, (struct sockaddr *)&un, sizeof(un)), saved);
 	} while (ret == -EINTR);
 	if (ret == 0)
 		return fd;
 	ckdev_close(fd);
-	return ret;
+	return ret == -EAGAIN ? -ETIME : ret;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Until @fd is ready for that, or the end of the call. 0, -ETIME or -EINTR. */
+static int await(int fd, short events, uint64_t end)
+{
+	struct pollfd pfd = { .fd = fd, .events = events };
+	uint64_t now = end == CPTDEV_FOREVER ? 0 : now_ns(), left = end > now ? end - now : 0;
+	const struct timespec ts = {
+		.tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000),
+	};
+	int saved = errno, ret;
+
+	ret = (int)ckdev_result(ppoll(&pfd, 1, end == CPTDEV_FOREVER ? NULL : &ts, NULL), saved);
+	return ret > 0 ? 0 : ret ? ret : -ETIME;
 }
 
 /* What the daemon has to say of itself: it is looked at by this call. */
@@ -90,7 +124,7 @@ static int send_request(int fd, const struct call *c, int reply)
 		.msg_controllen = CMSG_SPACE(nr * sizeof(int)),
 	};
 	struct cmsghdr *cmsg = &control.align;
-	int saved = errno;
+	int saved = errno, ret;
 	ssize_t n;
 
 	memset(&control, 0, sizeof(control));
@@ -99,8 +133,11 @@ static int send_request(int fd, const struct call *c, int reply)
 	cmsg->cmsg_len = CMSG_LEN(nr * sizeof(int));
 	memcpy(CMSG_DATA(cmsg), fds, nr * sizeof(int));
 	do {
-		n = ckdev_result(sendmsg(fd, &msg, MSG_NOSIGNAL), saved);
-	} while (n == -EINTR);
+		n = ckdev_result(sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT), saved);
+		ret = n == -EAGAIN ? await(fd, POLLOUT, c->end) : 0;
+	} while (n == -EINTR || (n == -EAGAIN && (ret == 0 || ret == -EINTR)));
+	if (ret < 0)
+		return ret;
 	if (n == -EPIPE || n == -ENOTCONN)
 		return -ECONNRESET;
 	return n < 0 ? (int)n : 0;
@@ -145,41 +182,36 @@ static int receive_answer(int reply, struct call *c)
 	return (size_t)n - sizeof(head) < c->size || (msg.msg_flags & MSG_TRUNC) ? -EPROTO : 0;
 }
 
+/* Calls that wait for something end with a signal; of others it is no end. */
+static bool waits(const struct call *c)
+{
+	return c->cmd == CPTDEV_IOC_WAIT || c->cmd == SOFT_REPLICA_WAIT;
+}
+
 /* Also while the daemon dies: the other end of the reply's socket goes with it. */
 static int await_answer(int reply, struct call *c)
 {
-	struct pollfd pfd = { .fd = reply, .events = POLLIN };
-	struct timespec ts = {
-		.tv_sec = (time_t)(c->timeout_ns / 1000000000),
-		.tv_nsec = (long)(c->timeout_ns % 1000000000),
-	};
-	bool forever = c->timeout_ns == CPTDEV_FOREVER;
-	int saved = errno, ret;
+	int ret;
 
-	ret = (int)ckdev_result(ppoll(&pfd, 1, forever ? NULL : &ts, NULL), saved);
-	if (ret <= 0)
-		return ret < 0 ? ret : -ETIMEDOUT;
-	return receive_answer(reply, c);
+	do {
+		ret = await(reply, POLLIN, c->end);
+	} while (ret == -EINTR && !waits(c));
+	return ret ? ret : receive_answer(reply, c);
 }
 
 static int soft_call(int fd, struct call *c)
 {
 	int pair[2], saved = errno, ret;
 
+	c->end = c->timeout_ns > CPTDEV_FOREVER - now_ns() ? CPTDEV_FOREVER : now_ns() + c->timeout_ns;
 	ret = (int)ckdev_result(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair),
 				saved);
 	if (ret < 0)
 		return ret;
 	ret = send_request(fd, c, pair[1]);
 	ckdev_close(pair[1]);
-	while (ret == 0) {
+	if (ret == 0)
 		ret = await_answer(pair[0], c);
-		/* Of calls that don't wait a signal is no end. */
-		if (ret != -EINTR || c->timeout_ns != CPTDEV_FOREVER ||
-		    c->cmd == CPTDEV_IOC_WAIT || c->cmd == SOFT_REPLICA_WAIT)
-			break;
-		ret = 0;
-	}
 	ckdev_close(pair[0]);
 	return ret;
 }
@@ -194,15 +226,15 @@ static int soft_wait(int fd, struct call *c, __u64 *timeout)
 	int ret;
 
 	drop_news(fd);
-	c->timeout_ns = wanted ? wanted : CPTDEV_FOREVER;
+	c->timeout_ns = wanted ? wanted : ANSWER_NS;
 	ret = soft_call(fd, c);
-	if (ret == -ETIMEDOUT && wanted) {
-		*timeout = 0;
-		c->timeout_ns = CPTDEV_FOREVER;
-		ret = soft_call(fd, c);
-		*timeout = wanted;
-	}
-	return ret;
+	if (ret != -ETIME || !wanted)
+		return ret;
+	*timeout = 0;
+	c->timeout_ns = MOMENT_NS;
+	ret = soft_call(fd, c);
+	*timeout = wanted;
+	return ret == -ETIME ? -ETIMEDOUT : ret;
 }
 
 /* Structs begin with their size. */
@@ -210,7 +242,7 @@ static int soft_simple(int fd, __u32 cmd, void *arg, int *got)
 {
 	struct call c = {
 		.cmd = cmd, .size = *(__u32 *)arg, .arg = arg, .file = -1, .got = -1,
-		.timeout_ns = CPTDEV_FOREVER,
+		.timeout_ns = ANSWER_NS,
 	};
 	int ret = soft_call(fd, &c);
 
@@ -234,7 +266,7 @@ static int soft_vec(int fd, __u32 cmd, struct cptdev_image_vec *arg)
 		.cmd = cmd, .size = arg->size, .arg = arg, .file = -1, .got = -1,
 		.entries = ckdev_pointer(arg->vec),
 		.room = ckdev_min(arg->vec_len * entry_size(cmd), SOFT_ENTRIES_MAX),
-		.timeout_ns = CPTDEV_FOREVER,
+		.timeout_ns = ANSWER_NS,
 	};
 
 	return soft_call(fd, &c);
@@ -362,7 +394,7 @@ int ckdev_soft_publish(int fd, struct ckdev_soft_delta *d)
 	};
 	struct call c = {
 		.cmd = SOFT_PUBLISH, .size = sizeof(arg), .arg = &arg, .file = d->memfd,
-		.got = -1, .timeout_ns = CPTDEV_FOREVER,
+		.got = -1, .timeout_ns = PUBLISH_NS,
 	};
 	uint32_t i;
 	int ret;

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -457,6 +458,36 @@ static void a_lease_ends_though_the_daemon_is_stopped(void **state)
 	world_close(&w);
 }
 
+/* What it was asked meanwhile it finds when it goes on, and it isn't confused by that. */
+static void a_stopped_daemon_keeps_nobody(void **state)
+{
+	const struct cptdev_session_page *page;
+	struct cptdev_info info = { .size = sizeof(info) };
+	static u8 content[LEN];
+	struct world w;
+	time_t from;
+	u64 generation;
+	int fd;
+
+	(void)state;
+	world_open(&w, "auto");
+	fd = served(&w, &page);
+	kill(w.a.pid, SIGSTOP);
+	/* Not by the clock of the tests, which stands still with this process. */
+	from = time(NULL);
+	assert_int_equal(ckdev_wait(fd, 2, SECONDS(1), NULL), -ETIMEDOUT);
+	assert_true(time(NULL) - from < 10);
+	assert_int_equal(ckdev_info(fd, &info), -ETIME);
+	assert_true(time(NULL) - from >= 10);
+	kill(w.a.pid, SIGCONT);
+	assert_int_equal(ckdev_info(fd, &info), 0);
+	assert_int_equal(info.published, 1);
+	fill(content, 2);
+	assert_int_equal(checkpoint(fd, content, 1, &generation), 0);
+	close(fd);
+	world_close(&w);
+}
+
 static void a_person_lets_it_go_on_alone(void **state)
 {
 	const struct cptdev_session_page *page;
@@ -760,6 +791,8 @@ int main(void)
 		cmocka_unit_test(hostile_files_are_refused),
 		cmocka_unit_test(noise_ends_the_connection_and_nothing_else),
 		cmocka_unit_test(end_of_the_daemon_is_told),
+		/* Behind those that compare leases with the clock of the tests. */
+		cmocka_unit_test(a_stopped_daemon_keeps_nobody),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -399,7 +399,8 @@ static int refused(int err, struct hs_error *e)
 		return hs_fail(e, EDQUOT, "no checkpoint until the spare has caught up: %s",
 			       ckdev_strerror(err));
 	}
-	return hs_fail(e, err, "cptdevd doesn't take the checkpoint: %s", ckdev_strerror(err));
+	return hs_fail(e, err == ETIME ? ETIMEDOUT : err, "cptdevd doesn't take the checkpoint: %s",
+		       ckdev_strerror(err));
 }
 
 static int publish(int fd, struct hs_error *e)

@@ -199,6 +199,8 @@ static int check_fence(int fd, struct hs_error *e)
 
 	if (ret == -ECONNRESET)
 		return hs_fail(e, ECONNRESET, "cptdevd has ended");
+	if (ret == -ETIME)
+		return hs_fail(e, ETIMEDOUT, "%s", ckdev_strerror(ret));
 	return ret == -ESTALE ? fenced(e) : 0;
 }
 
