@@ -88,7 +88,8 @@ int hs_wanted(void);
  *
  * For a program with a spare (-S or -a of hs_init()), when hs_cpt() has failed with ESTALE or hs_may_serve() returns
  * -1. The process starts its program anew by execve(2), with the arguments that it was started
- * with, as the spare; descriptors but 0, 1 and 2 are closed, memory is gone.
+ * with, as the spare; descriptors but 0, 1 and 2 are closed. Memory is gone but for a checkpoint in a file in
+ * memory, which is kept until the program that took over has sent everything; its name is told on stderr.
  *
  * Returns only on failure. Errors: EINVAL: it wasn't started with one. ECHILD: the process is a child of
  * the one that takes checkpoints. ENOMEM, and those of execve(2).

@@ -26,6 +26,7 @@
 #include "environment.h"
 #include "fork.h"
 #include "hotspare.h"
+#include "kept.h"
 #include "mirror.h"
 #include "module.h"
 #include "pipe.h"
@@ -43,6 +44,7 @@
 /* What hs_rejoin() needs: how the program was started. */
 static char **arguments;
 static sigset_t mask;
+static uint64_t term;			/* of the session */
 
 struct options {
 	bool master, spare, check;
@@ -295,6 +297,7 @@ static int open_session(struct options *o, struct hs_error *e)
 	bool own = o->spare ? !!hs_private_programs() : o->address && !o->session;
 	int ret = own ? open_private(o, e) : 0;
 
+	term = o->term ?: 1;
 	if (!ret && o->session)
 		ret = hs_publish_start(o->session, o->term, (unsigned int)o->timeout, e);
 	if (!ret || !o->spare)
@@ -602,6 +605,7 @@ static int begin(struct options *o, struct hs_error *e)
 	hs_set_timeout((unsigned int)o->timeout);
 	hs_watchdog_set((unsigned int)o->watchdog);
 	unsetenv(REJOIN);
+	hs_kept_find();
 	if (look_for_backend(o, e))
 		return -1;
 	o->command.limit = (unsigned int)o->timeout;
@@ -678,6 +682,7 @@ int hs_rejoin(void)
 			       "program that took over");
 	if (setenv(REJOIN, "1", 1) || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC))
 		return hs_fail(why, errno, "the program can't be started anew: %s", strerror(errno));
+	hs_kept_make(term);
 	hs_say("%s: starting anew as the spare", program_invocation_short_name);
 	fflush(NULL);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);

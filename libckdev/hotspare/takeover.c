@@ -15,6 +15,7 @@
 #include "detect.h"
 #include "handover.h"
 #include "hotspare.h"
+#include "kept.h"
 #include "module.h"
 #include "private.h"
 #include "takeover.h"
@@ -245,6 +246,7 @@ static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error
 				return ret < 0 ? -1 : 0;
 		} else if (ret > 0) {
 			w->told_old = false;
+			hs_kept_look(w->fd);
 			if (look(w, e))
 				return -1;
 			if (said_bye(w))
@@ -269,6 +271,7 @@ int hs_takeover_wait(const char *name, struct hs_mirror *m, uint64_t *term, stru
 	if (w.fd < 0)
 		return -1;
 	m->replica = w.fd;
+	hs_kept_look(w.fd);
 	ret = ckdev_image_info(w.fd, &info);
 	if (ret)
 		return hs_fail(e, -ret, "the replica '%s': %s", name, ckdev_strerror(ret));
@@ -278,6 +281,7 @@ int hs_takeover_wait(const char *name, struct hs_mirror *m, uint64_t *term, stru
 	m->replica = w.fd;
 	if (ret)
 		return -1;
+	hs_kept_drop();
 	m->fd = read_state(m->replica, &generation, &m->state, &m->head, e);
 	return m->fd < 0 ? -1 : 0;
 }

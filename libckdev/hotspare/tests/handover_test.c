@@ -13,6 +13,7 @@
 
 #include <ckdev.h>
 
+#include "../control.h"
 #include "program.h"
 #include "published.h"
 
@@ -448,7 +449,71 @@ static void nobody_watches_one_that_promised_nothing(void **state)
 	rest(3000);
 	assert_int_equal(last("spare", "again"), 0);
 	kill_off(program);
-	wait_for("spare", "again", 30);
+	kill_off(spare);
+}
+
+/*
+ * What a fenced program had
+ */
+
+static void promote(const struct host *h)
+{
+	struct hs_error e = { "" };
+	struct json_object *answer = hs_control_ask(strchr(h->control, '=') + 1, "{\"command\":\"promote\","
+						    "\"name\":\"" NAME "\",\"force\":true}\n", 10000, &e);
+
+	assert_non_null(answer);
+	assert_null(json_object_object_get(answer, "error"));
+	json_object_put(answer);
+}
+
+/* Is there a file in memory for it? It is copied to @to then. */
+static bool is_kept(pid_t pid, const char *to)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "for f in /proc/%d/fd/*; do case $(readlink $f) in "
+		 "*hotspare-kept*) cp $f %s; exit;; esac; done; exit 1", (int)pid, to);
+	return !system(command);
+}
+
+/* Whoever took over is lost before it has sent anything: the second failure. */
+static void what_was_fenced_is_kept(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s", "PAUSE=1"), program;
+	unsigned long saved;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m", "ERR=errors");
+	wait_for("master", "saved", 20);
+	promote(&hosts[1]);
+	wait_for("master", "fenced", 1);
+	saved = last("master", "saved");
+	while (!says("errors", "is kept in"))
+		rest(100);
+	lose(&hosts[1], spare);
+	rest(500);
+	assert_true(is_kept(program, "copy"));
+	kill_off(program);
+	program = start("anew", "-m", "-r", "copy");
+	wait_for("anew", "again", saved);
+	kill_off(program);
+}
+
+/* Until the spare has everything. */
+static void then_it_is_dropped(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m");
+	wait_for("master", "saved", 20);
+	promote(&hosts[1]);
+	wait_for("master", "fenced", 1);
+	wait_for("spare", "saved", last("spare", "again") + 20);
+	while (is_kept(program, "/dev/null"))
+		rest(100);
+	kill_off(program);
 	kill_off(spare);
 }
 
@@ -475,6 +540,8 @@ int main(int argc, char **argv)
 		test(one_in_an_endless_loop_too),
 		test(one_that_is_idle_lives),
 		test(nobody_watches_one_that_promised_nothing),
+		test(what_was_fenced_is_kept),
+		test(then_it_is_dropped),
 	};
 	int ret;
 

@@ -101,6 +101,7 @@ static void work(void *arg)
 	if (s->n) {
 		check(s);
 		tell("again", s->n);
+		CHECK(!*setting("PAUSE") || !raise(SIGSTOP));
 	}
 	for (;;) {
 		stop_at(s->n);
