@@ -599,6 +599,19 @@ static int ask_first(struct options *o, struct hs_error *e)
 	return -1;
 }
 
+/* Returns only on failure, -1 with errno and @e. */
+static int start_as_spare(struct hs_error *e)
+{
+	if (setenv(REJOIN, "1", 1))
+		return hs_fail(e, errno, "the program can't be started anew: %s", strerror(errno));
+	hs_say("%s: starting anew as the spare", program_invocation_short_name);
+	fflush(NULL);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	execv("/proc/self/exe", arguments);
+	unsetenv(REJOIN);
+	return hs_fail(e, errno, "the program can't be started anew: %s", strerror(errno));
+}
+
 /* What @o says. */
 static int begin(struct options *o, struct hs_error *e)
 {
@@ -619,7 +632,11 @@ static int begin(struct options *o, struct hs_error *e)
 	hs_fork_own();
 	if (hs_cpt_start(NULL))
 		return hs_fail(e, errno, "no random numbers: %s", strerror(errno));
-	if (open_session(o, e) || open_way_out(o, e))
+	if (open_session(o, e))
+		return -1;
+	if (hs_private_programs() && hs_publish_overtaken())
+		return start_as_spare(e);
+	if (open_way_out(o, e))
 		return -1;
 	return hs_command_run(&o->command, HS_EVENT_MASTER, NULL, e);
 }
@@ -680,13 +697,8 @@ int hs_rejoin(void)
 	if (!hs_publishing())
 		return hs_fail(why, EINVAL, "only a program with a spare (-S, -a) can become the spare of the "
 			       "program that took over");
-	if (setenv(REJOIN, "1", 1) || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC))
-		return hs_fail(why, errno, "the program can't be started anew: %s", strerror(errno));
+	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC))
+		return hs_fail(why, errno, "descriptors can't be closed: %s", strerror(errno));
 	hs_kept_make(term);
-	hs_say("%s: starting anew as the spare", program_invocation_short_name);
-	fflush(NULL);
-	pthread_sigmask(SIG_SETMASK, &mask, NULL);
-	execv("/proc/self/exe", arguments);
-	unsetenv(REJOIN);
-	return hs_fail(why, errno, "the program can't be started anew: %s", strerror(errno));
+	return start_as_spare(why);
 }

@@ -79,6 +79,25 @@ void hs_private_absent(struct hs_error *e)
 		hs_fail(e, ENOTCONN, "the program was told of no spare");
 }
 
+static struct json_object *first_of(struct json_object *o, const char *list)
+{
+	struct json_object *l = json_object_object_get(o, list);
+
+	return json_object_is_type(l, json_type_array) ? json_object_array_get_idx(l, 0) : NULL;
+}
+
+/* Connecting hasn't failed, and a spare hasn't refused. */
+bool hs_private_hopes(void)
+{
+	struct json_object *o = hs_control_ask(p.control, "{\"command\":\"status\"}\n", START_MS, NULL);
+	struct json_object *link = json_object_object_get(first_of(o, "peers"), "outgoing");
+	bool hopes = link && !json_object_object_get(link, "error") &&
+		!json_object_object_get(first_of(link, "sessions"), "error");
+
+	json_object_put(o);
+	return hopes;
+}
+
 bool hs_private_has(int fd)
 {
 	return fd >= 0 && fd == p.link;

@@ -35,6 +35,8 @@ int hs_private_keep(struct hs_error *e);
 /* Its socket for programs, and the one that is asked; NULL: there is no such daemon. */
 const char *hs_private_programs(void);
 const char *hs_private_control(void);
+/* Is it open yet whether there is somebody on the other host? */
+bool hs_private_hopes(void);
 /* No spare is attached: @e says which. */
 void hs_private_absent(struct hs_error *e);
 /* The name that the session has there. */

@@ -22,6 +22,11 @@
 int hs_publish_start(const char *name, uint64_t term, unsigned int timeout, struct hs_error *e);
 bool hs_publishing(void);
 /*
+ * With a cptdevd of the program's own: who is on the other host has a moment to be heard. Returns
+ * whether it took over from a program of this name: then this one is its spare.
+ */
+bool hs_publish_overtaken(void);
+/*
  * The spare at that address is the program's: with a cptdevd of its own. Returns 0, or -1 with errno
  * and @e: EOPNOTSUPP: there is another one.
  */

@@ -86,6 +86,19 @@ test_careless() { # which a program that doesn't look whether it may serve would
 	return $ret
 }
 
+test_started_anew() { # a master that is started anew, as by a unit, is the spare of the one that took over
+	local ret
+
+	fresh_hosts && begin 60 && kill_program a && until_true says serves spare && counts_on &&
+		launch anew a "$program" -m -a 10.9.0.2 -t 60 -- :: &&
+		until_true says "starting anew as the spare" anew.err &&
+		until_true says "^b [0-9]*$" after && ! says serves anew &&
+		kill_program b && until_true says serves anew
+	ret=$?
+	end_hosts
+	return $ret
+}
+
 test_spare_lost() { # a spare whose program has died is no reason not to serve
 	local ret
 
