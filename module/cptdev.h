@@ -15,6 +15,7 @@
  *   cptdev_replicas_lock		which replicas exist
  *     replica->stage_lock		staging
  *       replica->sem			content: read by readers, written by commit
+ *     replica->pool_lock (spin)	pages kept for the next delta; takes nothing under it
  *
  * session->lock is held while a process's mmap_lock is waited for, which may take long (a
  * fork of much memory holds it). So nobody takes it but the session's own process and the
@@ -380,6 +381,8 @@ struct cptdev_staging {
 	struct cptdev_layout *layout;
 	struct cptdev_blob *meta;	/* or NULL */
 	struct cptdev_gone *gone;	/* for what is given up in the end */
+	unsigned long first;		/* page numbers between which there is something */
+	unsigned long last;
 	int failed;			/* it can't be whole any more: why */
 };
 
@@ -395,6 +398,9 @@ struct cptdev_replica {
 	atomic_t openers;
 	atomic_t waiters;		/* of them: for the promotion */
 	atomic64_t taken;		/* pages, content and staged */
+	spinlock_t pool_lock;
+	struct list_head pool;		/* pages that were given up, for the next delta */
+	u32 pooled;
 
 	struct mutex stage_lock;	/* what is staged, and by whom */
 	bool removed;			/* nothing comes in any more */
@@ -489,6 +495,7 @@ int cptdev_stage_owner_hint(const struct cptdev_replica_file *rf);
 void cptdev_stage_drop(struct cptdev_replica *r);
 struct page *cptdev_page_take(struct cptdev_replica *r);
 void cptdev_page_drop(struct cptdev_replica *r, void *entry);
+void cptdev_pool_free(struct cptdev_replica *r);
 int cptdev_stage_put(struct cptdev_replica_file *rf, u64 pos, size_t len,
 		     struct page *page);
 int cptdev_stage_begin(struct cptdev_call *call, void *arg);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Messages of the netlink family, decoded into records by a table: an attribute that is
- * added to linux/cptdev_netlink.h is a line here.
+ * Messages of the netlink family, decoded into records by a table, in which an attribute has the
+ * place of its number: one that is added to linux/cptdev_netlink.h is a line here.
  */
 #include <string.h>
 
@@ -9,18 +9,17 @@
 
 #include "nlparse.h"
 
-enum kind { KIND_U32, KIND_U64, KIND_NAME, KIND_UUID };
+enum kind { KIND_NONE, KIND_U32, KIND_U64, KIND_NAME, KIND_UUID };
 
 struct attr_spec {
-	u16 type;
 	enum kind kind;
 	size_t offset;
 };
 
 #define S(attr, kind, field) \
-	{ CPTDEV_A_SESSION_##attr, kind, offsetof(struct session_rec, field) }
+	[CPTDEV_A_SESSION_##attr] = { kind, offsetof(struct session_rec, field) }
 #define R(attr, kind, field) \
-	{ CPTDEV_A_REPLICA_##attr, kind, offsetof(struct replica_rec, field) }
+	[CPTDEV_A_REPLICA_##attr] = { kind, offsetof(struct replica_rec, field) }
 
 static const struct attr_spec session_attrs[] = {
 	S(ID, KIND_U64, id),
@@ -83,13 +82,13 @@ static void parse_nest(const struct nlattr *nest, const struct attr_spec *spec, 
 		       void *record)
 {
 	const struct nlattr *attr;
-	size_t i;
 
-	mnl_attr_for_each_nested(attr, nest)
-		for (i = 0; i < nr; i++)
-			if (spec[i].type == mnl_attr_get_type(attr))
-				store(attr, spec[i].kind,
-				      (char *)record + spec[i].offset);
+	mnl_attr_for_each_nested(attr, nest) {
+		u16 type = mnl_attr_get_type(attr);
+
+		if (type < nr)
+			store(attr, spec[type].kind, (char *)record + spec[type].offset);
+	}
 }
 
 bool nlparse_event(const struct nlmsghdr *nlh, kernel_event_fn fn, void *arg)

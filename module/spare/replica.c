@@ -38,6 +38,7 @@ static void replica_free_work(struct work_struct *work)
 	u64 pages = r->nr_pages;
 
 	cptdev_pages_free(r, r->pages);
+	cptdev_pool_free(r);
 	cptdev_layout_put(r->layout);
 	cptdev_blob_put(r->meta);
 	cptdev_user_put(r->user);
@@ -101,6 +102,8 @@ static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *ar
 		goto err_user;
 	}
 	kref_init(&r->ref);
+	spin_lock_init(&r->pool_lock);
+	INIT_LIST_HEAD(&r->pool);
 	mutex_init(&r->stage_lock);
 	init_rwsem(&r->sem);
 	init_waitqueue_head(&r->wq);

@@ -16,6 +16,10 @@
 #define STAGED_HOLE	xa_mk_value(0)
 /* Extents copied in at a time. */
 #define STAGE_BATCH	64U
+/* Pages that a replica keeps for what is staged next. */
+#define POOL_MAX	1024U
+/* So few pages are taken out of what is staged one by one: see content_commit(). */
+#define ERASE_MAX	64U
 
 struct xarray *cptdev_pages_alloc(void)
 {
@@ -32,11 +36,56 @@ static void page_uncharge(struct cptdev_replica *r)
 	atomic64_dec(&cptdev_replica_pages);
 }
 
+/*
+ * Pages that a commit replaced are filled again by the next delta: to free one and to take
+ * another, which the kernel may clear, costs more than to copy the content. They don't count
+ * for the limits. Nobody finds a page any more that was given up, so its count only falls: a
+ * reader that still has it is seen.
+ */
+static bool pool_put(struct cptdev_replica *r, struct page *page)
+{
+	bool kept = false;
+
+	if (page_count(page) != 1)
+		return false;
+	spin_lock(&r->pool_lock);
+	if (r->pooled < POOL_MAX) {
+		list_add(&page->lru, &r->pool);
+		r->pooled++;
+		kept = true;
+	}
+	spin_unlock(&r->pool_lock);
+	return kept;
+}
+
+static struct page *pool_get(struct cptdev_replica *r)
+{
+	struct page *page;
+
+	spin_lock(&r->pool_lock);
+	page = list_first_entry_or_null(&r->pool, struct page, lru);
+	if (page) {
+		list_del(&page->lru);
+		r->pooled--;
+	}
+	spin_unlock(&r->pool_lock);
+	return page;
+}
+
+void cptdev_pool_free(struct cptdev_replica *r)
+{
+	struct page *page;
+
+	while ((page = pool_get(r)))
+		__free_page(page);
+}
+
 void cptdev_page_drop(struct cptdev_replica *r, void *entry)
 {
 	if (!entry || xa_is_value(entry))
 		return;
-	__free_page(entry);
+	if (!pool_put(r, entry))
+		__free_page(entry);
 	page_uncharge(r);
 }
 
@@ -84,7 +133,7 @@ struct page *cptdev_page_take(struct cptdev_replica *r)
 		if (!page_charge(r))
 			return ERR_PTR(-EDQUOT);
 	}
-	page = alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT);
+	page = pool_get(r) ?: alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT);
 	if (page)
 		return page;
 	page_uncharge(r);
@@ -153,6 +202,8 @@ static int stage_store(struct cptdev_replica *r, unsigned long index, void *entr
 		return xa_err(old);
 	if (!old)
 		r->nr_staged++;
+	r->staging.first = min(r->staging.first, index);
+	r->staging.last = max(r->staging.last, index);
 	cptdev_page_drop(r, old);
 	return 0;
 }
@@ -176,10 +227,13 @@ static void fill_rest(struct page *page, struct page *content, size_t from, size
 static int stage_part(struct cptdev_replica *r, unsigned long index, size_t from,
 		      size_t len, struct page *page, bool *used)
 {
-	void *staged = xa_load(r->staged, index);
 	struct page *content = NULL;
+	void *staged;
 	int ret;
 
+	if (len == PAGE_SIZE)
+		goto store;
+	staged = xa_load(r->staged, index);
 	if (staged && !xa_is_value(staged)) {
 		memcpy_page(staged, from, page, from, len);
 		return 0;
@@ -188,6 +242,7 @@ static int stage_part(struct cptdev_replica *r, unsigned long index, size_t from
 	if (!staged && r->staging.base)
 		content = xa_load(r->pages, index);
 	fill_rest(page, content, from, from + len);
+store:
 	ret = stage_store(r, index, page);
 	*used = !ret;
 	return ret;
@@ -260,6 +315,7 @@ static int begin_take(struct cptdev_replica *r, const struct cptdev_replica_begi
 	st->generation = arg->generation;
 	st->base = arg->base;
 	st->term = arg->term;
+	st->first = ULONG_MAX;
 	import_uuid(&st->uuid, arg->uuid);
 	st->layout = cptdev_layout_from_user(arg->layout, arg->layout_len);
 	if (IS_ERR(st->layout))
@@ -529,8 +585,16 @@ static void content_commit(struct cptdev_replica *r, struct cptdev_gone *gone)
 		r->pages = r->staged;
 		r->nr_pages = r->nr_staged;
 	} else {
-		xa_for_each(r->staged, index, entry)
+		/*
+		 * Within these bounds: the end of a sparse tree is found by a look at every
+		 * place of each of its levels. To free the tree is another such look, unless
+		 * it is empty.
+		 */
+		xa_for_each_range(r->staged, index, entry, r->staging.first, r->staging.last) {
 			content_replace(r, index, entry, gone);
+			if (r->nr_staged <= ERASE_MAX)
+				xa_erase(r->staged, index);
+		}
 		content_trim(r, r->staging.layout, gone);
 	}
 }

@@ -111,6 +111,7 @@ double publish(int device)
 
 	if (ret < 0)
 		die("SNAPSHOT: %s", strerror(-ret));
+	close(ret);
 	ret = t_wait(device, s.generation, WAIT_NS, &committed);
 	if (ret)
 		die("the spare doesn't get it: %s", strerror(-ret));
