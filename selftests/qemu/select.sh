@@ -297,8 +297,12 @@ host_test_on_kernels() {
 }
 
 # A script of selftests/twohost runs once for each kernel, or for each pair "6.1+6.12"
-# that its settings name.
+# that its settings name. Those with the longest time limits come first.
 twohost_tests() {
+	twohost_tests_by_name | sort -s -t $'\t' -k7,7nr
+}
+
+twohost_tests_by_name() {
 	local program pair test
 	for program in "$cptdev_top"/selftests/twohost/*.sh; do
 		[ -x "$program" ] || continue
@@ -308,7 +312,7 @@ twohost_tests() {
 		for pair in ${all[KERNELS]:-${kernels[*]}}; do
 			[[ " ${kernels[*]} " == *" ${pair%+*} "* && " ${kernels[*]} " == *" ${pair#*+} "* ]] || continue
 			! in_tier all "$test" "$pair" ||
-				host_test all "$pair" "$test" "$program" "${pair%+*}" "${pair#*+}" 2
+				host_test all "$pair" "$test" "$program" "${pair%+*}" "${pair#*+}" 1
 		done
 	done
 }
