@@ -46,6 +46,7 @@
 #include <linux/fs.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/mman.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -70,6 +71,7 @@ struct cptdev_layout {
 	refcount_t ref;
 	u32 nr;
 	u32 max;
+	u32 nr_read_only;	/* of a session's: mapped without write permission */
 	struct cptdev_segment v[];
 };
 
@@ -315,6 +317,11 @@ const struct cptdev_segment *cptdev_layout_find(const struct cptdev_layout *l,
 bool cptdev_layout_covers(const struct cptdev_layout *l, u64 addr, u64 len);
 void cptdev_layout_put(struct cptdev_layout *l);
 int cptdev_layout_take(struct cptdev_session *s, struct cptdev_walk *w);
+static inline bool cptdev_segment_read_only(const struct cptdev_segment *seg)
+{
+	return seg->kind != CPTDEV_SEGMENT_UNMAPPED && !(seg->prot & PROT_WRITE);
+}
+
 static inline struct cptdev_layout *cptdev_layout_get(struct cptdev_layout *l)
 {
 	refcount_inc(&l->ref);

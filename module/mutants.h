@@ -137,6 +137,10 @@ static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 #define cptdev_pte_exclusive(pte)						\
 	(!cptdev_mutant(NO_EXCLUSIVE) && cptdev_pte_exclusive(pte))
 
+/* NO_READ_ONLY: tables with memory without write permission aren't visited by each cut. */
+#define cptdev_segment_read_only(seg)						\
+	(!cptdev_mutant(NO_READ_ONLY) && cptdev_segment_read_only(seg))
+
 /* GIVE_HELD: a page is given back though others have it. */
 #define cptdev_page_ours(page)							\
 	(cptdev_mutant(GIVE_HELD) || cptdev_page_ours(page))

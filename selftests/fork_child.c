@@ -105,4 +105,26 @@ TEST_F(fork_child, forced_write_before)
 	close(mem);
 }
 
+/*
+ * The same without a child, in a part of a page table: the rest of it can be written to. More
+ * writes would put the page in a batch of the LRU lists, whose reference looks like I/O.
+ */
+TEST_F(fork_child, forced_write_in_a_part)
+{
+	int mem = open("/proc/self/mem", O_RDWR);
+	off_t at = (off_t)(unsigned long)(self->m + 5 * PAGE);
+
+	ASSERT_EQ(0, mprotect(self->m + 4 * PAGE, 3 * PAGE, PROT_READ));
+	EXPECT_EQ(1, pwrite(mem, "!", 1, at));
+	CHECK(1);
+	CHECK(0);
+	EXPECT_EQ(1, pwrite(mem, "?", 1, at));
+	CHECK(1);
+	self->m[2 * PAGE] = 'a';
+	EXPECT_EQ(1, pwrite(mem, "b", 1, at + PAGE));
+	EXPECT_EQ(1, pwrite(mem, "c", 1, at));
+	CHECK(3);
+	close(mem);
+}
+
 TEST_HARNESS_MAIN

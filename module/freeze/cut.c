@@ -59,11 +59,59 @@ static int cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c,
 }
 
 /*
- * A table that wasn't swept: it has no chunk yet, or there is no table but a huge page.
- * Returns 1 if there is nothing more to do.
+ * May the table go away at any time, without any of the locks that we have? Since 6.6 it may
+ * if all of it is of one mapping of a file in which no page was ever written: then the file's
+ * pages are all that it can have, and those are holes. (retract_page_tables())
+ */
+static bool cut_fleeting(struct cut *cut, unsigned long base)
+{
+	struct vm_area_struct *vma = find_vma(cut->walk.s->mm, base);
+
+	return vma && !vma->anon_vma && vma->vm_start <= base &&
+		vma->vm_end - base >= CHUNK_SIZE;
+}
+
+/* A huge page is in one VMA. Returns 1 if there is nothing more to do. */
+static int cut_huge(struct cut *cut, struct cptdev_table *t, pmd_t val)
+{
+	struct vm_area_struct *vma = find_vma(cut->walk.s->mm, t->base + t->first * PAGE_SIZE);
+
+	/* the huge zero page, or a file's */
+	if (pmd_present(val) && !PageAnon(pmd_page(val)))
+		return cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last) ?: 1;
+	if (!cptdev_cut_huge_changed(cut, vma, val, t->chunk, t->first, t->last))
+		return 1;
+	return cptdev_cut_split(cut, t->chunk, t->pmd, t->base, t->first);
+}
+
+/* Pages that can be written though the memory has no write permission. */
+static void cut_read_only(struct cut *cut, struct cptdev_table *t)
+{
+	const struct cptdev_layout *l = cut->walk.s->layout;
+	unsigned long start = t->base + t->first * PAGE_SIZE;
+	unsigned long end = t->base + (t->last + 1) * PAGE_SIZE;
+	const struct cptdev_segment *seg;
+	unsigned int first, last;
+
+	if (!l->nr_read_only)
+		return;
+	seg = cptdev_layout_find(l, start);
+	for (; seg && seg < l->v + l->nr && seg->addr < end; seg++) {
+		if (!cptdev_segment_read_only(seg))
+			continue;
+		cptdev_chunk_clip(t->base >> CHUNK_SHIFT, max_t(u64, seg->addr, start),
+				  min_t(u64, seg->addr + seg->len, end), &first, &last);
+		cptdev_cut_forced(cut, t, first, last);
+	}
+}
+
+/*
+ * A table that wasn't swept: it has no chunk yet, there is no table but a huge page, or
+ * there is memory without write permission. Returns 1 if there is nothing more to do.
  */
 static int cut_prepare(struct cut *cut, struct cptdev_table *t)
 {
+	bool fresh = !t->chunk && cut->walk.span->added == cut->generation;
 	pmd_t val = READ_ONCE(*t->pmd);
 	int ret;
 
@@ -71,28 +119,20 @@ static int cut_prepare(struct cut *cut, struct cptdev_table *t)
 		t->chunk = cptdev_chunk_get(cut->walk.s, t->base, cut->walk.span->added);
 	if (IS_ERR(t->chunk))
 		return PTR_ERR(t->chunk);
-	/*
-	 * No page was ever written here: the file's pages are holes. Since 6.6 their table
-	 * may be taken away at any time, without any of the locks that we have.
-	 */
-	if (!cut->walk.vma->anon_vma)
+	if (cut_fleeting(cut, t->base))
 		return cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last) ?: 1;
 	while (!pmd_present(val) || pmd_leaf(val)) {
-		/* the huge zero page, or a file's */
-		if (pmd_present(val) && !PageAnon(pmd_page(val)))
-			return cut_empty_chunk(cut, t->chunk, t->base, t->first,
-					       t->last) ?: 1;
-		if (!cptdev_cut_huge_changed(cut, cut->walk.vma, val, t->chunk, t->first, t->last))
-			return 1;
-		ret = cptdev_cut_split(cut, t->chunk, t->pmd, t->base, t->first);
+		ret = cut_huge(cut, t, val);
 		if (ret)
 			return ret;
 		val = READ_ONCE(*t->pmd);
 	}
+	if (fresh) {
+		cptdev_cut_fresh(cut, t);
+		return 0;
+	}
 	cptdev_table_look(&cut->walk, t);
-	/* Such tables aren't swept. */
-	if (!(cut->walk.vma->vm_flags & VM_WRITE))
-		cptdev_cut_forced(cut, t);
+	cut_read_only(cut, t);
 	return 0;
 }
 
@@ -107,6 +147,8 @@ int cptdev_cut_table(struct cptdev_walk *walk, struct cptdev_table *t)
 		ret = cut_prepare(cut, t);
 		if (ret)
 			return min(ret, 0);
+	} else if (t->marks && cut_fleeting(cut, t->base)) {
+		return cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last);
 	}
 	nr = cptdev_cut_find(cut, t);
 	return nr ? cptdev_cut_process(cut, t, nr) : 0;
@@ -133,8 +175,7 @@ int cptdev_cut_empty(struct cptdev_walk *walk, unsigned long start, unsigned lon
 	struct cptdev_chunk *c;
 	int ret;
 
-	xa_for_each_range(&walk->s->chunks, index, c, start >> CHUNK_SHIFT,
-			  (end - 1) >> CHUNK_SHIFT) {
+	cptdev_for_each_chunk(walk->s, index, c, start, end) {
 		unsigned long base = index << CHUNK_SHIFT;
 		unsigned long to = min(end, base + CHUNK_SIZE);
 

@@ -48,7 +48,9 @@ int cptdev_cut_all(struct cut *cut);
 u64 cptdev_numbers_above(const struct cptdev_chunk *c, unsigned int word, u64 base);
 void cptdev_set_numbers(struct cptdev_chunk *c, unsigned int word, u64 changed,
 			u64 generation);
-void cptdev_cut_forced(struct cut *cut, struct cptdev_table *t);
+void cptdev_cut_forced(struct cut *cut, struct cptdev_table *t, unsigned int first,
+		       unsigned int last);
+void cptdev_cut_fresh(struct cut *cut, struct cptdev_table *t);
 unsigned int cptdev_cut_find(struct cut *cut, struct cptdev_table *t);
 
 /* cut_quick.c */

@@ -8,7 +8,7 @@
 
 /*
  * Which holes have become pages with content. Under the lock: who takes a page away leaves
- * nothing in its place for a moment.
+ * nothing in its place for a moment. What is writable is a page of the process's own.
  */
 static u64 holes_filled(struct mm_struct *mm, pte_t *ptes, unsigned int word, u64 holes)
 {
@@ -21,7 +21,7 @@ static u64 holes_filled(struct mm_struct *mm, pte_t *ptes, unsigned int word, u6
 	for (; holes; holes &= holes - 1) {
 		pte_t pte = ptep_get(ptes + word * 64 + __ffs64(holes));
 
-		if (cptdev_pte_filled(pte))
+		if (cptdev_pte_plain_rw(pte_val(pte)) || cptdev_pte_filled(pte))
 			filled |= holes & -holes;
 	}
 	spin_unlock(ptl);
@@ -38,6 +38,9 @@ u64 cptdev_numbers_above(const struct cptdev_chunk *c, unsigned int word, u64 ba
 	u64 above = 0;
 	unsigned int i;
 
+	/* A full snapshot: numbers begin at 1. */
+	if (!base)
+		return ~0ULL;
 	for (i = 0; i < 64; i++)
 		if (gen[i] > base)
 			above |= 1ULL << i;
@@ -60,19 +63,20 @@ void cptdev_set_numbers(struct cptdev_chunk *c, unsigned int word, u64 changed,
  * away; who has it again may have been written. A page that was given back was in another
  * mapping: nothing is given back here.
  */
-void cptdev_cut_forced(struct cut *cut, struct cptdev_table *t)
+void cptdev_cut_forced(struct cut *cut, struct cptdev_table *t, unsigned int first,
+		       unsigned int last)
 {
 	spinlock_t *ptl = pte_lockptr(cut->walk.s->mm, t->pmd);
 	unsigned int i;
 
 	spin_lock(ptl);
-	for (i = t->first; i <= t->last; i++) {
+	for (i = first; i <= last; i++) {
 		if (cptdev_pte_exclusive(ptep_get(t->ptes + i)))
 			t->found[i / 64] |= 1ULL << (i % 64);
 	}
 	spin_unlock(ptl);
-	for (i = 0; i < CHUNK_WORDS; i++)
-		t->chunk->given[i] &= ~cptdev_table_mask(t, i);
+	for (i = first / 64; i <= last / 64; i++)
+		t->chunk->given[i] &= ~cptdev_word_mask(i, first, last);
 }
 
 /*
@@ -100,13 +104,34 @@ static void cut_find_more(struct cut *cut, struct cptdev_table *t)
 	}
 }
 
+/*
+ * A table that no cut has seen, of a range that is as new: the numbers and the marks of its
+ * chunk are right as they are, and what is there is taken. A full snapshot leaves the holes
+ * out. The lock as in holes_filled().
+ */
+void cptdev_cut_fresh(struct cut *cut, struct cptdev_table *t)
+{
+	spinlock_t *ptl = pte_lockptr(cut->walk.s->mm, t->pmd);
+	unsigned int i;
+
+	t->ptes = pte_offset_kernel(t->pmd, t->base);
+	spin_lock(ptl);
+	for (i = 0; i < CHUNK_WORDS; i++)
+		t->found[i] = cut->base ? ~0ULL : cptdev_ptes64_filled(t->ptes + i * 64);
+	spin_unlock(ptl);
+	t->swept = true;
+	t->fresh = true;
+	t->marks = true;
+	t->words = CPTDEV_FOUND_WORDS;
+}
+
 /* What the snapshot takes; returns how many pages. */
 unsigned int cptdev_cut_find(struct cut *cut, struct cptdev_table *t)
 {
 	unsigned int i, nr = 0;
 	u32 words;
 
-	if (unlikely(t->marks))
+	if (unlikely(t->marks && !t->fresh))
 		cut_find_more(cut, t);
 	for (words = t->words; words; words &= words - 1) {
 		i = __ffs(words);

@@ -184,50 +184,89 @@ static int take_segment(struct layout_take *t, const struct cptdev_segment *seg)
 	return ret;
 }
 
-static int take_vma(struct layout_take *t, struct vm_area_struct *vma,
-		    unsigned long addr, unsigned long end)
+static int take_gap(struct layout_take *t, unsigned long addr, unsigned long end)
 {
 	struct cptdev_segment seg = {
 		.addr = addr, .len = end - addr, .kind = CPTDEV_SEGMENT_UNMAPPED,
 	};
 
-	if (vma) {
-		seg.kind = CPTDEV_SEGMENT_ANON;
-		seg.prot = (vma->vm_flags & VM_READ ? PROT_READ : 0) |
+	return take_segment(t, &seg);
+}
+
+static int take_vma(struct layout_take *t, struct vm_area_struct *vma,
+		    unsigned long addr, unsigned long end)
+{
+	struct cptdev_segment seg = {
+		.addr = addr, .len = end - addr, .kind = CPTDEV_SEGMENT_ANON,
+		.prot = (vma->vm_flags & VM_READ ? PROT_READ : 0) |
 			(vma->vm_flags & VM_WRITE ? PROT_WRITE : 0) |
-			(vma->vm_flags & VM_EXEC ? PROT_EXEC : 0);
-	}
-	if (vma && !vma_is_anonymous(vma)) {
+			(vma->vm_flags & VM_EXEC ? PROT_EXEC : 0),
+	};
+
+	if (!vma_is_anonymous(vma)) {
 		seg.kind = CPTDEV_SEGMENT_FILE;
 		seg.offset = ((u64)vma->vm_pgoff << PAGE_SHIFT) + addr - vma->vm_start;
 	}
 	return take_segment(t, &seg);
 }
 
+/*
+ * Keep out faults under the VMA lock alone. Where no page was ever written nothing can be
+ * without the mmap_lock, which the first anonymous page takes (vmf_anon_prepare()).
+ */
+static void take_lock(struct vm_area_struct *vma)
+{
+	if (vma->anon_vma)
+		vma_start_write(vma);
+}
+
+/* The permissions, and what may be a reason to refuse it (cptdev_vma_refuse()). */
+#define TAKE_FLAGS	(VM_READ | VM_WRITE | VM_EXEC | VM_HUGETLB | VM_IO | VM_PFNMAP | \
+			 VM_MIXEDMAP | VM_SHARED | VM_MAYSHARE | CPTDEV_VM_SPECIAL)
+
+/*
+ * Does @vma, from @addr on, continue the anonymous memory of @last, with the same
+ * permissions? The quick way for a heap of many VMAs.
+ */
+static bool take_more(struct layout_take *t, const struct vm_area_struct *last,
+		      struct vm_area_struct *vma, unsigned long addr, unsigned long end)
+{
+	if (!last || last->vm_end != addr || last->vm_ops || vma->vm_ops ||
+	    ((last->vm_flags ^ vma->vm_flags) & TAKE_FLAGS))
+		return false;
+	t->last.len += end - addr;
+	return true;
+}
+
 static int take_span(struct layout_take *t, struct cptdev_walk *w,
 		     unsigned long addr, unsigned long end)
 {
+	VMA_ITERATOR(vmi, t->s->mm, addr);
+	struct vm_area_struct *vma, *last = NULL;
 	unsigned long next;
 	int ret = 0;
 
 	for (; !ret && addr < end; addr = next) {
-		struct vm_area_struct *vma = find_vma(t->s->mm, addr);
-
-		if (vma && vma->vm_start > addr) {
-			next = min(vma->vm_start, end);
-			vma = NULL;
-		} else {
-			next = vma ? min(vma->vm_end, end) : end;
+		vma = vma_next(&vmi);
+		if (!vma || vma->vm_start >= end)
+			return take_gap(t, addr, end);
+		if (vma->vm_start > addr) {
+			ret = take_gap(t, addr, vma->vm_start);
+			if (ret)
+				break;
+			addr = vma->vm_start;
 		}
-		w->reason = vma ? cptdev_vma_refuse(vma) : CPTDEV_REASON_NONE;
-		if (w->reason) {
-			w->bad_addr = addr;
-			return -EOPNOTSUPP;
+		next = min(vma->vm_end, end);
+		take_lock(vma);
+		if (!take_more(t, last, vma, addr, next)) {
+			w->reason = cptdev_vma_refuse(vma);
+			if (w->reason) {
+				w->bad_addr = addr;
+				return -EOPNOTSUPP;
+			}
+			ret = take_vma(t, vma, addr, next);
 		}
-		/* Faults under the VMA lock alone are kept out as well. */
-		if (vma)
-			vma_start_write(vma);
-		ret = take_vma(t, vma, addr, next);
+		last = vma;
 	}
 	return ret;
 }
@@ -257,6 +296,8 @@ int cptdev_layout_take(struct cptdev_session *s, struct cptdev_walk *w)
 	}
 	if (t.new) {
 		t.new->nr = t.nr;
+		for (i = 0; i < t.nr; i++)
+			t.new->nr_read_only += cptdev_segment_read_only(&t.new->v[i]);
 		cptdev_layout_put(s->layout);
 		s->layout = t.new;
 	}

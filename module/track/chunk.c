@@ -4,6 +4,7 @@
  * which each last changed, and the marks.
  */
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "track.h"
 
@@ -54,8 +55,7 @@ struct cptdev_chunk *cptdev_chunk_get(struct cptdev_session *s,
 		c->scan.hole[i] = ~0ULL;
 		atomic64_set(&c->scan.event[i], ~0ULL);
 	}
-	for (i = 0; i < CHUNK_PAGES; i++)
-		c->gen[i] = added;
+	memset64(c->gen, added, CHUNK_PAGES);
 	c->newest = added;
 
 	ret = xa_err(xa_store(&s->chunks, addr >> CHUNK_SHIFT, c,
@@ -64,6 +64,8 @@ struct cptdev_chunk *cptdev_chunk_get(struct cptdev_session *s,
 		kmem_cache_free(chunk_cache, c);
 		return ERR_PTR(ret);
 	}
+	/* See cptdev_for_each_chunk(). */
+	xa_set_mark(&s->chunks, addr >> CHUNK_SHIFT, XA_MARK_0);
 	c->next = cptdev_chunk_find(s, addr + CHUNK_SIZE);
 	chunk_link(s, addr, c);
 	atomic64_inc(&s->nr_chunks);

@@ -409,8 +409,7 @@ static int scan_empty(struct cptdev_walk *walk, unsigned long start, unsigned lo
 	u64 without = vma_without(walk->vma);
 	struct cptdev_chunk *c;
 
-	xa_for_each_range(&walk->s->chunks, index, c, start >> CHUNK_SHIFT,
-			  (end - 1) >> CHUNK_SHIFT) {
+	cptdev_for_each_chunk(walk->s, index, c, start, end) {
 		unsigned long base = index << CHUNK_SHIFT;
 		unsigned long to = min(end, base + CHUNK_SIZE);
 

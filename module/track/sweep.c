@@ -118,6 +118,9 @@ static u32 look_closer(const struct cptdev_walk *w, const struct cptdev_chunk *c
 	if (!(what & CPTDEV_FOUND_WORDS))
 		memset(found, 0, CHUNK_WORDS * sizeof(*found));
 	add_marks(w, c, table, found);
+	/* holes that still are */
+	if (!(what & CPTDEV_FOUND_WORDS) && !memchr_inv(found, 0, CHUNK_WORDS * sizeof(*found)))
+		return 0;
 	return what | CPTDEV_FOUND_WORDS;
 }
 
@@ -139,17 +142,10 @@ void cptdev_table_look(const struct cptdev_walk *w, struct cptdev_table *t)
 }
 
 /*
- * Has each table to be visited? A cut asks for more than the PTEs where there is no write
- * permission, since ptrace writes all the same, and where no page was ever written.
+ * The tables of a sweep and their chunks. Those with news in their chunk aren't swept. Ends
+ * where there are no tables: walk.c steps over these. Returns how many.
  */
-static bool all_busy(const struct cptdev_walk *w)
-{
-	return !w->bits ||
-		(w->cut && (!(w->vma->vm_flags & VM_WRITE) || !w->vma->anon_vma));
-}
-
-/* The tables of a sweep and their chunks. Those with news in their chunk aren't swept. */
-static void list_tables(struct cptdev_walk *w, unsigned int nr)
+static unsigned int list_tables(struct cptdev_walk *w, unsigned int nr)
 {
 	struct cptdev_chunk *c = cptdev_chunk_find(w->s, w->start);
 	const u64 newer = w->cut ? w->newer : U64_MAX;
@@ -160,6 +156,9 @@ static void list_tables(struct cptdev_walk *w, unsigned int nr)
 	for (i = 0; i < nr; i++, swept++) {
 		pmd_t pmd = READ_ONCE(pmdp[i]);
 
+		if (unlikely(pmd_none(pmd)) && i && i + 1 < nr &&
+		    pmd_none(READ_ONCE(pmdp[i + 1])))
+			break;
 		swept->chunk = c;
 		if (likely(c && c->newest <= newer && cptdev_pmd_table(pmd))) {
 			swept->ptes = cptdev_pmd_ptes(pmd);
@@ -170,6 +169,7 @@ static void list_tables(struct cptdev_walk *w, unsigned int nr)
 		c = likely(c) ? c->next :
 			cptdev_chunk_find(w->s, w->start + (i + 1) * CHUNK_SIZE);
 	}
+	return i;
 }
 
 /* The same where each has to be visited. */
@@ -214,6 +214,53 @@ static void look_at_marks(struct cptdev_walk *w, unsigned int nr)
 	}
 }
 
+/* Had any of these pages content at the last cut? */
+static bool had_content(const struct cptdev_chunk *c, unsigned int first, unsigned int last)
+{
+	unsigned int i;
+
+	for (i = first / 64; i <= last / 64; i++)
+		if (~c->cut.hole[i] & cptdev_word_mask(i, first, last))
+			return true;
+	return false;
+}
+
+/* Memory without write permission in [start, end), which the sweep has come to. */
+static void visit_read_only(struct cptdev_walk *w, unsigned long start, unsigned long end)
+{
+	unsigned long from = w->start >> CHUNK_SHIFT, i;
+
+	for (i = start >> CHUNK_SHIFT; i <= (end - 1) >> CHUNK_SHIFT; i++) {
+		struct cptdev_swept *swept = &w->s->swept[i - from];
+		unsigned int first, last;
+
+		cptdev_chunk_clip(i, start, end, &first, &last);
+		if (swept->ptes && !had_content(swept->chunk, first, last))
+			continue;
+		swept->ptes = NULL;
+		swept->what = CPTDEV_UNSWEPT;
+	}
+}
+
+/*
+ * A cut asks for more than the PTEs where there is no write permission, since ptrace writes
+ * all the same: these tables are visited. What has come since the last cut is found anyway,
+ * so it is those that had content then.
+ */
+static void look_for_forced(struct cptdev_walk *w)
+{
+	const struct cptdev_layout *l = w->s->layout;
+	u32 i;
+
+	while (w->segment < l->nr &&
+	       l->v[w->segment].addr + l->v[w->segment].len <= w->start)
+		w->segment++;
+	for (i = w->segment; i < l->nr && l->v[i].addr < w->end; i++)
+		if (cptdev_segment_read_only(&l->v[i]))
+			visit_read_only(w, max_t(u64, l->v[i].addr, w->start),
+					min_t(u64, l->v[i].addr + l->v[i].len, w->end));
+}
+
 /*
  * From @w->start on, in the table of @w->pmd, as far as @end and all below one entry of the
  * level above: what is there to see in the tables? @w->end is where it stopped. Returns how
@@ -228,18 +275,21 @@ unsigned int cptdev_sweep(struct cptdev_walk *w, unsigned long end)
 
 	if (end - base < CPTDEV_SWEEP * CHUNK_SIZE)
 		nr = DIV_ROUND_UP(end - base, CHUNK_SIZE);
-	w->end = min(end, base + nr * CHUNK_SIZE);
 	rcu_read_lock();
-	if (all_busy(w)) {
+	if (!w->bits) {
 		list_busy(w, nr);
+		w->end = min(end, base + nr * CHUNK_SIZE);
 	} else {
-		list_tables(w, nr);
+		nr = list_tables(w, nr);
+		w->end = min(end, base + nr * CHUNK_SIZE);
 		found = cptdev_simd_usable() ?
 			cptdev_sweep_simd(w->s->swept, nr, w->bits, where.mark, where.third) :
 			sweep_portable(w, nr);
 	}
 	if (unlikely(found & CPTDEV_FOUND_MARKS))
 		look_at_marks(w, nr);
+	if (w->cut && w->s->layout->nr_read_only)
+		look_for_forced(w);
 	rcu_read_unlock();
 	if (w->start & ~CHUNK_MASK)
 		w->s->swept[0].what |= CPTDEV_FOUND_PART;

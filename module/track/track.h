@@ -19,6 +19,17 @@ static inline struct cptdev_chunk *cptdev_chunk_find(struct cptdev_session *s,
 	return xa_load(&s->chunks, addr >> CHUNK_SHIFT);
 }
 
+/*
+ * Chunks in [start, end), where there may be few: all have the mark, and the bitmaps of
+ * marks are quicker to search than the empty slots of the tree.
+ */
+#define cptdev_for_each_chunk(s, index, c, start, end)				\
+	for ((index) = (start) >> CHUNK_SHIFT,					\
+	     (c) = xa_find(&(s)->chunks, &(index), ((end) - 1) >> CHUNK_SHIFT, XA_MARK_0); \
+	     (c);								\
+	     (c) = xa_find_after(&(s)->chunks, &(index), ((end) - 1) >> CHUNK_SHIFT,	\
+				 XA_MARK_0))
+
 /* given.c */
 void cptdev_take_back(struct cptdev_session *s, unsigned long start, unsigned long end);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * cptdev: the one visit of the page tables. Ranges are cut into pieces that lie in one
- * VMA and one page table; the visitor decides what to do with each that isn't quiet.
+ * page table, and for scans in one VMA; the visitor decides what to do with each that isn't
+ * quiet.
  */
 #include <linux/sched/signal.h>
 
@@ -49,6 +50,24 @@ static bool no_table(struct mm_struct *mm, pmd_t *pmd)
 	none = pmd_none(*pmd);
 	spin_unlock(ptl);
 	return none;
+}
+
+/* How many entries in a row, before @end, lead to nothing. The same goes for them. */
+static unsigned int no_tables(struct mm_struct *mm, pmd_t *pmd, unsigned long addr,
+			      unsigned long end)
+{
+	unsigned int nr = ((end - 1) >> CHUNK_SHIFT) - (addr >> CHUNK_SHIFT) + 1, i;
+	spinlock_t *ptl;		/* of the level */
+
+	if (likely(!pmd_none(READ_ONCE(*pmd))))
+		return 0;
+	ptl = pmd_lock(mm, pmd);
+	for (i = 0; i + 8 <= nr && !cptdev_pmds8(pmd + i); i += 8)
+		;
+	for (; i < nr && pmd_none(pmd[i]); i++)
+		;
+	spin_unlock(ptl);
+	return i;
 }
 
 /* The table @i of a sweep. */
@@ -103,8 +122,15 @@ static int walk_tables(struct cptdev_walk *w, pmd_t *pmd, unsigned long addr,
 	for (; addr < end; addr = w->end, pmd += nr) {
 		w->pmd = pmd;
 		w->start = addr;
-		nr = cptdev_sweep(w, end);
-		ret = visit_all(w, nr);
+		nr = no_tables(w->s->mm, pmd, addr, end);
+		if (unlikely(nr)) {
+			w->end = min(end, (addr & CHUNK_MASK) + nr * CHUNK_SIZE);
+			w->pos = addr;
+			ret = w->empty(w, addr, w->end);
+		} else {
+			nr = cptdev_sweep(w, end);
+			ret = visit_all(w, nr);
+		}
 		if (ret)
 			return ret;
 		if (fatal_signal_pending(current)) {
@@ -116,7 +142,7 @@ static int walk_tables(struct cptdev_walk *w, pmd_t *pmd, unsigned long addr,
 	return 0;
 }
 
-static int walk_vma(struct cptdev_walk *w, unsigned long addr, unsigned long end)
+static int walk_part(struct cptdev_walk *w, unsigned long addr, unsigned long end)
 {
 	unsigned long next;
 	int ret = 0;
@@ -157,9 +183,19 @@ static int walk_span(struct cptdev_walk *w, unsigned long addr, unsigned long en
 		}
 		next = min(vma->vm_end, end);
 		w->vma = vma;
-		ret = walk_vma(w, addr, next);
+		ret = walk_part(w, addr, next);
 	}
 	return ret;
+}
+
+/*
+ * A cut goes by page tables. The layout has been taken before: all that is mapped can be
+ * tracked, and many small VMAs in one table don't make it read many times.
+ */
+static int walk_cut(struct cptdev_walk *w, unsigned long addr, unsigned long end)
+{
+	w->vma = NULL;
+	return walk_part(w, addr, end);
 }
 
 /*
@@ -176,13 +212,15 @@ int cptdev_walk_ranges(struct cptdev_walk *w, unsigned long start,
 	u32 i;
 
 	lockdep_assert_held(&s->mm->mmap_lock);
+	w->segment = 0;
 	for (i = 0; !ret && i < s->nr_ranges; i++) {
 		const struct cptdev_span *span = &s->ranges[i];
 
 		if (span->end <= start || span->start >= end)
 			continue;
 		w->span = span;
-		ret = walk_span(w, max(start, span->start), min(end, span->end));
+		ret = (w->cut ? walk_cut : walk_span)(w, max(start, span->start),
+						      min(end, span->end));
 	}
 	return ret;
 }

@@ -42,6 +42,7 @@ struct cptdev_table {
 	unsigned int first;
 	unsigned int last;
 	bool swept;
+	bool fresh;			/* cuts: none has seen it, @found is what it takes */
 	bool marks;			/* as in struct cptdev_swept */
 	u32 words;
 	u64 *found;
@@ -75,9 +76,14 @@ struct cptdev_walk {
 	unsigned int (*quick)(struct cptdev_walk *w, unsigned int i, unsigned int nr);
 	/* Nothing is mapped in [start, end). */
 	int (*empty)(struct cptdev_walk *w, unsigned long start, unsigned long end);
-	/* Where the walk is; @vma is NULL where there is none. */
+	/*
+	 * Where the walk is; @vma is NULL where there is none, and in a cut: that goes by
+	 * tables, whatever VMAs they are of. @segment: the first of the layout, in a cut, that
+	 * ends behind @start.
+	 */
 	const struct cptdev_span *span;
 	struct vm_area_struct *vma;
+	u32 segment;
 	/* Tables that were swept: the first one's entry, and what is asked for of them. */
 	pmd_t *pmd;
 	unsigned long start;

@@ -278,9 +278,9 @@ static void huge_kept(void)
  * Nothing changes: what memory costs that was never touched, and lies between what was
  */
 
-#define PIECES	16
+#define PIECES	4
 #define PIECE	(256 * MIB / PIECES)
-#define GAP	(256 * MIB)
+#define GAP	(1024 * MIB)
 
 static char *pieces(size_t gap)
 {

@@ -62,10 +62,36 @@ static __always_inline u64 cptdev_ptes64(const pte_t *ptep, pteval_t bits)
 	return found;
 }
 
+static __always_inline pteval_t cptdev_and16(const pteval_t *v)
+{
+	barrier();
+	return v[0] & v[1] & v[2] & v[3] & v[4] & v[5] & v[6] & v[7] & v[8] & v[9] &
+	       v[10] & v[11] & v[12] & v[13] & v[14] & v[15];
+}
+
+/* Of 64 PTEs, those that aren't none. Nearly always all are present, or none is there. */
+static __always_inline u64 cptdev_ptes64_filled(const pte_t *ptep)
+{
+	const pteval_t *v = (const pteval_t *)ptep;
+
+	if (likely(cptdev_and16(v) & cptdev_and16(v + 16) & cptdev_and16(v + 32) &
+		   cptdev_and16(v + 48) & _PAGE_PRESENT))
+		return ~0ULL;
+	return cptdev_ptes64(ptep, ~0ULL);
+}
+
 /* Does this entry lead to a table of PTEs? And to which: with no second look. */
 static inline bool cptdev_pmd_table(pmd_t pmd)
 {
 	return (native_pmd_val(pmd) & (_PAGE_PRESENT | _PAGE_PSE)) == _PAGE_PRESENT;
+}
+
+/* Bits of any of 8 entries of the level above. Under the lock. */
+static inline pmdval_t cptdev_pmds8(const pmd_t *pmdp)
+{
+	const pmdval_t *v = (const pmdval_t *)pmdp;
+
+	return v[0] | v[1] | v[2] | v[3] | v[4] | v[5] | v[6] | v[7];
 }
 
 static inline pte_t *cptdev_pmd_ptes(pmd_t pmd)
