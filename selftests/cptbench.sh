@@ -59,6 +59,17 @@ contiguity() {
 		says '"pages":1536,' && ends 0 --modify 0 --verify --json && says '"pages":0,'
 }
 
+# Heaps of other shapes: what is modified comes out all the same.
+shapes() {
+	ends 0 --method all --verify --regions 500 --scattered &&
+		says '^snapshot: all 4 checkpoints have' && says '^cptfork: all 4 checkpoints have' &&
+		ends 0 --method snapshot --verify --json --scattered --untouched 1G &&
+		says '"scattered":true,"untouched_bytes":1073741824,.*"pages":153,.*"wrong_pages":0' &&
+		ends 0 --method snapshot --verify --json --memory 8M --regions 1 --huge &&
+		says '"huge":true,.*"pages":612,.*"wrong_pages":0' &&
+		ends 0 --modify 100 --scattered --verify --json && says '"pages":1536,'
+}
+
 # The last of three, and the first full one before them, all with their headers.
 written() {
 	ends 0 --method snapshot --json --descriptors 4 --output "$out.file" &&
@@ -80,6 +91,8 @@ wrong_arguments() {
 		refused 'want a number with K, M or G' --memory 0M &&
 		refused 'want a whole number from 1' --regions 0 &&
 		refused 'has only 512 pages' --regions 513 &&
+		refused 'from 1 to 30000' --regions 30001 &&
+		refused 'untouched 3: want a number with K, M or G' --untouched 3 &&
 		refused 'want a whole number from 0 to 100' --modify 101 &&
 		refused 'want a whole number' --interval -1 &&
 		refused 'want a whole number' --count 3x &&
@@ -109,16 +122,17 @@ not_allowed() {
 helps() {
 	local option
 	ends 0 --help && ends 0 --version && says '^cptbench [0-9]' && ends 0 --help || return
-	for option in memory regions descriptors threads signals modify contiguity interval; do
+	for option in memory regions descriptors threads signals modify contiguity scattered untouched huge interval; do
 		says "--$option" || return
 	done
 }
 
-echo 1..12
+echo 1..13
 t 'each way, with all knobs: every checkpoint is verified' every_way
 t 'JSON: a line for each, snapshots have the pages that were modified' json_pages
 t 'full snapshots have all pages' full_pages
 t 'share and contiguity at their ends' contiguity
+t 'many regions, scattered pages, untouched memory, huge pages' shapes
 t 'what is written is there, and an error of writing is told' written
 t 'a wrong byte is found' spoiled byte
 t 'a page left out is found' spoiled page

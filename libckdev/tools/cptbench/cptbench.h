@@ -30,6 +30,9 @@ struct knobs {
 	unsigned int signals;
 	unsigned int share;		/* per cent of the pages that are modified */
 	unsigned int contiguity;	/* pages in a row */
+	bool scattered;			/* instead of that, single ones */
+	size_t untouched;		/* bytes of address space besides, of all regions */
+	bool huge;
 	unsigned int interval_ms;
 	unsigned int count;		/* checkpoints that are measured */
 	unsigned int methods;		/* bits, as in the table */
@@ -64,6 +67,8 @@ void work_start(void);
 /* All modifications of a round, by the threads. */
 void work_modify(void);
 void *work_region(unsigned int nr, size_t *len);
+/* The same with what is never touched. */
+void *work_range(unsigned int nr, size_t *len);
 size_t work_index(const void *addr);
 /* Does the page hold what it should, with this stamp? */
 bool work_page_ok(const void *page, size_t index, uint32_t stamp);
@@ -110,6 +115,7 @@ struct figure {
 struct result {
 	const struct method *method;
 	struct figure pause, modify, send, cpu;
+	double first_pause;		/* of the first checkpoint, which has everything */
 	uint64_t pages, bytes;		/* of all checkpoints */
 	unsigned int late;		/* not sent within the interval */
 	unsigned int verified;

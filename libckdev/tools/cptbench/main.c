@@ -77,6 +77,8 @@ static void checkpoint(struct result *r, bool counts, bool last)
 	/* The first one has everything, and is like no other. */
 	if (counts)
 		count_checkpoint(r, stopped - start, modified - stopped);
+	else
+		r->first_pause = stopped - start;
 	sleep_until_us(start + knobs.interval_ms * 1e3);
 }
 

@@ -134,7 +134,7 @@ static void snapshot_begin(void)
 	device = ckdev_open();
 	need(CPTDEV_DEVICE, device);
 	for (nr = 0; nr < knobs.regions; nr++) {
-		const void *addr = work_region(nr, &len);
+		const void *addr = work_range(nr, &len);
 
 		need("range", ckdev_range_add(device, addr, len, 0, NULL));
 	}
@@ -289,7 +289,7 @@ static void cptfork_begin(void)
 	unsigned int nr;
 
 	for (nr = 0; nr < knobs.regions; nr++) {
-		r.addr = work_region(nr, &r.len);
+		r.addr = work_range(nr, &r.len);
 		if (cptctl(&r, 1, CPT_INSTALL))
 			need("cptctl", -errno);
 	}

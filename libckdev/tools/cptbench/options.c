@@ -18,6 +18,9 @@
 /* So much fits into a checkpoint's meta-data. */
 #define HEADERS_MAX	4096
 
+/* Each is two mappings, with the one behind it, and a process has 65530 by default. */
+#define REGIONS_MAX	30000
+
 struct knobs knobs = {
 	.memory = 64 << 20, .regions = 4, .share = 10, .contiguity = 4,
 	.interval_ms = 100, .count = 20, .methods = 5, .output = "/dev/null",
@@ -31,6 +34,9 @@ static const struct option longopts[] = {
 	{ "signals", required_argument, NULL, 's' },
 	{ "modify", required_argument, NULL, 'p' },
 	{ "contiguity", required_argument, NULL, 'c' },
+	{ "scattered", no_argument, NULL, 'x' },
+	{ "untouched", required_argument, NULL, 'u' },
+	{ "huge", no_argument, NULL, 'H' },
 	{ "interval", required_argument, NULL, 'i' },
 	{ "count", required_argument, NULL, 'n' },
 	{ "method", required_argument, NULL, 'M' },
@@ -59,6 +65,9 @@ static void usage(void)
 	       "  -s, --signals N          handlers whose state goes with it (0)\n"
 	       "  -p, --modify PERCENT     pages modified between two checkpoints (10)\n"
 	       "  -c, --contiguity N       so many in a row, then one is left out (4)\n"
+	       "  -x, --scattered          single pages all over the memory instead\n"
+	       "  -u, --untouched SIZE     address space in the regions, never written to (none)\n"
+	       "  -H, --huge               in transparent huge pages, where the kernel has them\n"
 	       "  -i, --interval MS        from one checkpoint to the next (100)\n"
 	       "  -n, --count N            checkpoints to measure, after a first one (20)\n"
 	       "\n"
@@ -117,7 +126,7 @@ static unsigned int number(int option, const char *text, unsigned int min,
 	return (unsigned int)value;
 }
 
-static size_t size(const char *text)
+static size_t size(int option, const char *text)
 {
 	static const char units[] = "KMG";
 	unsigned long long value;
@@ -129,8 +138,8 @@ static size_t size(const char *text)
 	unit = *end ? strchr(units, *end) : NULL;
 	if (errno || *text < '0' || *text > '9' || !unit || end[1] || !value ||
 	    value > 1 << 20)
-		die(EXIT_USAGE, "--memory %s: want a number with K, M or G, such as 64M",
-		    text);
+		die(EXIT_USAGE, "--%s %s: want a number with K, M or G, such as 64M",
+		    name_of(option), text);
 	return (size_t)value << (10 * (unit - units + 1));
 }
 
@@ -169,10 +178,19 @@ static void set(int option, const char *value)
 {
 	switch (option) {
 	case 'm':
-		knobs.memory = size(value);
+		knobs.memory = size(option, value);
+		break;
+	case 'u':
+		knobs.untouched = size(option, value);
+		break;
+	case 'H':
+		knobs.huge = true;
+		break;
+	case 'x':
+		knobs.scattered = true;
 		break;
 	case 'r':
-		knobs.regions = number(option, value, 1, 10000);
+		knobs.regions = number(option, value, 1, REGIONS_MAX);
 		break;
 	case 'd':
 		knobs.descriptors = number(option, value, 0, HEADERS_MAX);
@@ -228,7 +246,7 @@ static void set(int option, const char *value)
 static void check(void)
 {
 	size_t pages = knobs.memory / (size_t)sysconf(_SC_PAGESIZE);
-	size_t most = pages - pages / (knobs.contiguity + 1ULL);
+	size_t most = knobs.scattered ? pages : pages - pages / (knobs.contiguity + 1ULL);
 
 	if (pages < knobs.regions)
 		die(EXIT_USAGE, "--regions %u: the memory has only %zu pages; take fewer, or more --memory",
@@ -248,7 +266,7 @@ void options_parse(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt_long(argc, argv, "m:r:d:t:s:p:c:i:n:M:fo:vjVh", longopts,
+	while ((option = getopt_long(argc, argv, "m:r:d:t:s:p:c:xu:Hi:n:M:fo:vjVh", longopts,
 				     NULL)) != -1)
 		set(option, optarg);
 	if (optind < argc)

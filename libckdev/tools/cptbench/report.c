@@ -30,16 +30,26 @@ static double figure_worst(struct figure *f)
 	return f->v[f->n - 1];
 }
 
+static const char *in_a_row(void)
+{
+	static char text[32];
+
+	snprintf(text, sizeof(text), "%u in a row", knobs.contiguity);
+	return knobs.scattered ? "each by itself" : text;
+}
+
 void report_begin(void)
 {
 	if (knobs.json)
 		return;
-	printf("%.1f MiB, %zu pages, in %u regions; %zu pages (%u %%) are modified between\n"
-	       "two checkpoints, %u in a row; %u descriptors, %u threads, %u signals.\n"
+	printf("%.1f MiB, %zu %spages, in %u regions", (double)(work_pages * work_page_size) / MIB,
+	       work_pages, knobs.huge ? "(huge) " : "", knobs.regions);
+	if (knobs.untouched)
+		printf(", and %.1f MiB\nuntouched", (double)knobs.untouched / MIB);
+	printf("; %zu pages (%u %%) are modified between\n"
+	       "two checkpoints, %s; %u descriptors, %u threads, %u signals.\n"
 	       "%u checkpoints%s, one each %u ms, are written to %s.\n\n",
-	       (double)(work_pages * work_page_size) / MIB, work_pages, knobs.regions,
-	       work_modified, knobs.share, knobs.contiguity, knobs.descriptors,
-	       knobs.threads, knobs.signals, knobs.count, knobs.full ? " (full)" : "",
+	       work_modified, knobs.share, in_a_row(), knobs.descriptors, knobs.threads, knobs.signals, knobs.count, knobs.full ? " (full)" : "",
 	       knobs.interval_ms, knobs.output);
 	fflush(stdout);
 }
@@ -56,6 +66,11 @@ static double pause_median(struct result *r)
 static double pause_worst(struct result *r)
 {
 	return figure_worst(&r->pause);
+}
+
+static double first_pause(struct result *r)
+{
+	return r->first_pause;
 }
 
 static double modify_median(struct result *r)
@@ -100,6 +115,7 @@ static const struct row {
 } rows[] = {
 	{ "the program stands still, median, us", pause_median, 1 },
 	{ "                          worst, us", pause_worst, 1 },
+	{ "  for the first checkpoint of all, us", first_pause, 1 },
 	{ "modifying the pages afterwards, us", modify_median, 1 },
 	{ "a checkpoint is written after, us", send_median, 1 },
 	{ "processor time of a checkpoint, us", cpu_median, 1 },
@@ -197,10 +213,14 @@ static void print_json(struct result *r)
 	put_number(o, "modify_percent", knobs.share);
 	put_number(o, "modified_pages", work_modified);
 	put_number(o, "contiguity", knobs.contiguity);
+	put(o, "scattered", json_object_new_boolean(knobs.scattered));
+	put_number(o, "untouched_bytes", knobs.untouched);
+	put(o, "huge", json_object_new_boolean(knobs.huge));
 	put_number(o, "interval_ms", knobs.interval_ms);
 	put(o, "full", json_object_new_boolean(knobs.full));
 	put_number(o, "checkpoints", knobs.count);
 	put_figure(o, "pause_ns", &r->pause);
+	put_number(o, "first_pause_ns", (uint64_t)(r->first_pause * 1000));
 	put_figure(o, "modify_ns", &r->modify);
 	put_figure(o, "write_ns", &r->send);
 	put_figure(o, "cpu_ns", &r->cpu);

@@ -18,7 +18,10 @@ size_t work_page_size, work_pages, work_modified;
 uint32_t *work_stamps;
 
 static char **regions;
+static unsigned int *sorted;		/* regions by address */
 static size_t pages_of_region;		/* the last one may have more */
+static size_t untouched;		/* bytes behind each, in the range */
+static size_t stride;			/* from one scattered page to the next */
 static int *files;
 static struct header *headers;
 static pthread_barrier_t begin, end;
@@ -48,17 +51,39 @@ static uint64_t *page_at(size_t index)
 	return (uint64_t *)(regions[nr] + (index - first_page(nr)) * work_page_size);
 }
 
+void *work_range(unsigned int nr, size_t *len)
+{
+	void *start = work_region(nr, len);
+
+	*len += untouched;
+	return start;
+}
+
+/* The last region by address that begins at @addr or before. */
+static unsigned int by_address(const char *addr)
+{
+	unsigned int lo = 0, hi = knobs.regions;
+
+	while (lo < hi) {
+		unsigned int mid = lo + (hi - lo) / 2;
+
+		if (regions[sorted[mid]] <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo ? sorted[lo - 1] : sorted[0];
+}
+
 size_t work_index(const void *addr)
 {
-	unsigned int nr;
+	unsigned int nr = by_address(addr);
+	const char *start, *at = addr;
 	size_t len;
 
-	for (nr = 0; nr < knobs.regions; nr++) {
-		const char *start = work_region(nr, &len), *at = addr;
-
-		if (at >= start && at < start + len)
-			return first_page(nr) + (size_t)(at - start) / work_page_size;
-	}
+	start = work_region(nr, &len);
+	if (at >= start && at < start + len)
+		return first_page(nr) + (size_t)(at - start) / work_page_size;
 	return work_pages;
 }
 
@@ -89,13 +114,33 @@ bool work_page_ok(const void *page, size_t index, uint32_t stamp)
 	return true;
 }
 
-/* Some in a row, one left out, until there are enough. */
+/* Some in a row, one left out, until there are enough; or far from each other. */
+static size_t modified_page(size_t i)
+{
+	if (knobs.scattered)
+		return (size_t)((unsigned long long)i * stride % work_pages);
+	return i + i / knobs.contiguity;
+}
+
+static size_t common_divisor(size_t a, size_t b)
+{
+	return b ? common_divisor(b, a % b) : a;
+}
+
+/* Each page is met once, and those of one pass lie apart: near the golden section. */
+static void choose_stride(void)
+{
+	stride = work_pages * 618 / 1000 + 1;
+	while (common_divisor(stride, work_pages) != 1)
+		stride++;
+}
+
 static void modify(unsigned int part, unsigned int parts)
 {
 	size_t i = work_modified * part / parts;
 
 	for (; i < work_modified * (part + 1) / parts; i++) {
-		size_t index = i + i / knobs.contiguity;
+		size_t index = modified_page(i);
 
 		fill_page(index, work_stamps[index] + 1);
 	}
@@ -123,18 +168,44 @@ void work_modify(void)
 	pthread_barrier_wait(&end);
 }
 
+/* On a border of @align. */
+static char *map(size_t len, size_t align)
+{
+	char *m = mmap(NULL, len + align, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t before;
+
+	if (m == MAP_FAILED)
+		die(EXIT_FAILED, "can't have %zu bytes: %s. Take less --memory, or fewer --regions",
+		    len, strerror(errno));
+	before = (align - (uintptr_t)m % align) % align;
+	if (before)
+		munmap(m, before);
+	if (align > before)
+		munmap(m + before + len, align - before);
+	return m + before;
+}
+
 /* The page behind a region keeps the kernel from making one mapping of all. */
 static char *map_region(size_t len)
 {
-	char *m = mmap(NULL, len + work_page_size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t huge = 2UL << 20;
+	char *m = map(len + untouched + work_page_size,
+		      knobs.huge && len >= huge ? huge : work_page_size);
 
-	if (m == MAP_FAILED || mprotect(m + len, work_page_size, PROT_NONE))
-		die(EXIT_FAILED, "can't have %zu bytes: %s. Take less --memory", len,
+	if (mprotect(m + len + untouched, work_page_size, PROT_NONE))
+		die(EXIT_FAILED, "%u regions: %s. Take fewer --regions", knobs.regions,
 		    strerror(errno));
-	/* A page that changes shall be one page. */
-	madvise(m, len, MADV_NOHUGEPAGE);
+	/* A page that changes shall be one page, if nothing else is wanted. */
+	madvise(m, len + untouched, knobs.huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	return m;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	const char *x = regions[*(const unsigned int *)a], *y = regions[*(const unsigned int *)b];
+
+	return (x > y) - (x < y);
 }
 
 static void map_memory(void)
@@ -145,7 +216,9 @@ static void map_memory(void)
 	for (nr = 0; nr < knobs.regions; nr++) {
 		len = (first_page(nr + 1) - first_page(nr)) * work_page_size;
 		regions[nr] = map_region(len);
+		sorted[nr] = nr;
 	}
+	qsort(sorted, knobs.regions, sizeof(*sorted), ascending);
 	for (i = 0; i < work_pages; i++)
 		fill_page(i, 0);
 }
@@ -201,7 +274,10 @@ void work_start(void)
 	work_pages = knobs.memory / work_page_size;
 	work_modified = work_pages * knobs.share / 100;
 	pages_of_region = work_pages / knobs.regions;
+	untouched = knobs.untouched / knobs.regions / work_page_size * work_page_size;
+	choose_stride();
 	regions = need(calloc(knobs.regions, sizeof(*regions)));
+	sorted = need(calloc(knobs.regions, sizeof(*sorted)));
 	work_stamps = need(calloc(work_pages, sizeof(*work_stamps)));
 	files = need(calloc(knobs.descriptors + 1, sizeof(*files)));
 	headers = need(calloc(knobs.descriptors + knobs.threads + knobs.signals + 1,
