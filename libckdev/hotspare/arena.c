@@ -33,6 +33,7 @@ static pthread_mutex_t class_lock[SCRATCH_SLOT + 1] = {
 };
 static struct hs_class *scratch;
 static struct root *root;
+struct hs_class *hs_class_recent;
 
 /* At its place and nowhere else: EEXIST if there is something already. */
 void *hs_map_at(uintptr_t addr, size_t len, int prot)
@@ -119,12 +120,15 @@ static uint16_t *hash_place(struct root *r, int number)
 }
 
 /* Without locks: classes don't go away. */
-struct hs_class *hs_class_find(int number)
+struct hs_class *hs_class_look(int number)
 {
 	struct root *r = __atomic_load_n(&root, __ATOMIC_ACQUIRE);
 	uint16_t slot = r ? __atomic_load_n(hash_place(r, number), __ATOMIC_ACQUIRE) : 0;
 
-	return slot ? class_at(slot) : NULL;
+	if (!slot)
+		return NULL;
+	__atomic_store_n(&hs_class_recent, class_at(slot), __ATOMIC_RELEASE);
+	return class_at(slot);
 }
 
 /* The class that the address is in, or NULL. */
@@ -143,12 +147,12 @@ struct hs_class *hs_class_of(const void *addr)
 	return slot <= __atomic_load_n(&r->nr, __ATOMIC_ACQUIRE) ? class_at(slot) : NULL;
 }
 
-void hs_class_lock(const struct hs_class *c)
+void hs_class_lock_it(const struct hs_class *c)
 {
 	pthread_mutex_lock(&class_lock[slot_of(c)]);
 }
 
-void hs_class_unlock(const struct hs_class *c)
+void hs_class_unlock_it(const struct hs_class *c)
 {
 	pthread_mutex_unlock(&class_lock[slot_of(c)]);
 }

@@ -19,6 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#else
+#define __libc_single_threaded	0
+#endif
+
 #include "error.h"
 
 #define HS_PAGE_SHIFT	12
@@ -72,11 +78,34 @@ struct hs_class {
 };
 
 /* arena.c */
-struct hs_class *hs_class_find(int number);
+struct hs_class *hs_class_look(int number);
+/* The one that was looked for last: most programs have one, or use one for a while. */
+extern struct hs_class *hs_class_recent;
+static inline struct hs_class *hs_class_find(int number)
+{
+	struct hs_class *c = __atomic_load_n(&hs_class_recent, __ATOMIC_ACQUIRE);
+
+	return c && c->number == number ? c : hs_class_look(number);
+}
 struct hs_class *hs_class_of(const void *addr);
 struct hs_class *hs_class_create(int number, uint32_t pages, bool debug);
-void hs_class_lock(const struct hs_class *c);
-void hs_class_unlock(const struct hs_class *c);
+void hs_class_lock_it(const struct hs_class *c);
+void hs_class_unlock_it(const struct hs_class *c);
+/*
+ * A process with one thread needs no lock, as for malloc(3). Nothing that is done between the two
+ * begins a thread.
+ */
+static inline void hs_class_lock(const struct hs_class *c)
+{
+	if (!__libc_single_threaded)
+		hs_class_lock_it(c);
+}
+
+static inline void hs_class_unlock(const struct hs_class *c)
+{
+	if (!__libc_single_threaded)
+		hs_class_unlock_it(c);
+}
 int hs_class_grow(struct hs_class *c, uint32_t pages);
 /*
  * A class behind the others, which no checkpoint has: for what the library itself takes by

@@ -201,15 +201,12 @@ static bool span_create(struct hs_class *c, unsigned int index)
 	return true;
 }
 
-static char *take_small(struct hs_class *c, unsigned int index)
+/* Where there is a span with room. */
+static inline char *take_from(struct hs_class *c, unsigned int index, uint32_t page)
 {
-	uint32_t page, word = 0, bit;
-	struct span *s;
+	struct span *s = (struct span *)hs_page_addr(c, page);
+	uint32_t word = 0, bit;
 
-	if (!c->span[index] && !span_create(c, index))
-		return NULL;
-	page = c->span[index];
-	s = (struct span *)hs_page_addr(c, page);
 	while (!s->free[word])
 		word++;
 	bit = (uint32_t)__builtin_ctzll(s->free[word]);
@@ -219,6 +216,13 @@ static char *take_small(struct hs_class *c, unsigned int index)
 	c->objects++;
 	c->bytes += s->size;
 	return span_object(c, page, s, word * 64 + bit);
+}
+
+static char *take_small(struct hs_class *c, unsigned int index)
+{
+	if (!c->span[index] && !span_create(c, index))
+		return NULL;
+	return take_from(c, index, c->span[index]);
 }
 
 static char *take_large(struct hs_class *c, size_t len, size_t align)
@@ -237,23 +241,21 @@ static char *take_large(struct hs_class *c, size_t len, size_t align)
 /* The class is locked. */
 static void *take(struct hs_class *c, size_t size, size_t align)
 {
-	size_t need = c->debug ? size + GUARD : size ?: 1, room;
+	size_t need = c->debug ? size + GUARD : size ?: 1;
 	bool small = need <= SMALL && align <= HS_PAGE;
 	unsigned int index = small ? size_index(need) : 0;
 	char *addr;
 
-	/* The end of a span is a page's. 4096 fits each that is allowed. */
-	while (small && size_at(index) % align)
+	/*
+	 * The end of a span is a page's, and each size a multiple of ALIGN. 4096 fits each that
+	 * is allowed.
+	 */
+	while (small && align > ALIGN && size_at(index) % align)
 		index++;
-	if (small) {
-		addr = take_small(c, index);
-		room = size_at(index);
-	} else {
-		addr = take_large(c, need, align);
-		room = (size_t)pages_for(need) << HS_PAGE_SHIFT;
-	}
+	addr = small ? take_small(c, index) : take_large(c, need, align);
 	if (addr && c->debug)
-		guard_set(addr, room, size);
+		guard_set(addr, small ? size_at(index) : (size_t)pages_for(need) << HS_PAGE_SHIFT,
+			  size);
 	return addr;
 }
 
@@ -292,9 +294,29 @@ static void *take_aligned(int cls, size_t size, size_t align)
 	return addr;
 }
 
+/* What is asked for most, in few instructions; NULL: it takes more than that. */
+static inline void *take_quick(struct hs_class *c, size_t size)
+{
+	unsigned int index = size_index(size);
+	char *addr = NULL;
+	uint32_t page;
+
+	hs_class_lock(c);
+	page = c->span[index];
+	if (page)
+		addr = take_from(c, index, page);
+	hs_class_unlock(c);
+	return addr;
+}
+
 void *hs_malloc(int cls, size_t size)
 {
-	return take_aligned(cls, size, ALIGN);
+	struct hs_class *c = hs_class_find(cls);
+	void *addr = NULL;
+
+	if (c && size <= SMALL && !c->debug && !hs_inside)
+		addr = take_quick(c, size);
+	return addr ?: take_aligned(cls, size, ALIGN);
 }
 
 void *hs_aligned_alloc(int cls, size_t align, size_t size)
@@ -355,6 +377,45 @@ static void put(struct hs_class *c, const struct object *o)
 	hs_pages_put(c, o->page, (uint32_t)(o->room >> HS_PAGE_SHIFT));
 }
 
+/*
+ * The same as find() and put() of an object that isn't the last one in its span. False: it is
+ * another case, or a mistake.
+ */
+static inline bool put_quick(struct hs_class *c, char *addr)
+{
+	size_t at = (size_t)(addr - hs_page_addr(c, 0));
+	uint32_t page = (uint32_t)(at >> HS_PAGE_SHIFT), size, offset, index;
+	const struct hs_page *p;
+	struct span *s;
+	uint64_t bit;
+
+	if (at < HS_PAGE || at >> HS_PAGE_SHIFT > c->pages)
+		return false;
+	p = hs_page(c, page);
+	if (p->kind == HS_SPAN_PART) {
+		page -= p->pages;
+		p = hs_page(c, page);
+	}
+	if (p->kind != HS_SPAN)
+		return false;
+	s = (struct span *)hs_page_addr(c, page);
+	size = s->size;
+	/* Before the first one it is large. */
+	offset = (uint32_t)(addr - span_object(c, page, s, 0));
+	index = offset / size;
+	bit = 1ULL << index % 64;
+	if (index >= s->nr || index * size != offset || s->free[index / 64] & bit)
+		return false;
+	if (s->room + 1 == s->nr)
+		return false;
+	s->free[index / 64] |= bit;
+	if (!s->room++)
+		hs_pages_list(c, &c->span[p->size], page);
+	c->objects--;
+	c->bytes -= size;
+	return true;
+}
+
 void hs_free(int cls, void *addr)
 {
 	struct hs_class *c;
@@ -366,8 +427,10 @@ void hs_free(int cls, void *addr)
 	if (!c)
 		hs_fatal("hs_free(%d, %p): there is no such class", cls, addr);
 	hs_class_lock(c);
-	find_or_die(c, addr, &o, "hs_free");
-	put(c, &o);
+	if (c->debug || !put_quick(c, addr)) {
+		find_or_die(c, addr, &o, "hs_free");
+		put(c, &o);
+	}
 	hs_class_unlock(c);
 }
 
