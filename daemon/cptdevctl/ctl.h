@@ -47,6 +47,7 @@ int verb_promote(struct ctl *c, int argc, char **argv);
 int verb_alone(struct ctl *c, int argc, char **argv);
 int verb_forget(struct ctl *c, int argc, char **argv);
 int verb_start(struct ctl *c, int argc, char **argv);
+int verb_key(struct ctl *c, int argc, char **argv);
 int verb_replica(struct ctl *c, int argc, char **argv);
 int verb_inspect(struct ctl *c, int argc, char **argv);
 int verb_check(struct ctl *c, int argc, char **argv);

@@ -37,6 +37,8 @@ static const struct verb {
 	  "what a program that is started under a name would be" },
 	{ "replica", " list | remove NAME [--force]", verb_replica,
 	  "the replicas that this host keeps" },
+	{ "key", " FILE", verb_key,
+	  "a new key for the links of two hosts" },
 	{ "inspect", " FILE...", verb_inspect,
 	  "what is in a checkpoint of libhotspare, and is it whole" },
 	{ "check", "", verb_check,

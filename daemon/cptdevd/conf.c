@@ -41,6 +41,7 @@ static const struct conf_key keys[] = {
 	  .size = offsetof(struct conf, peer_port) - offsetof(struct conf, peer) },
 	KEY("peer", "port", CONF_NUMBER, peer_port, 1, 65535),
 	KEY("peer", "name", CONF_NAME, peer_name, 0, 0),
+	KEY("peer", "psk_file", CONF_PATH, psk_file, 0, 0),
 	KEY("failover", "heartbeat_interval_ms", CONF_NUMBER, heartbeat_ms, 10, 60000),
 	KEY("failover", "timeout_ms", CONF_NUMBER, timeout_ms, 100, 600000),
 	KEY("failover", "failover", CONF_FAILOVER, failover, 0, 0),

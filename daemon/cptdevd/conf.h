@@ -59,6 +59,7 @@ struct conf {
 	char peer_host[CONF_HOST_MAX];	/* empty: there is none */
 	u32 peer_port;
 	char peer_name[CPTDEV_NAME_MAX];	/* empty: any */
+	char psk_file[CONF_PATH_MAX];	/* see tls.h; empty: links aren't protected */
 	/* [failover] */
 	u32 heartbeat_ms;
 	u32 timeout_ms;

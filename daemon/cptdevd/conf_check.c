@@ -15,6 +15,8 @@
 
 #include "conf_parse.h"
 #include "tcp.h"
+#include "tls.h"
+#include "uuid.h"
 
 static const struct in6_addr *in6_of(const struct sockaddr_storage *ss)
 {
@@ -228,6 +230,20 @@ static void check_purpose(struct parse *p)
 			     "nobody may connect: [peer] address isn't given; give it, or say allow = any in [listen]");
 }
 
+static void check_keys(struct parse *p)
+{
+	struct tls_keys *keys;
+	char why[160];
+
+	if (!*p->conf->psk_file)
+		return;
+	keys = tls_keys_read(p->conf->psk_file, uuid_none, why, sizeof(why));
+	if (!keys)
+		conf_mistake(p, conf_line(p, "peer", "psk_file"), "psk_file = %s: %s",
+			     p->conf->psk_file, why);
+	tls_keys_put(keys);
+}
+
 void conf_check(struct parse *p)
 {
 	check_times(p);
@@ -236,4 +252,5 @@ void conf_check(struct parse *p)
 	check_ways(p);
 	check_self(p);
 	check_paths(p);
+	check_keys(p);
 }

@@ -5,6 +5,23 @@
 #include "daemon.h"
 #include "log.h"
 
+int daemon_keys(struct daemon *d)
+{
+	struct tls_keys *keys = NULL;
+	char why[160];
+
+	if (*d->conf.psk_file) {
+		keys = tls_keys_read(d->conf.psk_file, d->self.uuid, why, sizeof(why));
+		if (!keys) {
+			log_err("[peer] psk_file %s: %s", d->conf.psk_file, why);
+			return -1;
+		}
+	}
+	tls_keys_put(d->keys);
+	d->keys = keys;
+	return 0;
+}
+
 int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 {
 	memset(d, 0, sizeof(*d));
@@ -24,6 +41,8 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 		return -1;
 	d->started = d->loop.now;
 	tell_open(&d->tell, &d->loop);
+	if (daemon_keys(d))
+		return -1;
 	fence_open(d);
 	alone_open(d);
 	if (records_open(d))
@@ -46,6 +65,7 @@ void daemon_close(struct daemon *d)
 	while (!LIST_EMPTY(&d->peers))
 		peer_close(LIST_FIRST(&d->peers));
 	ctl_close(d);
+	tls_keys_put(d->keys);
 	tell_close(&d->tell);
 	loop_close(&d->loop);
 }

@@ -28,7 +28,8 @@ static void change(const char *section, const char *name, bool restart, void *ar
 	}
 	log_notice("configuration: [%s] %s has changed", section, name);
 	ch->listen |= !strcmp(section, "listen") && strcmp(name, "allow");
-	ch->peer |= !strcmp(section, "peer") || !strcmp(name, "private");
+	ch->peer |= (!strcmp(section, "peer") && strcmp(name, "psk_file")) ||
+		!strcmp(name, "private");
 }
 
 /* What was written about mistakes, a line each. */
@@ -91,6 +92,30 @@ static void apply(struct daemon *d, struct conf *c)
 		relisten(d);
 }
 
+static void tell_key(const struct conn *c, const struct tls_keys *k, const char *who)
+{
+	if (!k == !c->tls && (!k || tls_key_known(k, c->tls)))
+		return;
+	log_warn("the link %s was made %s and stays until it is lost", who, c->tls ?
+		 "with a key that isn't in [peer] psk_file any more," :
+		 "without TLS, before [peer] psk_file was given,");
+}
+
+/* The file is read anew even if its name is the same. */
+static void reload_keys(struct daemon *d)
+{
+	struct peer *p;
+
+	if (daemon_keys(d))
+		return;
+	LIST_FOREACH(p, &d->peers, entry) {
+		if (p->in)
+			tell_key(p->in->conn, d->keys, "from the peer");
+		if (p->out.state == OUT_UP)
+			tell_key(p->out.conn, d->keys, "to the peer");
+	}
+}
+
 int daemon_reload(struct daemon *d, const char *path)
 {
 	struct conf c;
@@ -110,6 +135,7 @@ int daemon_reload(struct daemon *d, const char *path)
 	} else {
 		*d->conf_error = '\0';
 		apply(d, &c);
+		reload_keys(d);
 	}
 	free(errors);
 	return ret;

@@ -47,6 +47,10 @@ static void link_stats(struct json_object *o, struct daemon *d, const struct con
 	js_u64(o, "frames_sent", c->stats.frames_out);
 	js_u64(o, "frames_received", c->stats.frames_in);
 	js_u64(o, "bytes_per_second", r->per_second);
+	if (c->tls)
+		js_str(o, "tls_key", tls_key_id(c->tls));
+	else
+		js_null(o, "tls_key");
 }
 
 static struct json_object *ship(struct ship *s)

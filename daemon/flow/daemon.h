@@ -258,6 +258,7 @@ struct daemon {
 	struct node self;
 	struct loop loop;
 	struct teller tell;
+	struct tls_keys *keys;		/* each link needs one of them; NULL: links are plain */
 	u64 started;
 	bool module;			/* it is loaded */
 	struct watch events;
@@ -292,6 +293,8 @@ struct daemon {
 /* daemon.c */
 int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k);
 void daemon_close(struct daemon *d);
+/* Read the file of the keys anew. -1: told, and they stay as they were. */
+int daemon_keys(struct daemon *d);
 /* Say BYE; true as long as it isn't said to all. */
 void daemon_stop(struct daemon *d);
 bool daemon_busy(const struct daemon *d);

@@ -308,6 +308,14 @@ static bool in_pull(struct conn *c)
 	return false;		/* answers only, and they are queued */
 }
 
+/* The peer with another key, a peer without one, or a stranger. */
+static void in_insecure(struct in *in)
+{
+	tell(&in->d->tell, LOG_WARNING, TELL_CONNECTION, in->host,
+	     "connection from %s refused: TLS: %s; both hosts need the same key ([peer] psk_file)",
+	     in->host, conn_why(in->conn));
+}
+
 static void in_end(struct conn *c, enum conn_end end)
 {
 	static const unsigned int event[] = {
@@ -315,6 +323,8 @@ static void in_end(struct conn *c, enum conn_end end)
 		[CONN_FLUSHED] = IN_FLUSHED,
 	};
 
+	if (end == CONN_ERROR && c->shaking)
+		in_insecure(c->owner);
 	in_event(c->owner, event[end]);
 }
 
@@ -401,6 +411,10 @@ static int in_new(struct daemon *d, int fd, const struct sockaddr_storage *from)
 	}
 	LIST_INSERT_HEAD(&d->ins, in, entry);
 	loop_arm(&d->loop, &in->tick, GREETING_NS);
+	if (d->keys && conn_secure(in->conn, d->keys, true)) {
+		in_drop(in);
+		return 0;
+	}
 	return 0;
 }
 

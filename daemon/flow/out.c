@@ -301,6 +301,18 @@ static bool out_pull(struct conn *c)
 
 static void out_disconnect(struct out *o);
 
+static void out_error(struct out *o, const struct conn *c)
+{
+	if (!c->shaking) {
+		fault_set(&o->last, WIRE_E_KERNEL, "%s", conn_why(c));
+		return;
+	}
+	fault_set(&o->last, WIRE_E_IDENTITY,
+		  "TLS: %s; both hosts need the same key ([peer] psk_file)", conn_why(c));
+	tell(&o->d->tell, LOG_WARNING, TELL_LINK, out_name(o), "no link to the peer: %s",
+	     o->last.text);
+}
+
 static void out_end(struct conn *c, enum conn_end end)
 {
 	struct out *o = c->owner;
@@ -318,7 +330,7 @@ static void out_end(struct conn *c, enum conn_end end)
 		conn_write(c);
 		o->last = c->fault;
 	} else if (end == CONN_ERROR) {
-		fault_set(&o->last, WIRE_E_KERNEL, "%s", strerror(c->error));
+		out_error(o, c);
 	} else {
 		fault_set(&o->last, WIRE_E_KERNEL, "the peer closed the connection");
 	}
@@ -359,11 +371,12 @@ static void out_connecting(struct watch *w, u32 events)
 	}
 	loop_unwatch(&o->d->loop, w);
 	o->conn = conn_new(&o->d->loop, fd, &out_ops, o);
-	if (o->conn) {
+	if (o->conn && (!o->d->keys || !conn_secure(o->conn, o->d->keys, false))) {
 		out_event(o, OUT_CONNECTED);
 		return;
 	}
-	close(fd);
+	if (!o->conn)
+		close(fd);
 	connect_failed(o, ENOMEM);
 }
 

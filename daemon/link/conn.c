@@ -2,6 +2,7 @@
 /* Connections: making, ending, and what they wait for. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -87,6 +88,7 @@ static void conn_free(struct garbage *g)
 	struct conn *c = container_of(g, struct conn, garbage);
 
 	conn_tx_free(c);
+	tls_free(c->tls);
 	frame_hash_free(c->hash);
 	free(c->rx);
 	free(c->tx.p);
@@ -112,6 +114,40 @@ struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops, void *
 		return NULL;
 	}
 	return c;
+}
+
+int conn_secure(struct conn *c, struct tls_keys *k, bool accepts)
+{
+	c->tls = tls_new(k, c->fd, accepts);
+	if (!c->tls)
+		return -ENOMEM;
+	c->shaking = true;
+	conn_kick(c);
+	return 0;
+}
+
+bool conn_shake(struct conn *c)
+{
+	int ret = tls_handshake(c->tls);
+
+	c->blocked = ret == -EAGAIN && tls_wants_write(c->tls);
+	if (ret == -EAGAIN)
+		return false;
+	c->shaking = ret;
+	if (!ret) {
+		conn_kick(c);
+		return true;
+	}
+	c->error = -ret;
+	conn_end(c, CONN_ERROR);
+	return false;
+}
+
+const char *conn_why(const struct conn *c)
+{
+	if (c->error == EPROTO && c->tls)
+		return tls_why(c->tls);
+	return strerror(c->error);
 }
 
 int conn_up(struct conn *c)

@@ -11,6 +11,7 @@
 #include "frame.h"
 #include "loop.h"
 #include "message.h"
+#include "tls.h"
 
 struct conn;
 struct conn_msg;
@@ -49,6 +50,8 @@ struct conn {
 	const struct conn_ops *ops;
 	void *owner;
 	int fd;
+	struct tls *tls;		/* NULL: everybody on the way can read and change it */
+	bool shaking;			/* TLS isn't there yet: nothing goes in or out */
 	bool up;			/* the handshake is over */
 	bool finishing;			/* see conn_finish() */
 	bool shut;			/* and the last byte is out */
@@ -85,6 +88,13 @@ struct conn {
 
 /* Takes over @fd, which is connected or connecting. */
 struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops, void *owner);
+/*
+ * Nothing is sent or taken that isn't covered by TLS with one of these keys. The first thing to
+ * do after conn_new(). 0 or -ENOMEM.
+ */
+int conn_secure(struct conn *c, struct tls_keys *k, bool accepts);
+/* What CONN_ERROR was about. */
+const char *conn_why(const struct conn *c);
 /* The handshake is over: long frames from now on. */
 int conn_up(struct conn *c);
 /* There is something to pull. */
@@ -112,6 +122,8 @@ void conn_frame_end(struct conn *c, u16 type, u32 channel);
 
 /* Between conn.c, conn_rx.c and conn_tx.c. */
 bool conn_listens(const struct conn *c);
+/* Go on with TLS's handshake; true: bytes can be exchanged. */
+bool conn_shake(struct conn *c);
 void conn_read(struct conn *c);
 void conn_write(struct conn *c);
 void conn_update(struct conn *c);

@@ -68,6 +68,17 @@ static void rx_parse(struct conn *c, size_t *want)
 		memmove(c->rx, c->rx + off, c->rx_len);
 }
 
+/* A record at a time. */
+static ssize_t rx_tls(struct conn *c, size_t room)
+{
+	ssize_t n = tls_recv(c->tls, c->rx + c->rx_len, room);
+
+	/* To read TLS may have to write first. */
+	if (n < 0 && errno == EAGAIN && tls_wants_write(c->tls))
+		c->blocked = c->rx_held = true;
+	return n;
+}
+
 /* @more: there may be more at once. */
 static ssize_t rx_recv(struct conn *c, size_t want, bool *more)
 {
@@ -77,8 +88,8 @@ static ssize_t rx_recv(struct conn *c, size_t want, bool *more)
 	/* So that what has to be moved to the front stays short. */
 	if (want > READ_AHEAD && want < room)
 		room = want;
-	n = recv(c->fd, c->rx + c->rx_len, room, 0);
-	*more = n == (ssize_t)room;
+	n = c->tls ? rx_tls(c, room) : recv(c->fd, c->rx + c->rx_len, room, 0);
+	*more = c->tls || n == (ssize_t)room;
 	if (n > 0) {
 		c->rx_len += n;
 		c->stats.bytes_in += n;
@@ -97,16 +108,31 @@ static void rx_ended(struct conn *c, ssize_t n)
 	conn_end(c, n < 0 ? CONN_ERROR : CONN_EOF);
 }
 
+/* Others first. What TLS has already is told of by nobody. */
+static void rx_later(struct conn *c)
+{
+	if (!c->tls || !tls_pending(c->tls))
+		return;
+	c->rx_held = true;
+	conn_kick(c);
+}
+
 void conn_read(struct conn *c)
 {
 	size_t want = WIRE_HEADER_LEN, budget = READ_BUDGET;
 	bool more = true;
 	ssize_t n;
 
+	if (c->shaking && !conn_shake(c))
+		return;
 	for (;;) {
 		rx_parse(c, &want);
-		if (c->ended || c->rx_held || !budget || !more)
+		if (c->ended || c->rx_held || !more)
 			return;
+		if (!budget) {
+			rx_later(c);
+			return;
+		}
 		n = rx_recv(c, want, &more);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;

@@ -172,9 +172,16 @@ static bool tx_fill(struct conn *c)
 	return c->tx.len;
 }
 
+static ssize_t tx_bytes(struct conn *c, const u8 *p, size_t len)
+{
+	if (c->tls)
+		return tls_send(c->tls, p, len);
+	return send(c->fd, p, len, MSG_NOSIGNAL);
+}
+
 static ssize_t tx_buffer(struct conn *c)
 {
-	ssize_t n = send(c->fd, c->tx.p + c->tx_sent, c->tx.len - c->tx_sent, MSG_NOSIGNAL);
+	ssize_t n = tx_bytes(c, c->tx.p + c->tx_sent, c->tx.len - c->tx_sent);
 
 	if (n > 0)
 		c->tx_sent += n;
@@ -188,6 +195,8 @@ static void tx_done(struct conn *c)
 		return;
 	/* Whatever the peer still sends is thrown away, until it has read this. */
 	c->shut = true;
+	if (c->tls)
+		tls_finish(c->tls);
 	shutdown(c->fd, SHUT_WR);
 }
 
@@ -206,6 +215,8 @@ void conn_write(struct conn *c)
 		tx_error(c, c->error);
 		return;
 	}
+	if (c->shaking && !conn_shake(c))
+		return;
 	c->blocked = false;
 	while (budget && !c->ended) {
 		if (c->tx_sent < c->tx.len) {

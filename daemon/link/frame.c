@@ -73,6 +73,10 @@ int frame_decode(const u8 head[WIRE_HEADER_LEN], u32 max, u64 sequence, struct f
 	f->channel = read_u32(&r);
 	f->sequence = read_u64(&r);
 	f->checksum = read_u64(&r);
+	/* A record of a TLS handshake. */
+	if (head[0] == 0x16 && head[1] == 0x03)
+		return fault_set(fault, WIRE_E_PROTOCOL,
+				 "the peer speaks TLS, this node doesn't: [peer] psk_file isn't given here");
 	if (magic != WIRE_MAGIC)
 		return fault_set(fault, WIRE_E_PROTOCOL,
 				 "not a frame: it begins with 0x%08x", magic);
