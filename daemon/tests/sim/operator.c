@@ -150,6 +150,8 @@ void operator_looks(void)
 		if (world_other(h)->prog.role == PROG_PRIMARY) {
 			story("a person makes %s a spare", world_other(h)->name);
 			prog_make_spare(world_other(h));
+			/* Its memory was a copy, as that of a program that learns of its fence. */
+			check_failure("made a spare");
 			return;
 		}
 		/* Or what is known of another session is, of which nobody was told anything. */
