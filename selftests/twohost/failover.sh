@@ -7,6 +7,7 @@
 
 # shellcheck source=selftests/twohost/hosts.sh
 . "$(dirname "$0")/hosts.sh"
+link_key=''
 
 status_says() {
 	vm_run "$1" 'cptdevctl status' | grep -q -- "$2"

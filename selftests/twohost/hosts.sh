@@ -20,6 +20,8 @@
 # Silence that means death. Long, since an emulated host under load may stall; the time
 # in which a loaded machine may react to it.
 timeout_ms=4000
+# Of the links; empty: they are plain.
+link_key=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff
 margin_ms=4000
 # Of the memory's content; the run prints it.
 SEED=${SEED:-$EPOCHSECONDS}
@@ -91,7 +93,8 @@ daemon_start() {
 	[ "$1" = a ] || peer=10.77.0.1
 	shift $(($# < 2 ? $# : 2))
 	set -- "$name" "$failover" "$@"
-	vm_run "$1" "printf '%s\n' '[node]' name=$1 '[peer]' address=$peer '[failover]' \
+	vm_run "$1" "(umask 077; echo $link_key >/tmp/key)
+		printf '%s\n' '[node]' name=$1 '[peer]' address=$peer ${link_key:+psk_file=/tmp/key} '[failover]' \
 		timeout_ms=$timeout_ms failover=$failover on_promote=/tmp/promoted ${*:3} >/tmp/conf
 		printf '%s\n' '#!/bin/sh' 'echo \$* >>/tmp/promotions' >/tmp/promoted
 		chmod +x /tmp/promoted"

@@ -8,9 +8,14 @@
 # shellcheck source=selftests/twohost/hosts.sh
 . "$(dirname "$0")/hosts.sh"
 
+keyed() {
+	[ "$(vm_run a 'cptdevctl status' | grep -c 'up, TLS with key')" = 2 ]
+}
+
 test_begin() {
 	app_start 1
 	t 'checkpoints are acknowledged' until_true acked_since 3
+	t 'both links are under TLS' keyed
 	t 'the replica that is being written is right' replica_right
 	t 'and goes on after it was read' goes_on
 }
