@@ -111,6 +111,13 @@ int kernel_replica_commit(struct kernel *k, int fd, u64 generation, u64 *pages)
 	return ret;
 }
 
+int kernel_replica_freeze(struct kernel *k, int fd)
+{
+	struct cptdev_replica_freeze arg = { .size = sizeof(arg) };
+
+	return k->ops->ioctl(k, fd, CPTDEV_IOC_REPLICA_FREEZE, &arg);
+}
+
 int kernel_replica_remove(struct kernel *k, int fd)
 {
 	struct cptdev_replica_remove arg = { .size = sizeof(arg) };

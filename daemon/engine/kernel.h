@@ -6,6 +6,8 @@
 #ifndef CPTDEV_KERNEL_H
 #define CPTDEV_KERNEL_H
 
+#include <sys/types.h>
+
 #include "kernel_event.h"
 
 struct kernel;
@@ -16,6 +18,8 @@ struct kernel_ops {
 	int (*open)(struct kernel *k);			/* CPTDEV_DEVICE */
 	void (*close)(struct kernel *k, int fd);	/* any of the three kinds */
 	int (*ioctl)(struct kernel *k, int fd, unsigned int cmd, void *arg);
+	/* What a replica has at address @pos: bytes, fewer than @len only at an end. */
+	ssize_t (*read)(struct kernel *k, int fd, void *buf, size_t len, u64 pos);
 	/* Make the replica, owned by @uid; it is no error if there is one. */
 	int (*create)(struct kernel *k, const char *name, u32 uid);
 	/* A descriptor that polls readable when there are events. */
@@ -55,5 +59,7 @@ int kernel_replica_open_on(struct kernel *k, int dev, const char *name, u32 flag
 int kernel_replica_promote(struct kernel *k, int fd, u64 *term, u64 *generation);
 int kernel_replica_commit(struct kernel *k, int fd, u64 generation, u64 *pages);
 int kernel_replica_remove(struct kernel *k, int fd);
+/* No generation is committed until the descriptor is closed. */
+int kernel_replica_freeze(struct kernel *k, int fd);
 
 #endif

@@ -45,6 +45,17 @@ static int module_ioctl(struct kernel *k, int fd, unsigned int cmd, void *arg)
 	return ret < 0 ? -errno : 0;
 }
 
+static ssize_t module_read(struct kernel *k, int fd, void *buf, size_t len, u64 pos)
+{
+	ssize_t n;
+
+	(void)k;
+	do {
+		n = pread(fd, buf, len, pos);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 /*
  * A replica belongs to the effective user of whoever creates it, and the program that
  * takes over has to be that user. The device is opened before: its permissions are for
@@ -118,6 +129,7 @@ static const struct kernel_ops module_ops = {
 	.open	= module_open,
 	.close	= module_close,
 	.ioctl	= module_ioctl,
+	.read	= module_read,
 	.create	= module_create,
 	.listen	= module_listen,
 	.events	= module_events,

@@ -243,6 +243,11 @@ static int soft_kernel_ioctl(struct kernel *k, int fd, unsigned int cmd, void *a
 	return soft_ioctl(to_soft(k), fd, cmd, arg, &who);
 }
 
+static ssize_t soft_read(struct kernel *k, int fd, void *buf, size_t len, u64 pos)
+{
+	return soft_replica_pread(to_soft(k), fd, buf, len, pos);
+}
+
 static int soft_create(struct kernel *k, const char *name, u32 uid)
 {
 	const struct soft_caller who = { .uid = uid, .capable = !uid };
@@ -257,6 +262,7 @@ static const struct kernel_ops soft_ops = {
 	.open	= soft_kernel_open,
 	.close	= soft_kernel_close,
 	.ioctl	= soft_kernel_ioctl,
+	.read	= soft_read,
 	.create	= soft_create,
 	.listen	= soft_listen,
 	.events	= soft_events,

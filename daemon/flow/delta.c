@@ -44,6 +44,22 @@ int delta_open(struct kernel *k, int fd, struct delta **dp)
 	return 0;
 }
 
+int delta_open_replica(struct kernel *k, int fd, u64 term, struct delta **dp)
+{
+	int ret = delta_open(k, fd, dp);
+	struct delta *d = *dp;
+
+	if (ret)
+		return ret;
+	d->replica = true;
+	d->info.base = 0;
+	d->info.term = term;
+	d->info.state = 0;
+	/* How many there are isn't known, but whether there are any. */
+	d->info.extents = d->info.pages ? 1 : 0;
+	return 0;
+}
+
 bool delta_in_head(const struct delta *d)
 {
 	return d->phase == DELTA_LAYOUT || d->phase == DELTA_META;
@@ -187,6 +203,66 @@ static int data_copy(struct delta *d, struct data_frame *f)
 	return n == (ssize_t)f->bytes ? 0 : -EIO;
 }
 
+/* The next runs, cut to what may be in a frame. Returns how many, or -errno. */
+static int replica_runs(struct delta *d, struct data_frame *f, struct cptdev_extent *runs)
+{
+	int n = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_EXTENTS, runs,
+				  EXTENTS_BATCH, d->next, &d->next);
+	int i;
+
+	for (i = 0; i < n && f->bytes < WIRE_DATA_BYTES; i++) {
+		runs[i].len = MIN(runs[i].len, WIRE_DATA_BYTES - f->bytes);
+		extent_encode(f->w, &runs[i]);
+		f->extents++;
+		f->bytes += runs[i].len;
+		d->next = runs[i].addr + runs[i].len;
+	}
+	return n < 0 ? n : i;
+}
+
+static int replica_copy(struct delta *d, struct data_frame *f, const struct cptdev_extent *runs,
+			int nr)
+{
+	ssize_t n;
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		u8 *room = write_room(f->w, runs[i].len);
+
+		n = d->kernel->ops->read(d->kernel, d->fd, room, runs[i].len, runs[i].addr);
+		if (n != (ssize_t)runs[i].len)
+			return n < 0 ? n : -EIO;
+	}
+	return 0;
+}
+
+static int frame_replica(struct delta *d, struct conn *c, u32 channel)
+{
+	struct data_frame f = { .w = conn_frame(c) };
+	struct cptdev_extent runs[EXTENTS_BATCH];
+	size_t head = f.w->len;
+	u64 after;
+	int ret;
+
+	data_head_encode(f.w, 0);
+	ret = replica_runs(d, &f, runs);
+	/* It isn't written to, so there is what it said. */
+	if (ret >= 0)
+		ret = ret ? replica_copy(d, &f, runs, ret) : -EIO;
+	if (!ret)
+		ret = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_EXTENTS, runs, 1,
+					d->next, &after);
+	if (ret < 0) {
+		conn_frame_cancel(c);
+		return ret;
+	}
+	store_le(f.w->p + head, f.extents, 4);
+	conn_frame_end(c, WIRE_DATA, channel);
+	if (!ret)
+		delta_advance(d);
+	return 0;
+}
+
 static int frame_data(struct delta *d, struct conn *c, u32 channel)
 {
 	struct data_frame f = { .w = conn_frame(c) };
@@ -227,7 +303,7 @@ int delta_frame(struct delta *d, struct conn *c, u32 channel)
 	case DELTA_META:
 		return frame_meta(d, c, channel);
 	case DELTA_DATA:
-		return frame_data(d, c, channel);
+		return d->replica ? frame_replica(d, c, channel) : frame_data(d, c, channel);
 	case DELTA_COMMIT:
 		return frame_commit(d, c, channel);
 	case DELTA_DONE:

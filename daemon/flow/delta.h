@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A delta on its way out: a snapshot's descriptor, taken apart into frames. */
+/* A delta on its way out: a snapshot's or a replica's descriptor, taken apart into frames. */
 #ifndef CPTDEVD_DELTA_H
 #define CPTDEVD_DELTA_H
 
@@ -15,9 +15,10 @@ struct delta {
 	int fd;
 	struct cptdev_image_info info;
 	size_t len;			/* of the pages */
+	bool replica;			/* all of it, read by address */
 	enum delta_phase phase;
 	bool alone;			/* its session acknowledged without the spare then */
-	u64 next;			/* segment or byte of meta-data */
+	u64 next;			/* segment or byte of meta-data; of a replica: address */
 	u64 extent;			/* which one, and what of it was sent */
 	u64 extent_done;
 	u64 pos;			/* in the file */
@@ -25,6 +26,8 @@ struct delta {
 
 /* Takes over @fd, also when it fails with a negative errno. */
 int delta_open(struct kernel *k, int fd, struct delta **dp);
+/* The same for a replica, which is frozen: a copy of everything, with that term. */
+int delta_open_replica(struct kernel *k, int fd, u64 term, struct delta **dp);
 void delta_free(struct delta *d);
 
 /* Add the next frame. Returns 0 or a negative errno. */

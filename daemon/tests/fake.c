@@ -397,6 +397,13 @@ static int fake_ioctl(struct kernel *k, int fd, unsigned int cmd, void *arg)
 	return ret ? ret : soft_call(f, fd, cmd, arg);
 }
 
+static ssize_t fake_read(struct kernel *k, int fd, void *buf, size_t len, u64 pos)
+{
+	struct kernel *soft = &to_fake(k)->soft.kernel;
+
+	return soft->ops->read(soft, fd, buf, len, pos);
+}
+
 static int fake_create(struct kernel *k, const char *name, u32 uid)
 {
 	struct kernel *soft = &to_fake(k)->soft.kernel;
@@ -464,6 +471,7 @@ static const struct kernel_ops fake_ops = {
 	.open	= fake_open,
 	.close	= fake_close,
 	.ioctl	= fake_ioctl,
+	.read	= fake_read,
 	.create	= fake_create,
 	.listen	= fake_listen,
 	.events	= fake_events,
