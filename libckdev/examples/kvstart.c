@@ -97,6 +97,8 @@ static enum kv_start meaning(const char *answer, uint64_t *term, char *text, siz
 	value_of(answer, "text", text, size);
 	if (!strcmp(word, "spare"))
 		return START_SPARE;
+	if (!strcmp(word, "take-back"))
+		return START_TAKE_BACK;
 	if (strcmp(word, "fresh") != 0)
 		return START_REFUSED;
 	if (value_of(answer, "term", word, sizeof(word)))

@@ -12,6 +12,7 @@
 enum kv_start {
 	START_FRESH,		/* nothing would be lost: begin */
 	START_SPARE,		/* wait for a promotion: the state is elsewhere, or in a replica */
+	START_TAKE_BACK,	/* the same, and it is a primary then: its spare has the state */
 	START_REFUSED,		/* a person decides */
 	START_UNKNOWN,		/* nobody answers: the daemon bars a program that mustn't begin */
 };

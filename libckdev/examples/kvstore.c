@@ -14,7 +14,7 @@
  * out: however many there are, they share one round trip.
  *
  * A primary that was started as one is strict: no answer without the spare, for however
- * long. Who took over has no spare: it is the only copy, and answers at once, until a
+ * long; so is one whose state came back from its spare (on_restart = take-back). Who took over has no spare: it is the only copy, and answers at once, until a
  * spare is attached. From then on it is strict as well.
  *
  * One thread. Each event is one line on stdout: "kvstore: <event> t=<ms> key=value...",
@@ -43,6 +43,8 @@ struct app {
 	struct kv_options opt;
 	int session;		/* -1: none */
 	bool strict;		/* no answer without the spare */
+	bool takes_back;	/* its state comes back from the spare */
+	uint64_t asked_ms;	/* cptdevd was asked */
 	bool starved;		/* it was said that the limit is reached */
 	uint64_t term;		/* of a session that begins anew, 0: the first */
 	uint64_t generation;	/* under way to the spare, 0: none */
@@ -317,7 +319,32 @@ static int replica_open(const struct app *a)
 	return fd;
 }
 
-static void promotion_wait(const struct app *a, int fd)
+/*
+ * Its state is to come back from the spare: as long as it doesn't, cptdevd is asked why, since the
+ * other host may refuse, or go on itself.
+ */
+static void back_look(struct app *a)
+{
+	char text[640];
+	uint64_t term;
+
+	if (!a->takes_back || kv_now_ms() - a->asked_ms < 1000)
+		return;
+	a->asked_ms = kv_now_ms();
+	switch (kv_start_ask(a->opt.control, a->opt.name, &term, text, sizeof(text))) {
+	case START_TAKE_BACK:
+	case START_UNKNOWN:
+		break;
+	case START_SPARE:
+		event("becomes-spare", "why=\"%s\"", text);
+		a->takes_back = false;
+		break;
+	default:
+		kv_die(EXIT_UNDECIDED, "cptdevd: %s", text);
+	}
+}
+
+static void promotion_wait(struct app *a, int fd)
 {
 	struct cptdev_image_info info = { .size = sizeof(info) };
 	int ret;
@@ -327,6 +354,8 @@ static void promotion_wait(const struct app *a, int fd)
 		if (ret == -ETIMEDOUT && ckdev_image_info(fd, &info) == 0 && a->opt.stats_s)
 			event("replica", "generation=%" PRIu64 " pages=%" PRIu64,
 			      (uint64_t)info.generation, (uint64_t)info.pages);
+		if (ret == -ETIMEDOUT)
+			back_look(a);
 		if (stop)
 			exit(EXIT_SUCCESS);
 	} while (ret == -ETIMEDOUT || ret == -EINTR);
@@ -338,7 +367,7 @@ static void promotion_wait(const struct app *a, int fd)
  * A promotion is taken once, and not by a program that is started later: what the replica holds
  * may be long past then, and another one have gone on from it.
  */
-static int spare_wait(const struct app *a)
+static int spare_wait(struct app *a)
 {
 	int fd = replica_open(a), ret;
 	bool told = false;
@@ -352,10 +381,11 @@ static int spare_wait(const struct app *a)
 		/* It is fed again, or was promoted anew, meanwhile. */
 		if (ret != -EALREADY && ret != -EINVAL && ret != -ESTALE)
 			die_ckdev("replica", ret);
-		if (ret == -EALREADY && !told)
+		if (ret == -EALREADY && !told && !a->takes_back)
 			event("old-promotion", "replica=%s next=\"cptdevctl promote %s, if this "
 			      "host shall go on from it\"", a->opt.name, a->opt.name);
 		told |= ret == -EALREADY;
+		back_look(a);
 		usleep(TICK_MS * 1000);
 		if (stop)
 			exit(EXIT_SUCCESS);
@@ -400,12 +430,15 @@ static void start_spare(struct app *a)
 	session_open(a, restore.term);
 	session_track(a);
 	close(fd);
+	/* Its spare is there, and lacks nothing: no answer without it. */
+	a->strict = a->takes_back;
+	a->net.changed |= a->takes_back;
 }
 
 /* Does a primary begin, or is its state elsewhere? With --replace a person has decided. */
 static void ask_start(struct app *a)
 {
-	char text[512];
+	char text[640];
 
 	if (a->opt.role != ROLE_PRIMARY || a->opt.session_flags & CPTDEV_SESSION_REPLACE)
 		return;
@@ -415,6 +448,12 @@ static void ask_start(struct app *a)
 	case START_SPARE:
 		event("becomes-spare", "why=\"%s\"", text);
 		a->opt.role = ROLE_SPARE;
+		break;
+	case START_TAKE_BACK:
+		event("takes-back", "why=\"%s\"", text);
+		a->opt.role = ROLE_SPARE;
+		a->takes_back = true;
+		a->asked_ms = kv_now_ms();
 		break;
 	case START_REFUSED:
 		kv_die(EXIT_UNDECIDED, "cptdevd: %s", text);
@@ -447,7 +486,7 @@ static void run(struct app *a)
 		    a->opt.port, strerror(-ret));
 	event("serving", "port=%u role=%s keys=%" PRIu64 " total=%" PRIu64, a->net.port,
 	      kv_role_name(a->opt.role), a->net.state->keys.nr, a->net.state->total);
-	if (a->opt.role == ROLE_SPARE)
+	if (a->opt.role == ROLE_SPARE && !a->strict)
 		event("only-copy", "what=%s", "\"no spare: answers don't wait\"");
 	a->stats.since_ms = kv_now_ms();
 	serve(a);

@@ -167,6 +167,11 @@ test_ask_start() { # a primary asks cptdevd before it begins
 	primary
 	has 'becomes-spare .*the state is lost here' "$work/out" || return 1
 	! grep -q 'serving' "$work/out" || fail "it serves" || return 1
+	control '{"name":"kv2","answer":"take-back","term":1,"text":"it is taken back"}
+' || return 1
+	primary
+	has 'takes-back .*it is taken back' "$work/out" || return 1
+	! grep -q 'serving' "$work/out" || fail "it serves" || return 1
 	# The control: without a word against it, it begins (with the module), as a primary.
 	control '{"name":"kv2","answer":"fresh","term":7,"text":"nothing"}
 ' || return 1
