@@ -8,7 +8,9 @@ static int status_of(const char *answer)
 {
 	if (!strcmp(answer, "fresh"))
 		return EXIT_DONE;
-	return !strcmp(answer, "spare") ? EXIT_SPARE : EXIT_REFUSED;
+	/* It waits in both cases, and claims. */
+	return !strcmp(answer, "spare") || !strcmp(answer, "take-back") ? EXIT_SPARE :
+		EXIT_REFUSED;
 }
 
 int verb_start(struct ctl *c, int argc, char **argv)

@@ -25,6 +25,15 @@ void records_text(const struct view *v, FILE *to)
 
 	for (i = 0; (o = view_record(v, i, &state)); i++) {
 		const char *name = js_get_str(o, "name"), *error = js_get_str(o, "error");
+		const char *role = js_get_str(o, "role");
+		struct json_object *source = js_at(o, "source");
+
+		if (role && !strcmp(role, "taking-back"))
+			fprintf(to, "Record %s: taking back what was lost here, with term %llu\n",
+				name, js_get_u64(o, "term"));
+		else if (source && json_object_get_boolean(source))
+			fprintf(to, "Record %s: SOURCE: the other host has taken this replica's state back; it isn't promoted before it is fed again\n",
+				name);
 
 		if (!strcmp(state, "split-brain"))
 			fprintf(to, "Record %s: SPLIT BRAIN: %s\n", name, error);

@@ -23,7 +23,7 @@ enum conf_allow { ALLOW_PEER, ALLOW_ANY };
 enum conf_on_exit { ON_EXIT_FAILOVER, ON_EXIT_STAY };
 enum conf_on_hang { ON_HANG_STAY, ON_HANG_FAILOVER };
 enum conf_alone { CONF_BLOCK, CONF_GO_ON };
-enum conf_on_restart { ON_RESTART_SPARE, ON_RESTART_REFUSE };
+enum conf_on_restart { ON_RESTART_SPARE, ON_RESTART_REFUSE, ON_RESTART_TAKE_BACK };
 
 /* Of a session, or of a replica that a session feeds: [sessions], [session NAME]. */
 struct conf_session {

@@ -41,7 +41,8 @@ static const struct word alones[] = {
 };
 
 static const struct word on_restarts[] = {
-	{ "spare", ON_RESTART_SPARE }, { "refuse", ON_RESTART_REFUSE }, {},
+	{ "spare", ON_RESTART_SPARE }, { "refuse", ON_RESTART_REFUSE },
+	{ "take-back", ON_RESTART_TAKE_BACK }, {},
 };
 
 static const struct word allows[] = {

@@ -130,6 +130,8 @@ static const char *failure(int err)
 		return "nothing was committed to the replica yet";
 	case EBADMSG:
 		return "its record is damaged: what it said isn't known. Next: cptdevctl forget";
+	case EBUSY:
+		return "the replica is on its way back to the other host, whose program is started anew (on_restart = take-back); to go on here all the same: --force";
 	case ESTALE:
 		return "the term isn't higher than what is known";
 	case EREMCHG:
@@ -200,11 +202,12 @@ static struct json_object *command_alone(struct client *c, const char *name)
 	return o;
 }
 
-/* Anybody may ask: nothing changes. */
+/* Anybody may ask: what follows is what the configuration says. */
 static struct json_object *client_start(struct client *c, struct json_object *request)
 {
 	static const char *const words[] = {
 		[ANSWER_FRESH] = "fresh", [ANSWER_SPARE] = "spare", [ANSWER_REFUSED] = "refused",
+		[ANSWER_TAKE_BACK] = "take-back",
 	};
 	const char *name = js_get_str(request, "name");
 	enum start_answer answer;

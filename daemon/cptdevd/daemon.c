@@ -45,6 +45,7 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 		return -1;
 	fence_open(d);
 	alone_open(d);
+	takeback_open(d);
 	if (records_open(d))
 		return -1;
 	if (ctl_open(d) || listen_open(d) || peer_open(d) || known_open(d))
@@ -62,6 +63,7 @@ void daemon_close(struct daemon *d)
 	records_close(d);
 	fence_close(d);
 	alone_close(d);
+	takeback_close(d);
 	while (!LIST_EMPTY(&d->peers))
 		peer_close(LIST_FIRST(&d->peers));
 	ctl_close(d);

@@ -5,6 +5,7 @@
 
 static const char *const roles[] = {
 	[RECORD_PRIMARY] = "primary", [RECORD_SPARE] = "spare", [RECORD_PROMOTED] = "promoted",
+	[RECORD_TAKING] = "taking-back",
 };
 
 /* The gravest first. */
@@ -55,6 +56,7 @@ struct json_object *status_record(struct daemon *d, const struct recorded *e)
 		js_bool(o, "ended", e->r.ended);
 		js_bool(o, "failed", e->r.failed);
 		js_bool(o, "unseen", e->r.unseen);
+		js_bool(o, "source", e->r.source || source_gives(d, e->r.name));
 	}
 	error(o, d, e);
 	return o;

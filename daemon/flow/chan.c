@@ -97,6 +97,10 @@ static int chan_open(struct chan *c, const u8 *payload, u32 len)
 		return -1;
 	chan_drop(c);
 	fence_below(c->in->d, c->session.name, c->session.term, c->in->node.name);
+	if (c->session.flags & WIRE_SESSION_TAKE_BACK &&
+	    !(c->in->features & WIRE_FEATURE_TAKE_BACK))
+		return fault_set(&c->in->conn->fault, WIRE_E_PROTOCOL,
+				 "SESSION of a replica, which wasn't agreed on");
 	feeds_named(c->in->peer, c->session.name);
 	ret = replay_open(c, &m);
 	state_encode(&w, &m);

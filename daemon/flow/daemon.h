@@ -7,6 +7,7 @@
  *   the peer -> conn.c -> in.c, chan.c, collect.c -> the replica
  *                           in.c -> peer.c, failover.c: is the peer alive?
  *   known.c, ship.c, peer.c -> alone.c, lease.c: may the session go on?
+ *   start.c -> takeback.c -> the peer's source.c: a program's state comes back
  *   control socket -> ctl.c -> status.c
  */
 #ifndef CPTDEVD_DAEMON_H
@@ -82,6 +83,11 @@ struct recorded {
 	u64 lost_term;			/* a higher one, whose host lost its memory; 0: none */
 	bool lost_again;		/* it was told on this link, too */
 	char why[300];			/* why the name stands still */
+	/* takeback.c */
+	bool wants_back;		/* a program has asked for what was lost */
+	u64 wanted_at;			/* it asked, or was seen waiting, ns */
+	u64 asked_back;			/* the other host was asked, ns; 0: not for this program */
+	char not_given[WIRE_TEXT_MAX + 1];	/* why it refuses; told once */
 };
 
 /* A session on its way to the peer. */
@@ -128,6 +134,8 @@ struct out {
 	u32 next_channel;
 	TAILQ_HEAD(ship_list, ship) ships;
 	struct ship *head;		/* whose BEGIN isn't complete */
+	TAILQ_HEAD(source_list, source) sources;	/* source.c */
+	bool turn;			/* theirs, rather than the sessions' */
 	struct node node;		/* the other end, once it has said so */
 	u64 features;			/* that were agreed on */
 	bool listed;			/* the peer knows that it has all sessions */
@@ -273,6 +281,7 @@ struct daemon {
 	u8 boot[CPTDEV_UUID_LEN];	/* of this kernel */
 	struct timer fence_retry;
 	struct timer alone;
+	struct timer take_back;
 	LIST_HEAD(peer_list, peer) peers;
 	struct promotion promotion;
 	char own_promotion[CPTDEV_NAME_MAX + 24];	/* name and term of our last one */
@@ -392,10 +401,39 @@ void records_replica_gone(struct daemon *d, const char *name);
 /* start.c: a program asks before it starts */
 struct start_text {
 	u64 term;			/* which a program that begins anew takes, at least */
-	char text[320];			/* why, and the commands that decide */
+	char text[520];			/* why, and the commands that decide */
 };
 
 enum start_answer start_asked(struct daemon *d, const char *name, struct start_text *t);
+
+/* takeback.c: what this host lost, and its spare has */
+void takeback_open(struct daemon *d);
+void takeback_close(struct daemon *d);
+/* A program asks for it, and will wait for the promotion. */
+void takeback_want(struct daemon *d, const char *name);
+/* Is another host linked than the spare that followed last? It may have a copy of an earlier time. */
+bool takeback_elsewhere(struct daemon *d, const struct record *r);
+/* Look now whether everything is there, or whether the other host can be asked. */
+void takeback_look(struct daemon *d);
+/* Is the session what this host has asked for? 0, or -1 with the fault for its answer. */
+int takeback_may(struct daemon *d, const struct msg_session *m, struct fault *f);
+/* The answer of the other host. */
+int takeback_frame(struct out *o, const u8 *payload, u32 len);
+
+/* source.c: a replica of this host goes back to the primary's host, which lost its memory */
+/* The question. */
+int source_frame(struct in *in, const u8 *payload, u32 len);
+/* Is the replica on its way? It isn't promoted meanwhile. */
+bool source_gives(struct daemon *d, const char *name);
+void source_stop(struct daemon *d, const char *name, const char *why);
+/* All of the link. */
+void source_close(struct out *o);
+bool source_takes(struct out *o, u32 channel);
+int source_answer(struct out *o, const struct frame *f, const u8 *payload);
+/* Is a BEGIN of theirs not complete? */
+bool source_in_head(struct out *o);
+/* Add a frame; false: there is none. */
+bool source_pull(struct out *o);
 
 /* ends.c: programs that end */
 /* The session is gone: CPTDEV_END_* and its code. */

@@ -47,10 +47,11 @@ int delta_open(struct kernel *k, int fd, struct delta **dp)
 int delta_open_replica(struct kernel *k, int fd, u64 term, struct delta **dp)
 {
 	int ret = delta_open(k, fd, dp);
-	struct delta *d = *dp;
+	struct delta *d;
 
 	if (ret)
 		return ret;
+	d = *dp;
 	d->replica = true;
 	d->info.base = 0;
 	d->info.term = term;

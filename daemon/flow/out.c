@@ -217,6 +217,13 @@ static int frame_term(struct out *o, const u8 *payload, u32 len)
 	return fence_frame(o->d, &o->node, o->features, payload, len, &o->conn->fault);
 }
 
+static int frame_take_back(struct out *o, const u8 *payload, u32 len)
+{
+	if (out_event(o, OUT_TAKE_BACK))
+		return -1;
+	return takeback_frame(o, payload, len);
+}
+
 static int frame_bye(struct out *o, u32 len)
 {
 	struct ship *s;
@@ -242,6 +249,8 @@ static int frame_channel(struct out *o, const struct frame *f, const u8 *payload
 	TAILQ_FOREACH(s, &o->ships, entry)
 		if (s->channel == f->channel)
 			return ship_frame(s, f, payload);
+	if (source_takes(o, f->channel))
+		return source_answer(o, f, payload);
 	if (f->channel < o->next_channel)
 		return 0;
 	return fault_set(&o->conn->fault, WIRE_E_PROTOCOL,
@@ -262,6 +271,8 @@ static int out_frame(struct conn *c, const struct frame *f, const u8 *payload)
 		return frame_heartbeat(o, payload, f->length);
 	case WIRE_TERM:
 		return frame_term(o, payload, f->length);
+	case WIRE_TAKE_BACK_STATE:
+		return frame_take_back(o, payload, f->length);
 	case WIRE_BYE:
 		return frame_bye(o, f->length);
 	case WIRE_SESSION_STATE:
@@ -289,8 +300,15 @@ static struct ship *next_sending(struct out *o)
 static bool out_pull(struct conn *c)
 {
 	struct out *o = c->owner;
-	struct ship *s = o->state == OUT_UP ? next_sending(o) : NULL;
+	struct ship *s;
 
+	if (o->state != OUT_UP)
+		return false;
+	s = next_sending(o);
+	/* A replica that goes back takes turns with the sessions. */
+	o->turn = !o->turn;
+	if (!o->head && (!s || o->turn || source_in_head(o)) && source_pull(o))
+		return true;
 	if (!s)
 		return false;
 	TAILQ_REMOVE(&o->ships, s, entry);
@@ -455,6 +473,7 @@ static void out_detach(struct out *o)
 {
 	while (!TAILQ_EMPTY(&o->ships))
 		ship_free(TAILQ_FIRST(&o->ships));
+	source_close(o);
 }
 
 static void out_disconnect(struct out *o)
@@ -651,6 +670,7 @@ void out_open(struct out *o, struct peer *p)
 	o->tick.fn = out_tick;
 	o->back_off_ms = BACK_OFF_MIN_MS;
 	TAILQ_INIT(&o->ships);
+	TAILQ_INIT(&o->sources);
 	address_init(o);
 	if (address_given(o->d))
 		loop_arm(&o->d->loop, &o->retry, 0);

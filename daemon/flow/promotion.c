@@ -56,8 +56,13 @@ static int promote(struct daemon *d, int fd, const char *name, u64 *term, u64 *g
 
 int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation, bool force)
 {
-	int fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE), ret;
+	int fd, ret;
 
+	/* The other host may have everything at any moment, and go on with it. */
+	if (source_gives(d, name) && !force)
+		return -EBUSY;
+	source_stop(d, name, "the replica is promoted by force");
+	fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE);
 	if (fd < 0)
 		return fd;
 	ret = promote(d, fd, name, term, generation, force);

@@ -307,6 +307,9 @@ int records_may_feed(struct daemon *d, const struct msg_session *m, const char *
 		return fault_set(f, WIRE_E_OTHER,
 				 "the spare's record of it is damaged: run there: cptdevctl forget %s",
 				 m->name);
+	/* Nothing is followed: this host has asked for it, see takeback.c. */
+	if (m->flags & WIRE_SESSION_TAKE_BACK)
+		return takeback_may(d, m, f);
 	if (lost_feed(d, m, f))
 		return -1;
 	switch (record_feed(old, m->uuid, m->term,
@@ -339,6 +342,8 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 
 	if (records_may_feed(d, m, from, f))
 		return -1;
+	if (m->flags & WIRE_SESSION_TAKE_BACK)
+		return 0;
 	old = record_of(d, m->name);
 	new = old ? *old : (struct record) {};
 	record_fed(&new, m->name, m->uuid, m->term, m->owner, d->boot);
@@ -368,7 +373,6 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 	new.ended = false;
 	new.failed = false;
 	new.unseen = false;
-	new.outdated = false;
 	ret = records_write(d, &new);
 	*term = new.term;
 	return ret;
@@ -384,6 +388,9 @@ void records_promoted(struct daemon *d, const char *name, bool done)
 		return;
 	new = e->r;
 	record_promoted(&new, done);
+	/* What the replica lacks was given up, if it lacks anything. */
+	if (done)
+		new.outdated = new.source = false;
 	if (records_write(d, &new)) {
 		e->r = new;
 		e->changed = true;
@@ -431,8 +438,12 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		tell(&d->tell, LOG_ERR, TELL_SESSION, name,
 		     "%s: LOST is what this host acknowledged alone, up to generation %llu: %s went on without it, with term %llu",
 		     name, e->r.generation, who, term);
-	/* It goes on without what this host has, which stays as a copy, and isn't promoted. */
-	if (met == MEET_HIGHER && !e->r.outdated) {
+	/*
+	 * It goes on without what this host has, which stays as a copy, and isn't promoted. Who only
+	 * asked for its state under the same term has nothing to go on with.
+	 */
+	if ((met == MEET_HIGHER || (met == MEET_SPLIT && e->r.role == RECORD_TAKING)) &&
+	    !e->r.outdated) {
 		struct record new = e->r;
 
 		new.outdated = true;
@@ -463,7 +474,8 @@ void records_greet(struct daemon *d, struct conn *c)
 	struct recorded *e;
 
 	LIST_FOREACH(e, &d->records, entry)
-		if (!e->damaged && !e->r.promoting && e->r.term > 1)
+		if (!e->damaged && !e->r.promoting && e->r.term > 1 &&
+		    e->r.role != RECORD_TAKING)
 			fence_send(d, c, e->r.name, e->r.term, e->r.owner, 0);
 }
 
@@ -671,7 +683,7 @@ void records_replica_gone(struct daemon *d, const char *name)
 	struct recorded *e = recorded_find(d, name);
 
 	if (e && !e->damaged && !e->split && e->r.role != RECORD_PRIMARY &&
-	    record_weighs(&e->r))
+	    e->r.role != RECORD_TAKING && record_weighs(&e->r))
 		forget(d, name);
 }
 
@@ -721,6 +733,8 @@ static void settle_promotion(struct daemon *d, struct recorded *e)
 	}
 	new = e->r;
 	record_promoted(&new, done);
+	if (done)
+		new.outdated = new.source = false;
 	if (records_write(d, &new))
 		e->r = new;
 }

@@ -179,7 +179,8 @@ int replay_open(struct chan *c, struct msg_state *m)
 		m->fault = c->last;
 		return -1;
 	}
-	if (!feeds_add(c->in->peer, c->session.name)) {
+	if (!(c->session.flags & WIRE_SESSION_TAKE_BACK) &&
+	    !feeds_add(c->in->peer, c->session.name)) {
 		replay_close(c);
 		refuse(c, WIRE_E_LIMIT, "the spare can't remember more replicas");
 		m->fault = c->last;
@@ -259,6 +260,8 @@ static int check_record(struct chan *c)
 {
 	const struct record *r = record_of(c->in->d, c->session.name);
 
+	if (c->session.flags & WIRE_SESSION_TAKE_BACK)
+		return takeback_may(c->in->d, &c->session, &c->last);
 	if (r && r->role != RECORD_PRIMARY && uuid_same(r->session, c->session.uuid))
 		return 0;
 	return fault_set(&c->last, WIRE_E_OTHER,
@@ -279,6 +282,10 @@ int replay_commit(struct chan *c, struct msg_committed *m)
 		return replay_failed(c, "commit", ret);
 	c->committed = c->staging;
 	c->short_ms = 0;
+	if (c->session.flags & WIRE_SESSION_TAKE_BACK) {
+		takeback_look(c->in->d);
+		return 0;
+	}
 	if (c->alone) {
 		records_progress_alone(c->in->d, c->session.name, c->session.uuid, c->staging);
 		return 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Programs that ask before they start: what is known of the name, and what follows. Nothing is
- * changed by asking; a program that doesn't ask is barred where it must not begin (records.c).
+ * Programs that ask before they start: what is known of the name, and what follows. Asking changes
+ * nothing, but that a state which is to be taken back is fetched from then on; a program that
+ * doesn't ask is barred where it must not begin (records.c).
  */
 #include <string.h>
 
@@ -22,12 +23,54 @@ static bool lives(struct daemon *d, const char *name)
 
 static bool fed(struct daemon *d, const char *name)
 {
+	struct chan *c;
 	struct in *in;
 
-	LIST_FOREACH(in, &d->ins, entry)
-		if (chan_find_name(in, name))
+	for (in = LIST_FIRST(&d->ins); in; in = LIST_NEXT(in, entry)) {
+		c = chan_find_name(in, name);
+		/* What comes back is of no program. */
+		if (c && !(c->session.flags & WIRE_SESSION_TAKE_BACK))
 			return true;
+	}
 	return false;
+}
+
+/* Is it linked, and can't give anything back? */
+static bool no_feature(struct daemon *d)
+{
+	const struct out *o = &LIST_FIRST(&d->peers)->out;
+
+	return o->state == OUT_UP && !(o->features & WIRE_FEATURE_TAKE_BACK);
+}
+
+/* on_restart = take-back; what the other host has said is told once, then it is asked again. */
+static bool text_of_back(struct daemon *d, enum start_why why, struct recorded *e,
+			 enum start_answer a, char *text, size_t size)
+{
+	const struct peer *p = LIST_FIRST(&d->peers);
+	const char *name = e->r.name, *because;
+
+	if (a == ANSWER_TAKE_BACK) {
+		snprintf(text, size,
+			 "its state is taken back from the other host%s: wait for the promotion, as a spare does, and claim it",
+			 p->out.state == OUT_UP ? "" : ", as soon as that is linked");
+		return true;
+	}
+	if (why == WHY_LACKS)
+		because = "this host acknowledged data without its spare, or took over and lost that";
+	else if (why == WHY_OTHER_HOST)
+		because = "the host that is linked isn't the spare that it had";
+	else if (why == WHY_NO_FEATURE)
+		because = "the other host's cptdevd is too old for that";
+	else if (why == WHY_NOT_GIVEN)
+		because = e->not_given;
+	else
+		return false;
+	snprintf(text, size,
+		 "its state can't be taken back: %s. To go on from the other host's replica all the same, run there: cptdevctl promote %s; to lose what was here: cptdevctl forget %s",
+		 because, name, name);
+	*e->not_given = '\0';
+	return true;
 }
 
 static void text_of(enum start_why why, const char *name, const struct record *r, char *text,
@@ -53,6 +96,10 @@ static void text_of(enum start_why why, const char *name, const struct record *r
 		snprintf(text, size,
 			 "its record is damaged, what it said isn't known. To begin without it: cptdevctl forget %s",
 			 name);
+	else if (why == WHY_TAKING)
+		snprintf(text, size,
+			 "what was lost here was asked for, with term %llu, and isn't fetched any more (on_restart). To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: cptdevctl forget %s",
+			 r->term, name, name);
 	else if (why == WHY_SPLIT)
 		snprintf(text, size,
 			 "split brain: both hosts went on. To give up this host's data: cptdevctl forget --force %s",
@@ -63,7 +110,9 @@ static void text_of(enum start_why why, const char *name, const struct record *r
 
 enum start_answer start_asked(struct daemon *d, const char *name, struct start_text *t)
 {
+	u32 policy = conf_session(&d->conf, name)->on_restart;
 	struct start_facts f = {};
+	struct recorded *e;
 	enum start_answer a;
 	enum start_why why;
 
@@ -74,9 +123,17 @@ enum start_answer start_asked(struct daemon *d, const char *name, struct start_t
 	f.split = records_split(d, name);
 	f.lives = lives(d, name);
 	f.fed = fed(d, name);
-	f.refuse = conf_session(&d->conf, name)->on_restart == ON_RESTART_REFUSE;
+	f.refuse = policy == ON_RESTART_REFUSE;
+	f.take_back = policy == ON_RESTART_TAKE_BACK;
+	f.no_feature = no_feature(d);
+	f.other_host = f.r && takeback_elsewhere(d, f.r);
+	e = recorded_find(d, name);
+	f.not_given = e && *e->not_given;
 	a = start_ask(&f, &why);
 	t->term = start_term(f.r);
-	text_of(why, name, f.r, t->text, sizeof(t->text));
+	if (a == ANSWER_TAKE_BACK)
+		takeback_want(d, name);
+	if (!e || !text_of_back(d, why, e, a, t->text, sizeof(t->text)))
+		text_of(why, name, f.r, t->text, sizeof(t->text));
 	return a;
 }

@@ -22,6 +22,7 @@
 
 static const char *const roles[] = {
 	[RECORD_PRIMARY] = "primary", [RECORD_SPARE] = "spare", [RECORD_PROMOTED] = "promoted",
+	[RECORD_TAKING] = "taking-back",
 };
 
 static int open_dir(const char *dir)
@@ -84,6 +85,8 @@ static struct json_object *record_json(const struct record *r)
 	js_bool(o, "unseen", r->unseen);
 	js_uuid(o, "before", r->before);
 	js_bool(o, "outdated", r->outdated);
+	js_bool(o, "source", r->source);
+	js_bool(o, "taken_back", r->taken_back);
 	js_bool(o, "spare", r->spare);
 	js_uuid(o, "follower", r->follower);
 	js_u64(o, "alone_since", r->alone_since);
@@ -276,6 +279,10 @@ static const char *record_read(struct json_object *o, const char *name, struct r
 		return "before";
 	if (!bool_read(o, "outdated", &r->outdated))
 		return "outdated";
+	if (js_at(o, "source") && !bool_read(o, "source", &r->source))
+		return "source";
+	if (js_at(o, "taken_back") && !bool_read(o, "taken_back", &r->taken_back))
+		return "taken_back";
 	wrong = spare_read(o, r);
 	if (wrong)
 		return wrong;

@@ -177,6 +177,76 @@ int ended_decode(const u8 *p, size_t len, struct msg_ended *m, struct fault *f)
 	return take_name(m->name, name, name_len, "ENDED", f);
 }
 
+void take_back_encode(struct writer *w, const struct msg_take_back *m)
+{
+	size_t len = strlen(m->name);
+
+	write_copy(w, m->uuid, CPTDEV_UUID_LEN);
+	write_u64(w, m->term);
+	write_u64(w, m->generation);
+	write_u32(w, m->flags);
+	write_u16(w, len);
+	write_u16(w, 0);
+	write_copy(w, m->name, len);
+}
+
+int take_back_decode(const u8 *p, size_t len, struct msg_take_back *m, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+	u16 name_len, reserved;
+	const u8 *name;
+
+	read_copy(&r, m->uuid, CPTDEV_UUID_LEN);
+	m->term = read_u64(&r);
+	m->generation = read_u64(&r);
+	m->flags = read_u32(&r);
+	name_len = read_u16(&r);
+	reserved = read_u16(&r);
+	name = read_bytes(&r, name_len);
+	if (whole(&r, WIRE_TAKE_BACK, f))
+		return -1;
+	if (!term_valid(m->term))
+		return bad(f, WIRE_TAKE_BACK, "term", m->term);
+	if (m->flags & ~WIRE_TAKE_BACK_AGAIN)
+		return bad(f, WIRE_TAKE_BACK, "flags", m->flags);
+	if (reserved)
+		return bad(f, WIRE_TAKE_BACK, "reserved field", reserved);
+	return take_name(m->name, name, name_len, "TAKE_BACK", f);
+}
+
+void take_back_state_encode(struct writer *w, const struct msg_take_back_state *m)
+{
+	size_t len = strlen(m->name);
+
+	write_u64(w, m->term);
+	write_u32(w, m->fault.code);
+	write_u16(w, len);
+	write_u16(w, 0);
+	write_copy(w, m->name, len);
+	text_encode(w, m->fault.text);
+}
+
+int take_back_state_decode(const u8 *p, size_t len, struct msg_take_back_state *m,
+			   struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+	u16 name_len, reserved;
+	const u8 *name;
+
+	m->term = read_u64(&r);
+	m->fault.code = read_u32(&r);
+	name_len = read_u16(&r);
+	reserved = read_u16(&r);
+	name = read_bytes(&r, name_len);
+	if (text_decode(&r, WIRE_TAKE_BACK_STATE, m->fault.text, f))
+		return -1;
+	if (!term_valid(m->term))
+		return bad(f, WIRE_TAKE_BACK_STATE, "term", m->term);
+	if (reserved)
+		return bad(f, WIRE_TAKE_BACK_STATE, "reserved field", reserved);
+	return take_name(m->name, name, name_len, "TAKE_BACK_STATE", f);
+}
+
 void session_encode(struct writer *w, const struct msg_session *m)
 {
 	size_t len = strlen(m->name);
@@ -210,7 +280,7 @@ int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault 
 	if (!term_valid(m->term))
 		return bad(f, WIRE_SESSION, "term", m->term);
 	if (m->flags & ~(WIRE_SESSION_REPLACE | WIRE_SESSION_UNUSED | WIRE_SESSION_ALONE |
-			 WIRE_SESSION_GOES_ON))
+			 WIRE_SESSION_GOES_ON | WIRE_SESSION_TAKE_BACK))
 		return bad(f, WIRE_SESSION, "flags", m->flags);
 	if (m->uid == (u32)-1)
 		return bad(f, WIRE_SESSION, "uid", m->uid);

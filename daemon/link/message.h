@@ -36,6 +36,20 @@ struct msg_ended {			/* ENDED */
 	char text[WIRE_TEXT_MAX + 1];	/* the same for people */
 };
 
+struct msg_take_back {			/* TAKE_BACK */
+	u8 uuid[CPTDEV_UUID_LEN];	/* of the session whose content is lost */
+	u64 term;			/* the next one, which is the sender's */
+	u64 generation;			/* that was acknowledged at least */
+	u32 flags;			/* WIRE_TAKE_BACK_* */
+	char name[CPTDEV_NAME_MAX];
+};
+
+struct msg_take_back_state {		/* TAKE_BACK_STATE */
+	u64 term;			/* of the question */
+	char name[CPTDEV_NAME_MAX];
+	struct fault fault;		/* WIRE_OK: the replica will be shipped */
+};
+
 struct msg_session {			/* SESSION */
 	u8 uuid[CPTDEV_UUID_LEN];
 	u64 term;
@@ -81,6 +95,11 @@ void term_encode(struct writer *w, const struct msg_term *m);
 int term_decode(const u8 *p, size_t len, struct msg_term *m, struct fault *f);
 void ended_encode(struct writer *w, const struct msg_ended *m);
 int ended_decode(const u8 *p, size_t len, struct msg_ended *m, struct fault *f);
+void take_back_encode(struct writer *w, const struct msg_take_back *m);
+int take_back_decode(const u8 *p, size_t len, struct msg_take_back *m, struct fault *f);
+void take_back_state_encode(struct writer *w, const struct msg_take_back_state *m);
+int take_back_state_decode(const u8 *p, size_t len, struct msg_take_back_state *m,
+			   struct fault *f);
 void session_encode(struct writer *w, const struct msg_session *m);
 int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault *f);
 void state_encode(struct writer *w, const struct msg_state *m);

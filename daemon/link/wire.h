@@ -43,6 +43,8 @@ enum wire_type {
 	WIRE_TERM		= 0x07,		/* these two: WIRE_FEATURE_TERMS */
 	WIRE_LISTED		= 0x08,
 	WIRE_ENDED		= 0x09,		/* WIRE_FEATURE_END */
+	WIRE_TAKE_BACK		= 0x0a,		/* these two: WIRE_FEATURE_TAKE_BACK */
+	WIRE_TAKE_BACK_STATE	= 0x0b,
 	/* a session: channel 1 and up */
 	WIRE_SESSION		= 0x10,
 	WIRE_SESSION_STATE	= 0x11,
@@ -70,9 +72,10 @@ enum wire_type {
 #define WIRE_FEATURE_TERMS	(1ULL << 5)	/* TERM and LISTED */
 #define WIRE_FEATURE_LEASE	(1ULL << 6)	/* an answered HEARTBEAT lends time */
 #define WIRE_FEATURE_END	(1ULL << 7)	/* ENDED says how a session ended */
+#define WIRE_FEATURE_TAKE_BACK	(1ULL << 8)	/* a spare gives its replica back */
 /* What this implementation has. */
 #define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE | \
-				 WIRE_FEATURE_END)
+				 WIRE_FEATURE_END | WIRE_FEATURE_TAKE_BACK)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */
@@ -112,9 +115,13 @@ enum wire_code {
 #define WIRE_SESSION_UNUSED	(1U << 1)	/* SESSION: see record_used() */
 #define WIRE_SESSION_ALONE	(1U << 2)	/* SESSION: acknowledged without this spare */
 #define WIRE_SESSION_GOES_ON	(1U << 3)	/* SESSION: goes on if the spare leaves in order */
+#define WIRE_SESSION_TAKE_BACK	(1U << 4)	/* SESSION: a replica, which the receiver asked for */
 /* Flags of SESSION_STATE. */
 #define WIRE_STATE_PROMOTED	(1U << 0)
 #define WIRE_STATE_OUTDATED	(1U << 1)	/* not to be promoted before the next commit */
+
+/* Flags of TAKE_BACK. */
+#define WIRE_TAKE_BACK_AGAIN	(1U << 0)	/* nothing was acknowledged since it was asked for first */
 
 /* How a session ended, of ENDED: enum end_how of rules/end.h. */
 #define WIRE_HOW_MAX		2

@@ -21,7 +21,8 @@ bool record_weighs(const struct record *r)
 
 bool record_used(const struct record *r)
 {
-	return r->term > 1 || record_weighs(r);
+	/* Whoever only asks for its state has gone on with nothing. */
+	return r->role != RECORD_TAKING && (r->term > 1 || record_weighs(r));
 }
 
 /* Is there content under this name that somebody relied on, other than this session's? */
@@ -71,7 +72,10 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 		    const u8 *self, const u8 *boot)
 {
 	bool same = uuid_same(r->session, session) && r->role == RECORD_PRIMARY;
+	u8 follower[CPTDEV_UUID_LEN] = {};
 
+	r->taken_back = r->taken_back && (same || (r->role == RECORD_PROMOTED && r->term == term));
+	r->source = false;
 	/* Whoever follows it may not have heard that it ended. */
 	if (!same && r->ended && r->generation)
 		memcpy(r->before, r->session, CPTDEV_UUID_LEN);
@@ -82,7 +86,10 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 	r->role = RECORD_PRIMARY;
 	if (!same) {
 		r->generation = 0;
-		record_follow(r, uuid_none);
+		/* Who gave the state may be asked for it again. */
+		if (r->taken_back)
+			memcpy(follower, r->follower, CPTDEV_UUID_LEN);
+		record_follow(r, follower);
 		r->spare = false;
 	}
 	memcpy(r->session, session, CPTDEV_UUID_LEN);
@@ -131,6 +138,7 @@ void record_fed(struct record *r, const char *name, const u8 *session, u64 term,
 	r->failed = false;
 	r->unseen = false;
 	r->promoting = false;
+	r->taken_back = false;
 }
 
 bool record_outdated(const struct record *r, const u8 *session)
@@ -143,6 +151,8 @@ void record_progress(struct record *r, u64 generation)
 {
 	r->generation = generation;
 	r->outdated = false;
+	r->source = false;
+	r->taken_back = false;
 }
 
 int record_promote(struct record *r, const char *name, u64 term, u64 replica,
@@ -157,6 +167,7 @@ int record_promote(struct record *r, const char *name, u64 term, u64 replica,
 	strcpy(r->name, name);
 	r->before_term = r->term;
 	r->before_role = r->role;
+	r->taken_back = r->role == RECORD_TAKING;
 	memcpy(r->before_owner, r->owner, CPTDEV_UUID_LEN);
 	r->term = term;
 	r->role = RECORD_PROMOTED;
@@ -172,6 +183,7 @@ void record_promoted(struct record *r, bool done)
 	r->promoting = false;
 	if (done)
 		return;
+	r->taken_back = false;
 	r->term = r->before_term;
 	r->role = r->before_role;
 	memcpy(r->owner, r->before_owner, CPTDEV_UUID_LEN);
@@ -185,5 +197,60 @@ bool record_lost(const struct record *r, const u8 *boot)
 bool record_gone(const struct record *r, const u8 *self, const u8 *boot)
 {
 	return r->term > 1 && r->role != RECORD_SPARE && !r->ended && !r->promoting &&
-		uuid_same(r->owner, self) && (r->failed || !uuid_same(r->boot, boot));
+		uuid_same(r->owner, self) &&
+		(r->failed || r->role == RECORD_TAKING || !uuid_same(r->boot, boot));
+}
+
+bool record_may_take_back(const struct record *r)
+{
+	if (r->ended || r->outdated || r->promoting)
+		return false;
+	if (record_asked_back(r))
+		return true;
+	return r->role == RECORD_PRIMARY && r->spare && !r->alone_since && record_weighs(r);
+}
+
+bool record_asked_back(const struct record *r)
+{
+	return r->role == RECORD_TAKING || r->taken_back;
+}
+
+int record_take_back(struct record *r, const u8 *self)
+{
+	if (r->term >= CPTDEV_TERM_MAX)
+		return -1;
+	r->term++;
+	r->role = RECORD_TAKING;
+	memcpy(r->owner, self, CPTDEV_UUID_LEN);
+	return 0;
+}
+
+enum record_source record_source(const struct record *r, const u8 *session, u64 term,
+				 const u8 *owner, bool again)
+{
+	enum record_meeting met;
+
+	if (!r)
+		return SOURCE_OTHER;
+	met = record_meet(r, term, owner);
+	if (met == MEET_LOWER || met == MEET_SPLIT || r->role == RECORD_PROMOTED)
+		return SOURCE_FENCED;
+	if (r->role != RECORD_SPARE || !uuid_same(r->owner, owner))
+		return SOURCE_OTHER;
+	if (r->source && again)
+		return SOURCE_OK;
+	if (!uuid_same(r->session, session))
+		return SOURCE_OTHER;
+	return r->outdated || !r->generation ? SOURCE_LACKS : SOURCE_OK;
+}
+
+void record_lends(struct record *r, u64 term)
+{
+	r->term = term;
+}
+
+void record_lent(struct record *r)
+{
+	r->outdated = true;
+	r->source = true;
 }

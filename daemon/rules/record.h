@@ -18,6 +18,7 @@ enum record_role {
 	RECORD_PRIMARY,		/* a session of this host */
 	RECORD_SPARE,		/* a replica of this host, fed by the owner */
 	RECORD_PROMOTED,	/* a replica of this host that was promoted */
+	RECORD_TAKING,		/* its memory is lost, and taken back from the spare */
 };
 
 struct record {
@@ -34,7 +35,9 @@ struct record {
 	bool unseen;			/* it ended while its daemon was away: how isn't known */
 	u8 before[CPTDEV_UUID_LEN];	/* the session before it, which ended in order; or zeros */
 	bool outdated;			/* a primary acknowledged data without this replica */
+	bool source;			/* outdated only since the owner has a copy of this replica */
 	/* Of a session: */
+	bool taken_back;		/* it goes on from a copy, and nothing was acknowledged since */
 	bool spare;			/* one followed it, and may be promoted */
 	u8 follower[CPTDEV_UUID_LEN];	/* the node that followed last; zeros: none, or not known */
 	u64 alone_since;		/* acknowledged without one: s since 1970; 0: it isn't */
@@ -124,5 +127,34 @@ bool record_gone(const struct record *r, const u8 *self, const u8 *boot);
 
 /* The memory that the record is of is gone: the host was started anew. */
 bool record_lost(const struct record *r, const u8 *boot);
+
+/*
+ * Taking back (rule R1): a host whose program and memory are gone gets them from its spare's
+ * replica. May it? Everything that it acknowledged has to be there: a spare followed, and nothing
+ * was acknowledged without it.
+ */
+bool record_may_take_back(const struct record *r);
+/* The other host was asked before: it may have handed out its replica already. */
+bool record_asked_back(const struct record *r);
+/*
+ * The next term, which is this host's: on disk before the spare is asked. 0, or -1: no term is
+ * higher.
+ */
+int record_take_back(struct record *r, const u8 *self);
+
+/* What the spare's host answers to @owner, who asks for @session's content with @term. */
+enum record_source {
+	SOURCE_OK,
+	SOURCE_FENCED,		/* this host has a higher pair, or it took over */
+	SOURCE_OTHER,		/* the replica isn't of that session, or of another host's */
+	SOURCE_LACKS,		/* the replica lacks what was acknowledged */
+};
+
+/* @again: nothing was acknowledged since this host was asked before. @r may be NULL. */
+enum record_source record_source(const struct record *r, const u8 *session, u64 term,
+				 const u8 *owner, bool again);
+/* The spare's record: the owner's next term, and then, before the last frame, the mark. */
+void record_lends(struct record *r, u64 term);
+void record_lent(struct record *r);
 
 #endif

@@ -14,6 +14,9 @@ static enum start_why why_of(const struct start_facts *f)
 		return WHY_LIVES;
 	if (!r)
 		return f->fed ? WHY_REPLICA : WHY_NOTHING;
+	/* What is fed then is its own. */
+	if (r->role == RECORD_TAKING && !r->outdated)
+		return WHY_TAKING;
 	/* The other host's program lives, whatever the last one did. */
 	if (f->fed)
 		return WHY_REPLICA;
@@ -29,10 +32,34 @@ static enum start_why why_of(const struct start_facts *f)
 	return record_used(r) ? WHY_LOST : WHY_NOTHING;
 }
 
+/* Nobody took over: the state is in the other host's replica, if that has all of it. */
+static enum start_answer take_back(const struct start_facts *f, enum start_why *why)
+{
+	if (!record_may_take_back(f->r))
+		*why = WHY_LACKS;
+	else if (f->other_host)
+		*why = WHY_OTHER_HOST;
+	else if (f->no_feature)
+		*why = WHY_NO_FEATURE;
+	else if (f->not_given)
+		*why = WHY_NOT_GIVEN;
+	else
+		return ANSWER_TAKE_BACK;
+	return ANSWER_REFUSED;
+}
+
+static bool is_lost(const struct start_facts *f, enum start_why why)
+{
+	return why == WHY_LOST || why == WHY_TAKING ||
+		(why == WHY_PROMOTED && record_asked_back(f->r));
+}
+
 /* To become a spare loses nothing, so it is the answer wherever there is something to lose. */
 enum start_answer start_ask(const struct start_facts *f, enum start_why *why)
 {
 	*why = why_of(f);
+	if (f->take_back && is_lost(f, *why))
+		return take_back(f, why);
 	switch (*why) {
 	case WHY_NOTHING:
 	case WHY_ENDED:

@@ -12,6 +12,7 @@ enum start_answer {
 	ANSWER_FRESH,		/* nothing that anybody relies on would be lost */
 	ANSWER_SPARE,		/* it waits for a promotion, and goes on from the replica */
 	ANSWER_REFUSED,		/* a person decides */
+	ANSWER_TAKE_BACK,	/* likewise, and the replica is the other host's, copied here */
 	ANSWERS
 };
 
@@ -22,6 +23,11 @@ enum start_why {
 	WHY_OVERTAKEN,		/* the other host has gone on without this one */
 	WHY_REPLICA,		/* this host is the spare: it has a replica */
 	WHY_PROMOTED,		/* the replica was promoted here, and no program goes on with it */
+	WHY_TAKING,		/* what this host lost is on its way back */
+	WHY_LACKS,		/* on_restart = take-back, and the other host lacks something */
+	WHY_NO_FEATURE,		/* likewise, and the other host's daemon can't give anything back */
+	WHY_OTHER_HOST,		/* likewise, and the other host isn't the spare that it had */
+	WHY_NOT_GIVEN,		/* likewise, and the other host has refused */
 	WHY_LIVES,		/* a program of this name runs on this host */
 	WHY_DAMAGED,
 	WHY_SPLIT,
@@ -34,6 +40,10 @@ struct start_facts {
 	bool lives;		/* a session of the name, not fenced */
 	bool fed;		/* the peer has a session of the name, and feeds this host */
 	bool refuse;		/* on_restart: rather than become a spare */
+	bool take_back;		/* on_restart: rather than wait for a person */
+	bool no_feature;	/* the other host is linked, and can't give anything back */
+	bool other_host;	/* another one than the spare that it had is linked */
+	bool not_given;		/* it was asked, and has refused */
 };
 
 enum start_answer start_ask(const struct start_facts *f, enum start_why *why);

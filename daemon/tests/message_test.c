@@ -34,6 +34,8 @@ ANY(committed_decode, struct msg_committed)
 ANY(failed_decode, struct msg_failed)
 ANY(term_decode, struct msg_term)
 ANY(ended_decode, struct msg_ended)
+ANY(take_back_decode, struct msg_take_back)
+ANY(take_back_state_decode, struct msg_take_back_state)
 
 static const struct vector {
 	int (*decode)(const u8 *p, size_t len, struct fault *f);
@@ -58,6 +60,10 @@ static const struct vector {
 	{ any_ended_decode, UUID_HEX "07 00 00 00 00 00 00 00" UUID_HEX
 			    "09 00 00 00 00 00 00 00  02 00 00 00  02 00  00 00  6b 76"
 			    "02 00  00 00  6e 6f" },
+	{ any_take_back_decode, UUID_HEX "07 00 00 00 00 00 00 00  09 00 00 00 00 00 00 00"
+				"01 00 00 00  02 00  00 00  6b 76" },
+	{ any_take_back_state_decode, "07 00 00 00 00 00 00 00  10 00 00 00  02 00  00 00"
+				      "6b 76  02 00  00 00  6e 6f" },
 };
 
 static void encoders_write_these_bytes(void **state)
@@ -84,7 +90,15 @@ static void encoders_write_these_bytes(void **state)
 		.term = 7, .generation = 9, .how = 2, .name = "kv", .text = "no",
 	};
 
+	struct msg_take_back back = {
+		.term = 7, .generation = 9, .flags = WIRE_TAKE_BACK_AGAIN, .name = "kv",
+	};
+	struct msg_take_back_state given = {
+		.term = 7, .name = "kv", .fault = { WIRE_E_FENCED, "no" },
+	};
+
 	(void)state;
+	memcpy(back.uuid, uuid, sizeof(uuid));
 	memcpy(ended.uuid, uuid, sizeof(uuid));
 	memcpy(ended.owner, uuid, sizeof(uuid));
 	memcpy(session.uuid, uuid, sizeof(uuid));
@@ -108,6 +122,8 @@ static void encoders_write_these_bytes(void **state)
 	CHECK(7, failed_encode(&w, &failed));
 	CHECK(8, term_encode(&w, &term));
 	CHECK(9, ended_encode(&w, &ended));
+	CHECK(10, take_back_encode(&w, &back));
+	CHECK(11, take_back_state_encode(&w, &given));
 }
 
 static void decoders_read_what_was_written(void **state)
@@ -190,7 +206,7 @@ static void each_wrong_field_is_named(void **state)
 	/* SESSION: term, flags, uid, reserved, name */
 	fails(&vectors[2], 16, 0, "term is 0");
 	fails(&vectors[2], 23, 0x80, "term is 9223372036854775813");
-	fails(&vectors[2], 40, 16, "flags is 16");
+	fails(&vectors[2], 40, 32, "flags is 32");
 	fails(&vectors[2], 50, 1, "reserved");
 	fails(&vectors[2], 52, '/', "bad name");
 	fails(&vectors[2], 53, 0, "bad name");
@@ -211,6 +227,14 @@ static void each_wrong_field_is_named(void **state)
 	fails(&vectors[9], 48, 3, "how is 3");
 	fails(&vectors[9], 54, 1, "reserved");
 	fails(&vectors[9], 57, '/', "bad name");
+	/* TAKE_BACK: term, flags, reserved, name; and its answer */
+	fails(&vectors[10], 16, 0, "term is 0");
+	fails(&vectors[10], 32, 2, "flags is 2");
+	fails(&vectors[10], 38, 1, "reserved");
+	fails(&vectors[10], 41, '/', "bad name");
+	fails(&vectors[11], 0, 0, "term is 0");
+	fails(&vectors[11], 14, 1, "reserved");
+	fails(&vectors[11], 17, '/', "bad name");
 	/* FAILED: a failure has a code */
 	fails(&vectors[7], 8, 0, "code is 0");
 }
