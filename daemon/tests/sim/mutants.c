@@ -21,6 +21,11 @@ const struct mutant_info mutant_info[MUTANTS] = {
 	[MUTANT_TERM_LOST]	= { "term-lost", "the term isn't stored", "acknowledged" },
 	[MUTANT_TERM_LATE]	= { "term-late", "the term is stored after the answer",
 				    "acknowledged" },
+	[MUTANT_LENT_AND_KEPT]	= { "lent-and-kept",
+				    "a replica that was given back may be promoted", "acknowledged" },
+	[MUTANT_TAKE_WHAT_LACKS] = { "take-what-lacks",
+				     "a state is taken back from who lacks a part of it",
+				     "acknowledged" },
 };
 
 void __real_feeds_drop(struct peer *p, const char *name);

@@ -60,6 +60,7 @@ static void spare_begin(struct sim_host *h)
 	bool promoted = false;
 
 	h->prog = (struct prog) { .role = PROG_SPARE };
+	takeback_waits(h);
 	if (mutant != MUTANT_CLAIM_TWICE && engine_replica(h, &state, &term, &promoted) &&
 	    promoted)
 		h->prog.ignored = term;
@@ -146,6 +147,11 @@ static void spare_step(struct sim_host *h)
 	u64 term = 0;
 	u32 state;
 
+	if (!takeback_goes_on(h)) {
+		end(h, rng_range(&sim.rng_prog, 100, 700), CPTDEV_END_EXITED, 1);
+		return;
+	}
+	takeback_waits(h);
 	engine_waits(h, true);
 	if (!engine_replica(h, &state, &term, &promoted))
 		return;
@@ -163,6 +169,7 @@ static void spare_step(struct sim_host *h)
 			 h->name);
 	story("the program of %s takes over with state %u and term %llu", h->name, state, term);
 	sim.counts.takeovers++;
+	takeback_count(h);
 	sim.ended = false;
 	primary_begin(h, term, state);
 	p->serves = true;
@@ -187,9 +194,11 @@ void prog_step(struct sim_host *h)
 {
 	struct prog *p = &h->prog;
 
+	if (takeback_trouble_at() <= sim.now)
+		takeback_trouble(h);
 	if (!h->power)
 		return;
-	if (p->role == PROG_NONE && p->restart && p->restart <= sim.now)
+	if (p->role == PROG_NONE && p->restart && p->restart <= sim.now && takeback_begins(h))
 		prog_start(h, starts_as());
 	if (p->role == PROG_NONE || sleeps(h))
 		return;
@@ -205,12 +214,13 @@ u64 prog_next(const struct sim_host *h)
 	u64 next = UINT64_MAX;
 
 	if (p->role == PROG_NONE)
-		return p->restart ? p->restart : UINT64_MAX;
+		return MIN(p->restart ?: next, takeback_trouble_at());
 	if (p->wake > sim.now)
 		next = p->wake;
+	next = MIN(next, takeback_next(h));
 	if (h->prog_stopped_until > sim.now)
 		next = MAX(next == UINT64_MAX ? 0 : next, h->prog_stopped_until);
-	return next;
+	return MIN(next, takeback_trouble_at());
 }
 
 /*

@@ -60,6 +60,12 @@ static void ev_cut_one(const struct event *e)
 	cut_one(from, !from, duration(e->x[1]));
 }
 
+void schedule_cut(u64 ns)
+{
+	cut_one(0, 1, ns);
+	cut_one(1, 0, ns);
+}
+
 static void ev_cut(const struct event *e)
 {
 	cut_one(0, 1, duration(e->x[1]));
@@ -408,6 +414,7 @@ void schedule_settings(u64 seed, struct conf *conf, int host)
 		strcpy(conf->fence_command, "/fence");
 	conf->fence_timeout_ms = 2500;
 	conf->sessions.alone = seed % 3 ? CONF_GO_ON : CONF_BLOCK;
+	takeback_settings(seed, conf);
 }
 
 /* Time goes on to @at; what ends before is taken back on the way. */
@@ -466,7 +473,7 @@ static void run_events(u64 dropped)
 	u32 i;
 
 	prog_start(&sim.host[0], PROG_PRIMARY);
-	prog_start(&sim.host[1], PROG_SPARE);
+	takeback_first_spare(&sim.host[1]);
 	for (i = 0; i < nr_events && !sim.failed; i++) {
 		if (dropped & 1ULL << i)
 			continue;

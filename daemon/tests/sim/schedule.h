@@ -9,6 +9,8 @@
 /* Run what the seed says, without the events of @dropped (bits). True: nothing was wrong. */
 bool schedule_run(u64 seed, u64 dropped);
 void schedule_settings(u64 seed, struct conf *conf, int host);
+/* Both directions are cut for so long. */
+void schedule_cut(u64 ns);
 /* The host loses its power for so long. */
 void schedule_power_off(struct sim_host *h, u64 ns);
 /* How many events the seed has. */

@@ -12,6 +12,7 @@
  *   prog.c      the programs and their clients
  *   history.c   the truth: every state that a program ever had
  *   check.c     what must hold after each step
+ *   takeback.c  programs that ask before they begin, and take their state back
  *   schedule.c  events from a seed; replay, shortening
  */
 #ifndef TESTS_SIM_H
@@ -84,6 +85,7 @@ struct prog {
 	bool serves;			/* PRIMARY: it took over, or was acknowledged once */
 	u64 ignored;			/* SPARE: term of a promotion that is older than it */
 	bool waits;			/* SPARE: it polls the replica */
+	u64 ask_at;			/* SPARE: it asks the daemon again, 0: never so far */
 };
 
 /* What becomes of the fence command that runs. */
@@ -119,7 +121,7 @@ struct sim_host {
 };
 
 struct sim_counts {
-	u64 writes, acks, reads, refused, takeovers, turns, packets;
+	u64 writes, acks, reads, refused, takeovers, turns, packets, taken_back;
 };
 
 struct sim {
@@ -216,6 +218,25 @@ u64 prog_next(const struct sim_host *h);
 void client_step(void);
 u64 client_next(void);
 void client_reset(void);
+
+/* takeback.c */
+void takeback_settings(u64 seed, struct conf *conf);
+/* In every seed, not in one of four. */
+void takeback_everywhere(void);
+/* The program on the spare's host is started. */
+void takeback_first_spare(struct sim_host *h);
+/* A failure that follows from a step of it. */
+u64 takeback_trouble_at(void);
+void takeback_trouble(struct sim_host *h);
+bool takeback_rules(const struct sim_host *h);
+/* Before a program begins: false: it tries again later. */
+bool takeback_begins(struct sim_host *h);
+void takeback_waits(struct sim_host *h);
+/* While it waits, now and then: false: it ends. */
+bool takeback_goes_on(struct sim_host *h);
+/* A promotion was claimed: was its state taken back? */
+void takeback_count(struct sim_host *h);
+u64 takeback_next(const struct sim_host *h);
 
 /* check.c */
 void check_step(void);
