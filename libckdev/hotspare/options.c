@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* libhotspare: what a program is started as, see options.h. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format.h"
+#include "options.h"
+
+static const char usage[] =
+	"  -m, --master            run, and send checkpoints to the spare\n"
+	"  -s, --spare             take them in, and go on when the master has failed\n"
+	"  -a, --address ADDRESS   of the other host; a spare takes checkpoints from there only\n"
+	"                          (0.0.0.0 or ::  from anywhere; without: from this host)\n"
+	"  -p, --port PORT         that the spare listens on (7411)\n"
+	"  -n, --pipes N           checkpoints that may be under way at a time (1)\n"
+	"  -S, --session NAME      cptdevd brings checkpoints to the other host, and says when the\n"
+	"                          spare takes over: a session and a replica of that name; no -a\n"
+	"  -f, --file FILE         write checkpoints to a file\n"
+	"  -r, --restart FILE      begin as a checkpoint in a file was\n"
+	"  -c, --check             with -r: don't begin, say what would break\n"
+	"  -g, --generation N      with -r: as of generation N, if there are later ones, too\n"
+	"  -t, --timeout SECONDS   after which the other host counts as gone (5)\n"
+	"  -w, --watchdog SECONDS  so long the program may give no sign of life (no time)\n"
+	"  -b, --backend NAME      who takes checkpoints: module; portable; compare, which is the\n"
+	"                          second without the kernel's help; or the first of these that\n"
+	"                          is there: auto (auto)\n"
+	"  -x, --command COMMAND   run to move the service's address; see hs_init(3)\n";
+
+/*
+ * Options
+ */
+
+static int number(const char *text, const char *what, long max, long *to, struct hs_error *e)
+{
+	char *end;
+
+	errno = 0;
+	*to = strtol(text, &end, 10);
+	if (!*text || *end || errno || *to < 1 || *to > max)
+		return hs_fail(e, EINVAL, "%s '%.60s' isn't a number from 1 to %ld", what, text, max);
+	return 0;
+}
+
+static int option(int c, struct options *o, struct hs_error *e)
+{
+	switch (c) {
+	case 'm':
+		o->master = true;
+		return 0;
+	case 's':
+		o->spare = true;
+		return 0;
+	case 'a':
+		o->address = optarg;
+		return 0;
+	case 'S':
+		o->session = optarg;
+		return 0;
+	case 'p':
+		return number(optarg, "port", 65535, &o->port, e);
+	case 'n':
+		return number(optarg, "pipes", 64, &o->pipes, e);
+	case 'f':
+		o->file = optarg;
+		return 0;
+	case 'r':
+		o->restart = optarg;
+		return 0;
+	case 'c':
+		o->check = true;
+		return 0;
+	case 'g':
+		return number(optarg, "generation", LONG_MAX, &o->generation, e);
+	case 't':
+		return number(optarg, "timeout", 3600, &o->timeout, e);
+	case 'w':
+		return number(optarg, "watchdog", 3600, &o->watchdog, e);
+	case 'b':
+		return hs_backend_by_name(optarg, &o->backend, e);
+	case 'x':
+		o->command.text = optarg;
+		return 0;
+	case 'h':
+		printf("Options up to \"--\":\n%s", usage);
+		exit(0);
+	}
+	return hs_fail(e, EINVAL, "unknown option, or one without its argument: see -h");
+}
+
+/* Up to "--", which getopt takes. */
+int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *e)
+{
+	static const struct option longs[] = {
+		{ "address", 1, NULL, 'a' }, { "backend", 1, NULL, 'b' },
+		{ "check", 0, NULL, 'c' }, { "command", 1, NULL, 'x' },
+		{ "file", 1, NULL, 'f' }, { "generation", 1, NULL, 'g' },
+		{ "master", 0, NULL, 'm' },
+		{ "pipes", 1, NULL, 'n' }, { "port", 1, NULL, 'p' },
+		{ "restart", 1, NULL, 'r' }, { "session", 1, NULL, 'S' },
+		{ "spare", 0, NULL, 's' },
+		{ "timeout", 1, NULL, 't' }, { "watchdog", 1, NULL, 'w' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "+a:b:cf:g:mn:p:r:sS:t:w:x:h", longs, NULL)) != -1)
+		if (option(c, o, e))
+			return -1;
+	/* By hs_rejoin(): the arguments are still those of the master. */
+	if (getenv(REJOIN)) {
+		o->master = false;
+		o->spare = true;
+		o->restart = NULL;
+	}
+	if (o->master == o->spare)
+		return hs_fail(e, EINVAL, "either -m or -s is needed, before \"--\": see -h");
+	if (o->spare && o->restart)
+		return hs_fail(e, EINVAL, "a spare gets what it needs from the master: no -r");
+	if (o->generation && !o->restart)
+		return hs_fail(e, EINVAL, "-g says how far -r goes: there is no -r");
+	if (o->check && !o->restart)
+		return hs_fail(e, EINVAL, "-c says what would break if -r went on: there is no -r");
+	if (o->address && o->file)
+		return hs_fail(e, EINVAL, "either -a or -f: checkpoints go to one place");
+	if (o->session && (o->address || o->file))
+		return hs_fail(e, EINVAL, "with -S cptdevd knows where checkpoints go: no -a, no -f");
+	return 0;
+}
+
+/*
+ * What is relative is meant as of now. The program may change its directory before its first
+ * checkpoint, and one that is restored has the directory of the checkpoint.
+ */
+static int resolve_file(struct options *o, struct hs_error *e)
+{
+	if (!o->file)
+		return 0;
+	o->absolute = hs_file_absolute(o->file);
+	if (!o->absolute)
+		return hs_fail(e, errno, "%s: %s", o->file, strerror(errno));
+	o->file = o->absolute;
+	return 0;
+}
+
+static int resolve_address(struct options *o, struct hs_error *e)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	const struct sockaddr_in *v4 = (const void *)&o->peer;
+	const struct sockaddr_in6 *v6 = (const void *)&o->peer;
+	struct addrinfo *list;
+	char port[8];
+	int err;
+
+	if (!o->address)
+		return 0;
+	snprintf(port, sizeof(port), "%ld", o->port);
+	err = getaddrinfo(o->address, port, &hints, &list);
+	if (err)
+		return hs_fail(e, EINVAL, "address '%.60s': %s", o->address, gai_strerror(err));
+	memcpy(&o->peer, list->ai_addr, list->ai_addrlen);
+	o->peer_len = list->ai_addrlen;
+	freeaddrinfo(list);
+	o->anywhere = o->peer.ss_family == AF_INET ? v4->sin_addr.s_addr == INADDR_ANY :
+		IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+	if (o->anywhere && o->master)
+		return hs_fail(e, EINVAL, "a master needs the address of its spare");
+	return 0;
+}
+
+int hs_options_resolve(struct options *o, struct hs_error *e)
+{
+	return resolve_address(o, e) || resolve_file(o, e) ? -1 : 0;
+}
