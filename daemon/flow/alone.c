@@ -14,6 +14,7 @@
 #include "alone.h"
 #include "daemon.h"
 #include "log.h"
+#include "uuid.h"
 
 /* So often it is looked whether a session's time has come. */
 #define LOOK_NS		(200 * NSEC_PER_MSEC)
@@ -64,6 +65,15 @@ static bool old_primary_may_serve(struct daemon *d, const struct known *k)
 {
 	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->followed &&
 		!peer_lease_over(LIST_FIRST(&d->peers));
+}
+
+bool alone_replaces(struct daemon *d, const struct known *k)
+{
+	const struct record *r = record_of(d, k->rec.name);
+
+	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->alone && r &&
+		uuid_same(r->follower, uuid_none) &&
+		clock_mono() < LIST_FIRST(&d->peers)->lent_before;
 }
 
 static enum alone decide(struct daemon *d, const struct known *k)

@@ -234,6 +234,8 @@ struct peer {
 	bool moving;			/* whether it is another one isn't known yet, see moved.c */
 	u64 looked_at;			/* for programs that wait, ns */
 	u64 lent_until;			/* it may rely on its lease until then, ns */
+	u8 lent_to[CPTDEV_UUID_LEN];	/* the node that was lent time last */
+	u64 lent_before;		/* the same of the node before it, which was another one */
 	struct fence_command fence;	/* makes sure that its host is off */
 	/* Where its host was last: ss_family 0: never. */
 	struct sockaddr_storage linked_to;
@@ -478,6 +480,11 @@ void alone_look(struct daemon *d);
 void alone_known(struct daemon *d, struct known *k);
 /* A spare, @node, follows, nothing was fetched for it yet: 0 or a negative errno. */
 int alone_end(struct daemon *d, struct known *k, const u8 *node);
+/*
+ * The session took over from another host than the peer, which is its first spare. Until the lease of
+ * that one is over its program may answer reads, and this session acknowledges nothing.
+ */
+bool alone_replaces(struct daemon *d, const struct known *k);
 /* It follows no more. */
 void alone_lost(struct daemon *d, struct known *k);
 /* A person says it: 0, or a negative errno and *@why. */

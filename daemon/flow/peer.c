@@ -55,6 +55,10 @@ void peer_answered(struct peer *p, const struct sockaddr_storage *at)
 
 void peer_lends(struct peer *p, u64 received, u64 length)
 {
+	if (memcmp(p->lent_to, p->node.uuid, sizeof(p->lent_to))) {
+		memcpy(p->lent_to, p->node.uuid, sizeof(p->lent_to));
+		p->lent_before = p->lent_until;
+	}
 	p->lent_until = MAX(p->lent_until, lease_lent_until(received, length));
 }
 

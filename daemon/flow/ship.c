@@ -245,8 +245,16 @@ static int ship_resume(struct ship *s)
 {
 	bool same = uuid_same(s->peer.uuid, s->session->rec.uuid);
 	bool again = s->last.code == WIRE_E_MEMORY;
-	int ret = s->session->alone ? 0 : ship_rely(s);
+	struct fault f;
+	int ret;
 
+	if (alone_replaces(s->out->d, s->session)) {
+		fault_set(&f, WIRE_E_BUSY,
+			  "the lease of the program that it took over from isn't over yet");
+		ship_note(s, &f);
+		return ship_event(s, SHIP_TROUBLE);
+	}
+	ret = s->session->alone ? 0 : ship_rely(s);
 	if (ret)
 		return ret;
 	s->caught_up = 0;

@@ -143,8 +143,9 @@ void record_fed(struct record *r, const char *name, const u8 *session, u64 term,
 
 bool record_outdated(const struct record *r, const u8 *session)
 {
+	/* The program that went on from it is none the older for having ended in order. */
 	return r->outdated ||
-		(r->role == RECORD_PRIMARY && holds_other(r, session));
+		(r->role == RECORD_PRIMARY && r->generation && !uuid_same(r->session, session));
 }
 
 void record_progress(struct record *r, u64 generation)

@@ -245,6 +245,33 @@ static void a_lease_outlives_the_daemon(void **state)
 	WAIT_FOR(p, s->state.lease_until > clock_mono() + 500 * MS);
 }
 
+/*
+ * B took over from A and has another host as its spare: A doesn't know, and may answer reads. The
+ * clock of the lease says for how long.
+ */
+static void another_spare_waits_for_the_lease_of_the_old_primary(void **state)
+{
+	struct pair *p = *state;
+	struct peer *b = host_peer(&p->b);
+	struct fake_session *s = leased(p), *t;
+	u64 term = 0, generation;
+
+	WAIT_FOR(p, fake_allows(s));
+	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), 0);
+	WAIT_FOR(p, s->fenced);
+	fake_session_end(&p->a.fake, s);
+	/* As if the program that was overtaken were on another host. */
+	b->lent_before = clock_mono() + 600 * MS;
+	t = fake_session_with(&p->b.fake, "kv", 4, term, 0);
+	publish_some(&p->b, t, 0, 2);
+	while (clock_mono() < b->lent_before - 50 * MS) {
+		pair_run(p, 0);
+		assert_true(!t->rec.committed || clock_mono() >= b->lent_before);
+	}
+	WAIT_FOR(p, pair_committed(t));
+}
+
 #define CASE(fn)	cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
 
 int main(void)
@@ -266,6 +293,7 @@ int main(void)
 		CASE(a_stopped_daemon_lends_nothing),
 		CASE(who_fences_ends_it_whatever_the_lease),
 		CASE(a_lease_outlives_the_daemon),
+		CASE(another_spare_waits_for_the_lease_of_the_old_primary),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

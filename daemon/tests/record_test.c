@@ -163,6 +163,8 @@ static void outdated(void **state)
 	assert_false(record_outdated(&p, one));
 	record_progress(&p, 1);
 	assert_true(record_outdated(&p, one));
+	p.ended = true;
+	assert_true(record_outdated(&p, one));
 	/* Fenced: until it is fed, whatever was on disk before. */
 	s.outdated = true;
 	record_fed(&s, "kv", two, 5, alpha, boot);
