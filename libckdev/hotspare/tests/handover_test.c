@@ -356,12 +356,40 @@ static bool says(const char *path, const char *text)
 	return found;
 }
 
-static int refuse(void **state)
+static int begin_with(const char *policy, void **state)
 {
-	on_restart = "refuse";
+	on_restart = policy;
 	begin(state);
 	on_restart = "spare";
 	return 0;
+}
+
+static int refuse(void **state)
+{
+	return begin_with("refuse", state);
+}
+
+static int take_back(void **state)
+{
+	return begin_with("take-back", state);
+}
+
+/* Nobody took over: it goes on by itself, from what the spare's host has. */
+static void started_anew_it_takes_its_state_back(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+	unsigned long saved;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m");
+	wait_for("master", "saved", 20);
+	kill_off(spare);
+	kill_off(program);
+	saved = last("master", "saved");
+	program = start_on(&hosts[0], "anew", "-m");
+	wait_for("anew", "again", saved);
+	wait_for("anew", "saved", last("anew", "again") + 20);
+	kill_off(program);
 }
 
 static void where_a_person_decides_it_does_not_begin(void **state)
@@ -535,6 +563,7 @@ int main(int argc, char **argv)
 		test(started_anew_it_wipes_nothing),
 		test(one_that_cannot_ask_is_barred),
 		cmocka_unit_test_setup_teardown(where_a_person_decides_it_does_not_begin, refuse, clean),
+		cmocka_unit_test_setup_teardown(started_anew_it_takes_its_state_back, take_back, clean),
 		test(ended_in_order_it_begins_anew),
 		test(one_that_is_stopped_is_taken_over_from),
 		test(one_in_an_endless_loop_too),
