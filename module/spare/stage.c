@@ -18,7 +18,7 @@
 #define STAGE_BATCH	64U
 /* Pages that a replica keeps for what is staged next. */
 #define POOL_MAX	1024U
-/* So few pages are taken out of what is staged one by one: see content_commit(). */
+/* So few pages are taken out of what is staged one by one: see content_merge(). */
 #define ERASE_MAX	64U
 
 struct xarray *cptdev_pages_alloc(void)
@@ -573,11 +573,30 @@ static void content_trim(struct cptdev_replica *r, const struct cptdev_layout *l
 	}
 }
 
-static void content_commit(struct cptdev_replica *r, struct cptdev_gone *gone)
+/*
+ * What is staged goes into the content. Between the bounds of what there is: the end of a sparse
+ * tree is found by a look at every place of each of its levels. To free the tree is another such
+ * look, unless it is empty.
+ */
+static void content_merge(struct cptdev_replica *r, struct cptdev_gone *gone)
 {
+	XA_STATE(xas, r->staged, r->staging.first);
 	unsigned long index;
 	void *entry;
 
+	/* It doesn't change: stage_lock is held. */
+	rcu_read_lock();
+	xas_for_each(&xas, entry, r->staging.last)
+		content_replace(r, xas.xa_index, entry, gone);
+	rcu_read_unlock();
+	if (r->nr_staged > ERASE_MAX)
+		return;
+	xa_for_each_range(r->staged, index, entry, r->staging.first, r->staging.last)
+		xa_erase(r->staged, index);
+}
+
+static void content_commit(struct cptdev_replica *r, struct cptdev_gone *gone)
+{
 	r->visited = 0;
 	if (!r->staging.base) {
 		gone->pages = r->pages;
@@ -585,16 +604,7 @@ static void content_commit(struct cptdev_replica *r, struct cptdev_gone *gone)
 		r->pages = r->staged;
 		r->nr_pages = r->nr_staged;
 	} else {
-		/*
-		 * Within these bounds: the end of a sparse tree is found by a look at every
-		 * place of each of its levels. To free the tree is another such look, unless
-		 * it is empty.
-		 */
-		xa_for_each_range(r->staged, index, entry, r->staging.first, r->staging.last) {
-			content_replace(r, index, entry, gone);
-			if (r->nr_staged <= ERASE_MAX)
-				xa_erase(r->staged, index);
-		}
+		content_merge(r, gone);
 		content_trim(r, r->staging.layout, gone);
 	}
 }
