@@ -156,13 +156,13 @@ static unsigned int list_tables(struct cptdev_walk *w, unsigned int nr)
 	for (i = 0; i < nr; i++, swept++) {
 		pmd_t pmd = READ_ONCE(pmdp[i]);
 
-		if (unlikely(pmd_none(pmd)) && i && i + 1 < nr &&
-		    pmd_none(READ_ONCE(pmdp[i + 1])))
-			break;
 		swept->chunk = c;
 		if (likely(c && c->newest <= newer && cptdev_pmd_table(pmd))) {
 			swept->ptes = cptdev_pmd_ptes(pmd);
 		} else {
+			if (pmd_none(pmd) && i && i + 1 < nr &&
+			    pmd_none(READ_ONCE(pmdp[i + 1])))
+				break;
 			swept->ptes = NULL;
 			swept->what = CPTDEV_UNSWEPT;
 		}
