@@ -88,6 +88,11 @@ static bool linked(struct sim_host *h)
 	return p->in && p->out.state == OUT_UP;
 }
 
+static bool is_cut(void)
+{
+	return net_is_cut(sim.pair[0], sim.pair[1]) || net_is_cut(sim.pair[1], sim.pair[0]);
+}
+
 /*
  * A service that was ended in order doesn't come back to life. As long as the hosts aren't linked
  * the other one can't know, and may decide that this one is lost.
@@ -99,8 +104,7 @@ static void check_ended(void)
 	u32 state, i;
 	u64 term;
 
-	if (net_is_cut(0, 1) || net_is_cut(1, 0) || !linked(&sim.host[0]) ||
-	    !linked(&sim.host[1]))
+	if (is_cut() || !linked(world_pair(0)) || !linked(world_pair(1)))
 		sim.linked_since = 0;
 	else if (!sim.linked_since)
 		sim.linked_since = sim.now;
@@ -108,7 +112,7 @@ static void check_ended(void)
 	    sim.now - MAX(sim.linked_since, sim.ended_at) < KNOWN_NS)
 		return;
 	sim.ended_known = true;
-	for (i = 0; i < SIM_HOSTS; i++) {
+	for (i = 0; i < sim.hosts; i++) {
 		h = &sim.host[i];
 		if (engine_replica(h, &state, &term, &promoted) && promoted && term != h->taken)
 			sim.ended = sim.ended_known = false;
@@ -117,18 +121,19 @@ static void check_ended(void)
 
 void check_step(void)
 {
-	bool a, b;
+	bool copy[SIM_HOSTS] = {}, both;
+	u32 i;
 
 	if (sim.failed)
 		return;
 	check_ended();
-	a = check_copy(&sim.host[0]);
-	b = check_copy(&sim.host[1]);
-	if (!a && !b && !sim.ended && sim.top && sim.failures <= 1)
+	for (i = 0; i < sim.hosts; i++)
+		copy[i] = check_copy(&sim.host[i]);
+	both = copy[sim.pair[0]] && copy[sim.pair[1]];
+	if (!copy[0] && !copy[1] && !copy[2] && !sim.ended && sim.top && sim.failures <= 1)
 		sim_fail("state %u was acknowledged, and nobody has it any more after one failure",
 			 sim.top);
-	sim.in_sync = a && b && calm(&sim.host[0]) && calm(&sim.host[1]) &&
-		!net_is_cut(0, 1) && !net_is_cut(1, 0);
+	sim.in_sync = both && calm(world_pair(0)) && calm(world_pair(1)) && !is_cut();
 	if (sim.in_sync)
 		sim.failures = 0;
 }

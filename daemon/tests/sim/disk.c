@@ -38,6 +38,13 @@ void disk_lose(struct sim_host *h)
 	memset(disk[h->nr], 0, sizeof(disk[h->nr]));
 }
 
+u64 disk_term(const struct sim_host *h)
+{
+	const struct record *r = find(h->conf.state_dir, SIM_NAME);
+
+	return r ? r->term : 0;
+}
+
 int __wrap_state_dir_make(const char *dir)
 {
 	(void)dir;

@@ -26,6 +26,12 @@ const struct mutant_info mutant_info[MUTANTS] = {
 	[MUTANT_TAKE_WHAT_LACKS] = { "take-what-lacks",
 				     "a state is taken back from who lacks a part of it",
 				     "acknowledged" },
+	[MUTANT_SWAP_EARLY]	= { "swap-early", "a spare is replaced that may still be promoted",
+				    "acknowledged" },
+	[MUTANT_SWAP_UNREAD]	= { "swap-unread", "the record of a host that is replaced isn't read",
+				    "acknowledged" },
+	[MUTANT_SWAP_BACK]	= { "swap-back", "a spare that comes back after another one isn't outdated",
+				    "acknowledged" },
 };
 
 void __real_feeds_drop(struct peer *p, const char *name);
@@ -33,6 +39,12 @@ void __real_feeds_listed(struct peer *p);
 int __real_delta_frame(struct delta *d, struct conn *c, u32 channel);
 int __real_kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
 int __real_records_leave(struct daemon *d, struct in *in);
+bool __real_record_lacked(const struct record *r, const u8 *node);
+
+bool __wrap_record_lacked(const struct record *r, const u8 *node)
+{
+	return mutant == MUTANT_SWAP_BACK ? r->alone_since : __real_record_lacked(r, node);
+}
 
 int __wrap_records_leave(struct daemon *d, struct in *in)
 {

@@ -21,6 +21,10 @@ enum mutant {
 	MUTANT_TERM_LATE,		/* it is stored after the answer */
 	MUTANT_LENT_AND_KEPT,		/* a replica that was given back may be promoted */
 	MUTANT_TAKE_WHAT_LACKS,		/* a state is taken back from who lacks a part of it */
+	MUTANT_THIRD,			/* from here on: of the third host */
+	MUTANT_SWAP_EARLY = MUTANT_THIRD, /* a spare is replaced that may be promoted */
+	MUTANT_SWAP_UNREAD,		/* the record of the replaced host isn't read */
+	MUTANT_SWAP_BACK,		/* a spare that comes back counts with its old copy */
 	MUTANTS
 };
 

@@ -29,10 +29,10 @@ void operator_begins(void)
 	enum prog_role role = sim.ended ? PROG_PRIMARY : PROG_SPARE;
 	u32 i;
 
-	for (i = 0; i < SIM_HOSTS; i++) {
+	for (i = 0; i < 2; i++) {
 		/* And it has heard of the end of the last one. */
-		if (sim.host[i].power && sim.host[i].runs &&
-		    sim.host[i].stopped_until + MS(100) < sim.now)
+		if (world_pair(i)->power && world_pair(i)->runs &&
+		    world_pair(i)->stopped_until + MS(100) < sim.now)
 			continue;
 		operator_begin_at = sim.now + MS(500);
 		return;
@@ -40,7 +40,10 @@ void operator_begins(void)
 	operator_begin_at = 0;
 	if (sim.ended) {
 		story("a person removes all replicas and starts the service anew");
-		for (i = 0; i < SIM_HOSTS; i++) {
+		for (i = 0; i < sim.hosts; i++) {
+			/* Nobody relies on what the third one has, on disk or in memory. */
+			if (!world_paired(&sim.host[i]))
+				third_empties();
 			if (!sim.host[i].power)
 				continue;
 			engine_remove(&sim.host[i]);
@@ -54,10 +57,10 @@ void operator_begins(void)
 	}
 	/* Else the other host had decided meanwhile that this one is lost. */
 	sim.ended = sim.ended_known = false;
-	for (i = 0; i < SIM_HOSTS; i++) {
-		if (!idle(&sim.host[i]))
+	for (i = 0; i < 2; i++) {
+		if (!idle(world_pair(i)))
 			continue;
-		prog_start(&sim.host[i], role);
+		prog_start(world_pair(i), role);
 		role = PROG_SPARE;
 	}
 }
@@ -73,8 +76,9 @@ static bool operator_may_act(void)
 
 	if (sim.ended || operator_begin_at)
 		return false;
-	for (i = 0; i < SIM_HOSTS; i++)
-		if (!sim.host[i].power || !sim.host[i].runs || sim.host[i].stopped_until > sim.now)
+	for (i = 0; i < 2; i++)
+		if (!world_pair(i)->power || !world_pair(i)->runs ||
+		    world_pair(i)->stopped_until > sim.now)
 			return false;
 	return sim.now - MAX(sim.acked_at, acted_at) >= PATIENCE_NS;
 }
@@ -97,11 +101,28 @@ static void operator_promotes(struct sim_host *h)
 
 	if (h->prog.role == PROG_PRIMARY)
 		prog_make_spare(h);
+	else if (idle(h))
+		prog_start(h, PROG_SPARE);
 	operator_stops(world_other(h));
-	/* Whatever is outdated: it has everything. */
+	ret = engine_promote(h, false);
+	story("a person promotes the replica of %s: %s", h->name, ret ? strerror(-ret) : "done");
+	if (ret != -EREMCHG)
+		return;
+	/* It is outdated, as far as its host knows. A look at both hosts says that it has everything. */
 	ret = engine_promote(h, true);
-	story("a person promotes the replica of %s by force: %s", h->name,
-	      ret ? strerror(-ret) : "done");
+	story("the person forces it: %s", ret ? strerror(-ret) : "done");
+}
+
+/* A replica that has everything is promoted there, and its program was only slow: that one goes on. */
+static bool other_takes_over(const struct sim_host *h)
+{
+	struct sim_host *o = world_other(h);
+	bool promoted;
+	u32 state;
+	u64 term;
+
+	return o->prog.role == PROG_SPARE && engine_replica(o, &state, &term, &promoted) &&
+		promoted && term != o->taken && history_has(state, sim.top);
 }
 
 static void begin_empty(void)
@@ -109,20 +130,20 @@ static void begin_empty(void)
 	u32 i;
 
 	story("a person gives up what is lost: the service begins anew");
-	for (i = 0; i < SIM_HOSTS; i++) {
-		prog_make_spare(&sim.host[i]);
-		engine_remove(&sim.host[i]);
+	for (i = 0; i < 2; i++) {
+		prog_make_spare(world_pair(i));
+		engine_remove(world_pair(i));
 	}
 	sim.ended = true;
 	sim.ended_at = sim.now;
-	for (i = 0; i < SIM_HOSTS; i++)
-		prog_leave(&sim.host[i]);
+	for (i = 0; i < 2; i++)
+		prog_leave(world_pair(i));
 	operator_begin_at = sim.now + NSEC_PER_SEC;
 }
 
 void operator_looks(void)
 {
-	struct sim_host *a = &sim.host[0], *b = &sim.host[1], *h;
+	struct sim_host *a = world_pair(0), *b = world_pair(1), *h;
 	u32 state, i;
 	bool promoted;
 	u64 term;
@@ -131,8 +152,8 @@ void operator_looks(void)
 		return;
 	acted_at = sim.now;
 	/* A split brain: the host that lacks something gives up what it has. */
-	for (i = 0; i < SIM_HOSTS; i++) {
-		h = &sim.host[i];
+	for (i = 0; i < 2; i++) {
+		h = world_pair(i);
 		if (!records_split(&h->daemon, SIM_NAME) || check_copy(h))
 			continue;
 		story("a person gives up the data of %s", h->name);
@@ -142,8 +163,8 @@ void operator_looks(void)
 		engine_forget(h);
 		return;
 	}
-	for (i = 0; i < SIM_HOSTS; i++) {
-		h = &sim.host[i];
+	for (i = 0; i < 2; i++) {
+		h = world_pair(i);
 		if (!has_program(h))
 			continue;
 		/* The other one is in its way. */
@@ -163,13 +184,14 @@ void operator_looks(void)
 		check_failure("removal");
 		return;
 	}
-	for (i = 0; i < SIM_HOSTS; i++) {
-		h = &sim.host[i];
-		if (engine_replica(h, &state, &term, &promoted) && history_has(state, sim.top)) {
+	for (i = 0; i < 2; i++) {
+		h = world_pair(i);
+		if (engine_replica(h, &state, &term, &promoted) && history_has(state, sim.top) &&
+		    !other_takes_over(h)) {
 			operator_promotes(h);
 			return;
 		}
 	}
-	if (!check_copy(a) && !check_copy(b))
+	if (!check_copy(a) && !check_copy(b) && !third_returns())
 		begin_empty();
 }

@@ -184,8 +184,11 @@ static bool sleeps(const struct sim_host *h)
 }
 
 /* What was ended is begun anew by a person, who says so; see operator.c. */
-static enum prog_role starts_as(void)
+static enum prog_role starts_as(const struct sim_host *h)
 {
+	/* No person starts a primary on a host that isn't configured for anybody. */
+	if (!world_paired(h))
+		return PROG_SPARE;
 	return rules.careless_start && !sim.ended && rng_one_in(&sim.rng_prog, 2) ?
 		PROG_PRIMARY : PROG_SPARE;
 }
@@ -199,7 +202,7 @@ void prog_step(struct sim_host *h)
 	if (!h->power)
 		return;
 	if (p->role == PROG_NONE && p->restart && p->restart <= sim.now && takeback_begins(h))
-		prog_start(h, starts_as());
+		prog_start(h, starts_as(h));
 	if (p->role == PROG_NONE || sleeps(h))
 		return;
 	if (p->role == PROG_PRIMARY)
@@ -252,7 +255,7 @@ static void client_write(struct sim_host *h)
 
 void client_step(void)
 {
-	struct sim_host *h = &sim.host[rng_range(&sim.rng_prog, 0, SIM_HOSTS - 1)];
+	struct sim_host *h = &sim.host[rng_range(&sim.rng_prog, 0, sim.hosts - 1)];
 	bool writes = rng_one_in(&sim.rng_prog, 2);
 
 	client_at = sim.now + MS(rng_range(&sim.rng_prog, CLIENT_MIN_MS, CLIENT_MAX_MS));

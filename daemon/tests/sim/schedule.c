@@ -33,7 +33,7 @@ static u64 errors_end;
 
 static struct sim_host *host_of(const struct event *e)
 {
-	return &sim.host[e->x[0] % SIM_HOSTS];
+	return world_pair(e->x[0] % 2);
 }
 
 /* Mostly short, sometimes longer than any time-out: up to 4 s. */
@@ -55,9 +55,9 @@ static void cut_one(int from, int to, u64 ns)
 
 static void ev_cut_one(const struct event *e)
 {
-	int from = e->x[0] % SIM_HOSTS;
+	struct sim_host *from = host_of(e);
 
-	cut_one(from, !from, duration(e->x[1]));
+	cut_one(from->nr, world_other(from)->nr, duration(e->x[1]));
 }
 
 void schedule_cut(u64 ns)
@@ -68,8 +68,8 @@ void schedule_cut(u64 ns)
 
 static void ev_cut(const struct event *e)
 {
-	cut_one(0, 1, duration(e->x[1]));
-	cut_one(1, 0, duration(e->x[1]));
+	cut_one(sim.pair[0], sim.pair[1], duration(e->x[1]));
+	cut_one(sim.pair[1], sim.pair[0], duration(e->x[1]));
 }
 
 void schedule_power_off(struct sim_host *h, u64 ns)
@@ -98,7 +98,7 @@ static void ev_power(const struct event *e)
 	}
 }
 
-static void power_back(struct sim_host *h)
+void schedule_power_back(struct sim_host *h)
 {
 	story("%s has power again", h->name);
 	power_at[h->nr] = 0;
@@ -176,8 +176,8 @@ static void ev_service_end(const struct event *e)
 	struct sim_host *h;
 	u32 i;
 
-	for (i = 0; i < SIM_HOSTS; i++) {
-		h = &sim.host[i];
+	for (i = 0; i < 2; i++) {
+		h = world_pair(i);
 		if (!h->power || h->prog.role != PROG_PRIMARY || h->prog.session->fenced)
 			continue;
 		/* Another primary, that this one doesn't know of yet, wouldn't end. */
@@ -246,6 +246,31 @@ static void ev_promote(const struct event *e)
 	check_failure("promotion");
 }
 
+/* A person sees one host only, and promotes there what may be promoted. */
+static void ev_promote_cut(const struct event *e)
+{
+	struct sim_host *h = host_of(e), *o = world_other(h);
+	int ret;
+
+	if (!h->power || h->prog.role != PROG_SPARE || sim.ended)
+		return;
+	cut_one(h->nr, o->nr, duration(e->x[1]));
+	cut_one(o->nr, h->nr, duration(e->x[2]));
+	ret = engine_promote(h, false);
+	story("a person promotes the replica of %s, which is cut off: %s", h->name,
+	      ret ? strerror(-ret) : "done");
+	check_failure("promotion");
+}
+
+/* A person replaces the spare's host. */
+static void ev_replace(const struct event *e)
+{
+	struct sim_host *old = third_replace(duration(e->x[1]));
+
+	if (old)
+		leave_until[old->nr] = sim.now + NSEC_PER_SEC;
+}
+
 /* Calls of the daemon fail: one of them, or all for a while. */
 static void ev_engine_error(const struct event *e)
 {
@@ -306,8 +331,8 @@ static void ev_suspend(const struct event *e)
 	story("%s is suspended for %llu ms", h->name, ns / NSEC_PER_MSEC);
 	h->stopped_until = MAX(h->stopped_until, sim.now + ns);
 	h->prog_stopped_until = MAX(h->prog_stopped_until, sim.now + ns);
-	cut_one(h->nr, !h->nr, ns);
-	cut_one(!h->nr, h->nr, ns);
+	cut_one(h->nr, world_other(h)->nr, ns);
+	cut_one(world_other(h)->nr, h->nr, ns);
 }
 
 static void ev_wall(const struct event *e)
@@ -318,6 +343,9 @@ static void ev_wall(const struct event *e)
 	story("the wall clock of %s is set by %lld s", h->name, ns / (s64)NSEC_PER_SEC);
 	h->wall_off += ns;
 }
+
+/* Only where there is a third host; so it is the last one. */
+#define REPLACE_WEIGHT	8
 
 static const struct event_kind kinds[] = {
 	{ "cut-one",		4, ev_cut_one },
@@ -332,16 +360,20 @@ static const struct event_kind kinds[] = {
 	{ "suspend",		2, ev_suspend },
 	{ "engine-error",	2, ev_engine_error },
 	{ "promote",		2, ev_promote },
+	{ "promote-cut",	2, ev_promote_cut },
 	{ "lost-events",	1, ev_lost_events },
 	{ "wall-clock",		1, ev_wall },
+	{ "replace",		REPLACE_WEIGHT, ev_replace },
 };
 
-static const struct event_kind *pick(struct rng *r)
+static const struct event_kind *pick(struct rng *r, bool third)
 {
 	u32 total = 0, n, i;
 
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		total += kinds[i].weight;
+	if (!third)
+		total -= REPLACE_WEIGHT;
 	n = rng_range(r, 0, total - 1);
 	for (i = 0; n >= kinds[i].weight; i++)
 		n -= kinds[i].weight;
@@ -367,7 +399,7 @@ static void make(u64 seed)
 	for (i = 0; i < nr_events; i++) {
 		at += pause_before(&r);
 		events[i] = (struct event) {
-			.kind = pick(&r), .at = at,
+			.kind = pick(&r, seed % THIRD_SEEDS == 0), .at = at,
 			.x = { rng_next(&r), rng_next(&r), rng_next(&r) },
 		};
 	}
@@ -399,6 +431,7 @@ static void network_kind(u64 seed)
 	}
 	sim.host[0].drift_ppm = (s64)rng_range(&r, 0, 400) - 200;
 	sim.host[1].drift_ppm = (s64)rng_range(&r, 0, 400) - 200;
+	sim.host[2].drift_ppm = (s64)rng_range(&r, 0, 400) - 200;
 }
 
 /* The settings of the two hosts need not be the same. */
@@ -439,7 +472,7 @@ static void run_to(u64 at)
 		world_run(MAX(next, sim.now));
 		for (i = 0; i < SIM_HOSTS && !sim.failed; i++) {
 			if (power_at[i] && power_at[i] <= sim.now)
-				power_back(&sim.host[i]);
+				schedule_power_back(&sim.host[i]);
 			if (leave_until[i] && leave_until[i] <= sim.now) {
 				leave_until[i] = 0;
 				world_left(&sim.host[i]);
@@ -495,6 +528,7 @@ bool schedule_run(u64 seed, u64 dropped)
 	memset(leave_until, 0, sizeof(leave_until));
 	errors_end = 0;
 	operator_reset();
+	third_reset();
 	rules.careless_promote = seed % 5 == 0;
 	rules.careless_start = seed % 3 == 0;
 	world_open(seed);

@@ -5,6 +5,8 @@
 #include "sim.h"
 
 #define SCHEDULE_MAX	64
+/* One seed of so many has a third host. */
+#define THIRD_SEEDS	4
 
 /* Run what the seed says, without the events of @dropped (bits). True: nothing was wrong. */
 bool schedule_run(u64 seed, u64 dropped);
@@ -19,6 +21,17 @@ u32 schedule_events(u64 seed);
 /* fence.c */
 u64 fence_next(const struct sim_host *h);
 void fence_step(struct sim_host *h);
+void schedule_power_back(struct sim_host *h);
+
+/* third.c */
+void third_reset(void);
+/* The host that leaves in order for it, and is away for @ns; or NULL. */
+struct sim_host *third_replace(u64 ns);
+/* Its daemon has ended. */
+void third_left(struct sim_host *h);
+void third_empties(void);
+/* Nobody else has everything: it is taken back. */
+bool third_returns(void);
 
 /* operator.c */
 /* The service that was ended begins anew, 0: there is no such plan. */

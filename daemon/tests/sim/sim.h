@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The simulator: the daemons of two hosts, as they are, in one process and in virtual time. The
- * linker puts the functions __wrap_* in place of the system's (--wrap, see the Makefile): clocks,
+ * The simulator: the daemons of two or three hosts, as they are, in one process and in virtual
+ * time. The linker puts the functions __wrap_* in place of the system's (--wrap, see the Makefile): clocks,
  * sockets and epoll. Everything else is the program that is installed. One seed decides all that
  * happens; nothing depends on how fast this machine is.
  *
@@ -11,6 +11,7 @@
  *   engine.c    sessions and replicas of a host, and its power
  *   prog.c      the programs and their clients
  *   history.c   the truth: every state that a program ever had
+ *   third.c     a host that takes the place of another one
  *   check.c     what must hold after each step
  *   takeback.c  programs that ask before they begin, and take their state back
  *   schedule.c  events from a seed; replay, shortening
@@ -21,7 +22,7 @@
 #include "daemon.h"
 #include "fake.h"
 
-#define SIM_HOSTS	2
+#define SIM_HOSTS	3		/* two of them are configured for each other */
 #define SIM_PAGES	6U
 #define SIM_NAME	"service"
 #define SIM_PORT	7475
@@ -128,6 +129,8 @@ struct sim {
 	u64 now;			/* ns, virtual */
 	u64 seed;
 	struct sim_host host[SIM_HOSTS];
+	u32 hosts;			/* so many there are: 2 or 3 */
+	int pair[2];			/* those that are configured for each other */
 	struct sim_host *cur;		/* whose code runs */
 	struct rng rng_net, rng_prog;
 	/* What clients know. */
@@ -161,7 +164,11 @@ void world_close(void);
 /* Run until that time, or until something is wrong. */
 void world_run(u64 until);
 void world_left(struct sim_host *h);
+/* Of the two that are configured for each other: one, the other, and whether it is one of them. */
+struct sim_host *world_pair(u32 i);
 struct sim_host *world_other(const struct sim_host *h);
+bool world_paired(const struct sim_host *h);
+void world_address(struct sockaddr_storage *ss, int nr);
 u64 world_mono(const struct sim_host *h);
 
 /* engine.c */
@@ -190,6 +197,8 @@ int engine_promote(struct sim_host *h, bool force);
 /* disk.c */
 void disk_reset(void);
 void disk_lose(struct sim_host *h);
+/* The term of its record, 0: it has none. */
+u64 disk_term(const struct sim_host *h);
 /* What a mutant wrote too late is there now. */
 void disk_late(struct sim_host *h);
 

@@ -37,7 +37,7 @@ static void plan_first(u64 seed)
 void takeback_settings(u64 seed, struct conf *conf)
 {
 	trouble_at = first_wait = 0;
-	if (seed % 4 != 1 && !all_seeds && mutant < MUTANT_LENT_AND_KEPT)
+	if (seed % 4 != 1 && !all_seeds && (mutant < MUTANT_LENT_AND_KEPT || mutant >= MUTANT_THIRD))
 		return;
 	conf->sessions.on_restart = ON_RESTART_TAKE_BACK;
 	conf->sessions.on_exit = seed / 4 % 2 ? ON_EXIT_STAY : ON_EXIT_FAILOVER;

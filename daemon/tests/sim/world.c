@@ -18,7 +18,17 @@ struct sim_rules rules;
 
 struct sim_host *world_other(const struct sim_host *h)
 {
-	return &sim.host[!h->nr];
+	return world_pair(h->nr == sim.pair[0]);
+}
+
+struct sim_host *world_pair(u32 i)
+{
+	return &sim.host[sim.pair[i]];
+}
+
+bool world_paired(const struct sim_host *h)
+{
+	return h->nr == sim.pair[0] || h->nr == sim.pair[1];
 }
 
 /* CLOCK_MONOTONIC of the host. */
@@ -69,6 +79,7 @@ void world_left(struct sim_host *h)
 	story("the daemon of %s ends", h->name);
 	engine_daemon_kill(h);
 	h->daemon_start = sim.now + h->daemon_away;
+	third_left(h);
 }
 
 static void turn(struct sim_host *h)
@@ -89,9 +100,9 @@ static void drain(void)
 
 	while (again && !sim.failed) {
 		again = false;
-		first = rng_range(&sim.rng_net, 0, SIM_HOSTS - 1);
-		for (u32 i = 0; i < SIM_HOSTS; i++) {
-			struct sim_host *h = &sim.host[(first + i) % SIM_HOSTS];
+		first = rng_range(&sim.rng_net, 0, sim.hosts - 1);
+		for (u32 i = 0; i < sim.hosts; i++) {
+			struct sim_host *h = &sim.host[(first + i) % sim.hosts];
 
 			if (!due(h))
 				continue;
@@ -125,7 +136,7 @@ static void step(void)
 	u32 i;
 
 	net_deliver();
-	for (i = 0; i < SIM_HOSTS; i++) {
+	for (i = 0; i < sim.hosts; i++) {
 		struct sim_host *h = &sim.host[i];
 
 		fence_step(h);
@@ -137,7 +148,7 @@ static void step(void)
 		}
 	}
 	drain();
-	for (i = 0; i < SIM_HOSTS; i++)
+	for (i = 0; i < sim.hosts; i++)
 		prog_step(&sim.host[i]);
 	if (client_next() <= sim.now)
 		client_step();
@@ -153,7 +164,7 @@ void world_run(u64 until)
 	while (!sim.failed) {
 		step();
 		next = MIN(net_next(), client_next());
-		for (i = 0; i < SIM_HOSTS; i++)
+		for (i = 0; i < sim.hosts; i++)
 			next = MIN(next, next_of(&sim.host[i]));
 		if (next > until)
 			break;
@@ -162,7 +173,7 @@ void world_run(u64 until)
 	sim.now = MAX(sim.now, until);
 }
 
-static void host_address(struct sockaddr_storage *ss, int nr)
+void world_address(struct sockaddr_storage *ss, int nr)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)ss;
 
@@ -174,9 +185,11 @@ static void host_address(struct sockaddr_storage *ss, int nr)
 
 static void host_open(struct sim_host *h, int nr)
 {
+	static const char *const names[SIM_HOSTS] = { "alpha", "beta", "gamma" };
+
 	memset(h, 0, sizeof(*h));
 	h->nr = nr;
-	snprintf(h->name, sizeof(h->name), "%s", nr ? "beta" : "alpha");
+	snprintf(h->name, sizeof(h->name), "%s", names[nr]);
 	h->conf = (struct conf) {
 		.listen_port = SIM_PORT, .heartbeat_ms = 200, .timeout_ms = 1000,
 		.max_sessions = 16, .max_clients = 4, .failover = FAILOVER_AUTO,
@@ -184,8 +197,8 @@ static void host_open(struct sim_host *h, int nr)
 	strcpy(h->conf.name, h->name);
 	strcpy(h->conf.control, "/nonexistent/control");
 	snprintf(h->conf.state_dir, sizeof(h->conf.state_dir), "%d", nr);
-	host_address(&h->conf.listen, nr);
-	host_address(&h->conf.peer, !nr);
+	world_address(&h->conf.listen, nr);
+	world_address(&h->conf.peer, !nr);
 }
 
 void world_open(u64 seed)
@@ -195,6 +208,8 @@ void world_open(u64 seed)
 	memset(&sim, 0, sizeof(sim));
 	sim.seed = seed;
 	sim.now = NSEC_PER_SEC;
+	sim.hosts = seed % THIRD_SEEDS ? 2 : SIM_HOSTS;
+	sim.pair[1] = 1;
 	srand(seed);
 	rng_seed(&sim.rng_net, seed, 1);
 	rng_seed(&sim.rng_prog, seed, 2);
@@ -202,10 +217,13 @@ void world_open(u64 seed)
 	net_reset();
 	disk_reset();
 	client_reset();
-	for (i = 0; i < SIM_HOSTS; i++) {
+	for (i = 0; i < sim.hosts; i++) {
 		host_open(&sim.host[i], i);
 		schedule_settings(seed, &sim.host[i].conf, i);
 		sim.host[i].mono_off = rng_range(&sim.rng_prog, 1, 1000) * NSEC_PER_SEC;
+		/* The third one is switched on when it is needed. */
+		if (!world_paired(&sim.host[i]))
+			continue;
 		engine_boot(&sim.host[i]);
 		engine_daemon_start(&sim.host[i]);
 	}
@@ -215,7 +233,7 @@ void world_close(void)
 {
 	u32 i;
 
-	for (i = 0; i < SIM_HOSTS; i++)
+	for (i = 0; i < sim.hosts; i++)
 		if (sim.host[i].power)
 			engine_power_off(&sim.host[i]);
 	net_reset();
