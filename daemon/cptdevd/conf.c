@@ -74,6 +74,23 @@ void conf_mistake(struct parse *p, int line, const char *fmt, ...)
 	fputc('\n', p->errors);
 }
 
+/* The library for this format cuts the name of a longer section, in silence. */
+#define SECTION_MAX	49
+
+static void check_section(struct parse *p, const char *s)
+{
+	size_t len;
+
+	s += strspn(s, " \t");
+	if (*s != '[')
+		return;
+	len = strcspn(s + 1, "]\n");
+	if (len > SECTION_MAX)
+		conf_mistake(p, p->line,
+			     "the name of section [%.*s] is longer than %d characters; a session with such a name can have no section of its own, only [sessions]",
+			     (int)len, s + 1, SECTION_MAX);
+}
+
 /* fgets() that counts lines, and that takes no line apart. */
 static char *next_line(char *str, int num, void *stream)
 {
@@ -90,6 +107,7 @@ static char *next_line(char *str, int num, void *stream)
 		conf_mistake(p, p->line, "the line is longer than %d characters", num - 2);
 	if (p->cut || (!whole && !feof(p->from)))
 		s[0] = '\0';
+	check_section(p, s);
 	p->cut = !whole;
 	return s;
 }

@@ -5,6 +5,7 @@
  * that is run for each promotion runs by itself.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -142,8 +143,11 @@ static bool worth_fencing(struct daemon *d, const char *name)
 
 static void add_name(char *names, size_t size, const char *name)
 {
-	size_t len = strlen(names);
+	size_t len;
 
+	if (!names)
+		return;
+	len = strlen(names);
 	snprintf(names + len, size - len, "%s%s", len ? " " : "", name);
 }
 
@@ -170,17 +174,19 @@ static void promote_waited(struct peer *p)
 {
 	struct daemon *d = p->d;
 	int ret = held_refresh(d);
-	char names[1024] = "";
+	size_t size = p->nr_feeds * (CPTDEV_NAME_MAX + 1) + 1;
+	char *names = calloc(1, size);
 	struct held *h;
 	struct feed *f;
 
 	p->looked_at = clock_mono();
 	LIST_FOREACH(f, &p->feeds, entry) {
 		h = ret ? NULL : held_find(d, f->name);
-		look_at(p, f, h && h->waiters, names, sizeof(names));
+		look_at(p, f, h && h->waiters, names, size);
 	}
-	if (*names)
+	if (names && *names)
 		fence_command_run(p, names);
+	free(names);
 }
 
 void failover_look_again(struct peer *p)

@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -79,19 +81,22 @@ static void over_time(struct timer *t)
 static int start(struct peer *p, const char *names, int *out)
 {
 	char line[sizeof(p->d->conf.fence_command)], *argv[COMMAND_WORDS + 1];
-	char peer[CPTDEV_NAME_MAX + 24], node[CPTDEV_NAME_MAX + 24], sessions[1024];
-	char *envp[512] = { peer, node, sessions };
+	char peer[CPTDEV_NAME_MAX + 24], node[CPTDEV_NAME_MAX + 24], *sessions;
+	char *envp[512] = { peer, node };
 	u32 n = 3, i;
+	int ret;
 
 	snprintf(peer, sizeof(peer), "CPTDEV_PEER=%s", p->node.name);
 	snprintf(node, sizeof(node), "CPTDEV_NODE=%s", p->d->self.name);
-	snprintf(sessions, sizeof(sessions), "CPTDEV_SESSIONS=%s", names);
+	if (asprintf(&sessions, "CPTDEV_SESSIONS=%s", names) < 0)
+		return -ENOMEM;
+	envp[2] = sessions;
 	for (i = 0; environ[i] && n < ARRAY_SIZE(envp) - 1; i++)
 		envp[n++] = environ[i];
 	strcpy(line, p->d->conf.fence_command);
-	if (!command_split(line, argv))
-		return -ENOENT;
-	return command_start(argv, envp, &p->fence.pid, out);
+	ret = command_split(line, argv) ? command_start(argv, envp, &p->fence.pid, out) : -ENOENT;
+	free(sessions);
+	return ret;
 }
 
 static void failed(struct peer *p, const char *why)

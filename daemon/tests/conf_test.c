@@ -181,6 +181,9 @@ static void sessions_have_sections_of_their_own(void **state)
 	says(PEER "[session kv]\non_exit = die\n",
 	     "test.conf:4: on_exit = die: allowed are failover, stay");
 	says(PEER "[session kv]\nname = x\n", "unknown key 'name' in [sessions]; it has: on_exit");
+	says(PEER "[session a234567890123456789012345678901234567890123]\non_exit = stay\n",
+	     "is longer than 49 characters");
+	assert_int_equal(parse(PEER "[session a2345678901234567890123456789012345678901]\non_exit = stay\n"), 0);
 	says(PEER "[session a/b]\non_exit = stay\n", "unknown section [session a/b]");
 	says(PEER "[session kv]\non_exit = stay\non_exit = stay\n",
 	     "test.conf:5: 'on_exit' in [session kv] was given already");
