@@ -40,19 +40,25 @@ linked() {
 	vm_run a 'cptdevctl status --json' | tr -d '\n' | grep -q '"outgoing": *{ *"state": *"up"'
 }
 
-# reboot_b [keep]: its power goes and comes back, with its disk or without
-reboot_b() {
-	local disk=$vm_root/disk.tar
+# reboot host [keep]: its power goes and comes back, with its disk or without
+reboot() {
+	local disk=$vm_root/disk.tar host=$1
 	rm -f "$disk"
-	[ -z "${1:-}" ] || {
-		vm_run b 'tar -C /var/lib -cf /tmp/disk.tar cptdev' && vm_get b /tmp/disk.tar "$disk"
+	[ -z "${2:-}" ] || {
+		vm_run "$host" 'tar -C /var/lib -cf /tmp/disk.tar cptdev' &&
+			vm_get "$host" /tmp/disk.tar "$disk"
 	} || return
-	vm_kill b
-	host_launch b
-	host_ready b
+	vm_kill "$host"
+	host_launch "$host"
+	host_ready "$host"
 	[ ! -e "$disk" ] || {
-		vm_put b "$disk" /tmp/disk.tar && vm_run b 'mkdir -p /var/lib && tar -C /var/lib -xf /tmp/disk.tar'
+		vm_put "$host" "$disk" /tmp/disk.tar &&
+			vm_run "$host" 'mkdir -p /var/lib && tar -C /var/lib -xf /tmp/disk.tar'
 	}
+}
+
+reboot_b() {
+	reboot b "$@"
 }
 
 # status_tells host pattern: for people
@@ -111,6 +117,31 @@ story_empty_restart() {
 	t 'empty restart: promoted by hand, b goes on' until_true serves b
 	t 'empty restart: with all rows' all_there b
 	t 'empty restart: nothing is safe on a' not says_safe a 'delete from t'
+	story_end
+}
+
+# Nobody waits on b, so nobody takes over: a gets its state back, and b is its spare again.
+story_take_back() {
+	local policy=('[sessions]' on_restart=take-back)
+	t 'take back: begin' story_begin "${policy[@]}"
+	program_signal b KILL
+	until_true program_ended b
+	program_signal a KILL
+	until_true program_ended a
+	t 'take back: a boots' reboot a keep
+	daemon_start a auto "${policy[@]}"
+	until_true linked
+	program_start a -m
+	t 'take back: a goes on' until_true safe_on a
+	t 'take back: with all rows' all_there a
+	program_start b -s
+	t 'take back: b waits again' until_true program_said b 'waiting for the promotion'
+	t 'take back: more rows are safe' add a 3
+	vm_kill a
+	t 'take back: a is lost, b goes on' until_true serves b
+	t 'take back: with those rows, too' all_there b
+	host_launch a
+	host_ready a
 	story_end
 }
 
@@ -273,7 +304,7 @@ story_long_copy() {
 }
 
 stories=(ended_in_order failed_before empty_restart promoted_host_reboots both_promoted two_cuts
-	long_copy idle_spare)
+	long_copy idle_spare take_back)
 
 main() {
 	local story
