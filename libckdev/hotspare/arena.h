@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if __has_include(<sys/single_threaded.h>)
+#ifdef __GLIBC__
 #include <sys/single_threaded.h>
 #else
 #define __libc_single_threaded	0
