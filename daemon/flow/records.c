@@ -365,6 +365,9 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 		return -EBADMSG;
 	if (!force && record_outdated(&new, replica->uuid))
 		return -EREMCHG;
+	/* The state was asked back, and this is an older one: what comes back has that term. */
+	if (!force && new.role == RECORD_TAKING && replica->term != new.term)
+		return -EREMCHG;
 	if (record_promote(&new, name, *term, replica->term, d->self.uuid))
 		return *term ? -ESTALE : -EOVERFLOW;
 	memcpy(new.session, replica->uuid, sizeof(new.session));

@@ -205,6 +205,15 @@ static bool other_is_idle(const struct sim_host *h)
 }
 
 /*
+ * A spare that was just put back may not have heard yet that it is outdated: a person promotes it only
+ * when it is in step. Where no host is replaced, what isn't outdated has everything.
+ */
+static bool may_lack(u32 state)
+{
+	return sim.hosts == SIM_HOSTS && !history_has(state, sim.top);
+}
+
+/*
  * A person moves the service, by a replica that has all that was acknowledged; or gives up what
  * it lacks.
  */
@@ -225,7 +234,7 @@ static void ev_promote(const struct event *e)
 		return;
 	if (!history_has(state, sim.top)) {
 		give_up = other_is_idle(h);
-		if (!give_up && !rules.careless_promote)
+		if (!give_up && (!rules.careless_promote || may_lack(state)))
 			return;
 	}
 	if (give_up) {
@@ -250,9 +259,13 @@ static void ev_promote(const struct event *e)
 static void ev_promote_cut(const struct event *e)
 {
 	struct sim_host *h = host_of(e), *o = world_other(h);
+	bool promoted;
+	u32 state;
+	u64 term;
 	int ret;
 
-	if (!h->power || h->prog.role != PROG_SPARE || sim.ended)
+	if (!h->power || h->prog.role != PROG_SPARE || sim.ended ||
+	    !engine_replica(h, &state, &term, &promoted) || may_lack(state))
 		return;
 	cut_one(h->nr, o->nr, duration(e->x[1]));
 	cut_one(o->nr, h->nr, duration(e->x[2]));
