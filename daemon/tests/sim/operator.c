@@ -95,7 +95,8 @@ void operator_stops(struct sim_host *h)
 		prog_make_spare(h);
 }
 
-static void operator_promotes(struct sim_host *h)
+/* @force: it is outdated, as far as its host knows. A look at both hosts says that it has everything. */
+static int operator_promotes(struct sim_host *h, bool force)
 {
 	int ret;
 
@@ -104,13 +105,10 @@ static void operator_promotes(struct sim_host *h)
 	else if (idle(h))
 		prog_start(h, PROG_SPARE);
 	operator_stops(world_other(h));
-	ret = engine_promote(h, false);
-	story("a person promotes the replica of %s: %s", h->name, ret ? strerror(-ret) : "done");
-	if (ret != -EREMCHG)
-		return;
-	/* It is outdated, as far as its host knows. A look at both hosts says that it has everything. */
-	ret = engine_promote(h, true);
-	story("the person forces it: %s", ret ? strerror(-ret) : "done");
+	ret = engine_promote(h, force);
+	story("a person promotes the replica of %s%s: %s", h->name, force ? " by force" : "",
+	      ret ? strerror(-ret) : "done");
+	return ret;
 }
 
 /* A replica that has everything is promoted there, and its program was only slow: that one goes on. */
@@ -184,13 +182,12 @@ void operator_looks(void)
 		check_failure("removal");
 		return;
 	}
-	for (i = 0; i < 2; i++) {
-		h = world_pair(i);
+	/* By force only where neither of them may be promoted otherwise, and so by itself. */
+	for (i = 0; i < 4; i++) {
+		h = world_pair(i % 2);
 		if (engine_replica(h, &state, &term, &promoted) && history_has(state, sim.top) &&
-		    !other_takes_over(h)) {
-			operator_promotes(h);
+		    !other_takes_over(h) && operator_promotes(h, i >= 2) != -EREMCHG)
 			return;
-		}
 	}
 	if (!check_copy(a) && !check_copy(b) && !third_returns())
 		begin_empty();
