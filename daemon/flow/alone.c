@@ -63,9 +63,6 @@ static bool peer_is_gone(struct daemon *d)
 /* That one has a lease of this host, if the session took over and had no spare since. */
 static bool old_primary_may_serve(struct daemon *d, const struct known *k)
 {
-	/* The daemon of one program ends with it: a lease that it had is over then, too. */
-	if (d->conf.private)
-		return false;
 	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->followed &&
 		!peer_lease_over(LIST_FIRST(&d->peers));
 }
