@@ -69,10 +69,10 @@ static bool old_primary_may_serve(struct daemon *d, const struct known *k)
 
 bool alone_replaces(struct daemon *d, const struct known *k)
 {
-	const struct record *r = record_of(d, k->rec.name);
+	const struct recorded *e = recorded_find(d, k->rec.name);
 
-	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->alone && r &&
-		uuid_same(r->follower, uuid_none) &&
+	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->alone && e &&
+		!e->old_ended && uuid_same(e->r.follower, uuid_none) &&
 		clock_mono() < LIST_FIRST(&d->peers)->lent_before;
 }
 

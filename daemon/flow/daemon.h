@@ -82,6 +82,7 @@ struct recorded {
 	u8 other[CPTDEV_UUID_LEN];	/* its owner, or that of lost_term */
 	u64 lost_term;			/* a higher one, whose host lost its memory; 0: none */
 	bool lost_again;		/* it was told on this link, too */
+	bool old_ended;			/* the program that was taken over from had ended */
 	char why[300];			/* why the name stands still */
 	/* takeback.c */
 	bool wants_back;		/* a program has asked for what was lost */
@@ -482,7 +483,8 @@ void alone_known(struct daemon *d, struct known *k);
 int alone_end(struct daemon *d, struct known *k, const u8 *node);
 /*
  * The session took over from another host than the peer, which is its first spare. Until the lease of
- * that one is over its program may answer reads, and this session acknowledges nothing.
+ * that one is over its program may answer reads, if it isn't known to have ended, and this session
+ * acknowledges nothing.
  */
 bool alone_replaces(struct daemon *d, const struct known *k);
 /* It follows no more. */

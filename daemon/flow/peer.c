@@ -137,13 +137,9 @@ int peer_open(struct daemon *d)
 	fence_command_init(p);
 	LIST_INIT(&p->feeds);
 	LIST_INSERT_HEAD(&d->peers, p, entry);
-	/*
-	 * What was lent before this daemon was started anew isn't known. The daemon of one program
-	 * began with it: there was none before.
-	 */
-	if (!d->conf.private)
-		p->lent_until = lease_lent_until(clock_mono(), lease_length(d->conf.timeout_ms,
-									    d->conf.timeout_ms));
+	/* What was lent before this daemon was started anew isn't known. */
+	p->lent_until = lease_lent_until(clock_mono(), lease_length(d->conf.timeout_ms,
+								    d->conf.timeout_ms));
 	detector_init(&p->detector, d->conf.timeout_ms * NSEC_PER_MSEC);
 	p->tick.fn = peer_tick;
 	loop_arm(&d->loop, &p->tick, tick_interval(p));

@@ -359,6 +359,7 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 {
 	struct recorded *e = recorded_find(d, name);
 	struct record new = e ? e->r : (struct record) {};
+	bool ended;
 	int ret;
 
 	if (e && e->damaged)
@@ -373,10 +374,13 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 	memcpy(new.session, replica->uuid, sizeof(new.session));
 	memcpy(new.boot, d->boot, sizeof(new.boot));
 	new.generation = replica->generation;
+	ended = new.ended || new.failed;
 	new.ended = false;
 	new.failed = false;
 	new.unseen = false;
 	ret = records_write(d, &new);
+	if (!ret)
+		recorded_find(d, name)->old_ended = ended;
 	*term = new.term;
 	return ret;
 }

@@ -130,8 +130,7 @@ static void finish(struct daemon *d, struct recorded *e)
 
 	if (!is_waited_for(d, e))
 		return;
-	/* By force: the record says that a replica here is an old one, and this isn't. */
-	ret = promotion_do(d, e->r.name, &term, &generation, true);
+	ret = promotion_do(d, e->r.name, &term, &generation, false);
 	if (!ret) {
 		e->wants_back = false;
 		tell(&d->tell, LOG_NOTICE, TELL_SESSION, e->r.name,

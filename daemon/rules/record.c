@@ -145,8 +145,7 @@ bool record_outdated(const struct record *r, const u8 *session)
 {
 	/* The program that went on from it is none the older for having ended in order. */
 	return r->outdated ||
-		((r->role == RECORD_PRIMARY || r->role == RECORD_TAKING) && r->generation &&
-		 !uuid_same(r->session, session));
+		(r->role == RECORD_PRIMARY && r->generation && !uuid_same(r->session, session));
 }
 
 void record_progress(struct record *r, u64 generation)

@@ -272,6 +272,23 @@ static void another_spare_waits_for_the_lease_of_the_old_primary(void **state)
 	WAIT_FOR(p, pair_committed(t));
 }
 
+/* Unless that program has ended, which A told before B took over. */
+static void but_not_if_that_is_known_to_have_ended(void **state)
+{
+	struct pair *p = *state;
+	struct peer *b = host_peer(&p->b);
+	struct fake_session *s = leased(p), *t;
+	const struct record *r;
+
+	WAIT_FOR(p, fake_allows(s));
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
+	WAIT_FOR(p, (r = record_of(&p->b.daemon, "kv")) && r->role == RECORD_PROMOTED);
+	b->lent_before = clock_mono() + 3600 * NSEC_PER_SEC;
+	t = fake_session_with(&p->b.fake, "kv", 4, r->term, 0);
+	publish_some(&p->b, t, 0, 2);
+	WAIT_FOR(p, pair_committed(t));
+}
+
 #define CASE(fn)	cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
 
 int main(void)
@@ -294,6 +311,7 @@ int main(void)
 		CASE(who_fences_ends_it_whatever_the_lease),
 		CASE(a_lease_outlives_the_daemon),
 		CASE(another_spare_waits_for_the_lease_of_the_old_primary),
+		CASE(but_not_if_that_is_known_to_have_ended),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
