@@ -77,6 +77,9 @@ static int cut_to_publish(struct hs_job *j, struct hs_error *e)
 {
 	if (hs_texts_make(&j->texts, e) || hs_area_write(&j->texts, &j->head, e))
 		return -1;
+	/* Which way it goes is known once the session is open, which it isn't after a lost cptdevd. */
+	if (hs_snapshot_session(e) < 0)
+		return -1;
 	if (hs_handed_over())
 		return hs_handover_cut(&j->texts.state.ranges, j->head.generation, e);
 	return hs_snapshot_publish(&j->snap, &j->texts.state.ranges, e);
