@@ -286,7 +286,7 @@ int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors)
 		conf_mistake(&p, 0, "%s", strerror(errno));
 	fill_named(c);
 	conf_check(&p);
-	/* What it would remember is gone with it. */
+	/* Its memory is gone with it. */
 	if (c->private)
 		*c->state_dir = '\0';
 	conf_set_port(&c->listen, c->listen_port);

@@ -18,7 +18,7 @@ struct kernel_ops {
 	int (*open)(struct kernel *k);			/* CPTDEV_DEVICE */
 	void (*close)(struct kernel *k, int fd);	/* any of the three kinds */
 	int (*ioctl)(struct kernel *k, int fd, unsigned int cmd, void *arg);
-	/* What a replica has at address @pos: bytes, fewer than @len only at an end. */
+	/* The content of a replica at address @pos: bytes, fewer than @len only at an end. */
 	ssize_t (*read)(struct kernel *k, int fd, void *buf, size_t len, u64 pos);
 	/* Make the replica, owned by @uid; it is no error if there is one. */
 	int (*create)(struct kernel *k, const char *name, u32 uid);

@@ -22,7 +22,7 @@ static bool is_linked(const struct peer *p)
 	return p->in || p->out.state == OUT_UP;
 }
 
-/* Where it was linked is not configured, or its name is another one. */
+/* The address of its link is not configured, or its name is another one. */
 static bool is_another(const struct peer *p)
 {
 	const struct sockaddr_storage *at = p->linked_to.ss_family ? &p->linked_to :
@@ -59,7 +59,7 @@ static void leave(struct peer *p)
 	if (p->in)
 		leave_incoming(p->in);
 	out_moved(&p->out);
-	/* What a fence command for the old host says is of no use for the new one. */
+	/* The result of a fence command for the old host is of no use for the new one. */
 	p->fence.stale = p->fence.pid;
 	p->failover = (struct failover_times) {};
 	p->linked_to = p->linked_from = (struct sockaddr_storage) {};

@@ -395,7 +395,7 @@ void records_promoted(struct daemon *d, const char *name, bool done)
 		return;
 	new = e->r;
 	record_promoted(&new, done);
-	/* What the replica lacks was given up, if it lacks anything. */
+	/* If the replica lacks anything, that was given up. */
 	if (done)
 		new.outdated = new.source = false;
 	if (records_write(d, &new)) {
@@ -446,8 +446,8 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		     "%s: LOST is what this host acknowledged alone, up to generation %llu: %s went on without it, with term %llu",
 		     name, e->r.generation, who, term);
 	/*
-	 * It goes on without what this host has, which stays as a copy, and isn't promoted. Who only
-	 * asked for its state under the same term has nothing to go on with.
+	 * It goes on without what this host has, which stays as a copy, and isn't promoted. A host
+	 * that only asked for its state under the same term has nothing to go on with.
 	 */
 	if ((met == MEET_HIGHER || (met == MEET_SPLIT && e->r.role == RECORD_TAKING)) &&
 	    !e->r.outdated) {

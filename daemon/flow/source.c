@@ -414,6 +414,6 @@ bool source_pull(struct out *o)
 		source_end(s, LOG_WARNING, strerror(-ret));
 	else if (s->delta->phase == DELTA_DONE)
 		s->state = SOURCE_SENT;
-	/* What is said instead is queued. */
+	/* The ABORT and GONE that are sent instead are queued. */
 	return !ret;
 }

@@ -28,7 +28,7 @@ static bool fed(struct daemon *d, const char *name)
 
 	for (in = LIST_FIRST(&d->ins); in; in = LIST_NEXT(in, entry)) {
 		c = chan_find_name(in, name);
-		/* What comes back is of no program. */
+		/* A state that comes back is of no program. */
 		if (c && !(c->session.flags & WIRE_SESSION_TAKE_BACK))
 			return true;
 	}

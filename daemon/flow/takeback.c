@@ -170,7 +170,7 @@ static void takeback_timer(struct timer *t)
 		loop_arm(&d->loop, t, LOOK_NS);
 }
 
-/* What was begun goes on: whoever asked may wait already. */
+/* A question that was begun goes on: the program that asked may wait already. */
 void takeback_open(struct daemon *d)
 {
 	struct recorded *e;

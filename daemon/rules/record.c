@@ -86,7 +86,7 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 	r->role = RECORD_PRIMARY;
 	if (!same) {
 		r->generation = 0;
-		/* Who gave the state may be asked for it again. */
+		/* The host that gave the state may be asked for it again. */
 		if (r->taken_back)
 			memcpy(follower, r->follower, CPTDEV_UUID_LEN);
 		record_follow(r, follower);

@@ -142,7 +142,7 @@ bool record_asked_back(const struct record *r);
  */
 int record_take_back(struct record *r, const u8 *self);
 
-/* What the spare's host answers to @owner, who asks for @session's content with @term. */
+/* The answer of the spare's host to @owner, which asks for @session's content with @term. */
 enum record_source {
 	SOURCE_OK,
 	SOURCE_FENCED,		/* this host has a higher pair, or it took over */

@@ -14,7 +14,7 @@ static enum start_why why_of(const struct start_facts *f)
 		return WHY_LIVES;
 	if (!r)
 		return f->fed ? WHY_REPLICA : WHY_NOTHING;
-	/* What is fed then is its own. */
+	/* It is fed its own state then. */
 	if (r->role == RECORD_TAKING && !r->outdated)
 		return WHY_TAKING;
 	/* The other host's program lives, whatever the last one did. */

@@ -277,15 +277,23 @@ static void with_replace_it_does(void **state)
 }
 
 /* On the host of the replica, too; and the program that it is of goes on. */
+/* A program that is started empty on the spare's host. */
+static struct fake_session *barred_at_b(struct pair *p)
+{
+	struct fake_session *s = fake_session(&p->b.fake, "kv", 10);
+
+	WAIT_FOR(p, known_find_name(&p->b.daemon, "kv"));
+	assert_non_null(strstr(known_find_name(&p->b.daemon, "kv")->barred,
+			       "Start it as the spare"));
+	return s;
+}
+
 static void nor_what_a_replica_has(void **state)
 {
 	struct pair *p = *state;
 	struct fake_session *s = fed(p), *empty;
 
-	empty = fake_session(&p->b.fake, "kv", 10);
-	WAIT_FOR(p, known_find_name(&p->b.daemon, "kv"));
-	assert_non_null(strstr(known_find_name(&p->b.daemon, "kv")->barred,
-			       "Start it as the spare"));
+	empty = barred_at_b(p);
 	publish_some(&p->a, s, 1, 2);
 	WAIT_FOR(p, pair_committed(s));
 	host_kill(&p->a);
@@ -302,10 +310,7 @@ static void nor_what_a_replica_will_have(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10), *empty;
 
 	WAIT_FOR(p, host_ship(&p->a, "kv") && ship_follows(host_ship(&p->a, "kv")));
-	empty = fake_session(&p->b.fake, "kv", 10);
-	WAIT_FOR(p, known_find_name(&p->b.daemon, "kv"));
-	assert_non_null(strstr(known_find_name(&p->b.daemon, "kv")->barred,
-			       "Start it as the spare"));
+	empty = barred_at_b(p);
 	publish_some(&p->a, s, 1, 2);
 	WAIT_FOR(p, pair_committed(s));
 	assert_int_equal(record_of(&p->b.daemon, "kv")->role, RECORD_SPARE);

@@ -312,7 +312,7 @@ static void a_connection_to_the_old_host(void **state)
 	host_close(&c);
 }
 
-/* What it was fed isn't promoted, neither by itself nor unseen by the primary. */
+/* The replica that it was fed isn't promoted, neither by itself nor unseen by the primary. */
 static void a_spare_leaves_its_primary(void **state)
 {
 	struct pair *p = *state;

@@ -458,7 +458,7 @@ static void a_lease_ends_though_the_daemon_is_stopped(void **state)
 	world_close(&w);
 }
 
-/* What it was asked meanwhile it finds when it goes on, and it isn't confused by that. */
+/* It finds the questions of that time when it goes on, and isn't confused by them. */
 static void a_stopped_daemon_keeps_nobody(void **state)
 {
 	const struct cptdev_session_page *page;

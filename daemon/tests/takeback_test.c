@@ -51,7 +51,7 @@ static void what_the_spare_has_is_taken_back(void **state)
 	assert_int_equal(record_take_back(&r, alpha), -1);
 }
 
-/* What was taken back can be taken back again, until something is acknowledged. */
+/* A state that was taken back can be taken back again, until something is acknowledged. */
 static void until_something_is_acknowledged(void **state)
 {
 	struct record r = {};

@@ -241,7 +241,21 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Pages, and those that come from a file, arrive as they were. */
+/* It is made anew at once. */
+static void link_cut(struct world *x)
+{
+	wire_cut(&x->wire);
+	UNTIL(x, !host_linked(&x->pair.a));
+}
+
+static void publish_all(struct pair *p, struct fake_session *s, u8 value)
+{
+	memset(s->mem, value, s->pages * FAKE_PAGE);
+	memset(s->dirty, true, s->pages);
+	fake_publish(&p->a.fake, s);
+}
+
+/* Pages arrive as they were. */
 static void exchange(struct world *x)
 {
 	struct pair *p = &x->pair;
@@ -357,12 +371,9 @@ static void changed_on_the_way(void **state)
 	for (i = 0; i < ARRAY_SIZE(at); i++) {
 		u64 connects = host_peer(&p->a)->out.connects;
 
-		wire_cut(&x->wire);
-		UNTIL(x, !host_linked(&p->a));
+		link_cut(x);
 		x->wire.flip_at = at[i];
-		memset(s->mem, FILLING ^ i, 1000 * FAKE_PAGE);
-		memset(s->dirty, true, 1000);
-		fake_publish(&p->a.fake, s);
+		publish_all(p, s, FILLING ^ i);
 		UNTIL(x, x->wire.carried >= at[i] && x->wire.end[0] < 0);
 		x->wire.flip_at = 0;
 		assert_false(pair_committed(s));
@@ -385,12 +396,9 @@ static void cut_short(void **state)
 	UNTIL(x, linked(x));
 	s = fake_session(&p->a.fake, "kv", 1000);
 	for (i = 0; i < ARRAY_SIZE(at); i++) {
-		wire_cut(&x->wire);
-		UNTIL(x, !host_linked(&p->a));
+		link_cut(x);
 		x->wire.cut_at = at[i];
-		memset(s->mem, FILLING ^ i, 1000 * FAKE_PAGE);
-		memset(s->dirty, true, 1000);
-		fake_publish(&p->a.fake, s);
+		publish_all(p, s, FILLING ^ i);
 		UNTIL(x, x->wire.carried >= at[i]);
 		x->wire.cut_at = 0;
 		UNTIL(x, pair_committed(s));
@@ -428,8 +436,7 @@ static void new_key(void **state)
 	assert_int_equal(daemon_keys(&p->a.daemon), 0);
 	run(x, 100);
 	assert_int_equal(host_peer(&p->a)->out.connects, 1);
-	wire_cut(&x->wire);
-	UNTIL(x, !host_linked(&p->a));
+	link_cut(x);
 	UNTIL(x, linked(x));
 	assert_string_not_equal(tls_key_id(host_peer(&p->a)->out.conn->tls), old);
 	exchange(x);
@@ -438,8 +445,7 @@ static void new_key(void **state)
 	assert_int_equal(daemon_keys(&p->b.daemon), 0);
 	key_file(x, 0, KEY_1);
 	assert_int_equal(daemon_keys(&p->a.daemon), 0);
-	wire_cut(&x->wire);
-	UNTIL(x, !host_linked(&p->a));
+	link_cut(x);
 	run(x, 500);
 	assert_false(host_linked(&p->a));
 }
@@ -479,7 +485,7 @@ static void bad_files(void **state)
 	assert_non_null(strstr(why, "it isn't a file"));
 	assert_null(tls_keys_read("/nowhere/key", d->self.uuid, why, sizeof(why)));
 	assert_non_null(strstr(why, "No such file"));
-	/* What can't be read changes nothing. */
+	/* A file that can't be read changes nothing. */
 	before = d->keys;
 	assert_int_equal(daemon_keys(d), -1);
 	assert_ptr_equal(d->keys, before);

@@ -14,8 +14,9 @@
  * out: however many there are, they share one round trip.
  *
  * A primary that was started as one is strict: no answer without the spare, for however
- * long; so is one whose state came back from its spare (on_restart = take-back). Who took over has no spare: it is the only copy, and answers at once, until a
- * spare is attached. From then on it is strict as well.
+ * long; so is one whose state came back from its spare (on_restart = take-back). A primary that
+ * took over has no spare: it is the only copy, and answers at once, until a spare is attached.
+ * From then on it is strict as well.
  *
  * One thread. Each event is one line on stdout: "kvstore: <event> t=<ms> key=value...",
  * with CLOCK_MONOTONIC in milliseconds.

@@ -55,7 +55,7 @@ static const char *why_not(int err)
 	return strerror(err);
 }
 
-/* What has come, if there is anything before the end: 0 at the end, else -1. */
+/* Returns the number of bytes that came before the end, 0 at the end of the answer, else -1. */
 static ssize_t receive(int fd, char *to, size_t size, int64_t end)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };

@@ -27,7 +27,7 @@ void hs_det_reg(int (*detfunc)(void *), void *funcarg)
 	detect_arg = funcarg;
 }
 
-/* What cptdevd says isn't asked for: it acts by itself. */
+/* cptdevd needs no such question: it acts by itself. */
 bool hs_det_asked(void)
 {
 	return detect && detect != hs_det_daemon;

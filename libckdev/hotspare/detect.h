@@ -13,7 +13,7 @@ enum hs_master {
 	HS_MASTER_DEAD,			/* it was alive, and is silent */
 };
 
-/* What the cptdevd with the control socket @path knows of it; if that is nothing, @e says why. */
+/* The master as the cptdevd with the control socket @path sees it; if unknown, @e says why. */
 enum hs_master hs_det_ask(const char *path, struct hs_error *e);
 /* Is there a function that decides? */
 bool hs_det_asked(void);

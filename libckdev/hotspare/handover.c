@@ -273,7 +273,8 @@ int hs_handover_cut(const struct hs_ranges *ranges, uint64_t generation, struct 
 }
 
 /*
- * What a snapshot by the module has, in the order of addresses. What is left out becomes zeros.
+ * The content of a snapshot by the module, in the order of addresses. Memory that is left out
+ * becomes zeros.
  */
 
 struct reading {

@@ -29,8 +29,8 @@ int hs_handover_end(uint64_t *generation, struct hs_error *e);
 int hs_handover_later(struct hs_error *e);
 
 /*
- * What was handed over last once more, with HS_BYE beside it: the program ends in order. As
- * hs_handover_end().
+ * The last checkpoint is handed over once more, with HS_BYE beside it: the program ends in
+ * order. As hs_handover_end().
  */
 #define HS_BYE	"hotspare: bye"
 int hs_handover_bye(uint64_t *generation, struct hs_error *e);

@@ -201,7 +201,7 @@ static bool span_create(struct hs_class *c, unsigned int index)
 	return true;
 }
 
-/* Where there is a span with room. */
+/* A span with room. */
 static inline char *take_from(struct hs_class *c, unsigned int index, uint32_t page)
 {
 	struct span *s = (struct span *)hs_page_addr(c, page);
@@ -294,7 +294,7 @@ static void *take_aligned(int cls, size_t size, size_t align)
 	return addr;
 }
 
-/* What is asked for most, in few instructions; NULL: it takes more than that. */
+/* The most common requests, in few instructions; NULL: it takes more than that. */
 static inline void *take_quick(struct hs_class *c, size_t size)
 {
 	unsigned int index = size_index(size);

@@ -134,7 +134,7 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 }
 
 /*
- * What is relative is meant as of now. The program may change its directory before its first
+ * A relative name is meant as of now. The program may change its directory before its first
  * checkpoint, and one that is restored has the directory of the checkpoint.
  */
 static int resolve_file(struct options *o, struct hs_error *e)

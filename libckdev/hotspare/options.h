@@ -31,7 +31,7 @@ struct options {
 	bool anywhere;
 };
 
-/* What they say, and whether it makes sense. Returns 0, or -1 with errno and @e. */
+/* Read them, and see whether they make sense. Returns 0, or -1 with errno and @e. */
 int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *e);
 /* The address and the file, as of now. Returns 0, or -1 with errno and @e. */
 int hs_options_resolve(struct options *o, struct hs_error *e);

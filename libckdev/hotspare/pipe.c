@@ -46,7 +46,7 @@ struct hs_pipe *hs_pool_at(int i)
 	return &pipes[i];
 }
 
-/* What a file has is known by snapshots of a process that isn't this one. */
+/* The checkpoints of a file are those of a process that isn't this one. */
 void hs_pool_in_child(bool goes_on)
 {
 	struct hs_target *t;

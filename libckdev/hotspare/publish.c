@@ -19,7 +19,7 @@
 #include "schedule.h"
 #include "watchdog.h"
 
-/* What a program with its own cptdevd waits for a spare. */
+/* A program with its own cptdevd waits so long for a spare. */
 #define MOMENT_NS	1000000000ULL
 
 static bool publishing;

@@ -100,7 +100,7 @@ static int read_state(int fd, uint64_t *generation, struct hs_state *state,
 }
 
 /*
- * What the program would miss here: better known now than when the master is gone. Returns 0, or
+ * Say what the program would miss here: better known now than when the master is gone. Returns 0, or
  * -1 with errno and @refusal: nothing can go on here, for the master is another program. With a
  * cptdevd of its own such a spare ends, and the master learns that it has none.
  */

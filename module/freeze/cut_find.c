@@ -7,8 +7,8 @@
 #include "../mutants.h"
 
 /*
- * Which holes have become pages with content. Under the lock: who takes a page away leaves
- * nothing in its place for a moment. What is writable is a page of the process's own.
+ * Which holes have become pages with content. Under the lock: a page that is
+ * taken away leaves nothing in its place for a moment. A writable page is the process's own.
  */
 static u64 holes_filled(struct mm_struct *mm, pte_t *ptes, unsigned int word, u64 holes)
 {

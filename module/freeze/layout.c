@@ -211,7 +211,7 @@ static int take_vma(struct layout_take *t, struct vm_area_struct *vma,
 }
 
 /*
- * Keep out faults under the VMA lock alone. Where no page was ever written nothing can be
+ * Keep out faults under the VMA lock alone. If no page was ever written none can be
  * without the mmap_lock, which the first anonymous page takes (vmf_anon_prepare()).
  */
 static void take_lock(struct vm_area_struct *vma)

@@ -574,7 +574,7 @@ static void content_trim(struct cptdev_replica *r, const struct cptdev_layout *l
 }
 
 /*
- * What is staged goes into the content. Between the bounds of what there is: the end of a sparse
+ * Staged pages go into the content. Only between their bounds is looked for them: the end of a sparse
  * tree is found by a look at every place of each of its levels. To free the tree is another such
  * look, unless it is empty.
  */

@@ -244,7 +244,7 @@ static void visit_read_only(struct cptdev_walk *w, unsigned long start, unsigned
 
 /*
  * A cut asks for more than the PTEs where there is no write permission, since ptrace writes
- * all the same: these tables are visited. What has come since the last cut is found anyway,
+ * all the same: these tables are visited. A page that came since the last cut is found anyway,
  * so it is those that had content then.
  */
 static void look_for_forced(struct cptdev_walk *w)

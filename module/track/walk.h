@@ -77,7 +77,7 @@ struct cptdev_walk {
 	/* Nothing is mapped in [start, end). */
 	int (*empty)(struct cptdev_walk *w, unsigned long start, unsigned long end);
 	/*
-	 * Where the walk is; @vma is NULL where there is none, and in a cut: that goes by
+	 * The place of the walk; @vma is NULL where there is none, and in a cut: that goes by
 	 * tables, whatever VMAs they are of. @segment: the first of the layout, in a cut, that
 	 * ends behind @start.
 	 */

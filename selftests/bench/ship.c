@@ -19,7 +19,7 @@
 #define INSTR_PER_US	500.0		/* see bench/run: 2 ns for each */
 #define ANSWER		52		/* bytes: a header and COMMITTED */
 
-/* What a checkpoint costs: all of it, as the program waits, and the processor of each daemon. */
+/* The costs of a checkpoint: all of it, as the program waits, and the processor of each daemon. */
 struct cost {
 	double whole, primary, spare;
 	double pages;

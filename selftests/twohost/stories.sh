@@ -198,7 +198,7 @@ daemon_times() {
 		awk "{print int(\$1 * 100)}" /proc/uptime' | xargs
 }
 
-# daemon_idle wakes ticks time, as before: it neither spins nor wakes all the time. Where the
+# daemon_idle wakes ticks time, as before: it neither spins nor wakes all the time. If the
 # host is busy, processor time in a guest has that in which the guest itself had to wait.
 daemon_idle() {
 	local wakes ticks time

@@ -206,7 +206,8 @@ static bool other_is_idle(const struct sim_host *h)
 
 /*
  * A spare that was just put back may not have heard yet that it is outdated: a person promotes it only
- * when it is in step. Where no host is replaced, what isn't outdated has everything.
+ * when it is in step. As long as no host is replaced, a replica that isn't outdated
+ * has everything.
  */
 static bool may_lack(u32 state)
 {

@@ -9,7 +9,7 @@
 #include "mutants.h"
 #include "schedule.h"
 
-/* Who leaves for it; NULL: nobody. */
+/* The host that leaves for it; NULL: none. */
 static struct sim_host *leaves;
 
 void third_reset(void)

@@ -240,7 +240,7 @@ static void as_a_function_it_says_dead_or_not(void **state)
 	}
 }
 
-/* What isn't known is no leave to begin; a daemon that doesn't know the question is none. */
+/* An unknown answer is no leave to begin; a daemon that doesn't know the question is none. */
 static void how_a_program_starts_is_asked(void **state)
 {
 	uint64_t term;

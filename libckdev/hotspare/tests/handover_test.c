@@ -284,6 +284,15 @@ static void crash(pid_t program)
 	assert_int_equal(waitid(P_PID, (id_t)program, &info, WEXITED | WNOWAIT), 0);
 }
 
+/* A master that has taken checkpoints which its spare has. */
+static pid_t saving_master(void)
+{
+	pid_t program = start_on(&hosts[0], "master", "-m");
+
+	wait_for("master", "saved", 20);
+	return program;
+}
+
 /* At once, as by a service manager. Nothing that was saved is lost, by two failures either. */
 static void started_anew_it_is_the_spare(void **state)
 {
@@ -292,8 +301,7 @@ static void started_anew_it_is_the_spare(void **state)
 	unsigned long saved;
 
 	(void)state;
-	program = start_on(&hosts[0], "master", "-m");
-	wait_for("master", "saved", 20);
+	program = saving_master();
 	crash(program);
 	saved = last("master", "saved");
 	anew = start_on(&hosts[0], "anew", "-m");
@@ -315,8 +323,7 @@ static void started_anew_it_wipes_nothing(void **state)
 	unsigned long saved;
 
 	(void)state;
-	program = start_on(&hosts[0], "master", "-m");
-	wait_for("master", "saved", 20);
+	program = saving_master();
 	kill_off(spare);
 	kill_off(program);
 	saved = last("master", "saved");
@@ -333,8 +340,7 @@ static void one_that_cannot_ask_is_barred(void **state)
 	pid_t spare = start_on(&hosts[1], "spare", "-s"), program, anew;
 
 	(void)state;
-	program = start_on(&hosts[0], "master", "-m");
-	wait_for("master", "saved", 20);
+	program = saving_master();
 	kill_off(spare);
 	kill_off(program);
 	anew = start_on(&hosts[0], "anew", "-m", "-t", "1", "CPTDEVD_CONTROL=/nowhere");
@@ -381,8 +387,7 @@ static void started_anew_it_takes_its_state_back(void **state)
 	unsigned long saved;
 
 	(void)state;
-	program = start_on(&hosts[0], "master", "-m");
-	wait_for("master", "saved", 20);
+	program = saving_master();
 	kill_off(spare);
 	kill_off(program);
 	saved = last("master", "saved");
@@ -397,8 +402,7 @@ static void where_a_person_decides_it_does_not_begin(void **state)
 	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
 
 	(void)state;
-	program = start_on(&hosts[0], "master", "-m");
-	wait_for("master", "saved", 20);
+	program = saving_master();
 	kill_off(spare);
 	kill_off(program);
 	assert_int_equal(end_of(start_on(&hosts[0], "anew", "-m", "ERR=errors")), 3);
@@ -534,8 +538,7 @@ static void then_it_is_dropped(void **state)
 	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
 
 	(void)state;
-	program = start_on(&hosts[0], "master", "-m");
-	wait_for("master", "saved", 20);
+	program = saving_master();
 	promote(&hosts[1]);
 	wait_for("master", "fenced", 1);
 	wait_for("spare", "saved", last("spare", "again") + 20);

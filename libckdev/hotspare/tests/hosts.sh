@@ -37,7 +37,7 @@ mount -t tmpfs none /run
 work=/run/test
 mkdir $work
 cd $work || exit
-# What the programs' own cptdevd have there goes with it.
+# The files of the programs' own cptdevd go with it.
 export TMPDIR=$work
 
 in_host() { # NAME COMMAND...
