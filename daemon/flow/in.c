@@ -421,8 +421,9 @@ static int in_new(struct daemon *d, int fd, const struct sockaddr_storage *from)
 	LIST_INSERT_HEAD(&d->ins, in, entry);
 	loop_arm(&d->loop, &in->tick, GREETING_NS);
 	if (d->keys && conn_secure(in->conn, d->keys, true)) {
+		tell(&d->tell, LOG_WARNING, TELL_RESOURCE, "connections",
+		     "connection from %s closed: no memory for TLS", in->host);
 		in_drop(in);
-		return 0;
 	}
 	return 0;
 }
