@@ -574,9 +574,9 @@ static void content_trim(struct cptdev_replica *r, const struct cptdev_layout *l
 }
 
 /*
- * Staged pages go into the content. Only between their bounds is looked for them: the end of a sparse
- * tree is found by a look at every place of each of its levels. To free the tree is another such
- * look, unless it is empty.
+ * Staged pages go into the content. They are looked for between their bounds only: the end of a
+ * sparse tree is found by a look at every place of each of its levels. To free the tree is another
+ * such look, unless it is empty.
  */
 static void content_merge(struct cptdev_replica *r, struct cptdev_gone *gone)
 {
