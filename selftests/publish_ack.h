@@ -367,8 +367,8 @@ TEST_F(publish, page_in_a_child)
 {
 	volatile const struct cptdev_session_page *p;
 	int go[2], done[2];
+	char c, bad;
 	pid_t pid;
-	char c;
 
 	ASSERT_EQ(0, pipe(go));
 	ASSERT_EQ(0, pipe(done));
@@ -383,19 +383,19 @@ TEST_F(publish, page_in_a_child)
 		p = page_map(self->fd);
 		if (!fork()) {
 			say(self, CPTDEV_ACK_WANT);
-			c = page_flags_soon(p, CPTDEV_STATE_WANTED);
-			/* Its parent ends here. */
-			c |= read(go[0], &c, 1) != 1;
-			c |= page_flags_soon(p, CPTDEV_STATE_WANTED | CPTDEV_STATE_BLOCKED);
-			_exit(write(done[1], &c, 1) == 1 ? 0 : 1);
+			bad = page_flags_soon(p, CPTDEV_STATE_WANTED);
+			/* Its parent ends between the two. */
+			bad |= write(done[1], "", 1) != 1 || read(go[0], &c, 1) != 1;
+			bad |= page_flags_soon(p, CPTDEV_STATE_WANTED | CPTDEV_STATE_BLOCKED);
+			_exit(write(done[1], &bad, 1) == 1 ? 0 : 1);
 		}
 		pause();
 	}
-	usleep(50000);
+	close(done[1]);
+	ASSERT_EQ(1, read(done[0], &c, 1));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	ASSERT_EQ(1, write(go[1], "", 1));
-	close(done[1]);
 	ASSERT_EQ(1, read(done[0], &c, 1));
 	EXPECT_EQ(0, c);
 }
