@@ -12,7 +12,10 @@ int verb_alone(struct ctl *c, int argc, char **argv)
 		return ret;
 	error = js_at(answer, "error");
 	if (error)
-		ret = ctl_fail(c, EXIT_FAILED, js_get_str(error, "code"), "cptdevctl status",
+		ret = ctl_fail(c, EXIT_FAILED, js_get_str(error, "code"),
+			       c->force || !ctl_needs_force(js_get_str(error, "code")) ?
+			       "cptdevctl status" :
+			       "look at both hosts; if the other one is off and its data is given up: --force",
 			       "%s doesn't go on alone: %s", argv[0],
 			       js_get_str(error, "message"));
 	else if (c->json)

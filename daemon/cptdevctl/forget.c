@@ -4,7 +4,7 @@
 
 #include "ctl.h"
 
-static bool needs_force(const char *code)
+bool ctl_needs_force(const char *code)
 {
 	return !strcmp(code, "split-brain") || !strcmp(code, "overtaken");
 }
@@ -20,7 +20,7 @@ int verb_forget(struct ctl *c, int argc, char **argv)
 	error = js_at(answer, "error");
 	if (error)
 		ret = ctl_fail(c, EXIT_FAILED, js_get_str(error, "code"),
-			       c->force || !needs_force(js_get_str(error, "code")) ?
+			       c->force || !ctl_needs_force(js_get_str(error, "code")) ?
 			       "cptdevctl status" :
 			       "look at both hosts with cptdevctl status; to give this one's data up: --force",
 			       "the record of %s stays: %s", argv[0],

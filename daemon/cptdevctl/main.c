@@ -27,7 +27,7 @@ static const struct verb {
 	  "sessions, replicas, peers, and how far behind they are (default)" },
 	{ "monitor", "", verb_monitor,
 	  "what there is, then a line for each change" },
-	{ "alone", " NAME", verb_alone,
+	{ "alone", " NAME [--force]", verb_alone,
 	  "a session goes on without a spare, its data on this host only" },
 	{ "forget", " NAME [--force]", verb_forget,
 	  "give up what is on record under a name" },
@@ -200,8 +200,9 @@ static int check_options(struct ctl *c, verb_fn fn)
 
 	if (c->term_given && fn != verb_promote)
 		wrong = "--term belongs to promote";
-	else if (c->force && fn != verb_promote && fn != verb_replica && fn != verb_forget)
-		wrong = "--force belongs to promote, forget and replica remove";
+	else if (c->force && fn != verb_promote && fn != verb_replica && fn != verb_forget &&
+		 fn != verb_alone)
+		wrong = "--force belongs to promote, forget, alone and replica remove";
 	else if (c->check && fn != verb_status)
 		wrong = "--check belongs to status";
 	return wrong ? ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "%s", wrong) : 0;

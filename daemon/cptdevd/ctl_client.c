@@ -185,15 +185,16 @@ static struct json_object *command_forget(struct client *c, const char *name, bo
 }
 
 /* What it means is a part of the answer: who says it takes it upon them. */
-static struct json_object *command_alone(struct client *c, const char *name)
+static struct json_object *command_alone(struct client *c, const char *name, bool force)
 {
 	static const char meaning[] =
 		"its data is on this host only, and is lost with it; a spare that is started again counts as outdated until it has everything. Make sure that no other host takes over meanwhile: what it would go on with is older than what is acknowledged here";
 	struct json_object *o;
 	const char *why;
 
-	if (alone_say(c->d, name, &why))
-		return refusal("failed", why);
+	if (alone_say(c->d, name, force, &why))
+		return refusal(records_split(c->d, name) ? "split-brain" :
+			       records_overtaken(c->d, name) ? "overtaken" : "failed", why);
 	log_notice("%s goes on alone by word of user %u", name, c->cred.uid);
 	o = js_document();
 	js_str(o, "name", name);
@@ -239,7 +240,7 @@ static struct json_object *client_change(struct client *c, const char *command,
 	if (!strcmp(command, "promote"))
 		return command_promote(c, name, js_get_u64(request, "term"), force);
 	if (!strcmp(command, "alone"))
-		return command_alone(c, name);
+		return command_alone(c, name, force);
 	return command_forget(c, name, force);
 }
 

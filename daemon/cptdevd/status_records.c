@@ -13,9 +13,9 @@ static const char *state_of(struct daemon *d, const struct recorded *e)
 {
 	if (e->damaged)
 		return "damaged";
-	if (e->split)
+	if (e->r.split)
 		return "split-brain";
-	if (e->lost_term)
+	if (e->r.lost_term)
 		return "overtaken";
 	/* Where another host has gone on, that isn't missed. */
 	if ((record_lost(&e->r, d->boot) || record_gone(&e->r, d->self.uuid, d->boot)) &&
@@ -26,16 +26,14 @@ static const char *state_of(struct daemon *d, const struct recorded *e)
 
 static void error(struct json_object *o, struct daemon *d, const struct recorded *e)
 {
-	char text[384];
+	char text[STILL_TEXT_MAX] = "";
 
 	if (e->damaged)
 		snprintf(text, sizeof(text),
 			 "its file in %s can't be used; nothing is started, fed or promoted under this name. Next: cptdevctl forget %s, if its data may be lost",
 			 d->conf.state_dir, e->r.name);
-	else if (e->split || e->lost_term)
-		snprintf(text, sizeof(text), "%s", e->why);
-	else
-		*text = '\0';
+	else if (record_stands_still(&e->r))
+		records_still_text(&e->r, text);
 	if (*text)
 		js_str(o, "error", text);
 	else

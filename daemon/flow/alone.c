@@ -244,13 +244,28 @@ void alone_lost(struct daemon *d, struct known *k)
 	alone_look(d);
 }
 
-int alone_say(struct daemon *d, const char *name, const char **why)
+/*
+ * The name stands still for a host that is gone for good, or that a person keeps off. If it comes back
+ * with what it had, it says so, and the name stands still again.
+ */
+static void give_up_other(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+	const struct peer *p = LIST_FIRST(&d->peers);
+
+	if (e && !e->damaged && record_stands_still(&e->r) && p->out.state != OUT_UP && !p->in)
+		lost_resolve(d, e);
+}
+
+int alone_say(struct daemon *d, const char *name, bool force, const char **why)
 {
 	struct known *k = known_find_name(d, name);
 	struct peer *p = LIST_FIRST(&d->peers);
 	int ret;
 
 	*why = NULL;
+	if (k && force)
+		give_up_other(d, name);
 	if (!k)
 		*why = "no program of this host has that name";
 	else if (!serves(k))

@@ -57,7 +57,7 @@ struct known {
 	u64 lease_until;		/* ns, 0: no lease is in use */
 	u8 lender[CPTDEV_UUID_LEN];	/* the node whose answers lend it time */
 	bool lease_told;		/* that it has run out */
-	char barred[360];		/* why it isn't shipped, whoever is linked; empty: it is */
+	char barred[440];		/* why it isn't shipped, whoever is linked; empty: it is */
 	char fence_why[WIRE_TEXT_MAX + 1];	/* it couldn't be fenced yet */
 };
 
@@ -78,12 +78,8 @@ struct recorded {
 	bool stored;			/* there is a file */
 	bool damaged;			/* that can't be read: only the name is known */
 	bool changed;			/* the generation is newer than on disk */
-	bool split;			/* the peer has the same term of another owner */
-	u8 other[CPTDEV_UUID_LEN];	/* its owner, or that of lost_term */
-	u64 lost_term;			/* a higher one, whose host lost its memory; 0: none */
-	bool lost_again;		/* it was told on this link, too */
+	bool told_again;		/* why it stands still was told on this link, too */
 	bool old_ended;			/* the program that was taken over from had ended */
-	char why[300];			/* why the name stands still */
 	/* takeback.c */
 	bool wants_back;		/* a program has asked for what was lost */
 	u64 wanted_at;			/* it asked, or was seen waiting, ns */
@@ -379,6 +375,14 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		 const char *who);
 void records_greet(struct daemon *d, struct conn *c);
 struct recorded *recorded_find(struct daemon *d, const char *name);
+/*
+ * The name stands still, or may go on again: on disk before anything is answered. A record that
+ * can't be written is tried again.
+ */
+void records_still(struct daemon *d, struct recorded *e, const struct record *new);
+/* Why, and the command that decides. */
+#define STILL_TEXT_MAX	420
+void records_still_text(const struct record *r, char text[STILL_TEXT_MAX]);
 /* Whether the sessions of this name are acknowledged is decided anew. */
 void records_decide(struct daemon *d, const char *name);
 /*
@@ -451,6 +455,8 @@ void ends_listed(struct out *o);
 int ends_frame(struct in *in, const u8 *payload, u32 len);
 
 /* lost.c */
+/* A person has decided. */
+void lost_resolve(struct daemon *d, struct recorded *e);
 /* WIRE_TERM_LOST, or 0. */
 u16 lost_flag(struct daemon *d, const char *name, u64 term);
 /* TERM with flags. True: nobody is fenced because of it. */
@@ -459,7 +465,7 @@ bool lost_met(struct daemon *d, const struct msg_term *m, const char *who);
 int lost_feed(struct daemon *d, const struct msg_session *m, struct fault *f);
 /* The peer's TERMs begin anew with a link; they are complete. */
 void lost_begin(struct daemon *d);
-void lost_complete(struct daemon *d);
+void lost_complete(struct daemon *d, const u8 *node);
 
 /* lease.c: 0 or a negative errno */
 /* Before a spare follows: the session has a lease from now on, if one is used. */
@@ -490,7 +496,7 @@ bool alone_replaces(struct daemon *d, const struct known *k);
 /* It follows no more. */
 void alone_lost(struct daemon *d, struct known *k);
 /* A person says it: 0, or a negative errno and *@why. */
-int alone_say(struct daemon *d, const char *name, const char **why);
+int alone_say(struct daemon *d, const char *name, bool force, const char **why);
 /* The spare that the session has, or NULL. */
 struct ship *alone_spare(struct daemon *d, const struct known *k);
 

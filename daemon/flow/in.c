@@ -230,7 +230,7 @@ static int frame_listed(struct in *in, u32 len)
 		return fault_set(&in->conn->fault, WIRE_E_PROTOCOL,
 				 "LISTED, which wasn't agreed on");
 	feeds_listed(in->peer);
-	lost_complete(in->d);
+	lost_complete(in->d, in->node.uuid);
 	return 0;
 }
 

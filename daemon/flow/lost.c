@@ -30,11 +30,15 @@ static bool lives(struct daemon *d, const struct record *r)
 		!r->outdated && !(k->rec.flags & CPTDEV_GENL_SESSION_FENCED);
 }
 
-static void resolve(struct daemon *d, struct recorded *e)
+void lost_resolve(struct daemon *d, struct recorded *e)
 {
-	e->lost_term = 0;
+	struct record new = e->r;
+
+	record_resolved(&new);
 	tell(&d->tell, LOG_NOTICE, TELL_SESSION, e->r.name,
+	     e->r.split ? "the split brain of %s is resolved" :
 	     "%s: what was lost is given up, this host goes on", e->r.name);
+	records_still(d, e, &new);
 	news_record(d, e, "resolved");
 	records_decide(d, e->r.name);
 }
@@ -42,24 +46,25 @@ static void resolve(struct daemon *d, struct recorded *e)
 bool lost_met(struct daemon *d, const struct msg_term *m, const char *who)
 {
 	struct recorded *e = recorded_find(d, m->name);
+	char why[STILL_TEXT_MAX];
+	struct record new;
 
 	if (m->flags & WIRE_TERM_GIVEN_UP) {
-		if (e && e->lost_term && e->lost_term <= m->term)
-			resolve(d, e);
+		if (e && e->r.lost_term && e->r.lost_term <= m->term)
+			lost_resolve(d, e);
 		return true;
 	}
-	if (!e || e->damaged || e->split ||
+	if (!e || e->damaged || e->r.split ||
 	    record_meet(&e->r, m->term, m->owner) != MEET_HIGHER || !lives(d, &e->r))
 		return false;
-	e->lost_again = true;
-	if (e->lost_term == m->term)
+	e->told_again = true;
+	if (e->r.lost_term == m->term)
 		return true;
-	e->lost_term = m->term;
-	memcpy(e->other, m->owner, sizeof(e->other));
-	snprintf(e->why, sizeof(e->why),
-		 "%s went on with term %llu and has lost its memory since; to go on with what this host has: cptdevctl forget --force %s, on %s; to give that up, too: the same here",
-		 who, m->term, m->name, who);
-	tell(&d->tell, LOG_ERR, TELL_SESSION, m->name, "%s stands still: %s", m->name, e->why);
+	new = e->r;
+	record_overtaken(&new, m->term, m->owner, who);
+	records_still(d, e, &new);
+	records_still_text(&new, why);
+	tell(&d->tell, LOG_ERR, TELL_SESSION, m->name, "%s stands still: %s", m->name, why);
 	news_record(d, e, "overtaken");
 	records_decide(d, m->name);
 	return true;
@@ -81,15 +86,16 @@ void lost_begin(struct daemon *d)
 	struct recorded *e;
 
 	LIST_FOREACH(e, &d->records, entry)
-		e->lost_again = false;
+		e->told_again = false;
 }
 
 /* What was given up while the hosts weren't linked isn't told any more. */
-void lost_complete(struct daemon *d)
+void lost_complete(struct daemon *d, const u8 *node)
 {
 	struct recorded *e;
 
 	LIST_FOREACH(e, &d->records, entry)
-		if (e->lost_term && !e->lost_again)
-			resolve(d, e);
+		if (record_stands_still(&e->r) && !e->told_again &&
+		    (e->r.lost_term || uuid_same(e->r.other, node)))
+			lost_resolve(d, e);
 }

@@ -82,6 +82,27 @@ int records_write(struct daemon *d, const struct record *r)
 	return 0;
 }
 
+void records_still(struct daemon *d, struct recorded *e, const struct record *new)
+{
+	if (!records_write(d, new))
+		return;
+	e->r = *new;
+	e->changed = true;
+	loop_arm(&d->loop, &d->flush, FLUSH_NS);
+}
+
+void records_still_text(const struct record *r, char text[STILL_TEXT_MAX])
+{
+	if (r->split)
+		snprintf(text, STILL_TEXT_MAX,
+			 "this host and %s both went on with term %llu; to give up this host's data: cptdevctl forget --force %s",
+			 r->other_name, r->term, r->name);
+	else
+		snprintf(text, STILL_TEXT_MAX,
+			 "%s went on with term %llu and has lost its memory since; to go on with what this host has: cptdevctl forget --force %s, on %s; to give that up, too: the same here",
+			 r->other_name, r->lost_term, r->name, r->other_name);
+}
+
 /*
  * Sessions of this host
  */
@@ -123,6 +144,14 @@ static void records_recover(struct record *r, const struct session_rec *rec)
 	r->spare = true;
 	if (rec->flags & CPTDEV_GENL_SESSION_ALONE)
 		r->alone_since = clock_wall() / NSEC_PER_SEC;
+}
+
+static void bar_still(struct known *k, const struct record *r)
+{
+	char text[STILL_TEXT_MAX];
+
+	records_still_text(r, text);
+	bar(k, "%s%s", r->split ? "split brain: " : "", text);
 }
 
 /* The peer's session is about to write a replica here, or does already. */
@@ -204,10 +233,8 @@ void records_session(struct daemon *d, struct known *k)
 	if (e && e->damaged)
 		bar(k, "its record in %s is damaged, what it said isn't known; to begin without it: cptdevctl forget %s",
 		    d->conf.state_dir, k->rec.name);
-	else if (e && e->split)
-		bar(k, "split brain: %s", e->why);
-	else if (e && e->lost_term)
-		bar(k, "%s", e->why);
+	else if (e && record_stands_still(&e->r))
+		bar_still(k, &e->r);
 	else
 		session_decide(d, k, e);
 	if (*k->barred)
@@ -398,14 +425,9 @@ void records_promoted(struct daemon *d, const char *name, bool done)
 	/* If the replica lacks anything, that was given up. */
 	if (done)
 		new.outdated = new.source = false;
-	if (records_write(d, &new)) {
-		e->r = new;
-		e->changed = true;
-		loop_arm(&d->loop, &d->flush, FLUSH_NS);
-	}
+	records_still(d, e, &new);
 	if (!done)
 		return;
-	e->split = false;
 	fence_announce(d, name, new.term, new.owner, 0);
 }
 
@@ -436,10 +458,16 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 {
 	struct recorded *e = recorded_find(d, name);
 	enum record_meeting met;
-	bool split;
+	char why[STILL_TEXT_MAX];
+	struct record new;
 
 	if (!e || e->damaged)
 		return;
+	/* A host that doesn't know whose term it has decides nothing. */
+	if (term == e->r.term && uuid_same(owner, uuid_none)) {
+		e->told_again = true;
+		return;
+	}
 	met = record_meet(&e->r, term, owner);
 	if (met == MEET_HIGHER && e->r.alone_since && !e->r.outdated)
 		tell(&d->tell, LOG_ERR, TELL_SESSION, name,
@@ -451,38 +479,47 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 	 */
 	if ((met == MEET_HIGHER || (met == MEET_SPLIT && e->r.role == RECORD_TAKING)) &&
 	    !e->r.outdated) {
-		struct record new = e->r;
-
+		new = e->r;
 		new.outdated = true;
 		if (records_write(d, &new))
 			e->r.outdated = true;
 	}
-	split = met == MEET_SPLIT && record_used(&e->r);
-	if (split == e->split)
-		return;
-	e->split = split;
-	memcpy(e->other, owner, sizeof(e->other));
-	if (split) {
-		snprintf(e->why, sizeof(e->why),
-			 "this host and %s both went on with term %llu; to give up this host's data: cptdevctl forget --force %s",
-			 who, term, name);
-		tell(&d->tell, LOG_ERR, TELL_SESSION, name, "SPLIT BRAIN of %s: %s", name, e->why);
-	} else {
-		tell(&d->tell, LOG_NOTICE, TELL_SESSION, name,
-		     "the split brain of %s is resolved", name);
+	if (met == MEET_SPLIT && record_used(&e->r)) {
+		e->told_again = true;
+		if (e->r.split)
+			return;
+		new = e->r;
+		record_split(&new, owner, who);
+		records_still(d, e, &new);
+		records_still_text(&new, why);
+		tell(&d->tell, LOG_ERR, TELL_SESSION, name, "SPLIT BRAIN of %s: %s", name, why);
+		news_record(d, e, "split-brain");
+		/* It may not know whose term this host has. */
+		if (!new.promoting)
+			fence_announce(d, name, new.term, new.owner, 0);
+		records_decide(d, name);
+	} else if (e->r.split) {
+		lost_resolve(d, e);
 	}
-	news_record(d, e, split ? "split-brain" : "resolved");
-	records_decide(d, name);
 }
 
-/* To a link that is new. The first term needs no telling: SESSION has it with its owner. */
+/* As adopt() leaves it, until this host is fed again. */
+static bool gave_up(const struct record *r)
+{
+	return r->role == RECORD_SPARE && uuid_same(r->session, uuid_none);
+}
+
+/*
+ * To a link that is new. The first term needs no telling: SESSION has it with its owner. But while
+ * one host stands still no SESSION is sent.
+ */
 void records_greet(struct daemon *d, struct conn *c)
 {
 	struct recorded *e;
 
 	LIST_FOREACH(e, &d->records, entry)
-		if (!e->damaged && !e->r.promoting && e->r.term > 1 &&
-		    e->r.role != RECORD_TAKING)
+		if (!e->damaged && !e->r.promoting && e->r.role != RECORD_TAKING &&
+		    (e->r.term > 1 || record_stands_still(&e->r) || gave_up(&e->r)))
 			fence_send(d, c, e->r.name, e->r.term, e->r.owner, 0);
 }
 
@@ -597,22 +634,26 @@ static int give_up(struct daemon *d, const char *name)
  */
 static int adopt(struct daemon *d, struct recorded *e)
 {
-	struct record new = e->r;
+	const struct record old = e->r;
+	struct record new = old;
 	int ret;
 
-	new.term = MAX(new.term, e->lost_term);
-	memcpy(new.owner, e->other, sizeof(new.owner));
+	new.term = MAX(new.term, e->r.lost_term);
+	memcpy(new.owner, e->r.other, sizeof(new.owner));
+	record_resolved(&new);
 	memset(new.session, 0, sizeof(new.session));
 	new.role = RECORD_SPARE;
 	new.generation = 0;
 	ret = records_write(d, &new);
-	if (!ret)
-		ret = give_up(d, new.name);
 	if (ret)
 		return ret;
-	e->split = false;
+	ret = give_up(d, new.name);
+	if (ret) {
+		/* A person tries again. */
+		records_still(d, e, &old);
+		return ret;
+	}
 	news_record(d, e, "resolved");
-	e->lost_term = 0;
 	fence_announce(d, new.name, new.term, new.owner, 0);
 	return 0;
 }
@@ -640,7 +681,7 @@ static int forget(struct daemon *d, const char *name)
 
 	if (!e)
 		return -ENOENT;
-	if (e->split || e->lost_term)
+	if (record_stands_still(&e->r))
 		return adopt(d, e);
 	r = e->r;
 	if (!e->damaged && is_of_a_living_one(d, &r))
@@ -669,7 +710,7 @@ static bool keeps_outdated(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
 
-	return e && !e->damaged && !e->split && !e->lost_term &&
+	return e && !e->damaged && !record_stands_still(&e->r) &&
 		e->r.role == RECORD_SPARE && e->r.outdated && held_find(d, name);
 }
 
@@ -689,7 +730,7 @@ void records_replica_gone(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
 
-	if (e && !e->damaged && !e->split && e->r.role != RECORD_PRIMARY &&
+	if (e && !e->damaged && !e->r.split && e->r.role != RECORD_PRIMARY &&
 	    e->r.role != RECORD_TAKING && record_weighs(&e->r))
 		forget(d, name);
 }
@@ -698,14 +739,14 @@ bool records_split(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
 
-	return e && e->split;
+	return e && e->r.split;
 }
 
 bool records_overtaken(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
 
-	return e && e->lost_term;
+	return e && e->r.lost_term;
 }
 
 bool records_damaged(struct daemon *d, const char *name)

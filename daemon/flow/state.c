@@ -95,6 +95,10 @@ static struct json_object *record_json(const struct record *r)
 	js_u64(o, "before_term", r->before_term);
 	js_uuid(o, "before_owner", r->before_owner);
 	js_str(o, "before_role", roles[r->before_role]);
+	js_bool(o, "split", r->split);
+	js_u64(o, "lost_term", r->lost_term);
+	js_uuid(o, "other", r->other);
+	js_str(o, "other_name", r->other_name);
 	return o;
 }
 
@@ -245,6 +249,25 @@ static const char *spare_read(struct json_object *o, struct record *r)
 	return NULL;
 }
 
+/* The same: nothing is known then of why the name stands still. */
+static const char *still_read(struct json_object *o, struct record *r)
+{
+	const char *name = js_get_str(o, "other_name");
+
+	if (js_at(o, "split") && !bool_read(o, "split", &r->split))
+		return "split";
+	if (js_at(o, "lost_term") && !number_read(o, "lost_term", CPTDEV_TERM_MAX, &r->lost_term))
+		return "lost_term";
+	if (!record_stands_still(r))
+		return NULL;
+	if (!uuid_read(js_get_str(o, "other"), r->other))
+		return "other";
+	if (!name || !name_valid(name, strlen(name)))
+		return "other_name";
+	strcpy(r->other_name, name);
+	return NULL;
+}
+
 /* What is wrong, or NULL. */
 static const char *record_read(struct json_object *o, const char *name, struct record *r)
 {
@@ -294,7 +317,7 @@ static const char *record_read(struct json_object *o, const char *name, struct r
 		return "before_owner";
 	if (!role_read(js_get_str(o, "before_role"), &r->before_role))
 		return "before_role";
-	return NULL;
+	return still_read(o, r);
 }
 
 static ssize_t file_text(int dir, const char *file, char *text, size_t size)

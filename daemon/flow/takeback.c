@@ -146,7 +146,7 @@ static bool look_at(struct daemon *d, struct recorded *e)
 {
 	if (!e->wants_back)
 		return false;
-	if (e->damaged || e->split || e->lost_term || !record_may_take_back(&e->r) ||
+	if (e->damaged || record_stands_still(&e->r) || !record_may_take_back(&e->r) ||
 	    (clock_mono() - e->wanted_at > WANTED_NS && !is_waited_for(d, e))) {
 		e->wants_back = false;
 		return false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The rules about records. */
+#include <stdio.h>
 #include <string.h>
 
 #include "record.h"
@@ -12,6 +13,37 @@ enum record_meeting record_meet(const struct record *r, u64 term, const u8 *owne
 	if (uuid_same(owner, uuid_none) || uuid_same(r->owner, uuid_none))
 		return MEET_SAME;
 	return uuid_same(owner, r->owner) ? MEET_SAME : MEET_SPLIT;
+}
+
+static void stand_still(struct record *r, const u8 *owner, const char *name)
+{
+	memcpy(r->other, owner, sizeof(r->other));
+	snprintf(r->other_name, sizeof(r->other_name), "%s", name);
+}
+
+void record_split(struct record *r, const u8 *owner, const char *name)
+{
+	stand_still(r, owner, name);
+	r->split = true;
+}
+
+void record_overtaken(struct record *r, u64 term, const u8 *owner, const char *name)
+{
+	stand_still(r, owner, name);
+	r->lost_term = term;
+}
+
+bool record_stands_still(const struct record *r)
+{
+	return r->split || r->lost_term;
+}
+
+void record_resolved(struct record *r)
+{
+	r->split = false;
+	r->lost_term = 0;
+	memset(r->other, 0, sizeof(r->other));
+	memset(r->other_name, 0, sizeof(r->other_name));
 }
 
 bool record_weighs(const struct record *r)
@@ -134,6 +166,7 @@ void record_fed(struct record *r, const char *name, const u8 *session, u64 term,
 	memcpy(r->session, session, CPTDEV_UUID_LEN);
 	memcpy(r->boot, boot, CPTDEV_UUID_LEN);
 	memset(r->before, 0, CPTDEV_UUID_LEN);
+	record_resolved(r);
 	r->ended = false;
 	r->failed = false;
 	r->unseen = false;
@@ -182,8 +215,11 @@ void record_promoted(struct record *r, bool done)
 	if (!r->promoting)
 		return;
 	r->promoting = false;
-	if (done)
+	if (done) {
+		/* A term that nobody else has. */
+		record_resolved(r);
 		return;
+	}
 	r->taken_back = false;
 	r->term = r->before_term;
 	r->role = r->before_role;

@@ -47,6 +47,11 @@ struct record {
 	u64 before_term;
 	u8 before_owner[CPTDEV_UUID_LEN];
 	u32 before_role;
+	/* Until a person decides, or the other host says that one has: */
+	bool split;			/* another host has the same term */
+	u64 lost_term;			/* a higher one, whose host lost its memory; 0: none */
+	u8 other[CPTDEV_UUID_LEN];	/* the node that has it */
+	char other_name[CPTDEV_NAME_MAX];
 };
 
 /* How the pair of somebody else stands to a record's. An owner of zeros isn't known. */
@@ -58,6 +63,16 @@ enum record_meeting {
 };
 
 enum record_meeting record_meet(const struct record *r, u64 term, const u8 *owner);
+
+/*
+ * Nobody goes on under the name: @owner, a host that calls itself @name, has the same term, or had a
+ * higher one and lost what followed from it. Only a person knows which data is given up, so it
+ * outlives the daemon.
+ */
+void record_split(struct record *r, const u8 *owner, const char *name);
+void record_overtaken(struct record *r, u64 term, const u8 *owner, const char *name);
+bool record_stands_still(const struct record *r);
+void record_resolved(struct record *r);
 
 /* What becomes of a session that is new on this host. */
 enum record_start {

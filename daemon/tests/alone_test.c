@@ -164,13 +164,13 @@ static void a_person_says_so(void **state)
 	struct fake_session *s = fed(p, CONF_BLOCK, FAILOVER_AUTO);
 	const char *why;
 
-	assert_int_equal(alone_say(&p->a.daemon, "other", &why), -EINVAL);
+	assert_int_equal(alone_say(&p->a.daemon, "other", false, &why), -EINVAL);
 	assert_non_null(strstr(why, "no program"));
-	assert_int_equal(alone_say(&p->a.daemon, "kv", &why), -EINVAL);
+	assert_int_equal(alone_say(&p->a.daemon, "kv", false, &why), -EINVAL);
 	assert_non_null(strstr(why, "linked"));
 	host_lose(&p->b);
 	assert_false(acknowledges(p, s));
-	assert_int_equal(alone_say(&p->a.daemon, "kv", &why), 0);
+	assert_int_equal(alone_say(&p->a.daemon, "kv", false, &why), 0);
 	assert_true(acknowledges(p, s));
 	assert_true(is_alone(s));
 	/* It is remembered. */
@@ -196,7 +196,7 @@ static void a_spare_that_lacks_something_is_not_promoted(void **state)
 	/* Not in order: it has written nothing down. */
 	host_kill(&p->b);
 	WAIT_FOR(p, !fake_allows(s));
-	assert_int_equal(alone_say(&p->a.daemon, "kv", &why), 0);
+	assert_int_equal(alone_say(&p->a.daemon, "kv", false, &why), 0);
 	assert_true(acknowledges(p, s));
 	p->a.fake.fail_delta = EIO;
 	host_start(&p->b);
@@ -458,7 +458,7 @@ static void status_says_what_protects_a_session(void **state)
 	WAIT_FOR(p, !strcmp(shown(&p->a), "protected"));
 	host_lose(&p->b);
 	WAIT_FOR(p, !strcmp(shown(&p->a), "lease-over"));
-	assert_int_equal(alone_say(&p->a.daemon, "kv", &why), 0);
+	assert_int_equal(alone_say(&p->a.daemon, "kv", false, &why), 0);
 	assert_string_equal(shown(&p->a), "alone");
 }
 

@@ -198,15 +198,15 @@ static void the_last_copy_needs_a_word_more(void **state)
 	publish_some(&p->a, s, 0, 1);
 	WAIT_FOR(p, pair_committed(s));
 	e = recorded_find(&p->a.daemon, "kv");
-	e->lost_term = 2;
+	e->r.lost_term = 2;
 	refused(p, "{\"command\":\"forget\",\"name\":\"kv\"}\n", "overtaken");
-	assert_int_equal(e->lost_term, 2);
+	assert_int_equal(e->r.lost_term, 2);
 	assert_false(s->fenced);
-	e->lost_term = 0;
-	e->split = true;
+	e->r.lost_term = 0;
+	e->r.split = true;
 	refused(p, "{\"command\":\"forget\",\"name\":\"kv\"}\n", "split-brain");
 	assert_false(s->fenced);
-	e->split = false;
+	e->r.split = false;
 	/* Nor is what is so forgotten, as long as it is: the program lives, the replica is there. */
 	refused(p, "{\"command\":\"forget\",\"name\":\"kv\"}\n", "primary");
 	e->r.role = RECORD_SPARE;
@@ -385,8 +385,8 @@ static void what_is_wrong_is_told_at_once(void **state)
 	WAIT_FOR(p, (e = recorded_find(&p->a.daemon, "kv")) && e->r.generation);
 	for (i = -1; i < (int)ARRAY_SIZE(states); i++) {
 		e->damaged = i == 0;
-		e->split = i == 1;
-		e->lost_term = i == 2 ? 2 : 0;
+		e->r.split = i == 1;
+		e->r.lost_term = i == 2 ? 2 : 0;
 		if (i == 3)
 			memset(e->r.boot, 1, sizeof(e->r.boot));
 		fd = dial(&p->a);

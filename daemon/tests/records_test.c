@@ -405,6 +405,19 @@ static void of_two_that_went_on_neither_acknowledges(void **state)
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
 
+/* Also the host that refuses the other one's program because of its own. */
+static void both_know_of_it(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+
+	assert_int_equal(promoted(&p->b, 0), 2);
+	fake_session_with(&p->b.fake, "kv", 10, 2, 0);
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
+	fake_session_with(&p->a.fake, "kv", 10, 2, 0);
+	WAIT_FOR(p, records_split(&p->a.daemon, "kv") && records_split(&p->b.daemon, "kv"));
+}
+
 /* Or A's. */
 static void the_other_one_may_be_given_up(void **state)
 {
@@ -416,6 +429,146 @@ static void the_other_one_may_be_given_up(void **state)
 	WAIT_FOR(p, s->fenced && !records_split(&p->b.daemon, "kv"));
 	assert_true(fake_replica(&p->b.fake, "kv")->promoted);
 	assert_int_equal(s->rec.committed, 0);
+}
+
+/* The daemon of @h is started anew, and the other one isn't there. */
+static void only(struct host *h, struct host *other)
+{
+	host_kill(other);
+	host_kill(h);
+	h->conf.sessions.alone = CONF_GO_ON;
+	host_start(h);
+}
+
+/* Started anew, while nobody tells it anything, with a policy by which it would go on. */
+static void a_split_brain_outlives_the_daemons(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = split(p);
+
+	WAIT_FOR(p, records_split(&p->a.daemon, "kv") && records_split(&p->b.daemon, "kv"));
+	only(&p->b, &p->a);
+	assert_true(records_split(&p->b.daemon, "kv"));
+	only(&p->a, &p->b);
+	assert_true(records_split(&p->a.daemon, "kv"));
+	shows(&p->a, "split-brain", "this host and beta both went on with term 2");
+	publish_some(&p->a, s, 1, 2);
+	pair_run(p, 1500);
+	assert_int_equal(s->rec.committed, 0);
+	assert_false(fake_allows(s));
+	host_start(&p->b);
+	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
+	pair_run(p, 100);
+	assert_int_equal(s->rec.committed, 0);
+	/* What is decided outlives it as well. */
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
+	WAIT_FOR(p, !records_split(&p->a.daemon, "kv"));
+	only(&p->a, &p->b);
+	assert_false(records_split(&p->a.daemon, "kv"));
+	WAIT_FOR(p, pair_committed(s));
+}
+
+/* The same with what a host is overtaken by that is lost. */
+static void so_does_a_loss(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = overtaken_by_what_is_lost(p);
+
+	only(&p->a, &p->b);
+	publish_some(&p->a, s, 1, 3);
+	pair_run(p, 1500);
+	shows(&p->a, "overtaken", "cptdevctl forget --force kv, on b");
+	assert_int_equal(s->rec.committed, 1);
+	assert_false(fake_allows(s));
+	host_start(&p->b);
+	memset(p->b.daemon.boot, 0xbb, sizeof(p->b.daemon.boot));
+	pair_run(p, 300);
+	assert_int_equal(s->rec.committed, 1);
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
+	WAIT_FOR(p, pair_committed(s));
+}
+
+/* Two programs of the first term: no SESSION tells of it as long as one of them stands still. */
+static void what_was_decided_while_the_hosts_were_not_linked_is_heard(void **state)
+{
+	struct pair *p = *state;
+	struct record r = { .name = "kv", .term = 1, .role = RECORD_SPARE, .generation = 3 };
+	struct fake_session *s = fed(p);
+
+	host_kill(&p->b);
+	memset(r.owner, 0xee, sizeof(r.owner));
+	memset(r.session, 0xee, sizeof(r.session));
+	assert_int_equal(state_write(p->b.conf.state_dir, &r), 0);
+	host_start(&p->b);
+	WAIT_FOR(p, records_split(&p->a.daemon, "kv") && records_split(&p->b.daemon, "kv"));
+	host_kill(&p->a);
+	assert_int_equal(records_forget(&p->b.daemon, "kv"), 0);
+	host_kill(&p->b);
+	host_start(&p->b);
+	host_start(&p->a);
+	assert_true(records_split(&p->a.daemon, "kv"));
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, pair_committed(s));
+	assert_false(records_split(&p->a.daemon, "kv"));
+}
+
+/* The other host is gone for good: a person goes on with what this one has. */
+static void a_side_of_a_host_that_is_gone_is_given_up_here(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = split(p);
+	const char *why;
+
+	WAIT_FOR(p, records_split(&p->a.daemon, "kv") && records_split(&p->b.daemon, "kv"));
+	assert_int_equal(alone_say(&p->a.daemon, "kv", true, &why), -EINVAL);
+	host_lose(&p->b);
+	WAIT_FOR(p, host_peer(&p->a)->out.state != OUT_UP && !host_peer(&p->a)->in);
+	assert_int_equal(alone_say(&p->a.daemon, "kv", false, &why), -EINVAL);
+	assert_true(records_split(&p->a.daemon, "kv"));
+	assert_int_equal(alone_say(&p->a.daemon, "kv", true, &why), 0);
+	WAIT_FOR(p, pair_committed(s));
+	/* It wasn't. */
+	host_start(&p->b);
+	WAIT_FOR(p, records_split(&p->a.daemon, "kv"));
+	assert_false(fake_allows(s));
+}
+
+/* The record of @h loses @key, or has @value there. */
+static void edit(struct host *h, const char *key, struct json_object *value)
+{
+	char path[CONF_PATH_MAX + 16];
+	struct json_object *o;
+
+	snprintf(path, sizeof(path), "%s/kv.json", h->conf.state_dir);
+	o = json_object_from_file(path);
+	assert_true(json_object_object_get_ex(o, key, NULL));
+	json_object_object_del(o, key);
+	if (value)
+		json_object_object_add(o, key, value);
+	assert_int_equal(json_object_to_file(path, o), 0);
+	json_object_put(o);
+}
+
+static void records_of_older_versions_can_be_read(void **state)
+{
+	static const char *const keys[] = { "split", "lost_term", "other", "other_name" };
+	struct pair *p = *state;
+	struct fake_session *s = fed(p);
+	u32 i;
+
+	host_kill(&p->a);
+	for (i = 0; i < ARRAY_SIZE(keys); i++)
+		edit(&p->a, keys[i], NULL);
+	host_start(&p->a);
+	assert_non_null(record_of(&p->a.daemon, "kv"));
+	assert_false(records_split(&p->a.daemon, "kv"));
+	publish_some(&p->a, s, 1, 2);
+	WAIT_FOR(p, pair_committed(s));
+	host_kill(&p->a);
+	/* Nobody knows for whom it stands still. */
+	edit(&p->a, "split", json_object_new_boolean(true));
+	host_start(&p->a);
+	assert_true(records_damaged(&p->a.daemon, "kv"));
 }
 
 /* What a damaged record said isn't guessed. */
@@ -472,7 +625,13 @@ int main(void)
 		T(a_feed_whose_record_was_given_up_has_a_new_one),
 		T(a_spare_that_was_started_anew_is_fed),
 		T(of_two_that_went_on_neither_acknowledges),
+		T(both_know_of_it),
 		T(the_other_one_may_be_given_up),
+		T(a_split_brain_outlives_the_daemons),
+		T(so_does_a_loss),
+		T(what_was_decided_while_the_hosts_were_not_linked_is_heard),
+		T(a_side_of_a_host_that_is_gone_is_given_up_here),
+		T(records_of_older_versions_can_be_read),
 		T(a_damaged_record_stops_its_name_alone),
 	};
 

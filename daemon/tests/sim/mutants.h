@@ -19,6 +19,7 @@ enum mutant {
 	MUTANT_NOT_OUTDATED,		/* a spare that left isn't outdated */
 	MUTANT_TERM_LOST,		/* the term isn't stored */
 	MUTANT_TERM_LATE,		/* it is stored after the answer */
+	MUTANT_STILL_FORGOTTEN,		/* why a name stands still isn't stored */
 	MUTANT_LENT_AND_KEPT,		/* a replica that was given back may be promoted */
 	MUTANT_TAKE_WHAT_LACKS,		/* a state is taken back from who lacks a part of it */
 	MUTANT_THIRD,			/* from here on: of the third host */

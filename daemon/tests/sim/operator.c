@@ -152,7 +152,8 @@ void operator_looks(void)
 	/* A split brain: the host that lacks something gives up what it has. */
 	for (i = 0; i < 2; i++) {
 		h = world_pair(i);
-		if (!records_split(&h->daemon, SIM_NAME) || check_copy(h))
+		if (!records_split(&h->daemon, SIM_NAME) ||
+		    (check_copy(h) && !check_copy(world_other(h))))
 			continue;
 		story("a person gives up the data of %s", h->name);
 		/* Neither has it: a loss that was shown. */
@@ -178,7 +179,8 @@ void operator_looks(void)
 		      world_other(h)->name, h->name);
 		engine_remove(world_other(h));
 		engine_forget(world_other(h));
-		engine_forget(h);
+		if (!records_split(&h->daemon, SIM_NAME))
+			engine_forget(h);
 		check_failure("removal");
 		return;
 	}

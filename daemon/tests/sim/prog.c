@@ -87,6 +87,16 @@ static void primary_begin(struct sim_host *h, u64 term, u32 state)
 	rest(p);
 }
 
+void prog_go_on(struct sim_host *h, u64 term, u64 wake)
+{
+	struct prog *p = &h->prog;
+
+	engine_session_end(h, p->session, CPTDEV_END_KILLED, 15);
+	primary_begin(h, term, p->state);
+	p->serves = true;
+	p->wake = wake;
+}
+
 void prog_start(struct sim_host *h, enum prog_role role)
 {
 	story("the program of %s starts as %s", h->name,

@@ -30,6 +30,7 @@ static u64 heal_at[SIM_HOSTS][SIM_HOSTS];
 static u64 power_at[SIM_HOSTS];
 static u64 leave_until[SIM_HOSTS];
 static u64 errors_end;
+static u64 forced_at;			/* a promotion, by a person */
 
 static struct sim_host *host_of(const struct event *e)
 {
@@ -252,8 +253,16 @@ static void ev_promote(const struct event *e)
 		story("the person forces it");
 		operator_stops(o);
 		engine_promote(h, true);
+		forced_at = sim.now;
 	}
 	check_failure("promotion");
+}
+
+/* Whoever forced one host has looked at both: nobody promotes the other one before they have met. */
+static bool was_forced(void)
+{
+	return forced_at && (!sim.linked_since ||
+			     sim.now - MAX(sim.linked_since, forced_at) < NSEC_PER_SEC);
 }
 
 /* A person sees one host only, and promotes there what may be promoted. */
@@ -266,7 +275,7 @@ static void ev_promote_cut(const struct event *e)
 	int ret;
 
 	if (!h->power || h->prog.role != PROG_SPARE || sim.ended ||
-	    !engine_replica(h, &state, &term, &promoted) || may_lack(state))
+	    !engine_replica(h, &state, &term, &promoted) || may_lack(state) || was_forced())
 		return;
 	cut_one(h->nr, o->nr, duration(e->x[1]));
 	cut_one(o->nr, h->nr, duration(e->x[2]));
@@ -532,6 +541,25 @@ static void run_events(u64 dropped)
 	}
 }
 
+void schedule_cut_pair(u64 ns)
+{
+	cut_one(sim.pair[0], sim.pair[1], ns);
+	cut_one(sim.pair[1], sim.pair[0], ns);
+}
+
+static void run_split(void)
+{
+	u64 ns = split_begin();
+
+	if (ns)
+		run_to(sim.now + ns);
+	ns = ns && !sim.failed ? split_known() : 0;
+	if (ns)
+		run_to(sim.now + ns);
+	if (!sim.failed)
+		run_watched(sim.now + MEND_NS);
+}
+
 bool schedule_run(u64 seed, u64 dropped)
 {
 	u64 acks;
@@ -541,6 +569,7 @@ bool schedule_run(u64 seed, u64 dropped)
 	memset(power_at, 0, sizeof(power_at));
 	memset(leave_until, 0, sizeof(leave_until));
 	errors_end = 0;
+	forced_at = 0;
 	operator_reset();
 	third_reset();
 	rules.careless_promote = seed % 5 == 0;
@@ -551,6 +580,8 @@ bool schedule_run(u64 seed, u64 dropped)
 	net_latency(MS(1) / 10, MS(1) / 10, 0, 0);
 	if (!sim.failed)
 		run_watched(sim.now + MEND_NS);
+	if (!sim.failed && split_seed(seed))
+		run_split();
 	acks = sim.counts.acks;
 	if (!sim.failed)
 		run_watched(sim.now + SERVE_NS);

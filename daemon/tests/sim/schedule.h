@@ -33,6 +33,15 @@ void third_empties(void);
 /* Nobody else has everything: it is taken back. */
 bool third_returns(void);
 
+/* Both directions between the two that are configured for each other. */
+void schedule_cut_pair(u64 ns);
+
+/* split.c */
+bool split_seed(u64 seed);
+/* Both go on; then both know. So long it takes until something follows, 0: that isn't so. */
+u64 split_begin(void);
+u64 split_known(void);
+
 /* operator.c */
 /* The service that was ended begins anew, 0: there is no such plan. */
 extern u64 operator_begin_at;

@@ -13,6 +13,7 @@
  *   history.c   the truth: every state that a program ever had
  *   third.c     a host that takes the place of another one
  *   check.c     what must hold after each step
+ *   split.c     a split brain, and daemons that are started anew
  *   takeback.c  programs that ask before they begin, and take their state back
  *   schedule.c  events from a seed; replay, shortening
  */
@@ -219,6 +220,8 @@ void wrap_reset(void);
 /* prog.c */
 void prog_start(struct sim_host *h, enum prog_role role);
 void prog_make_spare(struct sim_host *h);
+/* A person lets it go on with what it has, and @term; it says nothing before @wake. */
+void prog_go_on(struct sim_host *h, u64 term, u64 wake);
 /* The primary ends in order. */
 void prog_leave(struct sim_host *h);
 void prog_crash(struct sim_host *h);
