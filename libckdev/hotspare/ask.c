@@ -19,7 +19,9 @@ static enum hs_start meaning(const char *word)
 {
 	if (!strcmp(word, "fresh"))
 		return HS_START_FRESH;
-	return !strcmp(word, "spare") || !strcmp(word, "take-back") ? HS_START_SPARE : HS_START_REFUSED;
+	if (!strcmp(word, "take-back"))
+		return HS_START_TAKE_BACK;
+	return !strcmp(word, "spare") ? HS_START_SPARE : HS_START_REFUSED;
 }
 
 static enum hs_start read_answer(struct json_object *answer, uint64_t *term, struct hs_error *why)

@@ -17,6 +17,7 @@
 enum hs_start {
 	HS_START_FRESH,		/* nothing would be lost: begin */
 	HS_START_SPARE,		/* the state is elsewhere: wait until it can be taken over here */
+	HS_START_TAKE_BACK,	/* it comes from the spare's host: the same, and ask again meanwhile */
 	HS_START_REFUSED,	/* a person decides */
 	HS_START_UNKNOWN	/* no cptdevd answers, or one that can't be asked this */
 };

@@ -353,7 +353,7 @@ static int be_spare(struct options *o, struct hs_error *e)
 
 	hs_mirror_init(&m);
 	hs_command_try(&o->command, HS_EVENT_SPARE, NULL);
-	ret = hs_takeover_wait(o->session, &m, &o->term, e);
+	ret = hs_takeover_wait(o->session, o->takes_back ? o->timeout * 1000L : 0, &m, &o->term, e);
 	/* In order: hs_stop(). */
 	if (ret && errno == ECANCELED)
 		exit(0);
@@ -401,6 +401,9 @@ static int look_for_backend(const struct options *o, struct hs_error *e)
 static int ask_first(struct options *o, struct hs_error *e)
 {
 	switch (hs_ask_start(o->session, &o->term, e)) {
+	case HS_START_TAKE_BACK:
+		o->takes_back = true;
+		/* fall through */
 	case HS_START_SPARE:
 		if (o->restart)
 			break;
@@ -432,6 +435,8 @@ static int start_as_spare(struct hs_error *e)
 /* What @o says. */
 static int begin(struct options *o, struct hs_error *e)
 {
+	int ret;
+
 	hs_set_timeout((unsigned int)o->timeout);
 	hs_watchdog_set((unsigned int)o->watchdog);
 	unsetenv(REJOIN);
@@ -442,8 +447,12 @@ static int begin(struct options *o, struct hs_error *e)
 	o->command.env = environ;
 	if (o->session && !o->spare && ask_first(o, e))
 		return -1;
-	if (o->spare)
-		return o->session ? be_spare(o, e) : be_private_spare(o, e);
+	if (o->spare) {
+		ret = o->session ? be_spare(o, e) : be_private_spare(o, e);
+		if (!ret || !o->takes_back || errno != EAGAIN)
+			return ret;
+		o->spare = false;
+	}
 	if (o->restart)
 		return restart(o, e);
 	hs_fork_own();

@@ -16,7 +16,7 @@
 #define REJOIN	"HOTSPARE_REJOIN"
 
 struct options {
-	bool master, spare, check;
+	bool master, spare, takes_back, check;
 	const char *address, *file, *restart, *session;
 	uint64_t term;			/* of the promotion that was taken */
 	char *absolute;			/* what @file is then */

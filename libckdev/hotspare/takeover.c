@@ -11,6 +11,7 @@
 #include <ckdev.h>
 
 #include "area.h"
+#include "ask.h"
 #include "clock.h"
 #include "detect.h"
 #include "handover.h"
@@ -24,6 +25,8 @@
 #define LOOK_MS		1000
 #define LOOK_MAX_MS	60000
 #define ASK_MS		200
+/* How often cptdevd is asked whether the state comes back. */
+#define BACK_MS		1000
 
 struct waiting {
 	const char *name;
@@ -31,6 +34,11 @@ struct waiting {
 	bool told_old;
 	int64_t next_look, look_ms;	/* when the state is looked at again, and how long after */
 	struct hs_error told;		/* what was told last */
+	/* The state comes back: ask again, and bear a refusal so long. 0: it isn't asked. */
+	long patience_ms;
+	int64_t next_ask, refused_ms;	/* since when it is refused, 0: it isn't */
+	bool comes;			/* the last answer */
+	struct hs_error refusal;	/* what was told last */
 	atomic_bool over;		/* of the program's function */
 	atomic_bool dead;		/* which says so */
 };
@@ -229,6 +237,54 @@ static int open_again(struct waiting *w, struct hs_error *e)
 	}
 }
 
+/*
+ * A refusal is told once, and begins a new question: it is over when two answers in turn say that the
+ * state comes.
+ */
+static int refused(struct waiting *w, const struct hs_error *why, struct hs_error *e)
+{
+	w->comes = false;
+	if (!w->refused_ms)
+		w->refused_ms = hs_now_ms();
+	if (hs_now_ms() - w->refused_ms >= w->patience_ms) {
+		*e = *why;
+		errno = EBUSY;
+		return -1;
+	}
+	if (strcmp(why->text, w->refusal.text))
+		hs_say("libhotspare: asking again for %ld s: %s", w->patience_ms / 1000, why->text);
+	w->refusal = *why;
+	return 0;
+}
+
+/* Does the state still come? Returns 0: go on waiting, or -1 with errno and @e. */
+static int ask_again(struct waiting *w, uint64_t *term, struct hs_error *e)
+{
+	struct hs_error why = { "" };
+
+	if (!w->patience_ms || hs_now_ms() < w->next_ask)
+		return 0;
+	w->next_ask = hs_now_ms() + BACK_MS;
+	switch (hs_ask_start(w->name, term, &why)) {
+	case HS_START_REFUSED:
+		return refused(w, &why, e);
+	case HS_START_FRESH:
+		return hs_fail(e, EAGAIN, "%s", why.text);
+	case HS_START_SPARE:
+		hs_say("libhotspare: the state doesn't come back: %s", why.text);
+		w->patience_ms = 0;
+		break;
+	case HS_START_TAKE_BACK:
+		if (w->comes)
+			w->refused_ms = 0;
+		w->comes = true;
+		break;
+	case HS_START_UNKNOWN:
+		break;
+	}
+	return 0;
+}
+
 static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error *e)
 {
 	unsigned int commits = CKDEV_WAIT_COMMITS;
@@ -237,6 +293,8 @@ static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error
 	for (;;) {
 		if (w->dead)
 			return promote(w, term, e);
+		if (ask_again(w, term, e))
+			return -1;
 		ret = ckdev_replica_wait(w->fd, commits, LOOK_MS * 1000000ULL);
 		/* One commit in so long is looked at; a promotion at once. */
 		commits = ret > 0 ? 0 : CKDEV_WAIT_COMMITS;
@@ -260,9 +318,12 @@ static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error
 	}
 }
 
-int hs_takeover_wait(const char *name, struct hs_mirror *m, uint64_t *term, struct hs_error *e)
+int hs_takeover_wait(const char *name, long patience_ms, struct hs_mirror *m, uint64_t *term, struct hs_error *e)
 {
-	struct waiting w = { .name = name, .fd = open_replica(name, e) };
+	struct waiting w = {
+		.name = name, .fd = open_replica(name, e), .patience_ms = patience_ms,
+		.next_ask = hs_now_ms() + BACK_MS,
+	};
 	struct cptdev_image_info info = { .size = sizeof(info) };
 	uint64_t generation;
 	bool ask;

@@ -254,7 +254,7 @@ static void how_a_program_starts_is_asked(void **state)
 	assert_int_equal(ask_start("{\"answer\":\"fresh\",\"term\":\"7\"}\n", &term), HS_START_FRESH);
 	assert_int_equal(term, 0);
 	assert_int_equal(ask_start("{\"answer\":\"spare\",\"term\":2}\n", &term), HS_START_SPARE);
-	assert_int_equal(ask_start("{\"answer\":\"take-back\"}\n", &term), HS_START_SPARE);
+	assert_int_equal(ask_start("{\"answer\":\"take-back\"}\n", &term), HS_START_TAKE_BACK);
 	assert_int_equal(ask_start("{\"answer\":\"refused\",\"text\":\"no\"}\n", &term), HS_START_REFUSED);
 	assert_string_equal(why.text, "no");
 	assert_int_equal(ask_start("{\"answer\":\"perhaps\"}\n", &term), HS_START_REFUSED);

@@ -362,6 +362,30 @@ static bool says(const char *path, const char *text)
 	return found;
 }
 
+static void wait_for_words(const char *path, const char *text)
+{
+	const time_t limit = seconds() + PATIENCE_S;
+
+	while (!says(path, text) && seconds() < limit)
+		rest(10);
+	assert_true(says(path, text));
+}
+
+/* As a person does with cptdevctl. */
+static void tell_daemon(const struct host *h, const char *command)
+{
+	struct hs_error e = { "" };
+	struct json_object *answer;
+	char request[160];
+
+	snprintf(request, sizeof(request), "{\"command\":\"%s\",\"name\":\"" NAME "\",\"force\":true}\n",
+		 command);
+	answer = hs_control_ask(strchr(h->control, '=') + 1, request, 10000, &e);
+	assert_non_null(answer);
+	assert_null(json_object_object_get(answer, "error"));
+	json_object_put(answer);
+}
+
 static int begin_with(const char *policy, void **state)
 {
 	on_restart = policy;
@@ -394,6 +418,45 @@ static void started_anew_it_takes_its_state_back(void **state)
 	program = start_on(&hosts[0], "anew", "-m");
 	wait_for("anew", "again", saved);
 	wait_for("anew", "saved", last("anew", "again") + 20);
+	kill_off(program);
+}
+
+/* The spare's host has forgotten it, so the state doesn't come: @timeout is borne. */
+static pid_t refused_master(const char *timeout)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+
+	program = saving_master();
+	kill_off(spare);
+	kill_off(program);
+	tell_daemon(&hosts[1], "forget");
+	return start_on(&hosts[0], "anew", "-m", "-t", timeout, "ERR=errors");
+}
+
+static void what_does_not_come_back_is_told(void **state)
+{
+	pid_t program = refused_master("3");
+	const time_t began = seconds();
+
+	(void)state;
+	wait_for_words("errors", "asking again for 3 s: its state can't be taken back");
+	assert_int_equal(end_of(program), 3);
+	assert_in_range(seconds() - began, 2, 10);
+	assert_int_equal(last("anew", "refused"), EBUSY);
+	assert_true(says("errors", "cptdevctl forget " NAME));
+}
+
+static void if_it_is_given_up_the_program_begins(void **state)
+{
+	pid_t program = refused_master("60");
+
+	(void)state;
+	wait_for_words("errors", "asking again for 60 s: its state can't be taken back");
+	assert_int_equal(last("anew", "again") + last("anew", "saved"), 0);
+	assert_int_equal(last("anew", "alone"), 0);
+	tell_daemon(&hosts[0], "forget");
+	/* The other host keeps what it has until a person removes that, too. */
+	wait_for("anew", "alone", 1);
 	kill_off(program);
 }
 
@@ -488,17 +551,6 @@ static void nobody_watches_one_that_promised_nothing(void **state)
  * What a fenced program had
  */
 
-static void promote(const struct host *h)
-{
-	struct hs_error e = { "" };
-	struct json_object *answer = hs_control_ask(strchr(h->control, '=') + 1, "{\"command\":\"promote\","
-						    "\"name\":\"" NAME "\",\"force\":true}\n", 10000, &e);
-
-	assert_non_null(answer);
-	assert_null(json_object_object_get(answer, "error"));
-	json_object_put(answer);
-}
-
 /* Is there a file in memory for it? It is copied to @to then. */
 static bool is_kept(pid_t pid, const char *to)
 {
@@ -518,7 +570,7 @@ static void what_was_fenced_is_kept(void **state)
 	(void)state;
 	program = start_on(&hosts[0], "master", "-m", "ERR=errors");
 	wait_for("master", "saved", 20);
-	promote(&hosts[1]);
+	tell_daemon(&hosts[1], "promote");
 	wait_for("master", "fenced", 1);
 	saved = last("master", "saved");
 	while (!says("errors", "is kept in"))
@@ -539,7 +591,7 @@ static void then_it_is_dropped(void **state)
 
 	(void)state;
 	program = saving_master();
-	promote(&hosts[1]);
+	tell_daemon(&hosts[1], "promote");
 	wait_for("master", "fenced", 1);
 	wait_for("spare", "saved", last("spare", "again") + 20);
 	while (is_kept(program, "/dev/null"))
@@ -567,6 +619,8 @@ int main(int argc, char **argv)
 		test(one_that_cannot_ask_is_barred),
 		cmocka_unit_test_setup_teardown(where_a_person_decides_it_does_not_begin, refuse, clean),
 		cmocka_unit_test_setup_teardown(started_anew_it_takes_its_state_back, take_back, clean),
+		cmocka_unit_test_setup_teardown(what_does_not_come_back_is_told, take_back, clean),
+		cmocka_unit_test_setup_teardown(if_it_is_given_up_the_program_begins, take_back, clean),
 		test(ended_in_order_it_begins_anew),
 		test(one_that_is_stopped_is_taken_over_from),
 		test(one_in_an_endless_loop_too),
