@@ -349,7 +349,7 @@ static void tell_death(const struct hs_image_head *head)
 static int be_spare(struct options *o, struct hs_error *e)
 {
 	struct hs_mirror m;
-	int ret;
+	int ret, err;
 
 	hs_mirror_init(&m);
 	hs_command_try(&o->command, HS_EVENT_SPARE, NULL);
@@ -361,7 +361,9 @@ static int be_spare(struct options *o, struct hs_error *e)
 		tell_death(&m.head);
 		ret = become(&m, o, e);
 	}
+	err = errno;
 	hs_mirror_free(&m);
+	errno = err;
 	return ret;
 }
 

@@ -285,6 +285,17 @@ static int ask_again(struct waiting *w, uint64_t *term, struct hs_error *e)
 	return 0;
 }
 
+/* A person removed the replica, as "cptdevctl forget" does: the daemon knows what follows. */
+static int is_given_up(struct waiting *w, uint64_t *term, struct hs_error *e)
+{
+	w->next_ask = 0;
+	if (ask_again(w, term, e))
+		return -1;
+	close(w->fd);
+	w->fd = open_replica(w->name, e);
+	return w->fd < 0 ? -1 : 0;
+}
+
 static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error *e)
 {
 	unsigned int commits = CKDEV_WAIT_COMMITS;
@@ -309,6 +320,9 @@ static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error
 				return -1;
 			if (said_bye(w))
 				return hs_fail(e, ECANCELED, "the master has ended");
+		} else if (ret == -ENOENT && w->patience_ms) {
+			if (is_given_up(w, term, e))
+				return -1;
 		} else if (ret == -ECONNRESET && !hs_private_control()) {
 			if (open_again(w, e))
 				return -1;
