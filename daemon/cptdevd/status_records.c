@@ -30,10 +30,10 @@ static void error(struct json_object *o, struct daemon *d, const struct recorded
 
 	if (e->damaged)
 		snprintf(text, sizeof(text),
-			 "its file in %s can't be used; nothing is started, fed or promoted under this name. Next: cptdevctl forget %s, if its data may be lost",
-			 d->conf.state_dir, e->r.name);
+			 "its file in %s can't be used; nothing is started, fed or promoted under this name. Next, if its data may be lost: %s",
+			 d->conf.state_dir, ADVICE(d, "forget", e->r.name));
 	else if (record_stands_still(&e->r))
-		records_still_text(&e->r, text);
+		records_still_text(d, &e->r, text);
 	if (*text)
 		js_str(o, "error", text);
 	else

@@ -57,7 +57,7 @@ struct known {
 	u64 lease_until;		/* ns, 0: no lease is in use */
 	u8 lender[CPTDEV_UUID_LEN];	/* the node whose answers lend it time */
 	bool lease_told;		/* that it has run out */
-	char barred[440];		/* why it isn't shipped, whoever is linked; empty: it is */
+	char barred[720];		/* why it isn't shipped, whoever is linked; empty: it is */
 	char fence_why[WIRE_TEXT_MAX + 1];	/* it couldn't be fenced yet */
 };
 
@@ -381,8 +381,9 @@ struct recorded *recorded_find(struct daemon *d, const char *name);
  */
 void records_still(struct daemon *d, struct recorded *e, const struct record *new);
 /* Why, and the command that decides. */
-#define STILL_TEXT_MAX	420
-void records_still_text(const struct record *r, char text[STILL_TEXT_MAX]);
+#define STILL_TEXT_MAX	640
+void records_still_text(const struct daemon *d, const struct record *r,
+			char text[STILL_TEXT_MAX]);
 /* Whether the sessions of this name are acknowledged is decided anew. */
 void records_decide(struct daemon *d, const char *name);
 /*
@@ -408,7 +409,7 @@ void records_replica_gone(struct daemon *d, const char *name);
 /* start.c: a program asks before it starts */
 struct start_text {
 	u64 term;			/* which a program that begins anew takes, at least */
-	char text[520];			/* why, and the commands that decide */
+	char text[720];			/* why, and the commands that decide */
 };
 
 enum start_answer start_asked(struct daemon *d, const char *name, struct start_text *t);
@@ -453,6 +454,17 @@ void ends_missed(struct daemon *d);
 void ends_before(struct out *o);
 void ends_listed(struct out *o);
 int ends_frame(struct in *in, const u8 *payload, u32 len);
+
+/*
+ * advice.c: "cptdevctl @verb @name", for this daemon. For another host's the control socket isn't known.
+ */
+struct advice {
+	char text[256];
+};
+
+const char *advice(const struct daemon *d, struct advice *a, const char *verb, const char *name);
+/* Until the end of the block. */
+#define ADVICE(d, verb, name)	advice(d, &(struct advice) {}, verb, name)
 
 /* lost.c */
 /* A person has decided. */

@@ -195,8 +195,8 @@ static void heard_lacks(struct in *in, const struct msg_ended *m, struct record 
 	else
 		snprintf(what, sizeof(what), "generation %llu", m->generation);
 	tell(&d->tell, LOG_ERR, TELL_REPLAY, m->name,
-	     "the program of session %s on %s %s; it acknowledged %s, the replica lacks that. To lose it: cptdevctl promote --force %s",
-	     m->name, in->node.name, m->text, what, m->name);
+	     "the program of session %s on %s %s; it acknowledged %s, the replica lacks that. To lose it: %s",
+	     m->name, in->node.name, m->text, what, ADVICE(d, "promote --force", m->name));
 }
 
 static void heard_failure(struct in *in, const struct msg_ended *m, struct record *r)

@@ -161,8 +161,8 @@ static void look_at(struct peer *p, struct feed *f, bool waited, char *names, si
 		f->decided = promote(p, f->name);
 	else if (t == TAKEOVER_NOBODY)
 		tell(&p->d->tell, LOG_WARNING, TELL_PEER, f->name,
-		     "%s isn't promoted: no program waits for it on this host; it is as soon as one does. Next: start the program here, or run: cptdevctl promote %s",
-		     f->name, f->name);
+		     "%s isn't promoted: no program waits for it on this host; it is as soon as one does. Next: start the program here, or run: %s",
+		     f->name, ADVICE(p->d, "promote", f->name));
 }
 
 /*
@@ -229,8 +229,8 @@ void failover_decide(struct peer *p, u64 heard)
 		f->decided = p->d->conf.failover != FAILOVER_AUTO;
 		if (f->decided)
 			tell(&p->d->tell, LOG_WARNING, TELL_PEER, f->name,
-			     "failover = manual: to go on with %s here, run: cptdevctl promote %s",
-			     f->name, f->name);
+			     "failover = manual: to go on with %s here, run: %s",
+			     f->name, ADVICE(p->d, "promote", f->name));
 	}
 	p->looked_at = 0;
 	promote_waited(p);
@@ -252,8 +252,8 @@ void failover_failed(struct peer *p, const char *name)
 		f->failed |= !strcmp(f->name, name);
 	if (c->failover != FAILOVER_AUTO || conf_session(c, name)->on_exit != ON_EXIT_FAILOVER)
 		tell(&p->d->tell, LOG_WARNING, TELL_PEER, name,
-		     "%s: to go on with %s here, run: cptdevctl promote %s",
+		     "%s: to go on with %s here, run: %s",
 		     c->failover != FAILOVER_AUTO ? "failover = manual" : "on_exit = stay", name,
-		     name);
+		     ADVICE(p->d, "promote", name));
 	promote_waited(p);
 }

@@ -111,8 +111,8 @@ u64 lease_look(struct daemon *d)
 		if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
 			continue;
 		tell(&d->tell, LOG_ERR, TELL_SESSION, k->rec.name,
-		     "session %s (pid %u): its lease is over, its spare may take over: nothing is acknowledged or answered until the spare is heard again. Next, if the spare's host is off for good: cptdevctl alone %s",
-		     k->rec.name, k->rec.pid, k->rec.name);
+		     "session %s (pid %u): its lease is over, its spare may take over: nothing is acknowledged or answered until the spare is heard again. Next, if the spare's host is off for good: %s",
+		     k->rec.name, k->rec.pid, ADVICE(d, "alone", k->rec.name));
 		news_session(d, k, "lease-over");
 	}
 	return next;

@@ -63,7 +63,7 @@ bool lost_met(struct daemon *d, const struct msg_term *m, const char *who)
 	new = e->r;
 	record_overtaken(&new, m->term, m->owner, who);
 	records_still(d, e, &new);
-	records_still_text(&new, why);
+	records_still_text(d, &new, why);
 	tell(&d->tell, LOG_ERR, TELL_SESSION, m->name, "%s stands still: %s", m->name, why);
 	news_record(d, e, "overtaken");
 	records_decide(d, m->name);
@@ -77,8 +77,8 @@ int lost_feed(struct daemon *d, const struct msg_session *m, struct fault *f)
 	if (!r || r->term <= m->term || !record_gone(r, d->self.uuid, d->boot))
 		return 0;
 	return fault_set(f, WIRE_E_OTHER,
-			 "the spare went on with term %llu and has lost its memory since; to give that up, run there: cptdevctl forget --force %s",
-			 r->term, m->name);
+			 "the spare went on with term %llu and has lost its memory since; to give that up, run there: %s",
+			 r->term, ADVICE(d, "forget --force", m->name));
 }
 
 void lost_begin(struct daemon *d)

@@ -91,16 +91,18 @@ void records_still(struct daemon *d, struct recorded *e, const struct record *ne
 	loop_arm(&d->loop, &d->flush, FLUSH_NS);
 }
 
-void records_still_text(const struct record *r, char text[STILL_TEXT_MAX])
+void records_still_text(const struct daemon *d, const struct record *r,
+			char text[STILL_TEXT_MAX])
 {
 	if (r->split)
 		snprintf(text, STILL_TEXT_MAX,
-			 "this host and %s both went on with term %llu; to give up this host's data: cptdevctl forget --force %s",
-			 r->other_name, r->term, r->name);
+			 "this host and %s both went on with term %llu; to give up this host's data: %s",
+			 r->other_name, r->term, ADVICE(d, "forget --force", r->name));
 	else
 		snprintf(text, STILL_TEXT_MAX,
-			 "%s went on with term %llu and has lost its memory since; to go on with what this host has: cptdevctl forget --force %s, on %s; to give that up, too: the same here",
-			 r->other_name, r->lost_term, r->name, r->other_name);
+			 "%s went on with term %llu and has lost its memory since; to go on with what this host has: cptdevctl forget --force %s, on %s; to give that up, too, here: %s",
+			 r->other_name, r->lost_term, r->name, r->other_name,
+			 ADVICE(d, "forget --force", r->name));
 }
 
 /*
@@ -122,16 +124,16 @@ static void bar(struct known *k, const char *fmt, ...)
  * An empty program in the place of what was acknowledged: never in silence. Where somebody goes on
  * from what there was, this one is in the way.
  */
-static void bar_lost(struct known *k, const struct record *r)
+static void bar_lost(struct daemon *d, struct known *k, const struct record *r)
 {
 	const char *name = k->rec.name;
 
 	if (r->role == RECORD_PRIMARY)
-		bar(k, "generation %llu was acknowledged under this name on this host, and isn't in this program's memory. To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: cptdevctl forget %s",
-		    r->generation, name, name);
+		bar(k, "generation %llu was acknowledged under this name on this host, and isn't in this program's memory. To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: %s",
+		    r->generation, name, ADVICE(d, "forget", name));
 	else
-		bar(k, "this host has a replica of generation %llu under this name, and this program doesn't go on from it. Start it as the spare, then, if the other host's program is gone: cptdevctl promote %s; to lose it: cptdevctl forget %s",
-		    r->generation, name, name);
+		bar(k, "this host has a replica of generation %llu under this name, and this program doesn't go on from it. Start it as the spare, then, if the other host's program is gone: %s; to lose it: %s",
+		    r->generation, ADVICE(d, "promote", name), ADVICE(d, "forget", name));
 }
 
 /*
@@ -146,11 +148,11 @@ static void records_recover(struct record *r, const struct session_rec *rec)
 		r->alone_since = clock_wall() / NSEC_PER_SEC;
 }
 
-static void bar_still(struct known *k, const struct record *r)
+static void bar_still(struct daemon *d, struct known *k, const struct record *r)
 {
 	char text[STILL_TEXT_MAX];
 
-	records_still_text(r, text);
+	records_still_text(d, r, text);
 	bar(k, "%s%s", r->split ? "split brain: " : "", text);
 }
 
@@ -183,7 +185,7 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 		return;
 	}
 	if (start == START_LOST) {
-		bar_lost(k, old);
+		bar_lost(d, k, old);
 		return;
 	}
 	if (start == START_FRESH && is_fed(d, k->rec.name)) {
@@ -231,10 +233,10 @@ void records_session(struct daemon *d, struct known *k)
 	k->undecided = false;
 	*k->barred = '\0';
 	if (e && e->damaged)
-		bar(k, "its record in %s is damaged, what it said isn't known; to begin without it: cptdevctl forget %s",
-		    d->conf.state_dir, k->rec.name);
+		bar(k, "its record in %s is damaged, what it said isn't known; to begin without it: %s",
+		    d->conf.state_dir, ADVICE(d, "forget", k->rec.name));
 	else if (e && record_stands_still(&e->r))
-		bar_still(k, &e->r);
+		bar_still(d, k, &e->r);
 	else
 		session_decide(d, k, e);
 	if (*k->barred)
@@ -328,12 +330,11 @@ int records_may_feed(struct daemon *d, const struct msg_session *m, const char *
 {
 	struct recorded *e = recorded_find(d, m->name);
 	const struct record *old = e ? &e->r : NULL;
-	char text[UUID_TEXT_LEN];
 
 	if (e && e->damaged)
 		return fault_set(f, WIRE_E_OTHER,
-				 "the spare's record of it is damaged: run there: cptdevctl forget %s",
-				 m->name);
+				 "the spare's record of it is damaged: run there: %s",
+				 ADVICE(d, "forget", m->name));
 	/* Nothing is followed: this host has asked for it, see takeback.c. */
 	if (m->flags & WIRE_SESSION_TAKE_BACK)
 		return takeback_may(d, m, f);
@@ -353,8 +354,8 @@ int records_may_feed(struct daemon *d, const struct msg_session *m, const char *
 				 m->term, m->name);
 	case FEED_OTHER:
 		return fault_set(f, WIRE_E_OTHER,
-				 "the spare relies on data of another session, %s, up to generation %llu: start the program with replace, or run there: cptdevctl forget %s",
-				 uuid_text(old->session, text), old->generation, m->name);
+				 "the spare relies on another session's data, up to generation %llu: start with replace, or run there: %s",
+				 old->generation, ADVICE(d, "forget", m->name));
 	case FEED_OK:
 		break;
 	}
@@ -491,7 +492,7 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		new = e->r;
 		record_split(&new, owner, who);
 		records_still(d, e, &new);
-		records_still_text(&new, why);
+		records_still_text(d, &new, why);
 		tell(&d->tell, LOG_ERR, TELL_SESSION, name, "SPLIT BRAIN of %s: %s", name, why);
 		news_record(d, e, "split-brain");
 		/* It may not know whose term this host has. */
@@ -799,8 +800,8 @@ static void read_record(void *arg, const char *name, const struct record *r, con
 	if (r)
 		e->r = *r;
 	else
-		log_err("the record of %s in %s can't be used: %s; nothing is started, fed or promoted under this name. Next: cptdevctl forget %s, if its data may be lost",
-			name, d->conf.state_dir, why, name);
+		log_err("the record of %s in %s can't be used: %s; nothing is started, fed or promoted under this name. Next, if its data may be lost: %s",
+			name, d->conf.state_dir, why, ADVICE(d, "forget", name));
 	if (r && record_lost(r, d->boot))
 		log_warn("this host was started anew: what it had of %s, up to generation %llu of term %llu, is lost here",
 			 name, r->generation, r->term);

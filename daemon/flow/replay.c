@@ -74,8 +74,8 @@ static int check_terms(struct chan *c, const struct cptdev_image_info *info)
 	c->replaces = other && (m->flags & WIRE_SESSION_REPLACE || gives_way(c));
 	if (other && !c->replaces)
 		return fault_set(&c->last, WIRE_E_OTHER,
-				 "the spare keeps another session's memory under this name (generation %llu): start the program with replace, or remove it there (cptdevctl replica remove %s)",
-				 info->generation, m->name);
+				 "the spare keeps another session's memory under this name (generation %llu): start with replace, or run there: %s",
+				 info->generation, ADVICE(c->in->d, "replica remove", m->name));
 	return 0;
 }
 

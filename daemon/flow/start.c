@@ -67,14 +67,14 @@ static bool text_of_back(struct daemon *d, enum start_why why, struct recorded *
 	else
 		return false;
 	snprintf(text, size,
-		 "its state can't be taken back: %s. To go on from the other host's replica all the same, run there: cptdevctl promote %s; to lose what was here: cptdevctl forget %s",
-		 because, name, name);
+		 "its state can't be taken back: %s. To go on from the other host's replica all the same, run there: cptdevctl promote %s; to lose what was here: %s",
+		 because, name, ADVICE(d, "forget", name));
 	*e->not_given = '\0';
 	return true;
 }
 
-static void text_of(enum start_why why, const char *name, const struct record *r, char *text,
-		    size_t size)
+static void text_of(struct daemon *d, enum start_why why, const char *name,
+		    const struct record *r, char *text, size_t size)
 {
 	static const char *const texts[] = {
 		[WHY_NOTHING]	= "nothing was acknowledged under this name",
@@ -86,24 +86,24 @@ static void text_of(enum start_why why, const char *name, const struct record *r
 
 	if (why == WHY_LOST)
 		snprintf(text, size,
-			 "what was acknowledged here up to generation %llu isn't in memory any more. To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: cptdevctl forget %s",
-			 r->generation, name, name);
+			 "what was acknowledged here up to generation %llu isn't in memory any more. To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: %s",
+			 r->generation, name, ADVICE(d, "forget", name));
 	else if (why == WHY_PROMOTED)
 		snprintf(text, size,
-			 "the replica of this host was promoted to term %llu, and no program goes on with it. When this one waits: cptdevctl promote %s",
-			 r->term, name);
+			 "the replica of this host was promoted to term %llu, and no program goes on with it. When this one waits: %s",
+			 r->term, ADVICE(d, "promote", name));
 	else if (why == WHY_DAMAGED)
 		snprintf(text, size,
-			 "its record is damaged, what it said isn't known. To begin without it: cptdevctl forget %s",
-			 name);
+			 "its record is damaged, what it said isn't known. To begin without it: %s",
+			 ADVICE(d, "forget", name));
 	else if (why == WHY_TAKING)
 		snprintf(text, size,
-			 "what was lost here was asked for, with term %llu, and isn't fetched any more (on_restart). To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: cptdevctl forget %s",
-			 r->term, name, name);
+			 "what was lost here was asked for, with term %llu, and isn't fetched any more (on_restart). To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: %s",
+			 r->term, name, ADVICE(d, "forget", name));
 	else if (why == WHY_SPLIT)
 		snprintf(text, size,
-			 "split brain: both hosts went on. To give up this host's data: cptdevctl forget --force %s",
-			 name);
+			 "split brain: both hosts went on. To give up this host's data: %s",
+			 ADVICE(d, "forget --force", name));
 	else
 		snprintf(text, size, "%s", texts[why]);
 }
@@ -134,6 +134,6 @@ enum start_answer start_asked(struct daemon *d, const char *name, struct start_t
 	if (a == ANSWER_TAKE_BACK)
 		takeback_want(d, name);
 	if (!e || !text_of_back(d, why, e, a, t->text, sizeof(t->text)))
-		text_of(why, name, f.r, t->text, sizeof(t->text));
+		text_of(d, why, name, f.r, t->text, sizeof(t->text));
 	return a;
 }

@@ -50,7 +50,7 @@ struct told {
 	u64 suppressed;
 	int level;			/* of the last one */
 	int gravest;			/* level that was written, lower is graver */
-	char text[WIRE_TEXT_MAX + 256];
+	char text[WIRE_TEXT_MAX + 600];
 };
 
 struct teller {

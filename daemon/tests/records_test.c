@@ -418,6 +418,27 @@ static void both_know_of_it(void **state)
 	WAIT_FOR(p, records_split(&p->a.daemon, "kv") && records_split(&p->b.daemon, "kv"));
 }
 
+/* As it can be typed. */
+static void what_is_advised_reaches_this_daemon(void **state)
+{
+	struct pair *p = *state;
+	struct daemon *d = &p->a.daemon;
+	char expected[256];
+
+	snprintf(expected, sizeof(expected), "data: cptdevctl forget --force kv --socket %s/control",
+		 p->a.dir);
+	split(p);
+	WAIT_FOR(p, records_split(d, "kv"));
+	shows(&p->a, "split-brain", expected);
+	assert_non_null(strstr(known_find_name(d, "kv")->barred, expected));
+	strcpy(d->conf.control, "/run/a b/control");
+	assert_string_equal(ADVICE(d, "alone", "kv"),
+			    "cptdevctl alone kv --socket '/run/a b/control'");
+	/* It looks there by itself. */
+	strcpy(d->conf.control, CONTROL_SOCKET);
+	assert_string_equal(ADVICE(d, "alone", "kv"), "cptdevctl alone kv");
+}
+
 /* Or A's. */
 static void the_other_one_may_be_given_up(void **state)
 {
@@ -626,6 +647,7 @@ int main(void)
 		T(a_spare_that_was_started_anew_is_fed),
 		T(of_two_that_went_on_neither_acknowledges),
 		T(both_know_of_it),
+		T(what_is_advised_reaches_this_daemon),
 		T(the_other_one_may_be_given_up),
 		T(a_split_brain_outlives_the_daemons),
 		T(so_does_a_loss),
