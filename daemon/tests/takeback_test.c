@@ -235,6 +235,42 @@ static void who_took_over_gives_nothing(void **state)
 	assert_non_null(strstr(t.text, "has gone on without this one"));
 }
 
+/*
+ * What is asked back is newer than what lies there from before, when this host was the spare: a person
+ * would lose the difference without a word.
+ */
+static void an_older_replica_isnt_promoted_instead(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->b.fake, "kv", 40);
+	u64 term = 0, generation;
+	struct start_text t;
+
+	p->a.daemon.conf.sessions.on_restart = ON_RESTART_TAKE_BACK;
+	publish_some(&p->b, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s));
+	assert_int_equal(promotion_do(&p->a.daemon, "kv", &term, &generation, false), 0);
+	WAIT_FOR(p, s->fenced);
+	fake_session_end(&p->b.fake, s);
+	s = fake_session_with(&p->a.fake, "kv", 40, 2, 0);
+	publish_some(&p->a, s, 0, 2);
+	WAIT_FOR(p, pair_committed(s) && s->rec.committed && record(&p->b)->generation);
+	memcpy(content, s->mem, sizeof(content));
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
+	WAIT_FOR(p, record(&p->b)->failed);
+	wait_on(&p->a, true);
+	assert_int_equal(asked(&p->a, &t), ANSWER_TAKE_BACK);
+	/* Nothing comes as long as the other daemon has no turn. */
+	while (record(&p->a)->role != RECORD_TAKING)
+		loop_turn(&p->a.daemon.loop, 1);
+	assert_int_equal(fake_replica(&p->a.fake, "kv")->rec.term, 2);
+	term = 0;
+	assert_int_equal(promotion_do(&p->a.daemon, "kv", &term, &generation, false), -EREMCHG);
+	assert_int_equal(record(&p->a)->role, RECORD_TAKING);
+	WAIT_FOR(p, record(&p->a)->role == RECORD_PROMOTED);
+	assert_content(&p->a, content);
+}
+
 static void a_refusal_is_told(void **state)
 {
 	struct pair *p = *state;
@@ -353,6 +389,7 @@ int main(void)
 		T(the_state_comes_back),
 		T(the_spare_isnt_promoted_meanwhile),
 		T(who_took_over_gives_nothing),
+		T(an_older_replica_isnt_promoted_instead),
 		T(a_refusal_is_told),
 		T(what_was_acknowledged_alone_isnt_there),
 		T(only_the_last_spare_is_asked),
