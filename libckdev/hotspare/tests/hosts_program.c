@@ -5,6 +5,7 @@
  *
  *	hosts_program [OPTIONS OF THE LIBRARY] -- ADDRESS...	the server
  *	hosts_program ask ADDRESS [TIMES]			the client
+ *	hosts_program keep PROGRAM [ARGUMENT]...		a parent that doesn't wait for its child
  *
  * Each connection gets a line "HOST N" and is closed. HOST is that of the environment, N one
  * more than in any answer before. " alone" behind it says that no spare has it. A server that
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../hotspare.h"
@@ -170,9 +172,27 @@ static int be_client(const char *text, long times)
 	return ret ? 1 : 0;
 }
 
+/* What isn't waited for is there to be looked at: a daemon sees how it ended. */
+static int keep(char **argv)
+{
+	siginfo_t info;
+	pid_t pid = fork();
+
+	if (!pid) {
+		end_with_parent();
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	CHECK(pid > 0 && !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
 	end_with_parent();
+	if (argc > 2 && !strcmp(argv[1], "keep"))
+		return keep(argv + 2);
 	if (argc > 2 && !strcmp(argv[1], "ask"))
 		return be_client(argv[2], argc > 3 ? atol(argv[3]) : -1);
 	return be_server(argc, argv);
