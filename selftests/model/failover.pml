@@ -15,6 +15,8 @@
  * without power, cut off, or overtaken. It comes back with its old copy, and may be the spare once more.
  *
  * THIRD	there is a third host
+ * BACK		a primary that lost its memory takes it back from the spare's replica, by the steps of
+ *		failure-model.rst; otherwise it gets it by one message, and the lease covers the rest
  * BYFENCE	a promotion needs a fence command instead of a time-out
  * GOON		policy "go on": a primary without a spare acknowledges with a flag
  * M_...	a mutant: one safeguard is missing, and an assertion must fail
@@ -67,10 +69,27 @@ bool may[N];			/* SPARE: the primary is known to be dead */
 byte term[N];
 byte owner[N];
 bool outd[N];			/* outdated: not to be promoted */
+#ifdef BACK
+bool taking[N];			/* asks for its state, with a term that nothing follows from */
+bool taken[N];			/* goes on from what came back, and nothing was acknowledged since */
+bool lone[N];			/* acknowledged without a spare, or took over: the spare may lack something */
+bool source[N];			/* outdated only since the owner has a copy */
+#define TAKING(x)	taking[x]
+#define NO_BACK(x)	taking[x] = 0; taken[x] = 0; lone[x] = 0
+#define LONE(x)		lone[x] = 1; taken[x] = 0
+#define FOLLOWED(x)	lone[x] = 0
+#define TOLD(x)		taken[x] = 0
+#else
+#define TAKING(x)	false
+#define NO_BACK(x)	skip
+#define LONE(x)		skip
+#define FOLLOWED(x)	skip
+#define TOLD(x)		skip
+#endif
 bool goon[N];			/* acknowledges alone by policy "go on", and says so each time */
 
 /* Messages, by receiver. A new message replaces one that was not delivered yet. */
-mtype = { NIL, HELLO, FEED, ACK, FENCE, BYE, DIED, ASK, GIVE };
+mtype = { NIL, HELLO, FEED, ACK, FENCE, BYE, DIED, ASK, GIVE, BACK_ASK };
 mtype m_what[N] = NIL;
 byte m_term[N];
 byte m_owner[N];
@@ -136,6 +155,14 @@ byte lies[N];			/* content of an old promotion */
 #define IF_IN_STEP	(!outd[h])
 #endif
 
+#ifdef M_TAKEWHATLACKS
+#define IF_WHOLE	true
+#define IF_ITS_OWN	true
+#else
+#define IF_WHOLE	(!outd[h] || (source[h] && flag))
+#define IF_ITS_OWN	(!lone[h] && !outd[h])
+#endif
+
 #define IN(a, b)	(((a) & ~(b)) == 0)
 #ifdef THIRD
 #define SAFE(c)		(IN(c, has[0]) || IN(c, has[1]) || IN(c, has[2]))
@@ -183,7 +210,7 @@ inline not_before_lease()
 /* A higher pair is known now. The memory is kept until a feed replaces it. */
 inline fenced()
 {
-	term[h] = t; owner[h] = ow;
+	term[h] = t; owner[h] = ow; NO_BACK(h);
 	if
 	:: goon[h] ->
 #ifndef M_GOONSILENT
@@ -219,6 +246,10 @@ inline got_feed()
 		:: else ->
 			assert(IN(flagged[h], c));	/* no loss in silence */
 			term[h] = t; owner[h] = ow; role[h] = SPARE; has[h] = c; outd[h] = flag;
+			NO_BACK(h);
+#ifdef BACK
+			source[h] = source[h] && flag;
+#endif
 #ifdef M_SYNCATONCE
 			outd[h] = 0;
 #endif
@@ -233,7 +264,7 @@ inline got_ack()
 	com[h] = com[h] | c;
 	if
 	:: alone[h] && flag && IN(told[h] | flagged[h], c) ->
-		alone[h] = 0; goon[h] = 0; flagged[h] = 0	/* the next feed clears outdated */
+		alone[h] = 0; goon[h] = 0; flagged[h] = 0; FOLLOWED(h)	/* the next feed clears outdated */
 	:: else
 	fi;
 	if
@@ -242,13 +273,40 @@ inline got_ack()
 	fi
 }
 
+#ifdef BACK
+/*
+ * The primary's host asks for its state, with its next term. What it gets may be promoted at the
+ * same moment, so this replica isn't any more. The link may end before that is written.
+ */
+inline got_back_ask()
+{
+	if
+	:: role[h] == SPARE && term[h] <= t && owner[h] == o && IF_WHOLE ->
+		term[h] = t;
+		if
+		:: true
+		:: source[h] = 1;
+#ifndef M_LENTANDKEPT
+			outd[h] = 1;
+#endif
+			not_before_lease();
+			send(o, GIVE, has[h], 0)
+		fi
+	:: role[h] == PRIM && term[h] >= t -> send(o, FEED, has[h], alone[h])
+	:: else
+	fi
+}
+#endif
+
 inline got_ask()
 {
 	if
+#ifndef BACK
 	:: role[h] == SPARE && !outd[h] && term[h] >= t && (owner[h] == o && term[h] > t) ->
 		not_before_lease(); send(o, GIVE, has[h], 0)	/* the first answer was lost */
 	:: role[h] == SPARE && !outd[h] && term[h] == t && term[h] < MAXT ->
 		term[h]++; owner[h] = o; not_before_lease(); send(o, GIVE, has[h], 0)
+#endif
 	:: role[h] == PRIM && !alone[h] && term[h] >= t -> send(o, FEED, has[h], 0)
 	:: role[h] == PRIM && alone[h] && term[h] >= t -> send(o, FEED, has[h], 1)
 	:: else
@@ -303,9 +361,17 @@ inline receive()
 	:: from != o			/* it isn't the peer by configuration */
 	:: from == o && what != ASK && what != HELLO && t == term[h] && ow != owner[h] -> shown = 1	/* split brain */
 #else
-	:: what != ASK && what != HELLO && t == term[h] && ow != owner[h] -> shown = 1	/* split brain */
+	:: what != ASK && what != HELLO && what != BACK_ASK && t == term[h] && ow != owner[h] && !TAKING(h) -> shown = 1	/* split brain */
 #endif
 	:: else ->
+#ifdef BACK
+		/* Whoever only asks has gone on with nothing: the other one is right. */
+		if
+		:: taking[h] && t == term[h] && ow != owner[h] && (what == FEED || what == FENCE) ->
+			owner[h] = ow; NO_BACK(h)
+		:: else
+		fi;
+#endif
 		if
 		:: what == HELLO -> via[h] = cn
 		:: what == FEED -> got_feed()
@@ -318,8 +384,16 @@ inline receive()
 		:: what == BYE && t == term[h] && role[h] == PRIM -> alone[h] = 1
 		:: what == DIED && role[h] == SPARE && t == term[h] -> may[h] = 1
 		:: what == ASK -> got_ask()
+#ifdef BACK
+		:: what == BACK_ASK -> got_back_ask()
+		:: what == GIVE && role[h] == NONE && taking[h] && t == term[h] && ow == h && term[h] < MAXT ->
+			/* (t + 1, h) is on disk, then what came back is promoted. */
+			term[h]++; taking[h] = 0; taken[h] = 1; role[h] = PROM; has[h] = c
+		:: what == GIVE
+#else
 		:: what == GIVE && role[h] == NONE && t > term[h] ->
 			term[h] = t; owner[h] = ow; role[h] = PRIM; has[h] = c; outd[h] = 0; quiet(h)
+#endif
 		:: else
 		fi
 	fi;
@@ -332,7 +406,7 @@ inline receive()
 /* (t+1, h) is on disk, then the replica is promoted. */
 inline promote()
 {
-	term[h]++; owner[h] = h; role[h] = PROM; wait[h] = 0; may[h] = 0;
+	term[h]++; owner[h] = h; role[h] = PROM; wait[h] = 0; may[h] = 0; NO_BACK(h);
 #ifdef M_TERMLATE
 	unsaved[h] = 1
 #endif
@@ -372,13 +446,13 @@ init {
 		:: up[h] && role[h] == PRIM && writes < MAXW ->
 			has[h] = has[h] | (1 << writes); writes++
 		/* an acknowledgement */
-		:: up[h] && role[h] == PRIM && !alone[h] && IF_LEASE && !IN(com[h], told[h]) -> acknowledge(com[h])
+		:: up[h] && role[h] == PRIM && !alone[h] && IF_LEASE && !IN(com[h], told[h]) -> acknowledge(com[h]); TOLD(h)
 #ifdef M_ACKFIRST
 		:: up[h] && role[h] == PRIM && lease[h] > 0 && !IN(has[h], told[h]) -> acknowledge(has[h])
 #endif
-		:: up[h] && role[h] == PRIM && alone[h] && goon[h] -> flagged[h] = flagged[h] | has[h]
+		:: up[h] && role[h] == PRIM && alone[h] && goon[h] -> flagged[h] = flagged[h] | has[h]; LONE(h)
 		:: up[h] && role[h] == PRIM && alone[h] && !goon[h] && !IN(has[h], told[h]) ->
-			solo = solo | (has[h] & ~acked); acknowledge(has[h])
+			solo = solo | (has[h] & ~acked); acknowledge(has[h]); LONE(h)
 		/* a read */
 		:: up[h] && role[h] == PRIM && IF_LEASE -> assert(IN(acked, has[h])); h = 0; o = 0; goto next
 		/* feeds and heartbeats */
@@ -395,6 +469,9 @@ init {
 		/* a promotion, and the one program that claims it */
 		:: up[h] && role[h] == SPARE && term[h] < MAXT && IF_WAITED && IF_IN_STEP -> promote()
 		:: up[h] && role[h] == PROM -> role[h] = PRIM; quiet(h); alone[h] = 1; told[h] = has[h];
+#ifdef BACK
+			lone[h] = !taken[h];
+#endif
 #ifdef M_CLAIM
 			lies[h] = has[h]
 		:: up[h] && role[h] == NONE && owner[h] == h && losses > 0 && lies[h] != 0 ->
@@ -407,6 +484,12 @@ init {
 		:: up[h] && role[h] == PRIM && losses < MAXLOSS ->
 			lose_memory(h); if :: o != h -> send(o, DIED, 0, 0) :: else fi
 		:: up[h] && o != h && role[h] == NONE -> send(o, ASK, 0, 0)
+#ifdef BACK
+		:: up[h] && o != h && role[h] == NONE && owner[h] == h && taking[h] -> send(o, BACK_ASK, 0, 1)
+		:: up[h] && o != h && role[h] == NONE && owner[h] == h && !taking[h] && IF_ITS_OWN &&
+		   term[h] < MAXT ->
+			term[h]++; taking[h] = 1; send(o, BACK_ASK, 0, taken[h])
+#endif
 #ifdef M_EMPTYSTART
 		:: up[h] && role[h] == NONE && term[h] < MAXT ->
 			term[h]++; owner[h] = h; role[h] = PRIM; quiet(h); alone[h] = 1
