@@ -12,7 +12,8 @@ host_end() {
 	vm_signal "$1" "${program[$1]}" 9
 	vm_wait "$1" "${program[$1]}" $limit >/dev/null || true
 	daemon_end "$1" 15
-	vm_run "$1" 'cptdevctl replica remove --force db >/dev/null'
+	# One of the soft engine is gone with its daemon.
+	vm_run "$1" '[ ! -e /dev/cptdev ] || cptdevctl replica remove --force db >/dev/null'
 }
 
 test_begin() {
@@ -76,14 +77,23 @@ test_host_lost() {
 	t 'host lost: the program on a goes on' until_true serves a
 	t 'with all that was safe on b' all_there a
 	t 'without a spare nothing is safe' not says_safe a 'create table u (x)'
+}
+
+# A mixed pair: b comes back without the module. The database goes from the module to the soft engine and
+# back.
+test_mixed() {
 	host_launch b
 	host_ready b
+	t 'mixed: b has no module' vm_run b 'rmmod cptdev && [ ! -e /dev/cptdev ]'
 	daemon_start b auto
+	t 'mixed: its daemon lets programs in' until_true vm_run b 'test -S /run/cptdevd/programs'
 	program_start b -s
-	t 'a new spare waits' until_true program_said b 'waiting for the promotion'
+	t 'mixed: a new spare waits' until_true program_said b 'waiting for the promotion'
 	t 'writes are safe again' safe_again a
 	t 'rows are safe' add a 5
 	t 'and there' all_there a
+	started_anew a
+	started_anew b
 }
 
 main() {
@@ -95,6 +105,7 @@ main() {
 	test_second_taker
 	test_started_anew
 	test_host_lost
+	test_mixed
 	# A replica holds the module, and a daemon whose peer has a session makes it again.
 	host_end a
 	host_end b
