@@ -5,8 +5,10 @@
  * on has all that was told to be saved, of one instant: memory, variables that share pages with
  * other variables, sections, descriptors.
  */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
 
 #include <ckdev.h>
 #include <cmocka.h>
@@ -109,6 +111,52 @@ static void promote(void)
 	assert_int_equal(ckdev_replica_promote(replica, &term, &generation), 0);
 }
 
+static bool has_replica(pid_t pid)
+{
+	char path[64], name[64];
+	struct dirent *d;
+	bool has = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	while (dir && !has && (d = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), d->d_name, name, sizeof(name) - 1);
+
+		name[n > 0 ? n : 0] = 0;
+		has = strstr(name, "[cptdev-replica]");
+	}
+	if (dir)
+		closedir(dir);
+	return has;
+}
+
+static long system_call_of(pid_t pid)
+{
+	char path[64];
+	long n = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%ld", &n) != 1)
+		n = -1;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* A promotion from before it waits isn't its own. */
+static void wait_until_it_waits(pid_t pid)
+{
+	const time_t limit = seconds() + PATIENCE_S;
+
+	while (!has_replica(pid) || system_call_of(pid) != SYS_ppoll) {
+		assert_true(seconds() < limit);
+		rest(10);
+	}
+}
+
 /*
  * Tests
  */
@@ -200,7 +248,7 @@ static void who_is_fenced_becomes_the_spare(void **state)
 	wait_for("master", "fenced", 1);
 	saved = last("master", "saved");
 	kill_off(shipper);
-	rest(500);
+	wait_until_it_waits(master);
 	assert_int_equal(last("master", "again"), 0);
 	promote();
 	wait_for("master", "again", saved);
