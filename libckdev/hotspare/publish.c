@@ -192,12 +192,13 @@ bool hs_publish_overtaken(void)
 {
 	const struct timespec little = { .tv_nsec = 2000000 };
 	const uint64_t end = hs_now_ns() + MOMENT_NS;
-	int fd = hs_snapshot_session(NULL), ret;
+	int fd = hs_snapshot_session(NULL);
 
-	while ((ret = ckdev_wait(fd, 0, 0, NULL)) != -ESTALE && !attached(fd) && hs_now_ns() < end &&
+	while (ckdev_wait(fd, 0, 0, NULL) != -ESTALE && !attached(fd) && hs_now_ns() < end &&
 	       hs_private_hopes())
 		nanosleep(&little, NULL);
-	return ret == -ESTALE;
+	/* The spare may have refused because it has taken over, since that was asked last. */
+	return ckdev_wait(fd, 0, 0, NULL) == -ESTALE;
 }
 
 /*
