@@ -42,6 +42,7 @@ static const struct conf_key keys[] = {
 	KEY("peer", "port", CONF_NUMBER, peer_port, 1, 65535),
 	KEY("peer", "name", CONF_NAME, peer_name, 0, 0),
 	KEY("peer", "psk_file", CONF_PATH, psk_file, 0, 0),
+	KEY("peer", "insecure", CONF_INSECURE, insecure, 0, 0),
 	KEY("failover", "heartbeat_interval_ms", CONF_NUMBER, heartbeat_ms, 10, 60000),
 	KEY("failover", "timeout_ms", CONF_NUMBER, timeout_ms, 100, 600000),
 	KEY("failover", "failover", CONF_FAILOVER, failover, 0, 0),
@@ -181,11 +182,11 @@ static void take_named(struct parse *p, const char *section, int i, const char *
 			     CONF_SESSIONS_MAX);
 		return;
 	}
-	if (n->given & 1U << i) {
+	if (n->given & 1ULL << i) {
 		conf_mistake(p, p->line, "'%s' in [%s] was given already", keys[i].name, section);
 		return;
 	}
-	n->given |= 1U << i;
+	n->given |= 1ULL << i;
 	key = conf_key_of(p->conf, n, &keys[i]);
 	if (conf_value(&key, value, p->conf, why, sizeof(why)))
 		conf_mistake(p, p->line, "%s = %s: %s", keys[i].name, value, why);
@@ -200,7 +201,7 @@ static void fill_named(struct conf *c)
 
 	for (n = 0; n < c->nr_named; n++) {
 		for (i = 0; i < ARRAY_SIZE(keys); i++) {
-			if (strcmp(keys[i].section, SESSIONS) || c->named[n].given & 1U << i)
+			if (strcmp(keys[i].section, SESSIONS) || c->named[n].given & 1ULL << i)
 				continue;
 			key = conf_key_of(c, &c->named[n], &keys[i]);
 			memcpy((char *)c + key.offset, (char *)c + keys[i].offset, key.size);

@@ -20,6 +20,8 @@ enum conf_engine { ENGINE_AUTO, ENGINE_MODULE, ENGINE_SOFT };
 /* The daemon of one program: it connects to nobody as long as that is the spare. */
 enum conf_private { PRIVATE_NO, PRIVATE_SPARE, PRIVATE_MASTER };
 enum conf_allow { ALLOW_PEER, ALLOW_ANY };
+/* Links without TLS: none, between addresses of this host, on any network. */
+enum conf_insecure { INSECURE_NO, INSECURE_YES, INSECURE_ANYWHERE };
 enum conf_on_exit { ON_EXIT_FAILOVER, ON_EXIT_STAY };
 enum conf_on_hang { ON_HANG_STAY, ON_HANG_FAILOVER };
 enum conf_alone { CONF_BLOCK, CONF_GO_ON };
@@ -37,7 +39,7 @@ struct conf_session {
 
 struct conf_named {
 	char name[CPTDEV_NAME_MAX];
-	u32 given;			/* bits: numbers of keys */
+	u64 given;			/* bits: numbers of keys */
 	struct conf_session session;
 };
 
@@ -59,7 +61,8 @@ struct conf {
 	char peer_host[CONF_HOST_MAX];	/* empty: there is none */
 	u32 peer_port;
 	char peer_name[CPTDEV_NAME_MAX];	/* empty: any */
-	char psk_file[CONF_PATH_MAX];	/* see tls.h; empty: links aren't protected */
+	char psk_file[CONF_PATH_MAX];	/* see tls.h; empty: there is none */
+	u32 insecure;			/* enum conf_insecure */
 	/* [failover] */
 	u32 heartbeat_ms;
 	u32 timeout_ms;

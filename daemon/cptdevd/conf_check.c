@@ -230,11 +230,46 @@ static void check_purpose(struct parse *p)
 			     "nobody may connect: [peer] address isn't given; give it, or say allow = any in [listen]");
 }
 
+/*
+ * Whether links are protected
+ */
+
+/* Nobody but processes of this host can be at the other end. */
+static bool stays_here(const struct conf *c)
+{
+	bool peer_here = c->peer.ss_family ? is_loopback(&c->peer) :
+		!*c->peer_host || !strcasecmp(c->peer_host, "localhost");
+
+	if (!peer_here)
+		return false;
+	return !c->listen_port || is_loopback(&c->listen) ||
+		(c->allow == ALLOW_PEER && c->peer.ss_family);
+}
+
+static void check_insecure(struct parse *p)
+{
+	struct conf *c = p->conf;
+	int line = conf_line(p, "peer", "insecure");
+	bool linked = c->listen_port || c->peer.ss_family || *c->peer_host;
+
+	if (*c->psk_file) {
+		if (c->insecure)
+			conf_mistake(p, line, "either psk_file, or insecure: links are under TLS, or they aren't");
+	} else if (c->insecure == INSECURE_YES && !stays_here(c)) {
+		conf_mistake(p, line,
+			     "insecure = yes is for links within this host (127.0.0.1, ::1): without TLS anybody on the network can read and change the memory that is shipped; psk_file in [peer] names a key, 'yes anywhere' does without on any network");
+	} else if (c->insecure == INSECURE_NO && linked) {
+		conf_mistake(p, 0,
+			     "links have no key: name a file that both hosts have by psk_file in [peer] ('cptdevctl key FILE' makes it), or say insecure = yes there, for links without TLS within this host");
+	}
+}
+
 static void check_keys(struct parse *p)
 {
 	struct tls_keys *keys;
 	char why[160];
 
+	check_insecure(p);
 	if (!*p->conf->psk_file)
 		return;
 	keys = tls_keys_read(p->conf->psk_file, uuid_none, why, sizeof(why));

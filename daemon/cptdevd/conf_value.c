@@ -49,6 +49,10 @@ static const struct word allows[] = {
 	{ "peer", ALLOW_PEER }, { "any", ALLOW_ANY }, {},
 };
 
+static const struct word insecures[] = {
+	{ "no", INSECURE_NO }, { "yes", INSECURE_YES }, { "yes anywhere", INSECURE_ANYWHERE }, {},
+};
+
 static const struct word privates[] = {
 	{ "no", PRIVATE_NO }, { "spare", PRIVATE_SPARE }, { "master", PRIVATE_MASTER }, {},
 };
@@ -227,6 +231,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(privates, value, to, why, size);
 	case CONF_ALLOW:
 		return take_word(allows, value, to, why, size);
+	case CONF_INSECURE:
+		return take_word(insecures, value, to, why, size);
 	}
 	return -1;
 }

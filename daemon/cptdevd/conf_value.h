@@ -14,6 +14,7 @@ enum conf_kind {
 	CONF_LEVEL,		/* u32, one of a list of words: */
 	CONF_FAILOVER,
 	CONF_ALLOW,
+	CONF_INSECURE,
 	CONF_ENGINE,
 	CONF_ON_EXIT,
 	CONF_ON_HANG,

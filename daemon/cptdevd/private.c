@@ -57,7 +57,7 @@ int private_open(struct private *p, struct daemon *d)
 
 void private_close(struct private *p, const char *path)
 {
-	char dir[CONF_PATH_MAX];
+	char dir[CONF_PATH_MAX], key[CONF_PATH_MAX + 8];
 	char *slash;
 
 	loop_disarm(&p->again);
@@ -67,5 +67,7 @@ void private_close(struct private *p, const char *path)
 		return;
 	unlink(path);
 	*slash = '\0';
+	snprintf(key, sizeof(key), "%s/key", dir);
+	unlink(key);
 	rmdir(dir);
 }

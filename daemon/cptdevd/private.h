@@ -16,7 +16,7 @@ struct private {
 
 /* 0 or a negative errno. */
 int private_open(struct private *p, struct daemon *d);
-/* The configuration @path and its directory go, if nothing else is in there. */
+/* The configuration @path, the key beside it and their directory go, if nothing else is in there. */
 void private_close(struct private *p, const char *path);
 
 #endif

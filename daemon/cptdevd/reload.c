@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Reading the configuration anew. No link is broken for it, unless another host is the peer: what
- * two daemons have agreed on stays until they greet each other again, everything else counts at
- * once. A configuration with a mistake changes nothing.
+ * Reading the configuration anew. No link is broken for it, unless another host is the peer or the
+ * key of the link is gone: what two daemons have agreed on stays until they greet each other again,
+ * everything else counts at once. A configuration with a mistake changes nothing.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "daemon.h"
 #include "files.h"
@@ -92,13 +93,15 @@ static void apply(struct daemon *d, struct conf *c)
 		relisten(d);
 }
 
-static void tell_key(const struct conn *c, const struct tls_keys *k, const char *who)
+/* A link that couldn't be made any more ends now: whoever had the key may be a stranger. */
+static void check_key(const struct conn *c, const struct tls_keys *k, const char *who)
 {
-	if (!k == !c->tls && (!k || tls_key_known(k, c->tls)))
+	if (!k || (c->tls && tls_key_known(k, c->tls)))
 		return;
-	log_warn("the link %s was made %s and stays until it is lost", who, c->tls ?
-		 "with a key that isn't in [peer] psk_file any more," :
-		 "without TLS, before [peer] psk_file was given,");
+	log_warn("the link %s ends: it was made %s", who, c->tls ?
+		 "with a key that isn't in [peer] psk_file any more" :
+		 "without TLS, before [peer] psk_file was given");
+	shutdown(c->fd, SHUT_RDWR);
 }
 
 /* The file is read anew even if its name is the same. */
@@ -110,9 +113,9 @@ static void reload_keys(struct daemon *d)
 		return;
 	LIST_FOREACH(p, &d->peers, entry) {
 		if (p->in)
-			tell_key(p->in->conn, d->keys, "from the peer");
+			check_key(p->in->conn, d->keys, "from the peer");
 		if (p->out.state == OUT_UP)
-			tell_key(p->out.conn, d->keys, "to the peer");
+			check_key(p->out.conn, d->keys, "to the peer");
 	}
 }
 

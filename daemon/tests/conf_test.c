@@ -40,7 +40,7 @@ void freeifaddrs(struct ifaddrs *list)
 static char *errors;
 static struct conf conf;
 
-static int parse(const char *text)
+static int parse_as_is(const char *text)
 {
 	FILE *from = fmemopen((void *)text, strlen(text), "r"), *to;
 	size_t len;
@@ -53,6 +53,15 @@ static int parse(const char *text)
 	fclose(to);
 	fclose(from);
 	return ret;
+}
+
+/* Keys of links are another matter, see links_have_a_key_or_stay_here(). */
+static int parse(const char *text)
+{
+	char whole[1024];
+
+	snprintf(whole, sizeof(whole), "%s\n[peer]\ninsecure = yes anywhere\n", text);
+	return parse_as_is(whole);
 }
 
 static int teardown(void **state)
@@ -351,6 +360,56 @@ static void an_address_of_an_interface_is_this_node(void **state)
 	fits("[peer]\naddress = " MINE "\nport = 4000\n");
 }
 
+static void open_to_all(const char *text, const char *word)
+{
+	assert_int_equal(parse_as_is(text), -1);
+	if (!strstr(errors, word))
+		fail_msg("'%s' doesn't say '%s'", errors, word);
+}
+
+static void within(const char *text)
+{
+	if (parse_as_is(text))
+		fail_msg("%s", errors);
+}
+
+#define PLAIN	"insecure = yes\n"
+
+static void links_have_a_key_or_stay_here(void **state)
+{
+	static const char *const leave[] = {
+		PEER PLAIN,
+		"[peer]\naddress = spare.example.org\n" PLAIN,
+		"[peer]\naddress = ::ffff:192.0.2.2\n" PLAIN,
+		"[peer]\naddress = 2001:db8::2\n" PLAIN "[listen]\nport = 0\n",
+		/* Anybody may connect, and from anywhere. */
+		"[listen]\nallow = any\n[peer]\n" PLAIN,
+		"[listen]\nallow = any\n[peer]\naddress = 127.0.0.1\nport = 4000\n" PLAIN,
+		"[listen]\nallow = any\naddress = 192.0.2.2\n[peer]\n" PLAIN,
+	};
+	size_t i;
+
+	(void)state;
+	open_to_all(PEER, "test.conf: links have no key: name a file that both hosts have by psk_file in [peer] ('cptdevctl key FILE' makes it), or say insecure = yes");
+	open_to_all("[listen]\nallow = any\n", "links have no key");
+	open_to_all("[peer]\naddress = 127.0.0.1\nport = 4000\n", "links have no key");
+	open_to_all(PEER "insecure = no\n", "links have no key");
+	open_to_all(PEER "insecure = maybe\n", "allowed are no, yes, yes anywhere");
+	for (i = 0; i < sizeof(leave) / sizeof(leave[0]); i++)
+		open_to_all(leave[i], "insecure = yes is for links within this host");
+	within("[peer]\naddress = 127.0.0.1\nport = 4000\n" PLAIN);
+	within("[peer]\naddress = ::1\nport = 4000\n" PLAIN);
+	within("[peer]\naddress = ::ffff:127.0.0.2\nport = 4000\n" PLAIN);
+	within("[peer]\naddress = localhost\nport = 4000\n" PLAIN "[listen]\naddress = 127.0.0.1\n");
+	within("[listen]\naddress = ::1\nallow = any\n[peer]\n" PLAIN);
+	within(PEER "insecure = yes anywhere\n");
+	/* Nothing is linked: a program alone. */
+	within("[node]\nprivate = master\n[listen]\nport = 0\n");
+	open_to_all(PEER "psk_file = /nonexistent/key\n", "psk_file = /nonexistent/key: No such file");
+	open_to_all(PEER "insecure = yes anywhere\npsk_file = /nonexistent/key\n",
+		    "test.conf:3: either psk_file, or insecure");
+}
+
 static void paths_that_cant_work(void **state)
 {
 	(void)state;
@@ -412,6 +471,7 @@ int main(void)
 		T(ways_that_cant_work),
 		T(a_peer_that_is_this_node),
 		T(an_address_of_an_interface_is_this_node),
+		T(links_have_a_key_or_stay_here),
 		T(paths_that_cant_work),
 		T(all_mistakes_are_told_at_once),
 		T(a_line_that_is_too_long_is_told),

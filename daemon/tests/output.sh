@@ -38,6 +38,8 @@ log_level = debug
 address = 127.0.0.77
 port = 7475
 allow = any
+[peer]
+insecure = yes
 END
 
 ask() {

@@ -27,7 +27,7 @@ static int reload(struct pair *p, const char *failover, const char *more)
 	fprintf(f, "[node]\nname = %s\ncontrol = %s\nstate_dir = %s\nlog_level = info\n", c->name,
 		c->control, c->state_dir);
 	fprintf(f, "[listen]\naddress = 127.0.0.1\nport = %u\n", c->listen_port);
-	fprintf(f, "[peer]\naddress = %s\nport = %u\n", peer_address,
+	fprintf(f, "[peer]\naddress = %s\nport = %u\ninsecure = yes anywhere\n", peer_address,
 		ntohs(((struct sockaddr_in *)&c->peer)->sin_port));
 	if (peer_name)
 		fprintf(f, "name = %s\n", peer_name);
@@ -51,6 +51,7 @@ static int setup(void **state)
 	peer_name = NULL;
 	/* As a file would have it. */
 	p->a.daemon.conf.log_level = LOG_INFO;
+	p->a.daemon.conf.insecure = INSECURE_ANYWHERE;
 	p->a.daemon.conf.peer_port = ntohs(((struct sockaddr_in *)&p->a.conf.peer)->sin_port);
 	snprintf(path, sizeof(path), "%s/conf", p->a.dir);
 	return 0;

@@ -55,7 +55,7 @@ static void machine_conf(const struct world *w, struct machine *m, const char *n
 	fprintf(f, "[node]\nname = %s\nlog_level = %s\ncontrol = %s/%s.control\n"
 		"state_dir = %s/%s.state\nengine = soft\nprograms = %s\n"
 		"[listen]\naddress = 127.0.0.1\nport = %u\n"
-		"[peer]\naddress = 127.0.0.1\nport = %u\n"
+		"[peer]\naddress = 127.0.0.1\nport = %u\ninsecure = yes\n"
 		"[failover]\nheartbeat_interval_ms = 50\ntimeout_ms = 500\nfailover = %s\n",
 		name, getenv("VERBOSE") ? "debug" : "error", w->dir, name, w->dir, name, m->programs, m->port,
 		other->port, failover);

@@ -419,6 +419,56 @@ static void led_back(void **state)
 	assert_int_equal(lines_with("is this node itself"), 0);
 }
 
+/* The configuration is read anew, with that key. */
+static int reload(struct host *h, const char *key)
+{
+	const struct conf *c = &h->daemon.conf;
+	char path[100], peer[64];
+	FILE *f;
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/conf", h->dir);
+	tcp_text(&c->peer, peer, sizeof(peer));
+	*strchr(peer, ':') = '\0';
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fprintf(f, "[node]\nname = %s\ncontrol = %s\nstate_dir = %s\n[listen]\naddress = 127.0.0.1\nport = %u\n"
+		"[peer]\naddress = %s\nport = %u\npsk_file = %s\n"
+		"[failover]\nheartbeat_interval_ms = %u\ntimeout_ms = %u\n", c->name,
+		c->control, c->state_dir, c->listen_port, peer,
+		ntohs(((const struct sockaddr_in *)&c->peer)->sin_port), key, c->heartbeat_ms,
+		c->timeout_ms);
+	fclose(f);
+	ret = daemon_reload(&h->daemon, path);
+	unlink(path);
+	return ret;
+}
+
+/* A key that is taken out is a stranger's from then on. */
+static void a_link_of_an_old_key_ends(void **state)
+{
+	struct world *x = *state;
+	struct pair *p = &x->pair;
+
+	begin(x, KEY_1, KEY_1);
+	UNTIL(x, linked(x));
+	key_file(x, 0, KEY_1 "\n" KEY_2);
+	assert_int_equal(reload(&p->a, x->key[0]), 0);
+	run(x, 300);
+	assert_true(linked(x));
+	assert_int_equal(lines_with("ends: it was made with a key"), 0);
+	key_file(x, 0, KEY_2);
+	assert_int_equal(reload(&p->a, x->key[0]), 0);
+	assert_in_range(lines_with("ends: it was made with a key"), 1, 2);
+	UNTIL(x, !host_linked(&p->a) && !host_linked(&p->b));
+	run(x, 500);
+	assert_false(host_linked(&p->a) || host_linked(&p->b));
+	key_file(x, 1, KEY_2);
+	assert_int_equal(reload(&p->b, x->key[1]), 0);
+	UNTIL(x, linked(x));
+	exchange(x);
+}
+
 /* A new key comes into use without a break, and the old one goes. */
 static void new_key(void **state)
 {
@@ -550,6 +600,7 @@ int main(void)
 		T(changed_on_the_way),
 		T(cut_short),
 		T(led_back),
+		T(a_link_of_an_old_key_ends),
 		T(new_key),
 		T(bad_files),
 		T(a_key_is_made),

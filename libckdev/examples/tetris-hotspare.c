@@ -375,8 +375,8 @@ struct options {
 };
 
 static const char usage[] =
-	"usage: tetris-hotspare -m -a SPARE -- [-g GAME] [-w] [-k KEYS]\n"
-	"       tetris-hotspare -s -a MASTER\n"
+	"usage: tetris-hotspare -m -a SPARE [-k KEY] -- [-g GAME] [-w] [-k KEYS]\n"
+	"       tetris-hotspare -s -a MASTER [-k KEY]\n"
 	"  -g GAME   its number, which says what pieces come (by chance)\n"
 	"  -w        weightless: pieces fall by keys only\n"
 	"  -k KEYS   don't play, but show what these keys would lead to\n";

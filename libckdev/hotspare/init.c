@@ -24,6 +24,7 @@
 #include "fork.h"
 #include "hotspare.h"
 #include "kept.h"
+#include "key.h"
 #include "mirror.h"
 #include "module.h"
 #include "options.h"
@@ -426,6 +427,7 @@ static int start_as_spare(struct hs_error *e)
 {
 	if (setenv(REJOIN, "1", 1))
 		return hs_fail(e, errno, "the program can't be started anew: %s", strerror(errno));
+	hs_key_pass_on();
 	hs_say("%s: starting anew as the spare", program_invocation_short_name);
 	fflush(NULL);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
@@ -443,7 +445,7 @@ static int begin(struct options *o, struct hs_error *e)
 	hs_watchdog_set((unsigned int)o->watchdog);
 	unsetenv(REJOIN);
 	hs_kept_find();
-	if (look_for_backend(o, e))
+	if (look_for_backend(o, e) || hs_key_read(o->key, e))
 		return -1;
 	o->command.limit = (unsigned int)o->timeout;
 	o->command.env = environ;

@@ -18,6 +18,8 @@ static const char usage[] =
 	"  -a, --address ADDRESS   of the other host; a spare takes checkpoints from there only\n"
 	"                          (0.0.0.0 or ::  from anywhere; without: from this host)\n"
 	"  -p, --port PORT         that the spare listens on (7411)\n"
+	"  -k, --key FILE          with -a, and with -s: a key that both hosts have, for TLS; fd:N is a\n"
+	"                          descriptor. Needed where the other host isn't this one\n"
 	"  -n, --pipes N           checkpoints that may be under way at a time (1)\n"
 	"  -S, --session NAME      cptdevd brings checkpoints to the other host, and says when the\n"
 	"                          spare takes over: a session and a replica of that name; no -a\n"
@@ -58,6 +60,9 @@ static int option(int c, struct options *o, struct hs_error *e)
 		return 0;
 	case 'a':
 		o->address = optarg;
+		return 0;
+	case 'k':
+		o->key = optarg;
 		return 0;
 	case 'S':
 		o->session = optarg;
@@ -100,7 +105,7 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 		{ "address", 1, NULL, 'a' }, { "backend", 1, NULL, 'b' },
 		{ "check", 0, NULL, 'c' }, { "command", 1, NULL, 'x' },
 		{ "file", 1, NULL, 'f' }, { "generation", 1, NULL, 'g' },
-		{ "master", 0, NULL, 'm' },
+		{ "key", 1, NULL, 'k' }, { "master", 0, NULL, 'm' },
 		{ "pipes", 1, NULL, 'n' }, { "port", 1, NULL, 'p' },
 		{ "restart", 1, NULL, 'r' }, { "session", 1, NULL, 'S' },
 		{ "spare", 0, NULL, 's' },
@@ -109,7 +114,7 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 	int c;
 
 	optind = 0;
-	while ((c = getopt_long(argc, argv, "+a:b:cf:g:mn:p:r:sS:t:w:x:h", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "+a:b:cf:g:k:mn:p:r:sS:t:w:x:h", longs, NULL)) != -1)
 		if (option(c, o, e))
 			return -1;
 	/* By hs_rejoin(): the arguments are still those of the master. */
@@ -128,6 +133,8 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 		return hs_fail(e, EINVAL, "-c says what would break if -r went on: there is no -r");
 	if (o->address && o->file)
 		return hs_fail(e, EINVAL, "either -a or -f: checkpoints go to one place");
+	if (o->key && (o->session || o->file))
+		return hs_fail(e, EINVAL, "-k is for the program's own cptdevd: with -S the host's has the key, with -f there is no link");
 	if (o->session && (o->address || o->file))
 		return hs_fail(e, EINVAL, "with -S cptdevd knows where checkpoints go: no -a, no -f");
 	return 0;

@@ -17,7 +17,7 @@
 
 struct options {
 	bool master, spare, takes_back, check;
-	const char *address, *file, *restart, *session;
+	const char *address, *file, *key, *restart, *session;
 	uint64_t term;			/* of the promotion that was taken */
 	char *absolute;			/* what @file is then */
 	/* the newest checkpoint that -r begins from; 0: any */

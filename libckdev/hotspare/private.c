@@ -31,6 +31,7 @@
 
 #include "control.h"
 #include "hotspare.h"
+#include "key.h"
 #include "own.h"
 #include "private.h"
 
@@ -48,7 +49,7 @@ static struct {
 	struct sockaddr_storage peer;	/* what @how points to */
 	char host[NI_MAXHOST];		/* the peer in numbers; "": none is known */
 	char dir[DIR_MAX];
-	char conf[DIR_MAX + 16], programs[DIR_MAX + 16], control[DIR_MAX + 16];
+	char conf[DIR_MAX + 16], key[DIR_MAX + 16], programs[DIR_MAX + 16], control[DIR_MAX + 16];
 	char session[CPTDEV_NAME_MAX];
 	/* Of its own also in a container, where all programs may have the same number. */
 	unsigned long long node;
@@ -121,6 +122,16 @@ static void name_session(void)
 		strcpy(p.session, "program");
 }
 
+static bool is_loopback(const struct sockaddr_storage *addr)
+{
+	const struct sockaddr_in *v4 = (const void *)addr;
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)addr)->sin6_addr;
+
+	if (addr->ss_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == IN_LOOPBACKNET);
+}
+
 static int know_peer(const struct hs_private *how, struct hs_error *e)
 {
 	int err = 0;
@@ -133,7 +144,12 @@ static int know_peer(const struct hs_private *how, struct hs_error *e)
 		err = getnameinfo(how->peer, how->peer_len, p.host, sizeof(p.host), NULL, 0,
 				  NI_NUMERICHOST);
 	}
-	return err ? hs_fail(e, EINVAL, "the other host's address: %s", gai_strerror(err)) : 0;
+	if (err)
+		return hs_fail(e, EINVAL, "the other host's address: %s", gai_strerror(err));
+	if (hs_key_given() || (!how->anywhere && (!how->peer || is_loopback(&p.peer))))
+		return 0;
+	return hs_fail(e, EACCES, "no key: on the network anybody could read and change the checkpoints; -k FILE names "
+		       "a key that both hosts have, and cptdevctl key makes one");
 }
 
 bool hs_private_is(const struct hs_private *how)
@@ -157,8 +173,13 @@ static int write_conf(bool master, bool listens, struct hs_error *e)
 	fprintf(f, "[listen]\naddress = %s\nport = %u\nallow = %s\n",
 		p.how.anywhere || p.host[0] ? "::" : "127.0.0.1", listens ? p.how.port : 0,
 		allow_any ? "any" : "peer");
+	fprintf(f, "[peer]\n");
 	if (p.host[0])
-		fprintf(f, "[peer]\naddress = %s\nport = %u\n", p.host, p.how.port);
+		fprintf(f, "address = %s\nport = %u\n", p.host, p.how.port);
+	if (hs_key_given())
+		fprintf(f, "psk_file = %s\n", p.key);
+	else
+		fprintf(f, "insecure = yes\n");
 	/*
 	 * A spare that is known to be gone is no reason not to serve, but hs_cpt() says that it is. Whether
 	 * the program can be seen to hang is up to the program.
@@ -186,6 +207,7 @@ static int make_dir(struct hs_error *e)
 	if (i == sizeof(above) / sizeof(above[0]))
 		return hs_fail(e, errno, "no directory can be made in /tmp: %s", strerror(errno));
 	snprintf(p.conf, sizeof(p.conf), "%s/cptdevd.conf", p.dir);
+	snprintf(p.key, sizeof(p.key), "%s/key", p.dir);
 	snprintf(p.programs, sizeof(p.programs), "%s/programs", p.dir);
 	snprintf(p.control, sizeof(p.control), "%s/control", p.dir);
 	return 0;
@@ -329,6 +351,7 @@ static int wait_for_it(struct hs_error *e)
 static void remove_dir(void)
 {
 	unlink(p.conf);
+	unlink(p.key);
 	unlink(p.programs);
 	unlink(p.control);
 	rmdir(p.dir);
@@ -348,7 +371,8 @@ static int start(bool master, struct hs_error *e)
 		return hs_fail(e, errno, "no socket: %s", strerror(errno));
 	p.link = pair[0];
 	hs_own(p.link, "the program's own cptdevd");
-	ret = write_conf(master, !master, e) || run_it(pair[1], e) ? -1 : 0;
+	ret = (hs_key_given() && hs_key_write(p.key, e)) || write_conf(master, !master, e) ||
+		run_it(pair[1], e) ? -1 : 0;
 	close(pair[1]);
 	if (!ret)
 		ret = wait_for_it(e);

@@ -20,12 +20,12 @@
 
 struct host spare = {
 	.name = "spare",
-	.conf = "[listen]\naddress = 127.0.0.2\nallow = any\n",
+	.conf = "[listen]\naddress = 127.0.0.2\nallow = any\n[peer]\ninsecure = yes\n",
 };
 
 struct host primary = {
 	.name = "primary",
-	.conf = "[listen]\naddress = 127.0.0.1\n[peer]\naddress = 127.0.0.2\n",
+	.conf = "[listen]\naddress = 127.0.0.1\n[peer]\naddress = 127.0.0.2\ninsecure = yes\n",
 };
 
 static void host_configure(const struct host *h, const char *path, const char *engine)

@@ -21,6 +21,13 @@ ms() {
 	printf '%s\n' $((t / 1000))
 }
 
+# give_key host: the one for the link of the two hosts
+give_key() {
+	[ -e "$work/key" ] || "$cptdev_build/daemon/cptdevctl" key "$work/key" >/dev/null ||
+		fail "no key for the two hosts"
+	vm_put "$1" "$work/key" /tmp/key 600
+}
+
 await() { # seconds what command...
 	local end=$((SECONDS + $1)) what=$2
 	shift 2

@@ -89,12 +89,14 @@ host_ready() {
 # daemon_start name [failover [line of the configuration]...]: the number to wait for and
 # signal is in daemon_<name>
 daemon_start() {
-	local name=$1 failover=${2:-manual} peer=10.77.0.2 number
+	local name=$1 failover=${2:-manual} peer=10.77.0.2 protection=psk_file=/tmp/key number
+	[ -n "$link_key" ] || protection='insecure=yes anywhere'
 	[ "$1" = a ] || peer=10.77.0.1
 	shift $(($# < 2 ? $# : 2))
 	set -- "$name" "$failover" "$@"
 	vm_run "$1" "(umask 077; echo $link_key >/tmp/key)
-		printf '%s\n' '[node]' name=$1 '[peer]' address=$peer ${link_key:+psk_file=/tmp/key} '[failover]' \
+		printf '%s\n' '[node]' name=$1 '[peer]' address=$peer \
+		'$protection' '[failover]' \
 		timeout_ms=$timeout_ms failover=$failover on_promote=/tmp/promoted ${*:3} >/tmp/conf
 		printf '%s\n' '#!/bin/sh' 'echo \$* >>/tmp/promotions' >/tmp/promoted
 		chmod +x /tmp/promoted"

@@ -155,7 +155,7 @@ static void start_daemon(struct host *h, int i, const char *cptdevd)
 		err(1, "%s", h->conf);
 	fprintf(f, "[node]\nname = host%d\nlog_level = error\nengine = soft\ncontrol = %s\nprograms = %s\n"
 		"state_dir = %s/%d.state\n[listen]\naddress = 127.0.0.1\nport = %d\n[peer]\naddress = 127.0.0.1\n"
-		"port = %d\n[failover]\nfailover = auto\nheartbeat_interval_ms = 100\ntimeout_ms = %d\n",
+		"port = %d\ninsecure = yes\n[failover]\nfailover = auto\nheartbeat_interval_ms = 100\ntimeout_ms = %d\n",
 		i, h->control, h->programs, dir, i, 7431 + i, 7431 + !i, TIMEOUT_MS);
 	if (fclose(f))
 		err(1, "%s", h->conf);

@@ -21,12 +21,12 @@ service=(10.9.0.9 fd09::9)
 
 # -t is what the command may take, too.
 master() { # NAME HOST OTHER
-	launch "$1" "$2" "$program" -m -a "$3" -t 10 -x "$hook eth0 ${service[*]}" -- \
+	launch "$1" "$2" "$program" -m -a "$3" -k "$key" -t 10 -x "$hook eth0 ${service[*]}" -- \
 		"${service[@]}"
 }
 
 spare() { # NAME HOST OTHER [COMMAND [TIMEOUT]]
-	launch "$1" "$2" "$program" -s -a "$3" -t "${5:-10}" \
+	launch "$1" "$2" "$program" -s -a "$3" -k "$key" -t "${5:-10}" \
 		-x "${4:-$hook eth0 ${service[*]}}" -- "${service[@]}"
 }
 

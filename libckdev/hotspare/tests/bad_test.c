@@ -772,6 +772,46 @@ static void options_without_sense_are_told(void **state)
 	assert_int_equal(errno, EINVAL);
 }
 
+static void key(const char *text, mode_t mode)
+{
+	FILE *f = fopen("key", "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod("key", mode), 0);
+}
+
+#define A_KEY	"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"
+
+/* Whatever leaves the host is under TLS. */
+static void without_a_key_nothing_leaves_the_host(void **state)
+{
+	(void)state;
+	if (!fixed_addresses())
+		skip();
+	refused(EACCES, "no key: on the network anybody", "-m", "-a", "192.0.2.1");
+	refused(EACCES, "no key", "-m", "-a", "::ffff:192.0.2.1");
+	refused(EACCES, "no key", "-m", "-a", "2001:db8::1");
+	refused(EACCES, "no key", "-s", "-a", "192.0.2.1", "-p", port);
+	refused(EACCES, "no key", "-s", "-a", "0.0.0.0", "-p", port);
+	refused(ENOENT, "key nowhere: No such file", "-m", "-a", "192.0.2.1", "-k", "nowhere");
+	refused(EINVAL, "key .: it isn't a file", "-m", "-a", "192.0.2.1", "-k", ".");
+	refused(EBADF, "key fd:77: Bad file descriptor", "-m", "-a", "192.0.2.1", "-k", "fd:77");
+	refused(ENOENT, "key fd:7x", "-m", "-a", "192.0.2.1", "-k", "fd:7x");
+	refused(EINVAL, "-k is for the program's own cptdevd", "-m", "-S", "name", "-k", "key");
+	key(A_KEY, 0644);
+	refused(EACCES, "key key: others have rights to it (mode 0644): chmod 600", "-m", "-k", "key");
+	key("", 0600);
+	refused(EINVAL, "key key: that isn't a key", "-m", "-a", "192.0.2.1", "-k", "key");
+	/* What a key looks like is the daemon's to say. */
+	key("secret\n", 0600);
+	refused(ECONNREFUSED, "cptdevd has ended at once", "-m", "-a", "192.0.2.1", "-k", "key");
+	key(A_KEY, 0600);
+	assert_int_equal(end_of(start("out", "-m", "-a", "192.0.2.1", "-k", "key", "-t", "1")), 4);
+	unlink("key");
+}
+
 /* By the portable backend, which reads it. */
 static void memory_that_is_gone_is_told(void **state)
 {
@@ -958,6 +998,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(places_that_cannot_be_are_refused, clean),
 		cmocka_unit_test_teardown(what_was_closed_is_told, clean),
 		cmocka_unit_test_teardown(options_without_sense_are_told, clean),
+		cmocka_unit_test_teardown(without_a_key_nothing_leaves_the_host, clean),
 		cmocka_unit_test_teardown(memory_that_is_gone_is_told, clean),
 		cmocka_unit_test_teardown(files_that_are_none_are_refused, clean),
 		cmocka_unit_test_teardown(another_program_is_refused, clean),

@@ -17,9 +17,9 @@ built=${1:?usage: detect.sh DIR}
 
 # A master in a, with a client, and its spare in b.
 begin() { # SECONDS
-	launch spare b "$program" -s -a 10.9.0.1 -t "$1" -- ::
+	launch spare b "$program" -s -a 10.9.0.1 -k "$key" -t "$1" -- ::
 	until_true is_listening b || return
-	launch master a "$program" -m -a 10.9.0.2 -t "$1" -- ::
+	launch master a "$program" -m -a 10.9.0.2 -k "$key" -t "$1" -- ::
 	until_true says serves master || return
 	launch client c "$program" ask 10.9.0.1
 	until_true says "^a [0-9]*$" client
@@ -90,7 +90,7 @@ test_started_anew() { # a master that is started anew, as by a unit, is the spar
 	local ret
 
 	fresh_hosts && begin 60 && kill_program a && until_true says serves spare && counts_on &&
-		launch anew a "$program" -m -a 10.9.0.2 -t 60 -- :: &&
+		launch anew a "$program" -m -a 10.9.0.2 -k fd:9 -t 60 -- :: 9<"$key" &&
 		until_true says "starting anew as the spare" anew.err &&
 		until_true says "^b [0-9]*$" after && ! says serves anew &&
 		kill_program b && until_true says serves anew

@@ -45,7 +45,7 @@ static void configure(const struct host *h, const struct host *other)
 	fprintf(f, "[node]\nname = %s\nlog_level = error\ncontrol = %s/%s.control\n"
 		"state_dir = %s/%s.state\nengine = soft\nprograms = %s/%s.programs\n"
 		"[listen]\naddress = 127.0.0.1\nport = %d\n"
-		"[peer]\naddress = 127.0.0.1\nport = %d\n"
+		"[peer]\naddress = 127.0.0.1\nport = %d\ninsecure = yes\n"
 		"[sessions]\non_restart = %s\non_hang = failover\n"
 		"[failover]\nheartbeat_interval_ms = 100\ntimeout_ms = 1500\nfailover = auto\n",
 		h->name, dir, h->name, dir, h->name, dir, h->name, h->port, other->port, on_restart);

@@ -34,6 +34,9 @@ fi
 
 program=$built/hosts_program
 mount -t tmpfs none /run
+# For the links: without one a program has no spare on another host.
+key=/run/key
+(umask 077 && head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >$key)
 work=/run/test
 mkdir $work
 cd $work || exit

@@ -34,6 +34,7 @@ host_daemon() { # HOST PEER
 		[peer]
 		address = $2
 		port = 7411
+		psk_file = $key
 		[sessions]
 		alone = go-on
 		on_hang = failover
@@ -57,7 +58,7 @@ with_private() { # NAME HOST OPTION
 	local peer=10.9.0.1
 
 	[ "$2" = b ] || peer=10.9.0.2
-	launch "$1" "$2" "$program" "$3" -a $peer -t 2 -- ::
+	launch "$1" "$2" "$program" "$3" -a $peer -k "$key" -t 2 -- ::
 }
 
 # answers HOST FILE: with a spare that has it
