@@ -184,6 +184,7 @@ static void heard_forget(struct in *in, const struct msg_ended *m, struct record
 static void heard_lacks(struct in *in, const struct msg_ended *m, struct record *r)
 {
 	struct daemon *d = in->d;
+	struct advice a;
 	char what[40];
 
 	if (!r->outdated) {
@@ -196,7 +197,7 @@ static void heard_lacks(struct in *in, const struct msg_ended *m, struct record 
 		snprintf(what, sizeof(what), "generation %llu", m->generation);
 	tell(&d->tell, LOG_ERR, TELL_REPLAY, m->name,
 	     "the program of session %s on %s %s; it acknowledged %s, the replica lacks that. To lose it: %s",
-	     m->name, in->node.name, m->text, what, ADVICE(d, "promote --force", m->name));
+	     m->name, in->node.name, m->text, what, advice(d, &a, "promote --force", m->name));
 }
 
 static void heard_failure(struct in *in, const struct msg_ended *m, struct record *r)

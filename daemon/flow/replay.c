@@ -66,6 +66,7 @@ static bool gives_way(struct chan *c)
 static int check_terms(struct chan *c, const struct cptdev_image_info *info)
 {
 	const struct msg_session *m = &c->session;
+	struct advice a;
 	bool other;
 
 	if (check_fence(c, info))
@@ -75,7 +76,7 @@ static int check_terms(struct chan *c, const struct cptdev_image_info *info)
 	if (other && !c->replaces)
 		return fault_set(&c->last, WIRE_E_OTHER,
 				 "the spare keeps another session's memory under this name (generation %llu): start with replace, or run there: %s",
-				 info->generation, ADVICE(c->in->d, "replica remove", m->name));
+				 info->generation, advice(c->in->d, &a, "replica remove", m->name));
 	return 0;
 }
 
