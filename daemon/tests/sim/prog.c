@@ -180,6 +180,9 @@ static void spare_step(struct sim_host *h)
 	story("the program of %s takes over with state %u and term %llu", h->name, state, term);
 	sim.counts.takeovers++;
 	takeback_count(h);
+	/* Its end hadn't come across: the memory of the one that ended was a copy. */
+	if (sim.ended)
+		check_failure("end");
 	sim.ended = false;
 	primary_begin(h, term, state);
 	p->serves = true;
