@@ -197,6 +197,7 @@ int ckdev_info(int fd, struct cptdev_info *info);
  * Returns 0, or
  * -EINVAL	a bad name
  * -EEXIST	another session of this machine has the name
+ * -EACCES	a replica of this name belongs to another user
  * -EBUSY	the session has a name, or had a snapshot, already
  * -EXDEV	not in the process that opened it
  */
@@ -510,7 +511,7 @@ ssize_t ckdev_snapshot_pread_at(int fd, void *buf, size_t len, const void *addr)
  * -EINVAL	a bad name
  * -ENOENT	there is none, and no CPTDEV_REPLICA_CREATE
  * -EEXIST	there is one (CPTDEV_REPLICA_EXCL)
- * -EACCES	it belongs to another user
+ * -EACCES	it, or a session of this name, belongs to another user
  * -EPERM	CPTDEV_REPLICA_WRITE without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN
  */
 int ckdev_replica_open(int fd, const char *name, unsigned int flags,
@@ -580,7 +581,8 @@ int ckdev_replica_abort(int fd);
  *
  * Commits fail with -EBUSY until ckdev_replica_thaw() or close().
  *
- * Returns 0.
+ * Returns 0, or
+ * -EACCES	the replica belongs to another user
  */
 int ckdev_replica_freeze(int fd, uint64_t *generation);
 
@@ -619,6 +621,7 @@ int ckdev_replica_content(int fd);
  * Returns 0, or
  * -ESTALE	@term isn't higher than the replica's
  * -EINVAL	@term is above CPTDEV_TERM_MAX
+ * -ERANGE	@term is more than CPTDEV_TERM_STEP above the replica's
  * -EOVERFLOW	the replica has the highest term
  * -ENOENT	the replica was removed
  * -ENODATA	nothing was ever committed: there is nothing to go on from
@@ -655,7 +658,8 @@ int ckdev_replica_claim(int fd, uint64_t *term, uint64_t *generation, unsigned i
  *
  * What is staged is dropped, and whoever fills the replica gets -ENOENT from then on.
  *
- * Returns 0.
+ * Returns 0, or
+ * -EACCES	the replica belongs to another user
  */
 int ckdev_replica_remove(int fd);
 

@@ -12,7 +12,8 @@
  *       xa_lock of session->chunks
  *     cptdev_sessions_lock		which sessions exist; ranges across sessions
  *     session->pub_lock (spin)		published snapshots, followers, committed
- *   cptdev_replicas_lock		which replicas exist
+ *   cptdev_replicas_lock		which replicas exist; under session->lock in SETUP only
+ *     cptdev_sessions_lock		whose name it is
  *     replica->stage_lock		staging
  *       replica->sem			content: read by readers, written by commit
  *     replica->pool_lock (spin)	pages kept for the next delta; takes nothing under it
@@ -172,6 +173,15 @@ struct cptdev_blob {
 /* main.c */
 extern struct workqueue_struct *cptdev_wq;
 bool cptdev_capable(void);
+
+/*
+ * Is @term higher than @known by more than promotions can explain? One such term would be the last:
+ * nothing could be promoted above it.
+ */
+static inline bool cptdev_term_jumps(u64 known, u64 term)
+{
+	return term > known && term - known > CPTDEV_TERM_STEP;
+}
 u64 cptdev_held_max(void);
 u64 cptdev_replica_max(void);
 extern atomic64_t cptdev_held_pages;
@@ -246,6 +256,7 @@ int cptdev_session_release(struct inode *inode, struct file *filp);
 __poll_t cptdev_session_poll(struct file *filp, struct poll_table_struct *wait);
 int cptdev_session_setup(struct cptdev_call *call, void *arg);
 struct cptdev_session *cptdev_session_find(u64 id);
+bool cptdev_session_of_other(const char *name, kuid_t uid);
 void cptdev_session_put(struct cptdev_session *s);
 static inline void cptdev_session_get(struct cptdev_session *s)
 {
@@ -449,6 +460,7 @@ extern struct list_head cptdev_replicas;
 extern const struct file_operations cptdev_replica_fops;
 u64 cptdev_replicas_count(void);
 struct cptdev_replica *cptdev_replica_find(const char *name);
+bool cptdev_replica_of_other(const char *name, kuid_t uid);
 void cptdev_replica_put(struct cptdev_replica *r);
 int cptdev_replica_open(struct cptdev_call *call, void *arg);
 

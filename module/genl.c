@@ -2,7 +2,9 @@
 /*
  * cptdev: the generic netlink family. Dumps and events; it changes nothing.
  */
+#include <linux/net.h>
 #include <net/genetlink.h>
+#include <net/sock.h>
 
 #include "cptdev.h"
 
@@ -14,8 +16,49 @@ static const struct genl_multicast_group groups[] = {
 	[GROUP_EVENTS] = { .name = CPTDEV_GENL_MCGRP_EVENTS, },
 };
 
+/*
+ * How much is told of a session or replica. UUID and term are what a forged delta or acknowledgement
+ * would need, so they are for the owner and for holders of the capability. An event goes to everybody
+ * who listens, and the kernel can't tell listeners apart: it has neither; those who may know ask.
+ */
+enum tell { TELL_EVENT, TELL_ALL };
+
 /* Enough for any of the two nests. */
 #define MSG_SIZE	1024
+
+/*
+ * Those who ask: the sender of the request, and the opener of the socket, who may be another. A socket
+ * can be passed on, to a program with more rights, too, and the answer goes to whoever has it. Each
+ * has to be the owner or have the capability. The sender counts with its real user.
+ */
+struct asker {
+	kuid_t sender, opener;
+	bool sender_capable, opener_capable;
+};
+
+/* In the sender's context. */
+static struct asker asker_of(struct sk_buff *skb)
+{
+	const struct netlink_skb_parms *parms = &NETLINK_CB(skb);
+	struct file *file = parms->sk->sk_socket->file;
+	struct asker a = {
+		.sender = parms->creds.uid, .opener = INVALID_UID,
+		.sender_capable = cptdev_capable(),
+	};
+
+	if (file) {
+		a.opener = file->f_cred->euid;
+		a.opener_capable = file_ns_capable(file, &init_user_ns, CAP_CHECKPOINT_RESTORE) ||
+			file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN);
+	}
+	return a;
+}
+
+static bool asker_may(const struct asker *a, kuid_t owner)
+{
+	return (a->sender_capable || uid_eq(a->sender, owner)) &&
+		(a->opener_capable || uid_eq(a->opener, owner));
+}
 
 static u32 state_flags(u32 state)
 {
@@ -44,7 +87,7 @@ static bool put_limits(struct sk_buff *skb, struct cptdev_session *s)
 }
 
 /* An answer needs cptdev_sessions_lock. */
-static int put_session(struct sk_buff *skb, struct cptdev_session *s, bool answer)
+static int put_session(struct sk_buff *skb, struct cptdev_session *s, enum tell tell)
 {
 	u32 attached, flags, end, end_code;
 	u64 published, committed, lease;
@@ -70,12 +113,12 @@ static int put_session(struct sk_buff *skb, struct cptdev_session *s, bool answe
 	/* What the session's own lock guards is read as it is: it is only shown. */
 	if (nla_put_u64_64bit(skb, CPTDEV_A_SESSION_ID, s->id, CPTDEV_A_SESSION_PAD) ||
 	    (s->name[0] && nla_put_string(skb, CPTDEV_A_SESSION_NAME, s->name)) ||
-	    nla_put(skb, CPTDEV_A_SESSION_UUID, CPTDEV_UUID_LEN, &s->uuid) ||
+	    (tell && nla_put(skb, CPTDEV_A_SESSION_UUID, CPTDEV_UUID_LEN, &s->uuid)) ||
 	    nla_put_u32(skb, CPTDEV_A_SESSION_PID, s->pid) ||
 	    nla_put_u32(skb, CPTDEV_A_SESSION_UID,
 			from_kuid(&init_user_ns, s->uid)) ||
-	    nla_put_u64_64bit(skb, CPTDEV_A_SESSION_TERM, s->term,
-			      CPTDEV_A_SESSION_PAD) ||
+	    (tell && nla_put_u64_64bit(skb, CPTDEV_A_SESSION_TERM, s->term,
+				       CPTDEV_A_SESSION_PAD)) ||
 	    nla_put_u64_64bit(skb, CPTDEV_A_SESSION_GENERATION,
 			      READ_ONCE(s->generation), CPTDEV_A_SESSION_PAD) ||
 	    nla_put_u64_64bit(skb, CPTDEV_A_SESSION_PUBLISHED, published,
@@ -101,7 +144,7 @@ static int put_session(struct sk_buff *skb, struct cptdev_session *s, bool answe
 			      CPTDEV_A_SESSION_PAD) ||
 	    (ended && (nla_put_u32(skb, CPTDEV_A_SESSION_END, end) ||
 		       nla_put_u32(skb, CPTDEV_A_SESSION_END_CODE, end_code))) ||
-	    (answer && !put_limits(skb, s))) {
+	    (tell && !put_limits(skb, s))) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -109,7 +152,7 @@ static int put_session(struct sk_buff *skb, struct cptdev_session *s, bool answe
 	return 0;
 }
 
-static int put_replica(struct sk_buff *skb, struct cptdev_replica *r)
+static int put_replica(struct sk_buff *skb, struct cptdev_replica *r, enum tell tell)
 {
 	u64 term, generation, pages, commits;
 	struct nlattr *nest;
@@ -135,11 +178,11 @@ static int put_replica(struct sk_buff *skb, struct cptdev_replica *r)
 		return -EMSGSIZE;
 	/* Staging is read as it is: it is only shown. */
 	if (nla_put_string(skb, CPTDEV_A_REPLICA_NAME, r->name) ||
-	    nla_put(skb, CPTDEV_A_REPLICA_UUID, CPTDEV_UUID_LEN, &uuid) ||
+	    (tell && nla_put(skb, CPTDEV_A_REPLICA_UUID, CPTDEV_UUID_LEN, &uuid)) ||
 	    nla_put_u32(skb, CPTDEV_A_REPLICA_UID,
 			from_kuid(&init_user_ns, r->uid)) ||
-	    nla_put_u64_64bit(skb, CPTDEV_A_REPLICA_TERM, term,
-			      CPTDEV_A_REPLICA_PAD) ||
+	    (tell && nla_put_u64_64bit(skb, CPTDEV_A_REPLICA_TERM, term,
+				       CPTDEV_A_REPLICA_PAD)) ||
 	    nla_put_u64_64bit(skb, CPTDEV_A_REPLICA_GENERATION, generation,
 			      CPTDEV_A_REPLICA_PAD) ||
 	    nla_put_u64_64bit(skb, CPTDEV_A_REPLICA_STAGING,
@@ -169,11 +212,13 @@ static int put_replica(struct sk_buff *skb, struct cptdev_replica *r)
 static int put_message(struct sk_buff *skb, u32 portid, u32 seq, int flags, u8 cmd,
 		       struct cptdev_session *s, struct cptdev_replica *r)
 {
+	bool answer = cmd == CPTDEV_CMD_SESSION_GET || cmd == CPTDEV_CMD_REPLICA_GET;
 	void *hdr = genlmsg_put(skb, portid, seq, &family, flags, cmd);
+	enum tell tell = answer ? TELL_ALL : TELL_EVENT;
 
 	if (!hdr)
 		return -EMSGSIZE;
-	if (s ? put_session(skb, s, cmd == CPTDEV_CMD_SESSION_GET) : put_replica(skb, r)) {
+	if (s ? put_session(skb, s, tell) : put_replica(skb, r, tell)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -243,6 +288,7 @@ static const struct nla_policy replica_get_policy[CPTDEV_A_MAX + 1] = {
 static int session_get(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *tb[CPTDEV_A_SESSION_MAX + 1], *nest;
+	const struct asker asker = asker_of(skb);
 	struct cptdev_session *s;
 	int ret;
 
@@ -266,9 +312,15 @@ static int session_get(struct sk_buff *skb, struct genl_info *info)
 				    "cptdev: no session has this id");
 		return -ENOENT;
 	}
-	mutex_lock(&cptdev_sessions_lock);
-	ret = reply(info, CPTDEV_CMD_SESSION_GET, s, NULL);
-	mutex_unlock(&cptdev_sessions_lock);
+	if (asker_may(&asker, s->uid)) {
+		mutex_lock(&cptdev_sessions_lock);
+		ret = reply(info, CPTDEV_CMD_SESSION_GET, s, NULL);
+		mutex_unlock(&cptdev_sessions_lock);
+	} else {
+		NL_SET_ERR_MSG_ATTR(info->extack, tb[CPTDEV_A_SESSION_ID],
+				    "cptdev: the session belongs to another user");
+		ret = -EACCES;
+	}
 	cptdev_session_put(s);
 	return ret;
 }
@@ -276,6 +328,7 @@ static int session_get(struct sk_buff *skb, struct genl_info *info)
 static int replica_get(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *tb[CPTDEV_A_REPLICA_MAX + 1], *nest;
+	const struct asker asker = asker_of(skb);
 	struct cptdev_replica *r;
 	int ret;
 
@@ -299,27 +352,52 @@ static int replica_get(struct sk_buff *skb, struct genl_info *info)
 				    "cptdev: no replica has this name");
 		return -ENOENT;
 	}
-	ret = reply(info, CPTDEV_CMD_REPLICA_GET, NULL, r);
+	if (asker_may(&asker, r->uid)) {
+		ret = reply(info, CPTDEV_CMD_REPLICA_GET, NULL, r);
+	} else {
+		NL_SET_ERR_MSG_ATTR(info->extack, tb[CPTDEV_A_REPLICA_NAME],
+				    "cptdev: the replica belongs to another user");
+		ret = -EACCES;
+	}
 	cptdev_replica_put(r);
 	return ret;
 }
 
 /*
- * Dumps go on where they stopped: after the session or replica whose place in the list
- * is args[0]; the lists ascend.
+ * Dumps go on where they stopped: after the session or replica of the place @last in the list; the
+ * lists ascend. They show what the asker may know. That is found out when the dump is asked for, as
+ * somebody else may read the rest of it.
  */
+struct dump {
+	u64 last;
+	struct asker asker;
+};
+
+static struct dump *dump_of(struct netlink_callback *cb)
+{
+	return (struct dump *)cb->ctx;
+}
+
+static int dump_start(struct netlink_callback *cb)
+{
+	BUILD_BUG_ON(sizeof(struct dump) > sizeof(cb->ctx));
+	dump_of(cb)->asker = asker_of(cb->skb);
+	return 0;
+}
+
 static int session_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
+	struct dump *dump = dump_of(cb);
 	struct cptdev_session *s;
 
 	mutex_lock(&cptdev_sessions_lock);
 	list_for_each_entry(s, &cptdev_sessions, entry) {
-		if (s->listing <= cb->args[0])
+		if (s->listing <= dump->last || !asker_may(&dump->asker, s->uid))
 			continue;
 		if (put_message(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
 				NLM_F_MULTI, CPTDEV_CMD_SESSION_GET, s, NULL))
 			break;
-		cb->args[0] = s->listing;
+		dump->last = s->listing;
 	}
 	mutex_unlock(&cptdev_sessions_lock);
 	return skb->len;
@@ -327,16 +405,17 @@ static int session_dump(struct sk_buff *skb, struct netlink_callback *cb)
 
 static int replica_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
+	struct dump *dump = dump_of(cb);
 	struct cptdev_replica *r;
 
 	mutex_lock(&cptdev_replicas_lock);
 	list_for_each_entry(r, &cptdev_replicas, entry) {
-		if (r->listing <= cb->args[0])
+		if (r->listing <= dump->last || !asker_may(&dump->asker, r->uid))
 			continue;
 		if (put_message(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
 				NLM_F_MULTI, CPTDEV_CMD_REPLICA_GET, NULL, r))
 			break;
-		cb->args[0] = r->listing;
+		dump->last = r->listing;
 	}
 	mutex_unlock(&cptdev_replicas_lock);
 	return skb->len;
@@ -346,6 +425,7 @@ static const struct genl_ops ops[] = {
 	{
 		.cmd		= CPTDEV_CMD_SESSION_GET,
 		.doit		= session_get,
+		.start		= dump_start,
 		.dumpit		= session_dump,
 		.policy		= session_get_policy,
 		.maxattr	= CPTDEV_A_MAX,
@@ -353,6 +433,7 @@ static const struct genl_ops ops[] = {
 	{
 		.cmd		= CPTDEV_CMD_REPLICA_GET,
 		.doit		= replica_get,
+		.start		= dump_start,
 		.dumpit		= replica_dump,
 		.policy		= replica_get_policy,
 		.maxattr	= CPTDEV_A_MAX,

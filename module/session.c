@@ -271,14 +271,40 @@ __poll_t cptdev_session_poll(struct file *filp, poll_table *wait)
 	return mask;
 }
 
-static int session_named(const u8 *name)
+static struct cptdev_session *session_named(const char *name)
 {
 	struct cptdev_session *s;
 
+	lockdep_assert_held(&cptdev_sessions_lock);
 	list_for_each_entry(s, &cptdev_sessions, entry)
 		if (!strcmp(s->name, name))
-			return -EEXIST;
-	return 0;
+			return s;
+	return NULL;
+}
+
+/* Has a session of another user than @uid this name? Under cptdev_replicas_lock. */
+bool cptdev_session_of_other(const char *name, kuid_t uid)
+{
+	struct cptdev_session *s;
+	bool other;
+
+	lockdep_assert_held(&cptdev_replicas_lock);
+	mutex_lock(&cptdev_sessions_lock);
+	s = session_named(name);
+	other = s && !uid_eq(s->uid, uid);
+	mutex_unlock(&cptdev_sessions_lock);
+	return other;
+}
+
+/*
+ * A name is one user's, for sessions and replicas alike: a program of another user would go on
+ * under it without the state, or keep the spare of its owner out.
+ */
+static int name_free(const struct cptdev_session *s, const char *name)
+{
+	if (session_named(name))
+		return -EEXIST;
+	return cptdev_replica_of_other(name, s->uid) && !cptdev_capable() ? -EACCES : 0;
 }
 
 int cptdev_session_setup(struct cptdev_call *call, void *uarg)
@@ -298,11 +324,12 @@ int cptdev_session_setup(struct cptdev_call *call, void *uarg)
 		return ret;
 
 	mutex_lock(&s->lock);
+	mutex_lock(&cptdev_replicas_lock);
 	mutex_lock(&cptdev_sessions_lock);
 	if (s->generation || s->name[0])
 		ret = -EBUSY;
 	else
-		ret = session_named(arg->name);
+		ret = name_free(s, (const char *)arg->name);
 	if (!ret) {
 		strscpy(s->name, arg->name, sizeof(s->name));
 		s->term = arg->term ?: 1;
@@ -314,6 +341,7 @@ int cptdev_session_setup(struct cptdev_call *call, void *uarg)
 		cptdev_session_list(s);
 	}
 	mutex_unlock(&cptdev_sessions_lock);
+	mutex_unlock(&cptdev_replicas_lock);
 	mutex_unlock(&s->lock);
 	return ret;
 }

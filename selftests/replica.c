@@ -313,8 +313,6 @@ TEST_F(replica, term)
 /* One more would be 0, which everybody may pass: refused wherever a term comes from. */
 TEST_F(replica, highest_term)
 {
-	struct cptdev_replica_promote a;
-
 	self->begin.term = ~0ULL;
 	EXPECT_EQ(-EINVAL, begin(self, 0, 1));
 	self->begin.term = CPTDEV_TERM_MAX + 1;
@@ -325,13 +323,39 @@ TEST_F(replica, highest_term)
 	EXPECT_EQ(-EINVAL, promote(self, CPTDEV_TERM_MAX + 1, NULL));
 	EXPECT_EQ(1ULL, t_image_info(self->ro).term);
 	EXPECT_EQ(0U, t_image_info(self->ro).state & CPTDEV_IMAGE_PROMOTED);
+	self->begin.term = 1;
+	EXPECT_EQ(0, put(self, 1, 2, 0, 1, 'c'));	/* it goes on as it was */
+}
+
+/* Nobody gets to the highest term by a jump: after that no other could be promoted. */
+TEST_F(replica, term_step)
+{
+	struct cptdev_replica_promote a;
+
+	self->begin.term = CPTDEV_TERM_STEP + 1;
+	EXPECT_EQ(-ERANGE, begin(self, 0, 1));		/* nor for a new replica */
 	self->begin.term = CPTDEV_TERM_MAX;
-	ASSERT_EQ(0, put(self, 1, 2, 0, 1, 'b'));
-	EXPECT_EQ(-EOVERFLOW, promote(self, 0, &a));
-	EXPECT_EQ(CPTDEV_TERM_MAX, a.term);
-	EXPECT_EQ(-ESTALE, promote(self, CPTDEV_TERM_MAX, NULL));
+	EXPECT_EQ(-ERANGE, begin(self, 0, 1));
+	self->begin.term = CPTDEV_TERM_STEP;
+	ASSERT_EQ(0, put(self, 0, 1, 0, 1, 'a'));
+	EXPECT_EQ(-ERANGE, promote(self, CPTDEV_TERM_MAX, NULL));
+	EXPECT_EQ(-ERANGE, promote(self, 2 * CPTDEV_TERM_STEP + 1, &a));
+	EXPECT_EQ(CPTDEV_TERM_STEP, a.term);
 	EXPECT_EQ(0U, t_image_info(self->ro).state & CPTDEV_IMAGE_PROMOTED);
-	EXPECT_EQ(0, put(self, 2, 3, 0, 1, 'c'));	/* it goes on as it was */
+	EXPECT_EQ(0, promote(self, 2 * CPTDEV_TERM_STEP, NULL));
+	self->begin.term = 3 * CPTDEV_TERM_STEP + 1;
+	EXPECT_EQ(-ERANGE, begin(self, 0, 2));
+	self->begin.term = 3 * CPTDEV_TERM_STEP;
+	EXPECT_EQ(0, put(self, 0, 2, 0, 1, 'b'));
+	EXPECT_EQ(0, promote(self, 0, &a));
+	EXPECT_EQ(3 * CPTDEV_TERM_STEP + 1, a.term);
+}
+
+TEST_F(replica, highest_generation)
+{
+	EXPECT_EQ(-EINVAL, begin(self, 0, ~0ULL));
+	EXPECT_EQ(-EINVAL, begin(self, 0, CPTDEV_GENERATION_MAX + 1));
+	EXPECT_EQ(0, begin(self, 0, CPTDEV_GENERATION_MAX));
 }
 
 TEST_F(replica, promote)

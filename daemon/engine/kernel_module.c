@@ -1,18 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The kernel's side as it is: the device and the netlink family of the module. */
+/*
+ * The kernel's side as it is: the device and the netlink family of the module.
+ *
+ * An event has neither UUID nor term, as everybody may listen: they are asked for. Those of a
+ * session are kept, as nothing changes them but its set-up; a replica is asked about each time,
+ * and what is told of it is what it is by then.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "kernel.h"
 #include "netlink.h"
+#include "uuid.h"
+
+/* What events don't say of a session. */
+struct kept {
+	LIST_ENTRY(kept) entry;
+	u64 id;
+	u8 uuid[CPTDEV_UUID_LEN];
+	u64 term;
+};
 
 struct module {
 	struct kernel kernel;
 	struct netlink events;
 	struct netlink dumps;
+	LIST_HEAD(, kept) kept;
+	/* of the one who listens */
+	kernel_event_fn fn;
+	void *arg;
 };
 
 static struct module *to_module(struct kernel *k)
@@ -101,10 +122,117 @@ static int module_listen(struct kernel *k)
 	return ret ? ret : netlink_fd(&m->events);
 }
 
+static struct kept *kept_find(struct module *m, u64 id)
+{
+	struct kept *e;
+
+	LIST_FOREACH(e, &m->kept, entry)
+		if (e->id == id)
+			return e;
+	return NULL;
+}
+
+static void kept_drop(struct kept *e)
+{
+	LIST_REMOVE(e, entry);
+	free(e);
+}
+
+static void keep(struct module *m, const struct session_rec *rec)
+{
+	struct kept *e = kept_find(m, rec->id);
+
+	if (!e) {
+		e = calloc(1, sizeof(*e));
+		if (!e)
+			return;
+		e->id = rec->id;
+		LIST_INSERT_HEAD(&m->kept, e, entry);
+	}
+	memcpy(e->uuid, rec->uuid, sizeof(e->uuid));
+	e->term = rec->term;
+}
+
+static void take_session(const struct kernel_event *ev, void *arg)
+{
+	if (ev->session)
+		*(struct session_rec *)arg = *ev->session;
+}
+
+static void take_replica(const struct kernel_event *ev, void *arg)
+{
+	if (ev->replica)
+		*(struct replica_rec *)arg = *ev->replica;
+}
+
+/* A session that is gone, or another user's, can't be asked about. */
+static bool complete_session(struct module *m, u8 cmd, struct session_rec *rec)
+{
+	struct kept *e = kept_find(m, rec->id);
+	struct session_rec now = {};
+
+	if (e && cmd == CPTDEV_CMD_SESSION_NEW_NTF) {
+		kept_drop(e);
+		e = NULL;
+	}
+	if (!e && cmd != CPTDEV_CMD_SESSION_GONE_NTF &&
+	    !netlink_get_session(&m->dumps, rec->id, take_session, &now)) {
+		keep(m, &now);
+		memcpy(rec->uuid, now.uuid, sizeof(rec->uuid));
+		rec->term = now.term;
+		return true;
+	}
+	if (e) {
+		memcpy(rec->uuid, e->uuid, sizeof(rec->uuid));
+		rec->term = e->term;
+	}
+	if (e && cmd == CPTDEV_CMD_SESSION_GONE_NTF)
+		kept_drop(e);
+	return e || cmd == CPTDEV_CMD_SESSION_GONE_NTF;
+}
+
+static bool complete_replica(struct module *m, u8 cmd, struct replica_rec *rec)
+{
+	struct replica_rec now = {};
+
+	if (cmd == CPTDEV_CMD_REPLICA_GONE_NTF)
+		return true;
+	if (netlink_get_replica(&m->dumps, rec->name, take_replica, &now))
+		return false;
+	*rec = now;
+	return true;
+}
+
+static void complete(const struct kernel_event *ev, void *arg)
+{
+	struct module *m = arg;
+	struct kernel_event whole = *ev;
+	struct session_rec session;
+	struct replica_rec replica;
+
+	/* A module of an earlier version says it all. */
+	if (ev->session && uuid_same(ev->session->uuid, uuid_none)) {
+		session = *ev->session;
+		whole.session = &session;
+		if (!complete_session(m, ev->cmd, &session))
+			return;
+	} else if (ev->replica && !ev->replica->term) {
+		replica = *ev->replica;
+		whole.replica = &replica;
+		if (!complete_replica(m, ev->cmd, &replica))
+			return;
+	}
+	m->fn(&whole, m->arg);
+}
+
 static int module_events(struct kernel *k, kernel_event_fn fn, void *arg)
 {
 	struct module *m = to_module(k);
-	int ret = netlink_events(&m->events, fn, arg);
+	int ret;
+
+	m->fn = fn;
+	m->arg = arg;
+	ret = netlink_events(&m->events, complete, m);
 
 	if (ret != NETLINK_FAMILY_CHANGED)
 		return ret;
@@ -121,6 +249,9 @@ static int module_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 	struct module *m = to_module(k);
 	int ret = m->dumps.sock ? 0 : netlink_open(&m->dumps);
 
+	/* Events may have been lost, and with them that sessions are gone. */
+	while (cmd == CPTDEV_CMD_SESSION_GET && !LIST_EMPTY(&m->kept))
+		kept_drop(LIST_FIRST(&m->kept));
 	return ret ? ret : netlink_dump(&m->dumps, cmd, fn, arg);
 }
 

@@ -242,6 +242,44 @@ static int dump_cb(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
+static int get(struct netlink *nl, struct nlmsghdr *nlh, kernel_event_fn fn, void *arg)
+{
+	struct events ev = { .nl = nl, .fn = fn, .arg = arg };
+	int ret = send_request(nl, nlh);
+
+	return ret ? ret : answer(nl, dump_cb, &ev);
+}
+
+int netlink_get_session(struct netlink *nl, u64 id, kernel_event_fn fn, void *arg)
+{
+	char buf[64];
+	struct nlmsghdr *nlh;
+	struct nlattr *nest;
+
+	if (!nl->family)
+		return -ENOENT;
+	nlh = request(buf, nl->family, NLM_F_ACK, CPTDEV_CMD_SESSION_GET, CPTDEV_GENL_VERSION);
+	nest = mnl_attr_nest_start(nlh, CPTDEV_A_SESSION);
+	mnl_attr_put_u64(nlh, CPTDEV_A_SESSION_ID, id);
+	mnl_attr_nest_end(nlh, nest);
+	return get(nl, nlh, fn, arg);
+}
+
+int netlink_get_replica(struct netlink *nl, const char *name, kernel_event_fn fn, void *arg)
+{
+	char buf[64 + CPTDEV_NAME_MAX];
+	struct nlmsghdr *nlh;
+	struct nlattr *nest;
+
+	if (!nl->family)
+		return -ENOENT;
+	nlh = request(buf, nl->family, NLM_F_ACK, CPTDEV_CMD_REPLICA_GET, CPTDEV_GENL_VERSION);
+	nest = mnl_attr_nest_start(nlh, CPTDEV_A_REPLICA);
+	mnl_attr_put_strz(nlh, CPTDEV_A_REPLICA_NAME, name);
+	mnl_attr_nest_end(nlh, nest);
+	return get(nl, nlh, fn, arg);
+}
+
 int netlink_dump(struct netlink *nl, u8 cmd, kernel_event_fn fn, void *arg)
 {
 	struct events ev = { .nl = nl, .fn = fn, .arg = arg };

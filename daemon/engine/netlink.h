@@ -37,5 +37,8 @@ int netlink_events(struct netlink *nl, kernel_event_fn fn, void *arg);
 
 /* @cmd is CPTDEV_CMD_SESSION_GET or CPTDEV_CMD_REPLICA_GET. */
 int netlink_dump(struct netlink *nl, u8 cmd, kernel_event_fn fn, void *arg);
+/* One of them; -ENOENT, or -EACCES if it is another user's and this process may not know. */
+int netlink_get_session(struct netlink *nl, u64 id, kernel_event_fn fn, void *arg);
+int netlink_get_replica(struct netlink *nl, const char *name, kernel_event_fn fn, void *arg);
 
 #endif

@@ -71,6 +71,20 @@ static struct cptdev_replica *replica_find(const char *name)
 	return NULL;
 }
 
+/* Belongs the replica of this name to another user than @uid? */
+bool cptdev_replica_of_other(const char *name, kuid_t uid)
+{
+	struct cptdev_replica *r = replica_find(name);
+
+	return r && !READ_ONCE(r->removed) && !uid_eq(r->uid, uid);
+}
+
+/* The owner, and a holder of the capability: whoever else was given a descriptor only reads. */
+static int replica_may(const struct cptdev_replica *r)
+{
+	return uid_eq(r->uid, current_euid()) || cptdev_capable() ? 0 : -EACCES;
+}
+
 /* The replica of this name, referenced, or NULL. */
 struct cptdev_replica *cptdev_replica_find(const char *name)
 {
@@ -148,13 +162,16 @@ static struct cptdev_replica *replica_get(const struct cptdev_replica_open *arg,
 	if (r) {
 		if (arg->flags & CPTDEV_REPLICA_EXCL)
 			return ERR_PTR(-EEXIST);
-		if (!uid_eq(r->uid, current_euid()) && !cptdev_capable())
+		if (replica_may(r))
 			return ERR_PTR(-EACCES);
 		kref_get(&r->ref);
 		return r;
 	}
 	if (!(arg->flags & CPTDEV_REPLICA_CREATE))
 		return ERR_PTR(-ENOENT);
+	if (cptdev_session_of_other((const char *)arg->name, current_euid()) &&
+	    !cptdev_capable())
+		return ERR_PTR(-EACCES);
 	r = replica_alloc(arg);
 	if (IS_ERR(r))
 		return r;
@@ -392,6 +409,8 @@ static int replica_freeze(struct cptdev_call *call, void *uarg)
 
 	if (arg->flags & ~CPTDEV_FREEZE_THAW)
 		return -EOPNOTSUPP;
+	if (replica_may(r))
+		return -EACCES;
 	down_write(&r->sem);
 	if (rf->froze != freeze) {
 		rf->froze = freeze;
@@ -426,6 +445,8 @@ static int replica_promote(struct cptdev_call *call, void *uarg)
 		ret = -ESTALE;
 	} else if (r->term == CPTDEV_TERM_MAX) {
 		ret = -EOVERFLOW;
+	} else if (cptdev_term_jumps(r->term, arg->term)) {
+		ret = -ERANGE;
 	} else {
 		r->term = arg->term ?: r->term + 1;
 		r->promoted = true;
@@ -478,8 +499,7 @@ static int replica_claim(struct cptdev_call *call, void *uarg)
 		return -EOPNOTSUPP;
 	if (arg->term > CPTDEV_TERM_MAX)
 		return -EINVAL;
-	/* A descriptor may be passed on; that is for reading only. */
-	if (!uid_eq(r->uid, current_euid()) && !cptdev_capable())
+	if (replica_may(r))
 		return -EACCES;
 	down_write(&r->sem);
 	ret = claim(r, rf, arg);
@@ -500,6 +520,8 @@ static int replica_remove(struct cptdev_call *call, void *uarg)
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	if (replica_may(r))
+		return -EACCES;
 	/* First of all nothing comes in any more: then the name may go. */
 	mutex_lock(&r->stage_lock);
 	WRITE_ONCE(r->removed, true);

@@ -290,10 +290,13 @@ static int begin_valid(struct cptdev_replica *r, const struct cptdev_replica_beg
 
 	import_uuid(&uuid, arg->uuid);
 	other = r->generation && !uuid_equal(&uuid, &r->uuid);
-	if (arg->base >= arg->generation || !arg->term || arg->term > CPTDEV_TERM_MAX)
+	if (arg->base >= arg->generation || arg->generation > CPTDEV_GENERATION_MAX ||
+	    !arg->term || arg->term > CPTDEV_TERM_MAX)
 		return -EINVAL;
 	if (arg->term < r->term)
 		return -ESTALE;
+	if (cptdev_term_jumps(r->term, arg->term))
+		return -ERANGE;
 	/* Another session may take over with a higher term, or when told to. */
 	if (other && arg->term == r->term && !(arg->flags & CPTDEV_BEGIN_REPLACE))
 		return -EEXIST;

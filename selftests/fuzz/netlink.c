@@ -150,7 +150,7 @@ static void run_request(struct thread *t, const struct kind *k)
 /* What the kernel itself says about a message that isn't well-formed comes on top. */
 #define KIND(_name)							\
 	{ .name = _name, .weight = 2, .run = run_request, .slot = NO_SLOT,	\
-	  .errors = ERRORS(EINVAL, ENOENT, ERANGE, EOPNOTSUPP, EBUSY) }
+	  .errors = ERRORS(EINVAL, ENOENT, ERANGE, EOPNOTSUPP, EBUSY, EACCES) }
 
 static const struct kind requests[] = {
 	KIND("netlink session-get"),

@@ -36,7 +36,7 @@
  *		descriptor passed on)
  *   ESRCH	the address space of the session is gone
  *   EPERM	CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN is missing
- *   EACCES	the replica belongs to another user
+ *   EACCES	the replica, or the name, belongs to another user
  *   EBADF	the descriptor wasn't opened for this (a replica without
  *		CPTDEV_REPLICA_WRITE)
  *   ENOENT	no such range, session or replica
@@ -57,6 +57,7 @@
  *   EILSEQ	a gap: the delta starts after the replica's generation
  *   ENODATA	nothing newer than asked for
  *   EOVERFLOW	no term is higher
+ *   ERANGE	a term that is higher by more than CPTDEV_TERM_STEP
  *   EHWPOISON	a page of the range was lost to a memory error
  */
 #ifndef _UAPI_LINUX_CPTDEV_H
@@ -80,6 +81,14 @@
 
 /* Highest fencing number (term). It fits in a signed number of 64 bits, too. */
 #define CPTDEV_TERM_MAX		(~0ULL >> 1)
+/*
+ * A promotion raises the term by one. A term that is further than this above what a replica has
+ * (0: nothing yet) is refused, wherever it comes from: after CPTDEV_TERM_MAX nobody could be
+ * promoted any more.
+ */
+#define CPTDEV_TERM_STEP	(1ULL << 20)
+/* Highest number of a generation. */
+#define CPTDEV_GENERATION_MAX	(~0ULL >> 1)
 
 #define CPTDEV_IOC_MAGIC	0xCB
 
@@ -234,9 +243,11 @@ struct cptdev_info {
  * @held_max:	most memory that this session's snapshots may hold, bytes, 0 for
  *		the module's limit
  *
- * Once per session, before the first snapshot.
+ * Once per session, before the first snapshot. A name is one user's, for sessions and
+ * replicas alike: to take the name of another user's replica needs the capability.
  *
- * Errors: EEXIST the name is taken; EBUSY a snapshot was taken already or the
+ * Errors: EEXIST the name is taken; EACCES a replica of this name belongs to another user;
+ * EBUSY a snapshot was taken already or the
  * session has a name; EINVAL a bad character or an empty name, @term is too high.
  */
 struct cptdev_session_setup {
@@ -654,8 +665,11 @@ struct cptdev_ack {
  * CPTDEV_IOC_IMAGE_INFO on it, with EPOLLPRI once the replica is promoted, and with
  * EPOLLHUP once it is removed.
  *
- * Errors: ENOENT, EEXIST with CPTDEV_REPLICA_EXCL, EACCES, EPERM for
- * CPTDEV_REPLICA_WRITE, EINVAL a bad name.
+ * A name is one user's, for sessions and replicas alike: to create one under the name of
+ * another user's session needs the capability.
+ *
+ * Errors: ENOENT, EEXIST with CPTDEV_REPLICA_EXCL, EACCES it, or a session of this name,
+ * belongs to another user, EPERM for CPTDEV_REPLICA_WRITE, EINVAL a bad name.
  */
 struct cptdev_replica_open {
 	__u32 size;
@@ -809,8 +823,10 @@ struct cptdev_image_vec {
  * or @generation is not newer; EILSEQ @base is newer than the replica's generation, or
  * the delta is of another session and @base isn't 0; EEXIST of another session, with
  * the same term and without CPTDEV_BEGIN_REPLACE; EBUSY another descriptor stages;
- * E2BIG, EMSGSIZE; EINVAL @base not below @generation, @term 0 or above
- * CPTDEV_TERM_MAX, a layout that isn't ascending; ENOENT the replica was removed.
+ * E2BIG, EMSGSIZE; EINVAL @base not below @generation, @generation above
+ * CPTDEV_GENERATION_MAX, @term 0 or above CPTDEV_TERM_MAX, a layout that isn't ascending;
+ * ERANGE @term is more than CPTDEV_TERM_STEP above the replica's; ENOENT the replica was
+ * removed.
  */
 struct cptdev_replica_begin {
 	__u32 size;
@@ -887,7 +903,8 @@ struct cptdev_replica_commit {
  * @generation:	out: the generation held
  *
  * While frozen, COMMIT fails with EBUSY: any number of reads see one generation, from
- * the return of this call on. Closing the descriptor thaws.
+ * the return of this call on. Closing the descriptor thaws. For the owner and a holder of
+ * the capability: EACCES, for another user who was given the descriptor.
  */
 struct cptdev_replica_freeze {
 	__u32 size;
@@ -909,8 +926,8 @@ struct cptdev_replica_freeze {
  * takes the promotion with CPTDEV_IOC_REPLICA_CLAIM. To promote a replica again raises the
  * term again, and it can be taken again. Needs CPTDEV_REPLICA_WRITE.
  *
- * Errors: ESTALE @term isn't higher; EINVAL it is too high; EOVERFLOW there is no
- * next one; ENODATA nothing was ever committed; ENOENT the replica was removed.
+ * Errors: ESTALE @term isn't higher; EINVAL it is above CPTDEV_TERM_MAX; ERANGE it is more
+ * than CPTDEV_TERM_STEP above the replica's; EOVERFLOW there is no next one; ENODATA nothing was ever committed; ENOENT the replica was removed.
  */
 struct cptdev_replica_promote {
 	__u32 size;
@@ -925,7 +942,8 @@ struct cptdev_replica_promote {
  * @flags:	0
  *
  * The name is free at once, the memory when the last descriptor is closed. The owner
- * and a holder of the capability may do it.
+ * and a holder of the capability may do it: EACCES, for another user who was given the
+ * descriptor.
  *
  * What is staged is dropped. From then on BEGIN, STAGE, COMMIT, ABORT, PROMOTE and write()
  * on any descriptor of the replica answer ENOENT: whoever fills it learns that nobody can

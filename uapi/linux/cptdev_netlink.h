@@ -15,6 +15,11 @@
  *   *-ntf		events, multicast group "events", with the same nests: the
  *			state right after it happened
  *
+ * The UUID and the term of a session or replica are for its owner and for holders of
+ * CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN (in the initial user namespace, both the sender of
+ * the request and the opener of the socket). A dump shows others nothing of it, a do answers
+ * EACCES. Everybody may listen to the events, so these have neither UUID nor term.
+ *
  * A listener that was too slow gets ENOBUFS from its socket and dumps again.
  */
 #ifndef _UAPI_LINUX_CPTDEV_NETLINK_H
@@ -62,10 +67,10 @@ enum cptdev_genl_session_attr {
 	CPTDEV_A_SESSION_PAD,
 	CPTDEV_A_SESSION_ID,		/* u64 */
 	CPTDEV_A_SESSION_NAME,		/* string, missing: no name, not shipped */
-	CPTDEV_A_SESSION_UUID,		/* binary, 16 */
+	CPTDEV_A_SESSION_UUID,		/* binary, 16; not in events */
 	CPTDEV_A_SESSION_PID,		/* u32, thread group in the initial namespace */
 	CPTDEV_A_SESSION_UID,		/* u32, in the initial namespace */
-	CPTDEV_A_SESSION_TERM,		/* u64 */
+	CPTDEV_A_SESSION_TERM,		/* u64; not in events */
 	CPTDEV_A_SESSION_GENERATION,	/* u64, newest snapshot, failed ones counted */
 	CPTDEV_A_SESSION_PUBLISHED,	/* u64, newest published one */
 	CPTDEV_A_SESSION_COMMITTED,	/* u64, newest one on the spare */
@@ -113,9 +118,9 @@ enum cptdev_genl_replica_attr {
 	CPTDEV_A_REPLICA_UNSPEC,
 	CPTDEV_A_REPLICA_PAD,
 	CPTDEV_A_REPLICA_NAME,		/* string */
-	CPTDEV_A_REPLICA_UUID,		/* binary, 16: session it comes from */
+	CPTDEV_A_REPLICA_UUID,		/* binary, 16: session it comes from; not in events */
 	CPTDEV_A_REPLICA_UID,		/* u32, owner */
-	CPTDEV_A_REPLICA_TERM,		/* u64 */
+	CPTDEV_A_REPLICA_TERM,		/* u64; not in events */
 	CPTDEV_A_REPLICA_GENERATION,	/* u64, 0: nothing committed yet */
 	CPTDEV_A_REPLICA_STAGING,	/* u64, generation being staged, 0: none */
 	CPTDEV_A_REPLICA_PAGES,		/* u64 */
