@@ -143,10 +143,17 @@ static int replica_connect(struct soft_client *c, int file, int *theirs)
 	return 0;
 }
 
+/* Whoever asks, which counts for replicas: the connection may have been passed on. */
+static struct soft_caller caller(const struct soft_message *m)
+{
+	return soft_caller_of(m->uid);
+}
+
 static int call_open(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
 {
 	struct cptdev_replica_open *arg = (void *)m->arg;
-	int ret = soft_replica_open(c->s, arg, &c->who);
+	const struct soft_caller who = caller(m);
+	int ret = soft_replica_open(c->s, arg, &who);
 
 	if (ret)
 		return ret;
@@ -159,10 +166,12 @@ static int call_open(struct soft_client *c, struct soft_message *m, struct soft_
 
 static int call_replica(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
 {
+	const struct soft_caller who = caller(m);
+
 	(void)r;
 	if (m->cmd == CPTDEV_IOC_IMAGE_INFO)
 		c->news = false;
-	return soft_replica_ioctl(c->s, c->file, m->cmd, m->arg, &c->who);
+	return soft_replica_ioctl(c->s, c->file, m->cmd, m->arg, &who);
 }
 
 static u32 entry_size(u32 cmd)
@@ -194,7 +203,7 @@ static int call_vec(struct soft_client *c, struct soft_message *m, struct soft_r
 }
 
 struct listing {
-	const struct soft_client *c;
+	struct soft_caller who;
 	u64 wanted;
 	u8 *to;
 	u32 size;
@@ -206,7 +215,7 @@ static void listed(const struct kernel_event *ev, void *arg)
 	u32 uid = ev->session ? ev->session->uid : ev->replica->uid;
 	const void *rec = ev->session ? (const void *)ev->session : ev->replica;
 
-	if ((!l->c->who.capable && uid != l->c->who.uid) || l->wanted-- != 0)
+	if ((!l->who.capable && uid != l->who.uid) || l->wanted-- != 0)
 		return;
 	l->size = ev->session ? sizeof(*ev->session) : sizeof(*ev->replica);
 	memcpy(l->to, rec, l->size);
@@ -216,7 +225,7 @@ static int call_list(struct soft_client *c, struct soft_message *m, struct soft_
 {
 	static u8 rec[MAX(sizeof(struct session_rec), sizeof(struct replica_rec))];
 	struct cptdev_image_vec *arg = (void *)m->arg;
-	struct listing l = { .c = c, .wanted = arg->start, .to = rec };
+	struct listing l = { .who = caller(m), .wanted = arg->start, .to = rec };
 	struct kernel *k = &c->s->kernel;
 
 	if (arg->flags != CPTDEV_CMD_SESSION_GET && arg->flags != CPTDEV_CMD_REPLICA_GET)

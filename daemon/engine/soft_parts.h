@@ -67,6 +67,9 @@ int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg);
 void soft_session_unfollow(struct soft *s, int fd);
 const struct session_rec *soft_session_rec(const struct soft *s, struct soft_session *se);
 
+/* Has a session of another user than @uid this name? */
+bool soft_session_of_other(const struct soft *s, const char *name, u32 uid);
+
 /* soft_page.c: a descriptor that stays the session's, or -errno */
 int soft_page_fd(struct soft_session *se);
 void soft_page_update(struct soft_session *se);

@@ -125,6 +125,11 @@ int soft_client_new(struct soft *s, int fd, struct soft_client **cp)
 	return 0;
 }
 
+struct soft_caller soft_caller_of(u32 uid)
+{
+	return (struct soft_caller) { .uid = uid, .capable = !uid || uid == geteuid() };
+}
+
 static void client_identify(struct soft_client *c)
 {
 	struct ucred cred = {};
@@ -133,8 +138,7 @@ static void client_identify(struct soft_client *c)
 
 	if (getsockopt(c->socket.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
 		cred = (struct ucred) { .uid = -1 };
-	c->who.uid = cred.uid;
-	c->who.capable = !cred.uid || cred.uid == geteuid();
+	c->who = soft_caller_of(cred.uid);
 	c->pid = cred.pid;
 	pidfd = c->pid ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;
 	if (pidfd >= 0 && soft_watch(c->s, &c->process, pidfd))

@@ -54,6 +54,8 @@ struct soft_reply {
 };
 
 /* soft_program.c */
+/* Root, and whoever runs the daemon, may do what a holder of the capability may. */
+struct soft_caller soft_caller_of(u32 uid);
 int soft_watch(struct soft *s, struct soft_watch *w, int fd);
 void soft_unwatch(struct soft *s, struct soft_watch *w);
 int soft_client_new(struct soft *s, int fd, struct soft_client **c);

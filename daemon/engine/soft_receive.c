@@ -47,6 +47,7 @@ static void take_control(struct soft_message *m, struct msghdr *msg)
 		} else if (c->cmsg_type == SCM_CREDENTIALS) {
 			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
 			m->pid = cred.pid;
+			m->uid = cred.uid;
 		}
 	}
 }
@@ -76,6 +77,7 @@ int soft_receive(int fd, struct soft_message *m)
 
 	memset(m, 0, sizeof(*m));
 	m->reply = m->file = -1;
+	m->uid = ~0U;
 	n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;

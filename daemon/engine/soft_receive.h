@@ -11,6 +11,7 @@ struct soft_message {
 	u32 cmd;
 	u32 len;		/* of the struct, as the program has it */
 	u32 pid;		/* of who sent it, 0: isn't known here */
+	u32 uid;		/* likewise; ~0: isn't known */
 	int reply;		/* socket for the answer */
 	int file;		/* -1: none came */
 	u64 arg[SOFT_STRUCT_MAX / sizeof(u64)];	/* the struct, zeros behind it */

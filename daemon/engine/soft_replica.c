@@ -6,8 +6,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "bounds.h"
 #include "name.h"
 #include "soft_parts.h"
+
+/* The owner, and a holder of the capability: whoever else was given a descriptor only reads. */
+static int replica_may(const struct soft_replica *r, const struct soft_caller *who)
+{
+	return who->capable || who->uid == r->rec.uid ? 0 : -EACCES;
+}
 
 struct soft_replica *soft_replica_find(struct soft *s, const char *name)
 {
@@ -135,9 +142,11 @@ static int find_or_create(struct soft *s, const struct cptdev_replica_open *arg,
 	if (*r && (arg->flags & CPTDEV_REPLICA_EXCL))
 		return -EEXIST;
 	if (*r)
-		return who->capable || who->uid == (*r)->rec.uid ? 0 : -EACCES;
+		return replica_may(*r, who);
 	if (!(arg->flags & CPTDEV_REPLICA_CREATE))
 		return -ENOENT;
+	if (!who->capable && soft_session_of_other(s, name, who->uid))
+		return -EACCES;
 	return soft_replica_create(s, name, arg->max_bytes, who, r);
 }
 
@@ -181,12 +190,15 @@ void soft_replica_close(struct soft *s, int fd)
 	replica_release(r);
 }
 
-static int replica_freeze(struct soft_file *f, struct cptdev_replica_freeze *arg)
+static int replica_freeze(struct soft_file *f, struct cptdev_replica_freeze *arg,
+			  const struct soft_caller *who)
 {
 	bool freeze = !(arg->flags & CPTDEV_FREEZE_THAW);
 
 	if (arg->flags & ~CPTDEV_FREEZE_THAW)
 		return -EOPNOTSUPP;
+	if (replica_may(f->replica, who))
+		return -EACCES;
 	f->replica->frozen += freeze - f->froze;
 	f->froze = freeze;
 	arg->generation = f->replica->rec.generation;
@@ -220,6 +232,8 @@ static int replica_promote(struct soft *s, struct soft_replica *r,
 		return -ESTALE;
 	if (r->rec.term == CPTDEV_TERM_MAX)
 		return -EOVERFLOW;
+	if (term_jumps(r->rec.term, wanted))
+		return -ERANGE;
 	r->rec.term = wanted ? wanted : r->rec.term + 1;
 	r->promoted = true;
 	r->promotions++;
@@ -258,7 +272,7 @@ static int replica_claim(struct soft *s, const struct soft_file *f,
 		return -EOPNOTSUPP;
 	if (arg->term > CPTDEV_TERM_MAX)
 		return -EINVAL;
-	if (!who->capable && who->uid != r->rec.uid)
+	if (replica_may(r, who))
 		return -EACCES;
 	ret = claim(r, f, arg);
 	arg->term = r->rec.term;
@@ -270,10 +284,13 @@ static int replica_claim(struct soft *s, const struct soft_file *f,
 }
 
 static int replica_remove(struct soft *s, struct soft_replica *r,
-			  const struct cptdev_replica_remove *arg)
+			  const struct cptdev_replica_remove *arg,
+			  const struct soft_caller *who)
 {
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	if (replica_may(r, who))
+		return -EACCES;
 	soft_replica_remove(s, r);
 	return 0;
 }
@@ -313,11 +330,11 @@ int soft_replica_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 	case CPTDEV_IOC_IMAGE_META:
 		return soft_image_vec(f->replica, cmd, arg);
 	case CPTDEV_IOC_REPLICA_FREEZE:
-		return replica_freeze(f, arg);
+		return replica_freeze(f, arg, who);
 	case CPTDEV_IOC_REPLICA_CLAIM:
 		return replica_claim(s, f, arg, who);
 	case CPTDEV_IOC_REPLICA_REMOVE:
-		return replica_remove(s, f->replica, arg);
+		return replica_remove(s, f->replica, arg, who);
 	case CPTDEV_IOC_REPLICA_BEGIN:
 	case CPTDEV_IOC_REPLICA_STAGE:
 	case CPTDEV_IOC_REPLICA_COMMIT:

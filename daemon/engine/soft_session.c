@@ -69,8 +69,19 @@ static struct soft_session *session_by_id(const struct soft *s, u64 id)
 	return NULL;
 }
 
-static int name_free(const struct soft *s, const char *name, const struct soft_caller *who)
+bool soft_session_of_other(const struct soft *s, const char *name, u32 uid)
 {
+	struct soft_session *se;
+
+	LIST_FOREACH(se, &s->sessions, entry)
+		if (!strcmp(se->rec.name, name))
+			return se->rec.uid != uid;
+	return false;
+}
+
+static int name_free(struct soft *s, const char *name, const struct soft_caller *who)
+{
+	const struct soft_replica *r = soft_replica_find(s, name);
 	struct soft_session *se;
 	u32 own = 0;
 
@@ -79,6 +90,9 @@ static int name_free(const struct soft *s, const char *name, const struct soft_c
 			return -EEXIST;
 		own += se->rec.uid == who->uid;
 	}
+	/* A name is one user's, for sessions and replicas alike. */
+	if (r && r->rec.uid != who->uid && !who->capable)
+		return -EACCES;
 	return own >= SOFT_USER_SESSIONS && !who->capable ? -EDQUOT : 0;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "log.h"
 #include "soft_parts.h"
 #include "uuid.h"
@@ -36,10 +37,13 @@ static int begin_check(const struct soft_replica *r, const struct cptdev_replica
 {
 	bool other = r->rec.generation && !uuid_same(r->rec.uuid, b->uuid);
 
-	if (b->base >= b->generation || !b->term || b->term > CPTDEV_TERM_MAX)
+	if (b->base >= b->generation || !generation_valid(b->generation) || !b->term ||
+	    b->term > CPTDEV_TERM_MAX)
 		return -EINVAL;
 	if (b->term < r->rec.term)
 		return -ESTALE;
+	if (term_jumps(r->rec.term, b->term))
+		return -ERANGE;
 	/* Another session may take over with a higher term, or when told to. */
 	if (other && b->term == r->rec.term && !(b->flags & CPTDEV_BEGIN_REPLACE))
 		return -EEXIST;

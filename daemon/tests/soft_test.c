@@ -614,6 +614,46 @@ static void a_child_is_another_program(void **state)
 	assert_int_equal(in_a_child(child_waits), -EXDEV);
 }
 
+/* What was passed on is for reading: whoever asks counts, not who opened it. */
+static int passed;
+
+static int stranger_freezes(void)
+{
+	uint64_t generation;
+
+	return setuid(65534) ? -EIO : ckdev_replica_freeze(passed, &generation);
+}
+
+static int stranger_removes(void)
+{
+	return setuid(65534) ? -EIO : ckdev_replica_remove(passed);
+}
+
+static int stranger_opens(void)
+{
+	return setuid(65534) ? -EIO : ckdev_replica_open(session, "passed", 0, 0);
+}
+
+static int stranger_reads(void)
+{
+	struct cptdev_image_info info = { .size = sizeof(info) };
+
+	return setuid(65534) ? -EIO : ckdev_image_info(passed, &info);
+}
+
+static void what_is_passed_on_is_for_reading(void **state)
+{
+	(void)state;
+	passed = ckdev_replica_open(session, "passed", CPTDEV_REPLICA_CREATE, 0);
+	assert_true(passed >= 0);
+	assert_int_equal(in_a_child(stranger_reads), 0);
+	assert_int_equal(in_a_child(stranger_freezes), -EACCES);
+	assert_int_equal(in_a_child(stranger_opens), -EACCES);
+	assert_int_equal(in_a_child(stranger_removes), -EACCES);
+	assert_int_equal(ckdev_replica_remove(passed), 0);
+	close(passed);
+}
+
 static int raw_publish(int file, const struct soft_publish *p)
 {
 	struct soft_request head = { .cmd = SOFT_PUBLISH, .len = sizeof(*p) };
@@ -786,6 +826,7 @@ int main(void)
 		cmocka_unit_test(a_person_lets_it_go_on_alone),
 		cmocka_unit_test(a_program_is_refused_what_the_module_refuses),
 		cmocka_unit_test(replicas_belong_to_who_made_them),
+		cmocka_unit_test(what_is_passed_on_is_for_reading),
 		cmocka_unit_test(a_child_is_another_program),
 		cmocka_unit_test(only_a_dead_socket_is_taken_away),
 		cmocka_unit_test(hostile_files_are_refused),
