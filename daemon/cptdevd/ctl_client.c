@@ -97,9 +97,28 @@ static struct json_object *refusal(const char *code, const char *message)
 	return o;
 }
 
+/* Changing something is for root, and for whoever runs the daemon. */
+static bool client_may(const struct client *c)
+{
+	return c->cred.uid == 0 || c->cred.uid == geteuid();
+}
+
+/* UUIDs and terms of others are for those two only. */
+static struct json_object *client_shown(struct client *c, struct json_object *o)
+{
+	if (!client_may(c))
+		status_hide(o, c->cred.uid);
+	return o;
+}
+
+static struct json_object *client_status(struct client *c)
+{
+	return client_shown(c, status_json(c->d));
+}
+
 static void present(struct json_object *o, void *arg)
 {
-	client_answer(arg, o);
+	client_answer(arg, client_shown(arg, o));
 }
 
 /* Some places are always left for those who only ask. NULL: it was answered, by several lines. */
@@ -115,12 +134,6 @@ static struct json_object *client_monitor(struct client *c)
 	return NULL;
 }
 
-/* Changing something is for root, and for whoever runs the daemon. */
-static bool client_may(const struct client *c)
-{
-	return c->cred.uid == 0 || c->cred.uid == geteuid();
-}
-
 static const char *failure(int err)
 {
 	switch (err) {
@@ -134,6 +147,8 @@ static const char *failure(int err)
 		return "the replica is on its way back to the other host, whose program is started anew (on_restart = take-back); to go on here all the same: --force";
 	case ESTALE:
 		return "the term isn't higher than what is known";
+	case ERANGE:
+		return "the term is too far above what is known: other hosts would refuse it";
 	case EREMCHG:
 		return "the replica is outdated: data was acknowledged since that it lacks (a program of this host went on from it, or another host has a higher term); to lose that data: --force";
 	}
@@ -203,7 +218,7 @@ static struct json_object *command_alone(struct client *c, const char *name, boo
 	return o;
 }
 
-/* Anybody may ask: what follows is what the configuration says. */
+/* The user whose name it is may ask: what follows is what the configuration says. */
 static struct json_object *client_start(struct client *c, struct json_object *request)
 {
 	static const char *const words[] = {
@@ -217,6 +232,8 @@ static struct json_object *client_start(struct client *c, struct json_object *re
 
 	if (!name || !name_valid(name, strlen(name)))
 		return refusal("bad-request", "\"name\" is missing, or isn't a name");
+	if (!client_may(c) && record_of_other(record_of(c->d, name), c->cred.uid))
+		return refusal("permission", "the name belongs to another user");
 	answer = start_asked(c->d, name, &t);
 	o = js_document();
 	js_str(o, "name", name);
@@ -253,7 +270,7 @@ static struct json_object *answer_to(struct client *c, const char *line)
 		o = refusal("bad-request",
 			    "a request is a line like {\"command\":\"status\"}");
 	else if (!strcmp(command, "status"))
-		o = status_json(c->d);
+		o = client_status(c);
 	else if (!strcmp(command, "monitor"))
 		o = client_monitor(c);
 	else if (!strcmp(command, "start"))
@@ -344,15 +361,34 @@ static void client_event(struct watch *w, u32 events)
 		client_drop(c);
 }
 
+/* The line as this client may see it; to be freed. */
+static char *seen_by(const struct client *c, const char *line)
+{
+	struct json_object *o;
+	char *seen;
+
+	if (client_may(c))
+		return strdup(line);
+	o = json_tokener_parse(line);
+	status_hide(o, c->cred.uid);
+	seen = strdup(js_line(o));
+	json_object_put(o);
+	return seen;
+}
+
 void client_news(struct client *c, const char *line)
 {
 	bool behind = c->out;
+	char *seen;
 
 	if (c->out && c->out_len - c->out_sent + strlen(line) > NEWS_MAX) {
 		client_slow(c, "doesn't read the news that it asked for");
 		return;
 	}
-	client_line(c, line);
+	seen = seen_by(c, line);
+	if (seen)
+		client_line(c, seen);
+	free(seen);
 	if (behind || !c->out)
 		return;
 	client_wait(c);

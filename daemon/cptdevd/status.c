@@ -61,6 +61,7 @@ static struct json_object *ship(struct ship *s)
 
 	js_str(o, "name", rec->name);
 	js_uuid(o, "uuid", rec->uuid);
+	js_u64(o, "uid", rec->uid);
 	js_u64(o, "session_id", rec->id);
 	lower(o, "state", fsm_ship.states[s->state]);
 	js_u64(o, "published", rec->published);
@@ -101,6 +102,7 @@ struct json_object *status_session(struct daemon *d, struct known *k)
 
 	js_str(o, "name", k->rec.name);
 	js_uuid(o, "uuid", k->rec.uuid);
+	js_u64(o, "uid", k->rec.uid);
 	js_u64(o, "session_id", k->rec.id);
 	js_str(o, "state", protection(d, k));
 	js_str(o, "alone_policy", conf_session(&d->conf, k->rec.name)->alone == CONF_GO_ON ?
@@ -146,6 +148,7 @@ static struct json_object *replayed(struct chan *c)
 
 	js_str(o, "name", c->session.name);
 	js_uuid(o, "uuid", c->session.uuid);
+	js_u64(o, "uid", c->session.uid);
 	lower(o, "state", fsm_channel.states[c->state]);
 	js_u64(o, "committed", c->committed);
 	js_u64(o, "staging", c->staging);

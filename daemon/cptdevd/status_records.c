@@ -46,6 +46,10 @@ struct json_object *status_record(struct daemon *d, const struct recorded *e)
 
 	js_str(o, "name", e->r.name);
 	js_str(o, "state", state_of(d, e));
+	if (!e->damaged && e->r.owned)
+		js_u64(o, "uid", e->r.uid);
+	else
+		js_null(o, "uid");
 	if (!e->damaged) {
 		js_u64(o, "term", e->r.term);
 		js_uuid(o, "owner", e->r.owner);

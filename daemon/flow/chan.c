@@ -90,11 +90,14 @@ static int chan_open(struct chan *c, const u8 *payload, u32 len)
 {
 	u8 buf[WIRE_TEXT_MAX + 64];
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
-	struct msg_state m;
+	struct msg_session m;
+	struct msg_state answer;
 	int ret;
 
-	if (session_decode(payload, len, &c->session, &c->in->conn->fault))
+	if (session_decode(payload, len, &m, &c->in->conn->fault) ||
+	    fence_told(c->in->d, m.name, m.term, &c->in->conn->fault))
 		return -1;
+	c->session = m;
 	chan_drop(c);
 	fence_below(c->in->d, c->session.name, c->session.term, c->in->node.name);
 	if (c->session.flags & WIRE_SESSION_TAKE_BACK &&
@@ -102,8 +105,8 @@ static int chan_open(struct chan *c, const u8 *payload, u32 len)
 		return fault_set(&c->in->conn->fault, WIRE_E_PROTOCOL,
 				 "SESSION of a replica, which wasn't agreed on");
 	feeds_named(c->in->peer, c->session.name);
-	ret = replay_open(c, &m);
-	state_encode(&w, &m);
+	ret = replay_open(c, &answer);
+	state_encode(&w, &answer);
 	conn_send(c->in->conn, WIRE_SESSION_STATE, c->number, &w);
 	/* After a failure for want of room that it works is told by what is shown of it. */
 	if (!ret && c->short_ms)
@@ -111,7 +114,7 @@ static int chan_open(struct chan *c, const u8 *payload, u32 len)
 	if (!ret) {
 		tell(&c->in->d->tell, LOG_INFO, TELL_REPLAY, c->session.name,
 		     "session %s of %s: replaying from generation %llu",
-		     c->session.name, c->in->node.name, m.generation);
+		     c->session.name, c->in->node.name, answer.generation);
 		return 0;
 	}
 	tell(&c->in->d->tell, LOG_NOTICE, TELL_REPLAY, c->session.name,
@@ -334,7 +337,8 @@ static int chan_limit(struct in *in, u32 number, const u8 *payload, u32 len)
 	struct msg_state m = {};
 	struct msg_session s;
 
-	if (session_decode(payload, len, &s, &in->conn->fault))
+	if (session_decode(payload, len, &s, &in->conn->fault) ||
+	    fence_told(in->d, s.name, s.term, &in->conn->fault))
 		return -1;
 	fence_below(in->d, s.name, s.term, in->node.name);
 	feeds_named(in->peer, s.name);

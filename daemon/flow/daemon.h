@@ -329,6 +329,13 @@ void fence_open(struct daemon *d);
 void fence_close(struct daemon *d);
 /* Tell the kernel; told once. */
 void fence_session(struct daemon *d, struct known *k, const char *why);
+/* The highest term of the name that this host knows, @but a session apart; 0: none. */
+u64 fence_highest(struct daemon *d, const char *name, const struct known *but);
+/*
+ * The peer tells a term that promotions don't explain: the link is at fault, and nothing follows from
+ * what it says. 0 or -1.
+ */
+int fence_told(struct daemon *d, const char *name, u64 term, struct fault *f);
 /* @who has @term: sessions of this name that have a lower one are fenced. */
 void fence_below(struct daemon *d, const char *name, u64 term, const char *who);
 /* The same for one session or replica that is new or has changed; and tell the peer. */
@@ -687,5 +694,7 @@ struct json_object *status_record(struct daemon *d, const struct recorded *e);
 struct json_object *status_session(struct daemon *d, struct known *k);
 /* The peer without its sessions and replicas. */
 struct json_object *status_peer(struct peer *p);
+/* status_hide.c: take UUIDs and terms of whatever isn't of user @uid out of such a document. */
+void status_hide(struct json_object *o, u32 uid);
 
 #endif

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "daemon.h"
 #include "log.h"
 #include "uuid.h"
@@ -104,6 +105,30 @@ void fence_below(struct daemon *d, const char *name, u64 term, const char *who)
 	LIST_FOREACH(k, &d->sessions, entry)
 		if (!strcmp(k->rec.name, name) && k->rec.term < term)
 			fence_known(d, k, who, term);
+}
+
+u64 fence_highest(struct daemon *d, const char *name, const struct known *but)
+{
+	const struct record *r = record_of(d, name);
+	const struct held *h = held_find(d, name);
+	u64 highest = MAX(r ? r->term : 0, h ? h->term : 0);
+	struct known *k;
+
+	LIST_FOREACH(k, &d->sessions, entry)
+		if (k != but && !*k->barred && !strcmp(k->rec.name, name))
+			highest = MAX(highest, k->rec.term);
+	return highest;
+}
+
+int fence_told(struct daemon *d, const char *name, u64 term, struct fault *f)
+{
+	u64 highest = fence_highest(d, name, NULL);
+
+	if (!term_jumps(highest, term))
+		return 0;
+	return fault_set(f, WIRE_E_PROTOCOL,
+			 "%s: term %llu, and %llu is known here: no host was promoted so often", name,
+			 term, highest);
 }
 
 /* Is there a higher term for this session, which is new here or has changed? */
@@ -220,7 +245,7 @@ int fence_frame(struct daemon *d, const struct node *from, u64 features, const u
 
 	if (!(features & WIRE_FEATURE_TERMS))
 		return fault_set(f, WIRE_E_PROTOCOL, "TERM, which wasn't agreed on");
-	if (term_decode(payload, len, &m, f))
+	if (term_decode(payload, len, &m, f) || fence_told(d, m.name, m.term, f))
 		return -1;
 	if (m.flags && lost_met(d, &m, from->name))
 		return 0;

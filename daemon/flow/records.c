@@ -20,6 +20,7 @@
 
 #include <systemd/sd-id128.h>
 
+#include "bounds.h"
 #include "daemon.h"
 #include "log.h"
 #include "state.h"
@@ -177,6 +178,16 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 	struct record new = old ? *old : (struct record) {};
 	enum record_start start;
 
+	if (record_of_other(old, k->rec.uid)) {
+		bar(k, "the name belongs to user %u, the program to user %u. Start it as that user, or give it another name; if the data of that user may be lost: %s",
+		    old->uid, k->rec.uid, ADVICE(d, "forget", k->rec.name));
+		return;
+	}
+	if (term_jumps(fence_highest(d, k->rec.name, k), k->rec.term)) {
+		bar(k, "its term, %llu, is further above what this host knows than promotions explain. Start it with the term of its replica",
+		    k->rec.term);
+		return;
+	}
 	start = record_start(old, k->rec.uuid, k->rec.term, replace, d->self.uuid);
 	if (start == START_LOWER) {
 		bar(k, "this host knows term %llu of it, the program has %llu", old->term,
@@ -193,6 +204,7 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 		return;
 	}
 	record_started(&new, k->rec.name, k->rec.uuid, k->rec.term, d->self.uuid, d->boot);
+	record_own(&new, k->rec.uid);
 	if (start != START_SAME && k->rec.committed)
 		records_recover(&new, &k->rec);
 	if ((start != START_SAME || memcmp(&new, old, sizeof(new))) && records_write(d, &new)) {
@@ -335,6 +347,10 @@ int records_may_feed(struct daemon *d, const struct msg_session *m, const char *
 		return fault_set(f, WIRE_E_OTHER,
 				 "the spare's record of it is damaged: run there: %s",
 				 ADVICE(d, "forget", m->name));
+	if (record_of_other(old, m->uid))
+		return fault_set(f, WIRE_E_OWNER,
+				 "on the spare the name belongs to user %u, this session to %u: give it another name, or, if the data of that user may be lost, run there: %s",
+				 old->uid, m->uid, ADVICE(d, "forget", m->name));
 	/* Nothing is followed: this host has asked for it, see takeback.c. */
 	if (m->flags & WIRE_SESSION_TAKE_BACK)
 		return takeback_may(d, m, f);
@@ -375,6 +391,7 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 	old = record_of(d, m->name);
 	new = old ? *old : (struct record) {};
 	record_fed(&new, m->name, m->uuid, m->term, m->owner, d->boot);
+	record_own(&new, m->uid);
 	/* Until it has committed: then it has everything again. */
 	new.outdated |= m->flags & WIRE_SESSION_ALONE;
 	if ((!old || memcmp(&new, old, sizeof(new))) && records_write(d, &new))
@@ -397,8 +414,12 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 	/* The state was asked back, and this is an older one: what comes back has that term. */
 	if (!force && new.role == RECORD_TAKING && replica->term != new.term)
 		return -EREMCHG;
+	if (term_jumps(MAX(new.term, replica->term), *term))
+		return -ERANGE;
 	if (record_promote(&new, name, *term, replica->term, d->self.uuid))
 		return *term ? -ESTALE : -EOVERFLOW;
+	if (!new.owned)
+		record_own(&new, replica->uid);
 	memcpy(new.session, replica->uuid, sizeof(new.session));
 	memcpy(new.boot, d->boot, sizeof(new.boot));
 	new.generation = replica->generation;

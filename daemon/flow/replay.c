@@ -29,6 +29,10 @@ static int check_local(struct chan *c)
 	const struct msg_session *m = &c->session;
 	struct known *k = known_find_name(c->in->d, m->name);
 
+	if (k && k->rec.uid != m->uid)
+		return fault_set(&c->last, WIRE_E_OWNER,
+				 "a program of this name runs on the spare, of user %u; this session belongs to %u: give it another name",
+				 k->rec.uid, m->uid);
 	/* An empty one that may not go on isn't in the way either. */
 	if (!k || uuid_same(k->rec.uuid, m->uuid) || k->rec.term < m->term ||
 	    (*k->barred && k->rec.term == m->term))

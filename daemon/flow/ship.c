@@ -386,7 +386,8 @@ static int frame_state(struct ship *s, const u8 *payload, u32 len)
 {
 	struct msg_state m;
 
-	if (state_decode(payload, len, &m, &s->out->conn->fault))
+	if (state_decode(payload, len, &m, &s->out->conn->fault) ||
+	    fence_told(s->out->d, s->session->rec.name, m.term, &s->out->conn->fault))
 		return -1;
 	/* Whatever else speaks for or against it. */
 	if (m.term > s->session->rec.term && m.fault.code != WIRE_E_FENCED)

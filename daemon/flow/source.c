@@ -285,7 +285,8 @@ int source_frame(struct in *in, const u8 *payload, u32 len)
 	if (!(in->features & WIRE_FEATURE_TAKE_BACK))
 		return fault_set(&in->conn->fault, WIRE_E_PROTOCOL,
 				 "TAKE_BACK, which wasn't agreed on");
-	if (take_back_decode(payload, len, &m, &in->conn->fault))
+	if (take_back_decode(payload, len, &m, &in->conn->fault) ||
+	    fence_told(in->d, m.name, m.term, &in->conn->fault))
 		return -1;
 	if (source_asked(in, &m, &answer.fault))
 		tell(&in->d->tell, LOG_NOTICE, TELL_REPLAY, m.name,

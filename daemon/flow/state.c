@@ -76,6 +76,8 @@ static struct json_object *record_json(const struct record *r)
 	js_str(o, "name", r->name);
 	js_u64(o, "term", r->term);
 	js_uuid(o, "owner", r->owner);
+	if (r->owned)
+		js_u64(o, "uid", r->uid);
 	js_str(o, "role", roles[r->role]);
 	js_uuid(o, "session", r->session);
 	js_u64(o, "generation", r->generation);
@@ -268,6 +270,18 @@ static const char *still_read(struct json_object *o, struct record *r)
 	return NULL;
 }
 
+/* The user, whom files of older versions don't have. */
+static bool user_read(struct json_object *o, struct record *r)
+{
+	u64 uid;
+
+	r->owned = js_at(o, "uid");
+	if (r->owned && !number_read(o, "uid", UINT32_MAX, &uid))
+		return false;
+	r->uid = r->owned ? uid : 0;
+	return true;
+}
+
 /* What is wrong, or NULL. */
 static const char *record_read(struct json_object *o, const char *name, struct record *r)
 {
@@ -283,6 +297,8 @@ static const char *record_read(struct json_object *o, const char *name, struct r
 		return "term";
 	if (!uuid_read(js_get_str(o, "owner"), r->owner))
 		return "owner";
+	if (!user_read(o, r))
+		return "uid";
 	if (!role_read(js_get_str(o, "role"), &r->role))
 		return "role";
 	if (!uuid_read(js_get_str(o, "session"), r->session))

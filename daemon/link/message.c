@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Small messages: encoding, and decoding with every field checked. No I/O. */
+#include "bounds.h"
 #include "message.h"
 #include "name.h"
 
@@ -345,7 +346,7 @@ int begin_decode(const u8 *p, size_t len, struct msg_begin *m, struct fault *f)
 	m->pages = read_u64(&r);
 	if (whole(&r, WIRE_BEGIN, f))
 		return -1;
-	if (m->base >= m->generation)
+	if (m->base >= m->generation || !generation_valid(m->generation))
 		return fault_set(f, WIRE_E_PROTOCOL, "BEGIN: base %llu, generation %llu",
 				 m->base, m->generation);
 	if (!term_valid(m->term))

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "record.h"
 #include "uuid.h"
 
@@ -44,6 +45,17 @@ void record_resolved(struct record *r)
 	r->lost_term = 0;
 	memset(r->other, 0, sizeof(r->other));
 	memset(r->other_name, 0, sizeof(r->other_name));
+}
+
+bool record_of_other(const struct record *r, u32 uid)
+{
+	return r && r->owned && r->uid != uid;
+}
+
+void record_own(struct record *r, u32 uid)
+{
+	r->owned = true;
+	r->uid = uid;
 }
 
 bool record_weighs(const struct record *r)
@@ -196,7 +208,7 @@ int record_promote(struct record *r, const char *name, u64 term, u64 replica,
 
 	if (!term && highest < CPTDEV_TERM_MAX)
 		term = highest + 1;
-	if (!term || term <= highest || term > CPTDEV_TERM_MAX)
+	if (!term || term <= highest || term > CPTDEV_TERM_MAX || term_jumps(highest, term))
 		return -1;
 	strcpy(r->name, name);
 	r->before_term = r->term;

@@ -25,6 +25,8 @@ struct record {
 	char name[CPTDEV_NAME_MAX];
 	u64 term;
 	u8 owner[CPTDEV_UUID_LEN];
+	bool owned;			/* @uid is known; files of older versions don't say */
+	u32 uid;			/* the user whose name it is, on both hosts */
 	u32 role;			/* enum record_role */
 	u8 session[CPTDEV_UUID_LEN];	/* whose content it is; zeros: nothing yet */
 	/* Newest one acknowledged or committed; on disk it may be some seconds behind. */
@@ -74,6 +76,10 @@ void record_overtaken(struct record *r, u64 term, const u8 *owner, const char *n
 bool record_stands_still(const struct record *r);
 void record_resolved(struct record *r);
 
+/* Is the name another user's than @uid? It stays the user's until the record is given up. */
+bool record_of_other(const struct record *r, u32 uid);
+void record_own(struct record *r, u32 uid);
+
 /* What becomes of a session that is new on this host. */
 enum record_start {
 	START_FRESH,		/* nothing is known under its name, or it ended in order */
@@ -122,7 +128,7 @@ void record_progress(struct record *r, u64 generation);
 
 /*
  * A promotion on this host: on disk before the replica is promoted. @term: 0 for the next one,
- * and never below what the @replica has. 0, or -1: no term is higher.
+ * and never below what the @replica has. 0, or -1: no term is higher, or @term is too far above.
  */
 int record_promote(struct record *r, const char *name, u64 term, u64 replica,
 		   const u8 *self);
