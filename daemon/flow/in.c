@@ -361,19 +361,38 @@ static void in_tick(struct timer *t)
  * Accepting
  */
 
-static struct in *oldest_greeting(struct daemon *d)
+/* How many of this host haven't greeted yet? */
+static unsigned int greetings_of(struct daemon *d, const char *host)
 {
-	struct in *in, *oldest = NULL;
 	unsigned int n = 0;
+	struct in *in;
+
+	LIST_FOREACH(in, &d->ins, entry)
+		n += in->state != IN_UP && !strcmp(in->host, host);
+	return n;
+}
+
+/*
+ * Which one gives way: the oldest of the host that has most. So a host that makes more and more
+ * connections, and says nothing or a byte now and then, pushes out its own and not the peer's.
+ */
+static struct in *greeting_too_many(struct daemon *d)
+{
+	unsigned int n = 0, most = 0, own;
+	struct in *in, *last = NULL;
 
 	/* New ones are put in front. */
-	for (in = LIST_FIRST(&d->ins); in; in = LIST_NEXT(in, entry)) {
+	LIST_FOREACH(in, &d->ins, entry) {
 		if (in->state == IN_UP)
 			continue;
-		oldest = in;
 		n++;
+		own = greetings_of(d, in->host);
+		if (own >= most) {
+			most = own;
+			last = in;
+		}
 	}
-	return n >= GREETING_MAX ? oldest : NULL;
+	return n >= GREETING_MAX ? last : NULL;
 }
 
 static bool in_allowed(struct daemon *d, const struct sockaddr_storage *from,
@@ -431,7 +450,7 @@ static int in_new(struct daemon *d, int fd, const struct sockaddr_storage *from)
 /* Somebody connected. */
 void in_accept(struct daemon *d, int fd, const struct sockaddr_storage *from)
 {
-	struct in *oldest;
+	struct in *crowd;
 	char host[64];
 	int ret = 0;
 
@@ -440,9 +459,9 @@ void in_accept(struct daemon *d, int fd, const struct sockaddr_storage *from)
 		close(fd);
 		return;
 	}
-	oldest = oldest_greeting(d);
-	if (oldest)
-		in_drop(oldest);
+	crowd = greeting_too_many(d);
+	if (crowd)
+		in_drop(crowd);
 	ret = in_new(d, fd, from);
 	if (!ret)
 		return;
