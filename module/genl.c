@@ -17,9 +17,10 @@ static const struct genl_multicast_group groups[] = {
 };
 
 /*
- * How much is told of a session or replica. UUID and term are what a forged delta or acknowledgement
- * would need, so they are for the owner and for holders of the capability. An event goes to everybody
- * who listens, and the kernel can't tell listeners apart: it has neither; those who may know ask.
+ * How much is told of a session or replica. A forged delta or acknowledgement needs UUID and
+ * term, so they are for the owner and for holders of the capability. An event goes to everybody
+ * who listens, and the kernel can't tell listeners apart. So it has neither; a listener who may
+ * know asks.
  */
 enum tell { TELL_EVENT, TELL_ALL };
 
@@ -27,9 +28,9 @@ enum tell { TELL_EVENT, TELL_ALL };
 #define MSG_SIZE	1024
 
 /*
- * Those who ask: the sender of the request, and the opener of the socket, who may be another. A socket
- * can be passed on, to a program with more rights, too, and the answer goes to whoever has it. Each
- * has to be the owner or have the capability. The sender counts with its real user.
+ * The sender of a request, and the opener of its socket, who may be another: a socket can be
+ * passed on, to a program with more rights, too, and the answer goes to whoever has it. Each has
+ * to be the owner or have the capability. The sender counts with its real user.
  */
 struct asker {
 	kuid_t sender, opener;

@@ -8,10 +8,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/queue.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kernel.h"
@@ -82,16 +85,41 @@ static ssize_t module_read(struct kernel *k, int fd, void *buf, size_t len, u64 
  * takes over has to be that user. The device is opened before: its permissions are for
  * a group that the user needn't be in. A daemon that couldn't come back from the user
  * would go on with somebody else's rights, so it doesn't go on.
+ *
+ * A daemon with a user of its own loses its capabilities on the way back from root, unless they are
+ * kept, and has to make them effective again.
  */
+struct caps {
+	struct __user_cap_header_struct head;
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+};
+
+static int caps_keep(struct caps *c)
+{
+	c->head = (struct __user_cap_header_struct) { .version = _LINUX_CAPABILITY_VERSION_3 };
+	return syscall(SYS_capget, &c->head, c->data) || prctl(PR_SET_KEEPCAPS, 1) ? -errno : 0;
+}
+
+static bool come_back(uid_t self, struct caps *c)
+{
+	return !seteuid(self) && !syscall(SYS_capset, &c->head, c->data);
+}
+
 static int create_as(struct kernel *k, int dev, const char *name, u32 uid)
 {
 	uid_t self = geteuid();
+	struct caps caps;
 	int ret;
 
-	if (uid != self && seteuid(uid) < 0)
+	if (uid == self)
+		return kernel_replica_open_on(k, dev, name, CPTDEV_REPLICA_CREATE);
+	ret = caps_keep(&caps);
+	if (ret)
+		return ret;
+	if (seteuid(uid) < 0)
 		return -errno;
 	ret = kernel_replica_open_on(k, dev, name, CPTDEV_REPLICA_CREATE);
-	if (uid != self && seteuid(self) < 0)
+	if (!come_back(self, &caps))
 		abort();
 	return ret;
 }

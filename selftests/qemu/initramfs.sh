@@ -8,7 +8,7 @@
 #   tests	build/selftests as /tests; our programs and libraries in /usr
 #   extra	of one guest: cptdev.ko, what PROGS= and FILES= of the test ask for
 
-guest_programs=(bash ip tc mke2fs)
+guest_programs=(bash ip tc mke2fs setpriv)
 guest_libdir=usr/lib/x86_64-linux-gnu
 guest_work=$cptdev_build/guest
 

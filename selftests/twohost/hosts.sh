@@ -23,6 +23,9 @@ timeout_ms=4000
 # Of the links; empty: they are plain.
 link_key=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff
 margin_ms=4000
+# The user and group of the daemons, and their capabilities: those of daemon/etc/cptdevd.service.in.
+daemon_user=990:997
+daemon_caps=-all,+checkpoint_restore,+setuid
 # Of the memory's content; the run prints it.
 SEED=${SEED:-$EPOCHSECONDS}
 # Seconds that a state may take to come.
@@ -100,7 +103,14 @@ daemon_start() {
 		timeout_ms=$timeout_ms failover=$failover on_promote=/tmp/promoted ${*:3} >/tmp/conf
 		printf '%s\n' '#!/bin/sh' 'echo \$* >>/tmp/promotions' >/tmp/promoted
 		chmod +x /tmp/promoted"
-	number=$(vm_spawn "$1" 'exec cptdevd -f -c /tmp/conf')
+	# As the unit runs it: a user of its own, and no rights but those.
+	vm_run "$1" "mkdir -p /run/cptdevd /var/lib/cptdev
+		: >>/tmp/promotions
+		chown -R $daemon_user /tmp/promotions /run/cptdevd /var/lib/cptdev /tmp/key
+		chown 0:${daemon_user#*:} /dev/cptdev"
+	number=$(vm_spawn "$1" "exec setpriv --reuid=${daemon_user%:*} --regid=${daemon_user#*:} \
+		--clear-groups --no-new-privs --bounding-set=$daemon_caps --inh-caps=$daemon_caps \
+		--ambient-caps=$daemon_caps cptdevd -f -c /tmp/conf")
 	printf -v "daemon_$1" %s "$number"
 }
 

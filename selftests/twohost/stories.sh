@@ -18,7 +18,18 @@ story_begin() {
 	program_start b -s
 	until_true program_said b 'waiting for the promotion' || return
 	program_start a -m
-	until_true says_safe a 'create table t (a integer, b integer)' && add a 5
+	until_true says_safe a 'create table t (a integer, b integer)' && add a 5 || return
+	# The spare's has made a replica for root's program, and has come back from root.
+	daemon_rights a && daemon_rights b
+}
+
+# daemon_rights host: it runs as its user, with CAP_CHECKPOINT_RESTORE and CAP_SETUID
+daemon_rights() {
+	local got
+	# shellcheck disable=SC2016
+	got=$(vm_run "$1" 'grep -E "^(Uid|CapEff|CapPrm)" /proc/$(pidof cptdevd)/status' | tr -s '\t\n ' ' ')
+	[ "${got% }" = "Uid: 990 990 990 990 CapPrm: 0000010000000080 CapEff: 0000010000000080" ] ||
+		not say_why "the daemon of $1 has: $got"
 }
 
 # Nothing is left, on disk neither.
