@@ -107,10 +107,13 @@ daemon_start() {
 	vm_run "$1" "mkdir -p /run/cptdevd /var/lib/cptdev
 		: >>/tmp/promotions
 		chown -R $daemon_user /tmp/promotions /run/cptdevd /var/lib/cptdev /tmp/key
-		chown 0:${daemon_user#*:} /dev/cptdev"
-	number=$(vm_spawn "$1" "exec setpriv --reuid=${daemon_user%:*} --regid=${daemon_user#*:} \
-		--clear-groups --no-new-privs --bounding-set=$daemon_caps --inh-caps=$daemon_caps \
-		--ambient-caps=$daemon_caps cptdevd -f -c /tmp/conf")
+		[ ! -e /dev/cptdev ] || chown 0:${daemon_user#*:} /dev/cptdev"
+	# Without the module it has to trace programs to see how they end (cptdevd(8)).
+	number=$(vm_spawn "$1" "caps=$daemon_caps
+		[ -e /dev/cptdev ] || caps=\$caps,+sys_ptrace
+		exec setpriv --reuid=${daemon_user%:*} --regid=${daemon_user#*:} \
+		--clear-groups --no-new-privs --bounding-set=\$caps --inh-caps=\$caps \
+		--ambient-caps=\$caps cptdevd -f -c /tmp/conf")
 	printf -v "daemon_$1" %s "$number"
 }
 
