@@ -182,6 +182,7 @@ static inline bool cptdev_term_jumps(u64 known, u64 term)
 {
 	return term > known && term - known > CPTDEV_TERM_STEP;
 }
+
 u64 cptdev_held_max(void);
 u64 cptdev_replica_max(void);
 extern atomic64_t cptdev_held_pages;

@@ -17,7 +17,7 @@ static const struct genl_multicast_group groups[] = {
 };
 
 /*
- * How much is told of a session or replica. A forged delta or acknowledgement needs UUID and
+ * How much is told of a session or replica. A forged delta or acknowledgment needs UUID and
  * term, so they are for the owner and for holders of the capability. An event goes to everybody
  * who listens, and the kernel can't tell listeners apart. So it has neither; a listener who may
  * know asks.

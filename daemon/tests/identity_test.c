@@ -37,10 +37,9 @@ static struct json_object *said(struct pair *p, int fd, const char *line)
 
 	assert_int_equal(send(fd, line, strlen(line), MSG_NOSIGNAL), strlen(line));
 	while (clock_mono() < until) {
-		if (recv(fd, buf + len, 1, 0) != 1)
+		if (recv(fd, buf + len, 1, 0) != 1) {
 			pair_run(p, 0);
-		else if (buf[len++] == '\n')
-			{
+		} else if (buf[len++] == '\n') {
 			buf[len] = 0;
 			return json_tokener_parse(buf);
 		}
