@@ -103,17 +103,16 @@ daemon_start() {
 		timeout_ms=$timeout_ms failover=$failover on_promote=/tmp/promoted ${*:3} >/tmp/conf
 		printf '%s\n' '#!/bin/sh' 'echo \$* >>/tmp/promotions' >/tmp/promoted
 		chmod +x /tmp/promoted"
-	# As the unit runs it: a user of its own, and no rights but those.
-	vm_run "$1" "mkdir -p /run/cptdevd /var/lib/cptdev
+	# As the unit runs it: a user of its own, and no rights but those. Without the module it sees how
+	# programs end only if it may trace them (cptdevd(8)): there it is root, as they are.
+	number=$(vm_spawn "$1" "[ -e /dev/cptdev ] || exec cptdevd -f -c /tmp/conf
+		mkdir -p /run/cptdevd /var/lib/cptdev
 		: >>/tmp/promotions
 		chown -R $daemon_user /tmp/promotions /run/cptdevd /var/lib/cptdev /tmp/key
-		[ ! -e /dev/cptdev ] || chown 0:${daemon_user#*:} /dev/cptdev"
-	# Without the module it has to trace programs to see how they end (cptdevd(8)).
-	number=$(vm_spawn "$1" "caps=$daemon_caps
-		[ -e /dev/cptdev ] || caps=\$caps,+sys_ptrace
+		chown 0:${daemon_user#*:} /dev/cptdev
 		exec setpriv --reuid=${daemon_user%:*} --regid=${daemon_user#*:} \
-		--clear-groups --no-new-privs --bounding-set=\$caps --inh-caps=\$caps \
-		--ambient-caps=\$caps cptdevd -f -c /tmp/conf")
+		--clear-groups --no-new-privs --bounding-set=$daemon_caps --inh-caps=$daemon_caps \
+		--ambient-caps=$daemon_caps cptdevd -f -c /tmp/conf")
 	printf -v "daemon_$1" %s "$number"
 }
 
