@@ -23,8 +23,9 @@ timeout_ms=4000
 # Of the links; empty: they are plain.
 link_key=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff
 margin_ms=4000
-# The user and group of the daemons, and their capabilities: those of daemon/etc/cptdevd.service.in.
-daemon_user=990:997
+# The user and group of the daemons, empty: root's; and their capabilities, those of
+# daemon/etc/cptdevd.service.in.
+daemon_user=
 daemon_caps=-all,+checkpoint_restore,+setuid
 # Of the memory's content; the run prints it.
 SEED=${SEED:-$EPOCHSECONDS}
@@ -103,9 +104,9 @@ daemon_start() {
 		timeout_ms=$timeout_ms failover=$failover on_promote=/tmp/promoted ${*:3} >/tmp/conf
 		printf '%s\n' '#!/bin/sh' 'echo \$* >>/tmp/promotions' >/tmp/promoted
 		chmod +x /tmp/promoted"
-	# As the unit runs it: a user of its own, and no rights but those. Without the module it sees how
-	# programs end only if it may trace them (cptdevd(8)): there it is root, as they are.
-	number=$(vm_spawn "$1" "[ -e /dev/cptdev ] || exec cptdevd -f -c /tmp/conf
+	# With daemon_user as the unit runs it: a user of its own, and no rights but those. Without the module
+	# it would see how programs end only if it may trace them (cptdevd(8)).
+	number=$(vm_spawn "$1" "[ -n '$daemon_user' ] || exec cptdevd -f -c /tmp/conf
 		mkdir -p /run/cptdevd /var/lib/cptdev
 		: >>/tmp/promotions
 		chown -R $daemon_user /tmp/promotions /run/cptdevd /var/lib/cptdev /tmp/key

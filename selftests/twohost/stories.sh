@@ -7,6 +7,9 @@
 # shellcheck source=selftests/twohost/database.sh
 . "$(dirname "$0")/database.sh"
 
+# As the unit runs it.
+daemon_user=990:997
+
 # Longer than a time-out with all that is added to it.
 silence=$(((timeout_ms + margin_ms) / 1000 + 1))
 
