@@ -67,13 +67,13 @@ static bool old_primary_may_serve(struct daemon *d, const struct known *k)
 		!peer_lease_over(LIST_FIRST(&d->peers));
 }
 
-bool alone_replaces(struct daemon *d, const struct known *k)
+bool alone_replaces(struct daemon *d, const struct known *k, const u8 *node)
 {
 	const struct recorded *e = recorded_find(d, k->rec.name);
 
 	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->alone && e &&
 		!e->old_ended && uuid_same(e->r.follower, uuid_none) &&
-		clock_mono() < LIST_FIRST(&d->peers)->lent_before;
+		peer_lent_others(LIST_FIRST(&d->peers), node);
 }
 
 static enum alone decide(struct daemon *d, const struct known *k)

@@ -232,7 +232,7 @@ struct peer {
 	u64 looked_at;			/* for programs that wait, ns */
 	u64 lent_until;			/* it may rely on its lease until then, ns */
 	u8 lent_to[CPTDEV_UUID_LEN];	/* the node that was lent time last */
-	u64 lent_before;		/* the same of the node before it, which was another one */
+	u64 lent_before;		/* the same of the nodes before it, which were others */
 	struct fence_command fence;	/* makes sure that its host is off */
 	/* Where its host was last: ss_family 0: never. */
 	struct sockaddr_storage linked_to;
@@ -507,11 +507,11 @@ void alone_known(struct daemon *d, struct known *k);
 /* A spare, @node, follows, nothing was fetched for it yet: 0 or a negative errno. */
 int alone_end(struct daemon *d, struct known *k, const u8 *node);
 /*
- * The session took over from another host than the peer, which is its first spare. Until the lease of
+ * The session took over from another host than @node, which is its first spare. Until the lease of
  * that one is over its program may answer reads, if it isn't known to have ended, and this session
  * acknowledges nothing.
  */
-bool alone_replaces(struct daemon *d, const struct known *k);
+bool alone_replaces(struct daemon *d, const struct known *k, const u8 *node);
 /* It follows no more. */
 void alone_lost(struct daemon *d, struct known *k);
 /* A person says it: 0, or a negative errno and *@why. */
@@ -530,6 +530,8 @@ void peer_answered(struct peer *p, const struct sockaddr_storage *at);
 void peer_lends(struct peer *p, u64 received, u64 length);
 /* Whatever was lent to the peer has run out. */
 bool peer_lease_over(const struct peer *p);
+/* Some other node than @node may rely on a lease of this host. */
+bool peer_lent_others(const struct peer *p, const u8 *node);
 
 /* moved.c */
 /* The configuration has another address, port or name of the peer. */

@@ -8,6 +8,7 @@
 #include "daemon.h"
 #include "log.h"
 #include "tcp.h"
+#include "uuid.h"
 
 static u64 tick_interval(const struct peer *p)
 {
@@ -65,6 +66,12 @@ void peer_lends(struct peer *p, u64 received, u64 length)
 bool peer_lease_over(const struct peer *p)
 {
 	return clock_mono() >= p->lent_until;
+}
+
+bool peer_lent_others(const struct peer *p, const u8 *node)
+{
+	/* A new peer may follow before it was lent anything. */
+	return clock_mono() < (uuid_same(p->lent_to, node) ? p->lent_before : p->lent_until);
 }
 
 static void peer_tick(struct timer *t)

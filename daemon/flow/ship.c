@@ -248,7 +248,7 @@ static int ship_resume(struct ship *s)
 	struct fault f;
 	int ret;
 
-	if (alone_replaces(s->out->d, s->session)) {
+	if (alone_replaces(s->out->d, s->session, s->out->node.uuid)) {
 		fault_set(&f, WIRE_E_BUSY,
 			  "the lease of the program that it took over from isn't over yet");
 		ship_note(s, &f);

@@ -245,6 +245,30 @@ static void a_lease_outlives_the_daemon(void **state)
 	WAIT_FOR(p, s->state.lease_until > clock_mono() + 500 * MS);
 }
 
+/* B took over from A, whose program has heard of it: the new one of B, without a spare. */
+static struct fake_session *taken_over(struct pair *p)
+{
+	struct fake_session *s = leased(p);
+	u64 term = 0, generation;
+
+	WAIT_FOR(p, fake_allows(s));
+	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), 0);
+	WAIT_FOR(p, s->fenced);
+	fake_session_end(&p->a.fake, s);
+	return fake_session_with(&p->b.fake, "kv", 4, term, 0);
+}
+
+static void waits_until(struct pair *p, struct fake_session *t, u64 over)
+{
+	publish_some(&p->b, t, 0, 2);
+	while (clock_mono() < over - 50 * MS) {
+		pair_run(p, 0);
+		assert_true(!t->rec.committed || clock_mono() >= over);
+	}
+	WAIT_FOR(p, pair_committed(t));
+}
+
 /*
  * B took over from A and has another host as its spare: A doesn't know, and may answer reads. The
  * clock of the lease says for how long.
@@ -253,23 +277,25 @@ static void another_spare_waits_for_the_lease_of_the_old_primary(void **state)
 {
 	struct pair *p = *state;
 	struct peer *b = host_peer(&p->b);
-	struct fake_session *s = leased(p), *t;
-	u64 term = 0, generation;
+	struct fake_session *t = taken_over(p);
 
-	WAIT_FOR(p, fake_allows(s));
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
-	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), 0);
-	WAIT_FOR(p, s->fenced);
-	fake_session_end(&p->a.fake, s);
 	/* As if the program that was overtaken were on another host. */
 	b->lent_before = clock_mono() + 600 * MS;
-	t = fake_session_with(&p->b.fake, "kv", 4, term, 0);
-	publish_some(&p->b, t, 0, 2);
-	while (clock_mono() < b->lent_before - 50 * MS) {
-		pair_run(p, 0);
-		assert_true(!t->rec.committed || clock_mono() >= b->lent_before);
-	}
-	WAIT_FOR(p, pair_committed(t));
+	waits_until(p, t, b->lent_before);
+}
+
+/* The spare is a new peer, and follows before it has sent a heartbeat: nothing was lent to it. */
+static void also_if_it_was_lent_nothing_yet(void **state)
+{
+	struct pair *p = *state;
+	struct peer *b = host_peer(&p->b);
+	struct fake_session *t = taken_over(p);
+
+	b->in->lease_ns = 0;
+	memset(b->lent_to, 0xee, sizeof(b->lent_to));
+	b->lent_before = 0;
+	b->lent_until = clock_mono() + 600 * MS;
+	waits_until(p, t, b->lent_until);
 }
 
 /* Unless that program has ended, which A told before B took over. */
@@ -311,6 +337,7 @@ int main(void)
 		CASE(who_fences_ends_it_whatever_the_lease),
 		CASE(a_lease_outlives_the_daemon),
 		CASE(another_spare_waits_for_the_lease_of_the_old_primary),
+		CASE(also_if_it_was_lent_nothing_yet),
 		CASE(but_not_if_that_is_known_to_have_ended),
 	};
 
