@@ -39,6 +39,8 @@ static const struct verb {
 	  "the replicas that this host keeps" },
 	{ "key", " FILE", verb_key,
 	  "a new key for the links of two hosts" },
+	{ "pki", " init|add-peer|remove-peer|renew|show", verb_pki,
+	  "certificates for the links of hosts" },
 	{ "inspect", " FILE...", verb_inspect,
 	  "what is in a checkpoint of libhotspare, and is it whole" },
 	{ "check", "", verb_check,

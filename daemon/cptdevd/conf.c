@@ -42,6 +42,7 @@ static const struct conf_key keys[] = {
 	KEY("peer", "port", CONF_NUMBER, peer_port, 1, 65535),
 	KEY("peer", "name", CONF_NAME, peer_name, 0, 0),
 	KEY("peer", "psk_file", CONF_PATH, psk_file, 0, 0),
+	KEY("peer", "pki_dir", CONF_PATH, pki_dir, 0, 0),
 	KEY("peer", "insecure", CONF_INSECURE, insecure, 0, 0),
 	KEY("failover", "heartbeat_interval_ms", CONF_NUMBER, heartbeat_ms, 10, 60000),
 	KEY("failover", "timeout_ms", CONF_NUMBER, timeout_ms, 100, 600000),

@@ -62,6 +62,7 @@ struct conf {
 	u32 peer_port;
 	char peer_name[CPTDEV_NAME_MAX];	/* empty: any */
 	char psk_file[CONF_PATH_MAX];	/* see tls.h; empty: there is none */
+	char pki_dir[CONF_PATH_MAX];	/* certificates: if there is no psk_file; empty: none */
 	u32 insecure;			/* enum conf_insecure */
 	/* [failover] */
 	u32 heartbeat_ms;

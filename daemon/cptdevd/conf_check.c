@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "conf_parse.h"
+#include "pki.h"
 #include "tcp.h"
 #include "tls.h"
 #include "uuid.h"
@@ -246,37 +247,65 @@ static bool stays_here(const struct conf *c)
 		(c->allow == ALLOW_PEER && c->peer.ss_family);
 }
 
+/* One way to know the other host, or none. */
 static void check_insecure(struct parse *p)
 {
 	struct conf *c = p->conf;
 	int line = conf_line(p, "peer", "insecure");
-	bool linked = c->listen_port || c->peer.ss_family || *c->peer_host;
 
-	if (*c->psk_file) {
-		if (c->insecure)
-			conf_mistake(p, line, "either psk_file, or insecure: links are under TLS, or they aren't");
-	} else if (c->insecure == INSECURE_YES && !stays_here(c)) {
+	if (c->insecure == INSECURE_YES && !stays_here(c))
 		conf_mistake(p, line,
 			     "insecure = yes is for links within this host (127.0.0.1, ::1): without TLS anybody on the network can read and change the memory that is shipped; psk_file in [peer] names a key, 'yes anywhere' does without on any network");
-	} else if (c->insecure == INSECURE_NO && linked) {
-		conf_mistake(p, 0,
-			     "links have no key: name a file that both hosts have by psk_file in [peer] ('cptdevctl key FILE' makes it), or say insecure = yes there, for links without TLS within this host");
-	}
+	if (c->insecure && (*c->psk_file || *c->pki_dir))
+		conf_mistake(p, line, "either %s, or insecure: links are under TLS, or they aren't",
+			     *c->psk_file ? "psk_file" : "pki_dir");
+	if (*c->psk_file && *c->pki_dir)
+		conf_mistake(p, conf_line(p, "peer", "pki_dir"),
+			     "either psk_file or pki_dir: one key for both hosts, or a certificate for each");
 }
 
-static void check_keys(struct parse *p)
+static void check_psk(struct parse *p)
 {
 	struct tls_keys *keys;
 	char why[160];
 
-	check_insecure(p);
-	if (!*p->conf->psk_file)
-		return;
 	keys = tls_keys_read(p->conf->psk_file, uuid_none, why, sizeof(why));
 	if (!keys)
 		conf_mistake(p, conf_line(p, "peer", "psk_file"), "psk_file = %s: %s",
 			     p->conf->psk_file, why);
 	tls_keys_put(keys);
+}
+
+static void check_pki(struct parse *p)
+{
+	int line = conf_line(p, "peer", "pki_dir");
+	struct tls_keys *keys;
+	char why[160];
+
+	keys = tls_pki_read(p->conf->pki_dir, p->conf->name, why, sizeof(why));
+	if (!keys)
+		conf_mistake(p, line, "pki_dir = %s: %s", p->conf->pki_dir, why);
+	tls_keys_put(keys);
+}
+
+/* Without a word about it, the certificates are where the tool puts them. */
+static void check_keys(struct parse *p)
+{
+	struct conf *c = p->conf;
+	bool linked = c->listen_port || c->peer.ss_family || *c->peer_host;
+
+	check_insecure(p);
+	if (*c->psk_file) {
+		check_psk(p);
+	} else if (*c->pki_dir) {
+		check_pki(p);
+	} else if (!c->insecure && !c->private && !access(PKI_DIR "/" PKI_CERT, F_OK)) {
+		strcpy(c->pki_dir, PKI_DIR);
+		check_pki(p);
+	} else if (!c->insecure && linked) {
+		conf_mistake(p, 0,
+			     "links have no key: 'cptdevctl pki init NAME' makes a certificate for this host; or name a file that both hosts have by psk_file in [peer] ('cptdevctl key FILE' makes it); or say insecure = yes there, for links without TLS within this host");
+	}
 }
 
 void conf_check(struct parse *p)

@@ -16,6 +16,12 @@ int daemon_keys(struct daemon *d)
 			log_err("[peer] psk_file %s: %s", d->conf.psk_file, why);
 			return -1;
 		}
+	} else if (*d->conf.pki_dir) {
+		keys = tls_pki_read(d->conf.pki_dir, d->conf.name, why, sizeof(why));
+		if (!keys) {
+			log_err("[peer] pki_dir %s: %s", d->conf.pki_dir, why);
+			return -1;
+		}
 	}
 	tls_keys_put(d->keys);
 	d->keys = keys;

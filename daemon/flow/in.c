@@ -172,7 +172,8 @@ static int in_identify(struct in *in, const struct hello *m, struct fault *f)
 	struct peer *p = LIST_FIRST(&in->d->peers);
 	const struct out *o = &p->out;
 
-	if (node_check(&m->node, in->d->conf.peer_name, f))
+	if (node_check(&m->node, in->d->conf.peer_name, f) ||
+	    conn_identify(in->conn, m->node.name, f))
 		return -1;
 	if (p->in && memcmp(p->in->node.uuid, m->node.uuid, CPTDEV_UUID_LEN))
 		return fault_set(f, WIRE_E_IDENTITY,
@@ -321,7 +322,7 @@ static bool in_pull(struct conn *c)
 static void in_insecure(struct in *in)
 {
 	tell(&in->d->tell, LOG_WARNING, TELL_CONNECTION, in->host,
-	     "connection from %s refused: TLS: %s; both hosts need the same key ([peer] psk_file)",
+	     "connection from %s refused: TLS: %s; both hosts need the same key ([peer] psk_file), or know each other's certificate",
 	     in->host, conn_why(in->conn));
 }
 

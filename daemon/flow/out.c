@@ -164,7 +164,7 @@ static int out_identify(struct out *o, const struct node *n, struct fault *f)
 {
 	const struct in *in = o->peer->in;
 
-	if (node_check(n, o->d->conf.peer_name, f))
+	if (node_check(n, o->d->conf.peer_name, f) || conn_identify(o->conn, n->name, f))
 		return -1;
 	if (in && memcmp(in->node.uuid, n->uuid, CPTDEV_UUID_LEN))
 		return fault_set(f, WIRE_E_IDENTITY,
@@ -321,12 +321,14 @@ static void out_disconnect(struct out *o);
 
 static void out_error(struct out *o, const struct conn *c)
 {
-	if (!c->shaking) {
+	/* The other side looks at this one's certificate when the handshake is over here. */
+	if (!c->shaking && (!c->tls || c->error != EPROTO || c->up)) {
 		fault_set(&o->last, WIRE_E_KERNEL, "%s", conn_why(c));
 		return;
 	}
 	fault_set(&o->last, WIRE_E_IDENTITY,
-		  "TLS: %s; both hosts need the same key ([peer] psk_file)", conn_why(c));
+		  "TLS: %s; both hosts need the same key ([peer] psk_file), or know each other's certificate",
+		  conn_why(c));
 	tell(&o->d->tell, LOG_WARNING, TELL_LINK, out_name(o), "no link to the peer: %s",
 	     o->last.text);
 }

@@ -143,6 +143,16 @@ bool conn_shake(struct conn *c)
 	return false;
 }
 
+int conn_identify(const struct conn *c, const char *name, struct fault *f)
+{
+	const char *proved = c->tls ? tls_peer_name(c->tls) : "";
+
+	if (!*proved || !strcmp(proved, name))
+		return 0;
+	return fault_set(f, WIRE_E_IDENTITY, "the certificate is of %s, the node says that it is %s",
+			 proved, name);
+}
+
 const char *conn_why(const struct conn *c)
 {
 	if (c->error == EPROTO && c->tls)

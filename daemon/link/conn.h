@@ -93,6 +93,8 @@ struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops, void *
  * do after conn_new(). 0 or -ENOMEM.
  */
 int conn_secure(struct conn *c, struct tls_keys *k, bool accepts);
+/* The node @name is the one that the certificate is of, if there is one. 0, or -1 and @f. */
+int conn_identify(const struct conn *c, const char *name, struct fault *f);
 /* What CONN_ERROR was about. */
 const char *conn_why(const struct conn *c);
 /* The handshake is over: long frames from now on. */

@@ -14,7 +14,7 @@ struct tls {
 	SSL *ssl;
 	struct tls_keys *keys;
 	bool wants_write;
-	char key_id[TLS_ID_TEXT_LEN];
+	struct tls_seen seen;
 	char why[160];
 };
 
@@ -31,7 +31,7 @@ struct tls *tls_new(struct tls_keys *k, int fd, bool accepts)
 		return NULL;
 	}
 	t->keys = tls_keys_get(k);
-	SSL_set_app_data(t->ssl, t->key_id);
+	SSL_set_app_data(t->ssl, &t->seen);
 	if (accepts)
 		SSL_set_accept_state(t->ssl);
 	else
@@ -50,15 +50,35 @@ void tls_free(struct tls *t)
 
 const char *tls_key_id(const struct tls *t)
 {
-	return t->key_id;
+	return t->seen.id;
+}
+
+const char *tls_peer_name(const struct tls *t)
+{
+	return t->seen.name;
+}
+
+static bool pin_known(const struct tls_keys *k, const struct tls_seen *seen)
+{
+	char id[TLS_ID_TEXT_LEN];
+	u32 i;
+
+	for (i = 0; i < k->nr_pins; i++) {
+		tls_id(k->pins[i].digest, id);
+		if (!strcmp(id, seen->id) && !strcmp(k->pins[i].name, seen->name))
+			return true;
+	}
+	return false;
 }
 
 bool tls_key_known(const struct tls_keys *k, const struct tls *t)
 {
 	unsigned int i;
 
+	if (k->certificates)
+		return pin_known(k, &t->seen);
 	for (i = 0; i < k->nr; i++)
-		if (!strcmp(k->key[i].id, t->key_id))
+		if (!strcmp(k->key[i].id, t->seen.id) && !*t->seen.name)
 			return true;
 	return false;
 }
@@ -89,6 +109,12 @@ static const char *reason_of(unsigned long e)
 		return "the other side has none of this host's keys";
 	case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
 		return "the other side doesn't have this host's key";
+	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+		return "the other side doesn't know this host's certificate: cptdevctl pki add-peer there";
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+		return "the other side says that this host's certificate isn't valid now";
+	case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+		return "the other side wants a certificate";
 	case SSL_R_WRONG_VERSION_NUMBER:
 		return "the other side doesn't speak TLS";
 	}
@@ -106,7 +132,7 @@ static void explain(struct tls *t)
 		errno = ECONNRESET;
 		return;
 	}
-	snprintf(t->why, sizeof(t->why), "%s", reason_of(e));
+	snprintf(t->why, sizeof(t->why), "%s", *t->seen.why ? t->seen.why : reason_of(e));
 	errno = EPROTO;
 }
 
@@ -150,9 +176,9 @@ int tls_handshake(struct tls *t)
 	if (ret != 1)
 		return failed(t, ret) ? -errno : -ECONNRESET;
 	/* Nothing but a key of both makes a session here; see it with our own eyes. */
-	if (SSL_session_reused(t->ssl))
+	if (*t->seen.id && (t->keys->certificates || SSL_session_reused(t->ssl)))
 		return 0;
-	snprintf(t->why, sizeof(t->why), "the other side didn't use the key");
+	snprintf(t->why, sizeof(t->why), "the other side didn't prove who it is");
 	return -EPROTO;
 }
 

@@ -31,6 +31,10 @@ struct tls;
  * any right to it. NULL: @why says what is wrong.
  */
 struct tls_keys *tls_keys_read(const char *path, const u8 *uuid, char *why, size_t size);
+/*
+ * Certificates: this node's, which is called @name, and whose are taken, in @dir (pki.h). NULL: @why says what is wrong.
+ */
+struct tls_keys *tls_pki_read(const char *dir, const char *name, char *why, size_t size);
 /* One user less; may be NULL. Connections go on with the keys that they were made with. */
 void tls_keys_put(struct tls_keys *k);
 
@@ -39,9 +43,12 @@ struct tls *tls_new(struct tls_keys *k, int fd, bool accepts);
 /* Closes nothing. May be NULL. */
 void tls_free(struct tls *t);
 
-/* "0123456789abcdef": the id of the key that both have used; empty before the handshake is over. */
+/* "0123456789abcdef": the id of the key that both have used, or that the other side's certificate
+ * has; empty before the handshake is over. */
 #define TLS_ID_TEXT_LEN	17
 const char *tls_key_id(const struct tls *t);
+/* The node whose certificate the other side has; empty with a pre-shared key. */
+const char *tls_peer_name(const struct tls *t);
 /* Is it still one of these? */
 bool tls_key_known(const struct tls_keys *k, const struct tls *t);
 

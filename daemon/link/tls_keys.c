@@ -57,7 +57,7 @@ static SSL_SESSION *session(SSL *ssl, const struct tls_key *key)
 	if (s && suite && SSL_SESSION_set1_master_key(s, key->secret, sizeof(key->secret)) &&
 	    SSL_SESSION_set_cipher(s, suite) &&
 	    SSL_SESSION_set_protocol_version(s, TLS1_3_VERSION)) {
-		memcpy(SSL_get_app_data(ssl), key->id, sizeof(key->id));
+		memcpy(((struct tls_seen *)SSL_get_app_data(ssl))->id, key->id, sizeof(key->id));
 		return s;
 	}
 	SSL_SESSION_free(s);
@@ -91,7 +91,7 @@ static int find_key(SSL *ssl, const unsigned char *id, size_t len, SSL_SESSION *
 	return !key || *sess;
 }
 
-static SSL_CTX *context(struct tls_keys *k, const SSL_METHOD *method)
+SSL_CTX *tls_context(struct tls_keys *k, const SSL_METHOD *method)
 {
 	SSL_CTX *c = SSL_CTX_new(method);
 
@@ -102,13 +102,22 @@ static SSL_CTX *context(struct tls_keys *k, const SSL_METHOD *method)
 			 SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_options(c, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_psk_use_session_callback(c, use_key);
-	SSL_CTX_set_psk_find_session_callback(c, find_key);
 	if (SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION) &&
 	    SSL_CTX_set_ciphersuites(c, SUITE) && SSL_CTX_set_num_tickets(c, 0))
 		return c;
 	SSL_CTX_free(c);
 	return NULL;
+}
+
+static SSL_CTX *context(struct tls_keys *k, const SSL_METHOD *method)
+{
+	SSL_CTX *c = tls_context(k, method);
+
+	if (c) {
+		SSL_CTX_set_psk_use_session_callback(c, use_key);
+		SSL_CTX_set_psk_find_session_callback(c, find_key);
+	}
+	return c;
 }
 
 /*
@@ -180,10 +189,10 @@ static int take_lines(struct tls_keys *k, FILE *from, char *why, size_t size)
 	return ret;
 }
 
-/* Whoever can read the file can be the peer, whoever can write it as well. */
-static FILE *open_private(const char *path, char *why, size_t size)
+/* Whoever can read a secret can be the peer, whoever can write it as well. */
+FILE *tls_open(const char *path, bool secret, char *why, size_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err = errno;
 	struct stat st;
 	FILE *f;
 
@@ -194,9 +203,10 @@ static FILE *open_private(const char *path, char *why, size_t size)
 	} else if (st.st_uid && st.st_uid != geteuid()) {
 		snprintf(why, size, "it belongs to user %u; its owner has to be root or the user that cptdevd runs as",
 			 st.st_uid);
-	} else if (st.st_mode & 077) {
-		snprintf(why, size, "others have rights to it (mode %04o): chmod 600",
-			 st.st_mode & 07777);
+	} else if (st.st_mode & (secret ? 077 : 022)) {
+		snprintf(why, size, "others %s (mode %04o): chmod %s",
+			 secret ? "have rights to it" : "can write it", st.st_mode & 07777,
+			 secret ? "600" : "644");
 	} else {
 		f = fdopen(fd, "r");
 		if (f)
@@ -205,12 +215,13 @@ static FILE *open_private(const char *path, char *why, size_t size)
 	}
 	if (fd >= 0)
 		close(fd);
+	errno = fd < 0 ? err : EACCES;
 	return NULL;
 }
 
 struct tls_keys *tls_keys_read(const char *path, const u8 *uuid, char *why, size_t size)
 {
-	FILE *from = open_private(path, why, size);
+	FILE *from = tls_open(path, true, why, size);
 	struct tls_keys *k = from ? calloc(1, sizeof(*k)) : NULL;
 	int ret;
 

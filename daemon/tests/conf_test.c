@@ -390,7 +390,7 @@ static void links_have_a_key_or_stay_here(void **state)
 	size_t i;
 
 	(void)state;
-	open_to_all(PEER, "test.conf: links have no key: name a file that both hosts have by psk_file in [peer] ('cptdevctl key FILE' makes it), or say insecure = yes");
+	open_to_all(PEER, "test.conf: links have no key: 'cptdevctl pki init NAME' makes a certificate for this host; or name a file that both hosts have by psk_file in [peer] ('cptdevctl key FILE' makes it); or say insecure = yes");
 	open_to_all("[listen]\nallow = any\n", "links have no key");
 	open_to_all("[peer]\naddress = 127.0.0.1\nport = 4000\n", "links have no key");
 	open_to_all(PEER "insecure = no\n", "links have no key");
@@ -408,6 +408,11 @@ static void links_have_a_key_or_stay_here(void **state)
 	open_to_all(PEER "psk_file = /nonexistent/key\n", "psk_file = /nonexistent/key: No such file");
 	open_to_all(PEER "insecure = yes anywhere\npsk_file = /nonexistent/key\n",
 		    "test.conf:3: either psk_file, or insecure");
+	open_to_all(PEER "pki_dir = /nonexistent\n", "test.conf:3: pki_dir = /nonexistent: cert.pem: No such file");
+	open_to_all(PEER "insecure = yes anywhere\npki_dir = /nonexistent\n",
+		    "test.conf:3: either pki_dir, or insecure");
+	open_to_all(PEER "psk_file = /nonexistent/key\npki_dir = /nonexistent\n",
+		    "test.conf:4: either psk_file or pki_dir");
 }
 
 static void paths_that_cant_work(void **state)

@@ -15,10 +15,13 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/pem.h>
 
+#include "../cptdevctl/certificate.h"
 #include "../cptdevctl/ctl.h"
 #include "lines.h"
 #include "pair.h"
+#include "pki.h"
 #include "tcp.h"
 #include "uuid.h"
 
@@ -226,6 +229,25 @@ static int setup(void **state)
 	return 0;
 }
 
+static void pki_dir(const struct host *h, char dir[80])
+{
+	snprintf(dir, 80, "%s/pki", h->dir);
+}
+
+static void forget_pki(const struct host *h)
+{
+	static const char *const names[] = { "cert.pem", "key.pem", "peers" };
+	char dir[80], path[160];
+	size_t i;
+
+	pki_dir(h, dir);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		unlink(path);
+	}
+	rmdir(dir);
+}
+
 static int teardown(void **state)
 {
 	struct world *x = *state;
@@ -235,6 +257,8 @@ static int teardown(void **state)
 	for (i = 0; i < 2; i++)
 		if (*x->key[i])
 			unlink(x->key[i]);
+	forget_pki(&x->pair.a);
+	forget_pki(&x->pair.b);
 	pair_close(&x->pair);
 	wire_close(&x->wire);
 	free(x);
@@ -308,9 +332,10 @@ static void refused(struct world *x, const char *a, const char *b)
 	assert_false(host_linked(&x->pair.a) || host_linked(&x->pair.b));
 	assert_null(fake_replica(&x->pair.b.fake, "kv"));
 	assert_null(fake_replica(&x->pair.a.fake, "kv"));
+
 	if (!lines_with(a) || !lines_with(b))
 		fail_msg("nobody said '%s', or '%s'; the last line: %s", a, b, lines_last());
-	assert_in_range(lines_with(""), 2, 16);
+	assert_in_range(lines_with(""), 2, 20);
 }
 
 static void another_key(void **state)
@@ -419,7 +444,7 @@ static void led_back(void **state)
 	assert_int_equal(lines_with("is this node itself"), 0);
 }
 
-/* The configuration is read anew, with that key. */
+/* The configuration is read anew, with that key; NULL: with certificates. */
 static int reload(struct host *h, const char *key)
 {
 	const struct conf *c = &h->daemon.conf;
@@ -433,10 +458,11 @@ static int reload(struct host *h, const char *key)
 	f = fopen(path, "w");
 	assert_non_null(f);
 	fprintf(f, "[node]\nname = %s\ncontrol = %s\nstate_dir = %s\n[listen]\naddress = 127.0.0.1\nport = %u\n"
-		"[peer]\naddress = %s\nport = %u\npsk_file = %s\n"
+		"[peer]\naddress = %s\nport = %u\n%s = %s\n"
 		"[failover]\nheartbeat_interval_ms = %u\ntimeout_ms = %u\n", c->name,
 		c->control, c->state_dir, c->listen_port, peer,
-		ntohs(((const struct sockaddr_in *)&c->peer)->sin_port), key, c->heartbeat_ms,
+		ntohs(((const struct sockaddr_in *)&c->peer)->sin_port), key ? "psk_file" : "pki_dir",
+		key ?: c->pki_dir, c->heartbeat_ms,
 		c->timeout_ms);
 	fclose(f);
 	ret = daemon_reload(&h->daemon, path);
@@ -498,6 +524,267 @@ static void new_key(void **state)
 	link_cut(x);
 	run(x, 500);
 	assert_false(host_linked(&p->a));
+}
+
+/*
+ * Certificates
+ */
+
+#define YEAR	(365L * 24 * 60 * 60)
+
+/* The host gets a certificate of that name, for a new key or for @key, and no peers. */
+static EVP_PKEY *certify(struct host *h, const char *name, long from, long to, EVP_PKEY *key)
+{
+	char peers[160];
+	X509 *cert;
+
+	key = key ?: EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	assert_non_null(key);
+	cert = pki_certificate(key, name, from, to);
+	assert_non_null(cert);
+	pki_dir(h, h->conf.pki_dir);
+	assert_int_equal(pki_write(h->conf.pki_dir, key, cert, false), 0);
+	snprintf(peers, sizeof(peers), "%s/peers", h->conf.pki_dir);
+	unlink(peers);
+	X509_free(cert);
+	return key;
+}
+
+/* As the tool does it: @h takes the certificate of @of under that name. */
+static void know(struct host *h, const char *name, const struct host *of)
+{
+	struct ctl ctl = { .out = fopen("/dev/null", "w"), .err = stderr };
+	char path[160], hex[2 * PKI_DIGEST_LEN + 1];
+	char verb[] = "add-peer", *argv[] = { verb, (char *)name, hex, h->conf.pki_dir };
+	u8 digest[PKI_DIGEST_LEN];
+	X509 *cert;
+	FILE *f;
+	int i;
+
+	snprintf(path, sizeof(path), "%s/cert.pem", of->conf.pki_dir);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	cert = PEM_read_X509(f, NULL, NULL, NULL);
+	assert_non_null(cert);
+	fclose(f);
+	assert_int_equal(pki_digest(cert, digest), 0);
+	X509_free(cert);
+	for (i = 0; i < PKI_DIGEST_LEN; i++)
+		sprintf(hex + 2 * i, "%02x", digest[i]);
+	assert_int_equal(verb_pki(&ctl, 4, argv), EXIT_DONE);
+	fclose(ctl.out);
+}
+
+/* Alpha and beta, who know each other. */
+static void two_certificates(struct world *x)
+{
+	struct host *a = &x->pair.a, *b = &x->pair.b;
+
+	EVP_PKEY_free(certify(a, "alpha", -1, YEAR, NULL));
+	EVP_PKEY_free(certify(b, "beta", -1, YEAR, NULL));
+	know(a, "beta", b);
+	know(b, "alpha", a);
+}
+
+static void pages_arrive_by_certificates(void **state)
+{
+	struct world *x = *state;
+	struct pair *p = &x->pair;
+
+	two_certificates(x);
+	begin(x, NULL, NULL);
+	UNTIL(x, linked(x));
+	exchange(x);
+	assert_true(x->wire.len > 500 * 4096);
+	assert_false(row(x->wire.kept, x->wire.len));
+	assert_string_equal(tls_peer_name(host_peer(&p->a)->out.conn->tls), "beta");
+	assert_string_equal(tls_peer_name(host_peer(&p->b)->in->conn->tls), "alpha");
+	/* Each sees the other's. */
+	assert_string_equal(tls_key_id(host_peer(&p->a)->out.conn->tls),
+			    tls_key_id(host_peer(&p->a)->in->conn->tls));
+	assert_string_not_equal(tls_key_id(host_peer(&p->a)->out.conn->tls),
+				tls_key_id(host_peer(&p->b)->out.conn->tls));
+}
+
+#define NOT_KNOWN	"the other side doesn't know this host's certificate"
+
+static void a_certificate_that_nobody_knows(void **state)
+{
+	struct world *x = *state;
+	char peers[160];
+
+	two_certificates(x);
+	snprintf(peers, sizeof(peers), "%s/peers", x->pair.b.conf.pki_dir);
+	unlink(peers);
+	begin(x, NULL, NULL);
+	refused(x, NOT_KNOWN, "no peer has the key ");
+}
+
+/* Of the right name, but of another key: whoever has signed it. */
+static void a_certificate_of_another_key(void **state)
+{
+	struct world *x = *state;
+
+	two_certificates(x);
+	EVP_PKEY_free(certify(&x->pair.a, "alpha", -1, YEAR, NULL));
+	know(&x->pair.a, "beta", &x->pair.b);
+	begin(x, NULL, NULL);
+	refused(x, NOT_KNOWN, "no peer has the key ");
+}
+
+static void a_certificate_of_another_name(void **state)
+{
+	struct world *x = *state;
+
+	two_certificates(x);
+	know(&x->pair.b, "gamma", &x->pair.a);
+	know(&x->pair.b, "alpha", &x->pair.b);
+	begin(x, NULL, NULL);
+	refused(x, "no link to the peer", "the certificate isn't of gamma, whose key it has");
+}
+
+/* Its own certificate is of gamma, as which it is known; it says that it is alpha. */
+static void a_node_of_another_name(void **state)
+{
+	struct world *x = *state;
+	struct daemon *d = &x->pair.a.daemon;
+	char why[160];
+
+	two_certificates(x);
+	EVP_PKEY_free(certify(&x->pair.a, "gamma", -1, YEAR, NULL));
+	know(&x->pair.a, "beta", &x->pair.b);
+	know(&x->pair.b, "gamma", &x->pair.a);
+	assert_null(tls_pki_read(x->pair.a.conf.pki_dir, "alpha", why, sizeof(why)));
+	assert_non_null(strstr(why, "cert.pem isn't of alpha, as this node is called"));
+	strcpy(x->pair.a.conf.name, "gamma");
+	begin(x, NULL, NULL);
+	strcpy(d->self.name, "alpha");
+	refused(x, "refused: the certificate is of gamma, the node says that it is alpha",
+		"the peer refuses: the certificate is of gamma");
+}
+
+static void a_certificate_of_another_time(void **state)
+{
+	struct world *x = *state;
+	EVP_PKEY *key;
+
+	two_certificates(x);
+	key = certify(&x->pair.a, "alpha", 1000, YEAR, NULL);
+	know(&x->pair.a, "beta", &x->pair.b);
+	know(&x->pair.b, "alpha", &x->pair.a);
+	begin(x, NULL, NULL);
+	refused(x, "no link to the peer", "the certificate of alpha isn't valid yet");
+	/* A new one of the same key needs no other pin. */
+	certify(&x->pair.a, "alpha", -1, YEAR, key);
+	know(&x->pair.a, "beta", &x->pair.b);
+	assert_int_equal(daemon_keys(&x->pair.a.daemon), 0);
+	UNTIL(x, linked(x));
+	exchange(x);
+	EVP_PKEY_free(key);
+}
+
+static void a_certificate_that_expires(void **state)
+{
+	struct world *x = *state;
+	EVP_PKEY *key;
+	char why[160];
+
+	two_certificates(x);
+	key = certify(&x->pair.a, "alpha", -1, 1, NULL);
+	know(&x->pair.a, "beta", &x->pair.b);
+	know(&x->pair.b, "alpha", &x->pair.a);
+	begin(x, NULL, NULL);
+	run(x, 2100);
+	/* A link that is up stays. */
+	assert_true(linked(x));
+	link_cut(x);
+	UNTIL(x, lines_with("the certificate of alpha has expired"));
+	run(x, 300);
+	assert_false(host_linked(&x->pair.a) || host_linked(&x->pair.b));
+	assert_null(tls_pki_read(x->pair.a.conf.pki_dir, "alpha", why, sizeof(why)));
+	assert_non_null(strstr(why, "cert.pem has expired; cptdevctl pki renew"));
+	EVP_PKEY_free(key);
+}
+
+/* Removal of the pin is the way to revoke one. */
+static void a_pin_that_is_removed(void **state)
+{
+	struct world *x = *state;
+	struct pair *p = &x->pair;
+	struct ctl ctl = { .out = fopen("/dev/null", "w"), .err = stderr };
+	char verb[] = "remove-peer", name[] = "alpha";
+	char *argv[] = { verb, name, p->b.conf.pki_dir };
+	u64 connects;
+
+	two_certificates(x);
+	begin(x, NULL, NULL);
+	UNTIL(x, linked(x));
+	connects = host_peer(&p->a)->out.connects;
+	assert_int_equal(verb_pki(&ctl, 3, argv), EXIT_DONE);
+	fclose(ctl.out);
+	assert_int_equal(reload(&p->b, NULL), 0);
+	UNTIL(x, !host_linked(&p->a) && !host_linked(&p->b));
+	run(x, 500);
+	assert_false(host_linked(&p->a) || host_linked(&p->b));
+	assert_int_equal(host_peer(&p->a)->out.connects, connects);
+	know(&p->b, "alpha", &p->a);
+	assert_int_equal(reload(&p->b, NULL), 0);
+	UNTIL(x, linked(x));
+}
+
+static void a_key_and_a_certificate(void **state)
+{
+	struct world *x = *state;
+
+	two_certificates(x);
+	*x->pair.a.conf.pki_dir = '\0';
+	begin(x, KEY_1, NULL);
+	refused(x, "refused: TLS: ", "no link to the peer: TLS: ");
+}
+
+static void not_a_directory(const char *dir, const char *want)
+{
+	char why[160] = "";
+
+	assert_null(tls_pki_read(dir, "alpha", why, sizeof(why)));
+	if (!strstr(why, want))
+		fail_msg("'%s' isn't in '%s'", want, why);
+}
+
+static void bad_directories(void **state)
+{
+	struct world *x = *state;
+	struct host *a = &x->pair.a;
+	char path[160];
+	FILE *f;
+
+	not_a_directory("/nonexistent", "cert.pem: No such file");
+	two_certificates(x);
+	snprintf(path, sizeof(path), "%s/key.pem", a->conf.pki_dir);
+	chmod(path, 0640);
+	not_a_directory(a->conf.pki_dir, "key.pem: others have rights to it (mode 0640): chmod 600");
+	chmod(path, 0600);
+	snprintf(path, sizeof(path), "%s/peers", a->conf.pki_dir);
+	chmod(path, 0664);
+	not_a_directory(a->conf.pki_dir, "peers: others can write it (mode 0664): chmod 644");
+	chmod(path, 0644);
+	f = fopen(path, "a");
+	fputs("# nothing\n\nbeta 123\n", f);
+	fclose(f);
+	not_a_directory(a->conf.pki_dir, "peers, line 4: a line has a node's name and the 64");
+	snprintf(path, sizeof(path), "%s/cert.pem", a->conf.pki_dir);
+	f = fopen(path, "w");
+	fputs("nothing\n", f);
+	fclose(f);
+	not_a_directory(a->conf.pki_dir, "cert.pem: there is no certificate in it");
+	EVP_PKEY_free(certify(a, "alpha", -1, YEAR, NULL));
+	snprintf(path, sizeof(path), "%s/key.pem", a->conf.pki_dir);
+	f = fopen(path, "w");
+	fputs("nothing\n", f);
+	fclose(f);
+	not_a_directory(a->conf.pki_dir, "key.pem: there is no private key in it");
+	EVP_PKEY_free(certify(a, "alpha", -1, YEAR, NULL));
+	begin(x, NULL, NULL);
 }
 
 static void not_a_key(struct world *x, const char *text, mode_t mode, const char *want)
@@ -604,6 +891,16 @@ int main(void)
 		T(new_key),
 		T(bad_files),
 		T(a_key_is_made),
+		T(pages_arrive_by_certificates),
+		T(a_certificate_that_nobody_knows),
+		T(a_certificate_of_another_key),
+		T(a_certificate_of_another_name),
+		T(a_node_of_another_name),
+		T(a_certificate_of_another_time),
+		T(a_certificate_that_expires),
+		T(a_pin_that_is_removed),
+		T(a_key_and_a_certificate),
+		T(bad_directories),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
