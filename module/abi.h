@@ -17,7 +17,7 @@
 		      sizeof(((struct _struct *)0)->_field) == (_size),		\
 		      "layout of " #_struct "." #_field)
 
-ABI_STRUCT(cptdev_info, 264);
+ABI_STRUCT(cptdev_info, 280);
 ABI_FIELD(cptdev_info, size, 0, 4);
 ABI_FIELD(cptdev_info, flags, 4, 4);
 ABI_FIELD(cptdev_info, abi_version, 8, 4);
@@ -52,6 +52,8 @@ ABI_FIELD(cptdev_info, snapshots, 232, 8);
 ABI_FIELD(cptdev_info, user_held_max, 240, 8);
 ABI_FIELD(cptdev_info, user_held, 248, 8);
 ABI_FIELD(cptdev_info, group_left, 256, 8);
+ABI_FIELD(cptdev_info, huge_kept, 264, 8);
+ABI_FIELD(cptdev_info, huge_split, 272, 8);
 
 ABI_STRUCT(cptdev_session_setup, 88);
 ABI_FIELD(cptdev_session_setup, size, 0, 4);

@@ -53,6 +53,12 @@ static inline int folio_try_share_anon_rmap_pte(struct folio *folio,
 {
 	return page_try_share_anon_rmap(page);
 }
+
+static inline int folio_try_share_anon_rmap_pmd(struct folio *folio,
+						struct page *page)
+{
+	return page_try_share_anon_rmap(page);
+}
 #endif
 
 /* A note in place of a PTE that maps nothing, except one that stands for lost memory. */

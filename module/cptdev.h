@@ -111,12 +111,15 @@ struct cptdev_session {
 	u64 bytes;			/* in the ranges */
 	struct xarray chunks;		/* by address >> CHUNK_SHIFT */
 	atomic64_t nr_chunks;
+	atomic64_t nr_numbers;		/* of chunks whose pages have a number each */
 	struct mmu_notifier notifier;
 	bool has_notifier;
 	struct hlist_node tracker;	/* of its mm, see mark.c; with the notifier */
 	atomic_t invalidating;		/* events under way */
 	struct task_struct *splitter;	/* whose split ... */
-	unsigned long splitting;	/* ... of this page is no event */
+	unsigned long splitting;	/* ... of this page is no news: cptdev_huge_split() */
+	atomic64_t huge_kept;		/* huge pages that cuts have frozen as a whole */
+	atomic64_t huge_split;		/* ... and that were split */
 	struct cptdev_proxy proxy;
 	struct cptdev_swept swept[CPTDEV_SWEEP];	/* of a walk */
 	struct cptdev_layout *layout;	/* of the newest cut */

@@ -29,10 +29,13 @@ static void info_session(struct cptdev_session *s, struct cptdev_info *info)
 	info->session_ranges = s->nr_ranges;
 	info->session_bytes = s->bytes;
 	info->session_overhead = sizeof(*s) + s->max_ranges * sizeof(*s->ranges) +
-		atomic64_read(&s->nr_chunks) * sizeof(struct cptdev_chunk);
+		atomic64_read(&s->nr_chunks) * sizeof(struct cptdev_chunk) +
+		atomic64_read(&s->nr_numbers) * CPTDEV_NUMBERS_SIZE;
 	info->generation = s->generation;
 	info->scans = s->nr_scans;
 	info->snapshots = s->nr_snapshots;
+	info->huge_kept = atomic64_read(&s->huge_kept);
+	info->huge_split = atomic64_read(&s->huge_split);
 	spin_lock(&s->pub_lock);
 	info->published = s->pub_newest;
 	info->committed = s->committed;

@@ -141,6 +141,18 @@ static inline unsigned int mutant_alone(const pte_t *ptep, unsigned int nr)
 #define cptdev_segment_read_only(seg)						\
 	(!cptdev_mutant(NO_READ_ONLY) && cptdev_segment_read_only(seg))
 
+/* HUGE_WRITABLE: a huge page that a snapshot has can be written to as before. */
+#define cptdev_huge_protect(mm, addr, pmd)					\
+	(cptdev_mutant(HUGE_WRITABLE) ? (void)0 : cptdev_huge_protect(mm, addr, pmd))
+
+/* HUGE_OWNED: a huge page stays the process's alone, whoever has it. */
+#define cptdev_huge_exclusive(page)						\
+	(!cptdev_mutant(HUGE_OWNED) && cptdev_huge_exclusive(page))
+
+/* HUGE_COARSE: no huge page is split because it was written again. */
+#define cptdev_snap_push_huge(snap, addr, page, sparse)				\
+	cptdev_snap_push_huge(snap, addr, page, (sparse) && !cptdev_mutant(HUGE_COARSE))
+
 /* GIVE_HELD: a page is given back though others have it. */
 #define cptdev_page_ours(page)							\
 	(cptdev_mutant(GIVE_HELD) || cptdev_page_ours(page))

@@ -646,4 +646,6 @@ TEST_F(snapshot, too_many_descriptors)
 	EXPECT_EQ(PAGES, self->s.pages);
 }
 
+#include "snapshot_huge.h"
+
 TEST_HARNESS_MAIN

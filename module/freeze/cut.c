@@ -28,8 +28,8 @@
 #include "../mutants.h"
 
 /* A stretch without pages: where there were any, they are holes now. */
-static int cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c,
-			   unsigned long base, unsigned int first, unsigned int last)
+int cptdev_cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c, unsigned long base,
+			   unsigned int first, unsigned int last)
 {
 	bool above = c->newest > cut->base;
 	u64 holes[CHUNK_WORDS] = { 0 };
@@ -40,14 +40,20 @@ static int cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c,
 		u64 mask = cptdev_word_mask(i, first, last);
 		u64 take = mask & ~c->cut.hole[i];
 
-		if (take)
+		if (take) {
+			ret = cptdev_chunk_spread(cut->walk.s, c);
+			if (ret)
+				return ret;
 			cptdev_set_numbers(c, i, take, cut->generation);
+		}
 		if (above)
 			take |= cptdev_numbers_above(c, i, cut->base) & mask;
 		cptdev_event_take(cut->walk.s, &c->cut, i, mask);
 		holes[i] = take;
 		nr += hweight64(take);
 	}
+	if (last - first == CHUNK_PAGES - 1)
+		c->huge = CPTDEV_HUGE_NEW;
 	if (!nr)
 		return 0;
 	ret = cptdev_snap_reserve(cut->snap, nr);
@@ -69,19 +75,6 @@ static bool cut_fleeting(struct cut *cut, unsigned long base)
 
 	return vma && !vma->anon_vma && vma->vm_start <= base &&
 		vma->vm_end - base >= CHUNK_SIZE;
-}
-
-/* A huge page is in one VMA. Returns 1 if there is nothing more to do. */
-static int cut_huge(struct cut *cut, struct cptdev_table *t, pmd_t val)
-{
-	struct vm_area_struct *vma = find_vma(cut->walk.s->mm, t->base + t->first * PAGE_SIZE);
-
-	/* the huge zero page, or a file's */
-	if (pmd_present(val) && !PageAnon(pmd_page(val)))
-		return cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last) ?: 1;
-	if (!cptdev_cut_huge_changed(cut, vma, val, t->chunk, t->first, t->last))
-		return 1;
-	return cptdev_cut_split(cut, t->chunk, t->pmd, t->base, t->first);
 }
 
 /* Pages that can be written though the memory has no write permission. */
@@ -119,14 +112,17 @@ static int cut_prepare(struct cut *cut, struct cptdev_table *t)
 		t->chunk = cptdev_chunk_get(cut->walk.s, t->base, cut->walk.span->added);
 	if (IS_ERR(t->chunk))
 		return PTR_ERR(t->chunk);
-	if (cut_fleeting(cut, t->base))
-		return cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last) ?: 1;
-	while (!pmd_present(val) || pmd_leaf(val)) {
-		ret = cut_huge(cut, t, val);
+	while (!cptdev_pmd_table(val)) {
+		ret = cptdev_cut_huge(cut, t);
 		if (ret)
 			return ret;
 		val = READ_ONCE(*t->pmd);
 	}
+	if (cut_fleeting(cut, t->base))
+		return cptdev_cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last) ?: 1;
+	ret = cptdev_chunk_spread(cut->walk.s, t->chunk);
+	if (ret)
+		return ret;
 	if (fresh) {
 		cptdev_cut_fresh(cut, t);
 		return 0;
@@ -148,7 +144,7 @@ int cptdev_cut_table(struct cptdev_walk *walk, struct cptdev_table *t)
 		if (ret)
 			return min(ret, 0);
 	} else if (t->marks && cut_fleeting(cut, t->base)) {
-		return cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last);
+		return cptdev_cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last);
 	}
 	nr = cptdev_cut_find(cut, t);
 	return nr ? cptdev_cut_process(cut, t, nr) : 0;
@@ -182,8 +178,8 @@ int cptdev_cut_empty(struct cptdev_walk *walk, unsigned long start, unsigned lon
 		ret = cut_unseen(cut, walk->span, pos, base);
 		pos = max(pos, base);
 		if (!ret)
-			ret = cut_empty_chunk(cut, c, base, (pos - base) >> PAGE_SHIFT,
-					      ((to - base) >> PAGE_SHIFT) - 1);
+			ret = cptdev_cut_empty_chunk(cut, c, base, (pos - base) >> PAGE_SHIFT,
+						     ((to - base) >> PAGE_SHIFT) - 1);
 		if (ret)
 			return ret;
 		pos = to;

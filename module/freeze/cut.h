@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * cptdev: what the files of the cut share. cut.c goes from table to table, cut_find.c says
- * what each has, cut_quick.c and cut_slow.c take it.
+ * what each has, cut_quick.c and cut_slow.c take it. cut_huge.c takes what has no table.
  */
 #ifndef _CPTDEV_CUT_H
 #define _CPTDEV_CUT_H
@@ -42,6 +42,8 @@ static inline bool cptdev_pte_filled(pte_t pte)
 /* cut.c */
 int cptdev_cut_table(struct cptdev_walk *walk, struct cptdev_table *t);
 int cptdev_cut_empty(struct cptdev_walk *walk, unsigned long start, unsigned long end);
+int cptdev_cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c, unsigned long base,
+			   unsigned int first, unsigned int last);
 int cptdev_cut_all(struct cut *cut);
 
 /* cut_find.c */
@@ -60,10 +62,8 @@ unsigned int cptdev_cut_quick(struct cptdev_walk *walk, unsigned int i, unsigned
 void cptdev_cut_hole(struct cut *cut, struct cptdev_chunk *c, unsigned long base,
 		     unsigned int i);
 int cptdev_cut_process(struct cut *cut, struct cptdev_table *t, unsigned int nr);
-bool cptdev_cut_huge_changed(struct cut *cut, struct vm_area_struct *vma, pmd_t pmd,
-			     const struct cptdev_chunk *c, unsigned int first,
-			     unsigned int last);
-int cptdev_cut_split(struct cut *cut, struct cptdev_chunk *c, pmd_t *pmd,
-		     unsigned long base, unsigned int first);
+
+/* cut_huge.c */
+int cptdev_cut_huge(struct cut *cut, struct cptdev_table *t);
 
 #endif /* _CPTDEV_CUT_H */

@@ -41,12 +41,15 @@ u64 cptdev_numbers_above(const struct cptdev_chunk *c, unsigned int word, u64 ba
 	/* A full snapshot: numbers begin at 1. */
 	if (!base)
 		return ~0ULL;
+	if (c->all)
+		return c->all > base ? ~0ULL : 0;
 	for (i = 0; i < 64; i++)
 		if (gen[i] > base)
 			above |= 1ULL << i;
 	return above;
 }
 
+/* Each page has a number of its own: cptdev_chunk_spread(). */
 void cptdev_set_numbers(struct cptdev_chunk *c, unsigned int word, u64 changed,
 			u64 generation)
 {

@@ -121,28 +121,22 @@ static unsigned long cut_take(struct cut *cut, struct cptdev_table *t)
 	return 0;
 }
 
-static int cut_gup(struct cut *cut, unsigned long addr, unsigned int flags)
-{
-	struct page *page;
-	long ret;
-
-	ret = cptdev_gup(cut->walk.s->mm, addr, FOLL_FORCE | FOLL_HWPOISON | flags,
-			 &page);
-	if (ret != 1) {
-		cut->walk.bad_addr = addr;
-		return ret < 0 ? ret : -EFAULT;
-	}
-	put_page(page);
-	return 0;
-}
-
 /*
  * Bring a page back to memory. As uprobes do it, with the mmap_lock held for writing:
  * dropping it would mean to start again.
  */
 static int cut_fault_in(struct cut *cut, unsigned long addr)
 {
-	return cut_gup(cut, addr, 0);
+	struct page *page;
+	long ret;
+
+	ret = cptdev_gup(cut->walk.s->mm, addr, FOLL_FORCE | FOLL_HWPOISON, &page);
+	if (ret != 1) {
+		cut->walk.bad_addr = addr;
+		return ret < 0 ? ret : -EFAULT;
+	}
+	put_page(page);
+	return 0;
 }
 
 int cptdev_cut_process(struct cut *cut, struct cptdev_table *t, unsigned int nr)
@@ -173,49 +167,4 @@ int cptdev_cut_process(struct cut *cut, struct cptdev_table *t, unsigned int nr)
 			return -EINTR;
 	}
 	return 0;
-}
-
-/* Does anything in the chunk ask for a closer look? Only then is a huge page split. */
-bool cptdev_cut_huge_changed(struct cut *cut, struct vm_area_struct *vma, pmd_t pmd,
-			     const struct cptdev_chunk *c, unsigned int first,
-			     unsigned int last)
-{
-	unsigned int i;
-
-	if (!pmd_present(pmd) || pmd_write(pmd) || !(vma->vm_flags & VM_WRITE))
-		return true;
-	if (c->newest > cut->base)
-		return true;
-	for (i = first / 64; i <= last / 64; i++) {
-		u64 bits = atomic64_read(&c->cut.event[i]) | c->pinned[i] |
-			c->cut.hole[i];
-
-		if (bits & cptdev_word_mask(i, first, last))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Split the mapping of a huge page (the page itself stays whole), or wait for its
- * migration. From then on changes are seen page by page. The notifier call of our own
- * split carries no news: under the locks that the cut holds, a mapping that is read-only
- * now was so since the last cut, and one that is writable is taken as a whole.
- */
-int cptdev_cut_split(struct cut *cut, struct cptdev_chunk *c, pmd_t *pmd,
-		     unsigned long base, unsigned int first)
-{
-	struct cptdev_session *s = cut->walk.s;
-	pmd_t val = READ_ONCE(*pmd);
-	unsigned int i;
-	int ret;
-
-	/* 6.1 forgets the dirty bit when it splits. */
-	for (i = 0; pmd_present(val) && pmd_dirty(val) && i < CHUNK_WORDS; i++)
-		atomic64_or(~0ULL, &c->scan.event[i]);
-	s->splitting = base;
-	WRITE_ONCE(s->splitter, current);
-	ret = cut_gup(cut, base + first * PAGE_SIZE, FOLL_SPLIT_PMD);
-	WRITE_ONCE(s->splitter, NULL);
-	return ret;
 }

@@ -106,7 +106,7 @@ static int delta_open(struct cptdev_session *s, struct cptdev_delta *arg,
 		call->new_file = file;
 		arg->generation = snap->generation;
 		arg->base = snap->base;
-		arg->pages = snap->held.nr;
+		arg->pages = cptdev_snap_pages(snap);
 	}
 	cptdev_snap_put(snap);
 	return PTR_ERR_OR_ZERO(file);

@@ -100,11 +100,12 @@ static void place_skip(struct place *p, unsigned long end)
 static void give_ptes(struct place *p, struct cptdev_chunk *c, pte_t *ptes, unsigned long end)
 {
 	for (; place_valid(p) && p->addr < end; p->addr += PAGE_SIZE, p->index++) {
-		unsigned long *held = cptdev_vec_at(&p->snap->held, p->index);
-		struct page *page = (struct page *)*held;
+		u32 nth;
+		unsigned long *held = cptdev_snap_held(p->snap, p->index, &nth);
+		struct page *page = cptdev_held_page(*held);
 		unsigned int i = pte_index(p->addr);
 
-		if (!give_page(pte_val(ptep_get(ptes + i)), page))
+		if ((*held & CPTDEV_HELD_HUGE) || !give_page(pte_val(ptep_get(ptes + i)), page))
 			continue;
 		if (c)
 			c->given[i / 64] |= 1ULL << (i % 64);

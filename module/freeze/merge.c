@@ -53,6 +53,41 @@ static u64 run_before(const struct snap_rest *r, unsigned long addr)
 	return min_t(u64, r->pages, (addr - r->addr) >> PAGE_SHIFT);
 }
 
+/* What the snapshot has of a huge page that begins there, if all of it is wanted, or 0. */
+static unsigned long merge_huge_at(const struct snap_cursor *from, u64 i, u64 pages)
+{
+	unsigned long held;
+	u32 nth;
+
+	if (!from->snap->folded || pages - i < CHUNK_PAGES)
+		return 0;
+	held = *cptdev_snap_held(from->snap, from->held + i, &nth);
+	return (held & CPTDEV_HELD_HUGE) && !nth ? held : 0;
+}
+
+static int merge_huge(struct cptdev_snap *to, unsigned long addr, unsigned long held)
+{
+	struct page *page = cptdev_held_page(held);
+	int ret = cptdev_snap_reserve_huge(to);
+
+	if (ret)
+		return ret;
+	get_page(page);
+	cptdev_snap_push_huge(to, addr, page, held & CPTDEV_HELD_SPARSE);
+	return 0;
+}
+
+static int merge_page(struct cptdev_snap *to, unsigned long addr, struct page *page)
+{
+	int ret = cptdev_snap_reserve(to, 1);
+
+	if (ret)
+		return ret;
+	get_page(page);
+	cptdev_snap_push(to, addr, page, false);
+	return 0;
+}
+
 static int merge_copy(struct cptdev_snap *to, const struct snap_cursor *from,
 		      const struct snap_rest *r, u64 pages)
 {
@@ -66,19 +101,15 @@ static int merge_copy(struct cptdev_snap *to, const struct snap_cursor *from,
 		return ret;
 	}
 	for (i = 0; i < pages; i += n) {
-		u64 j;
+		unsigned long huge = merge_huge_at(from, i, pages), addr = r->addr + i * PAGE_SIZE;
 
-		n = min_t(u64, pages - i, CHUNK_PAGES);
-		ret = cptdev_snap_reserve(to, n);
+		n = huge ? CHUNK_PAGES : 1;
+		if (huge)
+			ret = merge_huge(to, addr, huge);
+		else
+			ret = merge_page(to, addr, cptdev_snap_page(from->snap, from->held + i));
 		if (ret)
 			return ret;
-		for (j = i; j < i + n; j++) {
-			struct page *page = cptdev_snap_page(from->snap,
-							     from->held + j);
-
-			get_page(page);
-			cptdev_snap_push(to, r->addr + j * PAGE_SIZE, page, false);
-		}
 		cond_resched();
 	}
 	return 0;

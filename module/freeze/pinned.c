@@ -55,7 +55,7 @@ int cptdev_copy_in_flight(struct cptdev_snap *snap, u64 *copied)
 			to = alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT);
 			if (!to)
 				return -ENOMEM;
-			from = (struct page *)(held[i] & ~CPTDEV_HELD_COPY);
+			from = cptdev_held_page(held[i]);
 			copy_highpage(to, from);
 			held[i] = (unsigned long)to;
 			put_page(from);

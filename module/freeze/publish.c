@@ -131,7 +131,7 @@ static u64 snaps_put_now(struct list_head *list)
 	list_for_each_entry_safe(snap, tmp, list, entry) {
 		list_del_init(&snap->entry);
 		cptdev_shrink_del(snap);
-		pages += snap->held.nr;
+		pages += cptdev_snap_pages(snap);
 		cptdev_snap_put_now(snap);
 	}
 	return pages;

@@ -67,7 +67,7 @@ static enum lru_status shrink_look(struct list_head *item, CPTDEV_LRU_WALK_ARGS,
 
 	if (!snap->held.nr || !cptdev_snap_unfetched(snap))
 		return LRU_SKIP;
-	found->pages += snap->held.nr;
+	found->pages += cptdev_snap_pages(snap);
 	if (found->want_session && !found->session) {
 		cptdev_session_get(snap->session);
 		found->session = snap->session;

@@ -15,6 +15,7 @@ struct cptdev_snap *cptdev_snap_alloc(struct cptdev_session *s)
 	kref_init(&snap->ref);
 	INIT_LIST_HEAD(&snap->entry);
 	cptdev_vec_init(&snap->held, sizeof(unsigned long));
+	cptdev_vec_init(&snap->folds, sizeof(struct cptdev_fold));
 	cptdev_vec_init(&snap->runs, sizeof(struct cptdev_run));
 	snap->last_run = &snap->no_run;
 	snap->no_run.end = 1;		/* no page's address */
@@ -77,10 +78,10 @@ void cptdev_snap_settle(struct cptdev_session *s)
 /* See cptdev_snap_reserve(). */
 int cptdev_snap_reserve_more(struct cptdev_snap *snap, u32 pages)
 {
-	u64 left = snap->charged - snap->held.nr, want = pages + SNAP_AHEAD;
+	u64 left = snap->charged - cptdev_snap_pages(snap), want = pages + SNAP_AHEAD;
 	int ret;
 
-	ret = cptdev_vec_reserve(&snap->held, max(left, want));
+	ret = cptdev_vec_reserve(&snap->held, want);
 	if (!ret)
 		ret = cptdev_vec_reserve(&snap->runs, want);
 	if (!ret && left < pages) {
@@ -90,6 +91,50 @@ int cptdev_snap_reserve_more(struct cptdev_snap *snap, u32 pages)
 	if (!ret && left < want && snap_charge(snap, want - left))
 		snap_uncharge(snap, want - left);
 	return ret;
+}
+
+/* Huge pages that are charged beyond what was asked for, if the limits allow. */
+#define SNAP_AHEAD_HUGE	3
+
+/* See cptdev_snap_reserve_huge(). */
+int cptdev_snap_reserve_more_huge(struct cptdev_snap *snap)
+{
+	u64 left = snap->charged - cptdev_snap_pages(snap);
+	int ret;
+
+	ret = cptdev_vec_reserve(&snap->held, 1);
+	if (!ret)
+		ret = cptdev_vec_reserve(&snap->folds, 1);
+	if (!ret)
+		ret = cptdev_vec_reserve(&snap->runs, 1);
+	if (ret || left >= CHUNK_PAGES)
+		return ret;
+	ret = snap_charge(snap, CHUNK_PAGES - left);
+	if (!ret && snap_charge(snap, SNAP_AHEAD_HUGE * CHUNK_PAGES))
+		snap_uncharge(snap, SNAP_AHEAD_HUGE * CHUNK_PAGES);
+	return ret;
+}
+
+/* Takes over the caller's reference to the huge page, whose first page is @page. */
+void cptdev_snap_push_huge(struct cptdev_snap *snap, unsigned long addr, struct page *page,
+			   bool sparse)
+{
+	struct cptdev_fold *fold = snap->last_fold;
+	unsigned long *held;
+
+	if (!fold || fold->held + fold->nr != snap->held.nr) {
+		fold = cptdev_vec_push(&snap->folds);
+		*fold = (struct cptdev_fold) {
+			.index = cptdev_snap_pages(snap), .held = snap->held.nr,
+		};
+		snap->last_fold = fold;
+	}
+	fold->nr++;
+	held = cptdev_vec_push(&snap->held);
+	*held = (unsigned long)page | CPTDEV_HELD_HUGE | (sparse ? CPTDEV_HELD_SPARSE : 0);
+	snap->folded += CHUNK_PAGES - 1;
+	snap->sparse |= sparse;
+	cptdev_snap_extend(snap, addr, CHUNK_PAGES);
 }
 
 void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages)
@@ -103,16 +148,52 @@ int cptdev_snap_seal(struct cptdev_snap *snap)
 	int ret;
 
 	/* What was reserved and not needed. */
-	snap_uncharge(snap, snap->charged - snap->held.nr);
+	snap_uncharge(snap, snap->charged - cptdev_snap_pages(snap));
 	ret = cptdev_vec_seal(&snap->held);
+	if (!ret)
+		ret = cptdev_vec_seal(&snap->folds);
 	return ret ?: cptdev_vec_seal(&snap->runs);
+}
+
+/* The last fold that begins at page @index or before, or NULL. */
+static const struct cptdev_fold *fold_before(const struct cptdev_snap *snap, u64 index)
+{
+	u64 lo = 0, hi = snap->folds.nr;
+
+	while (lo < hi) {
+		u64 mid = lo + (hi - lo) / 2;
+		const struct cptdev_fold *fold = cptdev_vec_at(&snap->folds, mid);
+
+		if (fold->index <= index)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo ? cptdev_vec_at(&snap->folds, lo - 1) : NULL;
+}
+
+/* What the snapshot has of its page @index. Of a huge page, that is the @nth. */
+unsigned long *cptdev_snap_held(const struct cptdev_snap *snap, u64 index, u32 *nth)
+{
+	const struct cptdev_fold *fold = likely(!snap->folded) ? NULL : fold_before(snap, index);
+
+	*nth = 0;
+	if (!fold)
+		return cptdev_vec_at(&snap->held, index);
+	index -= fold->index;
+	if (index >= fold->nr * CHUNK_PAGES)
+		return cptdev_vec_at(&snap->held, fold->held + fold->nr + index -
+				     fold->nr * CHUNK_PAGES);
+	*nth = index % CHUNK_PAGES;
+	return cptdev_vec_at(&snap->held, fold->held + index / CHUNK_PAGES);
 }
 
 struct page *cptdev_snap_page(const struct cptdev_snap *snap, u64 index)
 {
-	unsigned long *held = cptdev_vec_at(&snap->held, index);
+	u32 nth;
+	unsigned long *held = cptdev_snap_held(snap, index, &nth);
 
-	return (struct page *)*held;
+	return cptdev_held_page(*held) + nth;
 }
 
 /*
@@ -130,7 +211,7 @@ static void snap_drop_pages(struct cptdev_snap *snap)
 
 		for (i = 0; i < n; i++)
 			if (held[i])
-				put_page((struct page *)(held[i] & ~CPTDEV_HELD_COPY));
+				put_page(cptdev_held_page(held[i]));
 		left -= n;
 		cond_resched();
 	}
@@ -138,11 +219,12 @@ static void snap_drop_pages(struct cptdev_snap *snap)
 
 static void snap_free(struct cptdev_snap *snap)
 {
-	u64 pages = snap->held.nr;
+	u64 pages = cptdev_snap_pages(snap);
 
 	snap_drop_pages(snap);
 	snap_uncharge(snap, snap->charged);
 	cptdev_vec_free(&snap->held);
+	cptdev_vec_free(&snap->folds);
 	cptdev_vec_free(&snap->runs);
 	cptdev_layout_put(snap->layout);
 	cptdev_blob_put(snap->meta);
@@ -155,11 +237,12 @@ static void snap_free_work(struct work_struct *work)
 {
 	struct cptdev_snap *snap = container_of(work, struct cptdev_snap, free_work);
 
+	cptdev_huge_split_sparse(snap);
 	cptdev_give_back(snap);
 	snap_free(snap);
 }
 
-/* In reclaim nothing is given back: that takes locks of pages and of memory. */
+/* In reclaim nothing is given back or split: that takes locks of pages and of memory. */
 static void snap_free_now_work(struct work_struct *work)
 {
 	snap_free(container_of(work, struct cptdev_snap, free_work));
@@ -176,9 +259,9 @@ static void snap_release(struct kref *ref)
 
 	INIT_WORK(&snap->free_work, snap_free_work);
 	if (snap->state & CPTDEV_IMAGE_PUBLISHED)
-		cptdev_gone_run(&snap->free_work, snap->held.nr);
+		cptdev_gone_run(&snap->free_work, cptdev_snap_pages(snap));
 	else
-		cptdev_gone_now(&snap->free_work, snap->held.nr);
+		cptdev_gone_now(&snap->free_work, cptdev_snap_pages(snap));
 }
 
 static void snap_release_now(struct kref *ref)
@@ -186,7 +269,7 @@ static void snap_release_now(struct kref *ref)
 	struct cptdev_snap *snap = container_of(ref, struct cptdev_snap, ref);
 
 	INIT_WORK(&snap->free_work, snap_free_now_work);
-	cptdev_gone_now(&snap->free_work, snap->held.nr);
+	cptdev_gone_now(&snap->free_work, cptdev_snap_pages(snap));
 }
 
 /* As cptdev_snap_put(), but what it held is free when this returns. */

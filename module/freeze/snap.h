@@ -9,10 +9,25 @@
 #include "../vec.h"
 
 /*
- * A frozen page is an unsigned long: the page that we hold a reference to, and until the
- * cut is over this bit, if it has to be copied.
+ * A frozen page is an unsigned long: the page that we hold a reference to, and these bits. Of a
+ * huge page it is the first one, with one reference for all its CHUNK_PAGES pages.
  */
-#define CPTDEV_HELD_COPY	1UL
+#define CPTDEV_HELD_COPY	1UL	/* has to be copied, until the cut is over */
+#define CPTDEV_HELD_HUGE	2UL
+#define CPTDEV_HELD_SPARSE	4UL	/* a huge page that is to be split: huge.c */
+#define CPTDEV_HELD_BITS	7UL
+
+static inline struct page *cptdev_held_page(unsigned long held)
+{
+	return (struct page *)(held & ~CPTDEV_HELD_BITS);
+}
+
+/* Huge pages in a row, in the list of frozen pages. */
+struct cptdev_fold {
+	u64 index;			/* of the first one's first page, in the snapshot */
+	u64 held;			/* of the first one, in the list */
+	u64 nr;
+};
 
 /* A run of pages in a snapshot, in ascending order. */
 struct cptdev_run {
@@ -37,6 +52,10 @@ struct cptdev_snap {
 	struct cptdev_layout *layout;
 	struct cptdev_blob *meta;	/* or NULL */
 	struct cptdev_vec held;		/* frozen pages */
+	struct cptdev_vec folds;	/* struct cptdev_fold: where huge pages are among them */
+	struct cptdev_fold *last_fold;	/* may grow; or NULL */
+	u64 folded;			/* pages without a place of their own in @held */
+	bool sparse;			/* there are CPTDEV_HELD_SPARSE */
 	struct cptdev_vec runs;		/* struct cptdev_run */
 	struct cptdev_run *last_run;	/* may grow */
 	struct cptdev_run no_run;	/* the last one in the beginning */
@@ -54,9 +73,17 @@ void cptdev_snap_put(struct cptdev_snap *snap);
 void cptdev_snap_put_now(struct cptdev_snap *snap);
 void cptdev_snap_settle(struct cptdev_session *s);
 int cptdev_snap_reserve_more(struct cptdev_snap *snap, u32 pages);
+int cptdev_snap_reserve_more_huge(struct cptdev_snap *snap);
 int cptdev_snap_seal(struct cptdev_snap *snap);
 void cptdev_snap_push_hole(struct cptdev_snap *snap, unsigned long addr, u64 pages);
+void cptdev_snap_push_huge(struct cptdev_snap *snap, unsigned long addr, struct page *page,
+			   bool sparse);
+unsigned long *cptdev_snap_held(const struct cptdev_snap *snap, u64 index, u32 *nth);
 struct page *cptdev_snap_page(const struct cptdev_snap *snap, u64 index);
+
+/* huge.c */
+int cptdev_huge_split(struct cptdev_session *s, unsigned long addr, unsigned int flags);
+void cptdev_huge_split_sparse(struct cptdev_snap *snap);
 
 /* shrink.c */
 struct cptdev_snap *cptdev_shrink_alloc(void);
@@ -71,6 +98,12 @@ void cptdev_give_back(struct cptdev_snap *snap);
 struct cptdev_snap *cptdev_snap_merge(struct cptdev_snap *old,
 				      struct cptdev_snap *new);
 
+/* Frozen pages. */
+static inline u64 cptdev_snap_pages(const struct cptdev_snap *snap)
+{
+	return snap->held.nr + snap->folded;
+}
+
 /*
  * Of a published one: no spare has fetched it and no descriptor has it open, so that dropping
  * it gives its memory back. The one reference is that of the list.
@@ -81,12 +114,13 @@ static inline bool cptdev_snap_unfetched(const struct cptdev_snap *snap)
 }
 
 /*
- * How many pages may be pushed. What is charged has a place in the list of those that are
- * held; holes leave their charge to what comes next.
+ * How many pages may be pushed. Holes leave their charge to what comes next, and huge pages their
+ * places in the list of those that are held.
  */
 static inline u64 cptdev_snap_room(const struct cptdev_snap *snap)
 {
-	return min(snap->charged - snap->held.nr, cptdev_vec_left(&snap->runs));
+	return min3(snap->charged - cptdev_snap_pages(snap), cptdev_vec_left(&snap->held),
+		    cptdev_vec_left(&snap->runs));
 }
 
 /* Before pushing up to @pages pages or holes: memory for the lists, and the limits. */
@@ -95,6 +129,16 @@ static inline int cptdev_snap_reserve(struct cptdev_snap *snap, u32 pages)
 	if (likely(cptdev_snap_room(snap) >= pages))
 		return 0;
 	return cptdev_snap_reserve_more(snap, pages);
+}
+
+/* Before pushing a huge page, likewise. */
+static inline int cptdev_snap_reserve_huge(struct cptdev_snap *snap)
+{
+	if (likely(cptdev_vec_left(&snap->folds) && cptdev_vec_left(&snap->held) &&
+		   cptdev_vec_left(&snap->runs) &&
+		   snap->charged - cptdev_snap_pages(snap) >= CHUNK_PAGES))
+		return 0;
+	return cptdev_snap_reserve_more_huge(snap);
 }
 
 static inline struct cptdev_run *cptdev_snap_new_run(struct cptdev_snap *snap,

@@ -19,7 +19,7 @@
 
 static loff_t snap_size(const struct cptdev_snap *snap)
 {
-	return (loff_t)snap->held.nr << PAGE_SHIFT;
+	return (loff_t)cptdev_snap_pages(snap) << PAGE_SHIFT;
 }
 
 static ssize_t snap_read_iter(struct kiocb *iocb, struct iov_iter *to)
@@ -115,7 +115,7 @@ static vm_fault_t snap_fault(struct vm_fault *vmf)
 	struct cptdev_snap *snap = vmf->vma->vm_private_data;
 	struct page *page;
 
-	if (vmf->pgoff >= snap->held.nr)
+	if (vmf->pgoff >= cptdev_snap_pages(snap))
 		return VM_FAULT_SIGBUS;
 	page = cptdev_snap_page(snap, vmf->pgoff);
 	return vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(page));
@@ -178,7 +178,7 @@ static int snap_info(struct cptdev_call *call, void *uarg)
 	info->uid = from_kuid(&init_user_ns, s->uid);
 	info->generation = snap->generation;
 	info->base = snap->base;
-	info->pages = snap->held.nr;
+	info->pages = cptdev_snap_pages(snap);
 	info->holes = snap->holes;
 	info->segments = snap->layout->nr;
 	info->extents = snap->runs.nr;

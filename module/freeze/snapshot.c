@@ -53,10 +53,10 @@ static void cut_done(struct cut *cut, struct cptdev_snapshot *arg)
 	struct cptdev_snap *snap = cut->snap;
 
 	arg->base = snap->base;
-	arg->pages = snap->held.nr;
+	arg->pages = cptdev_snap_pages(snap);
 	arg->holes = snap->holes;
 	s->newest = snap->generation;
-	s->last_pages = snap->held.nr;
+	s->last_pages = arg->pages;
 	s->last_pause = arg->pause_ns;
 	s->nr_snapshots++;
 }

@@ -9,17 +9,27 @@
 #include "track.h"
 
 static struct kmem_cache *chunk_cache;
+static struct kmem_cache *numbers_cache;
 
 int cptdev_chunks_init(void)
 {
 	chunk_cache = kmem_cache_create("cptdev_chunk", sizeof(struct cptdev_chunk),
 					0, SLAB_ACCOUNT, NULL);
-	return chunk_cache ? 0 : -ENOMEM;
+	if (!chunk_cache)
+		return -ENOMEM;
+	numbers_cache = kmem_cache_create("cptdev_numbers", CPTDEV_NUMBERS_SIZE, 0,
+					  SLAB_ACCOUNT, NULL);
+	if (!numbers_cache) {
+		kmem_cache_destroy(chunk_cache);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 void cptdev_chunks_exit(void)
 {
 	rcu_barrier();		/* chunks on their way to the cache */
+	kmem_cache_destroy(numbers_cache);
 	kmem_cache_destroy(chunk_cache);
 }
 
@@ -55,8 +65,7 @@ struct cptdev_chunk *cptdev_chunk_get(struct cptdev_session *s,
 		c->scan.hole[i] = ~0ULL;
 		atomic64_set(&c->scan.event[i], ~0ULL);
 	}
-	memset64(c->gen, added, CHUNK_PAGES);
-	c->newest = added;
+	cptdev_chunk_number(c, added);
 
 	ret = xa_err(xa_store(&s->chunks, addr >> CHUNK_SHIFT, c,
 			      GFP_KERNEL_ACCOUNT));
@@ -72,9 +81,32 @@ struct cptdev_chunk *cptdev_chunk_get(struct cptdev_session *s,
 	return c;
 }
 
+/*
+ * Before the number of a single page is changed: give each page its own. Most huge pages never
+ * need that.
+ */
+int cptdev_chunk_spread(struct cptdev_session *s, struct cptdev_chunk *c)
+{
+	if (likely(!c->all))
+		return 0;
+	if (!c->gen) {
+		c->gen = kmem_cache_alloc(numbers_cache, GFP_KERNEL);
+		if (!c->gen)
+			return -ENOMEM;
+		atomic64_inc(&s->nr_numbers);
+	}
+	memset64(c->gen, c->all, CHUNK_PAGES);
+	c->all = 0;
+	return 0;
+}
+
 static void chunk_free_rcu(struct rcu_head *rcu)
 {
-	kmem_cache_free(chunk_cache, container_of(rcu, struct cptdev_chunk, rcu));
+	struct cptdev_chunk *c = container_of(rcu, struct cptdev_chunk, rcu);
+
+	if (c->gen)
+		kmem_cache_free(numbers_cache, c->gen);
+	kmem_cache_free(chunk_cache, c);
 }
 
 /* Notifiers may still be looking: they do so under RCU. */
@@ -86,6 +118,8 @@ void cptdev_chunk_drop(struct cptdev_session *s, unsigned long addr)
 		return;
 	chunk_link(s, addr, NULL);
 	atomic64_dec(&s->nr_chunks);
+	if (c->gen)
+		atomic64_dec(&s->nr_numbers);
 	call_rcu(&c->rcu, chunk_free_rcu);
 }
 

@@ -20,6 +20,7 @@
 #define CHUNK_MASK	PMD_MASK
 #define CHUNK_PAGES	PTRS_PER_PTE
 #define CHUNK_WORDS	(CHUNK_PAGES / 64)
+#define CPTDEV_NUMBERS_SIZE	(CHUNK_PAGES * sizeof(u64))
 
 /*
  * A mark says what changed since its last reading: the PTE has most of the answer
@@ -32,6 +33,13 @@ struct cptdev_mark {
 	u64 hole[CHUNK_WORDS];
 };
 
+/* What cuts have done with the huge page of a chunk, if there is or was one: cut_huge.c. */
+enum cptdev_huge {
+	CPTDEV_HUGE_NEW,		/* no cut has seen one */
+	CPTDEV_HUGE_KEPT,		/* a cut has frozen one as a whole */
+	CPTDEV_HUGE_SPARSE,		/* it was written again: no huge page stays there */
+};
+
 struct cptdev_chunk {
 	struct cptdev_mark scan;
 	struct cptdev_mark cut;
@@ -39,9 +47,14 @@ struct cptdev_chunk {
 	u64 pinned[CHUNK_WORDS];
 	/* That of the next page table, or NULL: a walk goes on there without a look-up. */
 	struct cptdev_chunk *next;
-	/* The generation in which each page last changed, and the highest of them. */
+	enum cptdev_huge huge;
+	/*
+	 * The generation in which each page last changed, and the highest of them. If @all isn't
+	 * 0, it is that of each page, and @gen says nothing, or is NULL: cptdev_chunk_spread().
+	 */
 	u64 newest;
-	u64 gen[CHUNK_PAGES];
+	u64 all;
+	u64 *gen;			/* CHUNK_PAGES */
 	/*
 	 * Made exclusive by a snapshot that was freed, so this is no trace of a write. Where the
 	 * event or the hole bit is set this says nothing. Set with the mmap_lock held for reading
@@ -51,6 +64,13 @@ struct cptdev_chunk {
 	u64 given[CHUNK_WORDS];
 	struct rcu_head rcu;
 };
+
+/* All pages changed in @generation. */
+static inline void cptdev_chunk_number(struct cptdev_chunk *c, u64 generation)
+{
+	c->newest = generation;
+	c->all = generation;
+}
 
 /* Which pages of chunk @index lie in [start, end); at least one does. */
 static inline void cptdev_chunk_clip(unsigned long index, unsigned long start,

@@ -57,12 +57,27 @@ static void harvest_table(struct cptdev_session *s, struct cptdev_chunk *c, pmd_
 	spin_unlock(ptl);
 }
 
+/* A huge page that a cut has shared isn't exclusive until the next store. */
+static void harvest_huge(struct cptdev_session *s, struct cptdev_chunk *c, pmd_t *pmd,
+			 bool exclusive)
+{
+	spinlock_t *ptl = pmd_lock(s->mm, pmd);
+	pmd_t val = *pmd;
+	unsigned int i;
+	bool written;
+
+	written = !pmd_present(val) || !pmd_leaf(val) || pmd_write(val) ||
+		(exclusive && PageAnon(pmd_page(val)) && cptdev_huge_exclusive(pmd_page(val)));
+	spin_unlock(ptl);
+	for (i = 0; written && i < CHUNK_WORDS; i++)
+		cptdev_mark_set(&c->cut, i, ~0ULL);
+}
+
 static void harvest(struct cptdev_session *s, unsigned long start,
 		    unsigned long end, bool exclusive)
 {
 	unsigned long index, next;
 	struct cptdev_chunk *c;
-	unsigned int i;
 
 	lockdep_assert_held_write(&s->mm->mmap_lock);
 	rcu_read_lock();
@@ -74,12 +89,10 @@ static void harvest(struct cptdev_session *s, unsigned long start,
 
 		if (!pmd_present(val))
 			continue;
-		if (!pmd_leaf(val)) {
+		if (!pmd_leaf(val))
 			harvest_table(s, c, val, base, exclusive);
-		} else if (pmd_write(val) || exclusive) {
-			for (i = 0; i < CHUNK_WORDS; i++)
-				cptdev_mark_set(&c->cut, i, ~0ULL);
-		}
+		else
+			harvest_huge(s, c, pmd, exclusive);
 	}
 	rcu_read_unlock();
 }
@@ -118,6 +131,7 @@ enum reaction {
 	REACT_SPLIT,		/* ... and event bits for scans */
 	REACT_ALL,		/* ... all memory */
 	REACT_CUT,		/* event bits for cuts; dirty bits survive */
+	REACT_SCAN,		/* event bits for scans; the write permission survives */
 	REACT_BOTH,		/* event bits for cuts and scans */
 };
 
@@ -129,6 +143,17 @@ enum reaction {
 static bool changes_mappings(struct mm_struct *mm)
 {
 	return cptdev_mmap_write_owned(mm) && !(current->flags & PF_MEMALLOC);
+}
+
+/*
+ * Our own split of a huge page (huge.c)? PTEs inherit the write permission, so it is no news for
+ * cuts. 6.1 forgets the dirty bit: a cut has said so itself, who holds the mmap_lock for reading
+ * hasn't. Reclaim that the split has to wait for is another matter.
+ */
+static bool own_split(const struct cptdev_session *s, const struct mmu_notifier_range *range)
+{
+	return READ_ONCE(s->splitter) == current && range->start == READ_ONCE(s->splitting) &&
+		!(current->flags & PF_MEMALLOC);
 }
 
 static enum reaction reaction(struct cptdev_session *s,
@@ -149,10 +174,8 @@ static enum reaction reaction(struct cptdev_session *s,
 		/* userfaultfd and NUMA hinting let faults go on: no harvest then */
 		return changes_mappings(s->mm) ? REACT_PROTECT : REACT_CUT;
 	case MMU_NOTIFY_CLEAR:
-		/* Our own split of a huge page during the cut: see there. */
-		if (one_table && READ_ONCE(s->splitter) == current &&
-		    range->start == READ_ONCE(s->splitting))
-			return REACT_NOTHING;
+		if (one_table && own_split(s, range))
+			return cptdev_mmap_write_owned(s->mm) ? REACT_NOTHING : REACT_SCAN;
 		/*
 		 * When a VMA is split, the huge page at the border is as well, or
 		 * would be if there were one: PTEs inherit the write permission.
@@ -168,11 +191,11 @@ static enum reaction reaction(struct cptdev_session *s,
 }
 
 static void react_bits(struct cptdev_session *s, const struct mmu_notifier_range *range,
-		       bool scan)
+		       bool cut, bool scan)
 {
 	atomic_inc(&s->invalidating);
 	smp_mb__after_atomic();	/* pairs with cptdev_event_take() */
-	cptdev_events_set(s, range->start, range->end, true, scan);
+	cptdev_events_set(s, range->start, range->end, cut, scan);
 }
 
 static int notifier_start(struct mmu_notifier *mn,
@@ -200,10 +223,13 @@ static int notifier_start(struct mmu_notifier *mn,
 		harvest(s, 0, TASK_SIZE, false);
 		break;
 	case REACT_CUT:
-		react_bits(s, range, false);
+		react_bits(s, range, true, false);
+		break;
+	case REACT_SCAN:
+		react_bits(s, range, false, true);
 		break;
 	case REACT_BOTH:
-		react_bits(s, range, true);
+		react_bits(s, range, true, true);
 		break;
 	}
 	return 0;
@@ -215,7 +241,7 @@ static void notifier_end(struct mmu_notifier *mn,
 	struct cptdev_session *s = container_of(mn, struct cptdev_session, notifier);
 	enum reaction r = reaction(s, range);
 
-	if (r == REACT_CUT || r == REACT_BOTH) {
+	if (r == REACT_CUT || r == REACT_SCAN || r == REACT_BOTH) {
 		smp_mb__before_atomic();	/* the PTEs, then "over" */
 		atomic_dec(&s->invalidating);
 	}

@@ -205,6 +205,34 @@ static int range_insert(struct cptdev_session *s, struct cptdev_range *arg)
 	return ret;
 }
 
+/*
+ * Chunks for huge pages, whose first cut has little else to do. Without memory for them the cut
+ * makes them.
+ */
+static int prepare_table(struct cptdev_walk *w, struct cptdev_table *t)
+{
+	pmd_t val = READ_ONCE(*t->pmd);
+
+	if (t->chunk || !pmd_present(val) || !pmd_leaf(val))
+		return 0;
+	return PTR_ERR_OR_ZERO(cptdev_chunk_get(w->s, t->base, w->span->added));
+}
+
+static int prepare_empty(struct cptdev_walk *w, unsigned long start, unsigned long end)
+{
+	return 0;
+}
+
+static void range_prepare(struct cptdev_session *s, unsigned long start, unsigned long end)
+{
+	struct cptdev_walk w = { .s = s, .table = prepare_table, .empty = prepare_empty };
+
+	if (mmap_read_lock_killable(s->mm))
+		return;
+	cptdev_walk_ranges(&w, start, end);
+	mmap_read_unlock(s->mm);
+}
+
 int cptdev_range_add(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_session *s = call->filp->private_data;
@@ -230,6 +258,8 @@ int cptdev_range_add(struct cptdev_call *call, void *uarg)
 		ret = cptdev_session_start(s);
 	if (!ret)
 		ret = range_insert(s, arg);
+	if (!ret)
+		range_prepare(s, arg->addr, arg->addr + arg->len);
 	mutex_unlock(&s->lock);
 	return ret;
 }

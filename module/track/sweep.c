@@ -142,8 +142,9 @@ void cptdev_table_look(const struct cptdev_walk *w, struct cptdev_table *t)
 }
 
 /*
- * The tables of a sweep and their chunks. Those with news in their chunk aren't swept. Ends
- * where there are no tables: walk.c steps over these. Returns how many.
+ * The tables of a sweep and their chunks. Those with news in their chunk aren't swept, nor, by
+ * a cut, those whose pages have one number together: a visit gives each its own. Ends where there
+ * are no tables: walk.c steps over these. Returns how many.
  */
 static unsigned int list_tables(struct cptdev_walk *w, unsigned int nr)
 {
@@ -157,7 +158,8 @@ static unsigned int list_tables(struct cptdev_walk *w, unsigned int nr)
 		pmd_t pmd = READ_ONCE(pmdp[i]);
 
 		swept->chunk = c;
-		if (likely(c && c->newest <= newer && cptdev_pmd_table(pmd))) {
+		if (likely(c && c->newest <= newer && !(w->cut && c->all) &&
+			   cptdev_pmd_table(pmd))) {
 			swept->ptes = cptdev_pmd_ptes(pmd);
 		} else {
 			if (pmd_none(pmd) && i && i + 1 < nr &&

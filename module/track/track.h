@@ -11,6 +11,7 @@
 /* chunk.c */
 struct cptdev_chunk *cptdev_chunk_get(struct cptdev_session *s,
 				      unsigned long addr, u64 added);
+int cptdev_chunk_spread(struct cptdev_session *s, struct cptdev_chunk *c);
 void cptdev_chunk_drop(struct cptdev_session *s, unsigned long addr);
 void cptdev_chunks_free(struct cptdev_session *s);
 static inline struct cptdev_chunk *cptdev_chunk_find(struct cptdev_session *s,
@@ -60,6 +61,18 @@ static inline bool cptdev_pte_exclusive(pte_t pte)
 {
 	return pte_present(pte) && !pte_special(pte) && PageAnon(pte_page(pte)) &&
 		PageAnonExclusive(pte_page(pte));
+}
+
+/* Is the huge page that begins with @page the process's alone? Under the lock of its entry. */
+static inline bool cptdev_huge_exclusive(struct page *page)
+{
+	return PageAnonExclusive(page);
+}
+
+/* No store to a huge page from here on. */
+static inline void cptdev_huge_protect(struct mm_struct *mm, unsigned long addr, pmd_t *pmd)
+{
+	pmdp_set_wrprotect(mm, addr, pmd);
 }
 
 #endif /* _CPTDEV_TRACK_H */

@@ -16,13 +16,16 @@ static long faults(void)
 	return usage.ru_minflt + usage.ru_majflt;
 }
 
-/* No page that changed is missing, and none too many is there. */
-static void check_found(const struct method *method)
+/*
+ * No page that changed is missing. And none too many is there, except in the first round: a huge
+ * page that is written again is there as a whole, once.
+ */
+static void check_found(const struct method *method, bool first)
 {
 	size_t i;
 
 	for (i = 0; i < t.pages; i++)
-		if (t.found[i] != t.dirty[i])
+		if (first ? t.dirty[i] && !t.found[i] : t.found[i] != t.dirty[i])
 			die("%s %s page %zu", method->name,
 			    t.dirty[i] ? "missed" : "reported, though it didn't change,", i);
 }
@@ -65,7 +68,7 @@ static void measure_round(const struct method *method, struct result *r)
 		copy = 0;
 	method->check();
 	if (method->finds)
-		check_found(method);
+		check_found(method, !r);
 	if (!r)
 		return;
 	figure_add(&r->find, find);

@@ -183,6 +183,9 @@ enum cptdev_reason {
  *			held pages before the control group of the process reaches its
  *			limit, bytes; 2^64 - 1 if there is no limit. Copies that snapshots
  *			of this session may already cause are not subtracted.
+ * @huge_kept:		this session: how often a snapshot froze a huge page as a whole
+ * @huge_split:		this session: huge pages whose mapping was split, because they were
+ *			written again, were partly tracked, or had I/O in flight
  *
  * Errors: the common ones only. Any process that opened the device may ask.
  */
@@ -221,6 +224,8 @@ struct cptdev_info {
 	__u64 user_held_max;
 	__u64 user_held;
 	__u64 group_left;
+	__u64 huge_kept;
+	__u64 huge_split;
 };
 
 #define CPTDEV_FEATURE_SCAN	(1ULL << 0)	/* CPTDEV_IOC_SCAN */
