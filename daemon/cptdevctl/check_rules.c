@@ -216,19 +216,41 @@ static void rule_sessions(struct json_object *list, struct findings *out)
 			n, n == 1 ? " is" : "s are");
 }
 
+/* "127.0.0.1:7475", "[::1]:7475", or by name. */
+static bool is_here(const char *address)
+{
+	return !strncmp(address, "127.", 4) || !strncmp(address, "[::1]", 5) ||
+		!strncmp(address, "[::ffff:127.", 12) || !strncmp(address, "localhost:", 10);
+}
+
+static void rule_protection(struct json_object *out_link, const char *address, struct findings *out)
+{
+	const char *key = js_get_str(out_link, "tls_key");
+
+	if (key)
+		finding(out, LEVEL_OK, "encryption", NULL, "the link is under TLS with key %s", key);
+	else if (!is_here(address))
+		finding(out, LEVEL_WARN, "encryption",
+			"cptdevctl pki init, or cptdevctl key; see cptdevd.conf(5)",
+			"the link to %s is neither encrypted nor authenticated: whoever is on the way can read and change the memory that is shipped",
+			address);
+}
+
 static void rule_peer(struct json_object *peer, struct findings *out)
 {
 	struct json_object *o = js_at(peer, "outgoing"), *in = js_at(peer, "incoming");
 	const char *state = js_get_str(o, "state"), *error = js_get_str(o, "error");
 	const char *address = js_get_str(o, "address");
 
-	if (state && !strcmp(state, "up"))
+	if (state && !strcmp(state, "up")) {
 		finding(out, LEVEL_OK, "peer", NULL, "linked to %s, %.1f ms away",
 			address, js_get_u64(o, "rtt_us") / 1000.0);
-	else if (state)
+		rule_protection(o, address, out);
+	} else if (state) {
 		finding(out, LEVEL_FAIL, "peer",
 			"is cptdevd running there, does a firewall let the port through, does it know this host as its peer?",
 			"no link to %s: %s", address, error ? error : state);
+	}
 	state = js_get_str(in, "state");
 	if (state && !strcmp(state, "up"))
 		finding(out, LEVEL_OK, "peer-in", NULL, "the peer is linked to this host");

@@ -30,7 +30,7 @@ static struct facts good(void)
 
 	f.daemon = json_tokener_parse(
 		"{\"version\":\"1.0.0\",\"peers\":[{\"outgoing\":{\"state\":\"up\","
-		"\"address\":\"192.0.2.2:7475\",\"rtt_us\":250},"
+		"\"address\":\"192.0.2.2:7475\",\"rtt_us\":250,\"tls_key\":\"0123456789abcdef\"},"
 		"\"incoming\":{\"state\":\"up\"}}]}");
 	return f;
 }
@@ -160,6 +160,26 @@ static void daemons(void **state)
 	"{\"version\":\"1\",\"module\":true,\"peers\":[{\"outgoing\":{\"state\":\"up\","	\
 	"\"address\":\"192.0.2.2:7475\",\"sessions\":[" sessions "]},"			\
 	"\"incoming\":{\"state\":\"up\"}}]}"
+
+/* A link of which nobody knows who is at the other end. */
+#define ONE_LINK(address, key)						\
+	"{\"version\":\"1\",\"module\":true,\"peers\":[{\"outgoing\":{\"state\":\"up\","	\
+	"\"address\":\"" address "\",\"tls_key\":" key ",\"sessions\":[]},"	\
+	"\"incoming\":{\"state\":\"up\"}}]}"
+
+static void a_link_in_the_open(void **state)
+{
+	(void)state;
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      ONE_LINK("192.0.2.2:7475", "null"))), "encryption", LEVEL_WARN,
+	     "the link to 192.0.2.2:7475 is neither encrypted nor authenticated");
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      ONE_LINK("192.0.2.2:7475", "\"0123456789abcdef\""))), "encryption", LEVEL_OK,
+	     "under TLS with key 0123456789abcdef");
+	WITH((json_object_put(f.daemon), f.daemon = json_tokener_parse(
+	      ONE_LINK("127.0.0.2:7475", "null"))), "peer", LEVEL_OK, "linked to 127.0.0.2:7475");
+	assert_null(find("encryption"));
+}
 
 #define NO_SPARE(name) "{\"name\":\"" name "\",\"state\":\"refused\",\"error\":"		\
 	"\"spare: can't create the replica: No such file or directory (the module isn't loaded there)\"}"
@@ -291,6 +311,7 @@ int main(void)
 		cmocka_unit_test(devices),
 		cmocka_unit_test(memory),
 		cmocka_unit_test(daemons),
+		cmocka_unit_test(a_link_in_the_open),
 		cmocka_unit_test(sessions_without_a_spare),
 		cmocka_unit_test(records_are_looked_at),
 		cmocka_unit_test(a_daemon_without_the_module),
