@@ -134,7 +134,7 @@ static int file_close(struct file *f, bool ok)
 
 int pki_write(const char *dir, EVP_PKEY *key, X509 *cert, bool fresh)
 {
-	struct file f;
+	struct file f = {};
 	int err = mkdir(dir, 0700) && errno != EEXIST ? errno : 0;
 
 	if (!err)
@@ -316,7 +316,7 @@ static int rewrite(const char *dir, const char *name, const char *line, bool *fo
 	FILE *from = open_in(dir, PKI_PEERS);
 	size_t len = strlen(name);
 	char text[256];
-	struct file f;
+	struct file f = {};
 	int err = from || errno == ENOENT ? file_open(&f, dir, PKI_PEERS, 0644, false) : errno;
 
 	*found = false;

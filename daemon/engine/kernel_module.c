@@ -33,7 +33,7 @@ struct module {
 	struct kernel kernel;
 	struct netlink events;
 	struct netlink dumps;
-	LIST_HEAD(, kept) kept;
+	LIST_HEAD(kept_list, kept) kept;
 	/* of the one who listens */
 	kernel_event_fn fn;
 	void *arg;

@@ -379,8 +379,8 @@ static unsigned int greetings_of(struct daemon *d, const char *host)
  */
 static struct in *greeting_too_many(struct daemon *d)
 {
+	struct in *in = NULL, *last = NULL;
 	unsigned int n = 0, most = 0, own;
-	struct in *in, *last = NULL;
 
 	/* New ones are put in front. */
 	LIST_FOREACH(in, &d->ins, entry) {

@@ -12,7 +12,7 @@ files='log.c main.c listen.c ctl.c reload.c files.c node.c'
 
 # Single calls, as "file text": a promotion and its command, of which each replica has one;
 # the fence command, of which each death of the peer has one, with some lines of output;
-# the start; a person's SIGHUP, with the file of the keys, or command; the end of a private daemon's program; a
+# the start; a person's SIGHUP, with the files of the keys, or command; the end of a private daemon's program; a
 # replica that is lost with the memory for it.
 calls="failover.c can't run
 failover.c running
@@ -33,7 +33,8 @@ records.c this host was started anew
 records.c can't read the records
 moved.c stays until it is lost
 moved.c is left: the configuration
-daemon.c [peer] psk_file"
+daemon.c [peer] psk_file
+daemon.c [peer] pki_dir"
 
 unlisted() {
 	grep -nE 'log_(err|warn|notice|info|write)\(' common/*.c engine/*.c link/*.c rules/*.c \

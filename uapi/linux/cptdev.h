@@ -932,7 +932,8 @@ struct cptdev_replica_freeze {
  * term again, and it can be taken again. Needs CPTDEV_REPLICA_WRITE.
  *
  * Errors: ESTALE @term isn't higher; EINVAL it is above CPTDEV_TERM_MAX; ERANGE it is more
- * than CPTDEV_TERM_STEP above the replica's; EOVERFLOW there is no next one; ENODATA nothing was ever committed; ENOENT the replica was removed.
+ * than CPTDEV_TERM_STEP above the replica's; EOVERFLOW there is no next one; ENODATA nothing
+ * was ever committed; ENOENT the replica was removed.
  */
 struct cptdev_replica_promote {
 	__u32 size;
