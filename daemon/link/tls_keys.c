@@ -2,6 +2,7 @@
 /* Pre-shared keys: the file, and how OpenSSL is told of them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +190,14 @@ static int take_lines(struct tls_keys *k, FILE *from, char *why, size_t size)
 	return ret;
 }
 
+/* As whom the unit runs the daemon. Root looks at its files: cptdevd --check-config. */
+static bool is_daemons(uid_t uid)
+{
+	const struct passwd *user = geteuid() ? NULL : getpwnam(DAEMON_USER);
+
+	return user && user->pw_uid == uid;
+}
+
 /* Whoever can read a secret can be the peer, whoever can write it as well. */
 FILE *tls_open(const char *path, bool secret, char *why, size_t size)
 {
@@ -200,7 +209,7 @@ FILE *tls_open(const char *path, bool secret, char *why, size_t size)
 		snprintf(why, size, "%s", strerror(errno));
 	} else if (!S_ISREG(st.st_mode)) {
 		snprintf(why, size, "it isn't a file");
-	} else if (st.st_uid && st.st_uid != geteuid()) {
+	} else if (st.st_uid && st.st_uid != geteuid() && !is_daemons(st.st_uid)) {
 		snprintf(why, size, "it belongs to user %u; its owner has to be root or the user that cptdevd runs as",
 			 st.st_uid);
 	} else if (st.st_mode & (secret ? 077 : 022)) {

@@ -9,6 +9,9 @@
 #include "tls.h"
 #include "uuid.h"
 
+/* etc/cptdev.sysusers, etc/cptdevd.service.in */
+#define DAEMON_USER	"cptdev"
+
 #define TLS_SECRET_LEN	32
 /* Peers whose certificates are taken. */
 #define TLS_PINS_MAX	64

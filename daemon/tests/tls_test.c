@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -798,6 +799,36 @@ static void not_a_key(struct world *x, const char *text, mode_t mode, const char
 		fail_msg("'%s' isn't in '%s'", want, why);
 }
 
+/* In place of the C library's: the unit's user on this machine. */
+#define THE_USER	4711
+
+struct passwd *getpwnam(const char *name)
+{
+	static struct passwd p = { .pw_uid = THE_USER };
+
+	assert_string_equal(name, "cptdev");
+	return &p;
+}
+
+/* Root asks with --check-config whether the daemon can begin. */
+static void a_key_of_the_daemons_user(void **state)
+{
+	struct world *x = *state;
+	struct tls_keys *k;
+	char why[160];
+
+	begin(x, KEY_1, KEY_1);
+	if (geteuid())
+		skip();
+	assert_int_equal(chown(x->key[0], THE_USER, 0), 0);
+	k = tls_keys_read(x->key[0], uuid_none, why, sizeof(why));
+	assert_non_null(k);
+	tls_keys_put(k);
+	assert_int_equal(chown(x->key[0], THE_USER + 1, 0), 0);
+	assert_null(tls_keys_read(x->key[0], uuid_none, why, sizeof(why)));
+	assert_non_null(strstr(why, "it belongs to user 4712"));
+}
+
 static void bad_files(void **state)
 {
 	struct world *x = *state;
@@ -889,6 +920,7 @@ int main(void)
 		T(led_back),
 		T(a_link_of_an_old_key_ends),
 		T(new_key),
+		T(a_key_of_the_daemons_user),
 		T(bad_files),
 		T(a_key_is_made),
 		T(pages_arrive_by_certificates),
