@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdio.h>
+
 #include <openssl/evp.h>
 
 #include "pki.h"
@@ -11,4 +13,13 @@ int pki_digest(X509 *cert, u8 digest[PKI_DIGEST_LEN])
 
 	OPENSSL_free(der);
 	return ret;
+}
+
+const char *pki_text(const u8 *digest, char text[PKI_TEXT_LEN])
+{
+	size_t i;
+
+	for (i = 0; i < PKI_DIGEST_LEN; i++)
+		sprintf(text + 2 * i, "%02x", digest[i]);
+	return text;
 }

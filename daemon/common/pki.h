@@ -17,4 +17,8 @@
 /* The SHA-256 of the public key (SubjectPublicKeyInfo, as in RFC 7469). 0, or -1: no memory. */
 int pki_digest(X509 *cert, u8 digest[PKI_DIGEST_LEN]);
 
+#define PKI_TEXT_LEN	(2 * PKI_DIGEST_LEN + 1)
+/* In hexadecimal digits. Returns @text. */
+const char *pki_text(const u8 *digest, char text[PKI_TEXT_LEN]);
+
 #endif

@@ -148,14 +148,6 @@ int pki_write(const char *dir, EVP_PKEY *key, X509 *cert, bool fresh)
 	return err;
 }
 
-static void hex_of(const u8 *digest, char text[2 * PKI_DIGEST_LEN + 1])
-{
-	size_t i;
-
-	for (i = 0; i < PKI_DIGEST_LEN; i++)
-		sprintf(text + 2 * i, "%02x", digest[i]);
-}
-
 static int name_fits(struct ctl *c, const char *name)
 {
 	if (name_valid(name, strlen(name)) && *name != '.')
@@ -167,13 +159,13 @@ static int name_fits(struct ctl *c, const char *name)
 /* What the other host has to be told. */
 static int tell(struct ctl *c, const char *dir, const char *name, X509 *cert)
 {
-	char hex[2 * PKI_DIGEST_LEN + 1], until[64] = "";
+	char hex[PKI_TEXT_LEN], until[64] = "";
 	u8 digest[PKI_DIGEST_LEN];
 	struct tm tm;
 
 	if (pki_digest(cert, digest))
 		return ctl_fail(c, EXIT_FAILED, "failed", NULL, "OpenSSL can't read the certificate");
-	hex_of(digest, hex);
+	pki_text(digest, hex);
 	if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1)
 		strftime(until, sizeof(until), "%Y-%m-%d", &tm);
 	if (c->json) {

@@ -29,8 +29,9 @@ static void change(const char *section, const char *name, bool restart, void *ar
 	}
 	log_notice("configuration: [%s] %s has changed", section, name);
 	ch->listen |= !strcmp(section, "listen") && strcmp(name, "allow");
-	ch->peer |= (!strcmp(section, "peer") && strcmp(name, "psk_file")) ||
-		!strcmp(name, "private");
+	/* The rest of [peer] says how it is known: reload_keys(). */
+	ch->peer |= (!strcmp(section, "peer") && (!strcmp(name, "address") ||
+		     !strcmp(name, "port") || !strcmp(name, "name"))) || !strcmp(name, "private");
 }
 
 /* What was written about mistakes, a line each. */
@@ -99,8 +100,8 @@ static void check_key(const struct conn *c, const struct tls_keys *k, const char
 	if (!k || (c->tls && tls_key_known(k, c->tls)))
 		return;
 	log_warn("the link %s ends: it was made %s", who, c->tls ?
-		 "with a key that isn't in [peer] psk_file any more" :
-		 "without TLS, before [peer] psk_file was given");
+		 "with a key that isn't taken here any more" :
+		 "without TLS, which [peer] asks for now");
 	shutdown(c->fd, SHUT_RDWR);
 }
 

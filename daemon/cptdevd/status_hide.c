@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a user who may ask, but is neither root nor who runs the daemon, isn't told: UUIDs and
+ * Hidden from a user who may ask, but is neither root nor the daemon's user: UUIDs and
  * terms of other users' sessions, replicas and records, and the errors about them, which have the
  * terms in their text.
  *

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * TLS 1.3 on a connection, by OpenSSL. Both ends prove that they have the same pre-shared key
- * (RFC 8446, 2.2 and 4.2.11), with an ephemeral key exchange (psk_dhe_ke), so that a key that
- * becomes known later opens no older recording. There are no tickets, no early data and no
- * certificates.
+ * (RFC 8446, 2.2 and 4.2.11), or show certificates that the other one knows. The key exchange is
+ * ephemeral either way (psk_dhe_ke), so that a key that becomes known later opens no older
+ * recording. There are no tickets, and there is no early data.
  *
- * The identity that the connecting side sends is "cptdev KEY-ID UUID": the first bytes of the
+ * With a pre-shared key, the identity that the connecting side sends is "cptdev KEY-ID UUID": the first bytes of the
  * key's SHA-256, and the UUID of its node. A node refuses its own UUID: an attacker can't
  * connect a node to itself ("Selfie", Drucker and Gueron, 2019).
  */
@@ -32,7 +32,8 @@ struct tls;
  */
 struct tls_keys *tls_keys_read(const char *path, const u8 *uuid, char *why, size_t size);
 /*
- * Certificates: this node's, which is called @name, and whose are taken, in @dir (pki.h). NULL: @why says what is wrong.
+ * Certificates in @dir (pki.h): that of this node, which is called @name, and which ones are taken.
+ * NULL: @why says what is wrong.
  */
 struct tls_keys *tls_pki_read(const char *dir, const char *name, char *why, size_t size);
 /* One user less; may be NULL. Connections go on with the keys that they were made with. */
@@ -43,8 +44,10 @@ struct tls *tls_new(struct tls_keys *k, int fd, bool accepts);
 /* Closes nothing. May be NULL. */
 void tls_free(struct tls *t);
 
-/* "0123456789abcdef": the id of the key that both have used, or that the other side's certificate
- * has; empty before the handshake is over. */
+/*
+ * "0123456789abcdef": the id of the key that both have used, or that the other side's certificate
+ * has; empty before the handshake is over.
+ */
 #define TLS_ID_TEXT_LEN	17
 const char *tls_key_id(const struct tls *t);
 /* The node whose certificate the other side has; empty with a pre-shared key. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Certificates instead of a key that both have. Whose certificate is taken is said by pins: a
- * node's name and the SHA-256 of its public key (SubjectPublicKeyInfo, as in RFC 7469). Who signed a
+ * node's name and the SHA-256 of its public key (SubjectPublicKeyInfo, as in RFC 7469). The signer of a
  * certificate doesn't matter, so that a host needs no authority and may have one; the name in it
  * (subjectAltName) and its time do.
  */
@@ -19,10 +19,9 @@
 
 void tls_id(const u8 *digest, char id[TLS_ID_TEXT_LEN])
 {
-	size_t i;
+	char text[PKI_TEXT_LEN];
 
-	for (i = 0; i < (TLS_ID_TEXT_LEN - 1) / 2; i++)
-		sprintf(id + 2 * i, "%02x", digest[i]);
+	snprintf(id, TLS_ID_TEXT_LEN, "%.*s", TLS_ID_TEXT_LEN - 1, pki_text(digest, text));
 }
 
 /*
@@ -44,17 +43,15 @@ static int check_certificate(const struct tls_keys *k, X509 *cert, struct tls_se
 {
 	u8 digest[PKI_DIGEST_LEN];
 	const struct tls_pin *pin;
-	char hex[2 * PKI_DIGEST_LEN + 1];
-	size_t i;
+	char text[PKI_TEXT_LEN];
 
 	if (pki_digest(cert, digest))
 		return X509_V_ERR_UNSPECIFIED;
-	for (i = 0; i < sizeof(digest); i++)
-		sprintf(hex + 2 * i, "%02x", digest[i]);
 	pin = pin_of(k, digest);
 	if (!pin) {
 		snprintf(seen->why, sizeof(seen->why),
-			 "no peer has the key %s; cptdevctl pki add-peer makes one known", hex);
+			 "no peer has the key %s; cptdevctl pki add-peer makes one known",
+			 pki_text(digest, text));
 		return X509_V_ERR_CERT_UNTRUSTED;
 	}
 	if (X509_check_host(cert, pin->name, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |

@@ -15,6 +15,7 @@
 
 static char path[128];
 static const char *peer_address, *peer_name;
+static const char *insecure;
 
 /* A's configuration, but for what @more says; a key of it may be repeated there. */
 static int reload(struct pair *p, const char *failover, const char *more)
@@ -27,8 +28,8 @@ static int reload(struct pair *p, const char *failover, const char *more)
 	fprintf(f, "[node]\nname = %s\ncontrol = %s\nstate_dir = %s\nlog_level = info\n", c->name,
 		c->control, c->state_dir);
 	fprintf(f, "[listen]\naddress = 127.0.0.1\nport = %u\n", c->listen_port);
-	fprintf(f, "[peer]\naddress = %s\nport = %u\ninsecure = yes anywhere\n", peer_address,
-		ntohs(((struct sockaddr_in *)&c->peer)->sin_port));
+	fprintf(f, "[peer]\naddress = %s\nport = %u\ninsecure = %s\n", peer_address,
+		ntohs(((struct sockaddr_in *)&c->peer)->sin_port), insecure);
 	if (peer_name)
 		fprintf(f, "name = %s\n", peer_name);
 	fprintf(f, "[failover]\n%s\n[limits]\n%s\n", failover, more);
@@ -49,6 +50,7 @@ static int setup(void **state)
 	p = *state;
 	peer_address = "127.0.0.1";
 	peer_name = NULL;
+	insecure = "yes anywhere";
 	/* As a file would have it. */
 	p->a.daemon.conf.log_level = LOG_INFO;
 	p->a.daemon.conf.insecure = INSECURE_ANYWHERE;
@@ -80,6 +82,19 @@ static void nothing_new(void **state)
 	assert_int_equal(reload(p, TIMES, LIMITS), 0);
 	assert_int_equal(lines_with(""), 1);
 	assert_string_equal(lines_last(), "configuration: nothing has changed");
+	still_linked(p);
+}
+
+/* How the peer is known is no matter of where it is. */
+static void another_protection(void **state)
+{
+	struct pair *p = *state;
+
+	insecure = "yes";
+	assert_int_equal(reload(p, TIMES, LIMITS), 0);
+	assert_int_equal(lines_with("configuration: [peer] insecure has changed"), 1);
+	assert_int_equal(lines_with(""), 1);
+	assert_false(host_peer(&p->a)->moving);
 	still_linked(p);
 }
 
@@ -387,6 +402,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 		T(nothing_new),
+		T(another_protection),
 		T(what_counts_at_once),
 		T(what_needs_a_restart),
 		T(a_mistake_changes_nothing),

@@ -555,12 +555,11 @@ static EVP_PKEY *certify(struct host *h, const char *name, long from, long to, E
 static void know(struct host *h, const char *name, const struct host *of)
 {
 	struct ctl ctl = { .out = fopen("/dev/null", "w"), .err = stderr };
-	char path[160], hex[2 * PKI_DIGEST_LEN + 1];
+	char path[160], hex[PKI_TEXT_LEN];
 	char verb[] = "add-peer", *argv[] = { verb, (char *)name, hex, h->conf.pki_dir };
 	u8 digest[PKI_DIGEST_LEN];
 	X509 *cert;
 	FILE *f;
-	int i;
 
 	snprintf(path, sizeof(path), "%s/cert.pem", of->conf.pki_dir);
 	f = fopen(path, "r");
@@ -570,8 +569,7 @@ static void know(struct host *h, const char *name, const struct host *of)
 	fclose(f);
 	assert_int_equal(pki_digest(cert, digest), 0);
 	X509_free(cert);
-	for (i = 0; i < PKI_DIGEST_LEN; i++)
-		sprintf(hex + 2 * i, "%02x", digest[i]);
+	pki_text(digest, hex);
 	assert_int_equal(verb_pki(&ctl, 4, argv), EXIT_DONE);
 	fclose(ctl.out);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the fuzzers share: a daemon with the engine that plays the module. It lives through many
+ * Shared by the fuzzers: a daemon with the engine that plays the module. It lives through many
  * inputs, and is made anew now and then, so that what an input leaves behind doesn't add up.
  * selftests/host/libfuzzer builds and runs them.
  */
