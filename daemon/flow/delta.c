@@ -211,8 +211,8 @@ static int replica_runs(struct delta *d, struct data_frame *f, struct cptdev_ext
 				  EXTENTS_BATCH, d->next, &d->next);
 	int i;
 
-	for (i = 0; i < n && f->bytes < WIRE_DATA_BYTES; i++) {
-		runs[i].len = MIN(runs[i].len, WIRE_DATA_BYTES - f->bytes);
+	for (i = 0; i < n && f->bytes < CONN_DATA_MAX; i++) {
+		runs[i].len = MIN(runs[i].len, CONN_DATA_MAX - f->bytes);
 		extent_encode(f->w, &runs[i]);
 		f->extents++;
 		f->bytes += runs[i].len;

@@ -196,6 +196,33 @@ static void the_state_comes_back(void **state)
 	assert_int_equal(asked(&p->a, &t), ANSWER_REFUSED);
 }
 
+/* More pages in a row than a frame has, and of a first checkpoint that the buffer holds. */
+static void a_large_state_comes_back(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 700);
+	struct soft_replica *r;
+	struct start_text t;
+	u8 *want = malloc(700 * FAKE_PAGE);
+	u32 i;
+
+	p->a.daemon.conf.sessions.on_restart = ON_RESTART_TAKE_BACK;
+	for (i = 0; i < 700; i++)
+		fake_write(s, i, i + 1);
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, pair_committed(s));
+	memcpy(want, s->mem, 700 * FAKE_PAGE);
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
+	WAIT_FOR(p, record(&p->b)->failed);
+	wait_on(&p->a, true);
+	assert_int_equal(asked(&p->a, &t), ANSWER_TAKE_BACK);
+	WAIT_FOR(p, promoted(&p->a));
+	r = fake_replica(&p->a.fake, "kv");
+	for (i = 0; i < 700; i++)
+		assert_memory_equal(fake_page(r, i), want + i * FAKE_PAGE, FAKE_PAGE);
+	free(want);
+}
+
 /* From the question to the last page nothing else is done with the replica; then it is outdated. */
 static void the_spare_isnt_promoted_meanwhile(void **state)
 {
@@ -387,6 +414,7 @@ int main(void)
 		cmocka_unit_test(until_something_is_acknowledged),
 		cmocka_unit_test(a_spare_gives_what_is_whole),
 		T(the_state_comes_back),
+		T(a_large_state_comes_back),
 		T(the_spare_isnt_promoted_meanwhile),
 		T(who_took_over_gives_nothing),
 		T(an_older_replica_isnt_promoted_instead),
