@@ -49,6 +49,7 @@ int verb_forget(struct ctl *c, int argc, char **argv);
 /* Refused with this code, and done with --force. */
 bool ctl_needs_force(const char *code);
 int verb_start(struct ctl *c, int argc, char **argv);
+int verb_role(struct ctl *c, int argc, char **argv);
 int verb_pki(struct ctl *c, int argc, char **argv);
 int verb_key(struct ctl *c, int argc, char **argv);
 int verb_replica(struct ctl *c, int argc, char **argv);

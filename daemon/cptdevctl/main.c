@@ -35,6 +35,8 @@ static const struct verb {
 	  "make the replica what this host goes on from" },
 	{ "start", " NAME", verb_start,
 	  "what a program that is started under a name would be" },
+	{ "role", " NAME", verb_role,
+	  "what this host is for that name, for scripts" },
 	{ "replica", " list | remove NAME [--force]", verb_replica,
 	  "the replicas that this host keeps" },
 	{ "key", " FILE", verb_key,

@@ -250,6 +250,8 @@ static struct json_object *peer(struct peer *p)
 {
 	struct json_object *o = peer_head(p);
 
+	js_put(o, "configured_name", *p->d->conf.peer_name ?
+	       json_object_new_string(p->d->conf.peer_name) : NULL);
 	js_put(o, "failover", failover(p));
 	js_put(o, "outgoing", address_given(p->d) ? outgoing(&p->out) : NULL);
 	js_put(o, "incoming", incoming(p->in));
@@ -285,6 +287,7 @@ struct json_object *status_json(struct daemon *d)
 	js_u64(o, "heartbeat_interval_ms", d->conf.heartbeat_ms);
 	js_u64(o, "timeout_ms", d->conf.timeout_ms);
 	js_str(o, "failover", d->conf.failover == FAILOVER_AUTO ? "auto" : "manual");
+	js_put(o, "policies", status_policies(&d->conf));
 	js_put(o, "last_promotion", last_promotion(&d->promotion));
 	LIST_FOREACH(k, &d->sessions, entry)
 		if (*k->rec.name)

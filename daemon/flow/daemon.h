@@ -694,6 +694,8 @@ struct json_object *status_records(struct daemon *d);
 struct json_object *status_record(struct daemon *d, const struct recorded *e);
 /* What protects a session of this host. */
 struct json_object *status_session(struct daemon *d, struct known *k);
+/* status_policies.c: for all sessions, and for those that have a section */
+struct json_object *status_policies(const struct conf *c);
 /* The peer without its sessions and replicas. */
 struct json_object *status_peer(struct peer *p);
 /* status_hide.c: take UUIDs and terms of whatever isn't of user @uid out of such a document. */

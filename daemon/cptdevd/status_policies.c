@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the daemon tells about the policies for sessions. cptdevctl(8) describes the keys. */
+#include "daemon.h"
+#include "json.h"
+
+static struct json_object *policy(const char *name, const struct conf_session *s)
+{
+	static const char *const restart[] = {
+		[ON_RESTART_SPARE] = "spare", [ON_RESTART_REFUSE] = "refuse",
+		[ON_RESTART_TAKE_BACK] = "take-back",
+	};
+	struct json_object *o = js_new();
+
+	if (name)
+		js_str(o, "name", name);
+	else
+		js_null(o, "name");
+	js_str(o, "on_exit", s->on_exit == ON_EXIT_FAILOVER ? "failover" : "stay");
+	js_str(o, "on_hang", s->on_hang == ON_HANG_FAILOVER ? "failover" : "stay");
+	js_str(o, "alone", s->alone == CONF_GO_ON ? "go-on" : "block");
+	js_str(o, "on_restart", restart[s->on_restart]);
+	return o;
+}
+
+struct json_object *status_policies(const struct conf *c)
+{
+	struct json_object *list = js_list();
+	u32 i;
+
+	json_object_array_add(list, policy(NULL, &c->sessions));
+	for (i = 0; i < c->nr_named; i++)
+		json_object_array_add(list, policy(c->named[i].name,
+						   conf_session(c, c->named[i].name)));
+	return list;
+}
