@@ -42,7 +42,7 @@ all: needs $(BUILT_ROOMS:%=room-%)
 # that is missing, instead of the first header that the compiler doesn't find.
 PKG_CONFIG ?= pkg-config
 NEEDS := libmnl:libmnl-dev libxxhash:libxxhash-dev json-c:libjson-c-dev inih:libinih-dev \
-	libsystemd:libsystemd-dev libssl:libssl-dev
+	libsystemd:libsystemd-dev libssl:libssl-dev libzstd:libzstd-dev
 needs:
 	@missing=; \
 	command -v $(CC) >/dev/null || missing+=' gcc'; \

@@ -199,6 +199,19 @@ void replicas_text(const struct view *v, FILE *to)
  * Peers
  */
 
+/* What became of the pages that were shipped. */
+static void savings_text(struct json_object *link, FILE *to)
+{
+	u64 pages = js_get_u64(link, "page_bytes"), wire = js_get_u64(link, "page_bytes_on_wire");
+	const char *compression = js_get_str(link, "compression");
+	char a[16], b[16];
+
+	if (!pages || !compression)
+		return;
+	fprintf(to, ", pages: %s sent as %s, compression %s", size_text(pages, a),
+		size_text(wire, b), compression);
+}
+
 static void link_text(struct json_object *link, const char *what, const char *moved,
 		      FILE *to)
 {
@@ -215,6 +228,7 @@ static void link_text(struct json_object *link, const char *what, const char *mo
 			js_get_u64(link, "rtt_us") / 1000.0,
 			size_text(js_get_u64(link, moved), sum),
 			size_text(js_get_u64(link, "bytes_per_second"), rate));
+	savings_text(link, to);
 	if (error && *error)
 		fprintf(to, ": %s", error);
 	fputc('\n', to);

@@ -44,6 +44,7 @@ static const struct conf_key keys[] = {
 	KEY("peer", "psk_file", CONF_PATH, psk_file, 0, 0),
 	KEY("peer", "pki_dir", CONF_PATH, pki_dir, 0, 0),
 	KEY("peer", "insecure", CONF_INSECURE, insecure, 0, 0),
+	KEY("peer", "compression", CONF_COMPRESSION, compression, 0, 0),
 	KEY("failover", "heartbeat_interval_ms", CONF_NUMBER, heartbeat_ms, 10, 60000),
 	KEY("failover", "timeout_ms", CONF_NUMBER, timeout_ms, 100, 600000),
 	KEY("failover", "failover", CONF_FAILOVER, failover, 0, 0),

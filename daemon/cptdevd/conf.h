@@ -22,6 +22,7 @@ enum conf_private { PRIVATE_NO, PRIVATE_SPARE, PRIVATE_MASTER };
 enum conf_allow { ALLOW_PEER, ALLOW_ANY };
 /* Links without TLS: none, between addresses of this host, on any network. */
 enum conf_insecure { INSECURE_NO, INSECURE_YES, INSECURE_ANYWHERE };
+enum conf_compression { COMPRESSION_AUTO, COMPRESSION_ON, COMPRESSION_OFF };
 enum conf_on_exit { ON_EXIT_FAILOVER, ON_EXIT_STAY };
 enum conf_on_hang { ON_HANG_STAY, ON_HANG_FAILOVER };
 enum conf_alone { CONF_BLOCK, CONF_GO_ON };
@@ -64,6 +65,7 @@ struct conf {
 	char psk_file[CONF_PATH_MAX];	/* see tls.h; empty: there is none */
 	char pki_dir[CONF_PATH_MAX];	/* certificates: if there is no psk_file; empty: none */
 	u32 insecure;			/* enum conf_insecure */
+	u32 compression;		/* enum conf_compression */
 	/* [failover] */
 	u32 heartbeat_ms;
 	u32 timeout_ms;

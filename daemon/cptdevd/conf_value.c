@@ -53,6 +53,10 @@ static const struct word insecures[] = {
 	{ "no", INSECURE_NO }, { "yes", INSECURE_YES }, { "yes anywhere", INSECURE_ANYWHERE }, {},
 };
 
+static const struct word compressions[] = {
+	{ "auto", COMPRESSION_AUTO }, { "on", COMPRESSION_ON }, { "off", COMPRESSION_OFF }, {},
+};
+
 static const struct word privates[] = {
 	{ "no", PRIVATE_NO }, { "spare", PRIVATE_SPARE }, { "master", PRIVATE_MASTER }, {},
 };
@@ -233,6 +237,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(allows, value, to, why, size);
 	case CONF_INSECURE:
 		return take_word(insecures, value, to, why, size);
+	case CONF_COMPRESSION:
+		return take_word(compressions, value, to, why, size);
 	}
 	return -1;
 }

@@ -74,6 +74,7 @@ void daemon_close(struct daemon *d)
 		peer_close(LIST_FIRST(&d->peers));
 	ctl_close(d);
 	tls_keys_put(d->keys);
+	pack_free(&d->pack);
 	tell_close(&d->tell);
 	loop_close(&d->loop);
 }

@@ -33,12 +33,18 @@ static void node_uuid(u8 uuid[CPTDEV_UUID_LEN], const char *name)
 	memcpy(uuid, id.bytes, CPTDEV_UUID_LEN);
 }
 
+u64 node_without(const struct conf *conf)
+{
+	return conf->compression == COMPRESSION_OFF ? WIRE_FEATURE_ZSTD : 0;
+}
+
 void node_self(struct node *n, const struct conf *conf)
 {
 	*n = (struct node) {
 		.page_size = sysconf(_SC_PAGESIZE),
 		.heartbeat_ms = conf->heartbeat_ms,
 		.timeout_ms = conf->timeout_ms,
+		.without = node_without(conf),
 	};
 	strcpy(n->name, conf->name);
 	node_uuid(n->uuid, n->name);

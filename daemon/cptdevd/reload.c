@@ -85,6 +85,7 @@ static void apply(struct daemon *d, struct conf *c)
 	files_raise(c);
 	d->self.heartbeat_ms = c->heartbeat_ms;
 	d->self.timeout_ms = c->timeout_ms;
+	d->self.without = node_without(c);
 	LIST_FOREACH(p, &d->peers, entry) {
 		apply_to_peer(p, &ch);
 		lease_reload(&p->out);

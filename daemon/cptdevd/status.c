@@ -70,6 +70,7 @@ static struct json_object *ship(struct ship *s)
 	js_u64(o, "lag_generations", behind);
 	js_u64(o, "lag_ms", lag_ns(&s->lag, s->out->d->loop.now) / NSEC_PER_MSEC);
 	js_u64(o, "bytes_shipped", s->bytes);
+	js_u64(o, "bytes_on_wire", s->wire);
 	fault(o, &s->last);
 	return o;
 }
@@ -122,6 +123,17 @@ struct json_object *status_session(struct daemon *d, struct known *k)
 	return o;
 }
 
+static void savings(struct json_object *j, struct out *o)
+{
+	static const char *const words[] = {
+		[THIN_PLAIN] = "off", [THIN_BY_GAIN] = "auto", [THIN_ALWAYS] = "on",
+	};
+
+	js_u64(j, "page_bytes", o->thin.pages);
+	js_u64(j, "page_bytes_on_wire", o->thin.wire);
+	js_str(j, "compression", words[out_thin(o)->packs]);
+}
+
 static struct json_object *outgoing(struct out *o)
 {
 	struct json_object *j = js_new(), *list = js_list();
@@ -133,8 +145,10 @@ static struct json_object *outgoing(struct out *o)
 	js_str(j, "address", address);
 	js_u64(j, "attempts", o->attempts);
 	js_u64(j, "connects", o->connects);
-	if (o->conn)
+	if (o->conn) {
 		link_stats(j, o->d, o->conn, &o->rate);
+		savings(j, o);
+	}
 	fault(j, &o->last);
 	TAILQ_FOREACH(s, &o->ships, entry)
 		json_object_array_add(list, ship(s));

@@ -187,9 +187,10 @@ static int chan_stage(struct chan *c, const u8 *payload, u32 len)
 	static struct data data;	/* one thread: one frame at a time */
 	struct in *in = c->in;
 
-	if (data_decode(payload, len, in->d->self.page_size, c->end, &data,
+	if (data_decode(payload, len, in->d->self.page_size, c->end, in->features, &data,
 			&in->conn->fault))
 		return -1;
+	data_expand(&data);
 	return replay_stage(c, &data) ? chan_trouble(c) : 0;
 }
 
@@ -316,6 +317,7 @@ static unsigned int event_of(u16 type)
 	case WIRE_META:
 		return CHAN_META;
 	case WIRE_DATA:
+	case WIRE_PACKED:
 		return CHAN_DATA;
 	case WIRE_COMMIT:
 		return CHAN_COMMIT;
@@ -351,6 +353,21 @@ static int chan_limit(struct in *in, u32 number, const u8 *payload, u32 len)
 	return 0;
 }
 
+/* What is thrown away, or isn't allowed here, needs not be expanded. */
+static int chan_packed(struct chan *c, const u8 *payload, u32 len)
+{
+	struct in *in = c->in;
+	const u8 *data = payload;
+	ssize_t n = len;
+
+	if (!(in->features & WIRE_FEATURE_ZSTD))
+		return fault_set(&in->conn->fault, WIRE_E_PROTOCOL,
+				 "PACKED, which wasn't agreed on");
+	if (c->state == CHAN_STAGING)
+		n = pack_decode(&in->d->pack, payload, len, &data, &in->conn->fault);
+	return n < 0 ? -1 : chan_event(c, CHAN_DATA, data, n);
+}
+
 int chan_frame(struct in *in, const struct frame *f, const u8 *payload)
 {
 	struct chan *c = chan_find(in, f->channel);
@@ -366,6 +383,8 @@ int chan_frame(struct in *in, const struct frame *f, const u8 *payload)
 				 wire_type_name(f->type), f->channel);
 	if (!c)
 		c = chan_new(in, f->channel);
+	if (c && f->type == WIRE_PACKED)
+		return chan_packed(c, payload, f->length);
 	return c ? chan_event(c, event_of(f->type), payload, f->length) : -1;
 }
 

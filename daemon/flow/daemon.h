@@ -33,6 +33,7 @@
 #include "resolve.h"
 #include "start.h"
 #include "tell.h"
+#include "thin.h"
 
 /* Deltas of one session that may be on their way at a time. */
 #define SHIP_WINDOW	2
@@ -110,6 +111,7 @@ struct ship {
 	unsigned int in_flight;
 	u64 committed;
 	u64 bytes;			/* of pages, sent */
+	u64 wire;			/* of the frames that they were sent in */
 	u32 back_off_ms;
 	struct timer retry;
 	struct garbage garbage;
@@ -147,6 +149,7 @@ struct out {
 	u32 next_addr;			/* which is tried next */
 	char unknown[256];		/* why there is none */
 	struct fault last;
+	struct thin thin;
 	u64 attempts;			/* to connect; none while no address is known */
 	u64 connects;
 	struct rate rate;
@@ -265,6 +268,7 @@ struct daemon {
 	struct node self;
 	struct loop loop;
 	struct teller tell;
+	struct pack pack;
 	struct tls_keys *keys;		/* each link needs one of them; NULL: links are plain */
 	u64 started;
 	bool module;			/* it is loaded */
@@ -309,6 +313,8 @@ bool daemon_busy(const struct daemon *d);
 
 /* node.c: who this host is */
 void node_self(struct node *n, const struct conf *conf);
+/* Features that the configuration takes away: from the next greeting on. */
+u64 node_without(const struct conf *conf);
 
 /* known.c */
 int known_open(struct daemon *d);
@@ -602,6 +608,8 @@ void out_gone(struct out *o, struct known *k);
 void out_fence(struct out *o, struct known *k, const char *why);
 /* All sessions of this host are known: say so when they were all announced. */
 void out_listed(struct out *o);
+/* How pages are made shorter on the link, as the configuration has it now. */
+struct thin *out_thin(struct out *o);
 u32 link_heartbeat_ms(const struct node *self, const struct node *other);
 /* How long an answer lends: 0 when the peer knows no leases. */
 u64 link_lease_ns(u64 features, u32 timeout_ms, u32 other_ms);

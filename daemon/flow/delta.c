@@ -11,6 +11,7 @@
 
 #include "delta.h"
 #include "image.h"
+#include "thin.h"
 
 /* Extents that are looked at in one go. */
 #define EXTENTS_BATCH	256U
@@ -23,7 +24,7 @@ void delta_free(struct delta *d)
 	free(d);
 }
 
-int delta_open(struct kernel *k, int fd, struct delta **dp)
+int delta_open(struct kernel *k, int fd, struct thin *thin, struct delta **dp)
 {
 	struct delta *d = calloc(1, sizeof(*d));
 	int ret;
@@ -34,6 +35,7 @@ int delta_open(struct kernel *k, int fd, struct delta **dp)
 	}
 	d->kernel = k;
 	d->fd = fd;
+	d->thin = thin;
 	ret = kernel_image_info(k, fd, &d->info);
 	if (ret) {
 		delta_free(d);
@@ -44,9 +46,9 @@ int delta_open(struct kernel *k, int fd, struct delta **dp)
 	return 0;
 }
 
-int delta_open_replica(struct kernel *k, int fd, u64 term, struct delta **dp)
+int delta_open_replica(struct kernel *k, int fd, struct thin *thin, u64 term, struct delta **dp)
 {
-	int ret = delta_open(k, fd, dp);
+	int ret = delta_open(k, fd, thin, dp);
 	struct delta *d;
 
 	if (ret)
@@ -139,15 +141,31 @@ static int frame_meta(struct delta *d, struct conn *c, u32 channel)
 	return 0;
 }
 
-/* What the frame has so far. */
-struct data_frame {
-	struct writer *w;
-	u32 extents;
-	u64 bytes;
-};
+/* A frame of pages begins. One thread: one at a time. */
+static struct thin_frame *data_begin(struct conn *c)
+{
+	static struct thin_frame frame;
+
+	frame.w = conn_frame(c);
+	frame.start = frame.w->len;
+	frame.nr = 0;
+	frame.bytes = 0;
+	return &frame;
+}
+
+static void data_end(struct delta *d, struct conn *c, struct thin_frame *f, u32 channel)
+{
+	u64 len;
+
+	conn_frame_end(c, thin_end(d->thin, f), channel);
+	len = c->tx.len - c->tx_frame;
+	d->wire += len;
+	d->thin->wire += len;
+	d->thin->pages += f->bytes;
+}
 
 /* As much of the extent as fits; true when that is all of it. */
-static bool data_add(struct delta *d, struct data_frame *f, const struct cptdev_extent *e)
+static bool data_add(struct delta *d, struct thin_frame *f, const struct cptdev_extent *e)
 {
 	struct cptdev_extent part = {
 		.addr = e->addr + d->extent_done, .len = e->len - d->extent_done,
@@ -161,21 +179,19 @@ static bool data_add(struct delta *d, struct data_frame *f, const struct cptdev_
 			part.len = CONN_DATA_MAX - f->bytes;
 		f->bytes += part.len;
 	}
-	if (part.len) {
-		extent_encode(f->w, &part);
-		f->extents++;
-	}
+	if (part.len)
+		f->extents[f->nr++] = part;
 	d->extent_done = rest ? d->extent_done + part.len : 0;
 	return !rest;
 }
 
-static bool data_full(const struct data_frame *f)
+static bool data_full(const struct thin_frame *f)
 {
-	return f->extents == WIRE_DATA_EXTENTS || f->bytes == CONN_DATA_MAX;
+	return f->nr == THIN_EXTENTS || f->bytes == CONN_DATA_MAX;
 }
 
 /* The next extents, in batches, until the frame is full or all were taken. */
-static int data_fill(struct delta *d, struct data_frame *f)
+static int data_fill(struct delta *d, struct thin_frame *f)
 {
 	struct cptdev_extent batch[EXTENTS_BATCH];
 	u64 next;
@@ -194,71 +210,67 @@ static int data_fill(struct delta *d, struct data_frame *f)
 }
 
 /* The pages, copied behind the extents. */
-static int data_copy(struct delta *d, struct data_frame *f)
+static int data_copy(struct delta *d, struct thin_frame *f)
 {
-	u8 *room = write_room(f->w, f->bytes);
-	ssize_t n = pread(d->fd, room, f->bytes, d->pos);
+	ssize_t n = pread(d->fd, thin_pages(f), f->bytes, d->pos);
 
 	if (n < 0)
 		return -errno;
 	return n == (ssize_t)f->bytes ? 0 : -EIO;
 }
 
-/* The next runs, cut to what may be in a frame. Returns how many, or -errno. */
-static int replica_runs(struct delta *d, struct data_frame *f, struct cptdev_extent *runs)
+/* The next runs, cut to what may be in a frame: 0 or a negative errno. */
+static int replica_runs(struct delta *d, struct thin_frame *f)
 {
+	struct cptdev_extent runs[EXTENTS_BATCH];
 	int n = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_EXTENTS, runs,
-				  EXTENTS_BATCH, d->next, &d->next);
+				  ARRAY_SIZE(runs), d->next, &d->next);
 	int i;
 
 	for (i = 0; i < n && f->bytes < CONN_DATA_MAX; i++) {
 		runs[i].len = MIN(runs[i].len, CONN_DATA_MAX - f->bytes);
-		extent_encode(f->w, &runs[i]);
-		f->extents++;
+		f->extents[f->nr++] = runs[i];
 		f->bytes += runs[i].len;
 		d->next = runs[i].addr + runs[i].len;
 	}
-	return n < 0 ? n : i;
+	/* It isn't written to, so there is what it said. */
+	return n > 0 ? 0 : n ? n : -EIO;
 }
 
-static int replica_copy(struct delta *d, struct data_frame *f, const struct cptdev_extent *runs,
-			int nr)
+static int replica_copy(struct delta *d, struct thin_frame *f)
 {
+	u8 *to = thin_pages(f);
 	ssize_t n;
-	int i;
+	u32 i;
 
-	for (i = 0; i < nr; i++) {
-		u8 *room = write_room(f->w, runs[i].len);
+	for (i = 0; i < f->nr; i++) {
+		const struct cptdev_extent *e = &f->extents[i];
 
-		n = d->kernel->ops->read(d->kernel, d->fd, room, runs[i].len, runs[i].addr);
-		if (n != (ssize_t)runs[i].len)
+		n = d->kernel->ops->read(d->kernel, d->fd, to, e->len, e->addr);
+		if (n != (ssize_t)e->len)
 			return n < 0 ? n : -EIO;
+		to += e->len;
 	}
 	return 0;
 }
 
 static int frame_replica(struct delta *d, struct conn *c, u32 channel)
 {
-	struct data_frame f = { .w = conn_frame(c) };
-	struct cptdev_extent runs[EXTENTS_BATCH];
-	size_t head = f.w->len;
+	struct thin_frame *f = data_begin(c);
+	struct cptdev_extent run;
 	u64 after;
-	int ret;
+	int ret = replica_runs(d, f);
 
-	data_head_encode(f.w, 0);
-	ret = replica_runs(d, &f, runs);
-	/* It isn't written to, so there is what it said. */
-	if (ret >= 0)
-		ret = ret ? replica_copy(d, &f, runs, ret) : -EIO;
 	if (!ret)
-		ret = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_EXTENTS, runs, 1,
+		ret = replica_copy(d, f);
+	if (!ret)
+		ret = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_EXTENTS, &run, 1,
 					d->next, &after);
 	if (ret < 0) {
 		conn_frame_cancel(c);
 		return ret;
 	}
-	store_le(f.w->p + head, f.extents, 4);
-	conn_frame_end(c, WIRE_DATA, channel);
+	data_end(d, c, f, channel);
 	if (!ret)
 		delta_advance(d);
 	return 0;
@@ -266,21 +278,17 @@ static int frame_replica(struct delta *d, struct conn *c, u32 channel)
 
 static int frame_data(struct delta *d, struct conn *c, u32 channel)
 {
-	struct data_frame f = { .w = conn_frame(c) };
-	size_t head = f.w->len;
-	int ret;
+	struct thin_frame *f = data_begin(c);
+	int ret = data_fill(d, f);
 
-	data_head_encode(f.w, 0);
-	ret = data_fill(d, &f);
 	if (!ret)
-		ret = data_copy(d, &f);
+		ret = data_copy(d, f);
 	if (ret) {
 		conn_frame_cancel(c);
 		return ret;
 	}
-	store_le(f.w->p + head, f.extents, 4);
-	conn_frame_end(c, WIRE_DATA, channel);
-	d->pos += f.bytes;
+	data_end(d, c, f, channel);
+	d->pos += f->bytes;
 	if (d->extent >= d->info.extents)
 		delta_advance(d);
 	return 0;

@@ -6,6 +6,8 @@
 #include "conn.h"
 #include "kernel.h"
 
+struct thin;
+
 enum delta_phase {
 	DELTA_BEGIN, DELTA_LAYOUT, DELTA_META, DELTA_DATA, DELTA_COMMIT, DELTA_DONE,
 };
@@ -22,12 +24,14 @@ struct delta {
 	u64 extent;			/* which one, and what of it was sent */
 	u64 extent_done;
 	u64 pos;			/* in the file */
+	struct thin *thin;		/* of the link */
+	u64 wire;			/* bytes of the frames of pages so far */
 };
 
 /* Takes over @fd, also when it fails with a negative errno. */
-int delta_open(struct kernel *k, int fd, struct delta **dp);
+int delta_open(struct kernel *k, int fd, struct thin *thin, struct delta **dp);
 /* The same for a replica, which is frozen: a copy of everything, with that term. */
-int delta_open_replica(struct kernel *k, int fd, u64 term, struct delta **dp);
+int delta_open_replica(struct kernel *k, int fd, struct thin *thin, u64 term, struct delta **dp);
 void delta_free(struct delta *d);
 
 /* Add the next frame. Returns 0 or a negative errno. */

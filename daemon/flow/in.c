@@ -304,6 +304,7 @@ static int in_frame(struct conn *c, const struct frame *f, const u8 *payload)
 	case WIRE_LAYOUT:
 	case WIRE_META:
 	case WIRE_DATA:
+	case WIRE_PACKED:
 	case WIRE_COMMIT:
 	case WIRE_ABORT:
 		return frame_channel(in, f, payload);

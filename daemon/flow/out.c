@@ -41,6 +41,32 @@ static const char *out_name(const struct out *o)
 	return *o->node.name ? o->node.name : "peer";
 }
 
+/*
+ * A compressed frame that is encrypted shows by its length how much of it was alike: whoever can have
+ * something of his own put beside a secret could find that out (security.rst).
+ */
+static enum thin_packs out_packs(const struct out *o)
+{
+	if (!(o->features & WIRE_FEATURE_ZSTD))
+		return THIN_PLAIN;
+	switch (o->d->conf.compression) {
+	case COMPRESSION_ON:
+		return THIN_ALWAYS;
+	case COMPRESSION_AUTO:
+		return o->conn->tls ? THIN_PLAIN : THIN_BY_GAIN;
+	}
+	return THIN_PLAIN;
+}
+
+struct thin *out_thin(struct out *o)
+{
+	o->thin.features = o->features;
+	o->thin.packs = out_packs(o);
+	o->thin.pack = &o->d->pack;
+	o->thin.page_size = o->d->self.page_size;
+	return &o->thin;
+}
+
 /* As long as the other end only knows the old one, a shorter one would be too short. */
 static u64 out_timeout(const struct out *o)
 {

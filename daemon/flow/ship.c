@@ -184,7 +184,7 @@ static int ship_fetch(struct ship *s)
 		return ship_trouble(s, "can't fetch a delta", fd);
 	s->lacks = false;
 	s->last.code = WIRE_OK;
-	ret = delta_open(d->kernel, fd, &s->delta);
+	ret = delta_open(d->kernel, fd, out_thin(s->out), &s->delta);
 	if (ret)
 		return ship_trouble(s, "can't read a delta", ret);
 	s->delta->alone = s->session->alone;
@@ -449,6 +449,7 @@ static void ship_sent(struct ship *s)
 {
 	s->since = s->delta->info.generation;
 	s->bytes += s->delta->len;
+	s->wire += s->delta->wire;
 	s->window_alone[s->in_flight] = s->delta->alone;
 	s->window[s->in_flight++] = s->since;
 	delta_free(s->delta);

@@ -209,7 +209,7 @@ static int source_new(struct out *o, const struct msg_take_back *m, int fd,
 		o->d->kernel->ops->close(o->d->kernel, fd);
 		return fault_set(f, WIRE_E_MEMORY, "no memory on %s", o->d->self.name);
 	}
-	ret = delta_open_replica(o->d->kernel, fd, m->term, &s->delta);
+	ret = delta_open_replica(o->d->kernel, fd, out_thin(o), m->term, &s->delta);
 	if (ret) {
 		free(s);
 		return fault_set(f, WIRE_E_KERNEL, "%s can't read its replica: %s",

@@ -68,6 +68,7 @@ static int node_times_decode(struct reader *r, struct node *n, struct fault *f)
 	u32 reserved;
 	const u8 *name;
 
+	n->without = 0;
 	n->heartbeat_ms = read_u32(r);
 	n->timeout_ms = read_u32(r);
 	name_len = read_u16(r);
@@ -139,7 +140,7 @@ void hello_make(struct hello *m, const struct node *self)
 		.node = *self,
 		.version_min = WIRE_VERSION,
 		.version_max = WIRE_VERSION,
-		.offered = WIRE_FEATURES,
+		.offered = WIRE_FEATURES & ~self->without,
 	};
 }
 
@@ -175,7 +176,7 @@ int hello_answer(const struct hello *peer, const struct node *self, struct welco
 	*m = (struct welcome) {
 		.node = *self,
 		.version = WIRE_VERSION,
-		.features = peer->offered & WIRE_FEATURES,
+		.features = peer->offered & WIRE_FEATURES & ~self->without,
 	};
 	return 0;
 }
@@ -192,10 +193,10 @@ int welcome_check(const struct welcome *m, const struct node *self, struct fault
 {
 	if (m->version != WIRE_VERSION)
 		return fault_set(f, WIRE_E_VERSION, "peer chose version %u", m->version);
-	if (m->features & ~WIRE_FEATURES)
+	if (m->features & (~WIRE_FEATURES | self->without))
 		return fault_set(f, WIRE_E_FEATURE,
 				 "peer agreed to features 0x%llx that nobody offered",
-				 m->features & ~WIRE_FEATURES);
+				 m->features & (~WIRE_FEATURES | self->without));
 	if (m->node.page_size != self->page_size)
 		return fault_set(f, WIRE_E_PAGE_SIZE,
 				 "peer has pages of %u bytes, this node of %u",

@@ -13,6 +13,7 @@ struct node {
 	u32 page_size;
 	u32 heartbeat_ms;
 	u32 timeout_ms;
+	u64 without;		/* features that it doesn't want; not told as such */
 };
 
 struct hello {

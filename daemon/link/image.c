@@ -93,14 +93,21 @@ static void extent_read(struct reader *r, struct cptdev_extent *e)
 	e->reserved = read_u32(r);
 }
 
-static int extent_valid(const struct cptdev_extent *e, u32 page_size, u64 from,
+static bool kind_known(u32 kind, u64 features)
+{
+	if (kind == WIRE_EXTENT_ZERO)
+		return features & WIRE_FEATURE_ZERO;
+	return kind == CPTDEV_EXTENT_DATA || kind == CPTDEV_EXTENT_HOLE;
+}
+
+static int extent_valid(const struct cptdev_extent *e, u32 page_size, u64 from, u64 features,
 			struct fault *f)
 {
 	if (!range_valid(e->addr, e->len, page_size, from))
 		return fault_set(f, WIRE_E_PROTOCOL,
 				 "DATA: extent 0x%llx of 0x%llx bytes after 0x%llx",
 				 e->addr, e->len, from);
-	if (e->kind != CPTDEV_EXTENT_DATA && e->kind != CPTDEV_EXTENT_HOLE)
+	if (!kind_known(e->kind, features))
 		return fault_set(f, WIRE_E_PROTOCOL,
 				 "DATA: extent 0x%llx is of kind %u", e->addr, e->kind);
 	if (e->reserved)
@@ -126,34 +133,80 @@ static int data_head_decode(struct reader *r, struct data *d, struct fault *f)
 	return 0;
 }
 
-int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, struct data *d,
-		struct fault *f)
+/* So many bytes of the body are the extent's. */
+static u64 body_of(const struct cptdev_extent *e)
+{
+	return e->kind == CPTDEV_EXTENT_DATA ? e->len : 0;
+}
+
+static int body_check(struct data *d, struct reader *r, struct fault *f)
+{
+	u64 body = 0;
+	u32 i;
+
+	for (i = 0; i < d->nr; i++)
+		body += body_of(&d->extents[i]);
+	if (body != r->left)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "DATA: %zu bytes of pages, the extents say %llu", r->left, body);
+	d->body = r->p;
+	d->body_len = r->left;
+	d->pages = d->whole ? d->body : NULL;
+	return 0;
+}
+
+int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, u64 features,
+		struct data *d, struct fault *f)
 {
 	struct reader r = { .p = p, .left = len };
+	struct cptdev_extent *e;
 	u64 pages = 0;
 	u32 i;
 
 	if (data_head_decode(&r, d, f))
 		return -1;
+	d->whole = true;
 	for (i = 0; i < d->nr; i++) {
-		extent_read(&r, &d->extents[i]);
-		if (extent_valid(&d->extents[i], page_size, from, f))
+		e = &d->extents[i];
+		extent_read(&r, e);
+		if (extent_valid(e, page_size, from, features, f))
 			return -1;
-		from = d->extents[i].addr + d->extents[i].len;
-		if (d->extents[i].kind != CPTDEV_EXTENT_DATA)
+		from = e->addr + e->len;
+		if (e->kind == CPTDEV_EXTENT_HOLE)
 			continue;
-		pages += d->extents[i].len;
+		d->whole &= e->kind == CPTDEV_EXTENT_DATA;
+		pages += e->len;
 		if (pages > WIRE_DATA_BYTES)
 			return fault_set(f, WIRE_E_PROTOCOL,
 					 "DATA: more than %u bytes of pages",
 					 WIRE_DATA_BYTES);
 	}
-	if (pages != r.left)
-		return fault_set(f, WIRE_E_PROTOCOL,
-				 "DATA: %zu bytes of pages, the extents say %llu",
-				 r.left, pages);
-	d->pages = r.p;
-	d->pages_len = r.left;
+	d->pages_len = pages;
 	d->end = from;
-	return 0;
+	return body_check(d, &r, f);
+}
+
+void data_expand(struct data *d)
+{
+	static u8 pages[WIRE_DATA_BYTES];	/* one thread: one frame at a time */
+	struct reader r = { .p = d->body, .left = d->body_len };
+	u8 *to = pages;
+	u32 i;
+
+	if (d->whole)
+		return;
+	for (i = 0; i < d->nr; i++) {
+		struct cptdev_extent *e = &d->extents[i];
+
+		if (e->kind == CPTDEV_EXTENT_HOLE)
+			continue;
+		if (e->kind == WIRE_EXTENT_ZERO)
+			memset(to, 0, e->len);
+		else
+			read_copy(&r, to, e->len);
+		to += e->len;
+		e->kind = CPTDEV_EXTENT_DATA;
+	}
+	d->pages = pages;
+	d->whole = true;
 }

@@ -21,13 +21,22 @@ void extent_encode(struct writer *w, const struct cptdev_extent *e);
 struct data {
 	struct cptdev_extent extents[WIRE_DATA_EXTENTS];
 	u32 nr;
-	const u8 *pages;
+	const u8 *pages;	/* of the extents that aren't holes, packed */
 	size_t pages_len;
 	u64 end;		/* where its last extent ends */
+	/* data_expand(): */
+	bool whole;		/* nothing is left to be expanded */
+	const u8 *body;		/* what follows the extents */
+	size_t body_len;
 };
 
-/* Extents ascend from @from on, and the pages are those of the DATA extents. */
-int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, struct data *d,
-		struct fault *f);
+/*
+ * Extents ascend from @from on, are of a kind that @features has, have WIRE_DATA_BYTES at most, and their
+ * pages follow. If it isn't whole @pages is there after data_expand().
+ */
+int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, u64 features,
+		struct data *d, struct fault *f);
+/* All pages as they are, and no other kinds than the kernel's; valid until the next call. */
+void data_expand(struct data *d);
 
 #endif

@@ -41,6 +41,7 @@ const char *wire_type_name(u16 type)
 	case WIRE_COMMITTED:		return "COMMITTED";
 	case WIRE_FAILED:		return "FAILED";
 	case WIRE_ABORT:		return "ABORT";
+	case WIRE_PACKED:		return "PACKED";
 	}
 	return NULL;
 }

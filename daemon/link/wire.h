@@ -21,7 +21,11 @@
 #define WIRE_DATA_EXTENTS	4096U
 #define WIRE_EXTENT_LEN		24
 #define WIRE_DATA_HEAD_LEN	8
+#define WIRE_DATA_PAYLOAD_MAX	(WIRE_DATA_HEAD_LEN + \
+				 WIRE_DATA_EXTENTS * WIRE_EXTENT_LEN + WIRE_DATA_BYTES)
 #define WIRE_PAYLOAD_MAX	(1200U * 1024)
+/* Kinds of extents of DATA beside the kernel's, which are below 3. */
+#define WIRE_EXTENT_ZERO	3		/* WIRE_FEATURE_ZERO: all bytes are 0 */
 /* Before the handshake is over nobody needs to be believed to have more. */
 #define WIRE_GREETING_MAX	4096U
 
@@ -58,6 +62,7 @@ enum wire_type {
 	WIRE_COMMITTED		= 0x25,
 	WIRE_FAILED		= 0x26,
 	WIRE_ABORT		= 0x27,
+	WIRE_PACKED		= 0x28,		/* WIRE_FEATURE_ZSTD: DATA, compressed */
 };
 
 /* A generation in ENDED that no replica has: the receiver lacks what was acknowledged. */
@@ -73,9 +78,11 @@ enum wire_type {
 #define WIRE_FEATURE_LEASE	(1ULL << 6)	/* an answered HEARTBEAT lends time */
 #define WIRE_FEATURE_END	(1ULL << 7)	/* ENDED says how a session ended */
 #define WIRE_FEATURE_TAKE_BACK	(1ULL << 8)	/* a spare gives its replica back */
+#define WIRE_FEATURE_ZERO	(1ULL << 16)	/* extents of zeros in DATA */
 /* What this implementation has. */
 #define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE | \
-				 WIRE_FEATURE_END | WIRE_FEATURE_TAKE_BACK)
+				 WIRE_FEATURE_END | WIRE_FEATURE_TAKE_BACK | \
+				 WIRE_FEATURE_ZERO | WIRE_FEATURE_ZSTD)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */

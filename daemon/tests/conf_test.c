@@ -127,6 +127,7 @@ static void every_key_is_taken(void **state)
 		"name = beta\n"
 		"address = 2001:db8::2\n"
 		"port = 4001\n"
+		"compression = on\n"
 		"[failover]\n"
 		"heartbeat_interval_ms = 10\n"
 		"timeout_ms = 100\n"
@@ -149,6 +150,7 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(conf.allow, ALLOW_ANY);
 	assert_string_equal(conf.peer_name, "beta");
 	assert_int_equal(ntohs(in6->sin6_port), 4001);
+	assert_int_equal(conf.compression, COMPRESSION_ON);
 	assert_int_equal(conf.heartbeat_ms, 10);
 	assert_int_equal(conf.failover, FAILOVER_AUTO);
 	assert_string_equal(conf.on_promote, "/bin/true");
@@ -168,6 +170,8 @@ static void says(const char *text, const char *word)
 static void what_isnt_known_is_refused(void **state)
 {
 	(void)state;
+	says(PEER "compression = fast\n",
+	     "test.conf:3: compression = fast: allowed are auto, on, off");
 	says(PEER "[node]\nnome = x\n",
 	     "test.conf:4: unknown key 'nome' in [node]; it has: name, log_level, control, engine, programs");
 	says(PEER "[nodes]\nname = x\n",

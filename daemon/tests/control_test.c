@@ -70,6 +70,7 @@ static void the_status_has_links_and_sessions(void **state)
 	struct json_object *o, *peer, *ship;
 	int fd = dial(&p->a);
 
+	fake_noise(s, 1);
 	fake_publish(&p->a.fake, s);
 	WAIT_FOR(p, s->rec.committed == 1);
 	WAIT_FOR(p, host_peer(&p->a)->out.conn->rtt_ns >= NSEC_PER_USEC);
@@ -83,12 +84,18 @@ static void the_status_has_links_and_sessions(void **state)
 	assert_string_equal(js_get_str(js_at(peer, "outgoing"), "state"), "up");
 	assert_true(js_get_u64(js_at(peer, "outgoing"), "rtt_us") > 0);
 	assert_true(js_get_u64(js_at(peer, "outgoing"), "bytes_sent") > 100 * 4096);
+	assert_int_equal(js_get_u64(js_at(peer, "outgoing"), "page_bytes"), 100 * 4096);
+	assert_in_range(js_get_u64(js_at(peer, "outgoing"), "page_bytes_on_wire"), 100 * 4096,
+			101 * 4096);
+	assert_string_equal(js_get_str(js_at(peer, "outgoing"), "compression"), "auto");
 	ship = first(js_at(peer, "outgoing"), "sessions");
 	assert_string_equal(js_get_str(ship, "name"), "kv");
 	assert_string_equal(js_get_str(ship, "state"), "waiting");
 	assert_int_equal(js_get_u64(ship, "committed"), 1);
 	assert_int_equal(js_get_u64(ship, "lag_generations"), 0);
 	assert_int_equal(js_get_u64(ship, "bytes_shipped"), 100 * 4096);
+	assert_int_equal(js_get_u64(ship, "bytes_on_wire"),
+			 js_get_u64(js_at(peer, "outgoing"), "page_bytes_on_wire"));
 	json_object_put(o);
 	close(fd);
 

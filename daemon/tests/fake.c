@@ -93,6 +93,21 @@ void fake_write(struct fake_session *s, u32 page, u8 value)
 	s->hole_next[page] = false;
 }
 
+void fake_noise(struct fake_session *s, u64 seed)
+{
+	u64 *to = (u64 *)s->mem;
+	size_t i;
+
+	for (i = 0; i < (size_t)s->pages * FAKE_PAGE / sizeof(*to); i++) {
+		seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+		to[i] = seed ^ seed >> 29;
+	}
+	for (i = 0; i < s->pages; i++) {
+		s->dirty[i] = true;
+		s->hole_next[i] = false;
+	}
+}
+
 void fake_punch(struct fake_session *s, u32 page)
 {
 	memset(s->mem + (size_t)page * FAKE_PAGE, 0, FAKE_PAGE);

@@ -80,6 +80,8 @@ void fake_session_end(struct fake *f, struct fake_session *s);
 void fake_session_end_by(struct fake *f, struct fake_session *s, u32 end, u32 code);
 /* Write a value over page @page; it is published with the next fake_publish(). */
 void fake_write(struct fake_session *s, u32 page, u8 value);
+/* All pages: no two alike, and nothing that can be made shorter. */
+void fake_noise(struct fake_session *s, u64 seed);
 void fake_punch(struct fake_session *s, u32 page);
 u64 fake_publish(struct fake *f, struct fake_session *s);
 /* It gives no sign of life, or does again. */

@@ -14,6 +14,7 @@
 
 #include "greeting.h"
 #include "image.h"
+#include "pack.h"
 #include "raw.h"
 
 #define ROUNDS		1000000ULL
@@ -44,10 +45,10 @@ static u64 env(const char *name, u64 otherwise)
 struct sample {
 	u16 type;
 	u32 len;
-	u8 bytes[WIRE_DATA_HEAD_LEN + 3 * WIRE_EXTENT_LEN + PAGES * 4096];
+	u8 bytes[WIRE_DATA_HEAD_LEN + 4 * WIRE_EXTENT_LEN + PAGES * 4096];
 };
 
-static struct sample samples[16];
+static struct sample samples[20];
 static u32 nr_samples;
 
 static struct writer *sample(u16 type)
@@ -79,6 +80,7 @@ static void sample_data(struct writer *w)
 		{ .addr = FAKE_BASE, .len = 4096, .kind = CPTDEV_EXTENT_DATA },
 		{ .addr = FAKE_BASE + 4096, .len = 8192, .kind = CPTDEV_EXTENT_HOLE },
 		{ .addr = FAKE_BASE + 3 * 4096, .len = 4096, .kind = CPTDEV_EXTENT_DATA },
+		{ .addr = FAKE_BASE + 4 * 4096, .len = 4096, .kind = WIRE_EXTENT_ZERO },
 	};
 	u32 i;
 
@@ -86,6 +88,20 @@ static void sample_data(struct writer *w)
 	for (i = 0; i < ARRAY_SIZE(e); i++)
 		extent_encode(w, &e[i]);
 	memset(write_room(w, PAGES * 4096), 0x42, PAGES * 4096);
+}
+
+static void sample_packed(struct writer *w)
+{
+	static u8 data[sizeof(samples[0].bytes)];
+	struct writer plain = { .p = data, .cap = sizeof(data) };
+	static struct pack pack;
+	const u8 *to;
+	size_t n;
+
+	sample_data(&plain);
+	n = pack_encode(&pack, data, plain.len, plain.len - 1, &to);
+	write_copy(w, to, n);
+	pack_free(&pack);
 }
 
 static void sample_layout(struct writer *w)
@@ -106,7 +122,7 @@ static int make_samples(void **state)
 	struct msg_session session = { .term = 1, .name = "kv" };
 	struct msg_state st = { .fault = { WIRE_E_OTHER, "text" } };
 	struct msg_begin begin = { .generation = 1, .term = 1, .segments = 1,
-				   .meta_len = 4, .pages = PAGES };
+				   .meta_len = 4, .pages = PAGES + 1 };
 	struct msg_refuse refuse = { { WIRE_E_LIMIT, "text" } };
 	struct msg_failed failed = { 1, { WIRE_E_GAP, "text" } };
 	struct msg_committed done = { 1, 2 };
@@ -126,6 +142,7 @@ static int make_samples(void **state)
 	SAMPLE(WIRE_LAYOUT, sample_layout(w));
 	SAMPLE(WIRE_META, write_u32(w, 0x61746d65));
 	SAMPLE(WIRE_DATA, sample_data(w));
+	SAMPLE(WIRE_PACKED, sample_packed(w));
 	SAMPLE(WIRE_COMMIT, commit_encode(w, 1));
 	SAMPLE(WIRE_COMMITTED, committed_encode(w, &done));
 	SAMPLE(WIRE_FAILED, failed_encode(w, &failed));
@@ -172,6 +189,8 @@ static void decode_any(u16 type, const u8 *p, u32 len)
 {
 	static struct cptdev_segment segs[8];
 	static struct data data;
+	static struct pack pack;
+	const u8 *plain;
 	union {
 		struct hello hello;
 		struct welcome welcome;
@@ -214,7 +233,11 @@ static void decode_any(u16 type, const u8 *p, u32 len)
 		layout_decode(p, len, 4096, 0, segs, ARRAY_SIZE(segs), &f);
 		break;
 	case WIRE_DATA:
-		data_decode(p, len, 4096, 0, &data, &f);
+		if (!data_decode(p, len, 4096, 0, WIRE_FEATURES, &data, &f))
+			data_expand(&data);
+		break;
+	case WIRE_PACKED:
+		pack_decode(&pack, p, len, &plain, &f);
 		break;
 	case WIRE_COMMIT:
 		commit_decode(p, len, &m.commit, &f);

@@ -21,13 +21,13 @@ static const struct node other = {
 };
 
 #define HELLO_BYTES							\
-	"02 00  02 00  00 10 00 00  e0 01 00 00 00 00 00 00"		\
+	"02 00  02 00  00 10 00 00  e4 01 01 00 00 00 00 00"		\
 	"00 00 00 00 00 00 00 00  11 00 00 00 00 00 00 00"		\
 	"00 00 00 00 00 00 00 22  f4 01 00 00  b8 0b 00 00"		\
 	"05 00  00 00  00 00 00 00  61 6c 70 68 61"
 
 #define WELCOME_BYTES							\
-	"02 00  00 00  00 10 00 00  e0 01 00 00 00 00 00 00"		\
+	"02 00  00 00  00 10 00 00  e4 01 01 00 00 00 00 00"		\
 	"aa 00 00 00 00 00 00 00 00 00 00 00 00 00 00 bb"		\
 	"c8 00 00 00  d0 07 00 00  04 00  00 00  00 00 00 00"		\
 	"62 65 74 61"
@@ -59,6 +59,9 @@ static void greetings_are_read_back(void **state)
 	size_t n;
 
 	(void)state;
+	/* Between the fields, too. */
+	memset(&h, 0, sizeof(h));
+	memset(&w, 0, sizeof(w));
 	n = hex_bytes(HELLO_BYTES, b, sizeof(b));
 	assert_int_equal(hello_decode(b, n, &h, &f), 0);
 	assert_memory_equal(&h.node, &other, sizeof(other));
@@ -189,10 +192,34 @@ static void features_are_agreed_on(void **state)
 	h.offered = ~WIRE_FEATURES;
 	assert_int_equal(hello_answer(&h, &self, &w, &f), 0);
 	assert_int_equal(w.features, 0);
-	h.required = WIRE_FEATURE_ZSTD;
-	answer_fails(&h, WIRE_E_FEATURE, "features 0x4");
+	h.required = WIRE_FEATURE_LZ4;
+	answer_fails(&h, WIRE_E_FEATURE, "features 0x8");
 	h.required = WIRE_FEATURE_STARTTLS;
 	answer_fails(&h, WIRE_E_FEATURE, "authentication");
+}
+
+/* Neither offered, nor agreed to, nor believed to be agreed on. */
+static void a_node_may_do_without_a_feature(void **state)
+{
+	struct node plain = other;
+	struct welcome w;
+	struct hello h;
+	struct fault f;
+
+	(void)state;
+	plain.without = WIRE_FEATURE_ZSTD;
+	hello_make(&h, &plain);
+	assert_int_equal(h.offered, WIRE_FEATURES & ~WIRE_FEATURE_ZSTD);
+	assert_int_equal(hello_answer(&h, &self, &w, &f), 0);
+	assert_int_equal(w.features, WIRE_FEATURES & ~WIRE_FEATURE_ZSTD);
+	hello_make(&h, &self);
+	assert_int_equal(hello_answer(&h, &plain, &w, &f), 0);
+	assert_int_equal(w.features, WIRE_FEATURES & ~WIRE_FEATURE_ZSTD);
+	w = (struct welcome) { .node = self, .version = WIRE_VERSION,
+			       .features = WIRE_FEATURE_ZSTD };
+	assert_int_equal(welcome_check(&w, &other, &f), 0);
+	assert_int_equal(welcome_check(&w, &plain, &f), -1);
+	assert_non_null(strstr(f.text, "features 0x4 that nobody offered"));
 }
 
 static void pages_and_identities_are_compared(void **state)
@@ -234,6 +261,7 @@ int main(void)
 		cmocka_unit_test(the_tail_is_for_later_versions),
 		cmocka_unit_test(versions_have_to_meet),
 		cmocka_unit_test(features_are_agreed_on),
+		cmocka_unit_test(a_node_may_do_without_a_feature),
 		cmocka_unit_test(pages_and_identities_are_compared),
 		cmocka_unit_test(a_welcome_is_not_believed_blindly),
 	};

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "image.h"
+#include "pack.h"
 #include "raw.h"
 
 struct fixture {
@@ -100,9 +101,112 @@ static void commit(struct fixture *x, u32 channel, u64 generation)
 	raw_send_w(x->raw, WIRE_COMMIT, channel, &x->w);
 }
 
+/* A delta of one page has begun on channel 1. */
+static void begun(struct fixture *x, u64 pages)
+{
+	raw_greet(x->raw, "alpha");
+	session(x, 1, "kv");
+	begin(x, 1, 1, 1, pages);
+	layout(x, 1, FAKE_BASE, 1000);
+}
+
 static void up(struct fixture *x)
 {
 	raw_greet(x->raw, "alpha");
+}
+
+/*
+ * PACKED
+ */
+
+static size_t packed(struct fixture *x, const struct cptdev_extent *e, u8 value, u8 *to)
+{
+	static struct pack pack;
+	static u8 data[8 + 24 + 64 * 4096];
+	struct writer w = { .p = data, .cap = sizeof(data) };
+	const u8 *payload;
+	size_t n;
+
+	data_head_encode(&w, 1);
+	extent_encode(&w, e);
+	memset(write_room(&w, e->kind == 1 ? e->len : 0), value, e->kind == 1 ? e->len : 0);
+	n = pack_encode(&pack, data, w.len, w.len + 100, &payload);
+	memcpy(to, payload, n);
+	pack_free(&pack);
+	assert_true(n && n < sizeof(x->buf));
+	return n;
+}
+
+static const struct cptdev_extent one_page = { .addr = FAKE_BASE, .len = 4096, .kind = 1 };
+
+static void a_packed_page_arrives(void **state)
+{
+	struct fixture *x = *state;
+
+	begun(x, 1);
+	raw_send(x->raw, WIRE_PACKED, 1, x->buf, packed(x, &one_page, 0x42, x->buf));
+	commit(x, 1, 1);
+	assert_true(raw_receive(x->raw));
+	assert_int_equal(x->raw->frame.type, WIRE_COMMITTED);
+	assert_int_equal(fake_page(fake_replica(&x->pair.b.fake, "kv"), 0)[4095], 0x42);
+}
+
+static void a_packed_frame_that_lies_is_refused(void **state)
+{
+	struct fixture *x = *state;
+	size_t n;
+
+	begun(x, 1);
+	n = packed(x, &one_page, 0x42, x->buf);
+	store_le(x->buf, 1 << 20, 4);
+	raw_send(x->raw, WIRE_PACKED, 1, x->buf, n);
+	raw_refused(x->raw, "its content doesn't say so");
+}
+
+/* What it holds is looked at as if it had come as it is. */
+static void the_content_of_a_packed_frame_is_checked(void **state)
+{
+	struct cptdev_extent e = { .addr = FAKE_BASE + 1, .len = 4096, .kind = 1 };
+	struct fixture *x = *state;
+
+	begun(x, 1);
+	raw_send(x->raw, WIRE_PACKED, 1, x->buf, packed(x, &e, 0x42, x->buf));
+	raw_refused(x->raw, "DATA: extent");
+}
+
+static void a_packed_frame_has_its_place(void **state)
+{
+	struct fixture *x = *state;
+
+	raw_greet(x->raw, "alpha");
+	session(x, 1, "kv");
+	raw_send(x->raw, WIRE_PACKED, 1, x->buf, packed(x, &one_page, 0x42, x->buf));
+	raw_refused(x->raw, "DATA while READY");
+}
+
+static void a_packed_frame_has_to_be_agreed_on(void **state)
+{
+	struct fixture *x = *state;
+
+	x->pair.b.daemon.self.without = WIRE_FEATURE_ZSTD;
+	begun(x, 1);
+	raw_send(x->raw, WIRE_PACKED, 1, x->buf, packed(x, &one_page, 0x42, x->buf));
+	raw_refused(x->raw, "PACKED, which wasn't agreed on");
+}
+
+/* Extents of zeros cost nothing to send: no more of them are taken than were announced. */
+static void zeros_are_counted(void **state)
+{
+	struct cptdev_extent e = { .addr = FAKE_BASE, .len = 2 * 4096, .kind = WIRE_EXTENT_ZERO };
+	struct fixture *x = *state;
+
+	begun(x, 1);
+	x->w.len = 0;
+	data_head_encode(&x->w, 1);
+	extent_encode(&x->w, &e);
+	raw_send_w(x->raw, WIRE_DATA, 1, &x->w);
+	commit(x, 1, 1);
+	raw_refused(x->raw, "COMMIT after 2 pages, BEGIN said 1");
 }
 
 /* The rules are kept: it works. Otherwise the rest would prove nothing. */
@@ -592,6 +696,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		T(a_packed_page_arrives),
+		T(a_packed_frame_that_lies_is_refused),
+		T(the_content_of_a_packed_frame_is_checked),
+		T(a_packed_frame_has_its_place),
+		T(a_packed_frame_has_to_be_agreed_on),
+		T(zeros_are_counted),
 		T(a_good_peer_is_served),
 		T(noise_is_refused),
 		T(nothing_comes_before_hello),

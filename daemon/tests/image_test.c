@@ -146,7 +146,7 @@ static void data_is_these_bytes(void **state)
 		   "02 00 00 00  00 00 00 00"
 		   "00 30 00 00 00 10 00 00  00 10 00 00 00 00 00 00"
 		   "01 00 00 00  00 00 00 00");
-	assert_int_equal(data_decode(buf, n, PAGE, 0, &data, &f), 0);
+	assert_int_equal(data_decode(buf, n, PAGE, 0, 0, &data, &f), 0);
 	assert_int_equal(data.nr, 3);
 	assert_memory_equal(data.extents, good, sizeof(good));
 	assert_int_equal(data.pages_len, 3 * PAGE);
@@ -165,7 +165,7 @@ static void data_of_any_other_length_is_refused(void **state)
 	for (len = 0; len <= n + 1; len += len > 200 && len < n - 2 ? 61 : 1) {
 		exact = malloc(len);
 		memcpy(exact, buf, len);
-		assert_int_equal(data_decode(exact, len, PAGE, 0, &data, &f),
+		assert_int_equal(data_decode(exact, len, PAGE, 0, 0, &data, &f),
 				 len == n ? 0 : -1);
 		free(exact);
 	}
@@ -177,7 +177,7 @@ static void data_fails(const struct cptdev_extent *e, u32 nr, size_t pages, u64 
 	size_t n = data_frame(e, nr, pages);
 	struct fault f;
 
-	assert_int_equal(data_decode(buf, n, PAGE, from, &data, &f), -1);
+	assert_int_equal(data_decode(buf, n, PAGE, from, 0, &data, &f), -1);
 	assert_int_equal(f.code, WIRE_E_PROTOCOL);
 	if (!strstr(f.text, word))
 		fail_msg("'%s' doesn't say '%s'", f.text, word);
@@ -211,7 +211,7 @@ static void each_wrong_extent_is_refused(void **state)
 	{
 		struct fault f;
 
-		assert_int_equal(data_decode(buf, 8 + 24 + 2 * PAGE, PAGE, 0, &data, &f),
+		assert_int_equal(data_decode(buf, 8 + 24 + 2 * PAGE, PAGE, 0, 0, &data, &f),
 				 -1);
 		assert_non_null(strstr(f.text, "reserved field of an extent"));
 	}
@@ -238,19 +238,85 @@ static void a_frame_has_so_much_and_no_more(void **state)
 		many[i] = (struct cptdev_extent) {
 			.addr = 0x1000 * i, .len = 0x1000, .kind = CPTDEV_EXTENT_HOLE,
 		};
-	assert_int_equal(data_decode(buf, data_frame(many, WIRE_DATA_EXTENTS, 0), PAGE, 0,
+	assert_int_equal(data_decode(buf, data_frame(many, WIRE_DATA_EXTENTS, 0), PAGE, 0, 0,
 				     &data, &f), 0);
 	data_fails(many, WIRE_DATA_EXTENTS + 1, 0, 0, "with 4097 extents");
 	data_fails(many, 0, 0, 0, "with 0 extents");
 
 	big.len = WIRE_DATA_BYTES;
-	assert_int_equal(data_decode(buf, data_frame(&big, 1, 256), PAGE, 0, &data, &f),
+	assert_int_equal(data_decode(buf, data_frame(&big, 1, 256), PAGE, 0, 0, &data, &f),
 			 0);
 	big.len += PAGE;
 	data_fails(&big, 1, 257, 0, "more than 1048576 bytes");
 	/* The longest frame that is right fits under the cap. */
 	assert_true(WIRE_DATA_HEAD_LEN + WIRE_DATA_EXTENTS * WIRE_EXTENT_LEN +
 		    WIRE_DATA_BYTES <= WIRE_PAYLOAD_MAX);
+}
+
+/*
+ * Zeros
+ */
+
+static const struct cptdev_extent zeros[] = {
+	{ .addr = 0x1000, .len = 0x1000, .kind = CPTDEV_EXTENT_DATA },
+	{ .addr = 0x2000, .len = 0x2000, .kind = WIRE_EXTENT_ZERO },
+	{ .addr = 0x4000, .len = 0x1000, .kind = CPTDEV_EXTENT_HOLE },
+	{ .addr = 0x5000, .len = 0x1000, .kind = CPTDEV_EXTENT_DATA },
+};
+
+static void zeros_have_no_content(void **state)
+{
+	size_t n = data_frame(zeros, 4, 2);
+	static const u8 zero[2 * PAGE];
+	struct fault f;
+
+	(void)state;
+	memset(buf + n - PAGE, 0x77, PAGE);
+	assert_int_equal(data_decode(buf, n, PAGE, 0, WIRE_FEATURE_ZERO, &data, &f), 0);
+	assert_int_equal(data.pages_len, 4 * PAGE);
+	data_expand(&data);
+	assert_int_equal(data.nr, 4);
+	assert_int_equal(data.extents[1].kind, CPTDEV_EXTENT_DATA);
+	assert_int_equal(data.extents[1].addr, 0x2000);
+	assert_int_equal(data.extents[2].kind, CPTDEV_EXTENT_HOLE);
+	assert_memory_equal(data.pages, buf + n - 2 * PAGE, PAGE);
+	assert_memory_equal(data.pages + PAGE, zero, 2 * PAGE);
+	assert_memory_equal(data.pages + 3 * PAGE, buf + n - PAGE, PAGE);
+	/* A page too few or too many. */
+	assert_int_equal(data_decode(buf, n - PAGE, PAGE, 0, WIRE_FEATURE_ZERO, &data, &f), -1);
+	assert_int_equal(data_decode(buf, n + PAGE, PAGE, 0, WIRE_FEATURE_ZERO, &data, &f), -1);
+}
+
+static void zeros_have_to_be_agreed_on(void **state)
+{
+	struct fault f;
+
+	(void)state;
+	assert_int_equal(data_decode(buf, data_frame(zeros, 4, 2), PAGE, 0,
+				     WIRE_FEATURES & ~WIRE_FEATURE_ZERO, &data, &f), -1);
+	assert_non_null(strstr(f.text, "is of kind 3"));
+}
+
+/* Few bytes that stand for many are bounded as the many are. */
+static void zeros_count_as_pages(void **state)
+{
+	struct cptdev_extent e[2] = { zeros[1], zeros[1] };
+	struct fault f;
+
+	(void)state;
+	e[0].len = WIRE_DATA_BYTES;
+	assert_int_equal(data_decode(buf, data_frame(e, 1, 0), PAGE, 0, WIRE_FEATURE_ZERO,
+				     &data, &f), 0);
+	data_expand(&data);
+	assert_int_equal(data.pages_len, WIRE_DATA_BYTES);
+	e[1].addr = e[0].addr + e[0].len;
+	e[1].len = PAGE;
+	assert_int_equal(data_decode(buf, data_frame(e, 2, 0), PAGE, 0, WIRE_FEATURE_ZERO,
+				     &data, &f), -1);
+	assert_non_null(strstr(f.text, "more than 1048576 bytes"));
+	e[0].len = 1ULL << 62;
+	assert_int_equal(data_decode(buf, data_frame(e, 1, 0), PAGE, 0, WIRE_FEATURE_ZERO,
+				     &data, &f), -1);
 }
 
 /* Sums that run over must not look small. */
@@ -279,6 +345,9 @@ int main(void)
 		T(extents_ascend_over_frames_too),
 		T(a_frame_has_so_much_and_no_more),
 		T(lengths_that_wrap_are_refused),
+		T(zeros_have_no_content),
+		T(zeros_have_to_be_agreed_on),
+		T(zeros_count_as_pages),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

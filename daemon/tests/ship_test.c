@@ -136,6 +136,7 @@ static void a_big_delta_doesnt_block_a_small_one(void **state)
 	struct fake_session *big = fake_session(&p->a.fake, "big", 8192);
 	struct fake_session *small = fake_session(&p->a.fake, "small", 4);
 
+	fake_noise(big, 1);
 	fake_publish(&p->a.fake, big);
 	WAIT_FOR(p, p->b.fake.stages > 2);
 	publish_some(&p->a, small, 1, 1);
@@ -143,6 +144,83 @@ static void a_big_delta_doesnt_block_a_small_one(void **state)
 	assert_false(pair_committed(big));
 	WAIT_FOR(p, pair_committed(big));
 	assert_true(fake_same(fake_replica(&p->b.fake, "big"), big));
+}
+
+/*
+ * What goes over the wire
+ */
+
+static u64 sent(struct pair *p)
+{
+	return host_peer(&p->a)->out.conn->stats.bytes_out;
+}
+
+/* Publish, wait, and compare. Returns the bytes that it took, heartbeats too. */
+static u64 published(struct pair *p, struct fake_session *s)
+{
+	u64 before = sent(p);
+
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, pair_committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, s->rec.name), s));
+	return sent(p) - before;
+}
+
+static void pages_of_zeros_are_nothing(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 1000);
+
+	p->a.daemon.conf.compression = COMPRESSION_OFF;
+	fake_write(s, 500, 5);
+	assert_true(published(p, s) < 4096 + 8192);
+	/* They are pages there, as they are here: not holes. */
+	assert_non_null(fake_page(fake_replica(&p->b.fake, "kv"), 7));
+	assert_int_equal(host_ship(&p->a, "kv")->bytes, 1000 * 4096);
+	assert_true(host_ship(&p->a, "kv")->wire < 4096 + 4096);
+	/* What was something becomes zeros, and something again. */
+	fake_write(s, 500, 0);
+	assert_true(published(p, s) < 4096);
+	fake_write(s, 500, 6);
+	assert_true(published(p, s) > 4096);
+	/* A peer that doesn't know of it. */
+	host_peer(&p->a)->out.features &= ~WIRE_FEATURE_ZERO;
+	fake_write(s, 500, 0);
+	assert_true(published(p, s) > 4096);
+}
+
+static void pages_are_compressed_where_it_gains(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 200);
+	u64 plain;
+	u32 i;
+
+	fake_noise(s, 7);
+	assert_true(published(p, s) > 200 * 4096);
+	for (i = 0; i < 200; i++)
+		fake_write(s, i, i + 1);
+	p->a.daemon.conf.compression = COMPRESSION_OFF;
+	plain = published(p, s);
+	assert_true(plain > 200 * 4096);
+	p->a.daemon.conf.compression = COMPRESSION_ON;
+	for (i = 0; i < 200; i++)
+		fake_write(s, i, i + 2);
+	assert_true(published(p, s) < plain / 10);
+	/* What gained nothing before is tried again, by and by. */
+	p->a.daemon.conf.compression = COMPRESSION_AUTO;
+	for (i = 0; i < 2 * GAIN_WAIT_MAX; i++)
+		publish_some(&p->a, s, i, i + 3);
+	WAIT_FOR(p, pair_committed(s));
+	for (i = 0; i < 200; i++)
+		fake_write(s, i, i + 4);
+	assert_true(published(p, s) < plain / 2);
+	/* A peer that can't expand it. */
+	p->a.daemon.conf.compression = COMPRESSION_ON;
+	host_peer(&p->a)->out.features &= ~WIRE_FEATURE_ZSTD;
+	for (i = 0; i < 200; i++)
+		fake_write(s, i, i + 5);
+	assert_true(published(p, s) > 200 * 4096);
 }
 
 static void two_deltas_are_on_their_way_at_most(void **state)
@@ -208,6 +286,7 @@ static void a_replica_is_removed_in_the_middle(void **state)
 	struct pair *p = *state;
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 8192);
 
+	fake_noise(s, 1);
 	fake_publish(&p->a.fake, s);
 	WAIT_FOR(p, p->b.fake.stages > 2);
 	fake_replica_remove(&p->b.fake, fake_replica(&p->b.fake, "kv"));
@@ -248,6 +327,7 @@ static void a_session_ends_in_the_middle(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 8192);
 	struct fake_session *other = fake_session(&p->a.fake, "other", 8);
 
+	fake_noise(s, 1);
 	fake_publish(&p->a.fake, s);
 	WAIT_FOR(p, p->b.fake.stages > 2);
 	fake_session_end(&p->a.fake, s);
@@ -499,6 +579,8 @@ int main(void)
 		T(many_generations_and_sessions),
 		T(both_directions_at_once),
 		T(a_big_delta_doesnt_block_a_small_one),
+		T(pages_of_zeros_are_nothing),
+		T(pages_are_compressed_where_it_gains),
 		T(two_deltas_are_on_their_way_at_most),
 		T(nothing_reaches_back_so_the_next_one_does),
 		T(a_replica_is_removed_under_its_session),

@@ -318,11 +318,27 @@ static void without_a_key_they_can_be_read(void **state)
 {
 	struct world *x = *state;
 
+	x->pair.a.conf.compression = COMPRESSION_OFF;
 	begin(x, NULL, NULL);
 	UNTIL(x, linked(x));
 	exchange(x);
 	assert_true(row(x->wire.kept, x->wire.len));
 	assert_null(host_peer(&x->pair.a)->out.conn->tls);
+}
+
+/*
+ * How much of what is encrypted is alike can't be seen, unless a person has said so; pages_arrive()
+ * is the control.
+ */
+static void what_is_encrypted_is_compressed_if_that_is_said(void **state)
+{
+	struct world *x = *state;
+
+	x->pair.a.conf.compression = COMPRESSION_ON;
+	begin(x, KEY_1 "\n", KEY_1 "\n");
+	UNTIL(x, linked(x));
+	exchange(x);
+	assert_true(x->wire.len < 100 * 4096);
 }
 
 /* Whatever is tried, nothing is linked, and nothing but a few lines is said. */
@@ -910,6 +926,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		T(pages_arrive),
 		T(without_a_key_they_can_be_read),
+		T(what_is_encrypted_is_compressed_if_that_is_said),
 		T(another_key),
 		T(a_peer_without_a_key),
 		T(replayed),
