@@ -4,60 +4,65 @@
  *
  * Every call is an ioctl() on one of three kinds of descriptor:
  *
- *   device	open("/dev/cptdev"). It is a *session*: the context in which the
- *		opener's address space is tracked. It belongs to that address
- *		space and to no other.
- *   snapshot	returned by CPTDEV_IOC_SNAPSHOT and CPTDEV_IOC_DELTA. A file with
- *		the frozen pages, packed: read, pread, splice, sendfile, mmap
- *		(read-only) and poll work on it. Closing it drops the pages.
- *   replica	returned by CPTDEV_IOC_REPLICA_OPEN. A named copy of a session's
- *		memory that the kernel keeps. pread and pwrite take the original
- *		address as the file offset.
+ *   device	returned by open("/dev/cptdev"). The descriptor is a *session*: the
+ *		context in which the address space of the opener is tracked. A
+ *		session belongs to this address space only.
+ *   snapshot	returned by CPTDEV_IOC_SNAPSHOT and CPTDEV_IOC_DELTA. It is a file
+ *		that contains the frozen pages, packed. It supports read, pread,
+ *		splice, sendfile, mmap (read-only) and poll. Closing it drops the
+ *		pages.
+ *   replica	returned by CPTDEV_IOC_REPLICA_OPEN. It is a named copy of a
+ *		session's memory that the kernel keeps. pread and pwrite take the
+ *		original address as the file offset.
  *
  * Conventions of every call:
  *
- * - Each struct begins with @size, which the caller sets to sizeof(struct). A
- *   larger struct than the kernel knows is taken when the unknown tail is zero; a
- *   smaller one, down to the size that the call was born with, reads as if
- *   extended by zeros, and as many bytes as the caller has are written back.
+ * - Each struct begins with @size, which the caller sets to sizeof(struct). If the
+ *   struct is larger than the kernel knows, the additional bytes must be zero. If
+ *   it is smaller, the missing fields read as zero, and the kernel writes back only
+ *   as many bytes as the caller has. @size must not be below the size of the struct
+ *   in its first version.
  * - @flags and reserved fields that a call doesn't define must be zero.
- * - Addresses and lengths are bytes and multiples of the page size, unless said
- *   otherwise. Pointers travel as __u64.
- * - A call that fails has changed nothing, unless its description says what.
+ * - Addresses and lengths are in bytes and are multiples of the page size, unless
+ *   stated otherwise. Pointers are passed as __u64.
+ * - A call that fails has changed nothing, unless its description states otherwise.
+ * - "The capability" is CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the initial user
+ *   namespace.
  *
- * Errors mean the same everywhere:
+ * An error has the same meaning in all calls:
  *
- *   ENOTTY	unknown command, or one for another kind of descriptor
- *   EINVAL	a size below the minimum, or a field with an impossible value
- *   E2BIG	a struct larger than known whose tail isn't zero, or too many items
- *   EOPNOTSUPP	an unknown flag bit; memory that can't be tracked (see @reason)
- *   EFAULT	a pointer that can't be read or written; memory that isn't mapped
- *   EXDEV	the session belongs to another address space (fork, exec, a
- *		descriptor passed on)
+ *   ENOTTY	unknown command, or a command for another kind of descriptor
+ *   EINVAL	@size is too small, or a field has an impossible value
+ *   E2BIG	the struct is larger than the kernel knows, and the additional bytes
+ *		aren't zero; or too many items
+ *   EOPNOTSUPP	an unknown flag; or memory that can't be tracked (see @reason)
+ *   EFAULT	a pointer that can't be read or written; or memory that isn't mapped
+ *   EXDEV	the session belongs to another address space: after fork, after exec,
+ *		or because the descriptor was passed to another process
  *   ESRCH	the address space of the session is gone
- *   EPERM	CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN is missing
+ *   EPERM	the caller doesn't have the capability
  *   EACCES	the replica, or the name, belongs to another user
- *   EBADF	the descriptor wasn't opened for this (a replica without
- *		CPTDEV_REPLICA_WRITE)
+ *   EBADF	the descriptor wasn't opened for this call: a replica without
+ *		CPTDEV_REPLICA_WRITE
  *   ENOENT	no such range, session or replica
- *   EEXIST	a range that overlaps; a name that is taken
- *   EBUSY	in use: a range of another session, a replica that is being
- *		staged or frozen
- *   EDQUOT	a limit on memory held, or on sessions or replicas of a user, would be
- *		passed
+ *   EEXIST	the range overlaps another range, or the name is taken
+ *   EBUSY	in use: another session tracks the range, another descriptor stages,
+ *		or the replica is frozen
+ *   EDQUOT	the call would pass a limit on held memory, or on the number of
+ *		sessions or replicas of a user
  *   ENOMEM	the kernel has no memory
- *   EMSGSIZE	meta-data longer than CPTDEV_META_MAX
- *   EAGAIN	the process locks its memory to come, and RLIMIT_MEMLOCK doesn't
- *		allow for the module's own mapping in it
- *   EALREADY	the promotion was taken already, or is older than the descriptor
+ *   EMSGSIZE	the meta-data is longer than CPTDEV_META_MAX
+ *   EAGAIN	the process locks all its future memory (mlockall(MCL_FUTURE)), and
+ *		RLIMIT_MEMLOCK has no room for the module's own mapping in the process
+ *   EALREADY	the promotion is taken, or it is older than the descriptor
  *   EINTR	a signal came first; nothing was done
- *   ETIMEDOUT	the time-out passed
- *   ECANCELED	the generation waited for was dropped and won't be committed
- *   ESTALE	fenced: a newer term exists; or a generation that is not newer
- *   EILSEQ	a gap: the delta starts after the replica's generation
- *   ENODATA	nothing newer than asked for
- *   EOVERFLOW	no term is higher
- *   ERANGE	a term that is higher by more than CPTDEV_TERM_STEP
+ *   ETIMEDOUT	the time-out has passed
+ *   ECANCELED	the generation was dropped, and won't be committed
+ *   ESTALE	fenced: a newer term exists; or the generation isn't newer
+ *   EILSEQ	a gap: the delta begins after the replica's generation
+ *   ENODATA	nothing is newer than the given generation
+ *   EOVERFLOW	there is no higher term
+ *   ERANGE	the term is too high: by more than CPTDEV_TERM_STEP
  *   EHWPOISON	a page of the range was lost to a memory error
  */
 #ifndef _UAPI_LINUX_CPTDEV_H
@@ -66,28 +71,28 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-/* Raised when the meaning of an existing field or call changes. */
+/* This number is raised when an existing field or call changes its meaning. */
 #define CPTDEV_ABI_VERSION	1
 
 #define CPTDEV_DEVICE		"/dev/cptdev"
 
-/* Names of sessions and replicas: [A-Za-z0-9._-], NUL included in the length. */
+/* Names of sessions and replicas: characters of [A-Za-z0-9._-]. The length includes the NUL. */
 #define CPTDEV_NAME_MAX		64
 #define CPTDEV_UUID_LEN		16
-/* Longest meta-data blob of a snapshot, bytes. */
+/* The most meta-data of a snapshot, in bytes. */
 #define CPTDEV_META_MAX		65536
-/* Most ranges of a session. */
+/* The most ranges of a session. */
 #define CPTDEV_RANGES_MAX	65536
 
-/* Highest fencing number (term). It fits in a signed number of 64 bits, too. */
+/* The highest fencing number (term). It also fits in a signed 64-bit number. */
 #define CPTDEV_TERM_MAX		(~0ULL >> 1)
 /*
- * A promotion raises the term by one. A term that is further than this above what a replica has
- * (0: nothing yet) is refused, wherever it comes from: after CPTDEV_TERM_MAX nobody could be
- * promoted any more.
+ * A promotion raises the term by one. A replica refuses every term that is more than this step
+ * above its own term (0: it has none yet). So no delta and no promotion can use up the terms:
+ * after CPTDEV_TERM_MAX no promotion would be possible any more.
  */
 #define CPTDEV_TERM_STEP	(1ULL << 20)
-/* Highest number of a generation. */
+/* The highest generation. */
 #define CPTDEV_GENERATION_MAX	(~0ULL >> 1)
 
 #define CPTDEV_IOC_MAGIC	0xCB
@@ -124,26 +129,26 @@ enum cptdev_ioc_nr {
 };
 
 /*
- * Why memory was refused (@reason beside a @bad_addr). The address names the
- * mapping: look it up in /proc/self/maps.
+ * The reason why memory was refused: @reason next to a @bad_addr. /proc/self/maps lists
+ * the mapping at this address.
  */
 enum cptdev_reason {
-	CPTDEV_REASON_NONE	= 0,
+	CPTDEV_REASON_NONE	= 0,	/* nothing was refused */
 	CPTDEV_REASON_UNMAPPED	= 1,	/* nothing is mapped there */
 	CPTDEV_REASON_SHARED	= 2,	/* MAP_SHARED, memfd, secret memory */
 	CPTDEV_REASON_HUGETLB	= 3,	/* hugetlbfs */
 	CPTDEV_REASON_DEVICE	= 4,	/* PFN or mixed map, device or kernel memory, DAX */
 	CPTDEV_REASON_SPECIAL	= 5,	/* vDSO, shadow stack */
 	CPTDEV_REASON_SESSION	= 6,	/* tracked by another session */
-	CPTDEV_REASON_OVERLAP	= 7,	/* already a range (CPTDEV_RANGE_EXCL) */
-	/* Why more can't be held (EDQUOT of SNAPSHOT, without an address): */
-	CPTDEV_REASON_HELD	= 8,	/* the limit of the session, or of all */
+	CPTDEV_REASON_OVERLAP	= 7,	/* already in a range (CPTDEV_RANGE_EXCL) */
+	/* EDQUOT of SNAPSHOT, without an address: the limit that would be passed */
+	CPTDEV_REASON_HELD	= 8,	/* the limit of the session, or for all snapshots */
 	CPTDEV_REASON_USER	= 9,	/* the limit of the user */
 	CPTDEV_REASON_GROUP	= 10,	/* the control group has no memory left for copies */
 };
 
 /**
- * struct cptdev_info - CPTDEV_IOC_INFO: what this module can do, and counts
+ * struct cptdev_info - CPTDEV_IOC_INFO: features and limits of the module, state of the session
  * @size:		sizeof(struct cptdev_info)
  * @flags:		0
  * @abi_version:	CPTDEV_ABI_VERSION of the module
@@ -151,43 +156,44 @@ enum cptdev_reason {
  * @features:		CPTDEV_FEATURE_* bits
  * @range_flags:	flags that CPTDEV_IOC_RANGE_ADD knows
  * @scan_flags:		flags that CPTDEV_IOC_SCAN knows
- * @scan_categories:	CPTDEV_PAGE_* bits that it can report
+ * @scan_categories:	CPTDEV_PAGE_* bits that CPTDEV_IOC_SCAN can report
  * @snapshot_flags:	flags that CPTDEV_IOC_SNAPSHOT knows
  * @session_flags:	flags that CPTDEV_IOC_SESSION_SETUP knows
  * @replica_flags:	flags that CPTDEV_IOC_REPLICA_OPEN knows
- * @held_max:		limit on memory held by all snapshots, bytes
- * @held:		memory held by all snapshots now, bytes
+ * @held_max:		limit on the memory that all snapshots may hold, bytes
+ * @held:		memory that all snapshots hold now, bytes
  * @replica_max:	limit on the memory of all replicas, bytes
  * @replica:		memory of all replicas now, bytes
- * @sessions:		sessions
- * @replicas:		replicas
+ * @sessions:		number of sessions
+ * @replicas:		number of replicas
  * @session_id:		this session: its number, unique since the module was loaded
- * @session_uuid:	this session: random, unique everywhere
+ * @session_uuid:	this session: random bytes, unique on all hosts
  * @session_term:	this session: fencing number
- * @session_held_max:	this session: limit on memory held by snapshots, bytes
- * @session_held:	this session: held now, bytes
+ * @session_held_max:	this session: limit on the memory that its snapshots may hold, bytes
+ * @session_held:	this session: memory that its snapshots hold now, bytes
  * @session_ranges:	this session: number of ranges
- * @session_bytes:	this session: bytes in them
- * @session_overhead:	this session: the module's own memory for them, bytes
- * @generation:		this session: of the newest snapshot, failed ones counted; 0
- *			before the first
- * @published:		this session: of the newest published snapshot
- * @committed:		this session: newest generation known to be on the spare
- * @attached:		this session: spares that follow it
- * @scans:		this session: calls of CPTDEV_IOC_SCAN
- * @snapshots:		this session: snapshots taken
- * @user_held_max:	the caller: limit on memory held by all snapshots of one user,
- *			bytes; 2^64 - 1 if the caller has no such limit
- * @user_held:		this session: memory held by all snapshots of its user, bytes
- * @group_left:		this session: memory that may still be charged for the copies of
+ * @session_bytes:	this session: bytes in the ranges
+ * @session_overhead:	this session: the module's own memory for the session, bytes
+ * @generation:		this session: generation of the newest snapshot, including failed
+ *			ones; 0 before the first
+ * @published:		this session: newest published generation
+ * @committed:		this session: newest committed generation
+ * @attached:		this session: number of spares that follow it
+ * @scans:		this session: number of calls of CPTDEV_IOC_SCAN
+ * @snapshots:		this session: number of snapshots taken
+ * @user_held_max:	the caller: limit on the memory that all snapshots of one user may
+ *			hold, bytes; 2^64 - 1 if the caller has no such limit
+ * @user_held:		this session: memory that all snapshots of its user hold, bytes
+ * @group_left:		this session: memory that the kernel may still charge for copies of
  *			held pages before the control group of the process reaches its
  *			limit, bytes; 2^64 - 1 if there is no limit. Copies that snapshots
  *			of this session may already cause are not subtracted.
  * @huge_kept:		this session: how often a snapshot froze a huge page as a whole
- * @huge_split:		this session: huge pages whose mapping was split, because they were
- *			written again, were partly tracked, or had I/O in flight
+ * @huge_split:		this session: number of huge pages whose mapping was split, because
+ *			the page was written again, was only partly in a range, or had I/O
+ *			in flight
  *
- * Errors: the common ones only. Any process that opened the device may ask.
+ * Errors: only the common ones. Every process that has the descriptor may make this call.
  */
 struct cptdev_info {
 	__u32 size;
@@ -238,22 +244,23 @@ struct cptdev_info {
 #define CPTDEV_FEATURE_ALIVE	(1ULL << 7)	/* CPTDEV_IOC_SESSION_ALIVE */
 
 /**
- * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: a name, and limits
+ * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: give the session a name and limits
  * @size:	sizeof(struct cptdev_session_setup)
  * @flags:	CPTDEV_SESSION_*
  * @name:	NUL-terminated name. Published snapshots go to the replica of this
- *		name. Must be unique among the sessions of this machine.
- * @term:	fencing number, 1 to CPTDEV_TERM_MAX; a program that took over passes
- *		its replica's, so that the one it took over from is refused. 0 means 1.
- * @held_max:	most memory that this session's snapshots may hold, bytes, 0 for
- *		the module's limit
+ *		name. No other session of this machine may have the same name.
+ * @term:	fencing number, 1 to CPTDEV_TERM_MAX; 0 means 1. A program that took
+ *		over passes the term of its replica, so that the old primary is refused.
+ * @held_max:	most memory that this session's snapshots may hold, bytes; 0: the
+ *		module's limit
  *
- * Once per session, before the first snapshot. A name is one user's, for sessions and
- * replicas alike: to take the name of another user's replica needs the capability.
+ * Allowed once per session, before the first snapshot. A name belongs to one user, for
+ * sessions and for replicas. Taking the name of another user's replica needs the
+ * capability.
  *
- * Errors: EEXIST the name is taken; EACCES a replica of this name belongs to another user;
- * EBUSY a snapshot was taken already or the
- * session has a name; EINVAL a bad character or an empty name, @term is too high.
+ * Errors: EEXIST another session has the name; EACCES a replica of this name belongs to
+ * another user; EBUSY the session already has a name, or has already taken a snapshot;
+ * EINVAL the name is empty or has another character, or @term is too high.
  */
 struct cptdev_session_setup {
 	__u32 size;
@@ -264,9 +271,10 @@ struct cptdev_session_setup {
 };
 
 /*
- * This session's memory replaces what the spare holds under the name, even when
- * that came from another run of the program. Without it a spare refuses, so that a
- * program that was restarted with empty memory doesn't wipe out the state it lost.
+ * This session's memory replaces the content that the spare holds under the name, even
+ * if that content came from another run of the program. Without this flag the spare
+ * refuses. So a program that was restarted with empty memory can't destroy the state
+ * that it lost.
  */
 #define CPTDEV_SESSION_REPLACE	(1U << 0)
 
@@ -276,20 +284,21 @@ struct cptdev_session_setup {
  * @flags:	CPTDEV_RANGE_*
  * @addr:	first byte; 0 for CLEAR
  * @len:	bytes; 0 for CLEAR
- * @bad_addr:	out, on EFAULT, EOPNOTSUPP, EEXIST and EBUSY: where
- * @reason:	out, likewise: why (enum cptdev_reason)
+ * @bad_addr:	out, with EFAULT, EOPNOTSUPP, EEXIST and EBUSY: the first address concerned
+ * @reason:	out, with the same errors: enum cptdev_reason
  * @reserved:	0
  *
- * ADD tracks the caller's private memory from @addr: anonymous memory and private
- * file mappings. What is tracked already is merged, or refused with
- * CPTDEV_RANGE_EXCL. All of a newly added range counts as changed. Memory that is
- * unmapped later stays in the range as a hole.
+ * ADD tracks @len bytes of the caller's private memory from @addr: anonymous memory and
+ * private file mappings. The new range is merged with ranges that it overlaps or touches;
+ * with CPTDEV_RANGE_EXCL, ADD refuses an overlap. All newly tracked memory counts as
+ * changed. Memory that is unmapped later stays in the range, as a hole.
  *
- * DEL stops tracking any part of any ranges, and CLEAR all of them. DEL answers
- * ENOENT when no page between is tracked.
+ * DEL stops tracking any part of any ranges. CLEAR stops tracking all ranges.
  *
- * Errors: EFAULT part of it isn't mapped; EOPNOTSUPP it can't be tracked; EEXIST;
- * EBUSY another session of this process tracks it; E2BIG too many ranges.
+ * Errors: EFAULT a part of the memory isn't mapped; EOPNOTSUPP the memory can't be
+ * tracked; EEXIST the memory overlaps a range (CPTDEV_RANGE_EXCL); EBUSY another session
+ * of this process tracks the memory; E2BIG too many ranges; ENOENT DEL: no page between
+ * @addr and @addr + @len is tracked.
  */
 struct cptdev_range {
 	__u32 size;
@@ -310,14 +319,14 @@ struct cptdev_range_entry {
 };
 
 /**
- * struct cptdev_range_list - CPTDEV_IOC_RANGE_LIST: read the ranges back
+ * struct cptdev_range_list - CPTDEV_IOC_RANGE_LIST: list the ranges of the session
  * @size:	sizeof(struct cptdev_range_list)
  * @flags:	0
  * @vec:	pointer to struct cptdev_range_entry[]
- * @vec_len:	its length in entries; 0 only asks for @total
+ * @vec_len:	number of entries that fit; 0 only asks for @total
  * @nr:		out: entries written, in ascending order of address
- * @start:	list ranges that end after this address, 0 for all
- * @total:	out: ranges of the session
+ * @start:	list the ranges that end after this address; 0: all
+ * @total:	out: number of ranges of the session
  */
 struct cptdev_range_list {
 	__u32 size;
@@ -330,17 +339,17 @@ struct cptdev_range_list {
 };
 
 /*
- * Page categories. HOLE, FILE, SWAPPED and CLEAN say what is there, exactly one of
- * them or none (present and dirty); DIRTY and ACCESSED come on top.
+ * Page categories. HOLE, FILE, SWAPPED and CLEAN exclude each other; a page that is
+ * present and dirty has none of the four. DIRTY and ACCESSED may come in addition.
  */
-#define CPTDEV_PAGE_DIRTY	(1ULL << 0)	/* changed since it was last cleared */
-#define CPTDEV_PAGE_ACCESSED	(1ULL << 1)	/* read or written, likewise */
-#define CPTDEV_PAGE_CLEAN	(1ULL << 2)	/* present, not dirty */
-#define CPTDEV_PAGE_HOLE	(1ULL << 3)	/* zeros, or nothing is mapped */
+#define CPTDEV_PAGE_DIRTY	(1ULL << 0)	/* changed since its mark was last cleared */
+#define CPTDEV_PAGE_ACCESSED	(1ULL << 1)	/* read or written since then */
+#define CPTDEV_PAGE_CLEAN	(1ULL << 2)	/* present and not dirty */
+#define CPTDEV_PAGE_HOLE	(1ULL << 3)	/* no page: zeros, or nothing is mapped */
 #define CPTDEV_PAGE_SWAPPED	(1ULL << 4)	/* swapped out */
-#define CPTDEV_PAGE_FILE	(1ULL << 5)	/* of a private file, never written */
+#define CPTDEV_PAGE_FILE	(1ULL << 5)	/* of a private file mapping, never written */
 
-/* A run of pages with the same categories: [start, end). */
+/* A run of pages with the same categories. @end is behind the last byte. */
 struct cptdev_region {
 	__u64 start;
 	__u64 end;
@@ -348,35 +357,36 @@ struct cptdev_region {
 };
 
 /**
- * struct cptdev_scan - CPTDEV_IOC_SCAN: which pages changed
+ * struct cptdev_scan - CPTDEV_IOC_SCAN: report the pages that changed
  * @size:	sizeof(struct cptdev_scan)
  * @flags:	CPTDEV_SCAN_*
- * @start:	first address, 0 for the first range
- * @end:	end address, 0 for the last range
+ * @start:	first address; 0: from the first range
+ * @end:	end address; 0: to the end of the last range
  * @vec:	pointer to struct cptdev_region[]
- * @vec_len:	its length in entries; may be 0 with a CLEAR flag, to begin
- * @nr:		out: entries written
- * @anyof:	report pages that have at least one of these categories, 0 for all
- * @report:	categories to report, 0 for all. Neighbours with the same ones
- *		become one region.
- * @walk_end:	out: where the scan stopped. Equal to @end, or to the end of the
- *		last range, when all was seen; else call again with it as @start.
- * @dirty:	out: dirty pages seen
- * @pages:	out: pages looked at
+ * @vec_len:	number of entries that fit; 0: only clear and count
+ * @nr:		out: entries written. Entries of @vec beyond @nr are undefined.
+ * @anyof:	report pages that have at least one of these categories; 0: all pages
+ * @report:	categories to report; 0: all. Neighbouring pages with the same
+ *		reported categories form one region.
+ * @walk_end:	out: the address at which the scan stopped. If this isn't @end, or the
+ *		end of the last range, call again with this address as @start.
+ * @dirty:	out: number of dirty pages seen
+ * @pages:	out: number of pages visited
  *
- * With CPTDEV_SCAN_CLEAR_DIRTY the dirty mark of each page *reported* is read and
- * cleared in one step: a store that isn't in this answer is in the next. Clearing
- * marks nothing read-only, so the process takes no page fault for being scanned.
- * The mark covers stores by the process and by system calls on its behalf; a
- * transfer that the kernel or a device makes through a page reference (O_DIRECT,
- * process_vm_writev) is covered by snapshots, which keep a mark of their own.
+ * With CPTDEV_SCAN_CLEAR_DIRTY, the call reads and clears the dirty mark of each
+ * *reported* page in one step: a store that isn't in this answer is in the next one.
+ * Clearing makes no page read-only, so a scan causes no page faults in the process.
  *
- * Without @vec the pages that match are cleared and counted only.
+ * The dirty mark covers stores by the process and by system calls on its behalf. It
+ * doesn't cover transfers that the kernel or a device makes through a page reference
+ * (O_DIRECT, process_vm_writev). Snapshots have a separate mark, which covers these
+ * transfers.
  *
- * Errors: EINVAL @end before @start or not aligned; EFAULT as usual, and then no
- * dirty mark is lost; EOPNOTSUPP what is mapped there now can't be tracked. If an
- * error comes after the first pages, the call succeeds up to there (@walk_end), and
- * the next one, with that as @start, has it. Entries of @vec beyond @nr are undefined.
+ * Errors: EINVAL an address isn't aligned, or @end is before @start; EFAULT @vec can't
+ * be written, no dirty mark is lost; EOPNOTSUPP a range now contains a mapping that
+ * can't be tracked. The call fails only if it cleared nothing: if an error comes after
+ * the first pages, the call succeeds, @walk_end is the address of the error, and the
+ * next call that starts there reports the error.
  */
 struct cptdev_scan {
 	__u32 size;
@@ -400,53 +410,58 @@ struct cptdev_scan {
  * struct cptdev_snapshot - CPTDEV_IOC_SNAPSHOT: freeze all ranges at one instant
  * @size:	sizeof(struct cptdev_snapshot)
  * @flags:	CPTDEV_SNAPSHOT_*
- * @since:	take what changed after this generation; 0 with CPTDEV_SNAPSHOT_SINCE
- *		takes everything. Only read with that flag.
- * @meta:	pointer to a blob that travels with the snapshot, opaque to cptdev
- * @meta_len:	its length, at most CPTDEV_META_MAX
+ * @since:	with CPTDEV_SNAPSHOT_SINCE: take the changes after this generation, 0
+ *		takes everything. Without the flag: 0
+ * @meta:	pointer to meta-data of the program, which is stored with the snapshot
+ * @meta_len:	bytes of meta-data, at most CPTDEV_META_MAX
  * @fd:		out: descriptor of the snapshot, close-on-exec; -1 with
  *		CPTDEV_SNAPSHOT_NOFD
- * @timeout_ns:	with CPTDEV_SNAPSHOT_WAIT: as in struct cptdev_wait
+ * @timeout_ns:	with CPTDEV_SNAPSHOT_WAIT: as in struct cptdev_wait. Without the flag: 0
  * @generation:	out: number of this snapshot, never used again in this session
- * @base:	out: what it holds is what changed after this generation, 0: all
- * @pages:	out: pages in it
+ * @base:	out: the snapshot has the changes after this generation; 0: everything
+ * @pages:	out: pages in the snapshot
  * @holes:	out: pages that became holes
  * @copied:	out: pages copied because I/O may have been in flight to them
- * @visited:	out: page-table entries looked at
+ * @visited:	out: page-table entries visited
  * @pause_ns:	out: how long the process could not take page faults
- * @bad_addr:	out, on EFAULT, EOPNOTSUPP and EHWPOISON: where
- * @reason:	out, likewise and on EDQUOT: why (enum cptdev_reason)
+ * @bad_addr:	out, with EFAULT, EOPNOTSUPP and EHWPOISON: the address concerned
+ * @reason:	out, with the same errors and with EDQUOT: enum cptdev_reason
  * @reserved:	0
  *
- * What a snapshot promises (cptdev(4) says it sentence by sentence):
+ * The promises of a snapshot (cptdev(4) states them sentence by sentence):
  *
- * a) Who stores to tracked memory meanwhile waits in a page fault, at most as long as
- *    the cut takes, and notices nothing else.
- * b) It is one instant, within the call. If it has a store, it has every store that
- *    happened before it, by whichever thread, and whichever way the order came about.
- *    What changed after @base is in it: stores, system calls, unmapping, transfers by
- *    the kernel or a device. It may have more. Its content never changes afterwards.
- * c) A transfer by a device that is in flight at the instant may be in it in part; the
- *    page is in each later snapshot until the transfer is over, and once more.
+ * a) A thread that stores to tracked memory during the cut waits in a page fault, at most
+ *    as long as the cut takes, and notices nothing else.
+ * b) A snapshot is one instant, which lies within the call. If a snapshot contains a
+ *    store, it also contains every store that happened before it, by any thread, whatever
+ *    established the order of the stores. A snapshot contains every change after @base:
+ *    stores, system calls, unmapping, transfers by the kernel or a device. It may contain
+ *    more. Its content never changes afterwards.
+ * c) If a transfer by a device is in flight at the instant, the snapshot contains the part
+ *    that has arrived. The page is in each later snapshot until the transfer is over, and
+ *    in one more.
  *
- * Without CPTDEV_SNAPSHOT_SINCE it is incremental: a published snapshot continues
- * the published ones, an unpublished one continues the newest of any kind.
+ * Without CPTDEV_SNAPSHOT_SINCE the snapshot is incremental: a published snapshot
+ * continues the newest published one, any other snapshot continues the newest of any kind.
  *
- * A published snapshot stays with the session, with or without the descriptor, until
- * the spare has it. While it waits for the daemon, the next one takes it in.
+ * The session keeps a published snapshot, with or without the descriptor, until the spare
+ * has it. If the daemon hasn't fetched a published snapshot when the next one is
+ * published, the snapshot becomes part of the next one.
  *
- * Each page that a snapshot holds is copied if the process writes to it, and charged to its
- * control group. A snapshot for whose copies the group has no memory left (memory.max)
- * fails, so that the process isn't killed. Before that, published snapshots that nobody has
- * fetched are dropped: who waits for them gets ECANCELED, and this one reaches back. They
- * are dropped in the same way if memory becomes short between two snapshots. A snapshot that
- * a descriptor has open is never dropped.
+ * When the process writes to a page that a snapshot holds, the kernel copies the page and
+ * charges the copy to the control group of the process. If the limit of the group
+ * (memory.max) leaves no room for these copies, the module drops published snapshots that
+ * nobody has fetched: a WAIT for them fails with ECANCELED, and the new snapshot contains
+ * their changes. If there still is no room, the snapshot fails with EDQUOT, so that the
+ * OOM killer doesn't end the process. The module also drops such snapshots if memory
+ * becomes short between two snapshots. It never drops a snapshot that a descriptor has
+ * open.
  *
- * Errors: EDQUOT more would be held than allowed; EINTR a fatal signal; EFAULT,
- * EOPNOTSUPP, EHWPOISON with @bad_addr; with CPTDEV_SNAPSHOT_WAIT those of
- * CPTDEV_IOC_WAIT, and then the snapshot was taken and @generation tells its
- * number. A snapshot that failed otherwise uses up a generation number, no more:
- * what it would have held is in the next.
+ * Errors: EDQUOT the snapshot would pass a limit on held memory; EINTR a fatal signal;
+ * EFAULT, EOPNOTSUPP, EHWPOISON the page at @bad_addr can't be frozen; with
+ * CPTDEV_SNAPSHOT_WAIT also the errors of CPTDEV_IOC_WAIT: then the snapshot was taken,
+ * and @generation is its number. After any other error, the snapshot may have used up a
+ * generation number; the next snapshot contains its changes.
  */
 struct cptdev_snapshot {
 	__u32 size;
@@ -470,10 +485,10 @@ struct cptdev_snapshot {
 
 #define CPTDEV_SNAPSHOT_SINCE	(1U << 0)	/* @since is given */
 #define CPTDEV_SNAPSHOT_PUBLISH	(1U << 1)	/* for the spare */
-#define CPTDEV_SNAPSHOT_NOFD	(1U << 2)	/* no descriptor wanted */
-#define CPTDEV_SNAPSHOT_WAIT	(1U << 3)	/* return when the spare has it */
+#define CPTDEV_SNAPSHOT_NOFD	(1U << 2)	/* return no descriptor; only with PUBLISH */
+#define CPTDEV_SNAPSHOT_WAIT	(1U << 3)	/* return when the spare has it; with PUBLISH */
 
-/* @timeout_ns that never passes. */
+/* A @timeout_ns that never passes. */
 #define CPTDEV_FOREVER		(~0ULL)
 
 /*
@@ -482,35 +497,38 @@ struct cptdev_snapshot {
  */
 #define CPTDEV_STATE_FENCED	(1U << 0)	/* a newer term exists: stop serving */
 #define CPTDEV_STATE_ALONE	(1U << 1)	/* acknowledged by policy, without a spare */
-#define CPTDEV_STATE_WANTED	(1U << 2)	/* a checkpoint is wanted: publish one */
+#define CPTDEV_STATE_WANTED	(1U << 2)	/* the daemon wants a checkpoint: publish one */
 #define CPTDEV_STATE_BLOCKED	(1U << 3)	/* nothing is acknowledged: don't serve */
 
 /**
- * struct cptdev_wait - CPTDEV_IOC_WAIT: wait until the spare has a generation
+ * struct cptdev_wait - CPTDEV_IOC_WAIT: wait until a generation is acknowledged
  * @size:	sizeof(struct cptdev_wait)
  * @flags:	0
- * @generation:	of a published snapshot; 0 for the newest, and to learn of a fence
- * @timeout_ns:	nanoseconds, 0 only asks, CPTDEV_FOREVER
- * @committed:	out, also on error: newest generation that is acknowledged
- * @state:	out, also on error: CPTDEV_STATE_* bits
+ * @generation:	a published generation; 0: the newest, and check for a fence
+ * @timeout_ns:	nanoseconds; 0 doesn't wait, CPTDEV_FOREVER waits without a limit
+ * @committed:	out, on failure too: newest committed generation
+ * @state:	out, on failure too: CPTDEV_STATE_* bits
  * @reserved:	0
  *
- * Returns 0 when @committed is @generation or newer, the session isn't blocked, and its
- * lease, if one is in use, has not run out at the time of the answer. As long as one of
- * the three is missing the call waits; a lease that is renewed and a block that ends
- * finish the call. A session's descriptor also polls readable while @committed is newer
- * than at the last WAIT that could be answered so.
+ * A generation is acknowledged when three conditions hold: @committed is @generation or
+ * newer; the session isn't blocked; and the lease, if one is in use, hasn't ended at the
+ * time of the answer. The call waits until all three hold, for example until the lease is
+ * renewed, and then returns 0.
  *
- * A fence comes before all other answers, with one exception: for a @generation that
- * WAIT may acknowledge the answer stays 0. With 0 as @generation a fenced session
- * always gets ESTALE, even if it never published anything.
+ * A fence takes precedence over the other errors. The only exception is a non-zero
+ * @generation that is acknowledged: the call still returns 0 for it. With 0 as
+ * @generation a fenced session always gets ESTALE, even if it never published anything.
  *
- * Errors: ETIMEDOUT; EINTR any signal; ECANCELED the generation was dropped (the
- * spare needs an older base): take another snapshot; ESTALE fenced: a spare was
- * promoted, this program must stop serving; EINVAL a generation that wasn't published.
+ * Errors: ETIMEDOUT not acknowledged in time; EINTR any signal; ECANCELED the generation
+ * was dropped (the spare needs an older base): take another snapshot; ESTALE fenced: a
+ * spare was promoted, this program must stop serving; EINVAL the generation wasn't
+ * published.
  *
- * poll(): EPOLLPRI when fenced, when a checkpoint is wanted, or when generations were
- * dropped since the last WAIT. @state, or the session page, tells which.
+ * poll() on the session's descriptor reports EPOLLIN if a newer generation is acknowledged
+ * than at the last WAIT that found the session able to acknowledge (not blocked, and the
+ * lease not ended). It reports EPOLLPRI if the session is fenced, if a checkpoint is
+ * wanted, or if generations were dropped since the last WAIT: @state, or the session page,
+ * says which.
  */
 struct cptdev_wait {
 	__u32 size;
@@ -523,23 +541,25 @@ struct cptdev_wait {
 };
 
 /**
- * struct cptdev_session_page - the session's state, without a system call
+ * struct cptdev_session_page - the session's state, readable without a system call
  * @size:	bytes of the struct that the module fills in
  * @flags:	CPTDEV_STATE_* bits
- * @lease_until_ns: CLOCK_BOOTTIME, when the lease ends; 0: no lease is in use
- * @committed:	newest generation that is acknowledged
+ * @lease_until_ns: end of the lease, CLOCK_BOOTTIME; 0: no lease is in use
+ * @committed:	newest committed generation
  *
- * mmap(NULL, page size, PROT_READ, MAP_SHARED, device descriptor, 0) shows it. The module
- * changes it at any time; each field by itself is whole. Read @flags, @lease_until_ns, and
- * @flags again: a lease that is taken out of use may come with a flag. A program may answer
- * its clients while it is neither fenced nor blocked, and before the lease ends.
+ * mmap(NULL, page size, PROT_READ, MAP_SHARED, device descriptor, 0) maps this struct. The
+ * module may change it at any time. A reader sees the old or the new value of a field, never
+ * a mixture. A program may answer its clients while the session is neither fenced nor
+ * blocked, and until the lease ends. It must read @flags, then @lease_until_ns, then @flags
+ * again, because both may change at once.
  *
- * The mapping holds the session as the descriptor does: a session ends when both are
- * gone. A forked child inherits the mapping and may read it. Once the session ended, because
- * the process ended or called exec(), it shows CPTDEV_STATE_BLOCKED.
+ * The mapping holds the session, as the descriptor does: the session ends when both are
+ * gone. A forked child inherits the mapping and may read it. After the process has ended or
+ * called exec(), a remaining child sees CPTDEV_STATE_BLOCKED.
  *
- * Errors of mmap(): EINVAL another length or offset, a private mapping; EACCES to write
- * or to execute (mprotect() as well); EXDEV, ESRCH; ENOMEM. mremap() can't make it larger.
+ * Errors of mmap(): EINVAL another length or offset, or a private mapping; EACCES a mapping
+ * for writing or executing (also by mprotect()); EXDEV, ESRCH; ENOMEM. mremap() can't
+ * enlarge the mapping.
  */
 struct cptdev_session_page {
 	__u32 size;
@@ -549,18 +569,19 @@ struct cptdev_session_page {
 };
 
 /**
- * struct cptdev_session_alive - CPTDEV_IOC_SESSION_ALIVE: the program is alive
+ * struct cptdev_session_alive - CPTDEV_IOC_SESSION_ALIVE: give a sign of life
  * @size:	sizeof(struct cptdev_session_alive)
  * @flags:	0
- * @timeout_ns:	the next sign of life comes within this time, nanoseconds; 0: the
- *		watchdog isn't in use any more
+ * @timeout_ns:	the next sign of life comes within this time, nanoseconds; 0: no
+ *		watchdog any more
  *
- * Publishing a snapshot is a sign of life, too, with the @timeout_ns of the last call. If
- * none comes in time, listeners of the netlink family get CPTDEV_CMD_SESSION_HUNG_NTF, and
- * the session shows CPTDEV_GENL_SESSION_HUNG until the next one. Nothing else happens:
- * what to do is up to the listener. The time in which the host was suspended doesn't count.
+ * Publishing a snapshot is also a sign of life, and renews the @timeout_ns of the last call.
+ * If no sign of life comes in time, listeners of the netlink family get
+ * CPTDEV_CMD_SESSION_HUNG_NTF, and the session has the flag CPTDEV_GENL_SESSION_HUNG until
+ * the next sign of life. The module takes no other action; the listener decides. Time during
+ * which the host is suspended doesn't count.
  *
- * Errors: EXDEV, ESRCH: only the session's own process is asked.
+ * Errors: EXDEV, ESRCH: only the session's own process may make this call.
  */
 struct cptdev_session_alive {
 	__u32 size;
@@ -569,28 +590,28 @@ struct cptdev_session_alive {
 };
 
 /**
- * struct cptdev_delta - CPTDEV_IOC_DELTA: a published snapshot of any session
+ * struct cptdev_delta - CPTDEV_IOC_DELTA: fetch a published snapshot of any session
  * @size:	sizeof(struct cptdev_delta)
  * @flags:	0
- * @session_id:	which session
- * @since:	the generation that the spare has, 0 for none
- * @fd:		out: descriptor of a snapshot that brings it further
+ * @session_id:	number of the session
+ * @since:	generation that the spare has; 0: none
+ * @fd:		out: descriptor of the snapshot
  * @reserved:	0
- * @generation:	out: what the spare has after it
- * @base:	out: at most @since
- * @pages:	out: pages in it
+ * @generation:	out: generation that the spare has after this snapshot
+ * @base:	out: base of the snapshot, at most @since
+ * @pages:	out: pages in the snapshot
  *
- * For the daemon. Returns the oldest published snapshot that is newer than @since
- * and reaches back to it. If none reaches back that far, the session is told to
- * reach back with its next snapshot.
+ * For the daemon; needs the capability. Returns the oldest published snapshot that is newer
+ * than @since and reaches back to @since. If no snapshot reaches back so far, the next
+ * published snapshot of the session will.
  *
- * The first call for a session, whatever it answers except EPERM and ENOENT, attaches
- * a spare to it: the descriptor of the device stands for the spare, and closing it
- * detaches.
+ * The first call for a session attaches a spare to the session, whatever the call answers
+ * except EPERM and ENOENT. The caller's descriptor of the device represents the spare;
+ * closing the descriptor detaches the spare.
  *
- * Errors: EPERM; ENOENT no such session; ENODATA nothing newer; ESTALE the next
- * published snapshot will reach back to @since: whoever waits for an older one gets
- * ECANCELED.
+ * Errors: EPERM no capability; ENOENT no such session; ENODATA nothing newer is published;
+ * EINVAL @since is newer than every published generation; ESTALE the next published
+ * snapshot will reach back to @since, and every WAIT for an older one fails with ECANCELED.
  */
 struct cptdev_delta {
 	__u32 size;
@@ -605,25 +626,25 @@ struct cptdev_delta {
 };
 
 /**
- * struct cptdev_ack - CPTDEV_IOC_ACK: what the daemon tells a session
+ * struct cptdev_ack - CPTDEV_IOC_ACK: acknowledge a generation, or set a session's state
  * @size:	sizeof(struct cptdev_ack)
  * @flags:	CPTDEV_ACK_*
- * @session_id:	which session
- * @generation:	what is acknowledged; 0 with CPTDEV_ACK_FENCED, _DETACH, _WANT, _BLOCK or
- *		_UNBLOCK, and allowed to be 0 with _LEASE and _ALONE
- * @lease_until_ns: with CPTDEV_ACK_LEASE: CLOCK_BOOTTIME, 0 takes the lease out of use;
- *		else 0
+ * @session_id:	number of the session
+ * @generation:	acknowledged generation; 0 with CPTDEV_ACK_FENCED, _DETACH, _WANT, _BLOCK or
+ *		_UNBLOCK, may be 0 with _LEASE and _ALONE
+ * @lease_until_ns: with CPTDEV_ACK_LEASE: CLOCK_BOOTTIME, 0 takes the lease out of use.
+ *		Without the flag: 0
  *
- * For the daemon. A @generation wakes whoever waits for it and drops the published
- * snapshots up to it. All flags of one call take effect together.
+ * For the daemon; needs the capability. Acknowledging a @generation wakes the waiters for it
+ * and drops the published snapshots up to it. All flags of one call take effect together.
  *
- * To acknowledge a @generation without CPTDEV_ACK_ALONE, and to detach, the caller's
- * descriptor must have attached a spare (CPTDEV_IOC_DELTA). All else needs no attached
- * spare: any descriptor of the device may tell any session, also one that never
- * published. To say the same twice is no error.
+ * To detach, and to acknowledge a @generation without CPTDEV_ACK_ALONE, the caller must use
+ * the descriptor that called CPTDEV_IOC_DELTA. Everything else works on any descriptor of the
+ * device and for any session, also for a session that never published. Repeating a call is no
+ * error.
  *
- * Errors: EPERM; ENOENT no such session; EINVAL not attached, a generation that
- * wasn't published, flags or fields that don't go together.
+ * Errors: EPERM no capability; ENOENT no such session; EINVAL no spare is attached, the
+ * generation wasn't published, or the flags and fields contradict each other.
  */
 struct cptdev_ack {
 	__u32 size;
@@ -633,48 +654,51 @@ struct cptdev_ack {
 	__u64 lease_until_ns;
 };
 
-/* A newer term is known: the session is fenced, WAIT answers ESTALE. */
+/* A newer term is known: the session is fenced, and WAIT fails with ESTALE. Can't be undone. */
 #define CPTDEV_ACK_FENCED	(1U << 0)
 /* The spare doesn't follow this session any more. */
 #define CPTDEV_ACK_DETACH	(1U << 1)
 /*
- * Set the lease. It never moves backwards: an earlier time than the present one changes
+ * Set the lease to @lease_until_ns. The lease never moves backwards: an earlier time changes
  * nothing, except 0, which takes the lease out of use.
  */
 #define CPTDEV_ACK_LEASE	(1U << 2)
 /*
- * @generation is acknowledged by policy, without a spare. The session is alone until an
- * attached spare acknowledges, without this flag, all that was acknowledged: a generation
- * that isn't below the newest one.
+ * @generation is acknowledged by policy, without a spare. The session stays alone until an
+ * attached spare acknowledges, without this flag, a generation that isn't below the newest
+ * acknowledged one.
  */
 #define CPTDEV_ACK_ALONE	(1U << 3)
 /* A checkpoint is wanted, until the next snapshot is published. */
 #define CPTDEV_ACK_WANT		(1U << 4)
-/* Nothing is acknowledged (WAIT goes on waiting) until CPTDEV_ACK_UNBLOCK. */
+/* Nothing is acknowledged (WAIT continues to wait) until CPTDEV_ACK_UNBLOCK. */
 #define CPTDEV_ACK_BLOCK	(1U << 5)
 #define CPTDEV_ACK_UNBLOCK	(1U << 6)
 
 /**
- * struct cptdev_replica_open - CPTDEV_IOC_REPLICA_OPEN
+ * struct cptdev_replica_open - CPTDEV_IOC_REPLICA_OPEN: open or create a replica
  * @size:	sizeof(struct cptdev_replica_open)
  * @flags:	CPTDEV_REPLICA_*
  * @name:	as in struct cptdev_session_setup
- * @max_bytes:	when created: most memory it may take, 0 for the module's limit
+ * @max_bytes:	for a new replica: most memory that it may take; 0: the module's limit
  * @fd:		out: descriptor, close-on-exec
  * @reserved:	0
  *
- * A replica belongs to the user who created it; that user and a holder of the
- * capability may open it. It stays until it is removed, and the module with it.
+ * A replica belongs to the user who created it. This user and holders of the capability
+ * may open it. A replica stays until it is removed, and until then the module can't be
+ * unloaded.
  *
- * The descriptor polls readable when a generation was committed since the last
- * CPTDEV_IOC_IMAGE_INFO on it, with EPOLLPRI once the replica is promoted, and with
- * EPOLLHUP once it is removed.
+ * poll() on the descriptor reports EPOLLIN if a generation was committed since the last
+ * CPTDEV_IOC_IMAGE_INFO on the descriptor, EPOLLPRI once the replica is promoted, and
+ * EPOLLHUP once the replica is removed.
  *
- * A name is one user's, for sessions and replicas alike: to create one under the name of
- * another user's session needs the capability.
+ * A name belongs to one user, for sessions and for replicas. Creating a replica with the
+ * name of another user's session needs the capability.
  *
- * Errors: ENOENT, EEXIST with CPTDEV_REPLICA_EXCL, EACCES it, or a session of this name,
- * belongs to another user, EPERM for CPTDEV_REPLICA_WRITE, EINVAL a bad name.
+ * Errors: ENOENT no replica has this name; EEXIST with CPTDEV_REPLICA_EXCL: a replica has
+ * this name; EACCES the replica belongs to another user, or with CPTDEV_REPLICA_CREATE a
+ * session of this name does; EPERM CPTDEV_REPLICA_WRITE without the capability; EINVAL a
+ * bad name, or CPTDEV_REPLICA_EXCL without CPTDEV_REPLICA_CREATE.
  */
 struct cptdev_replica_open {
 	__u32 size;
@@ -685,32 +709,32 @@ struct cptdev_replica_open {
 	__u32 reserved;
 };
 
-#define CPTDEV_REPLICA_CREATE	(1U << 0)	/* create if there is none */
-#define CPTDEV_REPLICA_EXCL	(1U << 1)	/* with CREATE: fail if there is one */
-#define CPTDEV_REPLICA_WRITE	(1U << 2)	/* stage, commit, promote; capability */
+#define CPTDEV_REPLICA_CREATE	(1U << 0)	/* create the replica if it doesn't exist */
+#define CPTDEV_REPLICA_EXCL	(1U << 1)	/* with CREATE: fail if it exists */
+#define CPTDEV_REPLICA_WRITE	(1U << 2)	/* stage, commit, promote: needs the capability */
 
 /**
- * struct cptdev_image_info - CPTDEV_IOC_IMAGE_INFO: of a snapshot or replica
+ * struct cptdev_image_info - CPTDEV_IOC_IMAGE_INFO: describe a snapshot or replica
  * @size:	sizeof(struct cptdev_image_info)
  * @flags:	0
- * @kind:	CPTDEV_IMAGE_SNAPSHOT or _REPLICA
+ * @kind:	CPTDEV_IMAGE_SNAPSHOT or CPTDEV_IMAGE_REPLICA
  * @state:	CPTDEV_IMAGE_* bits
- * @name:	of the session or replica, empty for a session without one
- * @uuid:	of the session that the content comes from
+ * @name:	name of the session or replica; empty: a session without a name
+ * @uuid:	UUID of the session that the content comes from
  * @term:	fencing number
- * @generation:	0: a replica that nothing was committed to
- * @base:	snapshot: what changed after this generation; replica: 0
+ * @generation:	generation of the content; 0: a replica to which nothing was committed
+ * @base:	snapshot: it has the changes after this generation; replica: 0
  * @pages:	pages with data
  * @holes:	snapshot: pages that became holes
  * @segments:	entries of the layout
- * @extents:	snapshot: entries of the extent list; replica: 0 (unknown)
+ * @extents:	snapshot: entries of the list of extents; replica: 0 (not counted)
  * @meta_len:	bytes of meta-data
- * @uid:	user who owns the session or replica
- * @staged:	replica: pages staged
- * @staging:	replica: generation being staged, 0 for none
- * @max_bytes:	replica: most memory it may take
- * @promoted_ns: replica: CLOCK_REALTIME when it was promoted, 0: it isn't promoted
- * @taken_ns:	replica: CLOCK_REALTIME when the promotion was taken, 0: it isn't taken
+ * @uid:	owner of the session or replica, in the initial user namespace
+ * @staged:	replica: staged pages
+ * @staging:	replica: generation that is being staged; 0: none
+ * @max_bytes:	replica: most memory that it may take
+ * @promoted_ns: replica: CLOCK_REALTIME of the promotion; 0: it isn't promoted
+ * @taken_ns:	replica: CLOCK_REALTIME when the promotion was taken; 0: it isn't taken
  */
 struct cptdev_image_info {
 	__u32 size;
@@ -742,15 +766,15 @@ struct cptdev_image_info {
 #define CPTDEV_IMAGE_REPLACE	(1U << 1)	/* snapshot: CPTDEV_SESSION_REPLACE */
 #define CPTDEV_IMAGE_PROMOTED	(1U << 2)	/* replica */
 #define CPTDEV_IMAGE_FROZEN	(1U << 3)	/* replica */
-#define CPTDEV_IMAGE_REMOVED	(1U << 4)	/* replica: its name is gone, nothing comes in */
-#define CPTDEV_IMAGE_TAKEN	(1U << 5)	/* replica: promoted, and a program took it */
+#define CPTDEV_IMAGE_REMOVED	(1U << 4)	/* replica: it has no name, and accepts no data */
+#define CPTDEV_IMAGE_TAKEN	(1U << 5)	/* replica: a program took the promotion */
 
 /**
- * struct cptdev_segment - a piece of the layout: what is mapped in the ranges
+ * struct cptdev_segment - a piece of the layout: one mapping in the ranges
  * @addr:	first byte
  * @len:	bytes
  * @offset:	CPTDEV_SEGMENT_FILE: offset in the file, bytes
- * @kind:	CPTDEV_SEGMENT_*: what a page reads as that has no data
+ * @kind:	CPTDEV_SEGMENT_*: the content of a page without data
  * @prot:	PROT_READ, PROT_WRITE, PROT_EXEC
  */
 struct cptdev_segment {
@@ -762,16 +786,16 @@ struct cptdev_segment {
 };
 
 #define CPTDEV_SEGMENT_ANON	1	/* zeros */
-#define CPTDEV_SEGMENT_FILE	2	/* the file that is mapped */
-#define CPTDEV_SEGMENT_UNMAPPED	3	/* nothing */
+#define CPTDEV_SEGMENT_FILE	2	/* the content of the mapped file */
+#define CPTDEV_SEGMENT_UNMAPPED	3	/* none: nothing was mapped */
 
 /**
  * struct cptdev_extent - a run of pages of an image
  * @addr:	first byte
  * @len:	bytes
- * @kind:	CPTDEV_EXTENT_DATA: the pages are in the snapshot's file, packed in
- *		the order of the extents. CPTDEV_EXTENT_HOLE: they became holes and
- *		read as the layout says.
+ * @kind:	CPTDEV_EXTENT_DATA: the pages have data, which the snapshot's file
+ *		contains, packed in the order of the extents. CPTDEV_EXTENT_HOLE: the
+ *		pages became holes; the layout says how they read.
  * @reserved:	0
  */
 struct cptdev_extent {
@@ -785,18 +809,19 @@ struct cptdev_extent {
 #define CPTDEV_EXTENT_HOLE	2
 
 /**
- * struct cptdev_image_vec - CPTDEV_IOC_IMAGE_LAYOUT, _EXTENTS, _META
+ * struct cptdev_image_vec - CPTDEV_IOC_IMAGE_LAYOUT, _EXTENTS, _META: read a list in pieces
  * @size:	sizeof(struct cptdev_image_vec)
  * @flags:	0
  * @vec:	pointer to struct cptdev_segment[], struct cptdev_extent[] or bytes
- * @vec_len:	its length in entries
+ * @vec_len:	number of entries that fit
  * @nr:		out: entries written
- * @start:	LAYOUT and META, and EXTENTS of a snapshot: index of the first entry
- *		wanted. EXTENTS of a replica: address to begin at.
- * @next:	out: pass as @start to go on
+ * @start:	LAYOUT, META, and EXTENTS of a snapshot: index of the first entry.
+ *		EXTENTS of a replica: address to begin at.
+ * @next:	out: @start of the next call
  *
- * All entries were read when @nr is 0. Extents of a replica are of kind DATA and in
- * ascending order; those of a snapshot are ascending as well.
+ * Begin with @start 0, and stop when @nr is 0. Extents are in ascending order. A replica
+ * and a full snapshot have only DATA extents. On a replica, a commit may come between two
+ * calls; to prevent this, freeze the replica first.
  */
 struct cptdev_image_vec {
 	__u32 size;
@@ -812,26 +837,26 @@ struct cptdev_image_vec {
  * struct cptdev_replica_begin - CPTDEV_IOC_REPLICA_BEGIN: start to stage a delta
  * @size:	sizeof(struct cptdev_replica_begin)
  * @flags:	CPTDEV_BEGIN_*
- * @uuid:	of the session
- * @term:	of the session
- * @base:	the delta has what changed after this generation; 0 is everything
- * @generation:	of the delta
+ * @uuid:	UUID of the session
+ * @term:	term of the session
+ * @base:	the delta has the changes after this generation; 0: everything
+ * @generation:	generation of the delta
  * @layout:	pointer to struct cptdev_segment[], ascending, without overlap
- * @layout_len:	its length in entries
- * @meta_len:	bytes
+ * @layout_len:	number of entries
+ * @meta_len:	bytes of meta-data
  * @meta:	pointer to the meta-data
  *
- * A delta that was being staged through this descriptor is dropped. Readers see
- * nothing of what is staged.
+ * The call drops the delta that this descriptor was staging. Readers don't see staged
+ * pages.
  *
- * Errors: ESTALE @term is lower than the replica's, or equal although it was promoted,
- * or @generation is not newer; EILSEQ @base is newer than the replica's generation, or
- * the delta is of another session and @base isn't 0; EEXIST of another session, with
- * the same term and without CPTDEV_BEGIN_REPLACE; EBUSY another descriptor stages;
- * E2BIG, EMSGSIZE; EINVAL @base not below @generation, @generation above
- * CPTDEV_GENERATION_MAX, @term 0 or above CPTDEV_TERM_MAX, a layout that isn't ascending;
- * ERANGE @term is more than CPTDEV_TERM_STEP above the replica's; ENOENT the replica was
- * removed.
+ * Errors: ESTALE @term is lower than the replica's term, or @term is equal and the replica
+ * was promoted, or @generation isn't newer; EILSEQ @base is newer than the replica's
+ * generation, or the delta is from another session and @base isn't 0; EEXIST the delta is
+ * from another session, @term is equal, and CPTDEV_BEGIN_REPLACE isn't given; EBUSY another
+ * descriptor stages; E2BIG too many segments; EMSGSIZE too much meta-data; EINVAL @base
+ * isn't below @generation, @generation is above CPTDEV_GENERATION_MAX, @term is 0 or above
+ * CPTDEV_TERM_MAX, or the layout isn't ascending; ERANGE @term is more than
+ * CPTDEV_TERM_STEP above the replica's term; ENOENT the replica was removed.
  */
 struct cptdev_replica_begin {
 	__u32 size;
@@ -846,9 +871,9 @@ struct cptdev_replica_begin {
 	__u64 meta;
 };
 
-#define CPTDEV_BEGIN_REPLACE	(1U << 0)	/* another session's content may go */
+#define CPTDEV_BEGIN_REPLACE	(1U << 0)	/* another session's content may be replaced */
 
-/* Most segments of a layout. */
+/* The most segments of a layout. */
 #define CPTDEV_LAYOUT_MAX	131072
 
 /**
@@ -857,18 +882,19 @@ struct cptdev_replica_begin {
  * @flags:	0
  * @vec:	pointer to struct cptdev_extent[]
  * @data:	pointer to the pages of the DATA extents, packed
- * @data_len:	bytes
- * @vec_len:	extents
+ * @data_len:	bytes at @data
+ * @vec_len:	number of extents
  * @reserved:	0
  *
- * May be called any number of times between BEGIN and COMMIT; the last one for a
- * page counts. pwrite() at the address stages data too, down to single bytes, on top
- * of what the page held.
+ * May be called any number of times between BEGIN and COMMIT. If a page is staged more than
+ * once, the last call counts. pwrite() at the address also stages data, down to single
+ * bytes; the other bytes of the page keep their content.
  *
- * Errors: EINVAL nothing was begun, or @data_len isn't what the extents say; EFAULT a
- * pointer, or an extent outside the layout; ENOENT the replica was removed; EDQUOT,
- * ENOMEM: the delta can't be committed any more, begin again. A call that failed
- * otherwise may be repeated; a part of it may be staged.
+ * Errors: EINVAL no BEGIN, @data_len differs from the length of the DATA extents, or an
+ * impossible extent; EFAULT a pointer that can't be used, or an extent outside the layout;
+ * ENOENT the replica was removed; EINTR a fatal signal; EDQUOT, ENOMEM the delta can't be
+ * committed any more, begin again. After any other error the extents before the failed one
+ * are staged, and the call may be repeated.
  */
 struct cptdev_replica_stage {
 	__u32 size;
@@ -884,15 +910,15 @@ struct cptdev_replica_stage {
  * struct cptdev_replica_commit - CPTDEV_IOC_REPLICA_COMMIT, _ABORT
  * @size:	sizeof(struct cptdev_replica_commit)
  * @flags:	0
- * @generation:	COMMIT: must be the one begun. ABORT: 0.
+ * @generation:	COMMIT: the generation of BEGIN. ABORT: 0.
  * @pages:	out: pages of the replica
  *
- * COMMIT makes what was staged the replica's content: all of it or nothing, and no
- * reader sees a mixture within one read.
+ * COMMIT makes the staged delta the content of the replica, all of it or nothing. No reader
+ * sees a mixture of two generations within one read. ABORT drops the staged delta; so do a
+ * promotion and a removal.
  *
- * Errors: EINVAL nothing was begun, or another generation; EBUSY the replica is
- * frozen, EDQUOT and ENOMEM: a STAGE failed so; ENOENT the replica was removed. A
- * promotion drops what was begun, and so does a removal.
+ * Errors: EINVAL no BEGIN, or another generation; EBUSY the replica is frozen, commit again
+ * later; EDQUOT, ENOMEM a STAGE failed with this error; ENOENT the replica was removed.
  */
 struct cptdev_replica_commit {
 	__u32 size;
@@ -902,14 +928,15 @@ struct cptdev_replica_commit {
 };
 
 /**
- * struct cptdev_replica_freeze - CPTDEV_IOC_REPLICA_FREEZE: hold the generation
+ * struct cptdev_replica_freeze - CPTDEV_IOC_REPLICA_FREEZE: freeze or thaw the replica
  * @size:	sizeof(struct cptdev_replica_freeze)
  * @flags:	0 to freeze, CPTDEV_FREEZE_THAW to thaw
- * @generation:	out: the generation held
+ * @generation:	out: generation of the content
  *
- * While frozen, COMMIT fails with EBUSY: any number of reads see one generation, from
- * the return of this call on. Closing the descriptor thaws. For the owner and a holder of
- * the capability: EACCES, for another user who was given the descriptor.
+ * While any descriptor freezes the replica, COMMIT fails with EBUSY. So all reads between
+ * this call and the thaw see the same generation. Closing the descriptor thaws.
+ *
+ * Errors: EACCES the replica belongs to another user, and the caller has no capability.
  */
 struct cptdev_replica_freeze {
 	__u32 size;
@@ -923,17 +950,18 @@ struct cptdev_replica_freeze {
  * struct cptdev_replica_promote - CPTDEV_IOC_REPLICA_PROMOTE: the spare takes over
  * @size:	sizeof(struct cptdev_replica_promote)
  * @flags:	0
- * @term:	in: the new term, higher than the replica's, at most CPTDEV_TERM_MAX;
- *		0 for the next one. out: the replica's term.
- * @generation:	out: what the spare goes on from
+ * @term:	in: the new term, higher than the replica's, at most CPTDEV_TERM_MAX; 0:
+ *		the next term. out: the term of the replica.
+ * @generation:	out: generation that the spare continues from
  *
- * What is staged is dropped; deltas of a lower term are refused from now on. A program
- * takes the promotion with CPTDEV_IOC_REPLICA_CLAIM. To promote a replica again raises the
- * term again, and it can be taken again. Needs CPTDEV_REPLICA_WRITE.
+ * The call raises the term, and drops the staged delta. From now on the replica refuses
+ * deltas of a lower term. A program takes the promotion with CPTDEV_IOC_REPLICA_CLAIM. A
+ * replica can be promoted again: this raises the term again, and the new promotion can be
+ * taken. Needs CPTDEV_REPLICA_WRITE.
  *
- * Errors: ESTALE @term isn't higher; EINVAL it is above CPTDEV_TERM_MAX; ERANGE it is more
- * than CPTDEV_TERM_STEP above the replica's; EOVERFLOW there is no next one; ENODATA nothing
- * was ever committed; ENOENT the replica was removed.
+ * Errors: ESTALE @term isn't higher than the replica's; EINVAL @term is above
+ * CPTDEV_TERM_MAX; ERANGE @term is more than CPTDEV_TERM_STEP above the replica's; EOVERFLOW
+ * there is no next term; ENODATA nothing was ever committed; ENOENT the replica was removed.
  */
 struct cptdev_replica_promote {
 	__u32 size;
@@ -943,18 +971,19 @@ struct cptdev_replica_promote {
 };
 
 /**
- * struct cptdev_replica_remove - CPTDEV_IOC_REPLICA_REMOVE
+ * struct cptdev_replica_remove - CPTDEV_IOC_REPLICA_REMOVE: remove the replica
  * @size:	sizeof(struct cptdev_replica_remove)
  * @flags:	0
  *
- * The name is free at once, the memory when the last descriptor is closed. The owner
- * and a holder of the capability may do it: EACCES, for another user who was given the
- * descriptor.
+ * The name of the replica is free at once, its memory when the last descriptor is closed.
  *
- * What is staged is dropped. From then on BEGIN, STAGE, COMMIT, ABORT, PROMOTE and write()
- * on any descriptor of the replica answer ENOENT: whoever fills it learns that nobody can
- * find what it commits, and opens the name anew. Reading goes on; the descriptors poll
- * EPOLLHUP, and IMAGE_INFO shows CPTDEV_IMAGE_REMOVED. To remove it again is no error.
+ * The call drops the staged delta. From then on BEGIN, STAGE, COMMIT, ABORT, PROMOTE, CLAIM
+ * and write() fail with ENOENT on every descriptor of the replica, because nobody could find
+ * newly committed data. The program that fills the replica opens the name again. Reading
+ * still works, poll() reports EPOLLHUP, and IMAGE_INFO shows CPTDEV_IMAGE_REMOVED. Removing
+ * a replica again is no error.
+ *
+ * Errors: EACCES the replica belongs to another user, and the caller has no capability.
  */
 struct cptdev_replica_remove {
 	__u32 size;
@@ -965,18 +994,19 @@ struct cptdev_replica_remove {
  * struct cptdev_replica_claim - CPTDEV_IOC_REPLICA_CLAIM: take the promotion
  * @size:	sizeof(struct cptdev_replica_claim)
  * @flags:	CPTDEV_CLAIM_*
- * @term:	in: of the promotion, 0 for the present one. out: the replica's term
- * @generation:	out: what the program goes on from
- * @promoted_ns: out: CLOCK_REALTIME when it was promoted
+ * @term:	in: term of the promotion, 0: the present one. out: the term of the replica
+ * @generation:	out: generation that the program continues from
+ * @promoted_ns: out: CLOCK_REALTIME of the promotion
  *
- * A promotion is taken once: of two programs that wait for it one goes on from the
- * replica. A replica is a spare, then promoted, then taken; a commit of a higher term makes
- * it a spare again. The owner and a holder of the capability may take it; the descriptor
- * doesn't need CPTDEV_REPLICA_WRITE.
+ * A promotion is taken only once, so that only one of several waiting programs continues
+ * from the replica. A replica is first a spare, then promoted, then taken. A commit with a
+ * higher term makes it a spare again. The owner and holders of the capability may take the
+ * promotion; the descriptor doesn't need CPTDEV_REPLICA_WRITE.
  *
- * Errors: EINVAL it isn't promoted; ESTALE @term isn't the promotion's; EALREADY it is
- * taken, or it was promoted before this descriptor was opened and CPTDEV_CLAIM_OLD isn't
- * given; EACCES it belongs to another user; ENOENT the replica was removed.
+ * Errors: EINVAL the replica isn't promoted, or @term is above CPTDEV_TERM_MAX; ESTALE @term
+ * isn't the term of the promotion; EALREADY the promotion is taken, or it is older than the
+ * descriptor and CPTDEV_CLAIM_OLD isn't given; EACCES the replica belongs to another user;
+ * ENOENT the replica was removed.
  */
 struct cptdev_replica_claim {
 	__u32 size;
@@ -987,9 +1017,10 @@ struct cptdev_replica_claim {
 };
 
 /*
- * The promotion may be older than the descriptor. Without this flag a program that is
- * started later doesn't go on from a state that may be long past; to give the flag is a
- * person's decision. It doesn't give a taken promotion a second time.
+ * The promotion may be older than the descriptor. Without this flag, a program that was
+ * started after the promotion can't continue from a state that may be out of date. Only a
+ * person should decide to set this flag. Even with the flag, a promotion that is taken can't
+ * be taken again.
  */
 #define CPTDEV_CLAIM_OLD	(1U << 0)
 
