@@ -218,6 +218,18 @@ int ckdev_session(int fd, const char *name, uint64_t term, unsigned int flags,
 		  uint64_t held_max);
 
 /**
+ * ckdev_session_end() - end a session in order, while the program continues
+ * @fd:		session; is closed
+ *
+ * With the module this is the same as close(): the module sees that the process continues. A soft
+ * engine may not see it, so this call reports it; after close() alone the reason may be unknown. A program
+ * that exits needn't call it: exit(3) sends the exit status.
+ *
+ * Returns 0, or -errno of close().
+ */
+int ckdev_session_end(int fd);
+
+/**
  * ckdev_range_add() - track memory
  * @fd:		session
  * @addr:	first byte

@@ -77,7 +77,11 @@ int ckdev_session(int fd, const char *name, uint64_t term, unsigned int flags,
 	};
 	int ret = ckdev_copy_name(arg.name, name);
 
-	return ret < 0 ? ret : ckdev_ioctl(fd, CPTDEV_IOC_SESSION_SETUP, &arg);
+	if (ret == 0)
+		ret = ckdev_ioctl(fd, CPTDEV_IOC_SESSION_SETUP, &arg);
+	if (ret == 0)
+		ckdev_promise_end(fd);
+	return ret;
 }
 
 int ckdev_range_add(int fd, const void *addr, size_t len, unsigned int flags,

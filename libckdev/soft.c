@@ -309,6 +309,24 @@ int ckdev_soft_ioctl(int fd, unsigned long cmd, void *arg)
 	}
 }
 
+int ckdev_soft_say(int fd, unsigned int kind, unsigned int status, int file)
+{
+	struct soft_end arg = { .size = sizeof(arg), .kind = kind, .status = status };
+	struct call c = {
+		.cmd = SOFT_END, .size = sizeof(arg), .arg = &arg, .file = file, .got = -1,
+		.end = now_ns() + MOMENT_NS,
+	};
+	int pair[2], saved = errno, ret;
+
+	ret = (int)ckdev_result(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), saved);
+	if (ret < 0)
+		return ret;
+	ret = send_request(fd, &c, pair[1]);
+	ckdev_close(pair[0]);
+	ckdev_close(pair[1]);
+	return ret;
+}
+
 int ckdev_soft_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns)
 {
 	struct soft_replica_wait arg = {

@@ -71,6 +71,34 @@ struct soft_session_page {
 	__u32 flags;
 };
 
+/*
+ * The program reports the end of its session before it ends, because a daemon without rights can't
+ * see how a process of another user ends:
+ *
+ *	PROMISED	there will be a report. From then on, an end without a report is a failure. The
+ *			message carries /proc/self/maps, opened for reading: it is empty when the
+ *			address space is gone.
+ *	CLOSES		the program closes the session and continues.
+ *	EXITS		the program called exit(3), or returned from main(), with @status.
+ *
+ * The program needn't wait for the answer: the daemon reads all messages before it handles the end of
+ * the connection. The last report counts; PROMISED can't be revoked.
+ */
+#define SOFT_END		_IO(CPTDEV_IOC_MAGIC, 0x85)
+
+enum soft_end_kind {
+	SOFT_END_PROMISED	= 1,
+	SOFT_END_CLOSES		= 2,
+	SOFT_END_EXITS		= 3,
+};
+
+struct soft_end {
+	__u32 size;
+	__u32 flags;
+	__u32 kind;		/* enum soft_end_kind */
+	__u32 status;		/* EXITS only, 0 to 255 */
+};
+
 /* @flags as those of ckdev_replica_wait(); @result what that returns. */
 struct soft_replica_wait {
 	__u32 size;

@@ -107,6 +107,14 @@ static int call_alive(struct soft_client *c, struct soft_message *m, struct soft
 	return ret ? ret : soft_alive(c, (void *)m->arg);
 }
 
+static int call_end(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	int ret = own(c, m);
+
+	(void)r;
+	return ret ? ret : soft_end_word(c, m);
+}
+
 /* Another process may look, too: it sees what the program sees, and can change nothing. */
 static int call_page(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
 {
@@ -271,6 +279,7 @@ static const struct call calls[] = {
 	SESSION(SOFT_PUBLISH, call_publish, soft_publish, reach),
 	SESSION(CPTDEV_IOC_REPLICA_OPEN, call_open, cptdev_replica_open, reserved),
 	SESSION(CPTDEV_IOC_SESSION_ALIVE, call_alive, cptdev_session_alive, timeout_ns),
+	SESSION(SOFT_END, call_end, soft_end, status),
 	SESSION(SOFT_SESSION_PAGE, call_page, soft_session_page, flags),
 	SESSION(SOFT_LIST, call_list, cptdev_image_vec, next),
 	REPLICA(CPTDEV_IOC_IMAGE_INFO, call_replica, cptdev_image_info, max_bytes),

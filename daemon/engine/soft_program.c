@@ -59,6 +59,7 @@ void soft_client_free(struct soft_client *c)
 	watch_close(s, &c->socket);
 	watch_close(s, &c->process);
 	watch_close(s, &c->alive);
+	soft_end_free(c);
 	if (c->session)
 		soft_session_end(s, c->session);
 	if (c->file >= 0)
@@ -66,10 +67,25 @@ void soft_client_free(struct soft_client *c)
 	free(c);
 }
 
-/* The process has ended, though a child of it may hold the socket: so has its session. */
+/*
+ * The process has ended, and its session with it, though a child may hold the socket. Its last
+ * messages may report the end. Their number is bounded, because a child may send without end.
+ */
 static void process_ended(struct soft_watch *w)
 {
-	soft_client_free(container_of(w, struct soft_client, process));
+	struct soft_client *c = container_of(w, struct soft_client, process);
+	struct soft_message m;
+	int left = SOFT_LAST_WORDS;
+
+	while (left-- && soft_receive(c->socket.fd, &m) > 0) {
+		if (m.cmd == SOFT_END) {
+			struct soft_reply r = { .fd = -1 };
+
+			soft_call(c, &m, &r);
+		}
+		soft_message_end(&m);
+	}
+	soft_client_free(c);
 }
 
 static void client_readable(struct soft_watch *w)
@@ -107,7 +123,7 @@ int soft_client_new(struct soft *s, int fd, struct soft_client **cp)
 		ret = -errno;
 	if (!ret) {
 		c->s = s;
-		c->file = -1;
+		c->file = c->maps = -1;
 		c->socket = (struct soft_watch) { .fd = -1, .fn = client_readable };
 		c->process = (struct soft_watch) { .fd = -1, .fn = process_ended };
 		c->alive = (struct soft_watch) { .fd = -1, .fn = soft_alive_expired };

@@ -9,6 +9,8 @@
 /* Connections of all programs; calls of one that wait at a time. */
 #define SOFT_CLIENTS_MAX	512
 #define SOFT_WAITS_MAX		64
+/* Messages that are read after a process has ended; each thread has one call at a time. */
+#define SOFT_LAST_WORDS		256
 
 struct soft_watch {
 	int fd;				/* -1: not watched */
@@ -38,6 +40,10 @@ struct soft_client {
 	struct soft_caller who;
 	u32 pid;			/* 0: isn't known in this namespace */
 	u64 stack;			/* of the process, 0: it can't be seen */
+	int maps;			/* the program's /proc/PID/maps, -1: none */
+	bool promised;			/* the program reports an end in order */
+	u32 word;			/* enum soft_end_kind: the last report, 0: none */
+	u32 status;			/* of SOFT_END_EXITS */
 	struct soft_session *session;
 	int file;			/* of the replica, -1: it is a session */
 	bool news;			/* it was told, and has not asked yet */
@@ -66,7 +72,10 @@ int soft_call(struct soft_client *c, struct soft_message *m, struct soft_reply *
 
 /* soft_end.c: CPTDEV_END_*, of a session whose connection is over; *@code: see there */
 void soft_end_begin(struct soft_client *c);
-u32 soft_end(const struct soft_client *c, u32 *code);
+/* SOFT_END: 0 or a negative errno. Takes the file out of @m if it keeps it. */
+int soft_end_word(struct soft_client *c, struct soft_message *m);
+u32 soft_end(struct soft_client *c, u32 *code);
+void soft_end_free(struct soft_client *c);
 
 /* soft_alive.c */
 int soft_alive(struct soft_client *c, const struct cptdev_session_alive *arg);

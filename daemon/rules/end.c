@@ -21,6 +21,7 @@ enum end_how end_how(u32 end, u32 code)
 		return code ? HOW_FAILED : HOW_ORDER;
 	case CPTDEV_END_KILLED:
 	case CPTDEV_END_EXEC:
+	case CPTDEV_END_FAILED:
 		return HOW_FAILED;
 	}
 	return HOW_UNKNOWN;
@@ -40,6 +41,9 @@ const char *end_text(u32 end, u32 code, char *text, size_t size)
 		break;
 	case CPTDEV_END_EXEC:
 		snprintf(text, size, "was replaced by another program");
+		break;
+	case CPTDEV_END_FAILED:
+		snprintf(text, size, "ended without a report: killed, or in another way");
 		break;
 	default:
 		snprintf(text, size, "ended, how isn't known");

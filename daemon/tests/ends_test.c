@@ -101,6 +101,7 @@ static void what_counts_as_order(void **state)
 	/* A person's as well: nobody can tell. */
 	assert_int_equal(end_how(CPTDEV_END_KILLED, 15), HOW_FAILED);
 	assert_int_equal(end_how(CPTDEV_END_EXEC, 0), HOW_FAILED);
+	assert_int_equal(end_how(CPTDEV_END_FAILED, 0), HOW_FAILED);
 	assert_int_equal(end_how(CPTDEV_END_UNKNOWN, 0), HOW_UNKNOWN);
 	assert_int_equal(end_how(99, 0), HOW_UNKNOWN);
 }

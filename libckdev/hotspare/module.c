@@ -4,6 +4,7 @@
  * saved: the two are compared at each cut, when the arena is locked.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,6 +215,9 @@ void hs_backend_leave(void)
 	struct hs_error ignored;
 	int fd;
 
+	/* In order: a daemon of another user can't see that. */
+	if (was_soft && hs_owns(soft))
+		ckdev_session_end(fcntl(soft, F_DUPFD_CLOEXEC, 0));
 	hs_backend_release();
 	fd = was_soft ? hs_engine_open(&ignored) : -1;
 	if (fd < 0)

@@ -104,13 +104,12 @@ daemon_start() {
 		timeout_ms=$timeout_ms failover=$failover on_promote=/tmp/promoted ${*:3} >/tmp/conf
 		printf '%s\n' '#!/bin/sh' 'echo \$* >>/tmp/promotions' >/tmp/promoted
 		chmod +x /tmp/promoted"
-	# With daemon_user as the unit runs it: a user of its own, and no rights but those. Without the module
-	# it would see how programs end only if it may trace them (cptdevd(8)).
+	# With daemon_user as the unit runs it: a user of its own, and no rights but those.
 	number=$(vm_spawn "$1" "[ -n '$daemon_user' ] || exec cptdevd -f -c /tmp/conf
 		mkdir -p /run/cptdevd /var/lib/cptdev
 		: >>/tmp/promotions
 		chown -R $daemon_user /tmp/promotions /run/cptdevd /var/lib/cptdev /tmp/key
-		chown 0:${daemon_user#*:} /dev/cptdev
+		[ ! -e /dev/cptdev ] || chown 0:${daemon_user#*:} /dev/cptdev
 		exec setpriv --reuid=${daemon_user%:*} --regid=${daemon_user#*:} \
 		--clear-groups --no-new-privs --bounding-set=$daemon_caps --inh-caps=$daemon_caps \
 		--ambient-caps=$daemon_caps cptdevd -f -c /tmp/conf")

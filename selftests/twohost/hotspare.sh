@@ -8,6 +8,9 @@
 # shellcheck source=selftests/twohost/database.sh
 . "$(dirname "$0")/database.sh"
 
+# As the unit runs it: without the module, the daemon has no right to see how root's programs end.
+daemon_user=990:997
+
 host_end() {
 	vm_signal "$1" "${program[$1]}" 9
 	vm_wait "$1" "${program[$1]}" $limit >/dev/null || true

@@ -114,6 +114,8 @@ enum cptdev_session_end {
 	CPTDEV_END_EXITED	= 2,	/* the process exited; the code is the exit status */
 	CPTDEV_END_KILLED	= 3,	/* a signal killed the process; the code is the signal */
 	CPTDEV_END_EXEC		= 4,	/* the process called exec() */
+	/* ended without a report: a signal, exec() or _exit(); never reported by the module */
+	CPTDEV_END_FAILED	= 5,
 };
 
 enum cptdev_genl_replica_attr {
