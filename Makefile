@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# cptdev. "make help" lists the targets. "all" is the default, as everywhere, and
-# touches nothing but build/; what installs packages has to be asked for by name.
+# cptdev. "make help" lists the targets. The default is "all", which writes only to build/.
+# A target that installs packages runs only if it is named.
 
 include version.mk
 
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
-# Set-up comes first; the makes below take as many processors as they are given.
+# The set-up comes first. The makes below may use as many processors as "make -j" allows.
 .NOTPARALLEL:
 
-# Where everything goes that is made.
+# The directory for everything that is built.
 BUILD := $(CURDIR)/build
 HARNESS := selftests/qemu
 
-# Kernels: K='6.1 6.12', K=all; by default those that the table calls default.
+# Kernels: K='6.1 6.12', K=all; by default those of the table's group "default".
 KERNELS_OF = $(shell awk '$$2 == "$(1)" {print $$1}' $(HARNESS)/kernels)
 DEFAULT_KERNELS = $(call KERNELS_OF,default)
 ALL_KERNELS = $(shell awk '!/^\#/ && NF {print $$1}' $(HARNESS)/kernels)
 KERNELS = $(if $(K),$(if $(filter all,$(K)),$(ALL_KERNELS),$(K)),$(DEFAULT_KERNELS))
 
-# Rooms of the user space, in the order in which they need each other. Each has a
-# Makefile that builds into O= and knows all, install, uninstall; and if it has unit
-# tests, "unit", which builds them into UNITDIR=.
+# Rooms of the user space: a room needs those before it. Each room has a Makefile that
+# builds into O= and has the targets all, install and uninstall. If the room has unit
+# tests, the target "unit" builds them into UNITDIR=.
 ROOMS := libckdev daemon
 BUILT_ROOMS = $(foreach room,$(ROOMS),$(if $(wildcard $(room)/Makefile),$(room)))
 
@@ -35,11 +35,11 @@ INSTALL_MODULE ?= yes
 ROOM_ARGS = O=$(BUILD)/$* UNITDIR=$(BUILD)/unit DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 UNIT_ROOMS = $(if $(BUILT_ROOMS),$(notdir $(patsubst %/Makefile,%,$(shell grep -l '^unit:' $(BUILT_ROOMS:%=%/Makefile)))))
 
-##	all		build what users run into build/ (default)
+##	all		build the programs and libraries for users into build/ (default)
 all: needs $(BUILT_ROOMS:%=room-%)
 
-# What they need besides a compiler: as pkg-config calls it, and Debian. One line that names all
-# that is missing, instead of the first header that the compiler doesn't find.
+# The libraries that these need: the name for pkg-config, and the Debian package. One message
+# names everything that is missing. Without it, the compiler would name only the first header.
 PKG_CONFIG ?= pkg-config
 NEEDS := libmnl:libmnl-dev libxxhash:libxxhash-dev json-c:libjson-c-dev inih:libinih-dev \
 	libsystemd:libsystemd-dev libssl:libssl-dev libzstd:libzstd-dev
@@ -58,24 +58,24 @@ room-%:
 
 room-daemon: $(if $(wildcard libckdev/Makefile),room-libckdev)
 
-##	tests		build the tests, too; they need more packages (make setup)
+##	tests		also build the tests, which need more packages (make setup)
 tests: $(UNIT_ROOMS:%=tests-%) selftests
 
 tests-%: room-%
 	@$(MAKE) -C $* $(ROOM_ARGS) unit
 
-# What "make check-all" needs besides: twins of unit tests with sanitizers.
+# "make check-all" also needs twins of the unit tests, built with sanitizers.
 ASAN_ROOMS = $(if $(BUILT_ROOMS),$(notdir $(patsubst %/Makefile,%,$(shell grep -l '^unit-asan:' $(BUILT_ROOMS:%=%/Makefile)))))
 tests-all: tests $(ASAN_ROOMS:%=asan-%)
 
 asan-%: tests-%
 	@$(MAKE) -C $* $(ROOM_ARGS) unit-asan
 
-##	setup		install what building and testing need: packages, QEMU, kernels (root)
+##	setup		install packages, QEMU and kernels for building and testing (as root)
 setup:
 	@REFRESH=$(REFRESH) $(HARNESS)/setup $(KERNELS)
 
-##	module		build cptdev.ko for each kernel [K=] [MUTANTS=1: those of the tests]
+##	module		build cptdev.ko for each kernel [K=] [MUTANTS=1: with the tests' mutants]
 module: $(KERNELS:%=module-%)
 
 module-%:
@@ -86,76 +86,76 @@ selftests:
 	@$(MAKE) -s -C selftests OUTPUT=$(BUILD)/obj/selftests COLLECTION=cptdev emit_tests \
 		>$(BUILD)/selftests/kselftest-list.txt
 
-# Tests: selftests/qemu/check knows which belong to a tier, and its kernels. K= and T= take
-# whatever they name.
+# Tests: selftests/qemu/check selects the tests and the kernels of a tier. K= and T= select from
+# all kernels and tests.
 CHECK = K="$(K)" $(HARNESS)/check
 
-##	check-quick	the heart of it on one kernel: minutes [T=test] [K=kernel]
+##	check-quick	test the module's main calls on one kernel: minutes [T=test] [K=kernel]
 check-quick: KERNELS := $(if $(K),$(KERNELS),$(firstword $(KERNELS)))
 check-quick: setup
 	@CPTDEV_TIER=quick $(CHECK)
 
-##	check		what a change has to pass: 25 minutes [T=test] [K=kernel] [J=guests at once]
+##	check		run the tests that a change must pass: 25 minutes [T=] [K=] [J=guests at once]
 check: setup
 	@CPTDEV_TIER=check $(CHECK)
 
-##	check-all	every test on every kernel, the debug kernels, too; hours [T=] [K=] [J=]
+##	check-all	run every test on every kernel, also on debug kernels: hours [T=] [K=] [J=]
 check-all: KERNELS := $(if $(K),$(KERNELS),$(KERNELS) $(call KERNELS_OF,debug))
 check-all: setup
 	@CPTDEV_TIER=all $(CHECK)
 
-##	soak		for hours: tests that can, run ten times as long [T=] [K=] [J=]
+##	soak		run tests with ten times as many repetitions: hours [T=] [K=] [J=]
 soak: setup
 	@CPTDEV_TIER=all CPTDEV_LENGTH=soak K="$(KERNELS)" $(HARNESS)/check
 
-##	check-debug	in a debug kernel alone, in full length: a night [T=] [K=]
+##	check-debug	run all tests in full length, on one debug kernel: a night [T=] [K=]
 check-debug:
 	@$(MAKE) check-all K="$(or $(K),$(firstword $(call KERNELS_OF,debug)))"
 
-##	unit		only the unit tests of the user space
+##	unit		run only the unit tests of the user space
 unit:
 	@$(MAKE) check T=unit K=$(firstword $(KERNELS))
 
-##	lint		only the checks of the source
+##	lint		run only the checks of the source
 lint:
 	@$(MAKE) check T=host/lint K=$(firstword $(KERNELS))
 
-##	vm		a shell in a guest [K=kernel] [T=test whose settings it has]
+##	vm		start a shell in a guest [K=kernel] [T=test whose settings the guest gets]
 vm: setup all tests module
 	@$(HARNESS)/shell $(firstword $(KERNELS)) $(T)
 
-##	demo		kill a host while it works, and lose nothing [SEED=] [K=kernel]
+##	demo		kill a working host, and lose nothing [SEED=] [K=kernel]
 demo: KERNELS := $(firstword $(KERNELS))
 demo:
 	@$(MAKE) setup K="$(sort $(KERNELS) $(KERNEL_B))"
 	@$(MAKE) all module K="$(sort $(KERNELS) $(KERNEL_B))"
 	@K=$(KERNELS) selftests/demo/run
 
-##	demo-tetris	kill the host of a game, twice, and play on [SEED=] [K=kernel]
+##	demo-tetris	kill the host of a game twice, and continue the game [SEED=] [K=kernel]
 demo-tetris: KERNELS := $(firstword $(KERNELS))
 demo-tetris:
 	@$(MAKE) setup K="$(sort $(KERNELS) $(KERNEL_B))"
 	@$(MAKE) all module K="$(sort $(KERNELS) $(KERNEL_B))"
 	@K=$(KERNELS) selftests/demo/tetris
 
-##	demo-sqlite	kill the host of a database in memory [SEED=] [K=kernel] [PACKAGES=]
+##	demo-sqlite	kill the host of an in-memory database [SEED=] [K=kernel] [PACKAGES=]
 demo-sqlite: KERNELS := $(firstword $(KERNELS))
 demo-sqlite:
 	@$(MAKE) setup K="$(sort $(KERNELS) $(KERNEL_B))"
 	@$(MAKE) all module K="$(sort $(KERNELS) $(KERNEL_B))"
 	@K=$(KERNELS) selftests/demo/sqlite
 
-##	bench		measure, in guests that count instructions [K=] [METHODS=]
+##	bench		measure the costs, in guests that count instructions [K=] [METHODS=]
 bench: setup all selftests module
 	@$(MAKE) -C libckdev O=$(BUILD)/libckdev bench
 	@selftests/bench/run
 
-##	install		everything where it belongs [PREFIX=] [DESTDIR=] [KDIR=] [INSTALL_MODULE=no]
+##	install		install everything [PREFIX=] [DESTDIR=] [KDIR=] [INSTALL_MODULE=no]
 install: $(if $(filter yes,$(INSTALL_MODULE)),module-of-kdir) all $(BUILT_ROOMS:%=install-%) \
 		install-uapi install-man $(if $(filter yes,$(INSTALL_MODULE)),install-module)
 	$(if $(DESTDIR),,ldconfig)
 
-# What can go wrong goes wrong before the first file is installed.
+# Most failures occur here, before the first file is installed.
 module-of-kdir:
 	@test -e $(KDIR)/Makefile || { \
 		echo "make install: no kernel headers in $(KDIR); nothing was installed." >&2; \
@@ -171,7 +171,7 @@ install-uapi:
 	install -d $(DESTDIR)$(PREFIX)/include/linux
 	install -m 644 uapi/linux/*.h $(DESTDIR)$(PREFIX)/include/linux/
 
-# The pages of the kernel's part; rooms install their own.
+# The manual pages of the kernel's part. The rooms install their own pages.
 MAN := $(wildcard Documentation/man/man4/*.4)
 install-man:
 	@$(INSTALL_PAGE); for page in $(MAN); do \
@@ -182,7 +182,7 @@ install-man:
 install-module: module-of-kdir
 	@$(MAKE) -C module KDIR=$(KDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 
-##	uninstall	take it all away again, the module for every kernel [as install]
+##	uninstall	remove all installed files, and the module for every kernel [as install]
 uninstall: $(BUILT_ROOMS:%=uninstall-%) $(if $(filter yes,$(INSTALL_MODULE)),uninstall-module)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/include/linux/,$(notdir $(wildcard uapi/linux/*.h)))
 	@for page in $(MAN); do \
@@ -190,7 +190,7 @@ uninstall: $(BUILT_ROOMS:%=uninstall-%) $(if $(filter yes,$(INSTALL_MODULE)),uni
 	done
 	$(if $(DESTDIR),,ldconfig)
 
-# Where kbuild puts it: extra until 6.2, updates since.
+# Kbuild installs the module in extra until 6.2, and in updates since.
 uninstall-module:
 	@shopt -s nullglob; \
 	for ko in $(DESTDIR)/lib/modules/*/{extra,updates}/cptdev.ko*; do \
@@ -209,7 +209,7 @@ uninstall-%:
 clean:
 	rm -rf $(BUILD)
 
-##	help		this list
+##	help		print this list
 help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
