@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Layouts of all structs of the ABI: size, and each field with its offset and size. The
- * compiler checks them wherever the module is built. Who adds a field adds its line, at the
- * end of a struct that begins with its size; what is here stays
+ * Layouts of all structs of the ABI: the size of each struct, and the offset and size of each
+ * field. The compiler checks them in every build of the module. A new field is added at the end
+ * of a struct that begins with its size, and gets a line here. Existing lines don't change
  * (Documentation/abi/released, selftests/host/abi).
  */
 #ifndef _CPTDEV_ABI_H

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: the watchdog of a session. The program promises signs of life; if none comes in time,
- * that is told once. The time in which the machine was suspended doesn't count: neither
- * CLOCK_MONOTONIC nor jiffies go on then.
+ * cptdev: the watchdog of a session. The program promises signs of life. If none comes in time,
+ * the module sends one event. Time during which the machine is suspended doesn't count: neither
+ * CLOCK_MONOTONIC nor jiffies advance then.
  *
- * session->pub_lock guards the state and the timer together, so that the timer always belongs
- * to the newest promise. A change of session->hung and the event about it are under
- * cptdev_sessions_lock: listeners get these events in the order of the changes, and none after
- * the session is gone.
+ * session->pub_lock guards the state and the timer together, so the timer always belongs to the
+ * newest promise. session->hung changes under cptdev_sessions_lock, and the event is sent under
+ * the same lock: listeners get the events in the order of the changes, and none after the end of
+ * the session.
  */
 #include <linux/bits.h>
 #include <linux/jiffies.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: blobs. Meta-data of snapshots and replicas, handed on without copying.
+ * cptdev: blobs. Meta-data of snapshots and replicas, shared by reference count.
  */
 #include <linux/slab.h>
 #include <linux/uaccess.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Every difference between kernels (6.1 to 7.2) in one place. The rest of the module
- * reads as code for the newest kernel.
+ * All differences between kernel versions (6.1 to 7.2). The rest of the module is written for
+ * the newest kernel.
  */
 #ifndef _CPTDEV_COMPAT_H
 #define _CPTDEV_COMPAT_H

@@ -18,26 +18,28 @@
  *       replica->sem			content: read by readers, written by commit
  *     replica->pool_lock (spin)	pages kept for the next delta; takes nothing under it
  *
- * session->lock is held while a process's mmap_lock is waited for, which may take long (a
- * fork of much memory holds it). So nobody takes it but the session's own process and the
- * owner of the descriptor; what everybody needs, to find sessions, is a lock below it.
+ * A task may hold session->lock while it waits for a process's mmap_lock. This may take long (a
+ * fork of much memory holds the mmap_lock). So only the session's own process and the owner of
+ * the descriptor take session->lock. The lock that every task needs to find sessions is below it.
  *
- * Nobody touches memory of the caller's under any of these: it may take as long as the
- * caller likes, who serves its faults by himself (userfaultfd).
+ * No task accesses the caller's memory under any of these locks: a caller that handles its own
+ * page faults (userfaultfd) could block other tasks for any time.
  *
  * The lock of the list of published snapshots (shrink.c, spin) is taken under none of these
- * spinlocks, and takes none. Reclaim runs under any lock that is held over an allocation: the
- * shrinker takes no lock but that one and, without it, session->pub_lock.
+ * spinlocks, and no lock is taken under it. Reclaim runs under any lock that is held over an
+ * allocation. So the shrinker takes only this lock and, after it has released this lock,
+ * session->pub_lock.
  *
  * The watchdog's worker (alive.c) takes cptdev_sessions_lock, and session->pub_lock under it.
- * Whoever waits for that worker holds neither; it is armed under session->pub_lock, whose
- * holder then takes locks of the workqueue.
+ * A task that waits for this worker holds neither lock. The timer is armed under
+ * session->pub_lock, so locks of the workqueue are taken under session->pub_lock.
  *
- * What runs under someone else's locks takes none of these: notifier callbacks
- * (events.c) and the fault handler of a mapped snapshot (snapfile.c) look things up
- * under RCU or in what doesn't change. A fault handler that took session->lock would
- * deadlock with SNAPSHOT, which takes mmap_lock under it. The callback for the end of the
- * address space takes session->pub_lock, and by itself the siglock of the opener (end.c).
+ * Code that runs under the locks of other tasks takes none of these locks: notifier callbacks
+ * (events.c) and the fault handler of a mapped snapshot (snapfile.c) look things up under RCU,
+ * or in data that doesn't change. A fault handler that took session->lock would deadlock with
+ * SNAPSHOT, which takes the mmap_lock under session->lock. There is one exception: the callback
+ * for the end of the address space takes session->pub_lock and, separately, the siglock of the
+ * opener (end.c).
  */
 #ifndef _CPTDEV_CPTDEV_H
 #define _CPTDEV_CPTDEV_H

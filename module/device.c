@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: /dev/cptdev. Its table of ioctls, and INFO. What they do is in the files that
- * the table names.
+ * cptdev: /dev/cptdev. Its table of ioctls, and INFO. The handlers of the other ioctls are in
+ * files of their own.
  */
 #include <linux/module.h>
 

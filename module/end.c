@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: why a session ended. At the end of a process the kernel closes its descriptors, as
- * the program would do it: from close alone one can't tell a program that is done from one
- * that was killed. The thread group of the opener can. The session holds the leader's
- * task_struct for that, which has the signal_struct of the group; both stay readable after the
- * process was reaped.
+ * cptdev: why a session ended. When a process ends, the kernel closes its descriptors, in the
+ * same way as the program would. So close() alone doesn't distinguish a program that finished
+ * from a program that was killed. The thread group of the opener does. For this purpose the
+ * session holds the task_struct of the group leader, which refers to the signal_struct of the
+ * group. Both stay readable after the process was reaped.
  *
- * Many threads: the kernel marks the group when all of it is to end, also when the last
- * thread ends by itself. A thread that ends before the others doesn't end the group.
+ * Threads: the kernel marks the group when the whole group is to end, also when the last thread
+ * ends by itself. A thread that ends before the others doesn't end the group.
  */
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>

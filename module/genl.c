@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: the generic netlink family. Dumps and events; it changes nothing.
+ * cptdev: the generic netlink family: dumps and events. Requests change nothing.
  */
 #include <linux/net.h>
 #include <net/genetlink.h>
@@ -17,10 +17,10 @@ static const struct genl_multicast_group groups[] = {
 };
 
 /*
- * How much is told of a session or replica. A forged delta or acknowledgment needs UUID and
- * term, so they are for the owner and for holders of the capability. An event goes to everybody
- * who listens, and the kernel can't tell listeners apart. So it has neither; a listener who may
- * know asks.
+ * How much a message contains about a session or replica. A forged delta or acknowledgment needs
+ * UUID and term, so only the owner and holders of the capability get them. An event goes to every
+ * listener, and the kernel can't tell listeners apart. So an event has neither; a listener with
+ * the permission sends a request.
  */
 enum tell { TELL_EVENT, TELL_ALL };
 
@@ -28,9 +28,10 @@ enum tell { TELL_EVENT, TELL_ALL };
 #define MSG_SIZE	1024
 
 /*
- * The sender of a request, and the opener of its socket, who may be another: a socket can be
- * passed on, to a program with more rights, too, and the answer goes to whoever has it. Each has
- * to be the owner or have the capability. The sender counts with its real user.
+ * The sender of a request, and the opener of its socket. These may differ, because a socket can be
+ * passed to another program, also to one with more rights, and every program that has the socket
+ * can read the answer. So both must be the owner or have the capability. For the sender, the real
+ * user counts.
  */
 struct asker {
 	kuid_t sender, opener;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: ioctls. Sizes are checked and arguments copied here, so that a handler sees a
- * whole struct of the kernel's size, in the kernel.
+ * cptdev: ioctls. This file checks sizes and copies arguments, so a handler gets a complete
+ * struct of the kernel's size, in kernel memory.
  */
 #include <linux/build_bug.h>
 #include <linux/file.h>

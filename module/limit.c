@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: limits that aren't a session's own. Those of a user, so that one can't take what
- * all share; and what the control group of a process has left.
+ * cptdev: limits beyond those of a session: the limits of a user, so that one user can't take
+ * all the memory that all users share, and the room that is left in the control group of a
+ * process.
  *
  * A user with the capability to see other processes' memory has no limit as a user.
  */
@@ -115,7 +116,7 @@ u64 cptdev_user_held(const struct cptdev_user *u)
 	return atomic64_read(&u->held);
 }
 
-/* Pages that the snapshots of a user may hold, who is @capable. */
+/* Pages that the snapshots of a user may hold; @capable: the user has the capability. */
 u64 cptdev_user_held_max(bool capable)
 {
 	unsigned int mib = READ_ONCE(user_held_max_mib);

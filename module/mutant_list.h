@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: the names of all mutants, as macros of whoever includes this.
+ * cptdev: the names of all mutants. The including file defines the macro mutant().
  */
 mutant(NO_FLUSH)
 mutant(NO_PENDING)

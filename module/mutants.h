@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: mutants. Each safeguard can be switched off, to prove that a test notices. A module
- * that is built with CPTDEV_MUTANTS=y has all of them, and the parameter "mutant" says which
- * ones are active: insmod cptdev.ko mutant=NO_FLUSH. Documentation/testing.rst has the list
- * and the tests that catch them. Such a module says so when it is loaded; never use one for
- * anything else.
+ * cptdev: mutants. A mutant switches one safeguard off, to prove that a test notices. A module
+ * that is built with CPTDEV_MUTANTS=y contains all mutants, and the parameter "mutant" activates
+ * some of them: insmod cptdev.ko mutant=NO_FLUSH. Documentation/testing.rst lists the mutants and
+ * the tests that catch them. Such a module prints a message when it is loaded. It is for tests
+ * only.
  *
- * The module itself knows nothing of this: a mutant replaces a function where it is called,
- * in the files that include this header after all others. In an ordinary build nothing of it
- * is left.
+ * The code of the module doesn't mention mutants: a mutant replaces a function where it is called,
+ * in the files that include this header after all others. An ordinary build contains nothing of
+ * this.
  */
 #ifndef _CPTDEV_MUTANTS_H
 #define _CPTDEV_MUTANTS_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: sessions. Opening the device makes one, bound to the opener's address space;
- * it begins to cost something with the first range. The list of sessions has those that
- * were named or have had a range.
+ * cptdev: sessions. Opening the device creates a session, which is bound to the opener's address
+ * space. It needs little memory before its first range. The list of sessions has those that have
+ * a name or have had a range.
  */
 #include <linux/poll.h>
 #include <linux/sched/mm.h>

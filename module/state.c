@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: may the program serve? The daemon says so with ACK (follow.c): fenced, blocked, and
- * for how long. WAIT tells the program, and so does a page that the program maps, without a
- * system call.
+ * cptdev: may the program serve its clients? The daemon sets the state with ACK (follow.c): fenced,
+ * blocked, and the end of the lease. The program reads the state with WAIT, or without a system
+ * call from a page that it maps.
  */
 #include <linux/mm.h>
 #include <linux/personality.h>
@@ -75,7 +75,7 @@ void cptdev_session_page_free(struct cptdev_session *s)
 		put_page(page);
 }
 
-/* Runs under the mmap_lock of whoever mapped it, also of a forked child, and takes no lock. */
+/* Runs under the mmap_lock of the process that faults, also of a forked child; takes no lock. */
 static vm_fault_t page_fault(struct vm_fault *vmf)
 {
 	struct cptdev_session *s = vmf->vma->vm_private_data;
@@ -101,7 +101,7 @@ int cptdev_session_mmap(struct file *filp, struct vm_area_struct *vma)
 		return ret;
 	if (vma->vm_pgoff || vma_pages(vma) != 1 || !(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
-	/* Who asked for reading only isn't refused for what it implies for him. */
+	/* A personality may add PROT_EXEC to a mapping for reading: that isn't refused. */
 	if ((vma->vm_flags & VM_WRITE) || ((vma->vm_flags & VM_EXEC) && !old_program))
 		return -EACCES;
 	ret = page_create(s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: tracepoints. One line each for what a user wants to see in a trace: what was
- * looked at, what had changed, how long the process was stopped.
+ * cptdev: tracepoints. Each shows what a user wants to see in a trace: how many pages were
+ * visited, how many had changed, how long the process was stopped.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM cptdev

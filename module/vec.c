@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: lists that grow by pages. What is pushed under a page-table lock was reserved
- * before.
+ * cptdev: lists that grow by pages. The caller reserves places before it takes a page-table lock,
+ * so a push under that lock allocates nothing.
  */
 #include <linux/slab.h>
 

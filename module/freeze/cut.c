@@ -2,12 +2,13 @@
 /*
  * cptdev: the atomic cut, from one page table to the next.
  *
- * With the mmap_lock and the VMAs locked for writing no fault is served and no PTE
- * becomes writable. Every PTE that is writable was written since the last cut (or may
- * have been): it is made read-only, the page is marked shared and referenced. After the
- * flush the next store to any of these pages faults, and the kernel's own copy-on-write
- * leaves the page to us. Pages that aren't writable haven't changed, and aren't touched:
- * the cut costs what changed.
+ * While the mmap_lock and the VMAs are locked for writing, the kernel serves no page fault and
+ * no PTE becomes writable. A writable PTE means that the page was (or may have been) written
+ * since the last cut. The cut makes such a PTE read-only, marks the page as shared, and takes a
+ * reference to it. After the flush, the next store to any of these pages faults, and the
+ * kernel's own copy-on-write leaves the page to the snapshot. The cut doesn't touch pages that
+ * aren't writable, because they haven't changed. So its cost depends on the number of changed
+ * pages.
  *
  * Which pages count as changed at a cut:
  *
@@ -17,8 +18,8 @@
  *   in-flight bit		I/O was in flight at the last cut (pinned.c)
  *   exclusive, VMA read-only	ptrace writes there without a writable PTE
  *
- * Each gets the number of this cut before anything else is done about it. So a cut that
- * fails half-way has lost nothing: the next one takes all pages with a number above its
+ * Each of these pages gets the number of this cut before the cut does anything else to it. So a
+ * cut that fails half-way loses no change: the next cut takes all pages with a number above its
  * base.
  */
 #include <linux/mm.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: what the files of the cut share. cut.c goes from table to table, cut_find.c says
- * what each has, cut_quick.c and cut_slow.c take it. cut_huge.c takes what has no table.
+ * cptdev: declarations shared by the files of the cut. cut.c goes from table to table,
+ * cut_find.c finds the pages that the snapshot takes, and cut_quick.c and cut_slow.c take them.
+ * cut_huge.c takes huge pages, which have no table of PTEs.
  */
 #ifndef _CPTDEV_CUT_H
 #define _CPTDEV_CUT_H

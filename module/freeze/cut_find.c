@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: the cut, what a page table has for it: the pages that changed, and get the number
- * of this cut, and those that the snapshot takes besides.
+ * cptdev: the cut, the search in one page table. It finds the changed pages, which get the number
+ * of this cut, and the other pages that the snapshot takes.
  */
 #include "cut.h"
 #include "../mutants.h"
@@ -63,8 +63,8 @@ void cptdev_set_numbers(struct cptdev_chunk *c, unsigned int word, u64 changed,
 /*
  * In a VMA without write permission, ptrace and /proc/PID/mem write to a page that is
  * exclusive to the process and leave the PTE read-only. The cut takes the exclusiveness
- * away; who has it again may have been written. A page that was given back was in another
- * mapping: nothing is given back here.
+ * away, so a page that is exclusive again may have been written. Nothing is given back in such a
+ * VMA: a page that was given back was in another mapping then.
  */
 void cptdev_cut_forced(struct cut *cut, struct cptdev_table *t, unsigned int first,
 		       unsigned int last)

@@ -2,20 +2,22 @@
 /*
  * cptdev: the cut, huge pages: 2 MiB that one entry of the level above the PTEs maps.
  *
- * A huge page that changed is frozen as a whole, as fork() does it: the entry is made read-only,
- * the page is marked shared and gets one reference, whatever it costs to do so for 512 pages. A
- * store while the snapshot has the page makes the kernel split the mapping and copy 4 KiB; a
- * store later makes the kernel use the page again, as a whole, since nobody else has it.
+ * The cut freezes a changed huge page as a whole, as fork() does: it makes the entry read-only,
+ * marks the page as shared, and takes one reference, instead of doing this for 512 pages. While
+ * the snapshot has the page, a store makes the kernel split the mapping and copy 4 KiB. After
+ * that, a store makes the kernel reuse the whole page, because nobody else has it.
  *
- * One entry has one mark of a change for 512 pages. So a huge page is
+ * One entry has one mark for 512 pages. So a huge page is
  *
- *   kept	when the first cut sees it, and for as long as nobody writes to it;
- *   split	when it was written again after a cut that had it. The next cut has all of it, and
- *		from then on changes are seen page by page. The mapping is split when that snapshot
- *		goes, since it costs more than the cut (huge.c). If the kernel makes a huge page
- *		again of what was split, that is in one cut as a whole, and split again.
+ *   kept	when the first cut sees it, and as long as nobody writes to it;
+ *   split	when it was written again after a cut that had it. The next cut takes all of it, and
+ *		from then on the cuts see changes page by page. The mapping is split when that
+ *		snapshot is freed, because a split takes longer than the cut (huge.c). If the kernel
+ *		makes a huge page again after the split, one cut takes it as a whole, and it is
+ *		split again.
  *
- * Pages with I/O in flight, and huge pages of which only a part is tracked, are split by the cut.
+ * The cut itself splits huge pages with I/O in flight, and huge pages of which only a part is
+ * tracked.
  */
 #include "cut.h"
 #include "../mutants.h"

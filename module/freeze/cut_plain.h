@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: the cut, what nearly all pages are: in memory, of the process alone, with no other
- * reference. To be included after "mutants.h".
+ * cptdev: the cut, plain pages. Nearly all pages are plain: in memory, mapped only by this process,
+ * with no other reference. To be included after "mutants.h".
  */
 #ifndef _CPTDEV_CUT_PLAIN_H
 #define _CPTDEV_CUT_PLAIN_H

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: the cut, page tables that were swept and have nothing but plain pages, many in a
- * row.
+ * cptdev: the cut, the quick way. It takes page tables that were swept and have only plain pages,
+ * many tables in one loop.
  */
 #include "cut.h"
 #include "../mutants.h"
 #include "cut_plain.h"
 
 /*
- * The same for what nearly all tables are: swept, without marks, all that was found is
- * plain, and there is @room in the lists. Returns false if there is more to it; @swept has
- * what is still to be done.
+ * Takes the pages of one table, if the table is like nearly all tables: it was swept, it has no
+ * marks, all pages that were found are plain, and there is @room in the lists. Otherwise returns
+ * false, and @swept has the pages that are left.
  */
 static __always_inline bool cut_quick_table(struct cut *cut, struct cptdev_swept *swept,
 					    unsigned long base, u64 *room)

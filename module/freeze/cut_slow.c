@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: the cut, pages of any kind: with I/O in flight, of large folios, holes, swapped
- * out. What nearly all pages are is taken by cut_plain.h on the way.
+ * cptdev: the cut, the slow way. It takes pages of any kind: with I/O in flight, of large folios,
+ * holes, swapped-out pages. For the plain pages among them it uses cut_plain.h.
  */
 #include <linux/sched/signal.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: spares that follow a session: what they fetch, and what the daemon tells the session
- * for them.
+ * cptdev: spares that follow a session. DELTA fetches a snapshot for a spare. With ACK, the daemon
+ * reports acknowledgements, leases and fences to the session.
  */
 #include <linux/slab.h>
 
@@ -78,7 +78,7 @@ static struct cptdev_snap *delta_find(struct cptdev_session *s, u64 since)
 	} else if (since == s->pub_newest) {
 		snap = ERR_PTR(-ENODATA);
 	} else {
-		/* Only a new snapshot can help, and who waits for an old one is told. */
+		/* Only a new snapshot can help. A WAIT for an older one gets ECANCELED. */
 		s->pub_base = min(s->pub_base, since);
 		s->cancelled = s->pub_newest;
 		snap = ERR_PTR(-ESTALE);

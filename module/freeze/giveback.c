@@ -3,8 +3,9 @@
  * cptdev: giving pages back. A cut takes the exclusiveness of each page that it holds, so
  * that the next store copies the page. The kernel makes a page exclusive again when the
  * process writes to it. Until then UFFDIO_MOVE refuses the page, and a pin for reading takes
- * a fault. With the parameter give_back, a snapshot that is freed makes the pages exclusive that
- * nobody else has. Few programs need this, and all would pay for it: so it is off by default.
+ * a fault. With the parameter give_back, a snapshot that is freed makes those of its pages
+ * exclusive again that nobody else has. It is off by default, because few programs need it and
+ * it makes all programs slower.
  *
  * The conditions are those of the kernel's wp_can_reuse_anon_folio(), which does the same at
  * the next store, under the same locks:
@@ -18,17 +19,18 @@
  * folio_move_anon_rmap(), which the kernel calls there, is left out: it shortens walks of the
  * reverse mapping, and the anon_vma that the folio has stays right.
  *
- * Exclusiveness is also a trace of a change: in memory without write permission ptrace writes
- * to exclusive pages, and the PTE doesn't tell. So pages are given back only where the VMA has
- * the write permission, and chunk->given says which they are (track/given.c).
+ * Exclusiveness is also a trace of a change: in memory without write permission, ptrace writes
+ * to exclusive pages, and the PTE doesn't show it. So pages are given back only in VMAs with
+ * write permission, and chunk->given marks them (track/given.c).
  *
- * To give back is an attempt, because a snapshot is freed under various locks, session->lock
- * among them. The mmap_lock and the folio's lock are only tried. Pages of large folios, and
- * those that are in an LRU batch of a processor, which has a reference, stay shared.
+ * Giving back may fail, because a snapshot is freed under various locks, session->lock among
+ * them: the module only tries to take the mmap_lock and the folio's lock. Pages of large folios
+ * stay shared, and so do pages in an LRU batch of a processor, because the batch has a reference.
  *
- * The mm may be without users. exit_mmap() has none when it begins, and takes page tables and
- * VMAs away with the mmap_lock held for writing: while there are users and the mmap_lock is held
- * for reading, they stay. A reference of ours would delay the end of the process's memory.
+ * The mm may have no users. exit_mmap() begins when there are none, and removes page tables and
+ * VMAs with the mmap_lock held for writing. So while there are users and the mmap_lock is held
+ * for reading, page tables and VMAs stay. The module takes no reference to the mm, because that
+ * would keep the memory of a process that has ended.
  */
 #include <linux/pagemap.h>
 #include <linux/mmap_lock.h>
@@ -179,8 +181,8 @@ static void give_some(struct place *p)
 }
 
 /*
- * By who frees @snap: if that is asked for, make its pages exclusive to the process where it can
- * be done. Drops the references to these; their places in the list are 0.
+ * Called when @snap is freed. With the parameter give_back, makes the pages of @snap exclusive to
+ * the process where possible. Drops the references to these pages; their places in the list are 0.
  */
 void cptdev_give_back(struct cptdev_snap *snap)
 {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: splitting the mappings of huge pages: by a cut that can't freeze one as a whole, and
- * when a snapshot goes, of those that were written again after a cut that had them (cut_huge.c).
+ * cptdev: splitting the mappings of huge pages. A cut splits a huge page that it can't freeze as a
+ * whole. Freeing a snapshot splits the huge pages that were written again after a cut that had
+ * them (cut_huge.c).
  */
 #include "snap.h"
 #include "../track/track.h"
 
 /*
- * Split the mapping of the huge page at @addr. The mmap_lock is held. While it is held for reading
- * several may want to, of which one at a time may: -EBUSY. So the notifier knows whose call it is.
+ * Split the mapping of the huge page at @addr. The mmap_lock is held. If it is held for reading,
+ * several tasks may call this: only one at a time succeeds, the others get -EBUSY. So the notifier
+ * can tell by the task that an event comes from here.
  */
 int cptdev_huge_split(struct cptdev_session *s, unsigned long addr, unsigned int flags)
 {
@@ -96,7 +98,7 @@ static void split_fold(struct cptdev_snap *snap, struct run_place *p,
 	}
 }
 
-/* By who frees @snap, as long as it has its references. */
+/* Called when @snap is freed, before its references are dropped. */
 void cptdev_huge_split_sparse(struct cptdev_snap *snap)
 {
 	struct run_place p = { 0 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: layouts. What is mapped in the ranges at a cut: whoever restores needs it, and
- * it says what a page reads as that has no data.
+ * cptdev: layouts. A layout lists the mappings in the ranges at a cut. A restore needs it, because
+ * it says what a page without data reads as.
  */
 #include <linux/mman.h>
 #include <linux/slab.h>

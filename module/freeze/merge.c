@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: merging two snapshots. What changed from a to b, and from b to c, makes what
- * changed from a to c.
+ * cptdev: merging two snapshots. The changes from a to b and the changes from b to c form the
+ * changes from a to c.
  */
 #include "snap.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * cptdev: pages with I/O in flight. A device, or the kernel on a process's behalf, may
- * write to a page through a reference that it took before the cut, and no page table
- * stops it. Such a page can't be frozen by sharing it: it is copied, after the flush,
- * and counts as changed at every cut until the reference is gone.
+ * write to a page through a reference that it took before the cut. No page table prevents
+ * this, so sharing doesn't freeze such a page. The cut copies the page after the flush, and
+ * the page counts as changed at every cut until the reference is gone.
  */
 #include <linux/highmem.h>
 #include <linux/swap.h>
@@ -11,10 +11,10 @@
 #include "snap.h"
 
 /*
- * Does anybody hold a reference that we can't explain? page_maybe_dma_pinned() isn't
+ * Does the folio have a reference that nothing explains? page_maybe_dma_pinned() isn't
  * enough: before 6.3 O_DIRECT took plain references, and some file systems still do.
- * Each mapping holds one, the swap cache one per page, and whoever took the folio off
- * the LRU lists (or is about to put it there) one.
+ * These references are explained: one for each mapping, one per page in the swap cache, and
+ * one of a task that took the folio off the LRU lists (or is about to put it there).
  *
  * The caller holds the page-table lock and made the PTEs of the folio in this table
  * read-only before: a fast GUP that came later sees the change and backs off. Too many

@@ -2,10 +2,10 @@
 /*
  * cptdev: published snapshots, and waiting until they are acknowledged.
  *
- * A published snapshot is kept until a spare has it. Each holds what changed since the
- * one before, so that a spare that has one of them can go on with the next; what nobody
- * has taken yet grows into a few instead of queueing up. A spare that lacks more than is
- * kept makes the next snapshot reach back to what it has.
+ * A published snapshot is kept until a spare has it. Each holds the changes since the one
+ * before, so a spare that has one of them can continue with the next. Snapshots that nobody
+ * has fetched yet are merged into a few larger ones instead of queueing up. If a spare needs
+ * changes that are no longer kept, the next snapshot reaches back to what the spare has.
  */
 #include <linux/slab.h>
 
@@ -138,9 +138,9 @@ static u64 snaps_put_now(struct list_head *list)
 }
 
 /*
- * Memory is short: give up what nobody has fetched. The next one reaches back to what the
- * spare has, and who waits for an older one is told. A snapshot that a descriptor has open
- * stays: dropping it would free nothing. Returns how many pages were held.
+ * Memory is short: give up the snapshots that nobody has fetched. The next one reaches back to
+ * what the spare has, and a WAIT for an older one gets ECANCELED. A snapshot that a descriptor
+ * has open stays: dropping it would free nothing. Returns how many pages were held.
  */
 u64 cptdev_publish_drop(struct cptdev_session *s)
 {
@@ -182,8 +182,9 @@ void cptdev_unpublish_all(struct cptdev_session *s)
  */
 
 /*
- * What WAIT answers for generation @wanted. @present: who asks gave none, and asks how the
- * session stands: a fence is told even if all that was published is committed.
+ * What WAIT answers for generation @wanted. @present: the caller gave no generation, and asks for
+ * the state of the session. Then the answer reports a fence even if everything published is
+ * committed.
  */
 static bool wait_over(struct cptdev_session *s, u64 wanted, bool present, int *ret)
 {

@@ -41,7 +41,7 @@ void cptdev_shrink_free(struct cptdev_snap *snap)
 	kmem_cache_free(snap_cache, snap);
 }
 
-/* Before it is published, so that whoever ends the publication finds it here. */
+/* Called before @snap is published: the end of the publication removes it from this list. */
 void cptdev_shrink_add(struct cptdev_snap *snap)
 {
 	list_lru_add_obj(&published, &snap->shrink);

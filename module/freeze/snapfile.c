@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * cptdev: a snapshot as a file. Its bytes are the frozen pages, packed in the order of
- * the extents; nothing about it ever changes, so nothing is locked.
+ * the extents. The file never changes, so no lock is needed.
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
@@ -106,9 +106,9 @@ static ssize_t snap_splice_read(struct file *in, loff_t *ppos,
 }
 
 /*
- * A page of anonymous memory can be mapped by its number only: the mapping keeps the
- * file, and the file the page. Runs under the mmap_lock of whoever mapped it, and takes
- * no lock.
+ * A page of anonymous memory can be mapped by its number only. The mapping keeps the file, and
+ * the file keeps the page. Runs under the mmap_lock of the process that mapped the file, and
+ * takes no lock.
  */
 static vm_fault_t snap_fault(struct vm_fault *vmf)
 {
@@ -129,7 +129,7 @@ static int snap_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	const bool old_program = current->personality & READ_IMPLIES_EXEC;
 
-	/* Data. Who asked for reading only isn't refused for what it implies for him. */
+	/* A personality may add PROT_EXEC to a mapping for reading: that isn't refused. */
 	if ((vma->vm_flags & VM_WRITE) || ((vma->vm_flags & VM_EXEC) && !old_program))
 		return -EPERM;
 	vm_flags_mod(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP,

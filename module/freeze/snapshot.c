@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: SNAPSHOT. The locks around the cut, and what becomes of it.
+ * cptdev: SNAPSHOT. Takes the locks around the cut, and returns or publishes the result.
  */
 #include <linux/ktime.h>
 #include <linux/mmap_lock.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: pages that are given up. To free them takes as long as there are many, and who
- * gives them up (a commit, an abort, an acknowledgment) may be the thread that keeps up a
- * heartbeat. So only a few are freed at once, and the rest by a worker.
+ * cptdev: freeing pages. The time to free pages grows with their number, and the thread that
+ * gives them up (by a commit, an abort, an acknowledgment) may also have to send heartbeats. So
+ * the thread itself frees only small numbers of pages, and a worker frees larger ones.
  *
- * Limits count pages until they are free. Whoever runs into one waits for the worker before
- * he gives up: cptdev_gone_settle().
+ * Pages count for the limits until they are free. A task that would pass a limit waits for the
+ * worker before it fails: cptdev_gone_settle().
  */
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -52,8 +52,8 @@ void cptdev_gone_run(struct work_struct *work, u64 pages)
 }
 
 /*
- * Run @work at once, however many pages it frees: memory is short, or who gives them up is the
- * one who wants them free.
+ * Run @work at once, however many pages it frees: memory is short, or the task that gives the
+ * pages up wants them to be free.
  */
 void cptdev_gone_now(struct work_struct *work, u64 pages)
 {

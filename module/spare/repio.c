@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * cptdev: reading and writing replicas. The file offset is the original address. Reads
- * see the content, writes go to what is being staged.
+ * return the content, writes stage data.
  */
 #include <linux/highmem.h>
 #include <linux/sched/signal.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: replicas. A named copy of a session's memory, in pages of the module's own. It
- * outlives whoever made it and whoever fills it, and holds on to the module.
+ * cptdev: replicas. A replica is a named copy of a session's memory, in pages of the module. It
+ * outlives the processes that create and fill it, and keeps the module loaded.
  *
- * What is staged is apart from the content; a commit puts it in place with every reader
- * outside. Both are arrays by page number: a page, or nothing. What is staged may also
- * say that the page becomes a hole.
+ * Staged pages are separate from the content. A commit moves them into the content while it
+ * excludes all readers. Both are arrays by page number, whose entries are a page or nothing. A
+ * staged entry may also say that the page becomes a hole.
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
@@ -15,7 +15,7 @@
 
 #include "../cptdev.h"
 
-/* The list, the names on it, and who may still be found by name. */
+/* The list, the names on it, and which replicas can still be found by name. */
 DEFINE_MUTEX(cptdev_replicas_lock);
 LIST_HEAD(cptdev_replicas);
 static u64 last_listing;		/* under cptdev_replicas_lock */
@@ -79,7 +79,7 @@ bool cptdev_replica_of_other(const char *name, kuid_t uid)
 	return r && !READ_ONCE(r->removed) && !uid_eq(r->uid, uid);
 }
 
-/* The owner, and a holder of the capability: whoever else was given a descriptor only reads. */
+/* For the owner and holders of the capability. Others that got a descriptor may only read. */
 static int replica_may(const struct cptdev_replica *r)
 {
 	return uid_eq(r->uid, current_euid()) || cptdev_capable() ? 0 : -EACCES;
@@ -535,9 +535,9 @@ static int replica_remove(struct cptdev_call *call, void *uarg)
 }
 
 /*
- * A descriptor that was once polled for the promotion stands for a program that waits for
- * it, until it is closed: between two calls of poll() the program waits as well. Who only
- * reads doesn't count. The daemon promotes nothing by itself that nobody waits for.
+ * A descriptor that was once polled for the promotion represents a waiting program until it is
+ * closed: the program also waits between two calls of poll(). A program that only reads doesn't
+ * count. The daemon promotes no replica automatically unless a program waits for it.
  */
 static void replica_count_waiter(struct cptdev_replica_file *rf, poll_table *wait)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * cptdev: staging and commit. A delta is staged beside the content, in any number of
- * calls, and committed as a whole. Whatever the commit needs, memory above all, is
- * taken while staging: the commit itself can't fail half-way.
+ * calls, and committed as a whole. Staging allocates everything that the commit needs, above all
+ * memory, so the commit itself can't fail half-way.
  */
 #include <linux/highmem.h>
 #include <linux/sched/signal.h>
@@ -300,7 +300,7 @@ static int begin_valid(struct cptdev_replica *r, const struct cptdev_replica_beg
 	/* Another session may take over with a higher term, or when told to. */
 	if (other && arg->term == r->term && !(arg->flags & CPTDEV_BEGIN_REPLACE))
 		return -EEXIST;
-	/* What was promoted is in use: only who came after it may write. */
+	/* A promoted replica is in use: only a later term may write to it. */
 	if (r->promoted && arg->term == r->term)
 		return -ESTALE;
 	if (arg->base && (other || arg->base > r->generation))

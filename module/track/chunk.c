@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: chunks. What the module knows of the pages of one page table: the generation in
- * which each last changed, and the marks.
+ * cptdev: chunks. A chunk has the module's data about the pages of one page table: the generation
+ * in which each page last changed, and the marks.
  */
 #include <linux/slab.h>
 #include <linux/string.h>

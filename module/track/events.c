@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: what happens to pages behind the PTE's back. The kernel tells MMU notifiers
- * before it takes a page away (swap, migration, unmapping, splitting, merging) or a
- * permission (fork, mprotect); we set event bits, and the next reading of a mark looks
- * at those pages more closely.
+ * cptdev: changes of pages that the PTE doesn't show. The kernel calls MMU notifiers before it
+ * takes away a page (swap, migration, unmapping, splitting, merging) or a permission (fork,
+ * mprotect). The notifier sets event bits, and the next reading of a mark checks those pages
+ * more closely.
  *
- * Callbacks run under whatever locks their caller holds and may not sleep. They find
- * chunks under RCU. Where there is no chunk nothing was ever present at a cut, and
- * whatever is present at the next one is new anyway.
+ * Callbacks run under any locks that their caller holds, and may not sleep. They find chunks
+ * under RCU. If there is no chunk, no page was present at any cut, and a page that is present
+ * at the next cut is new anyway.
  */
 #include <linux/sched.h>
 
@@ -15,15 +15,15 @@
 #include "../mutants.h"
 
 /*
- * Harvesting. Who holds the mmap_lock for writing and is about to write-protect
- * everything (fork, mprotect, clear_refs) would make it look as if nothing had been
- * written. But as long as it is held no fault can make a PTE writable: so what is
- * writable now is what was written.
+ * Harvesting. fork, mprotect and clear_refs write-protect everything while they hold the
+ * mmap_lock for writing. After that, no page would look written. But while the mmap_lock is
+ * held, no fault can make a PTE writable. So the pages that are writable now are the pages that
+ * were written, and the notifier sets their event bits.
  *
- * In memory without write permission ptrace writes to pages that are exclusive to the
- * process, see snapshot.c; fork() takes that away too, and after mprotect() nobody knows
- * that there was no permission. There the exclusive pages are harvested as well.
- * Not so those that were given back, see given.c.
+ * In memory without write permission, ptrace writes to pages that are exclusive to the process,
+ * see cptdev_cut_forced(). fork() takes the exclusiveness away, too, and after mprotect() nothing
+ * shows that there was no permission. So exclusive pages of such memory are harvested as well,
+ * except pages that were given back, see given.c.
  */
 static u64 exclusive64(const pte_t *ptep)
 {
@@ -107,8 +107,8 @@ static void harvest_fork(struct cptdev_session *s, unsigned long start,
 }
 
 /*
- * Not everybody who holds the mmap_lock has also locked the VMAs against faults that need
- * no mmap_lock. A VMA lock is taken before the locks of pages and of reverse mappings: this
+ * Not every task that holds the mmap_lock has also locked the VMAs against faults that need
+ * no mmap_lock. A VMA lock is taken before the locks of pages and of reverse mappings, so this
  * is only for callers that hold none of those.
  */
 static void lock_vmas(struct mm_struct *mm, unsigned long start, unsigned long end)
@@ -146,9 +146,10 @@ static bool changes_mappings(struct mm_struct *mm)
 }
 
 /*
- * Our own split of a huge page (huge.c)? PTEs inherit the write permission, so it is no news for
- * cuts. 6.1 forgets the dirty bit: a cut has said so itself, who holds the mmap_lock for reading
- * hasn't. Reclaim that the split has to wait for is another matter.
+ * Our own split of a huge page (huge.c)? PTEs inherit the write permission, so the split is no
+ * news for cuts. 6.1 loses the dirty bit. A cut, which holds the mmap_lock for writing, has set
+ * the event bits for scans itself; a task that holds the mmap_lock for reading hasn't. Events of
+ * reclaim that the split has to wait for don't count as our own.
  */
 static bool own_split(const struct cptdev_session *s, const struct mmu_notifier_range *range)
 {

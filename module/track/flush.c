@@ -2,13 +2,13 @@
 /*
  * cptdev: flushing the TLB of a process, with nothing but exported symbols.
  *
- * The functions that flush aren't exported, and doing it by hand would be wrong where
- * the processor or the hypervisor has its own ways (broadcast invalidation, lazy TLB,
- * Xen PV). So the kernel does it. mm->tlb_flush_pending counts those who change page
- * tables and flush later. Whoever ends a batch of unmapping and sees another one pending
- * flushes the whole address space (tlb_finish_mmu()), since the two may have changed the
- * same entries. So we count ourselves before the first change, as the kernel's rule is
- * anyway, and then unmap a mapping of our own, the *proxy*, in which there is nothing.
+ * The kernel's flush functions aren't exported, and a flush by hand would be wrong on processors
+ * and hypervisors with methods of their own (broadcast invalidation, lazy TLB, Xen PV). So the
+ * module makes the kernel flush. mm->tlb_flush_pending counts the tasks that change page tables
+ * and flush later. A task that ends a batch of unmapping while another batch is pending flushes
+ * the whole address space (tlb_finish_mmu()), because both may have changed the same entries. So
+ * the module counts itself before its first change, as the kernel's rules require anyway, and
+ * then zaps an empty mapping of its own, the *proxy*.
  */
 #include <linux/file.h>
 #include <linux/mman.h>

@@ -3,11 +3,12 @@
  * cptdev: pages that a freed snapshot gave back to the process (freeze/giveback.c). They are
  * exclusive though nobody has written to them.
  *
- * Where the VMA has the write permission that is no trace of a write, since who writes makes the
- * PTE writable. In memory without it, it is: ptrace writes to exclusive pages. So before
- * mprotect() may take the permission away, pages that were given back are shared again: then
- * ptrace's next write makes them exclusive, and leaves its trace. This goes for each mprotect():
- * where the permission stays, it makes exclusive pages writable, and they would count as written.
+ * In a VMA with write permission, exclusiveness is no trace of a write, because every write makes
+ * the PTE writable. In a VMA without write permission it is a trace: ptrace writes to exclusive
+ * pages. So before mprotect() may take the permission away, pages that were given back are shared
+ * again. Then the next write of ptrace makes them exclusive, and leaves its trace. Every
+ * mprotect() shares them: if the permission stays, mprotect() makes exclusive pages writable, and
+ * they would count as written.
  */
 #include "track.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: event bits of marks. They are set by notifiers, at any time and under any lock,
- * and taken by who reads a mark.
+ * cptdev: event bits of marks. Notifiers set them, at any time and under any lock. Cuts and scans
+ * read and clear them.
  */
 #include <linux/hashtable.h>
 
@@ -48,9 +48,9 @@ void cptdev_events_set(struct cptdev_session *s, unsigned long start,
 }
 
 /*
- * Read and clear event bits; who reads the PTE does so afterwards. Between the start of
- * an event and the change of the PTE the page may be written again, and the change would
- * take the trace of that with it: so while an event is under way bits stay.
+ * Read and clear event bits. The caller reads the PTE afterwards. Between the start of an event
+ * and the change of the PTE, the page may be written again, and the change of the PTE would
+ * remove the trace of that write. So the bits stay set while an event is in progress.
  */
 u64 cptdev_event_take(struct cptdev_session *s, struct cptdev_mark *m,
 		      unsigned int word, u64 mask)

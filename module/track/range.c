@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: ranges. Which memory is tracked, and the limits.
+ * cptdev: ranges: the memory that a session tracks.
  *
  * The ranges of a session are a sorted array of spans that neither overlap nor touch.
  */

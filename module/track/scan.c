@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: SCAN. Which pages changed since they were last asked for, from the dirty and
- * accessed bits of the page tables. Nothing is write-protected: who is scanned doesn't
- * notice. Runs with the mmap_lock held for reading.
+ * cptdev: SCAN. Reports the pages that changed since their marks were last cleared, from the dirty
+ * and accessed bits of the page tables. It write-protects nothing, so the scanned process takes no
+ * page faults. Runs with the mmap_lock held for reading.
  */
 #include <linux/bitops.h>
 #include <linux/page-flags.h>
@@ -548,7 +548,7 @@ int cptdev_scan(struct cptdev_call *call, void *uarg)
 			return -ENOMEM;
 	}
 
-	/* Who asks for more than that has every page looked at. */
+	/* Any other request has to visit every page. */
 	if (arg->anyof == CPTDEV_PAGE_DIRTY)
 		scan.walk.bits = CPTDEV_PTE_DIRTY;
 	scan.simple = arg->anyof == CPTDEV_PAGE_DIRTY && arg->report == CPTDEV_PAGE_DIRTY &&

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: which page tables are worth a visit. Nearly all memory hasn't changed since
- * the last reading of a mark, and this is where a cut or a scan spends its time with it:
- * so entries are read many at a time, without locks, and what is found is looked at
- * again by who visits the table.
+ * cptdev: which page tables need a visit. Nearly all memory hasn't changed since the last reading
+ * of a mark, and a cut or a scan spends most of its time on this memory. So the sweep reads many
+ * entries at a time, without locks. The visitor of a table checks the found entries again.
  *
- * Without the page-table lock a read may come before or after whatever happens to the
- * page at the same time. Both are right: a store that comes later is the next reading's,
- * and who takes a page away has set its event bit before. So the marks are read last.
+ * Without the page-table lock, a read may come before or after a concurrent change of the page.
+ * Both are right: a store that comes later belongs to the next reading, and a task that takes a
+ * page away sets its event bit first. So the marks are read last.
  */
 #include <linux/bitops.h>
 
 #include "track.h"
 
 /*
- * Entries of a whole table that have one of @bits: which words have any. If one has,
- * @found says which entries. And has the mark any bit? Its eight words twice, and the
- * eight at @third.
+ * Finds the entries of a whole table that have one of @bits. Returns the words of 64 entries that
+ * contain any, and if there is one, @found says which entries. Also returns whether the mark has
+ * any bit: in the sixteen words at @mark, and in the eight words at @third.
  */
 static u32 sweep_table(const pte_t *table, u64 bits, u64 *found, const u64 *mark,
 		       const u64 *third)
@@ -87,8 +86,8 @@ static bool marked(const struct cptdev_walk *w, const struct cptdev_chunk *c,
 }
 
 /*
- * A hole counts as soon as there is anything. What happened to it says that there may have
- * been something the moment before: who visits the table looks with its lock held.
+ * A hole counts as changed as soon as it has an entry. An event of a hole means that it may have
+ * had an entry a moment before: the visitor of the table checks this under the table's lock.
  */
 static void add_marks(const struct cptdev_walk *w, const struct cptdev_chunk *c,
 		      const pte_t *table, u64 *found)
@@ -125,8 +124,8 @@ static u32 look_closer(const struct cptdev_walk *w, const struct cptdev_chunk *c
 }
 
 /*
- * For who visits a table that wasn't swept, and can't go away: as if every word had been
- * found, and marks.
+ * For the visitor of a table that wasn't swept and can't go away. Sweeps the table, and reports
+ * all words and the marks as found.
  */
 void cptdev_table_look(const struct cptdev_walk *w, struct cptdev_table *t)
 {

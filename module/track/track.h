@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: what is known of pages. Who holds session->lock may make chunks and drop them;
- * others find them under RCU.
+ * cptdev: chunks, event bits and other data about pages. A task that holds session->lock may
+ * create and drop chunks; others find them under RCU.
  */
 #ifndef _CPTDEV_TRACK_H
 #define _CPTDEV_TRACK_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: the one visit of the page tables. Ranges are cut into pieces that lie in one
- * page table, and for scans in one VMA; the visitor decides what to do with each that isn't
+ * cptdev: the walk of the page tables, for cuts and scans. It divides the ranges into pieces that
+ * lie in one page table and, for scans, in one VMA. It calls the visitor for each piece that isn't
  * quiet.
  */
 #include <linux/sched/signal.h>
@@ -36,8 +36,8 @@ pmd_t *cptdev_walk_pmd(struct mm_struct *mm, unsigned long addr,
 }
 
 /*
- * Nothing there, not even a huge page? Who takes one away (reclaim) may put it back while it
- * holds the lock.
+ * Nothing there, not even a huge page? A task that takes a huge page away (reclaim) may put it
+ * back while it holds the lock.
  */
 static bool no_table(struct mm_struct *mm, pmd_t *pmd)
 {
@@ -200,9 +200,9 @@ static int walk_cut(struct cptdev_walk *w, unsigned long addr, unsigned long end
 
 /*
  * Visit all ranges between @start and @end, in ascending order, until a visitor returns
- * something else than 0. The caller holds session->lock and the mmap_lock. Page tables
- * may only be freed under us when that is held for reading; who reads them then takes
- * the page-table lock and looks again.
+ * a value other than 0. The caller holds session->lock and the mmap_lock. If the mmap_lock is
+ * held for reading, page tables may be freed during the walk. A visitor that reads a table then
+ * takes the page-table lock and checks again that the table is there.
  */
 int cptdev_walk_ranges(struct cptdev_walk *w, unsigned long start,
 		       unsigned long end)

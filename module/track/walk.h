@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: the visit of the page tables, and what a sweep hands to it.
+ * cptdev: the walk of the page tables, and the results of a sweep.
  */
 #ifndef _CPTDEV_WALK_H
 #define _CPTDEV_WALK_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: page-table entries as x86-64 has them: bits that are read many at a time or without
- * a second look, and replaced while the processor may set the dirty and accessed bits.
+ * cptdev: page-table entries of x86-64. Functions that test many entries at a time, and functions
+ * that replace an entry while the processor may set its dirty and accessed bits.
  */
 #ifndef _CPTDEV_ARCH_X86_PTE_H
 #define _CPTDEV_ARCH_X86_PTE_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: the sweep (track/sweep.c) with AVX2, where the processor has it and the context allows
+ * cptdev: the sweep (track/sweep.c) with AVX2, if the processor has it and the context allows
  * the use of its registers.
  */
 #include <asm/simd.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cptdev: the inner loop of the sweep, four page-table entries to an instruction. Its twin
- * in C, sweep_portable(), says what it does.
+ * cptdev: the inner loop of the sweep, four page-table entries per instruction. It does the same
+ * as sweep_portable(), which is its documentation.
  */
 #include <linux/linkage.h>
 
