@@ -328,7 +328,7 @@ int ckdev_snapshot(int fd, struct cptdev_snapshot *snap);
  * @timeout_ns:	nanoseconds; 0 doesn't wait, CPTDEV_FOREVER waits without limit
  * @committed:	out, on failure too: newest committed generation
  *
- * Returns 0 when the generation is acknowledged, or
+ * Returns 0 when the generation is acknowledged (see struct cptdev_wait), or
  * -ETIMEDOUT	the generation isn't acknowledged yet
  * -EINTR	a signal came; call again with the rest of the time
  * -ECANCELED	the spare won't get this generation: take another snapshot
