@@ -27,7 +27,7 @@ static struct json_object *of_name(struct json_object *list, const char *name)
 		struct json_object *o = json_object_array_get_idx(list, i);
 		const char *text = js_get_str(o, "name");
 
-		if (name ? text && !strcmp(text, name) : !text)
+		if ((!name && !text) || (name && text && !strcmp(text, name)))
 			return o;
 	}
 	return NULL;
