@@ -308,7 +308,8 @@ stops() { # a spare may end in order; nothing of it is left
 other_process() { # a number that was used again isn't the program
 	sleep 1000 &
 	echo "$! 12345 spare" >"$HA_RSCTMP/cptdev-kv.pid"
-	act monitor 7 && act stop 0 && kill $!
+	# A mutant would wait for a role of that process.
+	act monitor 7 5 && act stop 0 5 && kill $!
 }
 
 not_ours() { # a program that somebody else started isn't joined by another
