@@ -48,8 +48,8 @@
  *   EEXIST	the range overlaps another range, or the name is taken
  *   EBUSY	in use: another session tracks the range, another descriptor stages,
  *		or the replica is frozen
- *   EDQUOT	the call would pass a limit on held memory, or on the number of
- *		sessions or replicas of a user
+ *   EDQUOT	the call would pass a limit: on held memory, on the memory of replicas, or
+ *		on the number of sessions or replicas of a user
  *   ENOMEM	the kernel has no memory
  *   EMSGSIZE	the meta-data is longer than CPTDEV_META_MAX
  *   EAGAIN	the process locks all its future memory (mlockall(MCL_FUTURE)), and
