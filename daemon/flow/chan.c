@@ -156,6 +156,7 @@ static int chan_collect(struct chan *c, const u8 *payload, u32 len)
 				 "BEGIN with term %llu, the session has %llu", m.term,
 				 c->session.term);
 	c->staging = m.generation;
+	c->base = m.base;
 	c->expected = m.pages;
 	if (collect_begin(col, c, &m)) {
 		room_short(c, ENOMEM);
@@ -190,8 +191,7 @@ static int chan_stage(struct chan *c, const u8 *payload, u32 len)
 	if (data_decode(payload, len, in->d->self.page_size, c->end, in->features, &data,
 			&in->conn->fault))
 		return -1;
-	data_expand(&data);
-	return replay_stage(c, &data) ? chan_trouble(c) : 0;
+	return replay_expand(c, &data) || replay_stage(c, &data) ? chan_trouble(c) : 0;
 }
 
 static int chan_commit(struct chan *c, const u8 *payload, u32 len)

@@ -112,6 +112,8 @@ struct ship {
 	u64 committed;
 	u64 bytes;			/* of pages, sent */
 	u64 wire;			/* of the frames that they were sent in */
+	u32 owner;			/* of the pages in the link's shadow, 0: none are its */
+	u64 layout;			/* of the last delta that was sent, see delta.h */
 	u32 back_off_ms;
 	struct timer retry;
 	struct garbage garbage;
@@ -165,6 +167,7 @@ struct chan {
 	struct msg_session session;
 	bool replaces;			/* another session's content */
 	u64 staging;			/* generation that was begun */
+	u64 base;			/* what its delta goes on from */
 	bool alone;			/* data is acknowledged that it lacks */
 	u64 end;			/* where its last extent ended */
 	u64 committed;
@@ -656,6 +659,8 @@ void chan_replica_gone(struct daemon *d, const char *name);
 /* replay.c: what a channel does with its replica; 0, or -1 with @chan->last */
 int replay_open(struct chan *c, struct msg_state *m);
 int replay_begin(struct chan *c, const struct collect *col);
+/* Runs are applied to the replica's pages. */
+int replay_expand(struct chan *c, struct data *data);
 int replay_stage(struct chan *c, const struct data *data);
 int replay_commit(struct chan *c, struct msg_committed *m);
 void replay_abort(struct chan *c);

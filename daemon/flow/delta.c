@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <xxhash.h>
+
 #include "delta.h"
 #include "image.h"
 #include "thin.h"
@@ -104,6 +106,25 @@ static int frame_begin(struct delta *d, struct conn *c, u32 channel)
 	return 0;
 }
 
+/* What isn't mapped any more is gone from the replica, and mustn't be built upon when it comes back. */
+static int layout_trim(struct delta *d)
+{
+	static struct cptdev_segment segs[WIRE_LAYOUT_PIECE];
+	u64 next = 0, from = 0, to;
+	int n;
+
+	while (next < d->info.segments) {
+		n = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_LAYOUT, segs,
+				      ARRAY_SIZE(segs), next, &next);
+		if (n <= 0)
+			return n ? n : -EIO;
+		to = next < d->info.segments ? segs[n - 1].addr + segs[n - 1].len : ~0ULL;
+		shadow_trim(d->thin->shadow, d->owner, from, to, segs, n);
+		from = to;
+	}
+	return 0;
+}
+
 static int frame_layout(struct delta *d, struct conn *c, u32 channel)
 {
 	static struct cptdev_segment segs[WIRE_LAYOUT_PIECE];
@@ -118,9 +139,13 @@ static int frame_layout(struct delta *d, struct conn *c, u32 channel)
 	for (i = 0; i < n; i++)
 		segment_encode(w, &segs[i]);
 	conn_frame_end(c, WIRE_LAYOUT, channel);
-	if (d->next >= d->info.segments)
-		delta_advance(d);
-	return 0;
+	d->layout = XXH3_64bits_withSeed(segs, n * sizeof(*segs), d->layout) | 1;
+	if (d->next < d->info.segments)
+		return 0;
+	delta_advance(d);
+	if (!d->layout_before || d->layout_before == d->layout || !d->thin->shadow)
+		return 0;
+	return layout_trim(d);
 }
 
 static int frame_meta(struct delta *d, struct conn *c, u32 channel)
@@ -142,10 +167,11 @@ static int frame_meta(struct delta *d, struct conn *c, u32 channel)
 }
 
 /* A frame of pages begins. One thread: one at a time. */
-static struct thin_frame *data_begin(struct conn *c)
+static struct thin_frame *data_begin(struct delta *d, struct conn *c)
 {
 	static struct thin_frame frame;
 
+	frame.owner = d->owner;
 	frame.w = conn_frame(c);
 	frame.start = frame.w->len;
 	frame.nr = 0;
@@ -256,7 +282,7 @@ static int replica_copy(struct delta *d, struct thin_frame *f)
 
 static int frame_replica(struct delta *d, struct conn *c, u32 channel)
 {
-	struct thin_frame *f = data_begin(c);
+	struct thin_frame *f = data_begin(d, c);
 	struct cptdev_extent run;
 	u64 after;
 	int ret = replica_runs(d, f);
@@ -278,7 +304,7 @@ static int frame_replica(struct delta *d, struct conn *c, u32 channel)
 
 static int frame_data(struct delta *d, struct conn *c, u32 channel)
 {
-	struct thin_frame *f = data_begin(c);
+	struct thin_frame *f = data_begin(d, c);
 	int ret = data_fill(d, f);
 
 	if (!ret)

@@ -26,6 +26,9 @@ struct delta {
 	u64 pos;			/* in the file */
 	struct thin *thin;		/* of the link */
 	u64 wire;			/* bytes of the frames of pages so far */
+	u32 owner;			/* of pages in the link's shadow, 0: whole pages only */
+	u64 layout;			/* a sum of it; of the delta before: */
+	u64 layout_before;		/* 0: nothing of it is in the shadow */
 };
 
 /* Takes over @fd, also when it fails with a negative errno. */

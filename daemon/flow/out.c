@@ -58,8 +58,21 @@ static enum thin_packs out_packs(const struct out *o)
 	return THIN_PLAIN;
 }
 
+/* As much memory for pages that were sent as the configuration has now. */
+static void out_shadow(struct out *o, u64 bytes)
+{
+	if (bytes == o->thin.shadow_bytes)
+		return;
+	shadow_free(o->thin.shadow);
+	o->thin.shadow = bytes ? shadow_new(bytes, o->d->self.page_size) : NULL;
+	o->thin.shadow_bytes = bytes;
+}
+
 struct thin *out_thin(struct out *o)
 {
+	bool differences = o->features & WIRE_FEATURE_SUBPAGE;
+
+	out_shadow(o, differences ? (u64)o->d->conf.differences_mib << 20 : 0);
 	o->thin.features = o->features;
 	o->thin.packs = out_packs(o);
 	o->thin.pack = &o->d->pack;
@@ -517,6 +530,7 @@ static void out_disconnect(struct out *o)
 	}
 	o->conn = NULL;
 	out_detach(o);
+	out_shadow(o, 0);
 	if (c)
 		conn_close(c);
 }

@@ -241,6 +241,24 @@ int replay_begin(struct chan *c, const struct collect *col)
 	return ret ? replay_failed(c, "begin", ret) : 0;
 }
 
+static int read_old(void *arg, u64 addr, u8 *to, size_t len)
+{
+	struct chan *c = arg;
+	struct kernel *k = c->in->d->kernel;
+
+	return k->ops->read(k, c->fd, to, len, addr) == (ssize_t)len ? 0 : -1;
+}
+
+/* The old page is that of the generation that BEGIN named, and no other. */
+int replay_expand(struct chan *c, struct data *data)
+{
+	if (data->runs && c->base != c->committed)
+		return fault_set(&c->last, WIRE_E_BASE,
+				 "changes to pages of generation %llu, the replica on the spare has %llu",
+				 c->base, c->committed);
+	return data_expand(data, c->in->d->self.page_size, read_old, c, &c->last);
+}
+
 int replay_stage(struct chan *c, const struct data *data)
 {
 	struct daemon *d = c->in->d;

@@ -84,6 +84,7 @@ static void ship_drop_delta(struct ship *s)
 
 	if (!s->delta)
 		return;
+	s->owner = 0;
 	if (delta_unfinished(s->delta) && o->conn)
 		conn_send(o->conn, WIRE_ABORT, s->channel, NULL);
 	if (o->head == s)
@@ -97,6 +98,7 @@ static void ship_detach(struct ship *s)
 	struct kernel *k = s->out->d->kernel;
 
 	ship_drop_delta(s);
+	s->owner = 0;
 	s->in_flight = 0;
 	if (s->dev >= 0)
 		k->ops->close(k, s->dev);
@@ -169,6 +171,26 @@ static int ship_nothing(struct ship *s, int err)
 	return ship_event(s, SHIP_NOTHING);
 }
 
+/*
+ * Runs are for what the spare has when everything before is committed: pages of the delta before it. If
+ * that fails, this one does, too.
+ */
+static void ship_owner(struct ship *s)
+{
+	const struct cptdev_image_info *info = &s->delta->info;
+	struct thin *t = s->delta->thin;
+
+	if (!info->base || info->base != s->since || !info->segments) {
+		s->owner = 0;
+	} else if (!s->owner) {
+		s->owner = ++t->owners;
+		s->layout = 0;
+	}
+	t->deltas++;
+	s->delta->owner = s->owner;
+	s->delta->layout_before = s->layout;
+}
+
 static int ship_fetch(struct ship *s)
 {
 	struct daemon *d = s->out->d;
@@ -187,6 +209,7 @@ static int ship_fetch(struct ship *s)
 	ret = delta_open(d->kernel, fd, out_thin(s->out), &s->delta);
 	if (ret)
 		return ship_trouble(s, "can't read a delta", ret);
+	ship_owner(s);
 	s->delta->alone = s->session->alone;
 	return ship_event(s, SHIP_DELTA);
 }
@@ -258,6 +281,7 @@ static int ship_resume(struct ship *s)
 	if (ret)
 		return ret;
 	s->caught_up = 0;
+	s->owner = 0;
 	ret = ship_attach(s);
 	if (ret)
 		return ship_trouble(s, "can't open " CPTDEV_DEVICE, ret);
@@ -450,6 +474,7 @@ static void ship_sent(struct ship *s)
 	s->since = s->delta->info.generation;
 	s->bytes += s->delta->len;
 	s->wire += s->delta->wire;
+	s->layout = s->delta->layout;
 	s->window_alone[s->in_flight] = s->delta->alone;
 	s->window[s->in_flight++] = s->since;
 	delta_free(s->delta);

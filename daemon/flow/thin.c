@@ -4,10 +4,17 @@
 
 #include "image.h"
 #include "loop.h"
+#include "runs.h"
 #include "thin.h"
 
 /* Shorter ones gain less than a frame's header has. */
 #define PACK_MIN	256U
+
+/* Whether runs gain is looked at after so many pages, of which a sixteenth is to be saved. */
+#define FOUND_PAGES	1024U
+#define SAVED_SHARE	16U
+/* If not, one page in so many is kept. */
+#define SELDOM		16U
 
 u8 *thin_pages(struct thin_frame *f)
 {
@@ -42,11 +49,62 @@ static void add_extent(struct shorter *s, u64 addr, u64 len, u32 kind)
 	s->extents[s->nr++] = (struct cptdev_extent) { .addr = addr, .len = len, .kind = kind };
 }
 
-/* The page is at @page, and everything before it was moved to before @s->to already. */
-static void add_page(const struct thin *t, struct shorter *s, u64 addr, const u8 *page)
+/* Which ones is decided by the address, so that they are found again. */
+static bool is_kept(const struct thin *t, u64 addr)
 {
+	return !t->seldom || !((addr / t->page_size * 0x9e3779b1U >> 16) % SELDOM);
+}
+
+static void found(struct thin *t, size_t saved)
+{
+	t->saved += saved;
+	if (++t->found < (t->seldom ? FOUND_PAGES / SELDOM : FOUND_PAGES))
+		return;
+	t->seldom = t->saved < (u64)t->found * t->page_size / SAVED_SHARE;
+	t->found = 0;
+	t->saved = 0;
+}
+
+/* What changed, if that is less; the page is what is kept from now on. Returns the length at @to. */
+static size_t changes(struct thin *t, u32 owner, u64 addr, const u8 *page, u8 *to)
+{
+	u8 *old;
+	size_t n;
+
+	if (!is_kept(t, addr)) {
+		shadow_drop(t->shadow, owner, addr, t->page_size);
+		return 0;
+	}
+	old = shadow_find(t->shadow, owner, addr, t->deltas);
+	if (!old) {
+		old = shadow_add(t->shadow, owner, addr, t->deltas);
+		if (old)
+			memcpy(old, page, t->page_size);
+		return 0;
+	}
+	n = runs_encode(old, page, t->page_size, to);
+	memcpy(old, page, t->page_size);
+	found(t, n ? t->page_size - n : 0);
+	return n;
+}
+
+/* The page is at @page, and everything before it was moved to before @s->to already. */
+static void add_page(struct thin *t, u32 owner, struct shorter *s, u64 addr, const u8 *page)
+{
+	static u8 runs[RUNS_MOST(1U << 16)];	/* of the largest page that there is */
+	size_t n;
+
 	if (t->features & WIRE_FEATURE_ZERO && all_zeros(page, t->page_size)) {
+		if (owner)
+			shadow_drop(t->shadow, owner, addr, t->page_size);
 		add_extent(s, addr, t->page_size, WIRE_EXTENT_ZERO);
+		return;
+	}
+	n = owner ? changes(t, owner, addr, page, runs) : 0;
+	if (n) {
+		add_extent(s, addr, t->page_size, WIRE_EXTENT_RUNS);
+		memcpy(s->to, runs, n);
+		s->to += n;
 		return;
 	}
 	add_extent(s, addr, t->page_size, CPTDEV_EXTENT_DATA);
@@ -55,8 +113,9 @@ static void add_page(const struct thin *t, struct shorter *s, u64 addr, const u8
 	s->to += t->page_size;
 }
 
-static void shorten(const struct thin *t, const struct thin_frame *f, struct shorter *s)
+static void shorten(struct thin *t, const struct thin_frame *f, struct shorter *s)
 {
+	u32 owner = t->shadow ? f->owner : 0;
 	const u8 *page = s->to;
 	u64 done;
 	u32 i;
@@ -65,11 +124,13 @@ static void shorten(const struct thin *t, const struct thin_frame *f, struct sho
 		const struct cptdev_extent *e = &f->extents[i];
 
 		if (e->kind != CPTDEV_EXTENT_DATA) {
+			if (owner)
+				shadow_drop(t->shadow, owner, e->addr, e->len);
 			add_extent(s, e->addr, e->len, e->kind);
 			continue;
 		}
 		for (done = 0; done < e->len; done += t->page_size, page += t->page_size)
-			add_page(t, s, e->addr + done, page);
+			add_page(t, owner, s, e->addr + done, page);
 	}
 }
 

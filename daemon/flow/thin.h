@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Frames of pages, made shorter: pages of zeros are extents without content, and what gains by it is
- * compressed. What goes out is never longer than it was.
+ * Frames of pages, made shorter: pages of zeros are extents without content, of a page that was sent
+ * before what changed is sent, if that is less than half of it, and what gains by it is compressed. What
+ * goes out is never longer than it was.
  */
 #ifndef CPTDEVD_THIN_H
 #define CPTDEVD_THIN_H
@@ -10,6 +11,7 @@
 
 #include "gain.h"
 #include "pack.h"
+#include "shadow.h"
 
 /* Each page of a frame may become an extent of its own. */
 #define THIN_PAGES	64U
@@ -24,6 +26,15 @@ struct thin {
 	struct pack *pack;
 	struct gain gain;
 	u32 page_size;
+	/* Pages that were sent. */
+	struct shadow *shadow;		/* NULL: none are kept */
+	u64 shadow_bytes;		/* that it was to have */
+	u32 owners;			/* that there were so far */
+	u32 deltas;
+	/* Of the pages that were found there: */
+	u32 found;
+	u64 saved;			/* bytes that didn't have to be sent */
+	bool seldom;			/* it was little: only some pages are kept, to see if that changes */
 	/* Statistics: bytes of pages, and of the frames that carried them. */
 	u64 pages;
 	u64 wire;
@@ -35,6 +46,7 @@ struct thin_frame {
 	size_t start;			/* where it begins there */
 	u32 nr;
 	u64 bytes;			/* of the pages of DATA extents */
+	u32 owner;			/* in the shadow; 0: whole pages only */
 	struct cptdev_extent extents[THIN_EXTENTS];
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Layouts, extents and pages as frames. Nothing that a peer says is believed. No I/O. */
 #include "image.h"
+#include "runs.h"
 
 #define PROT_KNOWN	7U		/* PROT_READ, PROT_WRITE, PROT_EXEC */
 /* The kernel takes no address from here on either. */
@@ -97,6 +98,8 @@ static bool kind_known(u32 kind, u64 features)
 {
 	if (kind == WIRE_EXTENT_ZERO)
 		return features & WIRE_FEATURE_ZERO;
+	if (kind == WIRE_EXTENT_RUNS)
+		return features & WIRE_FEATURE_SUBPAGE;
 	return kind == CPTDEV_EXTENT_DATA || kind == CPTDEV_EXTENT_HOLE;
 }
 
@@ -133,22 +136,37 @@ static int data_head_decode(struct reader *r, struct data *d, struct fault *f)
 	return 0;
 }
 
-/* So many bytes of the body are the extent's. */
-static u64 body_of(const struct cptdev_extent *e)
+/* Step over what belongs to the extent. */
+static int body_skip(const struct cptdev_extent *e, u32 page_size, struct reader *r,
+		     struct fault *f)
 {
-	return e->kind == CPTDEV_EXTENT_DATA ? e->len : 0;
+	u64 done;
+
+	if (e->kind == CPTDEV_EXTENT_DATA)
+		read_bytes(r, e->len);
+	if (e->kind != WIRE_EXTENT_RUNS)
+		return 0;
+	for (done = 0; done < e->len; done += page_size)
+		if (runs_decode(r, page_size, f))
+			return -1;
+	return 0;
 }
 
-static int body_check(struct data *d, struct reader *r, struct fault *f)
+static int body_check(struct data *d, u32 page_size, struct reader *r, struct fault *f)
 {
-	u64 body = 0;
+	struct reader body = *r;
+	u64 plain = 0;
 	u32 i;
 
-	for (i = 0; i < d->nr; i++)
-		body += body_of(&d->extents[i]);
-	if (body != r->left)
+	for (i = 0; i < d->nr; i++) {
+		plain += d->extents[i].kind == CPTDEV_EXTENT_DATA ? d->extents[i].len : 0;
+		if (body_skip(&d->extents[i], page_size, &body, f))
+			return -1;
+	}
+	if (body.short_of || body.left)
 		return fault_set(f, WIRE_E_PROTOCOL,
-				 "DATA: %zu bytes of pages, the extents say %llu", r->left, body);
+				 "DATA: %zu bytes of pages, the extents say %llu%s", r->left, plain,
+				 d->runs ? " and runs" : "");
 	d->body = r->p;
 	d->body_len = r->left;
 	d->pages = d->whole ? d->body : NULL;
@@ -166,6 +184,7 @@ int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, u64 features,
 	if (data_head_decode(&r, d, f))
 		return -1;
 	d->whole = true;
+	d->runs = false;
 	for (i = 0; i < d->nr; i++) {
 		e = &d->extents[i];
 		extent_read(&r, e);
@@ -175,6 +194,7 @@ int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, u64 features,
 		if (e->kind == CPTDEV_EXTENT_HOLE)
 			continue;
 		d->whole &= e->kind == CPTDEV_EXTENT_DATA;
+		d->runs |= e->kind == WIRE_EXTENT_RUNS;
 		pages += e->len;
 		if (pages > WIRE_DATA_BYTES)
 			return fault_set(f, WIRE_E_PROTOCOL,
@@ -183,10 +203,27 @@ int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, u64 features,
 	}
 	d->pages_len = pages;
 	d->end = from;
-	return body_check(d, &r, f);
+	return body_check(d, page_size, &r, f);
 }
 
-void data_expand(struct data *d)
+static int expand_runs(const struct cptdev_extent *e, u32 page_size, struct reader *r, u8 *to,
+		       data_old_fn old, void *arg, struct fault *f)
+{
+	u64 done;
+
+	if (old(arg, e->addr, to, e->len))
+		return fault_set(f, WIRE_E_BASE,
+				 "the replica on the spare has no pages at 0x%llx to apply changes to",
+				 e->addr);
+	for (done = 0; done < e->len; done += page_size)
+		if (runs_apply(r, to + done, page_size))
+			return fault_set(f, WIRE_E_BASE,
+					 "changes that are for another page than the replica on the spare has at 0x%llx",
+					 e->addr + done);
+	return 0;
+}
+
+int data_expand(struct data *d, u32 page_size, data_old_fn old, void *arg, struct fault *f)
 {
 	static u8 pages[WIRE_DATA_BYTES];	/* one thread: one frame at a time */
 	struct reader r = { .p = d->body, .left = d->body_len };
@@ -194,7 +231,7 @@ void data_expand(struct data *d)
 	u32 i;
 
 	if (d->whole)
-		return;
+		return 0;
 	for (i = 0; i < d->nr; i++) {
 		struct cptdev_extent *e = &d->extents[i];
 
@@ -202,11 +239,14 @@ void data_expand(struct data *d)
 			continue;
 		if (e->kind == WIRE_EXTENT_ZERO)
 			memset(to, 0, e->len);
-		else
+		else if (e->kind == CPTDEV_EXTENT_DATA)
 			read_copy(&r, to, e->len);
+		else if (expand_runs(e, page_size, &r, to, old, arg, f))
+			return -1;
 		to += e->len;
 		e->kind = CPTDEV_EXTENT_DATA;
 	}
 	d->pages = pages;
 	d->whole = true;
+	return 0;
 }

@@ -26,6 +26,7 @@ struct data {
 	u64 end;		/* where its last extent ends */
 	/* data_expand(): */
 	bool whole;		/* nothing is left to be expanded */
+	bool runs;		/* there are runs, to be applied to the replica's pages */
 	const u8 *body;		/* what follows the extents */
 	size_t body_len;
 };
@@ -36,7 +37,12 @@ struct data {
  */
 int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, u64 features,
 		struct data *d, struct fault *f);
-/* All pages as they are, and no other kinds than the kernel's; valid until the next call. */
-void data_expand(struct data *d);
+/* What the replica has at @addr: 0, or -1 if that isn't @len bytes. */
+typedef int (*data_old_fn)(void *arg, u64 addr, u8 *to, size_t len);
+/*
+ * All pages as they are, and no other kinds than the kernel's; valid until the next call. 0, or -1:
+ * runs are for other pages than @old has. A frame without runs needs no @old.
+ */
+int data_expand(struct data *d, u32 page_size, data_old_fn old, void *arg, struct fault *f);
 
 #endif

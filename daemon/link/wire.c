@@ -67,6 +67,7 @@ const char *wire_code_name(u32 code)
 	case WIRE_E_STALE:		return "stale";
 	case WIRE_E_MEMORY:		return "memory";
 	case WIRE_E_KERNEL:		return "kernel";
+	case WIRE_E_BASE:		return "base";
 	}
 	return "unknown";
 }

@@ -26,6 +26,7 @@
 #define WIRE_PAYLOAD_MAX	(1200U * 1024)
 /* Kinds of extents of DATA beside the kernel's, which are below 3. */
 #define WIRE_EXTENT_ZERO	3		/* WIRE_FEATURE_ZERO: all bytes are 0 */
+#define WIRE_EXTENT_RUNS	4		/* WIRE_FEATURE_SUBPAGE: see runs.h */
 /* Before the handshake is over nobody needs to be believed to have more. */
 #define WIRE_GREETING_MAX	4096U
 
@@ -82,7 +83,8 @@ enum wire_type {
 /* What this implementation has. */
 #define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE | \
 				 WIRE_FEATURE_END | WIRE_FEATURE_TAKE_BACK | \
-				 WIRE_FEATURE_ZERO | WIRE_FEATURE_ZSTD)
+				 WIRE_FEATURE_ZERO | WIRE_FEATURE_ZSTD | \
+				 WIRE_FEATURE_SUBPAGE)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */
@@ -111,6 +113,7 @@ enum wire_code {
 	WIRE_E_STALE		= 22,	/* the generation isn't newer */
 	WIRE_E_MEMORY		= 23,	/* no memory, or a limit */
 	WIRE_E_KERNEL		= 24,	/* another error; the text has it */
+	WIRE_E_BASE		= 25,	/* runs that are for another page: send it whole */
 };
 
 /* Flags of TERM. */

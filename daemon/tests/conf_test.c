@@ -128,6 +128,7 @@ static void every_key_is_taken(void **state)
 		"address = 2001:db8::2\n"
 		"port = 4001\n"
 		"compression = on\n"
+		"differences_mib = 1\n"
 		"[failover]\n"
 		"heartbeat_interval_ms = 10\n"
 		"timeout_ms = 100\n"
@@ -151,6 +152,7 @@ static void every_key_is_taken(void **state)
 	assert_string_equal(conf.peer_name, "beta");
 	assert_int_equal(ntohs(in6->sin6_port), 4001);
 	assert_int_equal(conf.compression, COMPRESSION_ON);
+	assert_int_equal(conf.differences_mib, 1);
 	assert_int_equal(conf.heartbeat_ms, 10);
 	assert_int_equal(conf.failover, FAILOVER_AUTO);
 	assert_string_equal(conf.on_promote, "/bin/true");

@@ -108,6 +108,13 @@ void fake_noise(struct fake_session *s, u64 seed)
 	}
 }
 
+void fake_poke(struct fake_session *s, u32 page, u32 offset, u8 value, u32 len)
+{
+	memset(s->mem + (size_t)page * FAKE_PAGE + offset, value, len);
+	s->dirty[page] = true;
+	s->hole_next[page] = false;
+}
+
 void fake_punch(struct fake_session *s, u32 page)
 {
 	memset(s->mem + (size_t)page * FAKE_PAGE, 0, FAKE_PAGE);

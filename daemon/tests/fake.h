@@ -82,6 +82,8 @@ void fake_session_end_by(struct fake *f, struct fake_session *s, u32 end, u32 co
 void fake_write(struct fake_session *s, u32 page, u8 value);
 /* All pages: no two alike, and nothing that can be made shorter. */
 void fake_noise(struct fake_session *s, u64 seed);
+/* A part of a page. */
+void fake_poke(struct fake_session *s, u32 page, u32 offset, u8 value, u32 len);
 void fake_punch(struct fake_session *s, u32 page);
 u64 fake_publish(struct fake *f, struct fake_session *s);
 /* It gives no sign of life, or does again. */

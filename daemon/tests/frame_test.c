@@ -184,7 +184,7 @@ static void every_type_and_code_has_a_name(void **state)
 	assert_int_equal(types, 23);
 	for (i = WIRE_OK; i <= WIRE_E_TIMEOUT; i++)
 		assert_string_not_equal(wire_code_name(i), "unknown");
-	for (i = WIRE_E_FENCED; i <= WIRE_E_KERNEL; i++)
+	for (i = WIRE_E_FENCED; i <= WIRE_E_BASE; i++)
 		assert_string_not_equal(wire_code_name(i), "unknown");
 	assert_string_equal(wire_code_name(9999), "unknown");
 }

@@ -16,6 +16,7 @@
 #include "image.h"
 #include "pack.h"
 #include "raw.h"
+#include "runs.h"
 
 #define ROUNDS		1000000ULL
 #define LIVE_ROUNDS	20000ULL
@@ -45,7 +46,7 @@ static u64 env(const char *name, u64 otherwise)
 struct sample {
 	u16 type;
 	u32 len;
-	u8 bytes[WIRE_DATA_HEAD_LEN + 4 * WIRE_EXTENT_LEN + PAGES * 4096];
+	u8 bytes[WIRE_DATA_HEAD_LEN + 5 * WIRE_EXTENT_LEN + PAGES * 4096 + 2048];
 };
 
 static struct sample samples[20];
@@ -81,13 +82,19 @@ static void sample_data(struct writer *w)
 		{ .addr = FAKE_BASE + 4096, .len = 8192, .kind = CPTDEV_EXTENT_HOLE },
 		{ .addr = FAKE_BASE + 3 * 4096, .len = 4096, .kind = CPTDEV_EXTENT_DATA },
 		{ .addr = FAKE_BASE + 4 * 4096, .len = 4096, .kind = WIRE_EXTENT_ZERO },
+		{ .addr = FAKE_BASE + 5 * 4096, .len = 4096, .kind = WIRE_EXTENT_RUNS },
 	};
+	static u8 old[4096], new[4096];
 	u32 i;
 
 	data_head_encode(w, ARRAY_SIZE(e));
 	for (i = 0; i < ARRAY_SIZE(e); i++)
 		extent_encode(w, &e[i]);
 	memset(write_room(w, PAGES * 4096), 0x42, PAGES * 4096);
+	memset(old, 0x42, sizeof(old));
+	memset(new, 0x42, sizeof(new));
+	new[100] = new[3000] = 0x43;
+	write_room(w, runs_encode(old, new, 4096, w->p + w->len));
 }
 
 static void sample_packed(struct writer *w)
@@ -122,7 +129,7 @@ static int make_samples(void **state)
 	struct msg_session session = { .term = 1, .name = "kv" };
 	struct msg_state st = { .fault = { WIRE_E_OTHER, "text" } };
 	struct msg_begin begin = { .generation = 1, .term = 1, .segments = 1,
-				   .meta_len = 4, .pages = PAGES + 1 };
+				   .meta_len = 4, .pages = PAGES + 2 };
 	struct msg_refuse refuse = { { WIRE_E_LIMIT, "text" } };
 	struct msg_failed failed = { 1, { WIRE_E_GAP, "text" } };
 	struct msg_committed done = { 1, 2 };
@@ -185,6 +192,14 @@ static u32 mutate(u8 *p, u32 len, u32 cap)
  * Decoders
  */
 
+/* Whatever the changes are for, they aren't for this; and sometimes they are. */
+static int old_page(void *arg, u64 addr, u8 *to, size_t len)
+{
+	(void)arg;
+	memset(to, 0x42, len);
+	return addr & 1ULL << 62 ? -1 : 0;
+}
+
 static void decode_any(u16 type, const u8 *p, u32 len)
 {
 	static struct cptdev_segment segs[8];
@@ -234,7 +249,7 @@ static void decode_any(u16 type, const u8 *p, u32 len)
 		break;
 	case WIRE_DATA:
 		if (!data_decode(p, len, 4096, 0, WIRE_FEATURES, &data, &f))
-			data_expand(&data);
+			data_expand(&data, 4096, old_page, NULL, &f);
 		break;
 	case WIRE_PACKED:
 		pack_decode(&pack, p, len, &plain, &f);

@@ -11,6 +11,7 @@
 #include "image.h"
 #include "pack.h"
 #include "raw.h"
+#include "runs.h"
 
 struct fixture {
 	struct pair pair;	/* only B runs: the victim */
@@ -207,6 +208,122 @@ static void zeros_are_counted(void **state)
 	raw_send_w(x->raw, WIRE_DATA, 1, &x->w);
 	commit(x, 1, 1);
 	raw_refused(x->raw, "COMMIT after 2 pages, BEGIN said 1");
+}
+
+/*
+ * Changes within pages
+ */
+
+/* One page of them, from @old to @old with a byte more. */
+static void runs(struct fixture *x, u64 addr, u8 old)
+{
+	struct cptdev_extent e = { .addr = addr, .len = 4096, .kind = WIRE_EXTENT_RUNS };
+	u8 a[4096], b[4096];
+
+	memset(a, old, sizeof(a));
+	memcpy(b, a, sizeof(b));
+	b[1000]++;
+	x->w.len = 0;
+	data_head_encode(&x->w, 1);
+	extent_encode(&x->w, &e);
+	write_room(&x->w, runs_encode(a, b, 4096, x->w.p + x->w.len));
+	raw_send_w(x->raw, WIRE_DATA, 1, &x->w);
+}
+
+/* Generation 1 has one page, of 0x11. */
+static void first(struct fixture *x)
+{
+	begun(x, 1);
+	data_page(x, 1, FAKE_BASE);
+	commit(x, 1, 1);
+	assert_true(raw_receive(x->raw));
+	assert_int_equal(x->raw->frame.type, WIRE_COMMITTED);
+}
+
+static void second(struct fixture *x, u64 base, u64 generation)
+{
+	struct msg_begin m = {
+		.generation = generation, .base = base, .term = 1, .segments = 1, .pages = 1,
+	};
+
+	x->w.len = 0;
+	begin_encode(&x->w, &m);
+	raw_send_w(x->raw, WIRE_BEGIN, 1, &x->w);
+	layout(x, 1, FAKE_BASE, 1000);
+}
+
+static void changes_are_applied(void **state)
+{
+	struct fixture *x = *state;
+	struct soft_replica *r;
+
+	first(x);
+	second(x, 1, 2);
+	runs(x, FAKE_BASE, 0x11);
+	commit(x, 1, 2);
+	assert_true(raw_receive(x->raw));
+	assert_int_equal(x->raw->frame.type, WIRE_COMMITTED);
+	r = fake_replica(&x->pair.b.fake, "kv");
+	assert_int_equal(fake_page(r, 0)[1000], 0x12);
+	assert_int_equal(fake_page(r, 0)[1001], 0x11);
+}
+
+static void changes_fail(struct fixture *x, u64 generation, const char *words)
+{
+	struct msg_failed m;
+	struct fault f;
+
+	assert_true(raw_receive(x->raw));
+	assert_int_equal(x->raw->frame.type, WIRE_FAILED);
+	assert_int_equal(failed_decode(x->raw->payload, x->raw->frame.length, &m, &f), 0);
+	assert_int_equal(m.fault.code, WIRE_E_BASE);
+	assert_int_equal(m.generation, generation);
+	if (!strstr(m.fault.text, words))
+		fail_msg("'%s' doesn't say '%s'", m.fault.text, words);
+	assert_int_equal(fake_replica(&x->pair.b.fake, "kv")->rec.generation, 1);
+}
+
+/* That is no crime, the page may have been lost; the session begins anew, the link stays. */
+static void changes_of_another_page_fail(void **state)
+{
+	struct fixture *x = *state;
+
+	first(x);
+	second(x, 1, 2);
+	runs(x, FAKE_BASE, 0x10);
+	changes_fail(x, 2, "for another page than the replica on the spare has at 0x10000000");
+	session(x, 1, "kv");
+	second(x, 1, 2);
+	runs(x, FAKE_BASE + 4096, 0x11);
+	changes_fail(x, 2, "at 0x10001000");
+	session(x, 1, "kv");
+	second(x, 1, 2);
+	data_page(x, 1, FAKE_BASE);
+	commit(x, 1, 2);
+	assert_true(raw_receive(x->raw));
+	assert_int_equal(x->raw->frame.type, WIRE_COMMITTED);
+}
+
+/* The page would be right, but nothing says so: what BEGIN goes on from isn't what is there. */
+static void changes_of_another_generation_fail(void **state)
+{
+	struct fixture *x = *state;
+
+	first(x);
+	second(x, 0, 3);
+	runs(x, FAKE_BASE, 0x11);
+	changes_fail(x, 3, "pages of generation 0, the replica on the spare has 1");
+}
+
+static void changes_have_to_be_agreed_on(void **state)
+{
+	struct fixture *x = *state;
+
+	x->pair.b.daemon.self.without = WIRE_FEATURE_SUBPAGE;
+	first(x);
+	second(x, 1, 2);
+	runs(x, FAKE_BASE, 0x11);
+	raw_refused(x->raw, "is of kind 4");
 }
 
 /* The rules are kept: it works. Otherwise the rest would prove nothing. */
@@ -702,6 +819,10 @@ int main(void)
 		T(a_packed_frame_has_its_place),
 		T(a_packed_frame_has_to_be_agreed_on),
 		T(zeros_are_counted),
+		T(changes_are_applied),
+		T(changes_of_another_page_fail),
+		T(changes_of_another_generation_fail),
+		T(changes_have_to_be_agreed_on),
 		T(a_good_peer_is_served),
 		T(noise_is_refused),
 		T(nothing_comes_before_hello),

@@ -9,6 +9,7 @@
 
 #include "hex.h"
 #include "image.h"
+#include "runs.h"
 
 #define PAGE	4096U
 #define BUF	(2U << 20)
@@ -274,7 +275,7 @@ static void zeros_have_no_content(void **state)
 	memset(buf + n - PAGE, 0x77, PAGE);
 	assert_int_equal(data_decode(buf, n, PAGE, 0, WIRE_FEATURE_ZERO, &data, &f), 0);
 	assert_int_equal(data.pages_len, 4 * PAGE);
-	data_expand(&data);
+	assert_int_equal(data_expand(&data, PAGE, NULL, NULL, &f), 0);
 	assert_int_equal(data.nr, 4);
 	assert_int_equal(data.extents[1].kind, CPTDEV_EXTENT_DATA);
 	assert_int_equal(data.extents[1].addr, 0x2000);
@@ -307,7 +308,7 @@ static void zeros_count_as_pages(void **state)
 	e[0].len = WIRE_DATA_BYTES;
 	assert_int_equal(data_decode(buf, data_frame(e, 1, 0), PAGE, 0, WIRE_FEATURE_ZERO,
 				     &data, &f), 0);
-	data_expand(&data);
+	assert_int_equal(data_expand(&data, PAGE, NULL, NULL, &f), 0);
 	assert_int_equal(data.pages_len, WIRE_DATA_BYTES);
 	e[1].addr = e[0].addr + e[0].len;
 	e[1].len = PAGE;
@@ -317,6 +318,96 @@ static void zeros_count_as_pages(void **state)
 	e[0].len = 1ULL << 62;
 	assert_int_equal(data_decode(buf, data_frame(e, 1, 0), PAGE, 0, WIRE_FEATURE_ZERO,
 				     &data, &f), -1);
+}
+
+/*
+ * Runs
+ */
+
+static const struct cptdev_extent changed[] = {
+	{ .addr = 0x1000, .len = 0x1000, .kind = CPTDEV_EXTENT_DATA },
+	{ .addr = 0x2000, .len = 0x2000, .kind = WIRE_EXTENT_RUNS },
+	{ .addr = 0x5000, .len = 0x1000, .kind = WIRE_EXTENT_ZERO },
+	{ .addr = 0x6000, .len = 0x1000, .kind = CPTDEV_EXTENT_DATA },
+};
+
+static u8 old_pages[2 * PAGE], new_pages[2 * PAGE];
+
+/* The replica has these two pages. */
+static int read_old(void *arg, u64 addr, u8 *to, size_t len)
+{
+	(void)arg;
+	if (addr < 0x2000 || addr + len > 0x4000)
+		return -1;
+	memcpy(to, old_pages + addr - 0x2000, len);
+	return 0;
+}
+
+/* A page, two that changed in part, zeros, a page. */
+static size_t runs_frame(void)
+{
+	struct writer w = { .p = buf, .cap = BUF };
+	u32 i;
+
+	for (i = 0; i < 2 * PAGE; i++)
+		old_pages[i] = new_pages[i] = i / 13;
+	new_pages[17] = 0xcc;
+	new_pages[PAGE + 4095] = 0xdd;
+	data_head_encode(&w, 4);
+	for (i = 0; i < 4; i++)
+		extent_encode(&w, &changed[i]);
+	memset(write_room(&w, PAGE), 0x11, PAGE);
+	w.len += runs_encode(old_pages, new_pages, PAGE, w.p + w.len);
+	w.len += runs_encode(old_pages + PAGE, new_pages + PAGE, PAGE, w.p + w.len);
+	memset(write_room(&w, PAGE), 0x22, PAGE);
+	return w.len;
+}
+
+static void runs_are_applied_to_what_is_there(void **state)
+{
+	size_t n = runs_frame(), len;
+	struct fault f;
+	u8 *exact;
+
+	(void)state;
+	assert_int_equal(data_decode(buf, n, PAGE, 0, WIRE_FEATURES, &data, &f), 0);
+	assert_true(data.runs && !data.whole);
+	assert_int_equal(data.pages_len, 5 * PAGE);
+	assert_int_equal(data_expand(&data, PAGE, read_old, NULL, &f), 0);
+	assert_int_equal(data.pages[0], 0x11);
+	assert_memory_equal(data.pages + PAGE, new_pages, 2 * PAGE);
+	assert_int_equal(data.pages[3 * PAGE], 0);
+	assert_int_equal(data.pages[4 * PAGE], 0x22);
+	assert_int_equal(data.extents[1].kind, CPTDEV_EXTENT_DATA);
+	for (len = 0; len <= n + 1; len += len > 100 && len + 100 < n ? 61 : 1) {
+		exact = malloc(len);
+		memcpy(exact, buf, len);
+		assert_int_equal(data_decode(exact, len, PAGE, 0, WIRE_FEATURES, &data, &f),
+				 len == n ? 0 : -1);
+		free(exact);
+	}
+	assert_int_equal(data_decode(buf, n, PAGE, 0, WIRE_FEATURES & ~WIRE_FEATURE_SUBPAGE,
+				     &data, &f), -1);
+	assert_non_null(strstr(f.text, "is of kind 4"));
+}
+
+/* The base's checksum: they can't be applied to another page. */
+static void runs_of_another_page_are_refused(void **state)
+{
+	size_t n = runs_frame();
+	struct fault f;
+
+	(void)state;
+	old_pages[PAGE + 99] ^= 1;
+	assert_int_equal(data_decode(buf, n, PAGE, 0, WIRE_FEATURES, &data, &f), 0);
+	assert_int_equal(data_expand(&data, PAGE, read_old, NULL, &f), -1);
+	assert_int_equal(f.code, WIRE_E_BASE);
+	assert_non_null(strstr(f.text, "at 0x3000"));
+	/* One that isn't there at all. */
+	store_le(buf + 8 + 24, 0x3000, 8);
+	assert_int_equal(data_decode(buf, n, PAGE, 0, WIRE_FEATURES, &data, &f), 0);
+	assert_int_equal(data_expand(&data, PAGE, read_old, NULL, &f), -1);
+	assert_int_equal(f.code, WIRE_E_BASE);
 }
 
 /* Sums that run over must not look small. */
@@ -348,6 +439,8 @@ int main(void)
 		T(zeros_have_no_content),
 		T(zeros_have_to_be_agreed_on),
 		T(zeros_count_as_pages),
+		T(runs_are_applied_to_what_is_there),
+		T(runs_of_another_page_are_refused),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -221,6 +222,171 @@ static void pages_are_compressed_where_it_gains(void **state)
 	for (i = 0; i < 200; i++)
 		fake_write(s, i, i + 5);
 	assert_true(published(p, s) > 200 * 4096);
+}
+
+/* Eight bytes of each page. */
+static void poke_all(struct fake_session *s, u8 value)
+{
+	u32 i;
+
+	for (i = 0; i < s->pages; i++)
+		fake_poke(s, i, 8 * ((i * 37 + value) % 512), value, 8);
+}
+
+/*
+ * 500 pages that the link keeps: the first copy of all isn't kept, what comes after that is. Their frames
+ * are counted without heartbeats.
+ */
+static struct fake_session *kept_session(struct pair *p)
+{
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 500);
+
+	p->a.daemon.conf.compression = COMPRESSION_OFF;
+	p->a.daemon.conf.differences_mib = 4;
+	fake_noise(s, 1);
+	published(p, s);
+	fake_noise(s, 2);
+	assert_true(published(p, s) > 500 * 4096);
+	return s;
+}
+
+static u64 wire(struct pair *p)
+{
+	return host_ship(&p->a, "kv")->wire;
+}
+
+/* The target: 40 times less than pages. */
+static void of_a_page_what_changed_is_sent(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = kept_session(p);
+	u64 before;
+	u32 i;
+
+	for (i = 0; i < 10; i++) {
+		before = wire(p);
+		poke_all(s, i);
+		published(p, s);
+		assert_true(40 * (wire(p) - before) <= 500 * 4096);
+	}
+	/* Compressed, too. */
+	p->a.daemon.conf.compression = COMPRESSION_ON;
+	before = wire(p);
+	poke_all(s, i);
+	published(p, s);
+	assert_true(60 * (wire(p) - before) <= 500 * 4096);
+	/* All of it. */
+	before = wire(p);
+	fake_noise(s, 3);
+	published(p, s);
+	assert_in_range(wire(p) - before, 500 * 4096, 500 * 4096 * 101 / 100);
+}
+
+static void whole_pages_if_that_is_said_or_not_known(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = kept_session(p);
+
+	host_peer(&p->a)->out.features &= ~WIRE_FEATURE_SUBPAGE;
+	poke_all(s, 1);
+	assert_true(published(p, s) > 500 * 4096);
+	host_peer(&p->a)->out.features |= WIRE_FEATURE_SUBPAGE;
+	poke_all(s, 2);
+	assert_true(published(p, s) > 500 * 4096);
+	poke_all(s, 3);
+	assert_true(published(p, s) < 500 * 4096 / 10);
+	p->a.daemon.conf.differences_mib = 0;
+	poke_all(s, 4);
+	assert_true(published(p, s) > 500 * 4096);
+	assert_null(host_peer(&p->a)->out.thin.shadow);
+}
+
+/*
+ * A byte of the replica isn't what was sent: what changed in its page isn't applied, whole pages are asked
+ * for, and the replica is right again.
+ */
+static void what_changed_isnt_applied_to_another_page(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = kept_session(p);
+	struct soft_replica *r;
+	u8 byte;
+
+	poke_all(s, 1);
+	published(p, s);
+	r = fake_replica(&p->b.fake, "kv");
+	byte = fake_page(r, 77)[5] ^ 1;
+	assert_int_equal(pwrite(r->content.fd, &byte, 1, FAKE_BASE + 77 * FAKE_PAGE + 5), 1);
+	assert_false(fake_same(r, s));
+	lines_keep();
+	poke_all(s, 2);
+	assert_true(published(p, s) > 500 * 4096);
+	assert_int_equal(lines_with("changes that are for another page than the replica on the spare has at 0x1004d000"),
+			 2);
+	assert_int_equal(host_peer(&p->a)->out.connects, 1);
+	poke_all(s, 3);
+	published(p, s);
+}
+
+/* They are for the generation before, which isn't what a replica has that others went on with. */
+static void every_interruption_begins_with_whole_pages(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = kept_session(p);
+	u32 i;
+
+	/* The spare's daemon. */
+	host_kill(&p->b);
+	poke_all(s, 1);
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, host_peer(&p->a)->out.state != OUT_UP);
+	assert_null(host_peer(&p->a)->out.thin.shadow);
+	host_start(&p->b);
+	WAIT_FOR(p, pair_committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+	/* A commit, while the next one is on its way. */
+	for (i = 0; i < 20; i++) {
+		p->b.fake.fail_commit = i % 3 ? 0 : EBUSY;
+		p->b.fake.fail_stage = i % 5 ? 0 : EFAULT;
+		poke_all(s, i);
+		fake_publish(&p->a.fake, s);
+		pair_run(p, 0);
+	}
+	WAIT_FOR(p, pair_committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+	/* The replica. */
+	fake_replica_remove(&p->b.fake, fake_replica(&p->b.fake, "kv"));
+	poke_all(s, 100);
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, pair_committed(s));
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
+/* What was unmapped is nothing there, and isn't what it was when it is mapped again. */
+static void memory_that_was_unmapped_comes_back(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = kept_session(p);
+	u32 i;
+
+	poke_all(s, 1);
+	published(p, s);
+	s->pages = 400;
+	fake_poke(s, 7, 7, 7, 7);
+	published(p, s);
+	s->pages = 500;
+	lines_keep();
+	for (i = 400; i < 500; i++)
+		fake_poke(s, i, 8, 9, 8);
+	assert_true(published(p, s) > 100 * 4096);
+	assert_int_equal(lines_with("changes"), 0);
+	poke_all(s, 2);
+	assert_true(published(p, s) < 500 * 4096 / 10);
+	fake_punch(s, 3);
+	published(p, s);
+	fake_poke(s, 3, 3, 3, 3);
+	published(p, s);
+	assert_int_equal(lines_with("changes"), 0);
 }
 
 static void two_deltas_are_on_their_way_at_most(void **state)
@@ -581,6 +747,11 @@ int main(void)
 		T(a_big_delta_doesnt_block_a_small_one),
 		T(pages_of_zeros_are_nothing),
 		T(pages_are_compressed_where_it_gains),
+		T(of_a_page_what_changed_is_sent),
+		T(whole_pages_if_that_is_said_or_not_known),
+		T(what_changed_isnt_applied_to_another_page),
+		T(every_interruption_begins_with_whole_pages),
+		T(memory_that_was_unmapped_comes_back),
 		T(two_deltas_are_on_their_way_at_most),
 		T(nothing_reaches_back_so_the_next_one_does),
 		T(a_replica_is_removed_under_its_session),

@@ -27,7 +27,10 @@ struct fixture {
 	u8 buf[CAP];
 	u8 pages[THIN_PAGES * PAGE];	/* as they are in memory */
 	struct data data;
+	u8 *replica;			/* what the receiver has: REPLICA pages from BASE on */
 };
+
+#define REPLICA		2048U
 
 static u64 rng;
 
@@ -48,8 +51,9 @@ static int setup(void **state)
 		.features = WIRE_FEATURES, .packs = THIN_PLAIN, .pack = &x->pack,
 		.page_size = PAGE,
 	};
+	x->replica = calloc(REPLICA, PAGE);
 	*state = x;
-	return !x;
+	return !x->replica;
 }
 
 static int teardown(void **state)
@@ -58,6 +62,8 @@ static int teardown(void **state)
 
 	pack_free(&x->pack);
 	pack_free(&x->receiver);
+	shadow_free(x->thin.shadow);
+	free(x->replica);
 	free(x);
 	return 0;
 }
@@ -71,6 +77,8 @@ static void begin(struct fixture *x)
 	x->frame.start = x->w.len;
 	x->frame.nr = 0;
 	x->frame.bytes = 0;
+	x->frame.owner = x->thin.shadow ? 1 : 0;
+	x->thin.deltas++;
 }
 
 static void extent(struct fixture *x, u64 page, u32 pages, u32 kind)
@@ -120,6 +128,36 @@ static void same_extents(const struct cptdev_extent *a, u32 nr_a, const struct c
 	assert_false(next_page(&b, end_b, &done_b, &addr_b, &kind_b));
 }
 
+static int replica_read(void *arg, u64 addr, u8 *to, size_t len)
+{
+	struct fixture *x = arg;
+
+	if (addr < BASE || addr + len > BASE + REPLICA * PAGE)
+		return -1;
+	memcpy(to, x->replica + (addr - BASE), len);
+	return 0;
+}
+
+/* It is committed: what became a hole is nothing, of which no one can build upon. */
+static void replica_write(struct fixture *x)
+{
+	const u8 *from = x->data.pages;
+	u32 i;
+
+	for (i = 0; i < x->data.nr; i++) {
+		const struct cptdev_extent *e = &x->data.extents[i];
+
+		if (e->addr + e->len > BASE + REPLICA * PAGE)
+			continue;
+		if (e->kind == CPTDEV_EXTENT_HOLE) {
+			memset(x->replica + (e->addr - BASE), 0xee, e->len);
+			continue;
+		}
+		memcpy(x->replica + (e->addr - BASE), from, e->len);
+		from += e->len;
+	}
+}
+
 /* Make it, take it apart as a receiver does, and compare. Returns the length of the payload. */
 static size_t round_trip(struct fixture *x)
 {
@@ -139,7 +177,8 @@ static size_t round_trip(struct fixture *x)
 		assert_int_equal(type, WIRE_DATA);
 	if (n < 0 || data_decode(payload, n, PAGE, 0, x->thin.features, &x->data, &f))
 		fail_msg("%s", f.text);
-	data_expand(&x->data);
+	if (data_expand(&x->data, PAGE, replica_read, x, &f))
+		fail_msg("%s", f.text);
 	assert_int_equal(x->data.pages_len, x->frame.bytes);
 	assert_memory_equal(x->data.pages, at, x->frame.bytes);
 	same_extents(x->frame.extents, x->frame.nr, x->data.extents, x->data.nr);
@@ -291,6 +330,161 @@ static void whatever_it_is_it_is_the_same_and_not_longer(void **state)
 	assert_true(shorter > 100 && packed > 50);
 }
 
+/*
+ * Changes within pages
+ */
+
+static void shadow(struct fixture *x, u32 pages)
+{
+	x->thin.shadow = shadow_new(pages * PAGE, PAGE);
+}
+
+static void all_pages(struct fixture *x)
+{
+	begin(x);
+	extent(x, 0, THIN_PAGES, CPTDEV_EXTENT_DATA);
+}
+
+/* The target: forty times fewer bytes than pages, with 8 bytes changed in each of them. */
+static void eight_bytes_in_each_page(void **state)
+{
+	struct fixture *x = *state;
+	size_t len;
+	u32 i, k;
+
+	shadow(x, 1024);
+	for (i = 0; i < THIN_PAGES; i++)
+		noise(x->pages + i * PAGE);
+	all_pages(x);
+	assert_int_equal(round_trip(x), plain_len(x));
+	replica_write(x);
+	for (k = 0; k < 10; k++) {
+		for (i = 0; i < THIN_PAGES; i++)
+			x->pages[i * PAGE + 8 * rnd(PAGE / 8)]++;
+		all_pages(x);
+		len = round_trip(x);
+		replica_write(x);
+		assert_true(40 * (WIRE_HEADER_LEN + len) <= THIN_PAGES * PAGE);
+	}
+	/* Pages that are alone need an extent each. */
+	for (k = 0; k < 10; k++) {
+		begin(x);
+		for (i = 0; i < THIN_PAGES; i += 2) {
+			extent(x, i, 1, CPTDEV_EXTENT_DATA);
+			memcpy(x->pages + i / 2 * PAGE, x->replica + i * PAGE, PAGE);
+			x->pages[i / 2 * PAGE + 8 * rnd(PAGE / 8)]++;
+		}
+		len = round_trip(x);
+		replica_write(x);
+		assert_true(40 * (WIRE_HEADER_LEN + len) <= THIN_PAGES / 2 * PAGE);
+	}
+}
+
+/* Pages that change altogether: sent as a whole, and after a while hardly kept. */
+static void noise_is_sent_as_it_is(void **state)
+{
+	struct fixture *x = *state;
+	u32 i, k;
+
+	shadow(x, 1024);
+	for (k = 0; k < 40; k++) {
+		for (i = 0; i < THIN_PAGES; i++)
+			noise(x->pages + i * PAGE);
+		all_pages(x);
+		assert_int_equal(round_trip(x), plain_len(x));
+		replica_write(x);
+	}
+	assert_true(x->thin.seldom);
+	/* That changes when it changes; what isn't kept by then isn't built upon. */
+	for (k = 0; k < 40; k++) {
+		for (i = 0; i < THIN_PAGES; i++)
+			x->pages[i * PAGE + rnd(PAGE)]++;
+		all_pages(x);
+		round_trip(x);
+		replica_write(x);
+	}
+	assert_false(x->thin.seldom);
+	all_pages(x);
+	assert_true(round_trip(x) < 64 * THIN_PAGES);
+}
+
+/* What went as a whole while only some pages were kept isn't what is in the shadow. */
+static void what_isnt_kept_is_forgotten(void **state)
+{
+	struct fixture *x = *state;
+	u32 i, k;
+
+	shadow(x, 1024);
+	for (i = 0; i < THIN_PAGES; i++)
+		noise(x->pages + i * PAGE);
+	for (k = 0; k < 6; k++) {
+		x->thin.seldom = k == 2 || k == 3;
+		for (i = 0; i < THIN_PAGES; i++)
+			x->pages[i * PAGE + 100 * k]++;
+		all_pages(x);
+		round_trip(x);
+		replica_write(x);
+	}
+}
+
+static void a_hole_is_nothing_to_build_upon(void **state)
+{
+	struct fixture *x = *state;
+
+	shadow(x, 64);
+	noise(x->pages);
+	begin(x);
+	extent(x, 3, 1, CPTDEV_EXTENT_DATA);
+	round_trip(x);
+	replica_write(x);
+	begin(x);
+	extent(x, 0, 10, CPTDEV_EXTENT_HOLE);
+	round_trip(x);
+	replica_write(x);
+	begin(x);
+	extent(x, 3, 1, CPTDEV_EXTENT_DATA);
+	assert_int_equal(round_trip(x), plain_len(x));
+}
+
+/* Any frames, one after the other, on one receiver: some pages change in part, some come back. */
+static void one_frame_after_the_other(void **state)
+{
+	struct fixture *x = *state;
+	u32 i, k, page, pages, smaller = 0;
+	u64 at;
+
+	shadow(x, 256);
+	for (k = 0; k < 600; k++) {
+		x->thin.packs = rnd(3);
+		begin(x);
+		pages = 0;
+		for (at = rnd(300); pages < THIN_PAGES && at < 500; at += 1 + rnd(4)) {
+			u32 n = 1 + rnd(MIN(6U, THIN_PAGES - pages));
+
+			extent(x, at, n, rnd(8) ? CPTDEV_EXTENT_DATA : CPTDEV_EXTENT_HOLE);
+			for (i = 0; i < n; i++, at++) {
+				u8 *to = x->pages + (size_t)pages * PAGE;
+
+				if (x->frame.extents[x->frame.nr - 1].kind != CPTDEV_EXTENT_DATA)
+					continue;
+				pages++;
+				memcpy(to, x->replica + at * PAGE, PAGE);
+				for (page = rnd(5); page; page--)
+					to[rnd(PAGE)] = rnd(256);
+				if (!rnd(10))
+					noise(to);
+				if (!rnd(10))
+					memset(to, 0, PAGE);
+			}
+		}
+		if (!x->frame.nr)
+			continue;
+		smaller += round_trip(x) < plain_len(x) / 2;
+		replica_write(x);
+	}
+	assert_true(smaller > 200);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +496,11 @@ int main(void)
 		T(what_is_alike_is_packed),
 		T(noise_is_left_alone),
 		T(whatever_it_is_it_is_the_same_and_not_longer),
+		T(eight_bytes_in_each_page),
+		T(noise_is_sent_as_it_is),
+		T(what_isnt_kept_is_forgotten),
+		T(a_hole_is_nothing_to_build_upon),
+		T(one_frame_after_the_other),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
