@@ -31,6 +31,7 @@ struct ctl {
 	bool term_given;
 	bool check;			/* status */
 	bool force;			/* promote, replica remove */
+	bool cancel;			/* switchover */
 	bool changed;			/* something was done that stays */
 	bool streams;			/* whoever reads may have had enough */
 	struct kernel *kernel;
@@ -45,6 +46,7 @@ int verb_status(struct ctl *c, int argc, char **argv);
 int verb_monitor(struct ctl *c, int argc, char **argv);
 int verb_promote(struct ctl *c, int argc, char **argv);
 int verb_alone(struct ctl *c, int argc, char **argv);
+int verb_switchover(struct ctl *c, int argc, char **argv);
 int verb_forget(struct ctl *c, int argc, char **argv);
 /* Refused with this code, and done with --force. */
 bool ctl_needs_force(const char *code);

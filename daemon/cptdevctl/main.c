@@ -16,6 +16,8 @@
 
 /* So long a verb takes at most, unless --timeout says otherwise. */
 #define TIMEOUT_S	10
+/* Until the other host has answered, and its program goes on. */
+#define SWITCH_MORE_S	45
 
 static const struct verb {
 	const char *name;
@@ -33,6 +35,8 @@ static const struct verb {
 	  "give up what is on record under a name" },
 	{ "promote", " NAME [--term N] [--force]", verb_promote,
 	  "make the replica what this host goes on from" },
+	{ "switchover", " NAME [PEER] [--cancel]", verb_switchover,
+	  "move a service to the spare's host, and lose nothing" },
 	{ "start", " NAME", verb_start,
 	  "what a program that is started under a name would be" },
 	{ "role", " NAME", verb_role,
@@ -68,6 +72,7 @@ static void usage(FILE *to)
 		"  -f, --force            promote: even if the primary is alive and linked;\n"
 		"                         replica remove: even if it follows a living session\n"
 		"  -c, --check            status: exit with what it sees\n"
+		"  -C, --cancel           switchover: the program goes on here\n"
 		"  -V, --version          print the version and exit\n"
 		"  -h, --help             print this and exit\n"
 		"\n"
@@ -131,6 +136,9 @@ static int parse_option(struct ctl *c, int option)
 	case 'c':
 		c->check = true;
 		return -1;
+	case 'C':
+		c->cancel = true;
+		return -1;
 	case 'V':
 		fprintf(c->out, "cptdevctl %s\n", VERSION);
 		return EXIT_DONE;
@@ -151,6 +159,7 @@ static int parse_options(struct ctl *c, int argc, char **argv)
 		{ "term", required_argument, NULL, 'T' },
 		{ "force", no_argument, NULL, 'f' },
 		{ "check", no_argument, NULL, 'c' },
+		{ "cancel", no_argument, NULL, 'C' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{}
@@ -162,7 +171,7 @@ static int parse_options(struct ctl *c, int argc, char **argv)
 		c->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");
 	opterr = 0;
 	while (status < 0 &&
-	       (option = getopt_long(argc, argv, "jt:s:T:fcVh", longopts, NULL)) != -1)
+	       (option = getopt_long(argc, argv, "jt:s:T:fcCVh", longopts, NULL)) != -1)
 		status = parse_option(c, option);
 	return status;
 }
@@ -186,6 +195,10 @@ static void arm_timeout(const struct ctl *c, const char *verb)
 {
 	u32 seconds = c->timeout_s ? c->timeout_s : TIMEOUT_S;
 
+	/* There it is the daemon's, as long as nothing is handed over. */
+	if (!strcmp(verb, "switchover"))
+		seconds += SWITCH_MORE_S;
+
 	if (c->json)
 		snprintf(timeout_text, sizeof(timeout_text),
 			 "{ \"schema_version\": %d, \"error\": { \"code\": \"timeout\", \"message\": \"%s took longer than %u s\" } }\n",
@@ -205,8 +218,10 @@ static int check_options(struct ctl *c, verb_fn fn)
 	if (c->term_given && fn != verb_promote)
 		wrong = "--term belongs to promote";
 	else if (c->force && fn != verb_promote && fn != verb_replica && fn != verb_forget &&
-		 fn != verb_alone)
-		wrong = "--force belongs to promote, forget, alone and replica remove";
+		 fn != verb_alone && fn != verb_switchover)
+		wrong = "--force belongs to promote, forget, alone, switchover --cancel and replica remove";
+	else if (c->cancel && fn != verb_switchover)
+		wrong = "--cancel belongs to switchover";
 	else if (c->check && fn != verb_status)
 		wrong = "--check belongs to status";
 	return wrong ? ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "%s", wrong) : 0;

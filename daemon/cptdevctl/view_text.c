@@ -59,7 +59,7 @@ static const char *daemon_state(const struct view *v, const struct session_rec *
 		const char *word, *text;
 	} known[] = {
 		{ "blocked", "BLOCKED" }, { "alone", "ALONE" }, { "lease-over", "LEASE OVER" },
-		{ "not-protected", "not protected" },
+		{ "not-protected", "not protected" }, { "switching-over", "SWITCHING OVER" },
 	};
 	size_t i;
 
@@ -279,6 +279,29 @@ static void promotion_text(struct json_object *p, FILE *to)
 			js_get_str(p, "by"));
 }
 
+/* Of each name the last one. */
+static void switchovers_text(struct json_object *list, FILE *to)
+{
+	struct json_object *sw;
+	const char *error;
+	size_t i;
+
+	for (i = 0; list && i < json_object_array_length(list); i++) {
+		sw = json_object_array_get_idx(list, i);
+		error = js_get_str(sw, "error");
+		fprintf(to, "Switch-over of %s to %s: ", js_get_str(sw, "name"),
+			js_get_str(sw, "to"));
+		if (strcmp(js_get_str(sw, "phase"), "over"))
+			fprintf(to, "%s", js_get_str(sw, "phase"));
+		else
+			fprintf(to, "%s", js_get_str(sw, "result"));
+		if (js_at(sw, "down_us"))
+			fprintf(to, ", generation %llu, down for %.1f ms",
+				js_get_u64(sw, "generation"), js_get_u64(sw, "down_us") / 1000.0);
+		fprintf(to, "%s%s\n", error ? ": " : "", error ? error : "");
+	}
+}
+
 static void peer_text(struct json_object *p, FILE *to)
 {
 	const char *name = js_get_str(p, "name");
@@ -326,6 +349,7 @@ static void daemon_text(const struct view *v, FILE *to)
 	for (i = 0; peers && i < json_object_array_length(peers); i++)
 		peer_text(json_object_array_get_idx(peers, i), to);
 	promotion_text(js_at(v->daemon, "last_promotion"), to);
+	switchovers_text(js_at(v->daemon, "switchovers"), to);
 	records_text(v, to);
 }
 

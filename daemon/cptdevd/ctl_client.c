@@ -218,6 +218,54 @@ static struct json_object *command_alone(struct client *c, const char *name, boo
 	return o;
 }
 
+/* So long the program may go on being prepared, unless the request says otherwise. */
+#define SWITCH_MS	10000U
+#define SWITCH_MS_MAX	86400000U
+
+static struct json_object *switch_document(const struct switchover *sw)
+{
+	struct json_object *o = js_document();
+
+	js_put(o, "switchover", switch_json(sw));
+	return o;
+}
+
+static struct json_object *switch_cancelled(struct client *c, const char *name, bool force)
+{
+	struct json_object *o;
+	const char *code;
+	char why[640];
+
+	if (switch_cancel(c->d, name, force, &code, why, sizeof(why)))
+		return refusal(code, why);
+	log_notice("the switch-over of %s was cancelled by user %u", name, c->cred.uid);
+	o = js_document();
+	js_str(o, "name", name);
+	return o;
+}
+
+/* It goes on when the client is gone: "look" asks for how it stands. */
+static struct json_object *command_switchover(struct client *c, const char *name,
+					      struct json_object *request)
+{
+	struct json_object *said = js_at(request, "look"), *cancel = js_at(request, "cancel");
+	struct json_object *force = js_at(request, "force");
+	u64 limit = js_get_u64(request, "timeout_ms");
+	const char *code = "no-switch-over";
+	char why[800] = "it isn't being switched over";
+	struct switchover *sw;
+
+	if (cancel && json_object_get_boolean(cancel))
+		return switch_cancelled(c, name, force && json_object_get_boolean(force));
+	limit = limit ? MIN(limit, SWITCH_MS_MAX) : SWITCH_MS;
+	if (said && json_object_get_boolean(said))
+		sw = switch_find(c->d, name);
+	else
+		sw = switch_begin(c->d, name, js_get_str(request, "peer"),
+				  limit * NSEC_PER_MSEC, &code, why, sizeof(why));
+	return sw ? switch_document(sw) : refusal(code, why);
+}
+
 /* The user whose name it is may ask: what follows is what the configuration says. */
 static struct json_object *client_start(struct client *c, struct json_object *request)
 {
@@ -258,6 +306,8 @@ static struct json_object *client_change(struct client *c, const char *command,
 		return command_promote(c, name, js_get_u64(request, "term"), force);
 	if (!strcmp(command, "alone"))
 		return command_alone(c, name, force);
+	if (!strcmp(command, "switchover"))
+		return command_switchover(c, name, request);
 	return command_forget(c, name, force);
 }
 
@@ -276,11 +326,11 @@ static struct json_object *answer_to(struct client *c, const char *line)
 	else if (!strcmp(command, "start"))
 		o = client_start(c, request);
 	else if (!strcmp(command, "promote") || !strcmp(command, "forget") ||
-		 !strcmp(command, "alone"))
+		 !strcmp(command, "alone") || !strcmp(command, "switchover"))
 		o = client_change(c, command, request);
 	else
 		o = refusal("unknown-command",
-			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\" and \"alone\"");
+			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\" and \"switchover\"");
 	json_object_put(request);
 	return o;
 }

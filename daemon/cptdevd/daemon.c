@@ -52,6 +52,7 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 	fence_open(d);
 	alone_open(d);
 	takeback_open(d);
+	switch_open(d);
 	if (records_open(d))
 		return -1;
 	if (ctl_open(d) || listen_open(d) || peer_open(d) || known_open(d))
@@ -70,6 +71,7 @@ void daemon_close(struct daemon *d)
 	fence_close(d);
 	alone_close(d);
 	takeback_close(d);
+	switch_close(d);
 	while (!LIST_EMPTY(&d->peers))
 		peer_close(LIST_FIRST(&d->peers));
 	ctl_close(d);

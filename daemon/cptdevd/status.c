@@ -84,6 +84,8 @@ static const char *protection(struct daemon *d, const struct known *k)
 		return "fenced";
 	if (*k->barred)
 		return "blocked";
+	if (k->stopping)
+		return "switching-over";
 	if (k->alone)
 		return "alone";
 	if (k->lease_until && clock_mono() >= k->lease_until)
@@ -272,6 +274,16 @@ static struct json_object *peer(struct peer *p)
 	return o;
 }
 
+static struct json_object *switchovers(struct daemon *d)
+{
+	struct json_object *list = js_list();
+	struct switchover *sw;
+
+	LIST_FOREACH(sw, &d->switches, entry)
+		json_object_array_add(list, switch_json(sw));
+	return list;
+}
+
 struct json_object *status_json(struct daemon *d)
 {
 	struct json_object *o = js_document(), *node = js_new(), *list = js_list();
@@ -307,6 +319,7 @@ struct json_object *status_json(struct daemon *d)
 		if (*k->rec.name)
 			json_object_array_add(sessions, status_session(d, k));
 	js_put(o, "sessions", sessions);
+	js_put(o, "switchovers", switchovers(d));
 	LIST_FOREACH(p, &d->peers, entry)
 		json_object_array_add(list, peer(p));
 	js_put(o, "peers", list);

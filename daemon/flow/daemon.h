@@ -8,6 +8,7 @@
  *                           in.c -> peer.c, failover.c: is the peer alive?
  *   known.c, ship.c, peer.c -> alone.c, lease.c: may the session go on?
  *   start.c -> takeback.c -> the peer's source.c: a program's state comes back
+ *   ctl.c -> switching.c -> the peer's handover.c: a service is moved
  *   control socket -> ctl.c -> status.c
  */
 #ifndef CPTDEVD_DAEMON_H
@@ -32,6 +33,7 @@
 #include "record.h"
 #include "resolve.h"
 #include "start.h"
+#include "switching.h"
 #include "tell.h"
 #include "thin.h"
 
@@ -51,7 +53,8 @@ struct known {
 	u64 told_term;			/* the peer knows that it has */
 	bool decided;			/* whether it may be acknowledged */
 	bool undecided;			/* but the record can't be written yet */
-	bool blocked;			/* the kernel was told that it is barred */
+	bool stopping;			/* it is being switched over: it answers nobody */
+	bool blocked;			/* the kernel was told that it is barred, or stopped */
 	bool alone;			/* it is acknowledged without a spare */
 	bool followed;			/* it had a spare, so whom it took over from is fenced */
 	u64 without;			/* it has had no spare since, ns */
@@ -288,6 +291,8 @@ struct daemon {
 	struct timer fence_retry;
 	struct timer alone;
 	struct timer take_back;
+	LIST_HEAD(switch_list, switchover) switches;
+	struct timer switching;
 	LIST_HEAD(peer_list, peer) peers;
 	struct promotion promotion;
 	char own_promotion[CPTDEV_NAME_MAX + 24];	/* name and term of our last one */
@@ -400,6 +405,11 @@ void records_still(struct daemon *d, struct recorded *e, const struct record *ne
 #define STILL_TEXT_MAX	640
 void records_still_text(const struct daemon *d, const struct record *r,
 			char text[STILL_TEXT_MAX]);
+/* Tell the kernel whether its program may answer: 0 or a negative errno, which was told. */
+int records_block(struct daemon *d, struct known *k);
+/* The name is handed over to another node: 0 or a negative errno. And that is known to be over. */
+int records_hand(struct daemon *d, const char *name, const u8 *node, const char *node_name);
+void records_kept(struct daemon *d, struct recorded *e);
 /* Whether the sessions of this name are acknowledged is decided anew. */
 void records_decide(struct daemon *d, const char *name);
 /*
@@ -568,6 +578,8 @@ void failover_look_again(struct peer *p);
 /* The program that fed the replica failed, while its host lives. */
 void failover_failed(struct peer *p, const char *name);
 void failover_ran(struct daemon *d);
+/* Run on_promote, if there is one. */
+void failover_command(struct daemon *d, const char *name, u64 generation, u64 term);
 
 /* promotion.c */
 u64 clock_wall(void);			/* ns, CLOCK_REALTIME */

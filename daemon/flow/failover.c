@@ -18,7 +18,7 @@
 
 extern char **environ;
 
-static void run_command(struct daemon *d, const char *name, u64 generation, u64 term)
+void failover_command(struct daemon *d, const char *name, u64 generation, u64 term)
 {
 	char gen_text[24], term_text[24];
 	char *argv[] = { d->conf.on_promote, (char *)name, gen_text, term_text, NULL };
@@ -121,7 +121,7 @@ static bool promote(struct peer *p, const char *name)
 	}
 	log_notice("promoted %s: generation %llu, term %llu, in %llu us", name, generation,
 		   term, (clock_mono() - began) / NSEC_PER_USEC);
-	run_command(d, name, generation, term);
+	failover_command(d, name, generation, term);
 	return true;
 }
 

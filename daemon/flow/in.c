@@ -249,6 +249,13 @@ static int frame_take_back(struct in *in, const u8 *payload, u32 len)
 	return source_frame(in, payload, len);
 }
 
+static int frame_switch(struct in *in, const u8 *payload, u32 len)
+{
+	if (in_event(in, IN_SWITCH))
+		return -1;
+	return handover_frame(in, payload, len);
+}
+
 static int frame_bye(struct in *in, u32 len)
 {
 	if (empty_decode(WIRE_BYE, len, &in->conn->fault))
@@ -294,6 +301,8 @@ static int in_frame(struct conn *c, const struct frame *f, const u8 *payload)
 		return frame_ended(in, payload, f->length);
 	case WIRE_TAKE_BACK:
 		return frame_take_back(in, payload, f->length);
+	case WIRE_SWITCH:
+		return frame_switch(in, payload, f->length);
 	case WIRE_BYE:
 		return frame_bye(in, f->length);
 	case WIRE_REFUSE:

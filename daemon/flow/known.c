@@ -45,6 +45,7 @@ static void known_remove(struct daemon *d, struct known *k)
 		out_gone(&p->out, k);
 	LIST_REMOVE(k, entry);
 	free(k);
+	switch_look(d);
 }
 
 static void known_ended(struct daemon *d, struct known *k, u32 end, u32 code)
@@ -97,6 +98,7 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 		out_known(&p->out, k);
 	alone_known(d, k);
 	hung_look(d, k, hung);
+	switch_look(d);
 }
 
 static void known_event(const struct kernel_event *ev, void *arg)

@@ -263,6 +263,13 @@ static int frame_take_back(struct out *o, const u8 *payload, u32 len)
 	return takeback_frame(o, payload, len);
 }
 
+static int frame_switch(struct out *o, const u8 *payload, u32 len)
+{
+	if (out_event(o, OUT_SWITCH))
+		return -1;
+	return switch_frame(o, payload, len);
+}
+
 static int frame_bye(struct out *o, u32 len)
 {
 	struct ship *s;
@@ -312,6 +319,8 @@ static int out_frame(struct conn *c, const struct frame *f, const u8 *payload)
 		return frame_term(o, payload, f->length);
 	case WIRE_TAKE_BACK_STATE:
 		return frame_take_back(o, payload, f->length);
+	case WIRE_SWITCH_STATE:
+		return frame_switch(o, payload, f->length);
 	case WIRE_BYE:
 		return frame_bye(o, f->length);
 	case WIRE_SESSION_STATE:
@@ -507,6 +516,7 @@ static int out_start(struct out *o)
 	if (o->features & WIRE_FEATURE_TERMS)
 		fence_greet(o->d, o->conn);
 	out_listed(o);
+	switch_linked(o);
 	return 0;
 }
 
@@ -563,6 +573,7 @@ static void out_lose(struct out *o)
 	if (up)
 		news_peer(o->peer, "outgoing-lost");
 	alone_look(o->d);
+	switch_look(o->d);
 	if (address_failed(o)) {
 		loop_arm(&o->d->loop, &o->retry, 0);
 		return;
@@ -595,6 +606,7 @@ static void out_part(struct out *o)
 	loop_arm(&o->d->loop, &o->tick, out_timeout(o));
 	news_peer(o->peer, "outgoing-lost");
 	alone_look(o->d);
+	switch_look(o->d);
 }
 
 static void out_next(struct out *o)

@@ -211,27 +211,38 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 		bar(k, "its record can't be written in %s", d->conf.state_dir);
 		k->undecided = true;
 		loop_arm(&d->loop, &d->flush, FLUSH_NS);
+	} else if (start == START_TAKEN) {
+		handover_taken(d, k);
 	}
 }
 
-/* Its program may answer nobody either: what it has may be the wrong side. */
-static void block(struct daemon *d, struct known *k)
+/* A daemon that is started anew knows it from the record. */
+static void bar_handed(struct daemon *d, struct known *k, const struct record *r)
 {
+	bar(k, "it was handed over to %s with term %llu (cptdevctl switchover), and whether that host has taken over isn't known yet: that ends when the hosts are linked. Next: cptdevctl status, on %s; if it is off, and has promoted nothing: %s",
+	    r->handed_name, r->handed, r->handed_name,
+	    ADVICE(d, "switchover --cancel --force", r->name));
+}
+
+int records_block(struct daemon *d, struct known *k)
+{
+	bool wanted = *k->barred || k->stopping;
 	struct cptdev_ack arg = {
-		.flags = *k->barred ? CPTDEV_ACK_BLOCK : CPTDEV_ACK_UNBLOCK,
+		.flags = wanted ? CPTDEV_ACK_BLOCK : CPTDEV_ACK_UNBLOCK,
 		.session_id = k->rec.id,
 	};
 	int ret;
 
-	if (k->blocked == !!*k->barred)
-		return;
+	if (k->blocked == wanted)
+		return 0;
 	ret = kernel_tell(d->kernel, &arg);
 	if (!ret)
-		k->blocked = *k->barred;
+		k->blocked = wanted;
 	else if (ret != -ENOENT && ret != -EOPNOTSUPP)
 		tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
 		     "session %s: can't tell it whether it is blocked: %s", k->rec.name,
 		     strerror(-ret));
+	return ret;
 }
 
 void records_session(struct daemon *d, struct known *k)
@@ -249,13 +260,15 @@ void records_session(struct daemon *d, struct known *k)
 		    d->conf.state_dir, ADVICE(d, "forget", k->rec.name));
 	else if (e && record_stands_still(&e->r))
 		bar_still(d, k, &e->r);
+	else if (e && e->r.handed && k->rec.term <= e->r.term)
+		bar_handed(d, k, &e->r);
 	else
 		session_decide(d, k, e);
 	if (*k->barred)
 		tell(&d->tell, LOG_ERR, TELL_SESSION, k->rec.name,
 		     "session %s (pid %u) gets no acknowledgement: %s", k->rec.name,
 		     k->rec.pid, k->barred);
-	block(d, k);
+	records_block(d, k);
 }
 
 /* The next look at the sessions of this name decides anew. */
@@ -272,6 +285,28 @@ void records_decide(struct daemon *d, const char *name)
 		LIST_FOREACH(p, &d->peers, entry)
 			out_known(&p->out, k);
 	}
+}
+
+int records_hand(struct daemon *d, const char *name, const u8 *node, const char *node_name)
+{
+	const struct record *r = record_of(d, name);
+	struct record new;
+
+	if (!r)
+		return -ENOENT;
+	new = *r;
+	if (record_hand(&new, node, node_name))
+		return -EOVERFLOW;
+	return records_write(d, &new);
+}
+
+void records_kept(struct daemon *d, struct recorded *e)
+{
+	struct record new = e->r;
+
+	record_kept(&new);
+	records_still(d, e, &new);
+	records_decide(d, new.name);
 }
 
 /*
@@ -482,6 +517,7 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 	enum record_meeting met;
 	char why[STILL_TEXT_MAX];
 	struct record new;
+	bool handed;
 
 	if (!e || e->damaged)
 		return;
@@ -491,6 +527,7 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		return;
 	}
 	met = record_meet(&e->r, term, owner);
+	handed = met == MEET_HIGHER && e->r.handed && term >= e->r.handed;
 	if (met == MEET_HIGHER && e->r.alone_since && !e->r.outdated)
 		tell(&d->tell, LOG_ERR, TELL_SESSION, name,
 		     "%s: LOST is what this host acknowledged alone, up to generation %llu: %s went on without it, with term %llu",
@@ -500,11 +537,16 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 	 * that only asked for its state under the same term has nothing to go on with.
 	 */
 	if ((met == MEET_HIGHER || (met == MEET_SPLIT && e->r.role == RECORD_TAKING)) &&
-	    !e->r.outdated) {
+	    (!e->r.outdated || handed)) {
 		new = e->r;
 		new.outdated = true;
-		if (records_write(d, &new))
-			e->r.outdated = true;
+		if (handed)
+			record_kept(&new);
+		records_still(d, e, &new);
+	}
+	if (handed) {
+		switch_met(d, name, term);
+		records_decide(d, name);
 	}
 	if (met == MEET_SPLIT && record_used(&e->r)) {
 		e->told_again = true;

@@ -229,6 +229,7 @@ static void ship_ack(struct ship *s, u64 generation)
 		     generation, strerror(-ret));
 	s->committed = MAX(s->committed, generation);
 	lag_committed(&s->lag, generation);
+	switch_look(d);
 }
 
 /*

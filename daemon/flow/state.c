@@ -93,6 +93,9 @@ static struct json_object *record_json(const struct record *r)
 	js_uuid(o, "follower", r->follower);
 	js_u64(o, "alone_since", r->alone_since);
 	js_bool(o, "alone_said", r->alone_said);
+	js_u64(o, "handed", r->handed);
+	js_uuid(o, "handed_to", r->handed_to);
+	js_str(o, "handed_name", r->handed_name);
 	js_bool(o, "promoting", r->promoting);
 	js_u64(o, "before_term", r->before_term);
 	js_uuid(o, "before_owner", r->before_owner);
@@ -270,6 +273,23 @@ static const char *still_read(struct json_object *o, struct record *r)
 	return NULL;
 }
 
+/* The same: nothing was handed over. */
+static const char *handed_read(struct json_object *o, struct record *r)
+{
+	const char *name = js_get_str(o, "handed_name");
+
+	if (js_at(o, "handed") && !number_read(o, "handed", CPTDEV_TERM_MAX, &r->handed))
+		return "handed";
+	if (!r->handed)
+		return NULL;
+	if (!uuid_read(js_get_str(o, "handed_to"), r->handed_to))
+		return "handed_to";
+	if (!name || !name_valid(name, strlen(name)))
+		return "handed_name";
+	strcpy(r->handed_name, name);
+	return NULL;
+}
+
 /* The user, whom files of older versions don't have. */
 static bool user_read(struct json_object *o, struct record *r)
 {
@@ -323,6 +343,8 @@ static const char *record_read(struct json_object *o, const char *name, struct r
 	if (js_at(o, "taken_back") && !bool_read(o, "taken_back", &r->taken_back))
 		return "taken_back";
 	wrong = spare_read(o, r);
+	if (!wrong)
+		wrong = handed_read(o, r);
 	if (wrong)
 		return wrong;
 	if (!bool_read(o, "promoting", &r->promoting))

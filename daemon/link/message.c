@@ -248,6 +248,87 @@ int take_back_state_decode(const u8 *p, size_t len, struct msg_take_back_state *
 	return take_name(m->name, name, name_len, "TAKE_BACK_STATE", f);
 }
 
+void switch_encode(struct writer *w, const struct msg_switch *m)
+{
+	size_t len = strlen(m->name);
+
+	write_copy(w, m->uuid, CPTDEV_UUID_LEN);
+	write_u64(w, m->term);
+	write_u64(w, m->generation);
+	write_u32(w, m->what);
+	write_u16(w, len);
+	write_u16(w, 0);
+	write_copy(w, m->name, len);
+}
+
+int switch_decode(const u8 *p, size_t len, struct msg_switch *m, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+	u16 name_len, reserved;
+	const u8 *name;
+
+	read_copy(&r, m->uuid, CPTDEV_UUID_LEN);
+	m->term = read_u64(&r);
+	m->generation = read_u64(&r);
+	m->what = read_u32(&r);
+	name_len = read_u16(&r);
+	reserved = read_u16(&r);
+	name = read_bytes(&r, name_len);
+	if (whole(&r, WIRE_SWITCH, f))
+		return -1;
+	if (!term_valid(m->term))
+		return bad(f, WIRE_SWITCH, "term", m->term);
+	if (m->what > WIRE_SWITCH_MAX)
+		return bad(f, WIRE_SWITCH, "question", m->what);
+	if (m->generation > CPTDEV_GENERATION_MAX ||
+	    (m->what == WIRE_SWITCH_GO && !m->generation))
+		return bad(f, WIRE_SWITCH, "generation", m->generation);
+	if (reserved)
+		return bad(f, WIRE_SWITCH, "reserved field", reserved);
+	return take_name(m->name, name, name_len, "SWITCH", f);
+}
+
+void switch_state_encode(struct writer *w, const struct msg_switch_state *m)
+{
+	size_t len = strlen(m->name);
+
+	write_u64(w, m->term);
+	write_u64(w, m->generation);
+	write_u32(w, m->what);
+	write_u32(w, m->fault.code);
+	write_u16(w, len);
+	write_u16(w, 0);
+	write_copy(w, m->name, len);
+	text_encode(w, m->fault.text);
+}
+
+int switch_state_decode(const u8 *p, size_t len, struct msg_switch_state *m,
+			struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+	u16 name_len, reserved;
+	const u8 *name;
+
+	m->term = read_u64(&r);
+	m->generation = read_u64(&r);
+	m->what = read_u32(&r);
+	m->fault.code = read_u32(&r);
+	name_len = read_u16(&r);
+	reserved = read_u16(&r);
+	name = read_bytes(&r, name_len);
+	if (text_decode(&r, WIRE_SWITCH_STATE, m->fault.text, f))
+		return -1;
+	if (!term_valid(m->term))
+		return bad(f, WIRE_SWITCH_STATE, "term", m->term);
+	if (m->generation > CPTDEV_GENERATION_MAX)
+		return bad(f, WIRE_SWITCH_STATE, "generation", m->generation);
+	if (m->what > WIRE_SWITCH_STATE_MAX)
+		return bad(f, WIRE_SWITCH_STATE, "answer", m->what);
+	if (reserved)
+		return bad(f, WIRE_SWITCH_STATE, "reserved field", reserved);
+	return take_name(m->name, name, name_len, "SWITCH_STATE", f);
+}
+
 void session_encode(struct writer *w, const struct msg_session *m)
 {
 	size_t len = strlen(m->name);

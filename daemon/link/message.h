@@ -50,6 +50,22 @@ struct msg_take_back_state {		/* TAKE_BACK_STATE */
 	struct fault fault;		/* WIRE_OK: the replica will be shipped */
 };
 
+struct msg_switch {			/* SWITCH */
+	u8 uuid[CPTDEV_UUID_LEN];	/* of the session that is handed over */
+	u64 term;			/* the next one, which becomes the receiver's */
+	u64 generation;			/* the last one; ASK: newest that was committed, or 0 */
+	u32 what;			/* enum wire_switch */
+	char name[CPTDEV_NAME_MAX];
+};
+
+struct msg_switch_state {		/* SWITCH_STATE */
+	u64 term;			/* of the question; TAKEN: of the program */
+	u64 generation;			/* that the receiver of SWITCH has, or goes on from */
+	u32 what;			/* enum wire_switch_state */
+	char name[CPTDEV_NAME_MAX];
+	struct fault fault;		/* other than WIRE_OK: nothing was promoted, nor will be */
+};
+
 struct msg_session {			/* SESSION */
 	u8 uuid[CPTDEV_UUID_LEN];
 	u64 term;
@@ -100,6 +116,11 @@ int take_back_decode(const u8 *p, size_t len, struct msg_take_back *m, struct fa
 void take_back_state_encode(struct writer *w, const struct msg_take_back_state *m);
 int take_back_state_decode(const u8 *p, size_t len, struct msg_take_back_state *m,
 			   struct fault *f);
+void switch_encode(struct writer *w, const struct msg_switch *m);
+int switch_decode(const u8 *p, size_t len, struct msg_switch *m, struct fault *f);
+void switch_state_encode(struct writer *w, const struct msg_switch_state *m);
+int switch_state_decode(const u8 *p, size_t len, struct msg_switch_state *m,
+			struct fault *f);
 void session_encode(struct writer *w, const struct msg_session *m);
 int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault *f);
 void state_encode(struct writer *w, const struct msg_state *m);

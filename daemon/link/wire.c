@@ -30,6 +30,8 @@ const char *wire_type_name(u16 type)
 	case WIRE_ENDED:		return "ENDED";
 	case WIRE_TAKE_BACK:		return "TAKE_BACK";
 	case WIRE_TAKE_BACK_STATE:	return "TAKE_BACK_STATE";
+	case WIRE_SWITCH:		return "SWITCH";
+	case WIRE_SWITCH_STATE:		return "SWITCH_STATE";
 	case WIRE_SESSION:		return "SESSION";
 	case WIRE_SESSION_STATE:	return "SESSION_STATE";
 	case WIRE_GONE:			return "GONE";

@@ -50,6 +50,8 @@ enum wire_type {
 	WIRE_ENDED		= 0x09,		/* WIRE_FEATURE_END */
 	WIRE_TAKE_BACK		= 0x0a,		/* these two: WIRE_FEATURE_TAKE_BACK */
 	WIRE_TAKE_BACK_STATE	= 0x0b,
+	WIRE_SWITCH		= 0x0c,		/* these two: WIRE_FEATURE_SWITCH */
+	WIRE_SWITCH_STATE	= 0x0d,
 	/* a session: channel 1 and up */
 	WIRE_SESSION		= 0x10,
 	WIRE_SESSION_STATE	= 0x11,
@@ -79,12 +81,13 @@ enum wire_type {
 #define WIRE_FEATURE_LEASE	(1ULL << 6)	/* an answered HEARTBEAT lends time */
 #define WIRE_FEATURE_END	(1ULL << 7)	/* ENDED says how a session ended */
 #define WIRE_FEATURE_TAKE_BACK	(1ULL << 8)	/* a spare gives its replica back */
+#define WIRE_FEATURE_SWITCH	(1ULL << 9)	/* a primary hands over in order */
 #define WIRE_FEATURE_ZERO	(1ULL << 16)	/* extents of zeros in DATA */
 /* What this implementation has. */
 #define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE | \
 				 WIRE_FEATURE_END | WIRE_FEATURE_TAKE_BACK | \
-				 WIRE_FEATURE_ZERO | WIRE_FEATURE_ZSTD | \
-				 WIRE_FEATURE_SUBPAGE)
+				 WIRE_FEATURE_SWITCH | WIRE_FEATURE_ZERO | \
+				 WIRE_FEATURE_ZSTD | WIRE_FEATURE_SUBPAGE)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */
@@ -132,6 +135,20 @@ enum wire_code {
 
 /* Flags of TAKE_BACK. */
 #define WIRE_TAKE_BACK_AGAIN	(1U << 0)	/* nothing was acknowledged since it was asked for first */
+
+/* What SWITCH asks. */
+enum wire_switch {
+	WIRE_SWITCH_ASK,		/* could this host take over? Nothing changes */
+	WIRE_SWITCH_GO,			/* take over now: the sender's program is stopped */
+	WIRE_SWITCH_MAX = WIRE_SWITCH_GO
+};
+/* What SWITCH_STATE answers, if its code is WIRE_OK. */
+enum wire_switch_state {
+	WIRE_SWITCH_READY,		/* to ASK */
+	WIRE_SWITCH_PROMOTED,		/* to GO: the term is this host's, on disk */
+	WIRE_SWITCH_TAKEN,		/* a program of this host goes on with it; not asked for */
+	WIRE_SWITCH_STATE_MAX = WIRE_SWITCH_TAKEN
+};
 
 /* How a session ended, of ENDED: enum end_how of rules/end.h. */
 #define WIRE_HOW_MAX		2

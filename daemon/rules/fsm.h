@@ -70,6 +70,7 @@ enum out_event {
 	OUT_HEARTBEAT,
 	OUT_TERM,		/* TERM: a term that the peer knows */
 	OUT_TAKE_BACK,		/* TAKE_BACK_STATE: does the peer give a replica back? */
+	OUT_SWITCH,		/* SWITCH_STATE: does the peer take over in order? */
 	OUT_BYE,
 	OUT_LOST,		/* can't connect, end of file, error, a bad frame */
 	OUT_SILENT,		/* the time-out passed without a byte */
@@ -85,6 +86,7 @@ enum out_action {
 	OUT_DO_ECHO,		/* note the heartbeat */
 	OUT_DO_FENCE,		/* sessions with a lower term */
 	OUT_DO_NOTE,		/* what the peer says about a replica that it was asked for */
+	OUT_DO_HAND,		/* what the peer says about a session that is handed over */
 	OUT_DO_CLOSE,		/* detach the sessions, close, try again later */
 	OUT_DO_PART,		/* send BYE, and wait until it is read */
 	OUT_DO_NEXT,		/* close, connect to the new peer */
@@ -147,6 +149,7 @@ enum in_event {
 	IN_LISTED,		/* every session of the peer was named */
 	IN_ENDED,		/* ENDED: how a session of the peer ended */
 	IN_TAKE_BACK,		/* TAKE_BACK: the peer has lost what a replica here has */
+	IN_SWITCH,		/* SWITCH: the peer hands a session over */
 	IN_BYE,
 	IN_REFUSE,		/* the peer objects to something and closes */
 	IN_BROKEN,		/* a frame that isn't allowed, or is damaged */
@@ -167,6 +170,7 @@ enum in_action {
 	IN_DO_FORGET,		/* what isn't named isn't fed any more */
 	IN_DO_END,		/* a session ended: is its replica promoted? */
 	IN_DO_GIVE,		/* give the replica back, or say why not */
+	IN_DO_TAKE,		/* promote the replica, or say why not */
 	IN_DO_FAREWELL,		/* the peer left in order: close, no promotion */
 	IN_DO_LEAVE,		/* send BYE, then close */
 	IN_DO_CLOSE,

@@ -58,6 +58,23 @@ void record_own(struct record *r, u32 uid)
 	r->uid = uid;
 }
 
+int record_hand(struct record *r, const u8 *node, const char *name)
+{
+	if (r->term >= CPTDEV_TERM_MAX)
+		return -1;
+	r->handed = r->term + 1;
+	memcpy(r->handed_to, node, sizeof(r->handed_to));
+	snprintf(r->handed_name, sizeof(r->handed_name), "%s", name);
+	return 0;
+}
+
+void record_kept(struct record *r)
+{
+	r->handed = 0;
+	memset(r->handed_to, 0, sizeof(r->handed_to));
+	memset(r->handed_name, 0, sizeof(r->handed_name));
+}
+
 bool record_weighs(const struct record *r)
 {
 	return r->generation && !r->ended;
@@ -143,6 +160,7 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 	r->unseen = false;
 	r->outdated = false;
 	r->promoting = false;
+	record_kept(r);
 }
 
 enum record_feed record_feed(const struct record *r, const u8 *session, u64 term,
@@ -179,6 +197,7 @@ void record_fed(struct record *r, const char *name, const u8 *session, u64 term,
 	memcpy(r->boot, boot, CPTDEV_UUID_LEN);
 	memset(r->before, 0, CPTDEV_UUID_LEN);
 	record_resolved(r);
+	record_kept(r);
 	r->ended = false;
 	r->failed = false;
 	r->unseen = false;
@@ -230,6 +249,7 @@ void record_promoted(struct record *r, bool done)
 	if (done) {
 		/* A term that nobody else has. */
 		record_resolved(r);
+		record_kept(r);
 		return;
 	}
 	r->taken_back = false;

@@ -44,6 +44,13 @@ struct record {
 	u8 follower[CPTDEV_UUID_LEN];	/* the node that followed last; zeros: none, or not known */
 	u64 alone_since;		/* acknowledged without one: s since 1970; 0: it isn't */
 	bool alone_said;		/* by word of a person */
+	/*
+	 * It was handed over in order (switchover.h): whether the other host has taken the term isn't
+	 * known yet, and nobody is answered here. 0: it wasn't.
+	 */
+	u64 handed;
+	u8 handed_to[CPTDEV_UUID_LEN];
+	char handed_name[CPTDEV_NAME_MAX];
 	/* A promotion that isn't answered yet: what to return to. */
 	bool promoting;
 	u64 before_term;
@@ -134,6 +141,11 @@ int record_promote(struct record *r, const char *name, u64 term, u64 replica,
 		   const u8 *self);
 /* It was done, or it failed: as before. */
 void record_promoted(struct record *r, bool done);
+
+/* The next term is offered to @node, which calls itself @name; 0, or -1: no term is higher. */
+int record_hand(struct record *r, const u8 *node, const char *name);
+/* That is known to be over, one way or the other. */
+void record_kept(struct record *r);
 
 /* A spare follows the session. */
 void record_follow(struct record *r, const u8 *node);

@@ -36,6 +36,8 @@ ANY(term_decode, struct msg_term)
 ANY(ended_decode, struct msg_ended)
 ANY(take_back_decode, struct msg_take_back)
 ANY(take_back_state_decode, struct msg_take_back_state)
+ANY(switch_decode, struct msg_switch)
+ANY(switch_state_decode, struct msg_switch_state)
 
 static const struct vector {
 	int (*decode)(const u8 *p, size_t len, struct fault *f);
@@ -64,6 +66,11 @@ static const struct vector {
 				"01 00 00 00  02 00  00 00  6b 76" },
 	{ any_take_back_state_decode, "07 00 00 00 00 00 00 00  10 00 00 00  02 00  00 00"
 				      "6b 76  02 00  00 00  6e 6f" },
+	{ any_switch_decode, UUID_HEX "07 00 00 00 00 00 00 00  09 00 00 00 00 00 00 00"
+			     "01 00 00 00  02 00  00 00  6b 76" },
+	{ any_switch_state_decode, "07 00 00 00 00 00 00 00  09 00 00 00 00 00 00 00"
+				   "01 00 00 00  10 00 00 00  02 00  00 00  6b 76"
+				   "02 00  00 00  6e 6f" },
 };
 
 static void encoders_write_these_bytes(void **state)
@@ -97,7 +104,16 @@ static void encoders_write_these_bytes(void **state)
 		.term = 7, .name = "kv", .fault = { WIRE_E_FENCED, "no" },
 	};
 
+	struct msg_switch sw = {
+		.term = 7, .generation = 9, .what = WIRE_SWITCH_GO, .name = "kv",
+	};
+	struct msg_switch_state sws = {
+		.term = 7, .generation = 9, .what = WIRE_SWITCH_PROMOTED, .name = "kv",
+		.fault = { WIRE_E_FENCED, "no" },
+	};
+
 	(void)state;
+	memcpy(sw.uuid, uuid, sizeof(uuid));
 	memcpy(back.uuid, uuid, sizeof(uuid));
 	memcpy(ended.uuid, uuid, sizeof(uuid));
 	memcpy(ended.owner, uuid, sizeof(uuid));
@@ -124,6 +140,8 @@ static void encoders_write_these_bytes(void **state)
 	CHECK(9, ended_encode(&w, &ended));
 	CHECK(10, take_back_encode(&w, &back));
 	CHECK(11, take_back_state_encode(&w, &given));
+	CHECK(12, switch_encode(&w, &sw));
+	CHECK(13, switch_state_encode(&w, &sws));
 }
 
 static void decoders_read_what_was_written(void **state)
@@ -235,6 +253,18 @@ static void each_wrong_field_is_named(void **state)
 	fails(&vectors[11], 0, 0, "term is 0");
 	fails(&vectors[11], 14, 1, "reserved");
 	fails(&vectors[11], 17, '/', "bad name");
+	/* SWITCH: term, question, generation of GO, reserved, name; and its answer */
+	fails(&vectors[12], 16, 0, "term is 0");
+	fails(&vectors[12], 24, 0, "generation is 0");
+	fails(&vectors[12], 31, 0x80, "generation is 9223372036854775817");
+	fails(&vectors[12], 32, 2, "question is 2");
+	fails(&vectors[12], 38, 1, "reserved");
+	fails(&vectors[12], 41, '/', "bad name");
+	fails(&vectors[13], 0, 0, "term is 0");
+	fails(&vectors[13], 15, 0x80, "generation is 9223372036854775817");
+	fails(&vectors[13], 16, 3, "answer is 3");
+	fails(&vectors[13], 26, 1, "reserved");
+	fails(&vectors[13], 29, '/', "bad name");
 	/* FAILED: a failure has a code */
 	fails(&vectors[7], 8, 0, "code is 0");
 }

@@ -27,6 +27,7 @@ soft_stage.c a page could not be written
 ctl_client.c promoted %s by user
 ctl_client.c the record of %s was given up
 ctl_client.c goes on alone by word of user
+ctl_client.c the switch-over of %s was cancelled
 private.c the program has ended
 records.c can't be used
 records.c this host was started anew

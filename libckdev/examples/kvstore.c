@@ -50,6 +50,7 @@ struct app {
 	uint64_t term;		/* of a session that begins anew, 0: the first */
 	uint64_t generation;	/* under way to the spare, 0: none */
 	uint64_t started_ms;	/* when that was taken */
+	bool wanted;		/* a newer one is, that has what isn't answered yet */
 	bool waits;		/* it was said that it takes long */
 	struct kv_net net;
 	struct kv_stats stats;
@@ -155,6 +156,7 @@ static void checkpoint_begin(struct app *a)
 	if (ret < 0)
 		die_ckdev("snapshot", ret);
 	a->starved = false;
+	a->wanted = false;
 	a->generation = snap.generation;
 	a->started_ms = kv_now_ms();
 	a->net.changed = false;
@@ -176,7 +178,7 @@ static void checkpoint_step(struct app *a)
 		release(a);
 	if (!a->strict)
 		return;
-	if (a->generation == 0 && a->net.changed)
+	if (a->wanted || (a->generation == 0 && a->net.changed))
 		checkpoint_begin(a);
 	else if (a->generation && !a->net.changed)
 		kv_net_mark(&a->net);	/* the one under way has it */
@@ -214,6 +216,8 @@ static void checkpoint_look(struct app *a, uint32_t events)
 	/* Generations were dropped: a spare needs one that reaches back further. */
 	if (ret == -ECANCELED || (events & EPOLLPRI))
 		a->net.changed = true;
+	/* Or one is wanted that has what wasn't answered yet: also while an older one is waited for. */
+	a->wanted = a->generation && (events & EPOLLPRI);
 }
 
 /* Who took over: has a spare come? */

@@ -368,14 +368,16 @@ static bool checkpoint(void)
 
 /*
  * An answer goes out only while this program is known to be the one that serves; a client that
- * waits too long goes away. Returns false if the program is to end meanwhile.
+ * waits too long goes away. Returns false if the program is to end meanwhile. A program that is moved
+ * to the spare's host is asked for its last checkpoint then.
  */
 static bool wait_for_permission(void)
 {
 	int may;
 
 	while (!(may = hs_may_serve()) && !stopped)
-		poll(NULL, 0, FENCE_MS);
+		if (!hs_wanted() || !checkpoint())
+			poll(NULL, 0, FENCE_MS);
 	if (may < 0)
 		rejoin();
 	return may > 0;

@@ -21,6 +21,8 @@
 
 /* A program with its own cptdevd waits so long for a spare. */
 #define MOMENT_NS	1000000000ULL
+/* A program that waits looks as often whether it is stopped for a switch-over. */
+#define LOOK_NS		5000000ULL
 
 static bool publishing;
 static unsigned int most;		/* asynchronous ones; 0: no limit */
@@ -116,17 +118,30 @@ static bool flag(uint32_t state)
 	return page && __atomic_load_n(&page->flags, __ATOMIC_ACQUIRE) & state;
 }
 
-/* As ckdev_wait(), until @end, also if signals come. A program that waits here doesn't hang. */
+/* It is stopped, and its last checkpoint is wanted, although this one isn't acknowledged. */
+static bool last_wanted(void)
+{
+	return flag(CPTDEV_STATE_BLOCKED) && flag(CPTDEV_STATE_WANTED);
+}
+
+/*
+ * As ckdev_wait(), until @end, also if signals come. A program that waits here doesn't hang. Where
+ * the last checkpoint is wanted it returns -ECANCELED: the caller takes one.
+ */
 static int wait_until(int fd, uint64_t generation, uint64_t end)
 {
 	uint64_t left, now, pause = hs_watchdog_pause();
 	int ret;
 
+	if (pause > LOOK_NS)
+		pause = LOOK_NS;
 	do {
 		hs_watchdog_sign(fd);
 		now = hs_now_ns();
 		left = end > now ? end - now : 0;
 		ret = ckdev_wait(fd, generation, left < pause ? left : pause, NULL);
+		if (ret == -ETIMEDOUT && last_wanted())
+			return -ECANCELED;
 	} while (ret == -EINTR || (ret == -ETIMEDOUT && left > pause));
 	return ret;
 }

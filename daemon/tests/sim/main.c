@@ -7,6 +7,7 @@
  *	FIRST=n		begin with this seed
  *	MUTANT=name	of mutants.h; none: no mutant, and nothing but the schedules
  *	TAKE_BACK=1	in every seed programs take their state back, not in one of four
+ *	MOVE=1		in every seed the service is moved, not in one of three
  *	SECONDS=n	how long; by CPTDEV_TIER and CPTDEV_LENGTH otherwise
  */
 #include <signal.h>
@@ -133,7 +134,7 @@ static void mutant_of(const char *name)
  */
 static u64 search(u64 first, u32 step, double until, const char *why)
 {
-	u64 n = 0, acks = 0, takeovers = 0, back = 0, wrong = 0;
+	u64 n = 0, acks = 0, takeovers = 0, back = 0, moved = 0, wrong = 0;
 	double began = now();
 
 	while (!wrong && now() < until) {
@@ -142,10 +143,11 @@ static u64 search(u64 first, u32 step, double until, const char *why)
 		acks += sim.counts.acks;
 		takeovers += sim.counts.takeovers;
 		back += sim.counts.taken_back;
+		moved += sim.counts.moved;
 		n++;
 	}
-	printf("# %llu schedules in %.1f s (%.0f in a minute): %llu writes acknowledged, %llu take-overs, %llu of them of what came back\n",
-	       n, now() - began, n * 60 / (now() - began), acks, takeovers, back);
+	printf("# %llu schedules in %.1f s (%.0f in a minute): %llu writes acknowledged, %llu take-overs, %llu of them of what came back, %llu by a switch-over\n",
+	       n, now() - began, n * 60 / (now() - began), acks, takeovers, back, moved);
 	return wrong;
 }
 
@@ -216,6 +218,8 @@ int main(void)
 		mutant_of(getenv("MUTANT"));
 	if (getenv("TAKE_BACK"))
 		takeback_everywhere();
+	if (getenv("MOVE"))
+		moving_everywhere();
 	if (getenv("SEED"))
 		return one(env("SEED", 0));
 	story_show(false);

@@ -20,6 +20,8 @@ enum mutant {
 	MUTANT_TERM_LOST,		/* the term isn't stored */
 	MUTANT_TERM_LATE,		/* it is stored after the answer */
 	MUTANT_STILL_FORGOTTEN,		/* why a name stands still isn't stored */
+	MUTANT_SWITCH_EARLY,		/* a spare takes over when it is only asked */
+	MUTANT_SWITCH_SERVES,		/* a program goes on while it is switched over */
 	MUTANT_LENT_AND_KEPT,		/* a replica that was given back may be promoted */
 	MUTANT_TAKE_WHAT_LACKS,		/* a state is taken back from who lacks a part of it */
 	MUTANT_THIRD,			/* from here on: of the third host */

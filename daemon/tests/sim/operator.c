@@ -166,6 +166,8 @@ void operator_looks(void)
 		h = world_pair(i);
 		if (!has_program(h))
 			continue;
+		if (moving_replaced(h))
+			return;
 		/* The other one is in its way. */
 		if (world_other(h)->prog.role == PROG_PRIMARY) {
 			story("a person makes %s a spare", world_other(h)->name);

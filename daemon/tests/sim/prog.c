@@ -26,6 +26,7 @@ static void end(struct sim_host *h, u64 restart_ms, u32 how, u32 code)
 {
 	struct prog *p = &h->prog;
 
+	moving_program(h);
 	if (p->session)
 		engine_session_end(h, p->session, how, code);
 	if (p->role == PROG_SPARE)
@@ -180,6 +181,7 @@ static void spare_step(struct sim_host *h)
 	story("the program of %s takes over with state %u and term %llu", h->name, state, term);
 	sim.counts.takeovers++;
 	takeback_count(h);
+	moving_taken(h, state, term);
 	/* Its end hadn't come across: the memory of the one that ended was a copy. */
 	if (sim.ended)
 		check_failure("end");
@@ -212,6 +214,8 @@ void prog_step(struct sim_host *h)
 
 	if (takeback_trouble_at() <= sim.now)
 		takeback_trouble(h);
+	if (moving_trouble_at() <= sim.now)
+		moving_trouble();
 	if (!h->power)
 		return;
 	if (p->role == PROG_NONE && p->restart && p->restart <= sim.now && takeback_begins(h))
@@ -229,14 +233,16 @@ u64 prog_next(const struct sim_host *h)
 	const struct prog *p = &h->prog;
 	u64 next = UINT64_MAX;
 
+	next = MIN(takeback_trouble_at(), moving_trouble_at());
 	if (p->role == PROG_NONE)
-		return MIN(p->restart ?: next, takeback_trouble_at());
+		return p->restart ? MIN(p->restart, next) : next;
+	next = UINT64_MAX;
 	if (p->wake > sim.now)
 		next = p->wake;
 	next = MIN(next, takeback_next(h));
 	if (h->prog_stopped_until > sim.now)
 		next = MAX(next == UINT64_MAX ? 0 : next, h->prog_stopped_until);
-	return MIN(next, takeback_trouble_at());
+	return MIN(next, MIN(takeback_trouble_at(), moving_trouble_at()));
 }
 
 /*
@@ -274,7 +280,7 @@ void client_step(void)
 	client_at = sim.now + MS(rng_range(&sim.rng_prog, CLIENT_MIN_MS, CLIENT_MAX_MS));
 	if (!h->power || h->prog.role != PROG_PRIMARY || sleeps(h) || h->prog.session->fenced)
 		return;
-	if (writes && quiet_until > sim.now)
+	if (writes && (quiet_until > sim.now || moving_stopped(h)))
 		return;
 	if (writes) {
 		client_write(h);

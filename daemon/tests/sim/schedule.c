@@ -61,6 +61,11 @@ static void ev_cut_one(const struct event *e)
 	cut_one(from->nr, world_other(from)->nr, duration(e->x[1]));
 }
 
+void schedule_cut_one(struct sim_host *from, u64 ns)
+{
+	cut_one(from->nr, world_other(from)->nr, ns);
+}
+
 void schedule_cut(u64 ns)
 {
 	cut_one(0, 1, ns);
@@ -285,6 +290,13 @@ static void ev_promote_cut(const struct event *e)
 	check_failure("promotion");
 }
 
+/* A person moves the service while both hosts work. */
+static void ev_switchover(const struct event *e)
+{
+	(void)e;
+	moving_begin();
+}
+
 /* A person replaces the spare's host. */
 static void ev_replace(const struct event *e)
 {
@@ -367,6 +379,8 @@ static void ev_wall(const struct event *e)
 	h->wall_off += ns;
 }
 
+/* Its place in the list. */
+#define MOVING_KIND	15
 /* Only where there is a third host; so it is the last one. */
 #define REPLACE_WEIGHT	8
 
@@ -386,12 +400,16 @@ static const struct event_kind kinds[] = {
 	{ "promote-cut",	2, ev_promote_cut },
 	{ "lost-events",	1, ev_lost_events },
 	{ "wall-clock",		1, ev_wall },
+	{ "switchover",		2, ev_switchover },
 	{ "replace",		REPLACE_WEIGHT, ev_replace },
 };
 
-static const struct event_kind *pick(struct rng *r, bool third)
+static const struct event_kind *pick(struct rng *r, bool third, bool moving)
 {
 	u32 total = 0, n, i;
+
+	if (moving && rng_one_in(r, 3))
+		return &kinds[MOVING_KIND];
 
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		total += kinds[i].weight;
@@ -422,7 +440,8 @@ static void make(u64 seed)
 	for (i = 0; i < nr_events; i++) {
 		at += pause_before(&r);
 		events[i] = (struct event) {
-			.kind = pick(&r, seed % THIRD_SEEDS == 0), .at = at,
+			.kind = pick(&r, seed % THIRD_SEEDS == 0, moving_seed(seed)),
+			.at = at,
 			.x = { rng_next(&r), rng_next(&r), rng_next(&r) },
 		};
 	}
@@ -572,6 +591,7 @@ bool schedule_run(u64 seed, u64 dropped)
 	forced_at = 0;
 	operator_reset();
 	third_reset();
+	moving_reset();
 	rules.careless_promote = seed % 5 == 0;
 	rules.careless_start = seed % 3 == 0;
 	world_open(seed);

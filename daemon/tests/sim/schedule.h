@@ -15,6 +15,8 @@ void schedule_settings(u64 seed, struct conf *conf, int host);
 void schedule_cut(u64 ns);
 /* The host loses its power for so long. */
 void schedule_power_off(struct sim_host *h, u64 ns);
+/* Only from this host to the other one. */
+void schedule_cut_one(struct sim_host *from, u64 ns);
 /* How many events the seed has. */
 u32 schedule_events(u64 seed);
 

@@ -15,6 +15,7 @@
  *   check.c     what must hold after each step
  *   split.c     a split brain, and daemons that are started anew
  *   takeback.c  programs that ask before they begin, and take their state back
+ *   moving.c    planned switch-overs
  *   schedule.c  events from a seed; replay, shortening
  */
 #ifndef TESTS_SIM_H
@@ -123,7 +124,7 @@ struct sim_host {
 };
 
 struct sim_counts {
-	u64 writes, acks, reads, refused, takeovers, turns, packets, taken_back;
+	u64 writes, acks, reads, refused, takeovers, turns, packets, taken_back, moved;
 };
 
 struct sim {
@@ -249,6 +250,24 @@ bool takeback_goes_on(struct sim_host *h);
 /* A promotion was claimed: was its state taken back? */
 void takeback_count(struct sim_host *h);
 u64 takeback_next(const struct sim_host *h);
+
+/* moving.c */
+void moving_reset(void);
+/* In every seed, not in one of three. */
+void moving_everywhere(void);
+bool moving_seed(u64 seed);
+void moving_begin(void);
+/* A failure in the midst of one. */
+u64 moving_trouble_at(void);
+void moving_trouble(void);
+/* Before the memory of its program is forgotten. */
+void moving_program(struct sim_host *h);
+/* It takes no writes. */
+bool moving_stopped(const struct sim_host *h);
+/* It was handed over to a host that was replaced since, whose record a person has read: it goes on. */
+bool moving_replaced(struct sim_host *h);
+/* The program takes over: has it all that the other one had, if that was stopped for it? */
+void moving_taken(struct sim_host *h, u32 state, u64 term);
 
 /* check.c */
 void check_step(void);

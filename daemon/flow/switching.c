@@ -1,0 +1,683 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Planned switch-overs, on the primary's host. rules/switchover.h has the phases.
+ *
+ *   asking		SWITCH asks whether the other host has a replica that may be promoted, and
+ *			a program that waits
+ *   preparing		a checkpoint is wanted and shipped, while the program serves
+ *   stopping		the engine blocks the session: nothing is acknowledged or answered from now
+ *			on. A checkpoint is wanted. One may have been under way, so that another one
+ *			is wanted after it
+ *   shipping		the spare commits the last checkpoint
+ *   handed over	the record offers the next term to the other host; then SWITCH tells that
+ *			host to take over. The session is barred
+ *   taking		the other host has the term on disk; the program of this host is fenced
+ *
+ * Before the hand-over any trouble ends the switch-over, and the program goes on. Afterwards only the
+ * other host knows how it ends. Its answer decides, and until then the program of this host answers
+ * nobody. Each new link asks again, also that of a daemon that was restarted meanwhile.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "json.h"
+#include "log.h"
+#include "uuid.h"
+
+/* While one runs it is looked at as often. */
+#define LOOK_NS		(5 * NSEC_PER_MSEC)
+/* The other host's daemon answers at once; its program has to restore its memory first. */
+#define ASK_NS		(5 * NSEC_PER_SEC)
+#define TAKE_NS		(30 * NSEC_PER_SEC)
+/* A program that waits for an acknowledgement may take no checkpoint meanwhile. */
+#define STOP_NS		(250 * NSEC_PER_MSEC)
+
+static struct known *session_of(struct daemon *d, const struct switchover *sw)
+{
+	struct known *k;
+
+	LIST_FOREACH(k, &d->sessions, entry)
+		if (uuid_same(k->rec.uuid, sw->session))
+			return k;
+	return NULL;
+}
+
+/* The link to the node, if it is up. */
+static struct out *link_to(struct daemon *d, const u8 *node)
+{
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		if (p->out.state == OUT_UP && p->out.features & WIRE_FEATURE_SWITCH &&
+		    uuid_same(p->out.node.uuid, node))
+			return &p->out;
+	return NULL;
+}
+
+struct switchover *switch_find(struct daemon *d, const char *name)
+{
+	struct switchover *sw;
+
+	LIST_FOREACH(sw, &d->switches, entry)
+		if (!strcmp(sw->name, name))
+			return sw;
+	return NULL;
+}
+
+static void news(struct daemon *d, const struct switchover *sw, const char *event)
+{
+	struct known *k = session_of(d, sw);
+
+	if (k)
+		news_session(d, k, event);
+}
+
+/*
+ * The end
+ */
+
+static void over(struct daemon *d, struct switchover *sw, enum switch_end end)
+{
+	static const char *const events[] = {
+		[SWITCH_DONE] = "switched-over", [SWITCH_FAILED] = "switch-over-failed",
+		[SWITCH_UNKNOWN] = "switch-over-unknown",
+	};
+
+	sw->until = sw->phase;
+	sw->phase = SWITCH_OVER;
+	sw->end = end;
+	news(d, sw, events[end]);
+}
+
+/* The program may answer again. */
+static void go_on(struct daemon *d, struct switchover *sw)
+{
+	struct known *k = session_of(d, sw);
+
+	if (!k || !k->stopping)
+		return;
+	k->stopping = false;
+	records_block(d, k);
+}
+
+static void fail(struct daemon *d, struct switchover *sw, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void fail(struct daemon *d, struct switchover *sw, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(sw->text, sizeof(sw->text), fmt, ap);
+	va_end(ap);
+	tell(&d->tell, LOG_WARNING, TELL_SESSION, sw->name,
+	     "%s isn't switched over to %s (%s): %s", sw->name, sw->to_name,
+	     switch_phase_word(sw->phase), sw->text);
+	over(d, sw, SWITCH_FAILED);
+	go_on(d, sw);
+}
+
+static void done(struct daemon *d, struct switchover *sw)
+{
+	if (!sw->taken)
+		snprintf(sw->text, sizeof(sw->text),
+			 "%s has the term, and its program isn't known to go on. Next: cptdevctl status, there",
+			 sw->to_name);
+	tell(&d->tell, LOG_NOTICE, TELL_SESSION, sw->name,
+	     "switched %s over to %s: generation %llu, term %llu", sw->name, sw->to_name,
+	     sw->last, sw->term);
+	over(d, sw, SWITCH_DONE);
+}
+
+/* The host that has it is the one that knows. */
+static void unknown(struct daemon *d, struct switchover *sw)
+{
+	struct advice a;
+
+	snprintf(sw->text, sizeof(sw->text),
+		 "the link to %s was lost after it was told to take over: whether it has isn't known, and no program of this host answers. That ends when the hosts are linked again. Next: cptdevctl status, on %s; if it is off and hasn't promoted its replica: %s",
+		 sw->to_name, sw->to_name,
+		 advice(d, &a, "switchover --cancel --force", sw->name));
+	tell(&d->tell, LOG_ERR, TELL_SESSION, sw->name, "%s: %s", sw->name, sw->text);
+	over(d, sw, SWITCH_UNKNOWN);
+}
+
+/*
+ * The phases
+ */
+
+static void ask(struct switchover *sw, struct out *o, enum wire_switch what, u64 generation)
+{
+	u8 buf[128];
+	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	struct msg_switch m = { .term = sw->term, .generation = generation, .what = what };
+
+	memcpy(m.uuid, sw->session, sizeof(m.uuid));
+	strcpy(m.name, sw->name);
+	switch_encode(&w, &m);
+	conn_send(o->conn, WIRE_SWITCH, 0, &w);
+}
+
+/* 0 or a negative errno. */
+static int want(struct daemon *d, struct switchover *sw, const struct known *k, u32 flags)
+{
+	struct cptdev_ack arg = { .flags = CPTDEV_ACK_WANT | flags, .session_id = k->rec.id };
+
+	sw->seen = k->rec.published;
+	return kernel_tell(d->kernel, &arg);
+}
+
+static void enter(struct switchover *sw, enum switch_phase phase, u64 ns)
+{
+	sw->phase = phase;
+	sw->deadline = MIN(clock_mono() + ns, sw->limit);
+}
+
+static void prepare(struct daemon *d, struct switchover *sw, const struct known *k)
+{
+	int ret = want(d, sw, k, 0);
+
+	if (ret)
+		fail(d, sw, "the program can't be told to take a checkpoint: %s", strerror(-ret));
+	else
+		enter(sw, SWITCH_PREPARING, ~0ULL / 2);
+}
+
+/*
+ * From the block on nothing is acknowledged. What was published before isn't known from the events
+ * that were read so far, so the engine is asked; the next one may have been under way.
+ */
+static void stop(struct daemon *d, struct switchover *sw, struct known *k)
+{
+	int ret;
+
+	k->stopping = switch_stops(SWITCH_STOPPING);
+	enter(sw, SWITCH_STOPPING, STOP_NS);
+	sw->stopped = clock_mono();
+	ret = records_block(d, k);
+	if (!ret)
+		ret = want(d, sw, k, 0);
+	if (ret) {
+		fail(d, sw, "the program can't be stopped: %s", strerror(-ret));
+		return;
+	}
+	sw->wanted = 1;
+	known_refresh(d);
+	k = session_of(d, sw);
+	if (k)
+		sw->seen = k->rec.published;
+	news(d, sw, "switch-over-stopped");
+}
+
+static void have_last(struct switchover *sw, const struct known *k, bool whole)
+{
+	sw->last = k->rec.published;
+	sw->whole = whole;
+	sw->taken_last = clock_mono();
+	enter(sw, SWITCH_SHIPPING, ~0ULL / 2);
+}
+
+static void stopping(struct daemon *d, struct switchover *sw, const struct known *k)
+{
+	if (k->rec.published > sw->seen && sw->wanted > 1)
+		have_last(sw, k, true);
+	else if (k->rec.published > sw->seen && !want(d, sw, k, 0))
+		sw->wanted++;
+	else if (clock_mono() >= sw->deadline && k->rec.published)
+		/* It waits for an answer, perhaps. All that was acknowledged is there. */
+		have_last(sw, k, false);
+}
+
+/* On disk, and barred, before the other host is told. */
+static void hand_over(struct daemon *d, struct switchover *sw, struct known *k, struct out *o)
+{
+	int ret = records_hand(d, sw->name, o->node.uuid, o->node.name);
+
+	if (ret) {
+		fail(d, sw, "the record of it can't be written: %s", strerror(-ret));
+		return;
+	}
+	sw->shipped = clock_mono();
+	sw->phase = SWITCH_HANDED;
+	records_decide(d, sw->name);
+	k->stopping = false;
+	ask(sw, o, WIRE_SWITCH_GO, sw->last);
+}
+
+static void late(struct daemon *d, struct switchover *sw, const struct known *k,
+		 const struct ship *s)
+{
+	if (sw->phase == SWITCH_ASKING)
+		fail(d, sw, "%s doesn't answer. Next: cptdevctl status, there", sw->to_name);
+	else if (sw->phase == SWITCH_PREPARING && k->rec.published <= sw->seen)
+		fail(d, sw, "the program takes no checkpoint, which it was asked for. Next: does it look at CPTDEV_STATE_WANTED (hs_wanted(3), ckdev_wait(3))? cptdevctl promote on %s moves it without its help",
+		     sw->to_name);
+	else
+		fail(d, sw, "the link lags: %s has generation %llu, %llu is published. Next: cptdevctl status; try again with less load, or a higher --timeout",
+		     sw->to_name, s ? s->committed : 0, k->rec.published);
+}
+
+/* Whoever has the term: a link that is lost afterwards changes nothing. */
+static void without_link(struct daemon *d, struct switchover *sw)
+{
+	if (sw->phase == SWITCH_TAKING)
+		done(d, sw);
+	else if (sw->phase == SWITCH_HANDED)
+		unknown(d, sw);
+	else
+		fail(d, sw, "the link to %s was lost. Next: cptdevctl status; try again when it is linked",
+		     sw->to_name);
+}
+
+static void look_before(struct daemon *d, struct switchover *sw, struct out *o)
+{
+	struct known *k = session_of(d, sw);
+	struct ship *s = k ? alone_spare(d, k) : NULL;
+
+	if (!k)
+		fail(d, sw, "the program has ended. Next: cptdevctl status, on both hosts");
+	else if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
+		fail(d, sw, "the program was fenced meanwhile. Next: cptdevctl status, on both hosts");
+	else if (*k->barred)
+		fail(d, sw, "%s", k->barred);
+	else if (!s || s->out != o || s->outdated || s->lacks)
+		fail(d, sw, "%s isn't a spare in step any more: %s. Next: cptdevctl status",
+		     sw->to_name, s && *s->last.text ? s->last.text : "it doesn't follow");
+	else if (sw->phase == SWITCH_PREPARING && s->committed > sw->seen)
+		stop(d, sw, k);
+	else if (sw->phase == SWITCH_STOPPING && clock_mono() < sw->limit)
+		stopping(d, sw, k);
+	else if (sw->phase == SWITCH_SHIPPING && switch_has(s->committed, sw->last))
+		hand_over(d, sw, k, o);
+	else if (clock_mono() >= sw->deadline)
+		late(d, sw, k, s);
+}
+
+static void look_at(struct daemon *d, struct switchover *sw)
+{
+	struct out *o = link_to(d, sw->to);
+
+	if (!o)
+		without_link(d, sw);
+	else if (!switch_is_handed(sw->phase))
+		look_before(d, sw, o);
+	else if (sw->phase == SWITCH_TAKING && clock_mono() >= sw->deadline)
+		done(d, sw);
+}
+
+static void switch_timer(struct timer *t)
+{
+	struct daemon *d = container_of(t, struct daemon, switching);
+	struct switchover *sw;
+	bool again = false;
+
+	LIST_FOREACH(sw, &d->switches, entry) {
+		if (sw->phase != SWITCH_OVER)
+			look_at(d, sw);
+		again |= sw->phase != SWITCH_OVER;
+	}
+	if (again && !t->armed)
+		loop_arm(&d->loop, t, LOOK_NS);
+}
+
+void switch_look(struct daemon *d)
+{
+	struct switchover *sw;
+
+	LIST_FOREACH(sw, &d->switches, entry) {
+		if (sw->phase == SWITCH_OVER)
+			continue;
+		loop_arm(&d->loop, &d->switching, 0);
+		return;
+	}
+}
+
+void switch_open(struct daemon *d)
+{
+	LIST_INIT(&d->switches);
+	d->switching = (struct timer) { .fn = switch_timer };
+}
+
+void switch_close(struct daemon *d)
+{
+	struct switchover *sw;
+
+	loop_disarm(&d->switching);
+	while ((sw = LIST_FIRST(&d->switches))) {
+		LIST_REMOVE(sw, entry);
+		free(sw);
+	}
+}
+
+/*
+ * The beginning
+ */
+
+static const char *refuse(const char *code, char *why, size_t size, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static const char *refuse(const char *code, char *why, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, size, fmt, ap);
+	va_end(ap);
+	return code;
+}
+
+/* Nothing of that name is a primary here. */
+static const char *refuse_name(struct daemon *d, const char *name, char *why, size_t size)
+{
+	const struct record *r = record_of(d, name);
+	const struct peer *p = LIST_FIRST(&d->peers);
+
+	if (records_damaged(d, name))
+		return refuse("damaged", why, size,
+			      "its record is damaged, what it said isn't known. Next: %s",
+			      ADVICE(d, "forget", name));
+	if (r && r->role == RECORD_SPARE)
+		return refuse("spare", why, size,
+			      "this host is its spare. Next, on %s: cptdevctl switchover %s",
+			      *p->node.name ? p->node.name : "the primary's host", name);
+	return refuse("no-session", why, size,
+		      "no program of this host has that name. Next: cptdevctl status");
+}
+
+static const char *check_link(struct daemon *d, const struct out *o, const char *peer, char *why,
+			      size_t size)
+{
+	if (o->state != OUT_UP)
+		return refuse("not-linked", why, size, "no spare's host is linked%s%s. Next: cptdevctl status; cptdevctl check",
+			      *o->last.text ? ": " : "", o->last.text);
+	if (peer && strcmp(peer, o->node.name))
+		return refuse("not-linked", why, size, "%s isn't linked, %s is. Next: cptdevctl status",
+			      peer, o->node.name);
+	if (!(o->features & WIRE_FEATURE_SWITCH))
+		return refuse("version", why, size,
+			      "cptdevd of %s is too old for that. Next: install the same version there; or stop the program here, and promote there: %s",
+			      o->node.name, ADVICE(d, "promote", "NAME"));
+	return NULL;
+}
+
+static const char *check_spare(struct daemon *d, const struct known *k, const struct out *o,
+			       const char *name, char *why, size_t size)
+{
+	const struct ship *s = alone_spare(d, k);
+	u64 behind;
+
+	if (!s)
+		return refuse("no-spare", why, size,
+			      "%s doesn't follow it. Next: cptdevctl status, which says why",
+			      o->node.name);
+	if (k->alone || s->outdated || s->lacks || !k->rec.published)
+		return refuse("not-in-step", why, size,
+			      "%s isn't in step yet: it may not be promoted before it has everything. Next: cptdevctl status; try again when %s is protected",
+			      o->node.name, name);
+	behind = lag_ns(&s->lag, clock_mono());
+	if (behind <= d->conf.timeout_ms * NSEC_PER_MSEC)
+		return NULL;
+	return refuse("lags", why, size,
+		      "%s lags by %llu generations and %llu ms: the program would stand still for as long. Next: cptdevctl status; try again with less load",
+		      o->node.name, k->rec.published - s->committed, behind / NSEC_PER_MSEC);
+}
+
+static const char *check(struct daemon *d, const struct known *k, const char *name,
+			 const char *peer, char *why, size_t size)
+{
+	const struct out *o = &LIST_FIRST(&d->peers)->out;
+	const struct switchover *sw = switch_find(d, name);
+	const char *code;
+
+	if (!k)
+		return refuse_name(d, name, why, size);
+	if (sw && sw->phase != SWITCH_OVER)
+		return refuse("busy", why, size, "it is being switched over. Next: cptdevctl status");
+	if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
+		return refuse("fenced", why, size,
+			      "its program is fenced: another host has gone on. Next: cptdevctl status, on both hosts");
+	if (*k->barred)
+		return refuse(records_split(d, name) ? "split-brain" :
+			      records_overtaken(d, name) ? "overtaken" : "blocked", why, size,
+			      "%s. Next: cptdevctl status, on both hosts", k->barred);
+	if (!k->decided || k->undecided || d->stopping)
+		return refuse("busy", why, size, "%s. Next: try again", d->stopping ?
+			      "this daemon is being stopped" : "the program was just started");
+	code = check_link(d, o, peer, why, size);
+	return code ? code : check_spare(d, k, o, name, why, size);
+}
+
+struct switchover *switch_begin(struct daemon *d, const char *name, const char *peer, u64 limit,
+				const char **code, char *why, size_t size)
+{
+	struct out *o = &LIST_FIRST(&d->peers)->out;
+	struct switchover *sw = switch_find(d, name);
+	struct known *k = known_find_name(d, name);
+
+	*code = check(d, k, name, peer, why, size);
+	if (*code)
+		return NULL;
+	if (sw)
+		LIST_REMOVE(sw, entry);
+	else
+		sw = calloc(1, sizeof(*sw));
+	if (!sw) {
+		*code = refuse("memory", why, size, "no memory");
+		return NULL;
+	}
+	*sw = (struct switchover) {
+		.term = record_of(d, name)->term + 1, .began = clock_mono(), .wall = clock_wall(),
+		.limit = clock_mono() + limit, .uid = k->rec.uid,
+	};
+	strcpy(sw->name, name);
+	strcpy(sw->to_name, o->node.name);
+	memcpy(sw->session, k->rec.uuid, sizeof(sw->session));
+	memcpy(sw->to, o->node.uuid, sizeof(sw->to));
+	LIST_INSERT_HEAD(&d->switches, sw, entry);
+	enter(sw, SWITCH_ASKING, ASK_NS);
+	ask(sw, o, WIRE_SWITCH_ASK, alone_spare(d, k)->committed);
+	news(d, sw, "switch-over-begun");
+	switch_look(d);
+	return sw;
+}
+
+/*
+ * The answers
+ */
+
+/* It hasn't, and won't by that question: the program of this host goes on. */
+static void refused(struct daemon *d, struct recorded *e, const struct switchover *sw,
+		    const char *text)
+{
+	if (!e->r.handed)
+		return;
+	if (!sw)
+		tell(&d->tell, LOG_WARNING, TELL_SESSION, e->r.name,
+		     "%s wasn't switched over to %s, and goes on here: %s", e->r.name,
+		     e->r.handed_name, text);
+	records_kept(d, e);
+}
+
+/* How it ended is about to be known. */
+static void resume(struct switchover *sw)
+{
+	if (!sw || sw->end != SWITCH_UNKNOWN)
+		return;
+	sw->phase = SWITCH_HANDED;
+	sw->end = SWITCH_RUNS;
+	*sw->text = '\0';
+}
+
+void switch_met(struct daemon *d, const char *name, u64 term)
+{
+	struct switchover *sw = switch_find(d, name);
+
+	resume(sw);
+	if (!sw || sw->phase != SWITCH_HANDED || term < sw->term)
+		return;
+	sw->term = term;
+	sw->promoted = clock_mono();
+	enter(sw, SWITCH_TAKING, 0);
+	sw->deadline = clock_mono() + TAKE_NS;
+	switch_look(d);
+}
+
+static void answered(struct out *o, struct switchover *sw, const struct msg_switch_state *m)
+{
+	struct daemon *d = o->d;
+	struct known *k = session_of(d, sw);
+
+	if (m->what == WIRE_SWITCH_TAKEN) {
+		if (sw->phase != SWITCH_TAKING || m->term < sw->term)
+			return;
+		sw->taken = clock_mono();
+		done(d, sw);
+	} else if (m->term != sw->term) {
+		return;
+	} else if (m->fault.code != WIRE_OK) {
+		if (sw->phase == SWITCH_ASKING || sw->phase == SWITCH_HANDED)
+			fail(d, sw, "%s", m->fault.text);
+	} else if (m->what == WIRE_SWITCH_READY && sw->phase == SWITCH_ASKING && k) {
+		prepare(d, sw, k);
+	}
+}
+
+int switch_frame(struct out *o, const u8 *payload, u32 len)
+{
+	struct fault *f = &o->conn->fault;
+	struct daemon *d = o->d;
+	struct msg_switch_state m;
+	struct switchover *sw;
+	struct recorded *e;
+	bool mine;
+
+	if (!(o->features & WIRE_FEATURE_SWITCH))
+		return fault_set(f, WIRE_E_PROTOCOL, "SWITCH_STATE, which wasn't agreed on");
+	if (switch_state_decode(payload, len, &m, f) || fence_told(d, m.name, m.term, f))
+		return -1;
+	sw = switch_find(d, m.name);
+	if (sw && (sw->phase == SWITCH_OVER || !uuid_same(sw->to, o->node.uuid)))
+		sw = NULL;
+	e = recorded_find(d, m.name);
+	mine = e && !e->damaged && e->r.handed == m.term &&
+		uuid_same(e->r.handed_to, o->node.uuid);
+	/* The program hears of the fence before it may answer what was acknowledged. */
+	if (mine && m.fault.code == WIRE_OK && m.what == WIRE_SWITCH_PROMOTED) {
+		fence_below(d, m.name, m.term, o->node.name);
+		records_met(d, m.name, m.term, o->node.uuid, o->node.name);
+	}
+	if (sw)
+		answered(o, sw, &m);
+	if (mine && m.fault.code != WIRE_OK)
+		refused(d, e, sw, m.fault.text);
+	switch_look(d);
+	return 0;
+}
+
+static bool lives(struct daemon *d, const char *name)
+{
+	return known_find_name(d, name);
+}
+
+void switch_linked(struct out *o)
+{
+	struct daemon *d = o->d;
+	struct recorded *e, *next;
+
+	if (!(o->features & WIRE_FEATURE_SWITCH))
+		return;
+	for (e = LIST_FIRST(&d->records); e; e = next) {
+		struct switchover again = {};
+
+		next = LIST_NEXT(e, entry);
+		if (e->damaged || !e->r.handed || !uuid_same(e->r.handed_to, o->node.uuid))
+			continue;
+		/* Nobody would go on here: the other host hears how the program ended. */
+		if (d->complete && !lives(d, e->r.name)) {
+			records_kept(d, e);
+			continue;
+		}
+		resume(switch_find(d, e->r.name));
+		again.term = e->r.handed;
+		strcpy(again.name, e->r.name);
+		memcpy(again.session, e->r.session, sizeof(again.session));
+		ask(&again, o, WIRE_SWITCH_GO, e->r.generation ? e->r.generation : 1);
+	}
+}
+
+int switch_cancel(struct daemon *d, const char *name, bool force, const char **code, char *why,
+		  size_t size)
+{
+	struct switchover *sw = switch_find(d, name);
+	struct recorded *e = recorded_find(d, name);
+
+	*code = NULL;
+	if (sw && sw->phase != SWITCH_OVER && !switch_is_handed(sw->phase)) {
+		fail(d, sw, "a person cancelled it");
+		return 0;
+	}
+	if (!e || e->damaged || !e->r.handed)
+		*code = refuse("no-switch-over", why, size,
+			       "it isn't being switched over. Next: cptdevctl status");
+	else if (link_to(d, e->r.handed_to))
+		*code = refuse("busy", why, size,
+			       "%s was told to take over, and is asked how that ended. Next: cptdevctl status",
+			       e->r.handed_name);
+	else if (!force)
+		*code = refuse("handed-over", why, size,
+			       "%s was told to take over, and may have: if its program answers clients, what this one acknowledges from now on is lost. Next: cptdevctl status, on %s; if it is off, or has promoted nothing: --force",
+			       e->r.handed_name, e->r.handed_name);
+	if (*code)
+		return -EINVAL;
+	tell(&d->tell, LOG_WARNING, TELL_SESSION, name,
+	     "%s goes on here by word of a person, who says that %s hasn't taken over", name,
+	     e->r.handed_name);
+	records_kept(d, e);
+	return 0;
+}
+
+/*
+ * The status
+ */
+
+static void put_us(struct json_object *o, const char *key, u64 from, u64 to)
+{
+	if (from && to)
+		js_u64(o, key, (to - from) / NSEC_PER_USEC);
+	else
+		js_null(o, key);
+}
+
+struct json_object *switch_json(const struct switchover *sw)
+{
+	struct json_object *o = js_new();
+
+	js_str(o, "name", sw->name);
+	js_u64(o, "uid", sw->uid);
+	js_str(o, "to", sw->to_name);
+	js_str(o, "phase", switch_phase_word(sw->phase));
+	js_str(o, "result", switch_end_word(sw->end));
+	if (sw->end == SWITCH_FAILED || sw->end == SWITCH_UNKNOWN)
+		js_str(o, "failed_phase", switch_phase_word(sw->until));
+	else
+		js_null(o, "failed_phase");
+	js_u64(o, "unix_ms", sw->wall / NSEC_PER_MSEC);
+	js_u64(o, "generation", sw->last);
+	js_u64(o, "term", sw->term);
+	js_bool(o, "last_checkpoint", sw->whole);
+	put_us(o, "prepared_us", sw->began, sw->stopped);
+	put_us(o, "stopped_us", sw->stopped, sw->taken_last);
+	put_us(o, "shipped_us", sw->taken_last, sw->shipped);
+	put_us(o, "promoted_us", sw->shipped, sw->promoted);
+	put_us(o, "taken_us", sw->promoted, sw->taken);
+	put_us(o, "down_us", sw->stopped, sw->taken);
+	if (*sw->text)
+		js_str(o, "error", sw->text);
+	else
+		js_null(o, "error");
+	return o;
+}
