@@ -402,10 +402,10 @@ static void other_files_are_told(void **state)
 	expect("no-such-file", "it can't be opened: No such file or directory");
 	expect(".", "the head can't be read: Is a directory");
 	expect("/dev/null", "the head is cut off");
-	expect("/dev/zero", "this is no checkpoint");
+	expect("/dev/zero", "this isn't a checkpoint");
 	open_file(&fd);
 	assert_int_equal(pwrite(fd, "\7", 1, 8), 1);
-	expect(FILE_NAME, "its format is version 7, known is 1");
+	expect(FILE_NAME, "its format has version 7, this library supports version 1");
 	assert_int_equal(pwrite(fd, "\1", 1, 8), 1);
 	assert_int_equal(pwrite(fd, "x", 1, lseek(fd, 0, SEEK_END)), 1);
 	expect(FILE_NAME, "there is more behind its end");

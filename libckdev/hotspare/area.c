@@ -228,15 +228,16 @@ int hs_area_read(hs_area_fn read, void *arg, struct hs_state *state, struct hs_i
 	if (read(arg, root, sizeof(root), HS_BASE))
 		return no_read(&r);
 	if (hs_root_area(root) != HS_AREA)
-		return hs_fail(e, ENODATA, "there is no state area: the memory isn't that of a program "
-			       "of this library, or of an older version of it");
+		return hs_fail(e, ENODATA, "there is no state area: the memory isn't from a "
+			       "program of this library, or is from an older version of it");
 	if (read(arg, &a, sizeof(a), HS_AREA))
 		return no_read(&r);
 	if (a.magic == AREA_MAGIC && a.version != VERSION)
-		return hs_fail(e, EPROTONOSUPPORT, "the state area is version %u, known is %u: use the "
-			       "library that it was made with", a.version, VERSION);
+		return hs_fail(e, EPROTONOSUPPORT, "the state area has version %u, this library "
+			       "supports version %u: use the library version that made it",
+			       a.version, VERSION);
 	if (check(&a))
-		return hs_fail(e, EBADMSG, "the state area makes no sense");
+		return hs_fail(e, EBADMSG, "the state area is invalid");
 	if (read_all(&r, &a, state)) {
 		int err = errno;
 

@@ -185,22 +185,23 @@ static int compare_one(struct json_object *then, struct json_object *all_now,
 	uint64_t address;
 
 	if (!json_object_is_type(then, json_type_object))
-		return hs_fail(e, EBADMSG, "a library in the checkpoint makes no sense");
+		return hs_fail(e, EBADMSG, "a library in the checkpoint: the entry is invalid");
 	name = js_get_text(&was, "name");
 	id = js_get_text(&was, "build_id");
 	address = js_get_u64(&was, "address");
 	if (was.bad)
-		return hs_fail(e, EBADMSG, "a library in the checkpoint: '%s' makes no sense",
+		return hs_fail(e, EBADMSG, "a library in the checkpoint: '%s' is invalid",
 			       was.bad);
 	text = name[0] ? name : "the program";
 	is.o = find(all_now, name);
 	if (!is.o)
-		return hs_fail(e, ENOEXEC, "%s was part of the program, and isn't here: what dlopen(3) "
-			       "loads has to be there before hs_init(3): load it first, link with it, "
-			       "or use LD_PRELOAD", text);
+		return hs_fail(e, ENOEXEC, "%s was loaded in the program, and isn't loaded here: a "
+			       "library of dlopen(3) must be there before hs_init(3): load it "
+			       "first, link with it, or use LD_PRELOAD", text);
 	if (strcmp(js_get_text(&is, "build_id"), id))
-		return hs_fail(e, ENOEXEC, "%s has the build id %.40s in the checkpoint, here %.40s: "
-			       "install the same one", text, id, js_get_text(&is, "build_id"));
+		return hs_fail(e, ENOEXEC, "%s has the build id %.40s in the checkpoint, here "
+			       "%.40s: install the same file on both hosts",
+			       text, id, js_get_text(&is, "build_id"));
 	if (js_get_u64(&is, "address") != address)
 		return other_address(text, layout, e);
 	return 0;
@@ -214,7 +215,7 @@ int hs_build_compare(struct json_object *json, const struct hs_layout *layout, s
 	size_t i;
 
 	if (!json_object_is_type(json, json_type_array))
-		return hs_fail(e, EBADMSG, "the list of libraries is none");
+		return hs_fail(e, EBADMSG, "the list of libraries is invalid");
 	now = build_json(e);
 	if (!now)
 		return -1;

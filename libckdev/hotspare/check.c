@@ -111,11 +111,11 @@ static void check_descriptor(int fd, const char *link)
 	if (is_ours(fd, link) || hs_fd_is_registered(fd) || is_inherited(fd))
 		return;
 	if (is_connection(fd))
-		hs_say("libhotspare: check: note: descriptor %d is a connection, which is closed by a "
-		       "take-over: who is at the other end connects again", fd);
+		hs_say("libhotspare: check: note: descriptor %d is a connection: a take-over "
+		       "closes it, and the client has to connect again", fd);
 	else
-		hs_finding("descriptor %d (%.80s) isn't registered: who takes over doesn't have it: "
-			   "hs_fdreg(3), or open it in a hook", fd, link);
+		hs_finding("descriptor %d (%.80s) isn't registered: the spare won't have it: "
+			   "register it (hs_fdreg(3)), or open it in a hook", fd, link);
 }
 
 static void check_descriptors(void)
@@ -282,8 +282,8 @@ static int run(struct dry_run *d, unsigned int *found, struct hs_error *e)
 	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
 		;
 	if (!len || text[len - 1] != '\n')
-		return hs_fail(e, ECHILD, "the process of the dry run ended before its end: main() must call "
-			       "hs_init(3) first of all");
+		return hs_fail(e, ECHILD, "the process of the dry run ended too early: main() must "
+			       "call hs_init(3) first of all");
 	*found = (unsigned int)strtoul(text, NULL, 10);
 	return 0;
 }

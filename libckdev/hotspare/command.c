@@ -128,15 +128,15 @@ static int run(const struct hs_command *c, const char *event, char **env, struct
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (err == ETIMEDOUT)
-		return hs_fail(e, err, "the command of -x has taken more than %u seconds for '%s', "
-			       "and was ended: -t gives it more", c->limit, event);
+		return hs_fail(e, err, "the command of -x took more than %u seconds for '%s', and "
+			       "was killed: -t gives it more time", c->limit, event);
 	if (err)
 		return hs_fail(e, err, "the command of -x can't be waited for: %s", strerror(err));
 	if (WIFSIGNALED(status))
-		return hs_fail(e, ECHILD, "the command of -x was killed by signal %d at '%s'",
+		return hs_fail(e, ECHILD, "the command of -x was killed by signal %d for '%s'",
 			       WTERMSIG(status), event);
 	if (WEXITSTATUS(status))
-		return hs_fail(e, ECHILD, "the command of -x has failed with exit status %d at '%s'",
+		return hs_fail(e, ECHILD, "the command of -x failed with exit status %d for '%s'",
 			       WEXITSTATUS(status), event);
 	return 0;
 }
@@ -175,6 +175,6 @@ void hs_command_try(const struct hs_command *c, const char *event,
 	struct hs_error e;
 
 	if (hs_command_run(c, event, head, &e))
-		hs_say("libhotspare: %s; %s goes on without it", e.text,
+		hs_say("libhotspare: %s; %s continues without it", e.text,
 		       head ? head->app : program_invocation_short_name);
 }

@@ -136,8 +136,8 @@ int hs_cut(struct hs_job *j, struct hs_error *e)
 		return hs_fail(e, ENOMEM, "no memory for the list of hooks");
 	hs_hooks_before(&hooks);
 	if (held)
-		ret = hs_fail(e, EDEADLK, "a hook has left checkpoints held off: hs_release() "
-			      "is missing");
+		ret = hs_fail(e, EDEADLK, "a hook called hs_hold() and not hs_release(): no "
+			      "checkpoint can be taken");
 	else
 		ret = cut(j, e);
 	err = errno;

@@ -86,7 +86,7 @@ static void tell_once(void)
 	if (!atomic_flag_test_and_set(&told))
 		hs_say("libhotspare: the master can't be pinged, and counts as alive: %s%s",
 		       strerror(errno), errno == EACCES || errno == EPERM ?
-		       ": net.ipv4.ping_group_range must have this group" : "");
+		       ": net.ipv4.ping_group_range must include this group" : "");
 }
 
 static int ping(const struct sockaddr *addr, socklen_t len)
@@ -157,12 +157,13 @@ static enum hs_master meaning(const char *word, struct hs_error *e)
 	if (!strcmp(word, "dead"))
 		return HS_MASTER_DEAD;
 	if (!strcmp(word, "no daemon"))
-		return unknown(e, "the cptdevd of the other host is gone, its host isn't");
+		return unknown(e, "the cptdevd of the other host has ended, and the host still "
+			       "answers");
 	if (!strcmp(word, "left"))
 		return unknown(e, "the cptdevd of the other host was stopped");
 	if (!strcmp(word, "never heard"))
 		return unknown(e, "cptdevd has no link with the other host");
-	return unknown(e, "cptdevd's answer makes no sense: is it another version?");
+	return unknown(e, "cptdevd's answer is invalid: is it another version?");
 }
 
 static enum hs_master look(struct json_object *status, struct hs_error *e)
@@ -171,10 +172,10 @@ static enum hs_master look(struct json_object *status, struct hs_error *e)
 	struct json_object *peers;
 
 	if (js_get(&from, "error", json_type_object, false))
-		return unknown(e, "cptdevd refuses: has it enough max_clients?");
+		return unknown(e, "cptdevd refuses the question: is its max_clients too small?");
 	peers = js_get(&from, "peers", json_type_array, true);
 	if (!peers || json_object_array_length(peers) != 1)
-		return unknown(e, "cptdevd hasn't one peer");
+		return unknown(e, "cptdevd doesn't have exactly one peer");
 	peer = (struct js_from) { .o = json_object_array_get_idx(peers, 0) };
 	if (!json_object_is_type(peer.o, json_type_object))
 		return meaning("", e);
@@ -198,6 +199,7 @@ int hs_det_daemon(void *funcarg)
 
 	state = hs_det_ask(funcarg ?: HS_CONTROL, &e);
 	if (state == HS_MASTER_UNKNOWN && !atomic_flag_test_and_set(&told))
-		hs_say("libhotspare: cptdevd can't tell, and the master counts as alive: %s", e.text);
+		hs_say("libhotspare: cptdevd can't tell whether the master is dead, and it counts "
+		       "as alive: %s", e.text);
 	return state == HS_MASTER_DEAD;
 }

@@ -55,8 +55,8 @@ static bool is_code(const struct hs_maps *here, uint64_t addr)
 static void check_code(const struct hs_maps *here, uintptr_t addr, const char *what, unsigned int nr)
 {
 	if (addr && !is_code(here, addr))
-		hs_finding("%s %u is at %#lx, where no code is: what dlopen(3) or a compiler at run time "
-			   "has made must be there before hs_init(3)", what, nr, (unsigned long)addr);
+		hs_finding("%s %u is at %#lx, where no code is: load libraries (dlopen(3)) and "
+			   "compile code before hs_init(3)", what, nr, (unsigned long)addr);
 }
 
 static bool restarts_by_hook(const struct hs_hooks *hooks)
@@ -111,7 +111,8 @@ static void check_file(const struct hs_fd *f, bool live)
 	if (stat(f->file.path, &st) || !S_ISREG(st.st_mode))
 		return;
 	if (st.st_size < f->file.offset)
-		hs_finding("descriptor %d: %s has %lld bytes, and is to be at %lld", f->fd, f->file.path,
+		hs_finding("descriptor %d: %s has %lld bytes, and the offset is %lld",
+			   f->fd, f->file.path,
 			   (long long)st.st_size, (long long)f->file.offset);
 	else if (live || (f->flags & O_APPEND && st.st_size >= f->file.size))
 		return;
@@ -194,7 +195,8 @@ static void look_at_pointer(struct scan *s, const uint64_t *at)
 	if (!m)
 		return;
 	if (s->pointers++ < TOLD_MOST)
-		hs_finding("%s: at %p is %#llx, which looks like a pointer to %s: that isn't saved", s->where,
+		hs_finding("%s: at %p is %#llx, which looks like a pointer to %s: this memory "
+			   "isn't saved", s->where,
 			   (const void *)at, (unsigned long long)*at, hs_where_text(m->where));
 }
 
@@ -226,8 +228,9 @@ static void look_at_lock(struct scan *s, const int32_t *w, size_t words)
 	if (!owner || is_renewed(s, w))
 		return;
 	if (s->locks++ < TOLD_MOST)
-		hs_finding("%s: at %p is what looks like a lock that thread %d has: nobody unlocks it after a "
-			   "take-over: take it within hs_hold(3), or hs_syncreg(3)", s->where,
+		hs_finding("%s: at %p is data that looks like a lock of thread %d: nothing unlocks "
+			   "it after a take-over: take it between hs_hold(3) and hs_release(3), or "
+			   "register it (hs_syncreg(3))", s->where,
 			   (const void *)w, owner);
 }
 
@@ -261,7 +264,7 @@ static void look_at_all(struct scan *s)
 
 	hs_objects_each(look_at_object, s);
 	for (i = 0; i < s->saved.nr; i++) {
-		snprintf(s->where, sizeof(s->where), "in variables that are saved");
+		snprintf(s->where, sizeof(s->where), "in saved variables");
 		look_at(s, s->saved.v[i].start, s->saved.v[i].end);
 	}
 	tell_rest(s->pointers, "such pointers");

@@ -41,12 +41,12 @@ static int taken_back(struct hs_error *e)
 {
 	unsetenv(MARK);
 	if (getauxval(AT_SECURE))
-		return hs_fail(e, EPERM, "address randomisation can't be off in a program that gets "
-			       "rights by exec (set-user-id, capabilities of its file): start it as "
-			       "the user that it shall be, without those bits");
-	return hs_fail(e, EPERM, "address randomisation was switched off, and is on again after exec: "
-		       "a security profile takes it back (seccomp, AppArmor): allow personality(2) "
-		       "with ADDR_NO_RANDOMIZE there");
+		return hs_fail(e, EPERM, "address randomisation is always on in a program that "
+			       "gains rights by exec (set-user-id, capabilities of its file): "
+			       "start it without these rights, as the user as which it has to run");
+	return hs_fail(e, EPERM, "address randomisation was switched off, and is on again after "
+		       "exec: a security profile (seccomp, AppArmor) undoes this: allow "
+		       "personality(2) with ADDR_NO_RANDOMIZE in the profile");
 }
 
 static void set_mark(void)
@@ -83,7 +83,7 @@ int hs_start_anew(char **argv, struct hs_error *e)
 	if (!getauxval(AT_SECURE))
 		execv(path, argv);
 	execv("/proc/self/exe", argv);
-	return hs_fail(e, errno, "the program can't be started anew: %s%s", strerror(errno),
+	return hs_fail(e, errno, "the program can't be restarted: %s%s", strerror(errno),
 		       n < 0 ? ": mount /proc" : "");
 }
 
@@ -98,8 +98,8 @@ static int check_file_size(struct hs_error *e)
 
 	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur == RLIM_INFINITY)
 		return 0;
-	return hs_fail(e, EFBIG, "the size of files is limited here, and memory is kept in sparse "
-		       "ones: see ulimit -f");
+	return hs_fail(e, EFBIG, "the size of files is limited, and memory is kept in sparse "
+		       "files: remove the limit (ulimit -f)");
 }
 
 /* Each class has 256 GiB, of which nearly nothing is used. */
@@ -109,16 +109,17 @@ static int check_address_space(struct hs_error *e)
 
 	if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY)
 		return 0;
-	return hs_fail(e, ENOMEM, "the size of the address space is limited here, and each class of "
-		       "memory reserves %lu GiB of it: see ulimit -v", HS_SLOT >> 30);
+	return hs_fail(e, ENOMEM, "the size of the address space is limited, and each class of "
+		       "memory reserves %lu GiB of it: remove the limit (ulimit -v)",
+		       HS_SLOT >> 30);
 }
 
 static int check_page_size(struct hs_error *e)
 {
 	if (sysconf(_SC_PAGESIZE) == (long)HS_PAGE)
 		return 0;
-	return hs_fail(e, EOPNOTSUPP, "pages of this kernel have %ld bytes, the library knows %lu: "
-		       "use a kernel with such", sysconf(_SC_PAGESIZE), HS_PAGE);
+	return hs_fail(e, EOPNOTSUPP, "pages of this kernel have %ld bytes, and the library needs "
+		       "%lu: use a kernel with such pages", sysconf(_SC_PAGESIZE), HS_PAGE);
 }
 
 /* vm.memfd_noexec = 2 allows none that isn't sealed, vm.memfd_noexec is newer than some. */
@@ -137,7 +138,7 @@ static int check_proc(struct hs_error *e)
 {
 	if (!access("/proc/self/fdinfo", R_OK))
 		return 0;
-	return hs_fail(e, errno, "/proc can't be read, which tells what a process is: mount it");
+	return hs_fail(e, errno, "/proc can't be read, and the library needs it: mount it");
 }
 
 /* Nobody else's mappings where checkpoint memory will be. */
@@ -158,12 +159,12 @@ static int check_arena(struct hs_error *e)
 	if (!found)
 		return 0;
 	if (hs_layout_here()->legacy)
-		return hs_fail(e, EEXIST, "at %#lx, where checkpoint memory has to be, is %.60s, since "
-			       "mappings grow up here: set vm.legacy_va_layout to 0, and no setarch -L",
-			       found, name[0] ? name : "other memory");
+		return hs_fail(e, EEXIST, "at %#lx, where checkpoint memory has to be, is %.60s, "
+			       "because mappings grow up here: set vm.legacy_va_layout to 0, and "
+			       "don't use setarch -L", found, name[0] ? name : "other memory");
 	return hs_fail(e, EEXIST, "at %#lx, where checkpoint memory has to be, there is %.60s: "
-		       "ThreadSanitizer and MemorySanitizer can't be used here, AddressSanitizer can; "
-		       "another library has to map at addresses outside of %#lx-%#lx", found,
+		       "ThreadSanitizer and MemorySanitizer can't be used, AddressSanitizer can; "
+		       "other libraries must map their memory outside of %#lx-%#lx", found,
 		       name[0] ? name : "other memory", HS_BASE, HS_END);
 }
 
@@ -240,8 +241,8 @@ static uint64_t gap_of(const struct hs_layout *l)
 
 static void differ(char *text, size_t size, const char *what, const char *there, const char *here)
 {
-	snprintf(text, size, "%s is '%.60s' in the checkpoint, here '%.60s': start both with the same",
-		 what, there, here);
+	snprintf(text, size, "%s is '%.60s' in the checkpoint, here '%.60s': use the same for both "
+		 "programs", what, there, here);
 }
 
 void hs_layout_explain(const struct hs_layout *there, char *text, size_t size)
@@ -252,12 +253,14 @@ void hs_layout_explain(const struct hs_layout *there, char *text, size_t size)
 	stack_text(there->stack, was, sizeof(was));
 	stack_text(here->stack, is, sizeof(is));
 	if (!there->known)
-		snprintf(text, size, "start both with the same stack limit (ulimit -s) and LD_* variables");
+		snprintf(text, size, "start both programs with the same stack limit (ulimit -s) "
+			 "and LD_* variables");
 	else if (gap_of(there) != gap_of(here))
-		snprintf(text, size, "the limit of the stack was %s, here it is %s: start both with the "
-			 "same (ulimit -s)", was, is);
+		snprintf(text, size, "the stack limit was %s at the checkpoint, here it is %s: "
+			 "start both programs with the same limit (ulimit -s)", was, is);
 	else if (there->legacy != here->legacy)
-		snprintf(text, size, "mappings grow %s there, %s here: set vm.legacy_va_layout to the same",
+		snprintf(text, size, "mappings grow %s at the checkpoint, %s here: set "
+			 "vm.legacy_va_layout to the same value",
 			 there->legacy ? "up" : "down", here->legacy ? "up" : "down");
 	else if (strcmp(there->preload, here->preload))
 		differ(text, size, "LD_PRELOAD", there->preload, here->preload);
@@ -268,7 +271,7 @@ void hs_layout_explain(const struct hs_layout *there, char *text, size_t size)
 	else if (strcmp(there->kernel, here->kernel))
 		differ(text, size, "the kernel", there->kernel, here->kernel);
 	else
-		snprintf(text, size, "libraries were loaded in another order, or were of another size");
+		snprintf(text, size, "libraries were loaded in another order, or had another size");
 }
 
 /*

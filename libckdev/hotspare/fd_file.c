@@ -75,7 +75,7 @@ static int check_named(const struct hs_fd *f, const char *given, struct hs_error
 	struct stat st;
 
 	if (!stat(f->file.path, &st) && !hs_is_file(st.st_mode))
-		return hs_fail(e, EPROTOTYPE, "descriptor %d: %s is no file", f->fd, given);
+		return hs_fail(e, EPROTOTYPE, "descriptor %d: %s isn't a file", f->fd, given);
 	return 0;
 }
 
@@ -85,16 +85,16 @@ static int check_found(const struct hs_fd *f, const struct stat *st, struct hs_e
 
 	if (stat(f->file.path, &now) ? !nothing_there(errno) : same_file(st, &now))
 		return 0;
-	return hs_fail(e, ENOENT, "descriptor %d: its file has no name any more: deregister it, or "
-		       "name one (hs_fdreg_filefd)", f->fd);
+	return hs_fail(e, ENOENT, "descriptor %d: its file has no name any more: deregister the "
+		       "descriptor, or name a file (hs_fdreg_filefd)", f->fd);
 }
 
 static void tell_device(const struct hs_fd *f, const struct stat *st)
 {
 	if (!S_ISCHR(st->st_mode) || major(st->st_rdev) == MAJOR_MEMORY)
 		return;
-	fprintf(stderr, "libhotspare: descriptor %d: a restart opens %s anew: what the device keeps "
-		"for it isn't saved\n", f->fd, f->file.path);
+	fprintf(stderr, "libhotspare: descriptor %d: a restart opens %s again: the state that the "
+		"device keeps for it isn't saved\n", f->fd, f->file.path);
 }
 
 /* @link: how the kernel names it; @path: how the program does, or NULL. */
@@ -109,8 +109,8 @@ int hs_fd_file_query(struct hs_fd *f, const struct stat *st, const char *path, c
 		return hs_fail(e, errno, "descriptor %d: %s: %s", f->fd, path ?: link,
 			       strerror(errno));
 	if (is_of_a_process(f))
-		ret = hs_fail(e, EOPNOTSUPP, "descriptor %d: %s is of a process: it can't be saved",
-			      f->fd, f->file.path);
+		ret = hs_fail(e, EOPNOTSUPP, "descriptor %d: %s is a file of a process, and can't "
+			      "be saved", f->fd, f->file.path);
 	else
 		ret = path ? check_named(f, path, e) : check_found(f, st, e);
 	if (!ret) {
@@ -152,15 +152,15 @@ static int look(struct hs_fd *f, const struct stat *st, struct stat *now, struct
 {
 	if (!stat(f->file.path, now)) {
 		if (f->file.named && !hs_is_file(now->st_mode))
-			return hs_fail(e, EPROTOTYPE, "descriptor %d: %.80s is no file any more: "
+			return hs_fail(e, EPROTOTYPE, "descriptor %d: %.80s isn't a file any more: "
 				       "deregister it (hs_fd_deregister)", f->fd, f->file.path);
 		if (f->file.named || same_file(st, now))
 			return 0;
-		return hs_fail(e, ENOENT, "descriptor %d: %.80s is another file now: register that "
-			       "one instead (hs_fd_deregister)", f->fd, f->file.path);
+		return hs_fail(e, ENOENT, "descriptor %d: %.80s is another file now: register this "
+			       "file instead (hs_fd_deregister)", f->fd, f->file.path);
 	}
 	if (nothing_there(errno))
-		return hs_fail(e, ENOENT, "descriptor %d: there is no %.80s any more: deregister "
+		return hs_fail(e, ENOENT, "descriptor %d: %.80s doesn't exist any more: deregister "
 			       "it (hs_fd_deregister)", f->fd, f->file.path);
 	/* Nobody tells, for instance in a directory that may not be searched any more. */
 	*now = *st;
@@ -306,11 +306,11 @@ static const char *how_changed(const struct hs_fd_file *file, char *text, size_t
 	const char *other = file->changed & HS_FILE_OTHER ? "another file has its name; " : "";
 
 	if (file->changed & HS_FILE_SHORT)
-		snprintf(text, size, "%sof %lld bytes %lld are left, and the program goes on at byte "
-			 "%lld", other, (long long)file->size, (long long)file->size_now,
+		snprintf(text, size, "%sof %lld bytes %lld are left, and the program continues at "
+			 "byte %lld", other, (long long)file->size, (long long)file->size_now,
 			 (long long)file->offset);
 	else if (file->changed & HS_FILE_SIZE)
-		snprintf(text, size, "%sit had %lld bytes, and has %lld", other,
+		snprintf(text, size, "%sit had %lld bytes, and now has %lld", other,
 			 (long long)file->size, (long long)file->size_now);
 	else if (file->changed & HS_FILE_TIME)
 		snprintf(text, size, "%sit was written to", other);
@@ -327,7 +327,7 @@ void hs_fds_tell_changed(const struct hs_fds *list)
 
 	for (f = list->v; f < list->v + list->nr; f++)
 		if (f->kind == HS_FD_FILE && f->same_as < 0 && f->file.changed)
-			fprintf(stderr, "libhotspare: descriptor %d: %s isn't what it was at the "
+			fprintf(stderr, "libhotspare: descriptor %d: %s has changed since the "
 				"checkpoint: %s\n", f->fd, f->file.path,
 				how_changed(&f->file, text, sizeof(text)));
 }

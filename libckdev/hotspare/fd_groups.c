@@ -149,8 +149,8 @@ static int join(const struct hs_fd *f, int fd, const union filter *u, const char
 	int level = gf->gf_group.ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
 
 	if (!gf->gf_interface)
-		return hs_fail(e, ENODEV, "descriptor %d: its multicast group: there is no interface "
-			       "%s here", f->fd, interface);
+		return hs_fail(e, ENODEV, "descriptor %d: its multicast group: the interface %s "
+			       "doesn't exist here", f->fd, interface);
 	if (setsockopt(fd, level, MCAST_JOIN_GROUP, &r, sizeof(r)) ||
 	    ((gf->gf_fmode == MCAST_INCLUDE || gf->gf_numsrc) &&
 	     setsockopt(fd, level, MCAST_MSFILTER, u, GROUP_FILTER_SIZE(gf->gf_numsrc))))

@@ -414,7 +414,7 @@ int hs_fds_parse(struct hs_fds *list, struct json_object *json, struct hs_error 
 
 	*list = (struct hs_fds) { 0 };
 	if (!json_object_is_type(json, json_type_array))
-		return hs_fail(e, EBADMSG, "the descriptors are no list");
+		return hs_fail(e, EBADMSG, "the list of descriptors is invalid");
 	nr = json_object_array_length(json);
 	list->v = calloc(nr + 1, sizeof(*list->v));
 	if (!list->v)
@@ -431,6 +431,6 @@ int hs_fds_parse(struct hs_fds *list, struct json_object *json, struct hs_error 
 	if (!bad)
 		return 0;
 	hs_fds_free(list);
-	return hs_fail(e, EBADMSG, "descriptor %d in the checkpoint: '%s' makes no sense", fd,
+	return hs_fail(e, EBADMSG, "descriptor %d in the checkpoint: '%s' is invalid", fd,
 			  bad);
 }

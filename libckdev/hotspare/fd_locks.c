@@ -39,8 +39,8 @@ static int put_lock(const struct hs_fd *f, const char *line, struct json_object 
 	int i;
 
 	if (sscanf(line, "%*u: %15s %15s %15s %*d %*s %lld %31s", kind, state, mode, &start, end) != 5)
-		return hs_fail(e, EIO, "descriptor %d: a lock in /proc/self/fdinfo isn't understood",
-			       f->fd);
+		return hs_fail(e, EIO, "descriptor %d: a lock in /proc/self/fdinfo has an unknown "
+			       "form", f->fd);
 	for (i = 0; i < LOCK_KINDS && strcmp(kind, words[i]); i++)
 		;
 	if (i == LOCK_KINDS)
@@ -169,8 +169,8 @@ static int take_lock(const struct hs_fd *f, int fd, const struct lock *l, struct
 	if (!ret)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
-		return hs_fail(e, EAGAIN, "descriptor %d: its lock (%s) is another process's here: end "
-			       "that first", f->fd, kind_text[l->kind]);
+		return hs_fail(e, EAGAIN, "descriptor %d: another process holds its lock (%s) "
+			       "here: end that process first", f->fd, kind_text[l->kind]);
 	return hs_fail(e, errno, "descriptor %d: its lock (%s): %s", f->fd, kind_text[l->kind],
 		       strerror(errno));
 }
@@ -218,7 +218,7 @@ int hs_fd_locks_set(const struct hs_fd *f, int fd, struct js_from *from, struct 
 	if (fd < 0 || from->bad)
 		return 0;
 	if ((signal && fcntl(fd, F_SETSIG, signal)) || (owner >= 0 && set_owner(fd, owner)))
-		return hs_fail(e, errno, "descriptor %d: who gets its signals: %s", f->fd,
+		return hs_fail(e, errno, "descriptor %d: the receiver of its signals: %s", f->fd,
 			       strerror(errno));
 	return 0;
 }

@@ -264,7 +264,8 @@ static int capture_options(const struct hs_fd *f, int domain, int type, int prot
 	size_t i;
 
 	if (!d)
-		return hs_fail(e, errno, "descriptor %d: no socket to compare it with: %s", f->fd,
+		return hs_fail(e, errno, "descriptor %d: no new socket to compare its options "
+			       "with: %s", f->fd,
 			       strerror(errno));
 	for (i = 0; i < OPTIONS; i++) {
 		if (!d->v[i].told && !(table[i].level == SOL_SOCKET &&
@@ -288,8 +289,8 @@ static int capture_filter(const struct hs_fd *f, struct json_object *to, struct 
 
 	if (getsockopt(f->fd, SOL_SOCKET, SO_GET_FILTER, NULL, &nr))
 		return errno != EACCES ? 0 :
-			hs_fail(e, EOPNOTSUPP, "descriptor %d: an eBPF filter can't be saved: take it "
-				"off, and put it on in a hook", f->fd);
+			hs_fail(e, EOPNOTSUPP, "descriptor %d: an eBPF filter can't be saved: "
+				"detach it, and attach it again in a hook", f->fd);
 	if (!nr)
 		return 0;
 	if (nr > FILTER_MAX || getsockopt(f->fd, SOL_SOCKET, SO_GET_FILTER, code, &nr))
@@ -406,7 +407,7 @@ static int set_options(const struct hs_fd *f, int fd, struct js_from *from, stru
 			continue;
 		if (!table[i].tell)
 			return hs_fd_cannot(f, table[i].text, e);
-		fprintf(stderr, "libhotspare: descriptor %d: its %s can't be as it was: %s\n", f->fd,
+		fprintf(stderr, "libhotspare: descriptor %d: its %s can't be restored: %s\n", f->fd,
 			table[i].text, strerror(errno));
 	}
 	return 0;

@@ -137,7 +137,7 @@ static int capture_data(struct hs_fd *f, struct hs_error *e)
 	}
 	if (n == waiting)
 		return 0;
-	return hs_fail(e, EIO, "descriptor %d: what waits in it can't be read", f->fd);
+	return hs_fail(e, EIO, "descriptor %d: the data that waits in it can't be read", f->fd);
 }
 
 /* Nothing comes in any more if the other end was told so, or this one. */
@@ -165,8 +165,8 @@ static int query_event(struct hs_fd *f, const struct info *info, struct hs_error
 	uint64_t semaphore;
 
 	if (!info_number(info, "eventfd-semaphore", 10, &semaphore))
-		return hs_fail(e, ENOTSUP, "descriptor %d: this kernel (before 6.5) doesn't "
-				  "tell EFD_SEMAPHORE: say it by hs_fdreg_eventfd()", f->fd);
+		return hs_fail(e, ENOTSUP, "descriptor %d: this kernel (before 6.5) doesn't report "
+			       "EFD_SEMAPHORE: use hs_fdreg_eventfd()", f->fd);
 	f->event.semaphore = semaphore;
 	return 0;
 }
@@ -225,13 +225,15 @@ static int ask_timer(struct hs_fd *f, struct hs_error *e)
 	bool told;
 
 	if (timerfd_gettime(f->fd, &before) || info_read(f->fd, &info))
-		return hs_fail(e, EIO, "descriptor %d: its timer can't be asked", f->fd);
+		return hs_fail(e, EIO, "descriptor %d: the state of its timer can't be read",
+			       f->fd);
 	told = info_number(&info, "clockid", 10, &clock) &&
 		info_number(&info, "ticks", 10, &t->ticks) &&
 		info_number(&info, "settime flags", 8, &set_flags);
 	free(info.text);
 	if (!told || timerfd_gettime(f->fd, &t->value))
-		return hs_fail(e, EIO, "descriptor %d: its timer can't be asked", f->fd);
+		return hs_fail(e, EIO, "descriptor %d: the state of its timer can't be read",
+			       f->fd);
 	t->clock = (int)clock;
 	t->set_flags = (int)set_flags;
 	t->sure = is_sure(t, &before);
@@ -459,8 +461,8 @@ int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e
 	to->flags = fcntl(to->fd, F_GETFL);
 	if (fstat(to->fd, &st) || st.st_dev != to->device || st.st_ino != to->inode) {
 		hs_fd_clear(to);
-		return hs_fail(e, EBADF, "descriptor %d was closed, or is another thing now: "
-				  "deregister it before (hs_fd_deregister)", from->fd);
+		return hs_fail(e, EBADF, "descriptor %d was closed, or is another object now: "
+			       "deregister it before you close it (hs_fd_deregister)", from->fd);
 	}
 	to->cloexec = fd_flags & FD_CLOEXEC;
 	if (to->extra && !capture_kind(from, to, &st, e) && !hs_fd_locks_capture(to, e))
@@ -490,8 +492,8 @@ static int same_file(const struct hs_fd *a, const struct hs_fd *b, struct hs_err
 	if (a->kind != HS_FD_FILE || a->flags != b->flags ||
 	    a->file.offset != b->file.offset)
 		return 0;
-	return hs_fail(e, ENOTSUP, "descriptors %d and %d: are they one open file? kcmp(2) "
-			  "isn't allowed here: deregister one of them", a->fd, b->fd);
+	return hs_fail(e, ENOTSUP, "descriptors %d and %d may be one open file; kcmp(2), which "
+		       "could tell, isn't allowed here: deregister one of them", a->fd, b->fd);
 }
 
 static int find_same(struct hs_fds *list, uint32_t i, struct hs_error *e)
@@ -556,12 +558,14 @@ static int check_epoll(const struct hs_fds *list, const struct hs_fd *f,
 
 	for (i = 0; i < f->epoll.nr; i++) {
 		if (!hs_fds_find(list, f->epoll.item[i].fd))
-			return hs_fail(e, ENOENT, "descriptor %d: this epoll set has descriptor %d, "
-					  "which isn't registered", f->fd, f->epoll.item[i].fd);
+			return hs_fail(e, ENOENT, "descriptor %d: this epoll set contains "
+				       "descriptor %d, which isn't registered",
+				       f->fd, f->epoll.item[i].fd);
 		if (!is_target(f, i))
-			return hs_fail(e, ENOENT, "descriptor %d: this epoll set has what descriptor %d "
-				       "was before it was closed: take it out (EPOLL_CTL_DEL) before "
-				       "that", f->fd, f->epoll.item[i].fd);
+			return hs_fail(e, ENOENT, "descriptor %d: this epoll set still contains "
+				       "the file that descriptor %d was before it was closed: "
+				       "remove a descriptor (EPOLL_CTL_DEL) before you close it",
+				       f->fd, f->epoll.item[i].fd);
 	}
 	return 0;
 }

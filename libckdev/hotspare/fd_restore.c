@@ -294,8 +294,8 @@ static void set_busy_poll(const struct hs_fd *f, int fd)
 		return;
 	params = js_get_hex(&from, "busy_poll", sizeof(struct hs_epoll_params), &len);
 	if (len != sizeof(struct hs_epoll_params) || ioctl(fd, HS_EPOLL_SET, params))
-		fprintf(stderr, "libhotspare: descriptor %d: its busy polling can't be as it was: %s\n",
-			f->fd, strerror(errno));
+		fprintf(stderr, "libhotspare: descriptor %d: its busy polling can't be restored: "
+			"%s\n", f->fd, strerror(errno));
 	free(params);
 }
 

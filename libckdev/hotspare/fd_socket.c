@@ -98,7 +98,7 @@ int hs_fd_socket_query(struct hs_fd *f, struct hs_error *e)
 				  "clients have to connect again", f->fd);
 	if (s->backlog < 0 && s->type != SOCK_DGRAM)
 		return hs_fail(e, ENOTCONN, "descriptor %d: this socket doesn't listen yet: "
-				  "register it afterwards", f->fd);
+			       "register it after listen(2)", f->fd);
 	query_addresses(f);
 	if (hs_fd_unix_query(f))
 		return hs_fail(e, errno, "descriptor %d: the current directory: %s", f->fd,

@@ -124,8 +124,8 @@ static int set_mode(const struct hs_fd *f)
 		return -1;
 	if ((st.st_uid != js_get_u64(&from, "uid") || st.st_gid != js_get_u64(&from, "gid")) &&
 	    lchown(path, (uid_t)js_get_u64(&from, "uid"), (gid_t)js_get_u64(&from, "gid")))
-		fprintf(stderr, "libhotspare: descriptor %d: the owner of %s can't be as it was: %s\n",
-			f->fd, path, strerror(errno));
+		fprintf(stderr, "libhotspare: descriptor %d: the owner of %s can't be restored: "
+			"%s\n", f->fd, path, strerror(errno));
 	return chmod(path, (mode_t)js_get_u64(&from, "mode"));
 }
 

@@ -35,9 +35,9 @@ int hs_fork_child(struct hs_error *e)
 {
 	if (!owner || owner == getpid())
 		return 0;
-	return hs_fail(e, ECHILD, "process %d is a child of process %d, which takes the checkpoints: "
-		       "a daemon calls hs_daemon(3) instead of daemon(3) or fork(2)",
-		       (int)getpid(), (int)owner);
+	return hs_fail(e, ECHILD, "process %d is a child of process %d, which takes the "
+		       "checkpoints: a daemon must call hs_daemon(3) instead of daemon(3) or "
+		       "fork(2)", (int)getpid(), (int)owner);
 }
 
 /*

@@ -214,7 +214,7 @@ static int get(struct hs_reader *r, void *buf, size_t len, const char *what)
 			continue;
 		if (n < 0)
 			return bad(r, errno, "%s can't be read: %s", what,
-				   errno == EAGAIN ? "nothing more came" : strerror(errno));
+				   errno == EAGAIN ? "no more data came" : strerror(errno));
 		if (!n)
 			return bad(r, ENODATA, "%s is cut off", what);
 		p += n;
@@ -237,11 +237,12 @@ int hs_reader_head(struct hs_reader *r)
 		return -1;
 	r->lost = true;
 	if (memcmp(h->magic, HS_IMAGE_MAGIC, sizeof(h->magic)))
-		return bad(r, EINVAL, "this is no checkpoint");
+		return bad(r, EINVAL, "this isn't a checkpoint");
 	/* Before its sum, which another version may have elsewhere. */
 	if (h->version != HS_IMAGE_VERSION)
-		return bad(r, EPROTONOSUPPORT, "its format is version %u, known is %u: use the "
-			   "library that it was made with", h->version, HS_IMAGE_VERSION);
+		return bad(r, EPROTONOSUPPORT, "its format has version %u, this library supports "
+			   "version %u: use the library version that made it",
+			   h->version, HS_IMAGE_VERSION);
 	r->lost = false;
 	XXH3_64bits_update(r->sums, &h->sum, sizeof(h->sum));
 	r->damaged = h->sum != head_sum(h, sizeof(*h));
@@ -249,7 +250,7 @@ int hs_reader_head(struct hs_reader *r)
 		return bad(r, EBADMSG, "the head is damaged");
 	if (h->app[HS_IMAGE_NAME - 1] || h->flags & ~HS_IMAGE_INCREMENT ||
 	    !(h->flags & HS_IMAGE_INCREMENT) != !h->base)
-		return bad(r, EBADMSG, "the head makes no sense");
+		return bad(r, EBADMSG, "the head is invalid");
 	return 0;
 }
 
@@ -329,7 +330,7 @@ static int section_open(struct hs_reader *r)
 		return bad(r, EBADMSG, "%s is damaged", text);
 	if (now.name[HS_SECTION_NAME - 1] || now.reserved || now.type >= HS_SECTION_TYPES ||
 	    now.len > HS_SECTION_MAX)
-		return bad(r, EBADMSG, "%s makes no sense", text);
+		return bad(r, EBADMSG, "%s is invalid", text);
 	r->lost = false;
 	r->inside = true;
 	*h = now;
@@ -344,12 +345,12 @@ static int check_end(struct hs_reader *r)
 	struct hs_end end;
 
 	if (r->left != sizeof(end))
-		return bad(r, EBADMSG, "the end makes no sense");
+		return bad(r, EBADMSG, "the end is invalid");
 	if (hs_reader_get(r, &end, sizeof(end)) || section_close(r))
 		return -1;
 	/* Of what is damaged no more can be said. */
 	if (end.sections != sections || (end.sum != sum && !r->damaged))
-		return bad(r, EBADMSG, "sections are missing, or not in their order");
+		return bad(r, EBADMSG, "sections are missing, or in the wrong order");
 	return 0;
 }
 

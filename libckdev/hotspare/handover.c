@@ -395,13 +395,13 @@ static int refused(int err, struct hs_error *e)
 {
 	switch (err) {
 	case EILSEQ:
-		return hs_fail(e, ECANCELED, "the spare needs more than what changed");
+		return hs_fail(e, ECANCELED, "the spare needs more than the changed pages");
 	case EDQUOT:
-		return hs_fail(e, EDQUOT, "no checkpoint until the spare has caught up: %s",
-			       ckdev_strerror(err));
+		return hs_fail(e, EDQUOT, "no checkpoint can be taken until the spare has caught "
+			       "up: %s", ckdev_strerror(err));
 	}
-	return hs_fail(e, err == ETIME ? ETIMEDOUT : err, "cptdevd doesn't take the checkpoint: %s",
-		       ckdev_strerror(err));
+	return hs_fail(e, err == ETIME ? ETIMEDOUT : err, "cptdevd doesn't accept the checkpoint: "
+		       "%s", ckdev_strerror(err));
 }
 
 static int publish(int fd, struct hs_error *e)

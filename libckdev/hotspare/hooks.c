@@ -199,10 +199,10 @@ int hs_hooks_parse(struct hs_hooks *list, struct json_object *json, struct hs_er
 
 	*list = (struct hs_hooks) { 0 };
 	if (!json_object_is_type(json, json_type_array))
-		return hs_fail(e, EBADMSG, "the hooks are no list");
+		return hs_fail(e, EBADMSG, "the list of hooks is invalid");
 	nr = json_object_array_length(json);
 	if (nr > MAX_HOOKS)
-		return hs_fail(e, EBADMSG, "%zu hooks make no sense", nr);
+		return hs_fail(e, EBADMSG, "%zu hooks are too many", nr);
 	list->v = calloc(nr + 1, sizeof(*list->v));
 	if (!list->v)
 		return hs_fail(e, ENOMEM, "no memory for the list of hooks");
@@ -210,7 +210,7 @@ int hs_hooks_parse(struct hs_hooks *list, struct json_object *json, struct hs_er
 		if (parse_one(&list->v[i], json_object_array_get_idx(json, i)))
 			continue;
 		hs_hooks_free(list);
-		return hs_fail(e, EBADMSG, "hook %zu in the checkpoint makes no sense", i + 1);
+		return hs_fail(e, EBADMSG, "hook %zu in the checkpoint is invalid", i + 1);
 	}
 	list->nr = (uint32_t)nr;
 	return 0;

@@ -55,7 +55,7 @@ static void tell_backend(void)
 		return;
 	}
 	teller = hs_written_by(&e);
-	hs_say("%s: checkpoints by fork: %s\n%s: what changed is told by %s%s",
+	hs_say("%s: checkpoints by fork: %s\n%s: changed pages are found by %s%s",
 	       program_invocation_short_name, hs_not_by_module(), program_invocation_short_name,
 	       teller ?: "comparison: ", teller ? "" : e.text);
 }
@@ -95,7 +95,7 @@ static struct hs_private private_of(const struct options *o)
 	};
 }
 
-/* The program's own cptdevd: a master's begins here, a spare's is told that it is a master's. */
+/* The private cptdevd: it is started for a master; the one of a spare becomes that of a master. */
 static int open_private(struct options *o, struct hs_error *e)
 {
 	const struct hs_private how = private_of(o);
@@ -120,7 +120,7 @@ static int open_session(struct options *o, struct hs_error *e)
 		ret = hs_publish_start(o->session, o->term, (unsigned int)o->timeout, e);
 	if (!ret || !o->spare)
 		return ret;
-	hs_say("%s: going on without a spare: %s", program_invocation_short_name, e->text);
+	hs_say("%s: continuing without a spare: %s", program_invocation_short_name, e->text);
 	return 0;
 }
 
@@ -152,7 +152,7 @@ static int restore_process(const struct hs_process *p, struct hs_error *e)
 		return 0;
 	if (!geteuid() && p->uid[1])
 		return -1;
-	hs_say("%s: going on, but %s", program_invocation_short_name, e->text);
+	hs_say("%s: continuing, but %s", program_invocation_short_name, e->text);
 	return 0;
 }
 
@@ -190,7 +190,7 @@ static int become(struct hs_mirror *m, struct options *o, struct hs_error *e)
 	if (bring_back(&m->state, &m->head, o, e))
 		return -1;
 	if (!m->state.threads.nr)
-		hs_say("%s: no thread was registered (hs_threadreg): nothing goes on",
+		hs_say("%s: no thread was registered (hs_threadreg): nothing runs",
 		       program_invocation_short_name);
 	/* The next checkpoint has them again; so with the others, which have seen to that. */
 	hs_fds_adopt(&m->state.fds);
@@ -282,7 +282,7 @@ static int advise(const struct hs_mirror *m, struct hs_error *e)
 {
 	const struct hs_error why = *e;
 
-	return hs_fail(e, errno, "%.120s: to go on without it, as of generation %llu: -g %llu",
+	return hs_fail(e, errno, "%.120s: to continue without it, from generation %llu: -g %llu",
 		       why.text, (unsigned long long)m->head.generation,
 		       (unsigned long long)m->head.generation);
 }
@@ -305,7 +305,8 @@ static int read_increments(struct hs_mirror *m, const struct options *o, struct 
 		return -1;
 	if (!o->generation || m->head.generation == (uint64_t)o->generation)
 		return 0;
-	return hs_fail(e, ESTALE, "%.80s has no generation %ld, but %llu", o->restart,
+	return hs_fail(e, ESTALE, "%.80s has no generation %ld, but has generation %llu",
+		       o->restart,
 		       o->generation, (unsigned long long)m->head.generation);
 }
 
@@ -342,7 +343,7 @@ static void tell_death(const struct hs_image_head *head)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	hs_say("%s: %s.%03ldZ the master is dead: going on as of generation %llu",
+	hs_say("%s: %s.%03ldZ the master is dead: continuing from generation %llu",
 	       program_invocation_short_name, text, now.tv_nsec / 1000000,
 	       (unsigned long long)head->generation);
 }
@@ -410,7 +411,8 @@ static int ask_first(struct options *o, struct hs_error *e)
 	case HS_START_SPARE:
 		if (o->restart)
 			break;
-		hs_say("%s: not the master now: %s", program_invocation_short_name, e->text);
+		hs_say("%s: this program can't begin as the master now: %s",
+		       program_invocation_short_name, e->text);
 		o->spare = true;
 		return 0;
 	case HS_START_REFUSED:
@@ -426,14 +428,14 @@ static int ask_first(struct options *o, struct hs_error *e)
 static int start_as_spare(struct hs_error *e)
 {
 	if (setenv(REJOIN, "1", 1))
-		return hs_fail(e, errno, "the program can't be started anew: %s", strerror(errno));
+		return hs_fail(e, errno, "the program can't be restarted: %s", strerror(errno));
 	hs_key_pass_on();
-	hs_say("%s: starting anew as the spare", program_invocation_short_name);
+	hs_say("%s: restarting as the spare", program_invocation_short_name);
 	fflush(NULL);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	execv("/proc/self/exe", arguments);
 	unsetenv(REJOIN);
-	return hs_fail(e, errno, "the program can't be started anew: %s", strerror(errno));
+	return hs_fail(e, errno, "the program can't be restarted: %s", strerror(errno));
 }
 
 /* What @o says. */

@@ -45,7 +45,7 @@ static int settle_base(struct hs_job *j, struct hs_error *e)
 		return 0;
 	j->head.base = hs_job_known(sums, by_module);
 	if (by_module && (!j->head.base || hs_sums_snapshot(sums) < j->snap.since))
-		return hs_fail(e, ESTALE, "the checkpoint before it failed");
+		return hs_fail(e, ESTALE, "the previous checkpoint failed");
 	if (!j->head.base)
 		j->head.flags &= ~HS_IMAGE_INCREMENT;
 	return 0;
@@ -63,7 +63,7 @@ static int write_job(struct hs_job *j, struct hs_error *e)
 	if (settle_base(j, e))
 		return -1;
 	if (sums && !by_module && hs_sums_begin(sums, !j->head.base))
-		return hs_fail(e, errno, "no memory for sums: %s", strerror(errno));
+		return hs_fail(e, errno, "no memory for checksums: %s", strerror(errno));
 	if (hs_checkpoint_write(&j->w, j->pipe->fd, &j->head, &j->texts,
 				by_module ? &j->snap : NULL, sums))
 		return hs_fail(e, errno, "the checkpoint can't be written: %s",
@@ -99,8 +99,8 @@ static void bad_memory(int sig, siginfo_t *info, void *context)
 {
 	(void)sig;
 	(void)context;
-	hs_fail(&bad_memory_to->why, EFAULT, "memory that is saved can't be read at %p: what "
-		"hs_range() was told must stay mapped, or be left out (hs_exclude)", info->si_addr);
+	hs_fail(&bad_memory_to->why, EFAULT, "saved memory can't be read at %p: memory that was "
+		"given to hs_range() must stay mapped, or be excluded (hs_exclude)", info->si_addr);
 	bad_memory_to->err = EFAULT;
 	bad_memory_to->done = true;
 	_exit(0);
@@ -142,7 +142,7 @@ int hs_job_fork(struct hs_result *result, int (*run)(void *arg), void *arg, stru
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
 		return hs_fail(e, errno, "no process to write the checkpoint: %s", strerror(errno));
-	hs_own(pidfd, "who writes a checkpoint");
+	hs_own(pidfd, "the writer of a checkpoint");
 	return pidfd;
 }
 
@@ -174,7 +174,7 @@ int hs_job_thread(struct hs_job *j, struct hs_error *e)
 		return hs_fail(e, err, "no thread to write the checkpoint: %s", strerror(err));
 	}
 	j->pipe->ended = j->ended;
-	hs_own(j->ended, "who writes a checkpoint");
+	hs_own(j->ended, "the writer of a checkpoint");
 	j->pipe->job = j;
 	return 0;
 }

@@ -31,7 +31,8 @@ void hs_kept_make(uint64_t term)
 	snprintf(text, sizeof(text), "%d %" PRIu64, fd, term);
 	if (fd >= 0 && !hs_held() && !hs_in_hook() && !hs_cpt_to(fd, &e) && !setenv(KEPT, text, 1) && !fcntl(fd, F_SETFD, 0))
 		return;
-	hs_say("libhotspare: what this program has isn't kept until the spare has everything: %s", e.text);
+	hs_say("libhotspare: the memory of this program can't be kept until the other host has "
+	       "everything: %s", e.text);
 	unsetenv(KEPT);
 	if (fd >= 0)
 		close(fd);
@@ -45,9 +46,10 @@ void hs_kept_find(void)
 	if (text && sscanf(text, "%d %" SCNu64, &fd, &kept_term) == 2 && fcntl(fd, F_GET_SEALS) >= 0 &&
 	    !fcntl(fd, F_SETFD, FD_CLOEXEC)) {
 		kept = fd;
-		hs_own(kept, "what the program had before");
-		hs_say("libhotspare: what this program had is kept in /proc/%d/fd/%d until the one that took over "
-		       "has sent everything; if that one is lost before, begin from a copy of it with -r",
+		hs_own(kept, "the kept checkpoint");
+		hs_say("libhotspare: the old memory of this program is kept in /proc/%d/fd/%d "
+		       "until the program that took over has sent everything; if that program is "
+		       "lost before, copy this file and start from the copy with -r",
 		       (int)getpid(), kept);
 	}
 	unsetenv(KEPT);

@@ -47,7 +47,8 @@ static int take(int fd, const char *from, struct hs_error *e)
 		return hs_fail(e, errno, "key %.100s: %s", from, strerror(errno));
 	if (!key.len || key.len == sizeof(key.text)) {
 		key.len = 0;
-		return hs_fail(e, EINVAL, "key %.100s: that isn't a key; cptdevctl key makes one", from);
+		return hs_fail(e, EINVAL, "key %.100s: this isn't a key; cptdevctl key makes one",
+			       from);
 	}
 	return 0;
 }
@@ -116,5 +117,5 @@ void hs_key_pass_on(void)
 	if (fd >= 0 && write(fd, key.text, key.len) == (ssize_t)key.len && !lseek(fd, 0, SEEK_SET) &&
 	    (fd == key.fd || dup2(fd, key.fd) == key.fd))
 		return;
-	hs_say("libhotspare: the key can't be handed on: %s", strerror(errno));
+	hs_say("libhotspare: the key can't be passed on: %s", strerror(errno));
 }

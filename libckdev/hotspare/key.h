@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libhotspare: the key for links of the program's own cptdevd, -k of hs_init(3). It is read once, from
+ * libhotspare: the key for links of the private cptdevd, -k of hs_init(3). It is read once, from
  * a file or from a descriptor that the program was started with.
  */
 #ifndef HS_KEY_H

@@ -151,15 +151,15 @@ static const char *find(const struct hs_class *c, void *addr, struct object *o)
 		return NULL;
 	}
 	if (p->kind != HS_SPAN)
-		return "was freed already, or never taken";
+		return "was freed already, or never allocated";
 	o->span = (struct span *)hs_page_addr(c, o->page);
 	first = span_object(c, o->page, o->span, 0);
 	if ((char *)addr < first || (size_t)((char *)addr - first) % o->span->size)
-		return "is no object's beginning";
+		return "isn't the beginning of an object";
 	o->index = (uint32_t)((size_t)((char *)addr - first) / o->span->size);
 	o->room = o->span->size;
 	if (o->span->free[o->index / 64] & 1ULL << o->index % 64)
-		return "was freed already, or never taken";
+		return "was freed already, or never allocated";
 	return NULL;
 }
 
@@ -172,7 +172,7 @@ static void find_or_die(const struct hs_class *c, void *addr, struct object *o,
 	if (why)
 		hs_fatal("%s(%d, %p): this address %s", call, c->number, addr, why);
 	if (c->debug && !guard_get(o->addr, o->room, &asked))
-		hs_fatal("%s(%d, %p): something was written behind this object", call,
+		hs_fatal("%s(%d, %p): the program wrote beyond the end of this object", call,
 			 c->number, addr);
 }
 
@@ -579,7 +579,7 @@ static void check_object(struct check *k, const char *addr, size_t room)
 	k->objects++;
 	k->bytes += room;
 	if (k->c->debug && !guard_get(addr, room, &asked))
-		damage(k, "something was written behind the object at %p", addr);
+		damage(k, "the program wrote beyond the end of the object at %p", addr);
 }
 
 static void check_span(struct check *k, uint32_t page)
@@ -589,7 +589,7 @@ static void check_span(struct check *k, uint32_t page)
 	uint32_t size = p->size < HS_SIZES ? size_at(p->size) : 0, room = 0, i;
 
 	if (!size || s->size != size || s->nr != span_objects(size, p->pages)) {
-		damage(k, "the header of the objects at %p was written over", s);
+		damage(k, "the header of the objects at %p was overwritten", s);
 		return;
 	}
 	for (i = 0; i < s->nr; i++) {
@@ -599,7 +599,7 @@ static void check_span(struct check *k, uint32_t page)
 			check_object(k, span_object(k->c, page, s, i), s->size);
 	}
 	if (room != s->room)
-		damage(k, "the header of the objects at %p was written over", s);
+		damage(k, "the header of the objects at %p was overwritten", s);
 }
 
 static void check_class(struct check *k)
@@ -613,7 +613,7 @@ static void check_class(struct check *k)
 		nr = p->pages;
 		if (!nr || nr > c->pages + 1 - page || p->kind == HS_NOTHING ||
 		    p->kind > HS_SPAN) {
-			damage(k, "the table of its pages was written over, at %p", p);
+			damage(k, "the table of its pages was overwritten, at %p", p);
 			return;
 		}
 		if (p->kind == HS_FREE)
@@ -625,7 +625,7 @@ static void check_class(struct check *k)
 			check_object(k, hs_page_addr(c, page), (size_t)nr << HS_PAGE_SHIFT);
 	}
 	if (k->used != c->used || k->objects != c->objects || k->bytes != c->bytes)
-		damage(k, "its sums are wrong: the first of its pages was written over");
+		damage(k, "its sums are wrong: the first of its pages was overwritten");
 }
 
 int hs_malloc_check(int cls)

@@ -119,7 +119,7 @@ static int read_json(struct coming *c)
 	int ret;
 
 	if (len > HS_SECTION_TEXT_MAX || c->seen & 1U << c->r.section.type)
-		return hs_fail(c->e, EBADMSG, "section '%s' makes no sense",
+		return hs_fail(c->e, EBADMSG, "section '%s' is invalid",
 			       hs_section_text(c->r.section.type));
 	c->seen |= 1U << c->r.section.type;
 	text = calloc(1, len + 1);
@@ -155,7 +155,7 @@ static int read_piece(struct coming *c, struct hs_piece *p)
 		return bad_section(c);
 	if (p->addr % HS_PAGE || p->len % HS_PAGE || !p->len || p->addr >= HS_ADDR_END ||
 	    p->len > HS_ADDR_END - p->addr)
-		return hs_fail(c->e, EBADMSG, "memory at %#llx makes no sense",
+		return hs_fail(c->e, EBADMSG, "memory at %#llx is invalid",
 			       (unsigned long long)p->addr);
 	return 0;
 }
@@ -168,7 +168,7 @@ static int read_memory(struct coming *c)
 	if (read_piece(c, &p))
 		return -1;
 	if (p.len != c->r.left)
-		return hs_fail(c->e, EBADMSG, "memory at %#llx makes no sense",
+		return hs_fail(c->e, EBADMSG, "memory at %#llx is invalid",
 			       (unsigned long long)p.addr);
 	for (; p.len; p.addr += n, p.len -= n) {
 		n = p.len < CHUNK ? p.len : CHUNK;
@@ -288,11 +288,11 @@ static int merge(struct hs_mirror *m, struct coming *c)
 	if (each_data(c, m->fd, reserve))
 		return hs_fail(c->e, errno, "no memory for an increment: %s", strerror(errno));
 	if (each_data(c, m->fd, copy))
-		hs_fatal("the copy can't be written to: %s", strerror(errno));
+		hs_fatal("the copy can't be written: %s", strerror(errno));
 	for (i = 0; i < c->holes.nr; i++)
 		if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			      (off_t)c->holes.v[i].addr, (off_t)c->holes.v[i].len))
-			hs_fatal("the copy can't be written to: %s", strerror(errno));
+			hs_fatal("the copy can't be written: %s", strerror(errno));
 	return 0;
 }
 
@@ -326,10 +326,10 @@ static int check_head(const struct hs_mirror *m, struct coming *c)
 	if (!(h->flags & HS_IMAGE_INCREMENT))
 		return 0;
 	if (!same_run(m, h))
-		return hs_fail(c->e, ESTALE, "an increment of a checkpoint that isn't here");
+		return hs_fail(c->e, ESTALE, "this increment needs a checkpoint that isn't here");
 	if (h->base != m->head.generation)
-		return hs_fail(c->e, ESTALE, "an increment of generation %llu, here is %llu",
-			       (unsigned long long)h->base,
+		return hs_fail(c->e, ESTALE, "this increment needs generation %llu, and here is "
+			       "generation %llu", (unsigned long long)h->base,
 			       (unsigned long long)m->head.generation);
 	return 0;
 }
@@ -426,7 +426,7 @@ static int nothing_up_to(struct restore *r, uint64_t addr)
 	off_t end, at = next_data(r->m, (off_t)r->next, &end);
 
 	if (at >= 0 && (uint64_t)at < addr)
-		return hs_fail(r->e, EBADMSG, "memory at %#llx is none of the arena",
+		return hs_fail(r->e, EBADMSG, "memory at %#llx isn't in the arena",
 			       (unsigned long long)at);
 	return 0;
 }

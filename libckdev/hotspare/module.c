@@ -115,7 +115,7 @@ static int open_named(struct hs_error *e)
 	}
 	close(fd);
 	hs_fail(e, -ret, "session '%s': %s", session_name, ret == -EEXIST ?
-		"another program here has this session's name" : ckdev_strerror(ret));
+		"another program on this host has this name" : ckdev_strerror(ret));
 	return ret;
 }
 
@@ -136,7 +136,7 @@ static void choose_portable(void)
 {
 	if (wanted == HS_COMPARE)
 		hs_written_only(NULL);
-	hs_fail(&why_not, 0, "as was asked for");
+	hs_fail(&why_not, 0, "as requested");
 }
 
 int hs_backend_wish(enum hs_wish wish, struct hs_error *e)
@@ -574,8 +574,8 @@ int hs_snapshot_publish(struct hs_snapshot *s, const struct hs_ranges *ranges, s
 		return -1;
 	ret = ckdev_snapshot(session, &snap);
 	if (ret == -EDQUOT)
-		return hs_fail(e, EDQUOT, "no checkpoint until the spare has caught up: %s",
-			       ckdev_strerror(ret));
+		return hs_fail(e, EDQUOT, "no checkpoint can be taken until the spare has caught "
+			       "up: %s", ckdev_strerror(ret));
 	if (ret < 0) {
 		r.addr = (void *)(uintptr_t)snap.bad_addr;
 		r.reason = (int)snap.reason;

@@ -14,25 +14,25 @@
 
 static const char usage[] =
 	"  -m, --master            run, and send checkpoints to the spare\n"
-	"  -s, --spare             take them in, and go on when the master has failed\n"
-	"  -a, --address ADDRESS   of the other host; a spare takes checkpoints from there only\n"
-	"                          (0.0.0.0 or ::  from anywhere; without: from this host)\n"
-	"  -p, --port PORT         that the spare listens on (7411)\n"
-	"  -k, --key FILE          with -a, and with -s: a key that both hosts have, for TLS; fd:N is a\n"
-	"                          descriptor. Needed where the other host isn't this one\n"
+	"  -s, --spare             receive checkpoints, and continue when the master has failed\n"
+	"  -a, --address ADDRESS   of the other host; a spare accepts checkpoints from there only\n"
+	"                          (0.0.0.0 or ::  from any host; without -a: from this host)\n"
+	"  -p, --port PORT         on which the spare listens (7411)\n"
+	"  -k, --key FILE          with -a or -s: the key for TLS, the same on both hosts; fd:N is a\n"
+	"                          descriptor. Required if the other host isn't this one\n"
 	"  -n, --pipes N           checkpoints that may be under way at a time (1)\n"
-	"  -S, --session NAME      cptdevd brings checkpoints to the other host, and says when the\n"
-	"                          spare takes over: a session and a replica of that name; no -a\n"
+	"  -S, --session NAME      the host's cptdevd sends checkpoints to the other host, and decides\n"
+	"                          when the spare takes over; NAME is the session there; no -a\n"
 	"  -f, --file FILE         write checkpoints to a file\n"
-	"  -r, --restart FILE      begin as a checkpoint in a file was\n"
-	"  -c, --check             with -r: don't begin, say what would break\n"
-	"  -g, --generation N      with -r: as of generation N, if there are later ones, too\n"
-	"  -t, --timeout SECONDS   after which the other host counts as gone (5)\n"
-	"  -w, --watchdog SECONDS  so long the program may give no sign of life (no time)\n"
-	"  -b, --backend NAME      who takes checkpoints: module; portable; compare, which is the\n"
-	"                          second without the kernel's help; or the first of these that\n"
-	"                          is there: auto (auto)\n"
-	"  -x, --command COMMAND   run to move the service's address; see hs_init(3)\n";
+	"  -r, --restart FILE      continue from a checkpoint in a file\n"
+	"  -c, --check             with -r: report what would break, and exit\n"
+	"  -g, --generation N      with -r: continue from generation N, and ignore later ones\n"
+	"  -t, --timeout SECONDS   of silence after which the other host counts as lost (5)\n"
+	"  -w, --watchdog SECONDS  without a sign of life after which the program hangs (no limit)\n"
+	"  -b, --backend NAME      how to take checkpoints: module; portable; compare (portable, without\n"
+	"                          the kernel's help); auto: module if there is one, else portable\n"
+	"                          (auto)\n"
+	"  -x, --command COMMAND   that moves the service's address; see hs_init(3)\n";
 
 /*
  * Options
@@ -95,7 +95,7 @@ static int option(int c, struct options *o, struct hs_error *e)
 		printf("Options up to \"--\":\n%s", usage);
 		exit(0);
 	}
-	return hs_fail(e, EINVAL, "unknown option, or one without its argument: see -h");
+	return hs_fail(e, EINVAL, "unknown option, or an option without its argument: see -h");
 }
 
 /* Up to "--", which getopt takes. */
@@ -126,17 +126,20 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 	if (o->master == o->spare)
 		return hs_fail(e, EINVAL, "either -m or -s is needed, before \"--\": see -h");
 	if (o->spare && o->restart)
-		return hs_fail(e, EINVAL, "a spare gets what it needs from the master: no -r");
+		return hs_fail(e, EINVAL, "a spare gets its state from the master: -r isn't for a "
+			       "spare");
 	if (o->generation && !o->restart)
-		return hs_fail(e, EINVAL, "-g says how far -r goes: there is no -r");
+		return hs_fail(e, EINVAL, "-g limits the generations of -r: -r is missing");
 	if (o->check && !o->restart)
-		return hs_fail(e, EINVAL, "-c says what would break if -r went on: there is no -r");
+		return hs_fail(e, EINVAL, "-c checks the files of -r: -r is missing");
 	if (o->address && o->file)
 		return hs_fail(e, EINVAL, "either -a or -f: checkpoints go to one place");
 	if (o->key && (o->session || o->file))
-		return hs_fail(e, EINVAL, "-k is for the program's own cptdevd: with -S the host's has the key, with -f there is no link");
+		return hs_fail(e, EINVAL, "-k is for the private cptdevd: with -S the host's "
+			       "cptdevd has the key, with -f there is no link");
 	if (o->session && (o->address || o->file))
-		return hs_fail(e, EINVAL, "with -S cptdevd knows where checkpoints go: no -a, no -f");
+		return hs_fail(e, EINVAL, "with -S cptdevd knows where checkpoints go: leave out "
+			       "-a and -f");
 	return 0;
 }
 

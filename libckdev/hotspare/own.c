@@ -94,8 +94,9 @@ int hs_own_check(struct hs_error *e)
 
 	for (i = 0; i < nr; i++)
 		if (!is_same(&own[i]))
-			return hs_fail(e, EBADF, "the program has closed descriptor %d, which is the library's "
-				       "(%s): close all descriptors before hs_init(3)", own[i].fd,
+			return hs_fail(e, EBADF, "the program has closed descriptor %d, which "
+				       "belongs to the library (%s): close all descriptors before "
+				       "hs_init(3)", own[i].fd,
 				       own[i].what);
 	return 0;
 }

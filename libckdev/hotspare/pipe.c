@@ -292,7 +292,7 @@ static int open_file(struct hs_pipe *p, const struct hs_image_head *head, struct
 	free(name);
 	if (ret)
 		return hs_fail(e, errno, "%s: %s", path, strerror(errno));
-	hs_own(p->file.fd, "a checkpoint that is written");
+	hs_own(p->file.fd, "a checkpoint file");
 	hs_own(p->file.directory, "the directory of a checkpoint");
 	p->fd = p->file.fd;
 	return 0;

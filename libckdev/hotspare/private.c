@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * libhotspare: a cptdevd of the program's own, see private.h.
+ * libhotspare: the private cptdevd, see private.h.
  *
  * It isn't a child of the program, which may wait for any child: a process between the two ends at
  * once. A socket ties it to the program: its standard input, of which only
@@ -75,9 +75,9 @@ const char *hs_private_session(void)
 void hs_private_absent(struct hs_error *e)
 {
 	if (p.host[0])
-		hs_fail(e, ENOTCONN, "the spare at %s port %u isn't there", p.host, p.how.port);
+		hs_fail(e, ENOTCONN, "the spare at %s port %u isn't attached", p.host, p.how.port);
 	else
-		hs_fail(e, ENOTCONN, "the program was told of no spare");
+		hs_fail(e, ENOTCONN, "the program was given no spare");
 }
 
 static struct json_object *first_of(struct json_object *o, const char *list)
@@ -148,8 +148,9 @@ static int know_peer(const struct hs_private *how, struct hs_error *e)
 		return hs_fail(e, EINVAL, "the other host's address: %s", gai_strerror(err));
 	if (hs_key_given() || (!how->anywhere && (!how->peer || is_loopback(&p.peer))))
 		return 0;
-	return hs_fail(e, EACCES, "no key: on the network anybody could read and change the checkpoints; -k FILE names "
-		       "a key that both hosts have, and cptdevctl key makes one");
+	return hs_fail(e, EACCES, "no key: without a key anybody on the network could read and "
+		       "change the checkpoints: give both programs the same key with -k FILE; "
+		       "cptdevctl key makes one");
 }
 
 bool hs_private_is(const struct hs_private *how)
@@ -307,8 +308,8 @@ static int hear(int said, const char *program, struct hs_error *e)
 	p.pid = 0;
 	while (read(said, &n, sizeof(n)) == sizeof(n)) {
 		if (n >= 0)
-			return hs_fail(e, n ?: EIO, "%s can't be run: %s: CPTDEVD in the environment says where "
-				       "cptdevd is", program, strerror(n));
+			return hs_fail(e, n ?: EIO, "%s can't be run: %s: set CPTDEVD in the "
+				       "environment to the path of cptdevd", program, strerror(n));
 		p.pid = -n;
 	}
 	return p.pid > 1 ? 0 : hs_fail(e, EAGAIN, "no process for cptdevd");
@@ -343,9 +344,9 @@ static int wait_for_it(struct hs_error *e)
 		if (fd >= 0)
 			return close(fd);
 		if (poll(&link, 1, 1) > 0)
-			return hs_fail(e, ECONNREFUSED, "the program's own cptdevd has ended at once");
+			return hs_fail(e, ECONNREFUSED, "the private cptdevd ended at once");
 	}
-	return hs_fail(e, ETIMEDOUT, "the program's own cptdevd doesn't answer");
+	return hs_fail(e, ETIMEDOUT, "the private cptdevd doesn't answer");
 }
 
 static void remove_dir(void)
@@ -370,7 +371,7 @@ static int start(bool master, struct hs_error *e)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return hs_fail(e, errno, "no socket: %s", strerror(errno));
 	p.link = pair[0];
-	hs_own(p.link, "the program's own cptdevd");
+	hs_own(p.link, "the private cptdevd");
 	ret = (hs_key_given() && hs_key_write(p.key, e)) || write_conf(master, !master, e) ||
 		run_it(pair[1], e) ? -1 : 0;
 	close(pair[1]);
@@ -396,7 +397,7 @@ int hs_private_keep(struct hs_error *e)
 
 	if (p.link < 0 || poll(&link, 1, 0) <= 0)
 		return 0;
-	hs_say("libhotspare: the program's own cptdevd has ended: starting another one");
+	hs_say("libhotspare: the private cptdevd has ended: starting another one");
 	hs_own_close(&p.link);
 	remove_dir();
 	return start(true, e);
@@ -460,7 +461,8 @@ int hs_private_took_over(struct hs_error *e)
 		p.host[0] = 0;
 	if (write_conf(true, listens, e))
 		return -1;
-	return kill(p.pid, SIGHUP) ? hs_fail(e, errno, "the program's own cptdevd: %s", strerror(errno)) : 0;
+	return kill(p.pid, SIGHUP) ? hs_fail(e, errno, "the private cptdevd: %s",
+					     strerror(errno)) : 0;
 }
 
 int hs_private_promote(struct hs_error *e)
@@ -473,8 +475,8 @@ int hs_private_promote(struct hs_error *e)
 	if (!answer)
 		return -1;
 	if (json_object_object_get_ex(answer, "error", &error))
-		hs_fail(e, ENODATA, "the master is dead, and there is nothing to go on with: %.150s",
-			json_object_to_json_string(error));
+		hs_fail(e, ENODATA, "the master is dead, and there is nothing to continue from: "
+			"%.150s", json_object_to_json_string(error));
 	else
 		error = NULL;
 	json_object_put(answer);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libhotspare: a cptdevd of the program's own, for one that was told the address of the other host
- * and no session name. It runs as the program's user, with the soft engine, and ends with the
+ * libhotspare: a private cptdevd, for a program that was given the address of the other host
+ * and no session name. It runs as the user of the program, with the soft engine, and ends with the
  * program.
  */
 #ifndef HS_PRIVATE_H

@@ -77,7 +77,7 @@ static void tell(struct hs_error *e, int *err, const char *what)
 	size_t len = *err ? strlen(e->text) : 0;
 	int why = errno;
 
-	snprintf(e->text + len, sizeof(e->text) - len, "%s%s can't be as it was: %s",
+	snprintf(e->text + len, sizeof(e->text) - len, "%s%s can't be restored: %s",
 		 len ? "; " : "", what, strerror(why));
 	*err = *err ?: why;
 }
@@ -298,7 +298,7 @@ int hs_process_parse(struct hs_process *p, struct json_object *json, struct hs_e
 
 	*p = (struct hs_process) { 0 };
 	if (!json_object_is_type(json, json_type_object))
-		return hs_fail(e, EBADMSG, "the attributes of the process are no object");
+		return hs_fail(e, EBADMSG, "the attributes of the process are invalid");
 	p->umask = (mode_t)js_get_i64(&from, "umask", 0, 0777);
 	p->directory = strdup(js_get_text(&from, "directory"));
 	if (!p->directory || p->directory[0] != '/')
@@ -313,6 +313,6 @@ int hs_process_parse(struct hs_process *p, struct json_object *json, struct hs_e
 	if (!from.bad)
 		return 0;
 	hs_process_free(p);
-	return hs_fail(e, EBADMSG, "the process in the checkpoint: '%s' makes no sense",
+	return hs_fail(e, EBADMSG, "the process in the checkpoint: '%s' is invalid",
 		       from.bad);
 }

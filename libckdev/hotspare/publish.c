@@ -19,7 +19,7 @@
 #include "schedule.h"
 #include "watchdog.h"
 
-/* A program with its own cptdevd waits so long for a spare. */
+/* How long a program with a private cptdevd waits for a spare. */
 #define MOMENT_NS	1000000000ULL
 /* A program that waits looks as often whether it is stopped for a switch-over. */
 #define LOOK_NS		5000000ULL
@@ -84,8 +84,8 @@ bool hs_publishing(void)
 
 static int fenced(struct hs_error *e)
 {
-	return hs_fail(e, ESTALE, "fenced: a spare has taken over, and this program must not serve any "
-		       "more: hs_rejoin(3) starts it anew as the spare");
+	return hs_fail(e, ESTALE, "fenced: a spare has taken over, and this program must not serve "
+		       "any more: hs_rejoin(3) restarts it as the spare");
 }
 
 static bool attached(int fd)
@@ -323,7 +323,8 @@ static int check_room(int fd, struct hs_error *e)
 			return 0;
 	}
 	alone = !info.attached;
-	return alone ? no_spare(e) : hs_fail(e, EAGAIN, "as many checkpoints as may be are under way");
+	return alone ? no_spare(e) : hs_fail(e, EAGAIN, "the maximum number of checkpoints (-n) is "
+					     "under way");
 }
 
 /* The soft engine gets it from a thread, which the next one waits for. */
@@ -368,7 +369,7 @@ int hs_publish_wait(struct hs_error *e)
 	return ret;
 }
 
-/* The spare of a program that has its own cptdevd ends with it. */
+/* The spare of a program that has a private cptdevd ends with the program. */
 static void say_bye(void)
 {
 	struct hs_error ignored;

@@ -32,7 +32,7 @@ bool hs_publish_overtaken(void);
  */
 int hs_publish_peer(const struct sockaddr *addr, socklen_t len, struct hs_error *e);
 /*
- * The session is of the program's own cptdevd: as many asynchronous ones as @most may be on their way to
+ * The session is of the private cptdevd: as many asynchronous ones as @most may be on their way to
  * the spare, and a spare that isn't there is waited for a moment only.
  */
 void hs_publish_private(unsigned int most);

@@ -54,9 +54,9 @@ int hs_range(void *addr, size_t len)
 	int ret;
 
 	if (bad_range(addr, len))
-		return hs_fail(hs_why(), EINVAL, "the address or the length makes no sense");
+		return hs_fail(hs_why(), EINVAL, "the address or the length is invalid");
 	if (start < HS_END && start + len > HS_BASE)
-		return hs_fail(hs_why(), EEXIST, "memory of hs_malloc(3) is saved in any case");
+		return hs_fail(hs_why(), EEXIST, "memory of hs_malloc(3) is always saved");
 	if (check_memory(start, start + len))
 		return -1;
 	hs_lock(&lock);
@@ -204,7 +204,8 @@ static int check_here(const struct hs_intervals *saved, struct hs_error *e)
 
 			next = m ? m->end : (at & ~(HS_PAGE - 1)) + HS_PAGE;
 			if (m && (m->libc || m->where > HS_WHERE_CHOSEN))
-				ret = hs_fail(e, EEXIST, "memory at %#llx was saved, here that is %s",
+				ret = hs_fail(e, EEXIST, "memory at %#llx was saved, and here it "
+					      "is %s",
 					      (unsigned long long)at, hs_where_text(m->where));
 		}
 	}
@@ -277,7 +278,7 @@ int hs_ranges_restore(struct hs_ranges *r, int fd, struct hs_error *e)
 		*(uint64_t *)(uintptr_t)r->slots[i].addr = here[i];
 	free(here);
 	if (ret)
-		return hs_fail(e, errno, "memory besides the arena can't be restored: %s",
+		return hs_fail(e, errno, "memory outside of hs_malloc(3) can't be restored: %s",
 			       strerror(errno));
 	registered = *r;
 	*r = (struct hs_ranges) { .nr_slots = 0 };

@@ -103,5 +103,5 @@ int hs_ranges_parse(struct hs_ranges *r, struct json_object *json, struct hs_err
 	    parse_slots(r, js_get(&from, "slots", json_type_array, true)) && !from.bad)
 		return 0;
 	hs_ranges_free(r);
-	return hs_fail(e, EBADMSG, "the ranges in the checkpoint make no sense");
+	return hs_fail(e, EBADMSG, "the ranges in the checkpoint are invalid");
 }

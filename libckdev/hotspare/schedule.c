@@ -138,8 +138,8 @@ static void tell_no_thread(const struct hs_threads *threads)
 	if (threads->nr || told)
 		return;
 	told = true;
-	hs_say("libhotspare: no thread is registered: who goes on with this checkpoint ends at once: see "
-	       "hs_threadreg(3)");
+	hs_say("libhotspare: no thread is registered: a program that continues from this "
+	       "checkpoint ends at once: see hs_threadreg(3)");
 }
 
 void hs_cpt_taken(const struct hs_job *j)
@@ -253,8 +253,8 @@ int hs_cpt(int flags)
 	if (flags & ~(HSCPT_ASYNC | HSCPT_INCR))
 		return hs_fail(&why, EINVAL, "unknown flags");
 	if (hs_held())
-		return hs_fail(&why, EDEADLK, "this thread holds checkpoints off: hs_release() "
-			       "comes first");
+		return hs_fail(&why, EDEADLK, "this thread is between hs_hold() and hs_release(): "
+			       "call hs_release() first");
 	if (hs_in_hook())
 		return in_hook();
 	if (hs_fork_child(&why))
@@ -322,8 +322,8 @@ static bool any(void)
 int hs_cpt_settle(struct hs_error *e)
 {
 	if (hs_held() || hs_in_hook())
-		return hs_fail(e, EDEADLK, "this thread is in a hook of a checkpoint, or holds "
-			       "checkpoints off");
+		return hs_fail(e, EDEADLK, "this thread is in a hook of a checkpoint, or between "
+			       "hs_hold() and hs_release()");
 	hs_pool_lock();
 	if (hs_own_check(e)) {
 		hs_pool_unlock();

@@ -199,7 +199,7 @@ struct hs_own *hs_sections_add(struct hs_sections *list, const char *name, uint6
 	struct hs_own *s;
 
 	if (!good_name(name) || !len || len > MAX_LEN || list->nr == MAX_SECTIONS) {
-		hs_fail(e, EBADMSG, "an own section of the application makes no sense");
+		hs_fail(e, EBADMSG, "a section of the application is invalid");
 		return NULL;
 	}
 	if (find(list, name)) {

@@ -141,7 +141,7 @@ int hs_signals_parse(struct hs_signals *s, struct json_object *json, struct hs_e
 
 	memset(s, 0, sizeof(*s));
 	if (!json_object_is_type(json, json_type_object))
-		return hs_fail(e, EBADMSG, "the signals are no object");
+		return hs_fail(e, EBADMSG, "the signals in the checkpoint are invalid");
 	js_get_signals(&from, "blocked", &s->blocked);
 	list = js_get(&from, "actions", json_type_array, true);
 	nr = list ? json_object_array_length(list) : 0;
@@ -159,5 +159,5 @@ int hs_signals_parse(struct hs_signals *s, struct json_object *json, struct hs_e
 	}
 	if (!from.bad)
 		return 0;
-	return hs_fail(e, EBADMSG, "signals in the checkpoint: '%s' makes no sense", from.bad);
+	return hs_fail(e, EBADMSG, "signals in the checkpoint: '%s' is invalid", from.bad);
 }

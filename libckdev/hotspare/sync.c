@@ -101,8 +101,8 @@ static void renew(const struct hs_sync *s)
 
 	if (is_held(s->kind, o) && !(s->kind == HSSYNC_MUTEX &&
 				     o->mutex.__data.__kind & KIND_ROBUST))
-		fprintf(stderr, "libhotspare: the %s at %p was locked at the checkpoint, outside of "
-			"hs_hold(): it is unlocked, and what it protects may be half done\n",
+		fprintf(stderr, "libhotspare: the %s at %p was locked at the checkpoint, outside "
+			"of hs_hold(): it is unlocked, and its data may be half changed\n",
 			kinds[s->kind].name, (void *)o);
 	if (s->kind == HSSYNC_MUTEX)
 		renew_mutex(&o->mutex, &s->fresh.mutex);
@@ -194,9 +194,9 @@ static int check_saved(const struct hs_syncs *list, const struct hs_ranges *rang
 	for (s = list->v; !ret && s < list->v + list->nr; s++)
 		if (!hs_intervals_have(&saved, (uintptr_t)s->object,
 				       (uintptr_t)s->object + kinds[s->kind].size))
-			ret = hs_fail(e, EFAULT, "the %s at %p that hs_syncreg() was told isn't in "
-				      "memory that is saved: deregister it (hs_syncdereg)",
-				      kinds[s->kind].name, (void *)s->object);
+			ret = hs_fail(e, EFAULT, "the %s at %p that is registered with "
+				      "hs_syncreg() isn't in saved memory: deregister it "
+				      "(hs_syncdereg)", kinds[s->kind].name, (void *)s->object);
 	free(saved.v);
 	return ret;
 }
@@ -275,10 +275,10 @@ int hs_syncs_parse(struct hs_syncs *list, struct json_object *json, struct hs_er
 
 	*list = (struct hs_syncs) { 0 };
 	if (!json_object_is_type(json, json_type_array))
-		return hs_fail(e, EBADMSG, "the mutexes are no list");
+		return hs_fail(e, EBADMSG, "the list of mutexes is invalid");
 	nr = json_object_array_length(json);
 	if (nr > MAX_SYNCS)
-		return hs_fail(e, EBADMSG, "%zu mutexes make no sense", nr);
+		return hs_fail(e, EBADMSG, "%zu mutexes are too many", nr);
 	list->v = calloc(nr + 1, sizeof(*list->v));
 	if (!list->v)
 		return hs_fail(e, ENOMEM, "no memory for the list of mutexes");
@@ -286,7 +286,7 @@ int hs_syncs_parse(struct hs_syncs *list, struct json_object *json, struct hs_er
 		if (parse_one(&list->v[i], json_object_array_get_idx(json, i)))
 			continue;
 		hs_syncs_free(list);
-		return hs_fail(e, EBADMSG, "mutex %zu in the checkpoint makes no sense", i + 1);
+		return hs_fail(e, EBADMSG, "mutex %zu in the checkpoint is invalid", i + 1);
 	}
 	list->nr = (uint32_t)nr;
 	return 0;

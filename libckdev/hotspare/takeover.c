@@ -83,7 +83,8 @@ static int read_replica(void *arg, void *buf, size_t len, uint64_t addr)
 static void tell(struct waiting *w, const struct hs_error *e)
 {
 	if (e->text[0] && strcmp(e->text, w->told.text))
-		hs_say("libhotspare: to go on here the program would miss this: %s", e->text);
+		hs_say("libhotspare: after a take-over the program would lack this here: %s",
+		       e->text);
 	w->told = *e;
 }
 
@@ -215,7 +216,7 @@ static int wait_with_function(struct waiting *w, uint64_t *term, struct hs_error
 	ret = pthread_create(&thread, NULL, ask_function, w);
 	if (ret)
 		return hs_fail(e, ret, "no thread for the detection function");
-	hs_say("libhotspare: whether the master lives is told by the program's function");
+	hs_say("libhotspare: a function of the program decides whether the master is dead");
 	ret = wait_for_promotion(w, term, e);
 	err = errno;
 	w->over = true;
@@ -271,7 +272,7 @@ static int ask_again(struct waiting *w, uint64_t *term, struct hs_error *e)
 	case HS_START_FRESH:
 		return hs_fail(e, EAGAIN, "%s", why.text);
 	case HS_START_SPARE:
-		hs_say("libhotspare: the state doesn't come back: %s", why.text);
+		hs_say("libhotspare: the state can't be taken back: %s", why.text);
 		w->patience_ms = 0;
 		break;
 	case HS_START_TAKE_BACK:

@@ -225,7 +225,7 @@ int hs_threads_run(struct hs_error *e)
 		pthread_join(runner[i - 1].id, NULL);
 	free(runner);
 	hs_threads_free(&all);
-	return err ? hs_fail(e, err, "a thread can't be made: %s", strerror(err)) : 0;
+	return err ? hs_fail(e, err, "a thread can't be created: %s", strerror(err)) : 0;
 }
 
 int hs_run(void)
@@ -290,10 +290,10 @@ int hs_threads_parse(struct hs_threads *list, struct json_object *json, struct h
 
 	*list = (struct hs_threads) { 0 };
 	if (!json_object_is_type(json, json_type_array))
-		return hs_fail(e, EBADMSG, "the threads are no list");
+		return hs_fail(e, EBADMSG, "the list of threads is invalid");
 	nr = json_object_array_length(json);
 	if (nr > MAX_THREADS)
-		return hs_fail(e, EBADMSG, "%zu threads make no sense", nr);
+		return hs_fail(e, EBADMSG, "%zu threads are too many", nr);
 	list->v = calloc(nr + 1, sizeof(*list->v));
 	if (!list->v)
 		return hs_fail(e, ENOMEM, "no memory for the list of threads");
@@ -301,7 +301,7 @@ int hs_threads_parse(struct hs_threads *list, struct json_object *json, struct h
 		if (parse_one(&list->v[i], json_object_array_get_idx(json, i)))
 			continue;
 		hs_threads_free(list);
-		return hs_fail(e, EBADMSG, "thread %zu in the checkpoint makes no sense", i + 1);
+		return hs_fail(e, EBADMSG, "thread %zu in the checkpoint is invalid", i + 1);
 	}
 	list->nr = (uint32_t)nr;
 	return 0;

@@ -245,12 +245,12 @@ const char *hs_where_text(enum hs_where where)
 {
 	static const char *const text[] = {
 		[HS_WHERE_OBJECT] = "a variable",
-		[HS_WHERE_CHOSEN] = "memory at an address that the program has chosen",
+		[HS_WHERE_CHOSEN] = "memory at an address that the program chose",
 		[HS_WHERE_ARENA] = "memory of hs_malloc(3)",
 		[HS_WHERE_HEAP] = "memory of malloc(3)",
 		[HS_WHERE_STACK] = "the stack",
-		[HS_WHERE_KERNEL] = "memory at an address that the kernel has chosen, as of malloc(3), "
-			"mmap(2), stacks and variables of threads",
+		[HS_WHERE_KERNEL] = "memory at an address that the kernel chose, as that of "
+			"malloc(3), mmap(2), stacks and variables of threads",
 		[HS_WHERE_SHARED] = "shared memory",
 		[HS_WHERE_HUGE] = "memory of hugetlb",
 		[HS_WHERE_READ_ONLY] = "memory that can't be read and written",
@@ -263,21 +263,21 @@ static const char *advice(enum hs_where where)
 {
 	switch (where) {
 	case HS_WHERE_SHARED:
-		return "others may change it during the cut: it isn't saved";
+		return "other processes may change it during the cut: it can't be saved";
 	case HS_WHERE_HUGE:
-		return "map ordinary pages";
+		return "use ordinary pages";
 	case HS_WHERE_READ_ONLY:
-		return "it is the same on the spare, or has to be made writable before";
+		return "it is the same on the spare; if not, make it writable first";
 	default:
-		return "another process has its own there: take it from hs_malloc(3)";
+		return "another process has other memory there: use hs_malloc(3)";
 	}
 }
 
 static int refuse(const struct hs_map *m, uint64_t addr, struct hs_error *e)
 {
 	if (m->libc)
-		return hs_fail(e, EINVAL, "at %#llx are variables of the C library, which are of their "
-			       "process", (unsigned long long)addr);
+		return hs_fail(e, EINVAL, "at %#llx are variables of the C library, which can't be "
+			       "saved", (unsigned long long)addr);
 	return hs_fail(e, m->where == HS_WHERE_READ_ONLY ? EACCES : EOPNOTSUPP, "at %#llx is %s: %s",
 		       (unsigned long long)addr, hs_where_text(m->where), advice(m->where));
 }

@@ -107,7 +107,7 @@ static void choose(void)
 					len ? "; " : "", tellers[i]->name, e.text);
 	}
 	if (!len)
-		hs_fail(&w.why_not, 0, "as was asked for");
+		hs_fail(&w.why_not, 0, "as requested");
 }
 
 /* A process that was forked has memory of its own: what its parent has opened isn't for it. */
@@ -123,7 +123,7 @@ static bool have(void)
 	w.pid = getpid();
 	w.floor = 0;
 	w.marks = memfd_create("hotspare-marks", MFD_CLOEXEC);
-	hs_own(w.marks, "what was written");
+	hs_own(w.marks, "the list of written pages");
 	if (w.now)
 		munmap(w.now, HS_PAGE);
 	w.now = mmap(NULL, HS_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -131,12 +131,13 @@ static int try(struct hs_error *e)
 	if (clear())
 		return hs_fail(e, errno, "/proc/thread-self/clear_refs: %s", strerror(errno));
 	if (is_dirty(canary))
-		return hs_fail(e, ENOTSUP, "bits can't be cleared");
+		return hs_fail(e, ENOTSUP, "soft-dirty bits can't be cleared");
 	touch_canary();
 	if (!is_dirty(canary))
-		return hs_fail(e, ENOTSUP, "the kernel doesn't have them");
+		return hs_fail(e, ENOTSUP, "the kernel has no soft-dirty bits");
 	if (ksm < 0 && !access("/sys/kernel/mm/ksm", F_OK))
-		return hs_fail(e, ENOTSUP, "pages may be merged (KSM), which Linux 6.1 would tell");
+		return hs_fail(e, ENOTSUP, "pages may be merged (KSM), and this kernel doesn't "
+			       "report it (Linux 6.1 does)");
 	return 0;
 }
 
@@ -195,7 +196,7 @@ static int open_all(struct hs_error *e)
 	hs_own(pagemap, "pagemap");
 	hs_own(ksm, "ksm_stat");
 	if (pagemap < 0 || make_canary() || count_forks())
-		hs_fail(e, errno, "what they are read by: %s", strerror(errno));
+		hs_fail(e, errno, "the files to read them: %s", strerror(errno));
 	else if (!try(e))
 		return 0;
 	close_all();

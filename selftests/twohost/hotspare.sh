@@ -27,7 +27,7 @@ test_begin() {
 	t 'a table is safe' until_true says_safe a 'create table if not exists t (a integer primary key, b integer)'
 	t 'rows are safe' add a 10
 	t 'and there' all_there a
-	t 'the spare misses nothing' not program_said b 'would miss'
+	t 'the spare misses nothing' not program_said b 'would lack'
 	t 'the spare does not serve' not serves b
 }
 
@@ -36,7 +36,7 @@ test_by_hand() {
 	t 'promoted by hand' vm_run b 'cptdevctl promote --force db >/dev/null'
 	t 'the spare goes on' until_true serves b
 	t 'with all that was safe' all_there b
-	t 'the old master becomes a spare by itself' until_true program_said a 'starting anew as the spare'
+	t 'the old master becomes a spare by itself' until_true program_said a 'restarting as the spare'
 	t 'and waits' until_true program_said a 'waiting for the promotion'
 	t 'it does not serve any more' not serves a
 	t 'writes are safe again' safe_again b
@@ -63,7 +63,7 @@ started_anew() {
 	program_start "$host" -m
 	t "$host crashed: $to goes on" until_true serves "$to"
 	t "with all that was safe" all_there "$to"
-	t "$host, started as the master, is not it" until_true program_said "$host" 'not the master now'
+	t "$host, started as the master, is not it" until_true program_said "$host" "can't begin as the master now"
 	t "but waits" until_true program_said "$host" 'waiting for the promotion'
 	t "writes are safe again" safe_again "$to"
 	t "rows are safe" add "$to" 5

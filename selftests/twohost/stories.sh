@@ -133,7 +133,7 @@ story_ended_in_order() {
 	vm_kill a
 	sleep $silence
 	t 'stopped in order: when its host is lost, nothing comes back to life' not serves b
-	t 'stopped in order: nobody went on' not program_said b 'going on'
+	t 'stopped in order: nobody went on' not program_said b 'continuing from'
 	host_launch a
 	host_ready a
 	story_end

@@ -66,7 +66,7 @@ test_host_lost() { # a host is lost with its addresses: clients go on with the s
 		until_true says "^b [0-9]" c4 && until_true says "^b [0-9]" c6 &&
 		points_to 10.9.0.9 b && points_to fd09::9 b &&
 		has_address a 10.9.0.9 && has_address a fd09::9 && ascending &&
-		! says "goes on without" spare.err
+		! says "continues without" spare.err
 	ret=$?
 	end_hosts
 	return $ret
@@ -155,7 +155,7 @@ test_command_fails() { # a spare whose command fails goes on, and tells
 		says "^spare hosts_program 0$" spare.err &&
 		says "^takeover hosts_program [1-9]" spare.err &&
 		says "^serve hosts_program [1-9]" spare.err &&
-		says "failed with exit status 7 at 'spare'; hosts_program goes on without it" \
+		says "failed with exit status 7 for 'spare'; hosts_program continues without it" \
 			spare.err &&
 		says "failed with exit status 7 at 'takeover'; hosts_program goes on" spare.err &&
 		says "failed with exit status 7 at 'serve'; hosts_program goes on" spare.err &&
@@ -175,7 +175,7 @@ test_command_hangs() { # one that hangs is ended, with all that it has started
 	local ret
 
 	begin 'sleep 4711 & sleep 4712' 1 && kill_program a && until_true says serves spare &&
-		says "taken more than 1 seconds for 'takeover', and was ended" spare.err &&
+		says "took more than 1 seconds for 'takeover', and was killed" spare.err &&
 		! runs_in b sleep
 	ret=$?
 	end_hosts

@@ -264,10 +264,10 @@ static void assert_aborts(void (*fn)(void), const char *words)
 
 static void mistakes_end_the_program(void **state)
 {
-	static const char freed[] = "was freed already, or never taken";
+	static const char freed[] = "was freed already, or never allocated";
 	static const char foreign[] = "isn't memory of the class";
-	static const char inside[] = "is no object's beginning";
-	static const char behind[] = "something was written behind this object";
+	static const char inside[] = "isn't the beginning of an object";
+	static const char behind[] = "the program wrote beyond the end of this object";
 
 	(void)state;
 	assert_aborts(free_of_stack, foreign);
@@ -350,7 +350,7 @@ static void memory_of_the_process_is_refused(void **state)
 #ifndef __SANITIZE_ADDRESS__
 	/* It has a heap of its own, wherever that is. */
 	assert_named(heap, 100, EOPNOTSUPP, "memory of malloc(3)");
-	assert_named(large, 1 << 20, EOPNOTSUPP, "the kernel has chosen, as of malloc(3)");
+	assert_named(large, 1 << 20, EOPNOTSUPP, "the kernel chose, as that of malloc(3)");
 #endif
 	assert_named(&on_stack, 1, EOPNOTSUPP, "the stack");
 	assert_named(of_a_thread, sizeof(of_a_thread), EOPNOTSUPP, "variables of threads");
@@ -634,14 +634,14 @@ static void what_was_closed_is_told(void **state)
 	assert_int_equal(hs_fdreg(fd), 0);
 	close(fd);
 	assert_refused(hs_cpt(0), EBADF);
-	assert_non_null(strstr(hs_error(), "was closed, or is another thing now"));
+	assert_non_null(strstr(hs_error(), "was closed, or is another object now"));
 	assert_int_equal(hs_fd_deregister(fd), 0);
 	/* A restart wouldn't find it. */
 	fd = open("file", O_RDWR | O_CREAT, 0600);
 	assert_int_equal(hs_fdreg(fd), 0);
 	assert_int_equal(unlink("file"), 0);
 	assert_refused(hs_cpt(0), ENOENT);
-	assert_non_null(strstr(hs_error(), "/file any more: deregister it"));
+	assert_non_null(strstr(hs_error(), "/file doesn't exist any more: deregister it"));
 	assert_int_equal(hs_fd_deregister(fd), 0);
 	close(fd);
 	/* Nobody reads it. */
@@ -755,8 +755,8 @@ static void options_without_sense_are_told(void **state)
 	refused(EINVAL, "either -a or -f", "-m", "-a", "127.0.0.1", "-f", "image");
 	refused(EINVAL, "unknown option", "-m", "--nonsense");
 	refused(EINVAL, "address ''", "-m", "-a", "");
-	refused(EINVAL, "no -a, no -f", "-m", "-S", "name", "-a", "127.0.0.1");
-	refused(EINVAL, "no -a, no -f", "-m", "-f", "image", "--session", "name");
+	refused(EINVAL, "leave out -a and -f", "-m", "-S", "name", "-a", "127.0.0.1");
+	refused(EINVAL, "leave out -a and -f", "-m", "-f", "image", "--session", "name");
 	/* Nothing takes the module's place: what the spare has would be somewhere else. */
 	if (access(CPTDEV_DEVICE, F_OK)) {
 		refused(ENOENT, CPTDEV_DEVICE, "-m", "-S", "name");
@@ -790,7 +790,7 @@ static void without_a_key_nothing_leaves_the_host(void **state)
 	(void)state;
 	if (!fixed_addresses())
 		skip();
-	refused(EACCES, "no key: on the network anybody", "-m", "-a", "192.0.2.1");
+	refused(EACCES, "no key: without a key anybody on the network", "-m", "-a", "192.0.2.1");
 	refused(EACCES, "no key", "-m", "-a", "::ffff:192.0.2.1");
 	refused(EACCES, "no key", "-m", "-a", "2001:db8::1");
 	refused(EACCES, "no key", "-s", "-a", "192.0.2.1", "-p", port);
@@ -799,14 +799,14 @@ static void without_a_key_nothing_leaves_the_host(void **state)
 	refused(EINVAL, "key .: it isn't a file", "-m", "-a", "192.0.2.1", "-k", ".");
 	refused(EBADF, "key fd:77: Bad file descriptor", "-m", "-a", "192.0.2.1", "-k", "fd:77");
 	refused(ENOENT, "key fd:7x", "-m", "-a", "192.0.2.1", "-k", "fd:7x");
-	refused(EINVAL, "-k is for the program's own cptdevd", "-m", "-S", "name", "-k", "key");
+	refused(EINVAL, "-k is for the private cptdevd", "-m", "-S", "name", "-k", "key");
 	key(A_KEY, 0644);
 	refused(EACCES, "key key: others have rights to it (mode 0644): chmod 600", "-m", "-k", "key");
 	key("", 0600);
-	refused(EINVAL, "key key: that isn't a key", "-m", "-a", "192.0.2.1", "-k", "key");
+	refused(EINVAL, "key key: this isn't a key", "-m", "-a", "192.0.2.1", "-k", "key");
 	/* What a key looks like is the daemon's to say. */
 	key("secret\n", 0600);
-	refused(ECONNREFUSED, "cptdevd has ended at once", "-m", "-a", "192.0.2.1", "-k", "key");
+	refused(ECONNREFUSED, "the private cptdevd ended at once", "-m", "-a", "192.0.2.1", "-k", "key");
 	key(A_KEY, 0600);
 	assert_int_equal(end_of(start("out", "-m", "-a", "192.0.2.1", "-k", "key", "-t", "1")), 4);
 	unlink("key");
@@ -820,9 +820,9 @@ static void memory_that_is_gone_is_told(void **state)
 		skip();
 	assert_int_equal(end_of(start("out", "-m", "-f", "image", "-b", "portable", "UNMAP=1")), 0);
 	assert_int_equal(last("out", "cpt"), EFAULT);
-	assert_true(was_said("out", "can't be read at 0x510000000000: what hs_range() was told must "
-			     "stay mapped"));
-	assert_true(was_said("out", "no thread is registered: who goes on with this checkpoint ends"));
+	assert_true(was_said("out", "can't be read at 0x510000000000: memory that was given to "
+			     "hs_range() must stay mapped"));
+	assert_true(was_said("out", "no thread is registered: a program that continues from this "));
 }
 
 /*
@@ -880,8 +880,8 @@ static void files_that_are_none_are_refused(void **state)
 	refused(ENOENT, "missing: No such file", "-m", "-r", "missing");
 	refused(EISDIR, ".: ", "-m", "-r", ".");
 	refused(ENODATA, "/dev/null: ", "-m", "-r", "/dev/null");
-	refused(EINVAL, "this is no checkpoint", "-m", "-r", "/dev/zero");
-	refused(EINVAL, "this is no checkpoint", "-m", "-r", "/proc/self/exe");
+	refused(EINVAL, "this isn't a checkpoint", "-m", "-r", "/dev/zero");
+	refused(EINVAL, "this isn't a checkpoint", "-m", "-r", "/proc/self/exe");
 	/* What it is an increment of isn't there. */
 	refused(ESTALE, "image.2: ", "-m", "-r", "image.2");
 
@@ -893,9 +893,9 @@ static void files_that_are_none_are_refused(void **state)
 	write_image("other", image, len - 1);
 	refused(ENODATA, "other: ", "-m", "-r", "other");
 	write_version(0, len);
-	refused(EPROTONOSUPPORT, "version 0, known is 1", "-m", "-r", "other");
+	refused(EPROTONOSUPPORT, "version 0, this library supports version 1", "-m", "-r", "other");
 	write_version(2, len);
-	refused(EPROTONOSUPPORT, "version 2, known is 1", "-m", "-r", "other");
+	refused(EPROTONOSUPPORT, "version 2, this library supports version 1", "-m", "-r", "other");
 	/* So it wasn't that the sum is wrong. */
 	write_version(1, len);
 	assert_int_equal(end_of(start("third", "-m", "-r", "other")), 0);

@@ -223,7 +223,7 @@ static void another_program_is_refused(void **state)
 	assert_non_null(strstr(e.text, "the program has the build id 00 in the checkpoint"));
 	json_object_object_add(first, "name", json_object_new_string("libgone.so.1"));
 	assert_int_equal(hs_build_compare(json, hs_layout_here(), &e), -1);
-	assert_non_null(strstr(e.text, "libgone.so.1 was part of the program, and isn't here"));
+	assert_non_null(strstr(e.text, "libgone.so.1 was loaded in the program, and isn't loaded here"));
 	json_object_object_del(first, "build_id");
 	assert_int_equal(hs_build_compare(json, hs_layout_here(), &e), -1);
 	assert_int_equal(errno, EBADMSG);

@@ -137,7 +137,7 @@ static void its_words_are_understood(void **state)
 	assert_int_equal(ask(STATUS("\"lost\"")), HS_MASTER_ALIVE);
 	assert_int_equal(ask(STATUS("\"dead\"")), HS_MASTER_DEAD);
 	assert_none(STATUS("\"left\""), "the cptdevd of the other host was stopped");
-	assert_none(STATUS("\"no daemon\""), "the cptdevd of the other host is gone");
+	assert_none(STATUS("\"no daemon\""), "the cptdevd of the other host has ended");
 	assert_none(STATUS("\"never heard\""), "no link with the other host");
 }
 
@@ -147,17 +147,17 @@ static void nonsense_is_no_answer(void **state)
 	size_t i;
 
 	(void)state;
-	assert_none(STATUS("\"DEAD\""), "makes no sense");
-	assert_none(STATUS("1"), "makes no sense");
-	assert_none(STATUS("null"), "makes no sense");
-	assert_none(STATUS("[\"dead\"]"), "makes no sense");
-	assert_none("{\"peers\":[\"dead\"]}\n", "makes no sense");
-	assert_none("{\"peers\":[null]}\n", "makes no sense");
-	assert_none("{\"peers\":[]}\n", "hasn't one peer");
+	assert_none(STATUS("\"DEAD\""), "is invalid");
+	assert_none(STATUS("1"), "is invalid");
+	assert_none(STATUS("null"), "is invalid");
+	assert_none(STATUS("[\"dead\"]"), "is invalid");
+	assert_none("{\"peers\":[\"dead\"]}\n", "is invalid");
+	assert_none("{\"peers\":[null]}\n", "is invalid");
+	assert_none("{\"peers\":[]}\n", "doesn't have exactly one peer");
 	assert_none("{\"peers\":[{\"detector\":\"dead\"},{\"detector\":\"dead\"}]}\n",
-		    "hasn't one peer");
-	assert_none("{\"peers\":{\"detector\":\"dead\"}}\n", "hasn't one peer");
-	assert_none("{\"detector\":\"dead\"}\n", "hasn't one peer");
+		    "doesn't have exactly one peer");
+	assert_none("{\"peers\":{\"detector\":\"dead\"}}\n", "doesn't have exactly one peer");
+	assert_none("{\"detector\":\"dead\"}\n", "doesn't have exactly one peer");
 	assert_none("{\"error\":{\"code\":\"too-many-clients\"}}\n", "max_clients");
 	assert_none("[]\n", "doesn't answer");
 	assert_none("\"dead\"\n", "doesn't answer");

@@ -91,7 +91,7 @@ test_started_anew() { # a master that is started anew, as by a unit, is the spar
 
 	fresh_hosts && begin 60 && kill_program a && until_true says serves spare && counts_on &&
 		launch anew a "$program" -m -a 10.9.0.2 -k fd:9 -t 60 -- :: 9<"$key" &&
-		until_true says "starting anew as the spare" anew.err &&
+		until_true says "restarting as the spare" anew.err &&
 		until_true says "^b [0-9]*$" after && ! says serves anew &&
 		kill_program b && until_true says serves anew
 	ret=$?

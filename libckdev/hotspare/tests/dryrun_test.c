@@ -214,10 +214,10 @@ static const struct mistake {
 	{ "pointer_to_large", pointer_to_large, 1, OF_THE_KERNEL },
 	{ "pointer_to_stack", pointer_to_stack, 1, "looks like a pointer to the stack" },
 	{ "many_pointers", many_pointers, 6, "and 15 more such pointers" },
-	{ "mutex_held", mutex_held, 1, "looks like a lock that thread" },
+	{ "mutex_held", mutex_held, 1, "looks like a lock of thread" },
 	{ "mutex_renewed", mutex_renewed, 0, NULL },
-	{ "rwlock_held", rwlock_held, 1, "looks like a lock that thread" },
-	{ "variable_held", variable_held, 1, "in variables that are saved: at" },
+	{ "rwlock_held", rwlock_held, 1, "looks like a lock of thread" },
+	{ "variable_held", variable_held, 1, "in saved variables: at" },
 	{ "forgotten_eventfd", forgotten_eventfd, 1, "(anon_inode:[eventfd]) isn't registered" },
 	{ "forgotten_file", forgotten_file, 1, "/kept) isn't registered" },
 	{ "file_kept", file_kept, 0, NULL },
@@ -321,7 +321,7 @@ static void a_file_is_checked_by_an_option(void **state)
 	assert_true(was_said("0 findings in"));
 	assert_int_equal(truncate("kept", 2), 0);
 	assert_int_equal(end_of(start("out", "-m", "-c", "-r", "image")), 1);
-	assert_true(was_said("kept has 2 bytes, and is to be at 5"));
+	assert_true(was_said("kept has 2 bytes, and the offset is 5"));
 	assert_int_equal(unlink("kept"), 0);
 	assert_int_equal(end_of(start("out", "-m", "--check", "-r", "image")), 1);
 	/* It didn't go on. */

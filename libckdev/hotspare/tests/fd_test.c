@@ -725,7 +725,7 @@ static void what_is_wrong_at_the_cut_is_told(void **state)
 	assert_int_equal(hs_fd_deregister(set), 0);
 	/* Another thing has its number now. */
 	dup2(q[0], p[0]);
-	assert_not_captured(EBADF, "is another thing now");
+	assert_not_captured(EBADF, "is another object now");
 	close(p[0]);
 	assert_not_captured(EBADF, "was closed");
 	assert_int_equal(hs_fd_deregister(p[0]), 0);

@@ -927,7 +927,7 @@ static void a_lock_that_another_has_is_waited_for_and_missed(void **state)
 	hs_set_timeout(1);
 	assert_int_equal(hs_fds_restore(&list, &e), -1);
 	assert_int_equal(errno, EAGAIN);
-	assert_non_null(strstr(e.text, "its lock (flock) is another process's here"));
+	assert_non_null(strstr(e.text, "another process holds its lock (flock) here"));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	pid = hold_lock(200);

@@ -210,10 +210,10 @@ static void the_generation_before_a_damaged_one_is_offered(void **state)
 	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		assert_int_equal(end_of(start("out", "-m", "-f", "image")), 0);
 		cut_off("image.4", lengths[i]);
-		assert_refused(ENODATA, "as of generation 3: -g 3", "-m", "-r", "image");
+		assert_refused(ENODATA, "from generation 3: -g 3", "-m", "-r", "image");
 		assert_goes_on("out", 2, "-m", "-r", "image", "-g", "3");
 		cut_off("image.2", lengths[i]);
-		assert_refused(ENODATA, "as of generation 1: -g 1", "-m", "-r", "image");
+		assert_refused(ENODATA, "from generation 1: -g 1", "-m", "-r", "image");
 		assert_goes_on("out", 0, "-m", "-r", "image", "-g", "1");
 		/* Those behind it are of no use then, and go with the next one. */
 		assert_goes_on("out", 0, "-m", "-r", "image", "-g", "1", "-f", "image", "AGAIN=1");
@@ -227,8 +227,8 @@ static void a_generation_that_is_not_there_is_told(void **state)
 	(void)state;
 	assert_int_equal(end_of(start("out", "-m", "-f", "image")), 0);
 	assert_goes_on("out", STEPS, "-m", "-r", "image", "-g", "4");
-	assert_refused(ESTALE, "has no generation 5, but 4", "-m", "-r", "image", "-g", "5");
-	assert_refused(EINVAL, "there is no -r", "-m", "-g", "5");
+	assert_refused(ESTALE, "has no generation 5, but has generation 4", "-m", "-r", "image", "-g", "5");
+	assert_refused(EINVAL, "-r is missing", "-m", "-g", "5");
 	assert_refused(EINVAL, "generation '0' isn't a number", "-m", "-r", "image", "-g", "0");
 }
 
@@ -251,13 +251,13 @@ static const struct after_cut {
 } after_cut[] = {
 	{ "true", "", NULL, 0 },
 	{ "true", "1", NULL, 0 },
-	{ "truncate -s 6 data", "", "of 9000 bytes 6 are left, and the program goes on at byte 9000", 0 },
-	{ "truncate -s 6 data", "1", "it had 9000 bytes, and has 6", 0 },
-	{ "printf 123456 >>data", "", "it had 9000 bytes, and has 9006", 0 },
+	{ "truncate -s 6 data", "", "of 9000 bytes 6 are left, and the program continues at byte 9000", 0 },
+	{ "truncate -s 6 data", "1", "it had 9000 bytes, and now has 6", 0 },
+	{ "printf 123456 >>data", "", "it had 9000 bytes, and now has 9006", 0 },
 	{ "touch data", "", "it was written to", 0 },
 	{ "cp -p data x && mv x data", "", "another file has its name", 0 },
 	{ "printf 123 >x && mv x data", "",
-	  "another file has its name; of 9000 bytes 3 are left, and the program goes on at byte", 0 },
+	  "another file has its name; of 9000 bytes 3 are left, and the program continues at byte", 0 },
 	{ "rm data", "", "data: No such file", ENOENT },
 	{ "rm data && mkfifo data", "", "was a file at the checkpoint, and is a FIFO here", EPROTOTYPE },
 	{ "rm data && mkdir data", "", "and is a directory here", EPROTOTYPE },
@@ -281,7 +281,7 @@ static void check_after_cut(const struct after_cut *c)
 		assert_int_equal(last("out", "at"), BYTES);
 		assert_int_equal(size_of("data"), *c->append ? size + 1 :
 				 size > BYTES ? size : BYTES + 1);
-		if (c->said ? !was_said("out", c->said) : was_said("out", "at the checkpoint"))
+		if (c->said ? !was_said("out", c->said) : was_said("out", "since the checkpoint"))
 			fail_msg("'%s': no '%s'", c->what, c->said ?: "silence");
 	}
 	assert_int_equal(system("rm -rf data image* out first"), 0);
@@ -306,12 +306,12 @@ static const struct before_cut {
 	/* As those do who rotate logs. */
 	{ "mv data moved; printf 123 >data", "", NULL, 0, "moved" },
 	{ "mv data 'x (deleted)'", "", NULL, 0, "x (deleted)" },
-	{ "rm data", "", "any more: deregister it", ENOENT, NULL },
-	{ "printf 123 >x; mv x data", "", "is another file now: register that one", ENOENT, NULL },
-	{ "rm data; mkdir data", "", "is another file now: register that one", ENOENT, NULL },
+	{ "rm data", "", "exist any more: deregister it", ENOENT, NULL },
+	{ "printf 123 >x; mv x data", "", "is another file now: register this file", ENOENT, NULL },
+	{ "rm data; mkdir data", "", "is another file now: register this file", ENOENT, NULL },
 	/* What the program has named is what it means. */
 	{ "mv other moved", "NAMED=other", "any more: deregister it", ENOENT, NULL },
-	{ "rm other; mkdir other", "NAMED=other", "is no file any more", EPROTOTYPE, NULL },
+	{ "rm other; mkdir other", "NAMED=other", "isn't a file any more", EPROTOTYPE, NULL },
 	{ "printf 123 >other", "NAMED=other", NULL, 0, "other" },
 };
 
@@ -388,7 +388,7 @@ static bool is_told(const char *device)
 	close(saved);
 	assert_int_equal(hs_fd_deregister(fd), 0);
 	close(fd);
-	return was_said("said", "what the device keeps for it isn't saved");
+	return was_said("said", "the state that the device keeps for it isn't saved");
 }
 
 static void a_device_that_is_opened_anew_is_told(void **state)

@@ -331,7 +331,7 @@ static void others_files_are_refused(void **state)
 	(void)state;
 	assert_int_equal(write(fd, content, 1000), 1000);
 	assert_int_equal(read_all(fd, error), EINVAL);
-	assert_string_equal(error, "this is no checkpoint");
+	assert_string_equal(error, "this isn't a checkpoint");
 	close(fd);
 
 	fd = written(pieces, 1);
@@ -339,7 +339,7 @@ static void others_files_are_refused(void **state)
 	h.version = 7;
 	assert_int_equal(pwrite(fd, &h, sizeof(h), 0), sizeof(h));
 	assert_int_equal(read_all(fd, error), EPROTONOSUPPORT);
-	assert_non_null(strstr(error, "version 7, known is 1"));
+	assert_non_null(strstr(error, "version 7, this library supports version 1"));
 	close(fd);
 }
 

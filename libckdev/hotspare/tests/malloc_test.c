@@ -467,10 +467,10 @@ static void mistakes_end_the_program(void **state)
 	assert_aborts(foreign, "isn't memory of the class");
 	assert_aborts(other_class, "isn't memory of the class");
 	assert_aborts(no_class, "there is no such class");
-	assert_aborts(inside, "is no object's beginning");
-	assert_aborts(inside_large, "was freed already, or never taken");
-	assert_aborts(twice, "was freed already, or never taken");
-	assert_aborts(twice_large, "was freed already, or never taken");
+	assert_aborts(inside, "isn't the beginning of an object");
+	assert_aborts(inside_large, "was freed already, or never allocated");
+	assert_aborts(twice, "was freed already, or never allocated");
+	assert_aborts(twice_large, "was freed already, or never allocated");
 	assert_aborts(realloc_of_freed, "hs_realloc(8, ");
 	assert_aborts(usable_of_foreign, "isn't memory of any class");
 }
@@ -478,11 +478,11 @@ static void mistakes_end_the_program(void **state)
 static void debugging_finds_overruns(void **state)
 {
 	(void)state;
-	assert_aborts(overrun, "something was written behind this object");
-	assert_aborts(overrun_of_realloc, "something was written behind this object");
-	assert_aborts(overrun_of_large, "something was written behind this object");
-	assert_aborts(overrun_is_found_by_check, "behind the object at");
-	assert_aborts(header_is_found_by_check, "was written over");
+	assert_aborts(overrun, "the program wrote beyond the end of this object");
+	assert_aborts(overrun_of_realloc, "the program wrote beyond the end of this object");
+	assert_aborts(overrun_of_large, "the program wrote beyond the end of this object");
+	assert_aborts(overrun_is_found_by_check, "beyond the end of the object at");
+	assert_aborts(header_is_found_by_check, "was overwritten");
 }
 
 static void debugging_knows_the_size(void **state)

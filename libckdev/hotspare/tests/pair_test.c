@@ -450,7 +450,7 @@ static void a_host_that_says_nothing_keeps_nobody(void **state)
 		CHECK(!hs_cpipe_init(1) && !hs_cpipe_loadtcp4(&addr));
 		for (i = 0; i < 10; i++) {
 			CHECK(hs_cpt(0) == -1 && errno == ENOTCONN);
-			CHECK(strstr(hs_error(), "isn't there"));
+			CHECK(strstr(hs_error(), "isn't attached"));
 		}
 		_exit(0);
 	}

@@ -194,8 +194,8 @@ static void credentials(void)
 	now.umask = 0123;
 	now.limit[RLIMIT_NOFILE].rlim_max++;
 	CHECK(hs_process_restore(&now, &e) == -1 && errno == EPERM);
-	CHECK(strstr(e.text, "resource limit 7 can't be as it was"));
-	CHECK(strstr(e.text, "; the user can't be as it was"));
+	CHECK(strstr(e.text, "resource limit 7 can't be restored"));
+	CHECK(strstr(e.text, "; the user can't be restored"));
 	CHECK(umask(0) == 0123);
 	hs_process_free(&p);
 	hs_process_free(&now);
@@ -221,7 +221,7 @@ static void no_directory(void)
 	CHECK(hs_process_missing(&p, &e) == -1 && errno == ENOENT);
 	CHECK(strstr(e.text, "/nonexistent"));
 	CHECK(hs_process_restore(&p, &e) == -1 && errno == ENOENT);
-	CHECK(strstr(e.text, "/nonexistent can't be as it was"));
+	CHECK(strstr(e.text, "/nonexistent can't be restored"));
 	CHECK(umask(0) == 0111);
 	hs_process_free(&p);
 }

@@ -261,11 +261,11 @@ static void what_is_made_up_is_refused(void **state)
 	assert_made_up("good", 5, 1, "section 'build' is missing");
 	assert_made_up(NULL, 5, 256, "section 'build' is missing");
 	assert_made_up("good", 5, 2, "the application's section 'good' is there twice");
-	assert_made_up("", 5, 1, "makes no sense");
-	assert_made_up("two words", 5, 1, "makes no sense");
-	assert_made_up("empty", 0, 1, "makes no sense");
-	assert_made_up("large", MIB + 1, 1, "makes no sense");
-	assert_made_up(NULL, 5, 257, "makes no sense");
+	assert_made_up("", 5, 1, "is invalid");
+	assert_made_up("two words", 5, 1, "is invalid");
+	assert_made_up("empty", 0, 1, "is invalid");
+	assert_made_up("large", MIB + 1, 1, "is invalid");
+	assert_made_up(NULL, 5, 257, "is invalid");
 }
 
 /*

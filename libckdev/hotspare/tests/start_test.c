@@ -128,7 +128,7 @@ static void a_profile_that_takes_it_back_ends_it(void **state)
 {
 	(void)state;
 	assert_int_equal(run(lie, "-f"), 3);
-	assert_said("is on again after exec: a security profile takes it back");
+	assert_said("is on again after exec: a security profile (seccomp, AppArmor) undoes this");
 	assert_int_equal(run(forbid, "-f"), 3);
 	assert_said("a security profile forbids personality(2)");
 	if (fixed_addresses())
@@ -150,7 +150,7 @@ static void a_program_with_other_rights_ends(void **state)
 	unlink("image");
 	unlink("out");
 	assert_int_equal(run_file("./other", no_privileges, "-f"), 3);
-	assert_said("in a program that gets rights by exec");
+	assert_said("in a program that gains rights by exec");
 	assert_int_equal(unlink("other"), 0);
 }
 
@@ -188,12 +188,12 @@ static void another_stack_limit_is_named(void **state)
 		skip();
 	assert_int_equal(run(stack_unlimited, "-f"), 0);
 	assert_int_equal(run(stack_usual, "-r"), 3);
-	assert_said("the limit of the stack was unlimited, here it is 8192 KiB");
+	assert_said("the stack limit was unlimited at the checkpoint, here it is 8192 KiB");
 	/* The advice works. */
 	assert_int_equal(run(stack_unlimited, "-r"), 0);
 	assert_int_equal(run(stack_usual, "-f"), 0);
 	assert_int_equal(run(stack_large, "-r"), 3);
-	assert_said("the limit of the stack was 8192 KiB, here it is 1048576 KiB");
+	assert_said("the stack limit was 8192 KiB at the checkpoint, here it is 1048576 KiB");
 	/* This one makes no difference. */
 	assert_int_equal(run(stack_small, "-r"), 0);
 	assert_int_equal(run(stack_usual, "-r"), 0);
@@ -214,7 +214,7 @@ static void another_library_is_named(void **state)
 	assert_said("LD_PRELOAD is '' in the checkpoint, here 'libdl.so.2'");
 	assert_int_equal(run(preload, "-f"), 0);
 	assert_int_equal(run(NULL, "-r"), 3);
-	assert_said("what dlopen(3) loads has to be there before hs_init(3)");
+	assert_said("a library of dlopen(3) must be there before hs_init(3)");
 	assert_int_equal(run(preload, "-r"), 0);
 }
 

@@ -637,7 +637,7 @@ static void objects_can_be_used_again(void **state)
 		assert_int_equal(end_of(start("first", "-m", "-f", "image", name)), 0);
 		assert_int_equal(end_of(start("out", "-m", "-r", "image", name)), 0);
 		assert_int_equal(last("out", "used"), 1);
-		if (was_said("out", "may be half done") != objects[i].told)
+		if (was_said("out", "may be half changed") != objects[i].told)
 			fail_msg("%s: told, or not told", name);
 		assert_int_equal(system("rm -f image out first"), 0);
 	}
@@ -691,7 +691,7 @@ static void what_cannot_be_registered_is_refused(void **state)
 	assert_int_equal(hs_cpipe_init(1), 0);
 	assert_int_equal(hs_cpipe_loadfile("image"), 0);
 	assert_refused(hs_cpt(0), EFAULT);
-	assert_non_null(strstr(hs_error(), "isn't in memory that is saved"));
+	assert_non_null(strstr(hs_error(), "isn't in saved memory"));
 	assert_int_equal(hs_syncdereg(&mutex), 0);
 	assert_int_equal(hs_syncdereg(&rwlock), 0);
 	assert_int_equal(hs_cpt(0), 0);

@@ -125,7 +125,7 @@ static void none_begins_if_one_cannot_be_made(void **state)
 	assert_int_equal(hs_threadreg(never, &e), 0);
 	assert_int_equal(hs_threadreg_attr(never, &huge, &huge), 0);
 	assert_int_equal(go_on(&e), -1);
-	assert_non_null(strstr(e.text, "a thread can't be made"));
+	assert_non_null(strstr(e.text, "a thread can't be created"));
 	assert_int_equal(hs_threaddereg(never, NULL), 0);
 	assert_int_equal(hs_threaddereg(never, &e), 0);
 	assert_int_equal(hs_threaddereg(never, &huge), 0);
