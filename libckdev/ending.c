@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * libckdev: a session of the soft engine reports its end. The module sees how a process ends; a daemon
- * of another user sees only that the process is gone. So the library reports what the program does in
- * order, and the daemon counts an end without a report as a failure (softwire.h, SOFT_END).
+ * libckdev: a session of the soft engine reports its end. The module sees how a process ends; a
+ * daemon of another user sees only that the process is gone. So the library reports what the
+ * program does in order, and the daemon counts an end without a report as a failure (softwire.h,
+ * SOFT_END).
  *
- * exit(3) runs the handler below; _exit(2) and signals don't. A child after fork() has the handler
- * too, but must not report for its parent. The number of a descriptor may be reused: the cookie of the
- * socket identifies it. The daemon checks the sender as well.
+ * exit(3) runs the handler below; _exit(2) and signals don't. A child after fork() has the
+ * handler too, but must not report for its parent. The number of a descriptor may be reused: the
+ * cookie of the socket identifies it. The daemon checks the sender as well.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,8 +17,8 @@
 #include "softwire.h"
 
 /*
- * The argument of the handler, since the library keeps no state: the process, the descriptor, and as
- * much of the cookie as there is room for. A session with a higher descriptor promises nothing.
+ * The argument of the handler, since the library keeps no state: the process, the descriptor, and
+ * as much of the cookie as there is room for. A session with a higher descriptor promises nothing.
  */
 #define PID_BITS	22
 #define FD_BITS		16

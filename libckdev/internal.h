@@ -37,7 +37,7 @@ int ckdev_soft_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns);
 /* Sends struct soft_end and doesn't wait for the answer. @file: passed along, -1: none. */
 int ckdev_soft_say(int fd, unsigned int kind, unsigned int status, int file);
 
-/* ending.c: the library will report how the session ends. Does nothing for a session of the module. */
+/* ending.c: the library will report how the session ends. Does nothing with the module. */
 void ckdev_promise_end(int fd);
 
 static inline int ckdev_ioctl(int fd, unsigned long cmd, void *arg)

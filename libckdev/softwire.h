@@ -81,8 +81,8 @@ struct soft_session_page {
  *	CLOSES		the program closes the session and continues.
  *	EXITS		the program called exit(3), or returned from main(), with @status.
  *
- * The program needn't wait for the answer: the daemon reads all messages before it handles the end of
- * the connection. The last report counts; PROMISED can't be revoked.
+ * The program needn't wait for the answer: the daemon reads all messages before it handles the
+ * end of the connection. The last report counts; PROMISED can't be revoked.
  */
 #define SOFT_END		_IO(CPTDEV_IOC_MAGIC, 0x85)
 
