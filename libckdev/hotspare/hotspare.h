@@ -94,8 +94,8 @@ int hs_may_serve(void);
  * protected. If the module has no leases, the call always returns 0.
  *
  * Returns 1 if the spare needs a checkpoint: call hs_cpt() soon. Otherwise returns 0. The call also
- * returns 1 when a person moves the program to the spare's host ("cptdevctl switchover"): once while
- * the program serves, and once when it is stopped and hs_may_serve() returns 0.
+ * returns 1 when a person moves the program to the spare's host ("cptdevctl switchover"): once
+ * while the program serves, and once when it is stopped and hs_may_serve() returns 0.
  */
 int hs_wanted(void);
 
