@@ -125,7 +125,7 @@ struct json_object *status_session(struct daemon *d, struct known *k)
 	return o;
 }
 
-static void savings(struct json_object *j, struct out *o)
+static void savings(struct json_object *j, const struct out *o)
 {
 	static const char *const words[] = {
 		[THIN_PLAIN] = "off", [THIN_BY_GAIN] = "auto", [THIN_ALWAYS] = "on",
@@ -133,7 +133,7 @@ static void savings(struct json_object *j, struct out *o)
 
 	js_u64(j, "page_bytes", o->thin.pages);
 	js_u64(j, "page_bytes_on_wire", o->thin.wire);
-	js_str(j, "compression", words[out_thin(o)->packs]);
+	js_str(j, "compression", words[out_packs(o)]);
 }
 
 static struct json_object *outgoing(struct out *o)

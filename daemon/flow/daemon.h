@@ -625,6 +625,8 @@ void out_fence(struct out *o, struct known *k, const char *why);
 void out_listed(struct out *o);
 /* How pages are made shorter on the link, as the configuration has it now. */
 struct thin *out_thin(struct out *o);
+/* Whether frames are compressed: of that. There is a connection. */
+enum thin_packs out_packs(const struct out *o);
 u32 link_heartbeat_ms(const struct node *self, const struct node *other);
 /* How long an answer lends: 0 when the peer knows no leases. */
 u64 link_lease_ns(u64 features, u32 timeout_ms, u32 other_ms);

@@ -45,7 +45,7 @@ static const char *out_name(const struct out *o)
  * A compressed frame that is encrypted shows by its length how much of it was alike: whoever can have
  * something of his own put beside a secret could find that out (security.rst).
  */
-static enum thin_packs out_packs(const struct out *o)
+enum thin_packs out_packs(const struct out *o)
 {
 	if (!(o->features & WIRE_FEATURE_ZSTD))
 		return THIN_PLAIN;
