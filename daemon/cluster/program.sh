@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
 #
-# What ocf:cptdev:program does its work with: time, cptdevctl, the process, the cluster's memory. To be
-# sourced by it, behind ocf-shellfuncs. Functions of OCF actions are in program.
+# Parts of ocf:cptdev:program: time, cptdevctl, the process, the memory of the cluster. To be sourced by
+# it, behind ocf-shellfuncs. The actions are in program.
 
 #
 # Time: what is waited for ends before the cluster's own time-out, so that the reason is told.
 #
 
-# What cptdevctl role has said.
+# The facts of "cptdevctl role".
 r_node='' r_peer='' r_role=unknown r_state='' r_hung='' r_term=0 r_generation=0 r_record='' r_record_term=0
 r_promotable='' r_detector='' r_failover='' r_alone='' r_on_restart='' r_why=''
 
@@ -132,8 +132,8 @@ program_end() {
 	wait_for $(($(date +%s) - began + $2)) program_gone
 }
 
-# A program that serves is killed: that is the only end of which cptdevd has on record that its
-# memory is still wanted. What it has acknowledged is with its spare. One that waits has nothing.
+# A program that serves is killed: that is the only end after which cptdevd's record says that the
+# memory is still wanted. The spare has everything that was acknowledged. A spare may end in order.
 program_stop() {
 	if program_alive && [ "$started_as" = spare ] && { role_read && [ "$r_role" = spare ]; }; then
 		program_end TERM 5 || :
@@ -162,7 +162,7 @@ program_becomes() {
 }
 
 #
-# What the cluster knows
+# The memory of the cluster
 #
 
 # cluster_read: to c_term, c_generation, c_node; c_term is empty if there never was a primary. False

@@ -93,7 +93,7 @@ static const char *unfit(const struct role *r, struct json_object *record)
 		{ "damaged", "its record is damaged" },
 		{ "split-brain", "split brain: both hosts went on" },
 		{ "overtaken", "a host took over and lost its memory since" },
-		{ "outdated", "the replica is outdated: data was acknowledged since that it lacks" },
+		{ "outdated", "the replica is outdated: it lacks data that was acknowledged" },
 	};
 	size_t i;
 

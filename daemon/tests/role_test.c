@@ -163,7 +163,7 @@ static void each_refusal_of_a_promotion_is_known_before(void **state)
 		{ HEAD PEER_FEEDS "," RECORD("overtaken", "spare", "") "}",
 		  "a host took over and lost its memory since" },
 		{ HEAD PEER_FEEDS "," RECORD("outdated", "spare", "") "}",
-		  "the replica is outdated: data was acknowledged since that it lacks" },
+		  "the replica is outdated: it lacks data that was acknowledged" },
 		{ HEAD PEER_FEEDS "," RECORD("ok", "spare", ",'source':true") "}",
 		  "the state is on its way back to the host that lost it" },
 		{ HEAD PEER_FEEDS "," RECORD("ok", "taking-back", "") "}",
