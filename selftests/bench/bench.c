@@ -6,8 +6,8 @@
  * Documentation/performance.rst says what they mean.
  *
  *   bench KERNEL [ROUNDS [METHOD...]]	all methods, or these: fork, pagemap_scan, uffd_wp,
- *	sigsegv, softdirty, snapshot, snapshot_open, snapshot_full, scan, held, chain, ship, seeds,
- *	shapes
+ *	sigsegv, softdirty, snapshot, snapshot_open, snapshot_full, scan, held, chain, bytes,
+ *	ship, seeds, shapes
  *
  * Under QEMU's instruction counting a figure is a number of instructions, the same in
  * every run. It knows no cache, no TLB and no other processor: ratios are what to look
@@ -100,8 +100,18 @@ static void measure_growth(unsigned int mib)
 		measure(&snapshot_method, label);
 }
 
+static bool any_wanted(const struct method *const *method)
+{
+	for (; *method; method++)
+		if (is_wanted((*method)->name))
+			return true;
+	return false;
+}
+
 static void measure_size(const struct method *const *methods, unsigned int mib)
 {
+	if (!any_wanted(methods) && (methods != ours || !any_wanted(more)))
+		return;
 	memory_get(mib * MIB / PAGE, true);
 	if (mib == 256)
 		measure_shares(methods);
@@ -176,6 +186,8 @@ int main(int argc, char **argv)
 		held_measure();
 	if (is_wanted("chain"))
 		chain_measure();
+	if (is_wanted("chain") || is_wanted("bytes"))
+		bytes_measure();
 	if (is_wanted("ship"))
 		ship_measure();
 	for (i = 0; i < NR(ratios); i++)

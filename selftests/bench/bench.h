@@ -133,6 +133,9 @@ void settle_memory(void);
 /* chain.c: on the way to the spare */
 void chain_measure(void);
 
+/* bytes.c: how many bytes that is */
+void bytes_measure(void);
+
 /* ship.c: the same in instructions, and its parts */
 void ship_measure(void);
 

@@ -25,7 +25,9 @@ struct host spare = {
 
 struct host primary = {
 	.name = "primary",
-	.conf = "[listen]\naddress = 127.0.0.1\n[peer]\naddress = 127.0.0.2\ninsecure = yes\n",
+	/* Whole pages, as they are: what is saved by others is measured by bytes.c. */
+	.conf = "[listen]\naddress = 127.0.0.1\n[peer]\naddress = 127.0.0.2\ninsecure = yes\n"
+		"compression = off\ndifferences_mib = 0\n",
 };
 
 static void host_configure(const struct host *h, const char *path, const char *engine)
