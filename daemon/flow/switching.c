@@ -33,8 +33,11 @@
 /* The other host's daemon answers at once; its program has to restore its memory first. */
 #define ASK_NS		(5 * NSEC_PER_SEC)
 #define TAKE_NS		(30 * NSEC_PER_SEC)
-/* A program that waits for an acknowledgement may take no checkpoint meanwhile. */
-#define STOP_NS		(250 * NSEC_PER_MSEC)
+/*
+ * A program that waits for an acknowledgement may take no checkpoint meanwhile. One that takes it needs
+ * a few milliseconds, or more on a busy machine.
+ */
+#define STOP_NS		NSEC_PER_SEC
 
 static struct known *session_of(struct daemon *d, const struct switchover *sw)
 {
@@ -221,12 +224,19 @@ static void have_last(struct switchover *sw, const struct known *k, bool whole)
 	enter(sw, SWITCH_SHIPPING, ~0ULL / 2);
 }
 
+/* It does what it is asked for, and has the same time for the next one. */
+static void again(struct switchover *sw)
+{
+	sw->wanted++;
+	sw->deadline = MIN(clock_mono() + STOP_NS, sw->limit);
+}
+
 static void stopping(struct daemon *d, struct switchover *sw, const struct known *k)
 {
 	if (k->rec.published > sw->seen && sw->wanted > 1)
 		have_last(sw, k, true);
 	else if (k->rec.published > sw->seen && !want(d, sw, k, 0))
-		sw->wanted++;
+		again(sw);
 	else if (clock_mono() >= sw->deadline && k->rec.published)
 		/* It waits for an answer, perhaps. All that was acknowledged is there. */
 		have_last(sw, k, false);
@@ -382,7 +392,7 @@ static const char *refuse_name(struct daemon *d, const char *name, char *why, si
 			      ADVICE(d, "forget", name));
 	if (r && r->role == RECORD_SPARE)
 		return refuse("spare", why, size,
-			      "this host is its spare. Next, on %s: cptdevctl switchover %s",
+			      "this host is its spare. Next: on %s: cptdevctl switchover %s",
 			      *p->node.name ? p->node.name : "the primary's host", name);
 	return refuse("no-session", why, size,
 		      "no program of this host has that name. Next: cptdevctl status");
