@@ -426,8 +426,63 @@ story_long_copy() {
 	story_end
 }
 
+# ask_once host: the next row, which isn't there twice however often it is asked for
+ask_once() {
+	says_safe "$1" "insert into t select $((rows + 1)), $(((rows + 1) * 7919)) where not exists (select 1 from t where a = $((rows + 1)))"
+}
+
+# One more row is safe, by whichever host.
+add_anywhere() {
+	local host end=$((SECONDS + limit))
+	while [ "$SECONDS" -lt "$end" ]; do
+		for host in a b; do
+			ask_once $host || continue
+			rows=$((rows + 1))
+			return 0
+		done
+	done
+	say_why "row $((rows + 1)) is safe nowhere"
+	return 1
+}
+
+# moves from to: while a client goes on
+moves() {
+	local id before text line
+	before=$(waited "$1")
+	id=$(vm_spawn "$1" "cptdevctl switchover db --timeout 60 >/tmp/moved 2>&1; echo done >>/tmp/moved")
+	until vm_run "$1" 'grep -q ^done /tmp/moved'; do
+		add_anywhere || return
+	done
+	vm_wait "$1" "$id" $limit >/dev/null
+	text=$(vm_run "$1" 'cat /tmp/moved')
+	while IFS= read -r line; do
+		printf '# %s\n' "$line"
+	done <<<"$text"
+	[[ $text == *"switched db over to $2: generation"* && $text == *'down time:'* ]] || return
+	add_anywhere && until_true serves "$2" && not serves "$1" || return
+	# The old program has become the spare of the one that goes on.
+	until_true waits_since "$1" "$before"
+}
+
+# A service is moved while a client writes, and back: every row is there once.
+story_switch_over() {
+	t 'switch over: begin' story_begin
+	t 'switch over: from a to b, while a client writes' moves a b
+	t 'switch over: with all rows, each once' all_there b
+	t 'switch over: a is the spare' until_true status_tells b 'followed'
+	t 'switch over: b is in step again' until_true safe_again b
+	t 'switch over: and back' moves b a
+	t 'switch over: with all rows, each once again' all_there a
+	vm_kill a
+	t 'switch over: when a is lost then, b goes on' until_true serves b
+	t 'switch over: with those rows' all_there b
+	host_launch a
+	host_ready a
+	story_end
+}
+
 stories=(ended_in_order failed_before empty_restart promoted_host_reboots both_promoted two_cuts
-	long_copy idle_spare take_back old_primary suspended)
+	long_copy idle_spare take_back old_primary suspended switch_over)
 
 main() {
 	local story
