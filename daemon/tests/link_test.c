@@ -49,6 +49,7 @@ static void a_link_lost_in_the_middle_leaves_nothing_behind(void **state)
 	struct pair *p = *state;
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 8192);
 
+	fake_noise(s, 1);		/* else it is short, and arrives at once */
 	fake_publish(&p->a.fake, s);
 	WAIT_FOR(p, p->b.fake.stages > 2);
 	shutdown(host_peer(&p->a)->out.conn->fd, SHUT_RDWR);
