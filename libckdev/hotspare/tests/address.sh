@@ -122,7 +122,7 @@ test_two_masters() { # who would be a second master is told that there is one, a
 	ret=$?
 	[ $ret = 3 ] && says "another host has 10.9.0.9" second.err &&
 		says "another host has fd09::9" second.err &&
-		says "failed with exit status 1 at 'master'" second.err &&
+		says "failed with exit status 1 for 'master'" second.err &&
 		! has_address b 10.9.0.9 && ! has_address b fd09::9
 	ret=$?
 	end_hosts
@@ -157,8 +157,8 @@ test_command_fails() { # a spare whose command fails goes on, and tells
 		says "^serve hosts_program [1-9]" spare.err &&
 		says "failed with exit status 7 for 'spare'; hosts_program continues without it" \
 			spare.err &&
-		says "failed with exit status 7 at 'takeover'; hosts_program goes on" spare.err &&
-		says "failed with exit status 7 at 'serve'; hosts_program goes on" spare.err &&
+		says "failed with exit status 7 for 'takeover'; hosts_program continues without it" spare.err &&
+		says "failed with exit status 7 for 'serve'; hosts_program continues without it" spare.err &&
 		! says . <(grep -v ^serves spare)
 	ret=$?
 	end_hosts
