@@ -71,6 +71,11 @@ struct switchover *switch_find(struct daemon *d, const char *name)
 	return NULL;
 }
 
+static bool is_under_way(const struct switchover *sw)
+{
+	return sw->phase != SWITCH_OVER;
+}
+
 static void news(struct daemon *d, const struct switchover *sw, const char *event)
 {
 	struct known *k = session_of(d, sw);
@@ -322,13 +327,13 @@ static void look_at(struct daemon *d, struct switchover *sw)
 static void switch_timer(struct timer *t)
 {
 	struct daemon *d = container_of(t, struct daemon, switching);
-	struct switchover *sw;
+	struct switchover *sw = NULL;
 	bool again = false;
 
 	LIST_FOREACH(sw, &d->switches, entry) {
-		if (sw->phase != SWITCH_OVER)
+		if (is_under_way(sw))
 			look_at(d, sw);
-		again |= sw->phase != SWITCH_OVER;
+		again |= is_under_way(sw);
 	}
 	if (again && !t->armed)
 		loop_arm(&d->loop, t, LOOK_NS);
@@ -336,10 +341,10 @@ static void switch_timer(struct timer *t)
 
 void switch_look(struct daemon *d)
 {
-	struct switchover *sw;
+	struct switchover *sw = NULL;
 
 	LIST_FOREACH(sw, &d->switches, entry) {
-		if (sw->phase == SWITCH_OVER)
+		if (!is_under_way(sw))
 			continue;
 		loop_arm(&d->loop, &d->switching, 0);
 		return;
@@ -445,7 +450,7 @@ static const char *check(struct daemon *d, const struct known *k, const char *na
 
 	if (!k)
 		return refuse_name(d, name, why, size);
-	if (sw && sw->phase != SWITCH_OVER)
+	if (sw && is_under_way(sw))
 		return refuse("busy", why, size, "it is being switched over. Next: cptdevctl status");
 	if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
 		return refuse("fenced", why, size,
@@ -570,7 +575,7 @@ int switch_frame(struct out *o, const u8 *payload, u32 len)
 	if (switch_state_decode(payload, len, &m, f) || fence_told(d, m.name, m.term, f))
 		return -1;
 	sw = switch_find(d, m.name);
-	if (sw && (sw->phase == SWITCH_OVER || !uuid_same(sw->to, o->node.uuid)))
+	if (sw && (!is_under_way(sw) || !uuid_same(sw->to, o->node.uuid)))
 		sw = NULL;
 	e = recorded_find(d, m.name);
 	mine = e && !e->damaged && e->r.handed == m.term &&
@@ -626,7 +631,7 @@ int switch_cancel(struct daemon *d, const char *name, bool force, const char **c
 	struct recorded *e = recorded_find(d, name);
 
 	*code = NULL;
-	if (sw && sw->phase != SWITCH_OVER && !switch_is_handed(sw->phase)) {
+	if (sw && is_under_way(sw) && !switch_is_handed(sw->phase)) {
 		fail(d, sw, "a person cancelled it");
 		return 0;
 	}
