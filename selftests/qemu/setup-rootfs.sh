@@ -8,8 +8,18 @@
 rootfs_cache=$cptdev_cache/rootfs
 rootfs_packages=systemd,systemd-sysv,udev,kmod,iproute2,linux-image-cloud-amd64
 
+# rootfs_locked command...: two tests may want it at the same time
+rootfs_locked() {
+	mkdir -p "$rootfs_cache"
+	(flock 9 && "$@") 9>"$rootfs_cache/lock"
+}
+
 # fetch_rootfs: unless it is there
 fetch_rootfs() {
+	rootfs_locked make_rootfs
+}
+
+make_rootfs() {
 	local root=$rootfs_cache/new
 	[ ! -e "$rootfs_cache/bookworm.tar" ] || [ -n "${REFRESH:-}" ] || return 0
 	need_root "debootstrap, for a bare Debian 12"
@@ -34,6 +44,29 @@ rootfs_unpack() {
 	tar -C "$1" -xf "$rootfs_cache/bookworm.tar" --numeric-owner
 	# Names are looked up as this machine does.
 	cp -L /etc/resolv.conf "$1/etc/resolv.conf"
+}
+
+# For selftests/host/cluster: the cluster, and the libraries of our programs.
+rootfs_cluster_packages=(corosync pacemaker pacemaker-cli-utils resource-agents libxml2-utils procps
+	libmnl0 libxxhash0 libjson-c5 libinih1 libsqlite3-0)
+
+# fetch_cluster_rootfs: the same with these, as the directory "cluster", unless it is there. It is
+# only read: a host that needs a disk has an overlay above it.
+fetch_cluster_rootfs() {
+	rootfs_locked make_cluster_rootfs
+}
+
+make_cluster_rootfs() {
+	local root=$rootfs_cache/cluster.new
+	[ ! -e "$rootfs_cache/cluster" ] || [ -n "${REFRESH:-}" ] || return 0
+	make_rootfs || return
+	rm -rf "$root"
+	rootfs_unpack "$root"
+	say "setup: corosync and pacemaker on it"
+	apt_run "install corosync and pacemaker" rootfs_run "$root" bash -c "apt-get update &&
+		apt-get install -y --no-install-recommends ${rootfs_cluster_packages[*]}"
+	rm -rf "$rootfs_cache/cluster"
+	mv "$root" "$rootfs_cache/cluster"
 }
 
 # rootfs_release root: of its kernel
