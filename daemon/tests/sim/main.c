@@ -175,6 +175,7 @@ static bool is_noticed(u32 nr, enum mutant m, u64 first)
 	u64 wrong;
 
 	mutant = m;
+	first += mutant_info[m].from;
 	/* Those of the third host show themselves where there is one. */
 	if (m >= MUTANT_THIRD)
 		wrong = search((first + THIRD_SEEDS - 1) / THIRD_SEEDS * THIRD_SEEDS, THIRD_SEEDS,

@@ -9,7 +9,7 @@ const struct mutant_info mutant_info[MUTANTS] = {
 	[MUTANT_CLAIM_TWICE]	= { "claim-twice", "a promotion isn't consumed",
 				    "acknowledged" },
 	[MUTANT_KEEP_FEEDS]	= { "keep-feeds", "feeds aren't forgotten",
-				    "ended in order" },
+				    "ended in order", 300900 },
 	[MUTANT_ACK_EARLY]	= { "ack-early", "a generation is acknowledged before it is committed",
 				    "acknowledged" },
 	/* Leases keep it from answering; it stays in the way of the one that took over. */

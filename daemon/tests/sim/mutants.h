@@ -37,6 +37,7 @@ struct mutant_info {
 	const char *name;
 	const char *what;
 	const char *why;		/* what is wrong then: a part of the message */
+	unsigned int from;		/* seeds before it are passed over: few show the mutant */
 };
 
 extern const struct mutant_info mutant_info[MUTANTS];
