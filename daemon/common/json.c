@@ -95,6 +95,11 @@ u64 js_get_u64(struct json_object *o, const char *key)
 	return v && json_object_is_type(v, json_type_int) ? json_object_get_uint64(v) : 0;
 }
 
+bool js_get_bool(struct json_object *o, const char *key)
+{
+	return json_object_get_boolean(js_at(o, key));
+}
+
 const char *js_line(struct json_object *o)
 {
 	return json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |

@@ -28,6 +28,8 @@ void js_error(struct json_object *o, const char *code, const char *message);
 struct json_object *js_at(struct json_object *o, const char *key);
 const char *js_get_str(struct json_object *o, const char *key);
 u64 js_get_u64(struct json_object *o, const char *key);
+/* False when it isn't there. */
+bool js_get_bool(struct json_object *o, const char *key);
 
 /* On one line. */
 const char *js_line(struct json_object *o);

@@ -4,44 +4,6 @@
 
 #include "role.h"
 
-/* A text of the daemon's may have anything in it; a line is a fact. */
-static void line(FILE *to, const char *key, const char *value)
-{
-	fprintf(to, "%s=", key);
-	for (; *value; value++)
-		fputc((unsigned char)*value < ' ' ? ' ' : *value, to);
-	fputc('\n', to);
-}
-
-static void number(FILE *to, const char *key, u64 value)
-{
-	fprintf(to, "%s=%llu\n", key, value);
-}
-
-void role_text(const struct role *r, FILE *to)
-{
-	line(to, "name", r->name);
-	line(to, "node", r->node);
-	line(to, "peer", r->peer);
-	line(to, "role", r->role);
-	line(to, "state", r->state);
-	line(to, "hung", r->hung ? "yes" : "no");
-	line(to, "replica", r->replica);
-	number(to, "waiters", r->waiters);
-	number(to, "term", r->term);
-	number(to, "generation", r->generation);
-	line(to, "record", r->record);
-	number(to, "record_term", r->record_term);
-	line(to, "promotable", r->promotable ? "yes" : "no");
-	line(to, "primary", r->primary);
-	line(to, "linked", r->linked ? "yes" : "no");
-	line(to, "detector", r->detector);
-	line(to, "failover", r->failover);
-	line(to, "alone", r->alone);
-	line(to, "on_restart", r->on_restart);
-	line(to, "why", r->why);
-}
-
 struct json_object *role_json(const struct role *r)
 {
 	struct json_object *o = js_document();
@@ -67,6 +29,29 @@ struct json_object *role_json(const struct role *r)
 	js_str(o, "on_restart", r->on_restart);
 	js_str(o, "why", r->why);
 	return o;
+}
+
+/* Of the values, a text of the daemon's may have anything in it; a line is a fact. */
+static void line(FILE *to, const char *key, struct json_object *value)
+{
+	const char *text = json_object_get_string(value);
+
+	if (json_object_is_type(value, json_type_boolean))
+		text = json_object_get_boolean(value) ? "yes" : "no";
+	fprintf(to, "%s=", key);
+	for (; *text; text++)
+		fputc((unsigned char)*text < ' ' ? ' ' : *text, to);
+	fputc('\n', to);
+}
+
+void role_text(const struct role *r, FILE *to)
+{
+	struct json_object *o = role_json(r);
+
+	json_object_object_del(o, "schema_version");
+	json_object_object_foreach(o, key, value)
+		line(to, key, value);
+	json_object_put(o);
 }
 
 static void show(struct ctl *c, const struct role *r)

@@ -34,8 +34,8 @@ struct role {
  * must have been asked: its status is where records and policies are.
  */
 void role_look(const struct view *v, const char *name, struct role *r);
-/* A line "key=value" for each; values have no line break. */
-void role_text(const struct role *r, FILE *to);
 struct json_object *role_json(const struct role *r);
+/* The same as lines "key=value"; values have no line break. */
+void role_text(const struct role *r, FILE *to);
 
 #endif

@@ -11,13 +11,6 @@ static const char *word(struct json_object *o, const char *key, const char *with
 	return text ? text : without;
 }
 
-static bool yes(struct json_object *o, const char *key)
-{
-	struct json_object *value = js_at(o, key);
-
-	return value && json_object_get_boolean(value);
-}
-
 /* Of the objects in a list, that which has this name; NULL is a name as well. */
 static struct json_object *of_name(struct json_object *list, const char *name)
 {
@@ -100,7 +93,7 @@ static const char *unfit(const struct role *r, struct json_object *record)
 	for (i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(r->record, known[i].state))
 			return word(record, "error", known[i].why);
-	if (yes(record, "source") || !strcmp(word(record, "role", ""), "taking-back"))
+	if (js_get_bool(record, "source") || !strcmp(word(record, "role", ""), "taking-back"))
 		return "the state is on its way back to the host that lost it";
 	if (!strcmp(r->replica, "none"))
 		return "this host has no replica of it";

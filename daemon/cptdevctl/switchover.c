@@ -63,7 +63,7 @@ static void done_text(struct ctl *c, const char *name, struct json_object *sw)
 	phase_text(c, sw, "promoted_us", "promoted there:");
 	phase_text(c, sw, "taken_us", "taken by the program there:");
 	phase_text(c, sw, "down_us", "down time:");
-	if (!json_object_get_boolean(js_at(sw, "last_checkpoint")))
+	if (!js_get_bool(sw, "last_checkpoint"))
 		fprintf(c->out,
 			"The program took no checkpoint after it was stopped: requests that it hadn't\n"
 			"answered by then have to be asked again.\n");

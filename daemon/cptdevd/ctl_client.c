@@ -248,17 +248,15 @@ static struct json_object *switch_cancelled(struct client *c, const char *name, 
 static struct json_object *command_switchover(struct client *c, const char *name,
 					      struct json_object *request)
 {
-	struct json_object *said = js_at(request, "look"), *cancel = js_at(request, "cancel");
-	struct json_object *force = js_at(request, "force");
 	u64 limit = js_get_u64(request, "timeout_ms");
 	const char *code = "no-switch-over";
 	char why[800] = "it isn't being switched over";
 	struct switchover *sw;
 
-	if (cancel && json_object_get_boolean(cancel))
-		return switch_cancelled(c, name, force && json_object_get_boolean(force));
+	if (js_get_bool(request, "cancel"))
+		return switch_cancelled(c, name, js_get_bool(request, "force"));
 	limit = limit ? MIN(limit, SWITCH_MS_MAX) : SWITCH_MS;
-	if (said && json_object_get_boolean(said))
+	if (js_get_bool(request, "look"))
 		sw = switch_find(c->d, name);
 	else
 		sw = switch_begin(c->d, name, js_get_str(request, "peer"),
@@ -295,8 +293,7 @@ static struct json_object *client_change(struct client *c, const char *command,
 					 struct json_object *request)
 {
 	const char *name = js_get_str(request, "name");
-	struct json_object *said = js_at(request, "force");
-	bool force = said && json_object_get_boolean(said);
+	bool force = js_get_bool(request, "force");
 
 	if (!client_may(c))
 		return refusal("permission", "that is for root alone");

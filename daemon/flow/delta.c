@@ -211,6 +211,9 @@ static bool data_add(struct delta *d, struct thin_frame *f, const struct cptdev_
 	return !rest;
 }
 
+/* No page is smaller than 4 KiB. */
+_Static_assert(THIN_PAGES * 4096U == CONN_DATA_MAX, "thin_end() has an extent for each page");
+
 static bool data_full(const struct thin_frame *f)
 {
 	return f->nr == THIN_EXTENTS || f->bytes == CONN_DATA_MAX;

@@ -24,7 +24,6 @@
 #include <string.h>
 
 #include "daemon.h"
-#include "json.h"
 #include "log.h"
 #include "uuid.h"
 
@@ -171,9 +170,9 @@ static void ask(struct switchover *sw, struct out *o, enum wire_switch what, u64
 }
 
 /* 0 or a negative errno. */
-static int want(struct daemon *d, struct switchover *sw, const struct known *k, u32 flags)
+static int want(struct daemon *d, struct switchover *sw, const struct known *k)
 {
-	struct cptdev_ack arg = { .flags = CPTDEV_ACK_WANT | flags, .session_id = k->rec.id };
+	struct cptdev_ack arg = { .flags = CPTDEV_ACK_WANT, .session_id = k->rec.id };
 
 	sw->seen = k->rec.published;
 	return kernel_tell(d->kernel, &arg);
@@ -187,7 +186,7 @@ static void enter(struct switchover *sw, enum switch_phase phase, u64 ns)
 
 static void prepare(struct daemon *d, struct switchover *sw, const struct known *k)
 {
-	int ret = want(d, sw, k, 0);
+	int ret = want(d, sw, k);
 
 	if (ret)
 		fail(d, sw, "the program can't be told to take a checkpoint: %s", strerror(-ret));
@@ -208,7 +207,7 @@ static void stop(struct daemon *d, struct switchover *sw, struct known *k)
 	sw->stopped = clock_mono();
 	ret = records_block(d, k);
 	if (!ret)
-		ret = want(d, sw, k, 0);
+		ret = want(d, sw, k);
 	if (ret) {
 		fail(d, sw, "the program can't be stopped: %s", strerror(-ret));
 		return;
@@ -240,7 +239,7 @@ static void stopping(struct daemon *d, struct switchover *sw, const struct known
 {
 	if (k->rec.published > sw->seen && sw->wanted > 1)
 		have_last(sw, k, true);
-	else if (k->rec.published > sw->seen && !want(d, sw, k, 0))
+	else if (k->rec.published > sw->seen && !want(d, sw, k))
 		again(sw);
 	else if (clock_mono() >= sw->deadline && k->rec.published)
 		/* It waits for an answer, perhaps. All that was acknowledged is there. */
@@ -372,100 +371,6 @@ void switch_close(struct daemon *d)
  * The beginning
  */
 
-static const char *refuse(const char *code, char *why, size_t size, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static const char *refuse(const char *code, char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return code;
-}
-
-/* Nothing of that name is a primary here. */
-static const char *refuse_name(struct daemon *d, const char *name, char *why, size_t size)
-{
-	const struct record *r = record_of(d, name);
-	const struct peer *p = LIST_FIRST(&d->peers);
-
-	if (records_damaged(d, name))
-		return refuse("damaged", why, size,
-			      "its record is damaged, what it said isn't known. Next: %s",
-			      ADVICE(d, "forget", name));
-	if (r && r->role == RECORD_SPARE)
-		return refuse("spare", why, size,
-			      "this host is its spare. Next: on %s: cptdevctl switchover %s",
-			      *p->node.name ? p->node.name : "the primary's host", name);
-	return refuse("no-session", why, size,
-		      "no program of this host has that name. Next: cptdevctl status");
-}
-
-static const char *check_link(struct daemon *d, const struct out *o, const char *peer, char *why,
-			      size_t size)
-{
-	if (o->state != OUT_UP)
-		return refuse("not-linked", why, size, "no spare's host is linked%s%s. Next: cptdevctl status; cptdevctl check",
-			      *o->last.text ? ": " : "", o->last.text);
-	if (peer && strcmp(peer, o->node.name))
-		return refuse("not-linked", why, size, "%s isn't linked, %s is. Next: cptdevctl status",
-			      peer, o->node.name);
-	if (!(o->features & WIRE_FEATURE_SWITCH))
-		return refuse("version", why, size,
-			      "cptdevd of %s is too old for that. Next: install the same version there; or stop the program here, and promote there: %s",
-			      o->node.name, ADVICE(d, "promote", "NAME"));
-	return NULL;
-}
-
-static const char *check_spare(struct daemon *d, const struct known *k, const struct out *o,
-			       const char *name, char *why, size_t size)
-{
-	const struct ship *s = alone_spare(d, k);
-	u64 behind;
-
-	if (!s)
-		return refuse("no-spare", why, size,
-			      "%s doesn't follow it. Next: cptdevctl status, which says why",
-			      o->node.name);
-	if (k->alone || s->outdated || s->lacks || !k->rec.published)
-		return refuse("not-in-step", why, size,
-			      "%s isn't in step yet: it may not be promoted before it has everything. Next: cptdevctl status; try again when %s is protected",
-			      o->node.name, name);
-	behind = lag_ns(&s->lag, clock_mono());
-	if (behind <= d->conf.timeout_ms * NSEC_PER_MSEC)
-		return NULL;
-	return refuse("lags", why, size,
-		      "%s lags by %llu generations and %llu ms: the program would stand still for as long. Next: cptdevctl status; try again with less load",
-		      o->node.name, k->rec.published - s->committed, behind / NSEC_PER_MSEC);
-}
-
-static const char *check(struct daemon *d, const struct known *k, const char *name,
-			 const char *peer, char *why, size_t size)
-{
-	const struct out *o = &LIST_FIRST(&d->peers)->out;
-	const struct switchover *sw = switch_find(d, name);
-	const char *code;
-
-	if (!k)
-		return refuse_name(d, name, why, size);
-	if (sw && is_under_way(sw))
-		return refuse("busy", why, size, "it is being switched over. Next: cptdevctl status");
-	if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
-		return refuse("fenced", why, size,
-			      "its program is fenced: another host has gone on. Next: cptdevctl status, on both hosts");
-	if (*k->barred)
-		return refuse(records_split(d, name) ? "split-brain" :
-			      records_overtaken(d, name) ? "overtaken" : "blocked", why, size,
-			      "%s. Next: cptdevctl status, on both hosts", k->barred);
-	if (!k->decided || k->undecided || d->stopping)
-		return refuse("busy", why, size, "%s. Next: try again", d->stopping ?
-			      "this daemon is being stopped" : "the program was just started");
-	code = check_link(d, o, peer, why, size);
-	return code ? code : check_spare(d, k, o, name, why, size);
-}
-
 struct switchover *switch_begin(struct daemon *d, const char *name, const char *peer, u64 limit,
 				const char **code, char *why, size_t size)
 {
@@ -473,7 +378,7 @@ struct switchover *switch_begin(struct daemon *d, const char *name, const char *
 	struct switchover *sw = switch_find(d, name);
 	struct known *k = known_find_name(d, name);
 
-	*code = check(d, k, name, peer, why, size);
+	*code = switch_check(d, k, name, peer, why, size);
 	if (*code)
 		return NULL;
 	if (sw)
@@ -481,7 +386,7 @@ struct switchover *switch_begin(struct daemon *d, const char *name, const char *
 	else
 		sw = calloc(1, sizeof(*sw));
 	if (!sw) {
-		*code = refuse("memory", why, size, "no memory");
+		*code = switch_refuse("memory", why, size, "no memory");
 		return NULL;
 	}
 	*sw = (struct switchover) {
@@ -536,7 +441,7 @@ void switch_met(struct daemon *d, const char *name, u64 term)
 		return;
 	sw->term = term;
 	sw->promoted = clock_mono();
-	enter(sw, SWITCH_TAKING, 0);
+	sw->phase = SWITCH_TAKING;
 	sw->deadline = clock_mono() + TAKE_NS;
 	switch_look(d);
 }
@@ -593,11 +498,6 @@ int switch_frame(struct out *o, const u8 *payload, u32 len)
 	return 0;
 }
 
-static bool lives(struct daemon *d, const char *name)
-{
-	return known_find_name(d, name);
-}
-
 void switch_linked(struct out *o)
 {
 	struct daemon *d = o->d;
@@ -612,7 +512,7 @@ void switch_linked(struct out *o)
 		if (e->damaged || !e->r.handed || !uuid_same(e->r.handed_to, o->node.uuid))
 			continue;
 		/* Nobody would go on here: the other host hears how the program ended. */
-		if (d->complete && !lives(d, e->r.name)) {
+		if (d->complete && !known_find_name(d, e->r.name)) {
 			records_kept(d, e);
 			continue;
 		}
@@ -636,16 +536,16 @@ int switch_cancel(struct daemon *d, const char *name, bool force, const char **c
 		return 0;
 	}
 	if (!e || e->damaged || !e->r.handed)
-		*code = refuse("no-switch-over", why, size,
-			       "it isn't being switched over. Next: cptdevctl status");
+		*code = switch_refuse("no-switch-over", why, size,
+				      "it isn't being switched over. Next: cptdevctl status");
 	else if (link_to(d, e->r.handed_to))
-		*code = refuse("busy", why, size,
-			       "%s was told to take over, and is asked how that ended. Next: cptdevctl status",
-			       e->r.handed_name);
+		*code = switch_refuse("busy", why, size,
+				      "%s was told to take over, and is asked how that ended. Next: cptdevctl status",
+				      e->r.handed_name);
 	else if (!force)
-		*code = refuse("handed-over", why, size,
-			       "%s was told to take over, and may have: if its program answers clients, what this one acknowledges from now on is lost. Next: cptdevctl status, on %s; if it is off, or has promoted nothing: --force",
-			       e->r.handed_name, e->r.handed_name);
+		*code = switch_refuse("handed-over", why, size,
+				      "%s was told to take over, and may have: if its program answers clients, what this one acknowledges from now on is lost. Next: cptdevctl status, on %s; if it is off, or has promoted nothing: --force",
+				      e->r.handed_name, e->r.handed_name);
 	if (*code)
 		return -EINVAL;
 	tell(&d->tell, LOG_WARNING, TELL_SESSION, name,
@@ -653,46 +553,4 @@ int switch_cancel(struct daemon *d, const char *name, bool force, const char **c
 	     e->r.handed_name);
 	records_kept(d, e);
 	return 0;
-}
-
-/*
- * The status
- */
-
-static void put_us(struct json_object *o, const char *key, u64 from, u64 to)
-{
-	if (from && to)
-		js_u64(o, key, (to - from) / NSEC_PER_USEC);
-	else
-		js_null(o, key);
-}
-
-struct json_object *switch_json(const struct switchover *sw)
-{
-	struct json_object *o = js_new();
-
-	js_str(o, "name", sw->name);
-	js_u64(o, "uid", sw->uid);
-	js_str(o, "to", sw->to_name);
-	js_str(o, "phase", switch_phase_word(sw->phase));
-	js_str(o, "result", switch_end_word(sw->end));
-	if (sw->end == SWITCH_FAILED || sw->end == SWITCH_UNKNOWN)
-		js_str(o, "failed_phase", switch_phase_word(sw->until));
-	else
-		js_null(o, "failed_phase");
-	js_u64(o, "unix_ms", sw->wall / NSEC_PER_MSEC);
-	js_u64(o, "generation", sw->last);
-	js_u64(o, "term", sw->term);
-	js_bool(o, "last_checkpoint", sw->whole);
-	put_us(o, "prepared_us", sw->began, sw->stopped);
-	put_us(o, "stopped_us", sw->stopped, sw->taken_last);
-	put_us(o, "shipped_us", sw->taken_last, sw->shipped);
-	put_us(o, "promoted_us", sw->shipped, sw->promoted);
-	put_us(o, "taken_us", sw->promoted, sw->taken);
-	put_us(o, "down_us", sw->stopped, sw->taken);
-	if (*sw->text)
-		js_str(o, "error", sw->text);
-	else
-		js_null(o, "error");
-	return o;
 }

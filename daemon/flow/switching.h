@@ -65,6 +65,16 @@ void switch_linked(struct out *o);
 int switch_frame(struct out *o, const u8 *payload, u32 len);
 /* The other host has a higher term: that of a session which was handed over, or a higher one. */
 void switch_met(struct daemon *d, const char *name, u64 term);
+
+/* switch_check.c */
+/* NULL if it may begin; else a code, and in @why the reason and the next step. */
+const char *switch_check(struct daemon *d, const struct known *k, const char *name,
+			 const char *peer, char *why, size_t size);
+/* Writes @fmt to @why, and returns @code. */
+const char *switch_refuse(const char *code, char *why, size_t size, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* cptdevd/status_switch.c */
 struct json_object *switch_json(const struct switchover *sw);
 
 /* handover.c: the spare's host */

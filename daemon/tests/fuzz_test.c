@@ -15,22 +15,13 @@
 #include "greeting.h"
 #include "image.h"
 #include "pack.h"
+#include "random.h"
 #include "raw.h"
 #include "runs.h"
 
 #define ROUNDS		1000000ULL
 #define LIVE_ROUNDS	20000ULL
 #define PAGES		2U
-
-static u64 rng;
-
-static u32 rnd(u32 below)
-{
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return (rng >> 11) % below;
-}
 
 static u64 env(const char *name, u64 otherwise)
 {

@@ -8,21 +8,13 @@
 #include <cmocka.h>
 
 #include "hex.h"
+#include "random.h"
 #include "runs.h"
 
 #define PAGE	4096U
 #define MOST	RUNS_MOST(PAGE)
 
 static u8 old[PAGE], page[PAGE], to[MOST];
-static u64 rng;
-
-static u32 rnd(u32 below)
-{
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return (rng >> 11) % below;
-}
 
 static int setup(void **state)
 {

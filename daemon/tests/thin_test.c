@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "image.h"
+#include "random.h"
 #include "thin.h"
 
 #define PAGE	4096U
@@ -31,16 +32,6 @@ struct fixture {
 };
 
 #define REPLICA		2048U
-
-static u64 rng;
-
-static u32 rnd(u32 below)
-{
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return (rng >> 11) % below;
-}
 
 static int setup(void **state)
 {
