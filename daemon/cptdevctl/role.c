@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cptdevctl role: what this host is for a name, one fact on a line. */
+/* cptdevctl role: the role of this host for a name, one fact on a line. */
 #include <string.h>
 
 #include "role.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What this host is for a name, for those who decide by script: a cluster's resource agent. */
+/* The role of this host for a name, for scripts that decide: a cluster's resource agent. */
 #ifndef CPTDEVCTL_ROLE_H
 #define CPTDEVCTL_ROLE_H
 
@@ -30,7 +30,7 @@ struct role {
 };
 
 /*
- * What @v says about @name. Strings live as long as @v and @name, and none is NULL. The daemon
+ * The facts of @v about @name. Strings live as long as @v and @name, and none is NULL. The daemon
  * must have been asked: its status is where records and policies are.
  */
 void role_look(const struct view *v, const char *name, struct role *r);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the kernel and the daemon say about one name, brought together. */
+/* The facts of the kernel and of the daemon about one name, brought together. */
 #include <string.h>
 
 #include "role.h"

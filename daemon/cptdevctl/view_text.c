@@ -199,7 +199,7 @@ void replicas_text(const struct view *v, FILE *to)
  * Peers
  */
 
-/* What became of the pages that were shipped. */
+/* The savings on the pages that were shipped. */
 static void savings_text(struct json_object *link, FILE *to)
 {
 	u64 pages = js_get_u64(link, "page_bytes"), wire = js_get_u64(link, "page_bytes_on_wire");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the daemon tells about the policies for sessions. cptdevctl(8) describes the keys. */
+/* The policies for sessions in the status. cptdevctl(8) describes the keys. */
 #include "daemon.h"
 #include "json.h"
 

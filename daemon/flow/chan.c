@@ -353,7 +353,7 @@ static int chan_limit(struct in *in, u32 number, const u8 *payload, u32 len)
 	return 0;
 }
 
-/* What is thrown away, or isn't allowed here, needs not be expanded. */
+/* A frame that is thrown away, or isn't allowed here, needs not be expanded. */
 static int chan_packed(struct chan *c, const u8 *payload, u32 len)
 {
 	struct in *in = c->in;

@@ -106,7 +106,7 @@ static int frame_begin(struct delta *d, struct conn *c, u32 channel)
 	return 0;
 }
 
-/* What isn't mapped any more is gone from the replica, and mustn't be built upon when it comes back. */
+/* A page that isn't mapped any more is gone from the replica: no later difference may refer to it. */
 static int layout_trim(struct delta *d)
 {
 	static struct cptdev_segment segs[WIRE_LAYOUT_PIECE];

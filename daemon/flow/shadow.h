@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Pages as they were sent last, so that later only what changed within them has to be sent. It has
- * room for so many; those that are used stay. What is in here is nobody's promise: the receiver
- * compares checksums.
+ * room for so many; those that are used stay. Nobody relies on the content: the receiver compares
+ * checksums.
  *
  * The old page is kept here, and not by holding the snapshot that had it: as long as a snapshot is open each
  * first write to one of its pages makes the kernel copy it, in the program's time.
@@ -30,9 +30,9 @@ void shadow_free(struct shadow *s);
 u8 *shadow_find(struct shadow *s, u32 owner, u64 addr, u32 now);
 /* Room for that page, which isn't there; NULL: others are used. The caller fills it. */
 u8 *shadow_add(struct shadow *s, u32 owner, u64 addr, u32 now);
-/* What it has of [@addr, @addr + @len). */
+/* Forget the pages in [@addr, @addr + @len). */
 void shadow_drop(struct shadow *s, u32 owner, u64 addr, u64 len);
-/* What it has of [@from, @to) outside of these segments, which ascend. */
+/* Forget the pages in [@from, @to) outside of these segments, which ascend. */
 void shadow_trim(struct shadow *s, u32 owner, u64 from, u64 to,
 		 const struct cptdev_segment *segs, u32 nr);
 

@@ -195,7 +195,7 @@ static void prepare(struct daemon *d, struct switchover *sw, const struct known 
 }
 
 /*
- * From the block on nothing is acknowledged. What was published before isn't known from the events
+ * From the block on nothing is acknowledged. The newest generation isn't known from the events
  * that were read so far, so the engine is asked; the next one may have been under way.
  */
 static void stop(struct daemon *d, struct switchover *sw, struct known *k)

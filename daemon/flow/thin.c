@@ -31,7 +31,7 @@ static bool all_zeros(const u8 *page, u32 size)
 	return !first && !memcmp(page, page + sizeof(first), size - sizeof(first));
 }
 
-/* What becomes of the frame. */
+/* The shorter frame. */
 struct shorter {
 	struct cptdev_extent *extents;
 	u32 nr;
@@ -65,7 +65,7 @@ static void found(struct thin *t, size_t saved)
 	t->saved = 0;
 }
 
-/* What changed, if that is less; the page is what is kept from now on. Returns the length at @to. */
+/* The changes, if they are shorter; the page is kept from now on. Returns the length at @to, or 0. */
 static size_t changes(struct thin *t, u32 owner, u64 addr, const u8 *page, u8 *to)
 {
 	u8 *old;

@@ -37,7 +37,7 @@ struct data {
  */
 int data_decode(const u8 *p, size_t len, u32 page_size, u64 from, u64 features,
 		struct data *d, struct fault *f);
-/* What the replica has at @addr: 0, or -1 if that isn't @len bytes. */
+/* Reads the replica at @addr: 0, or -1 if it doesn't have @len bytes there. */
 typedef int (*data_old_fn)(void *arg, u64 addr, u8 *to, size_t len);
 /*
  * All pages as they are, and no other kinds than the kernel's; valid until the next call. 0, or -1:

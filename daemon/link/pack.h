@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * PACKED: the payload of a DATA frame, compressed with zstd. Each frame stands for itself, so that
- * nothing of one is needed to read another. What a frame says of its length isn't believed.
+ * nothing of one is needed to read another. The length that a frame claims is checked.
  */
 #ifndef CPTDEVD_PACK_H
 #define CPTDEVD_PACK_H

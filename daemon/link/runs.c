@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What changed within a page. No I/O. */
+/* The changes within a page. No I/O. */
 #include <xxhash.h>
 #ifdef XXH_DISPATCH
 #include <xxh_x86dispatch.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What changed within a page, against the page as it was: blocks of 32 bytes, and the checksum of the
+ * The changes within a page, against the page as it was: blocks of 32 bytes, and the checksum of the
  * old page, so that they are applied to no other.
  *
  *	u64	XXH3-64 of the old page, seed 0

@@ -136,13 +136,13 @@ enum wire_code {
 /* Flags of TAKE_BACK. */
 #define WIRE_TAKE_BACK_AGAIN	(1U << 0)	/* nothing was acknowledged since it was asked for first */
 
-/* What SWITCH asks. */
+/* The questions of SWITCH. */
 enum wire_switch {
 	WIRE_SWITCH_ASK,		/* could this host take over? Nothing changes */
 	WIRE_SWITCH_GO,			/* take over now: the sender's program is stopped */
 	WIRE_SWITCH_MAX = WIRE_SWITCH_GO
 };
-/* What SWITCH_STATE answers, if its code is WIRE_OK. */
+/* The answers of SWITCH_STATE, if its code is WIRE_OK. */
 enum wire_switch_state {
 	WIRE_SWITCH_READY,		/* to ASK */
 	WIRE_SWITCH_PROMOTED,		/* to GO: the term is this host's, on disk */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What changed within a page: its bytes, what comes back, and everything that a peer may get wrong. */
+/* Changes within a page: their bytes, the page that they make, and everything that a peer may get wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static int decode(const u8 *p, size_t len, size_t *left, struct fault *f)
 	return ret;
 }
 
-/* What the receiver makes of it, with the page as it was. */
+/* The page that the receiver makes of it, with the page as it was. */
 static int apply(const u8 *p, size_t len, u8 *at)
 {
 	struct reader r = { .p = p, .left = len };

@@ -362,7 +362,7 @@ static void every_interruption_begins_with_whole_pages(void **state)
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
 
-/* What was unmapped is nothing there, and isn't what it was when it is mapped again. */
+/* A page that was unmapped is no base for its changes when it is mapped again. */
 static void memory_that_was_unmapped_comes_back(void **state)
 {
 	struct pair *p = *state;

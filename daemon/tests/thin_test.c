@@ -399,7 +399,7 @@ static void noise_is_sent_as_it_is(void **state)
 	assert_true(round_trip(x) < 64 * THIN_PAGES);
 }
 
-/* What went as a whole while only some pages were kept isn't what is in the shadow. */
+/* A page that was sent as a whole while only some pages were kept isn't the one in the shadow. */
 static void what_isnt_kept_is_forgotten(void **state)
 {
 	struct fixture *x = *state;
