@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A planned switch-over (failure-model.rst, "Switching a service over"): the primary's host stops the
- * program, and the spare goes on from the last generation. No I/O and no clock.
+ * A planned switch-over (failure-model.rst, "Switching a service over"): the primary's host stops
+ * the program, and the spare goes on from the last generation. No I/O and no clock.
  */
 #ifndef CPTDEVD_SWITCHOVER_H
 #define CPTDEVD_SWITCHOVER_H
