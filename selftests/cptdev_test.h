@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <linux/cptdev.h>
@@ -23,6 +24,10 @@
 
 #define PAGE		4096UL
 #define HUGE		(2UL << 20)
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
 
 /* For how long who runs the tests wants them to run. */
 enum t_length { T_NORMAL, T_SHORT, T_SOAK };
@@ -236,6 +241,48 @@ static inline void t_swap_on(const char *disk)
 		 disk, disk, disk);
 	if (system(cmd))
 		return;
+}
+
+/* Is it out of the page table, for swap? */
+static inline bool t_swapped(const char *page)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t e = 0;
+
+	if (pread(fd, &e, 8, (unsigned long)page / PAGE * 8) != 8)
+		e = 0;
+	close(fd);
+	return e >> 62 & 1;
+}
+
+/*
+ * Pages that are new or came from swap wait in a batch of their processor for their place in the
+ * LRU lists. Meanwhile they can't be paged out, and the batch's reference looks like I/O.
+ * move_pages(2) empties all batches, also if it is to move none.
+ */
+static inline void t_drain_lists(void)
+{
+	int node = 0;
+
+	syscall(SYS_move_pages, 0, 0UL, NULL, &node, NULL, 0);
+}
+
+/* Page @pages out, though others may hold one for a moment. Returns whether all of them went. */
+static inline bool t_page_out(char *p, size_t pages)
+{
+	unsigned int tries;
+	size_t i;
+
+	for (tries = 0; tries < 1000; tries++) {
+		t_drain_lists();
+		madvise(p, pages * PAGE, MADV_PAGEOUT);
+		for (i = 0; i < pages && t_swapped(p + i * PAGE); i++)
+			;
+		if (i == pages)
+			return true;
+		usleep(10000);
+	}
+	return false;
 }
 
 /*

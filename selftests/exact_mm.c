@@ -17,9 +17,6 @@
 #ifndef MADV_COLD
 #define MADV_COLD	20
 #endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE	23
 #endif

@@ -20,9 +20,6 @@
 #include "cptdev_test.h"
 #include "kselftest_harness.h"
 
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
@@ -431,22 +428,6 @@ TEST_F(files, fork)
 	EXPECT_STREQ("2+1", delta(self));
 }
 
-static bool page_out(char *p, size_t pages)
-{
-	unsigned int tries;
-	size_t i;
-
-	for (tries = 0; tries < 100; tries++) {
-		madvise(p, pages * PAGE, MADV_PAGEOUT);
-		for (i = 0; i < pages && pagemap(p + i * PAGE) & PM_SWAPPED; i++)
-			;
-		if (i == pages)
-			return true;
-		usleep(10000);
-	}
-	return false;
-}
-
 TEST_F(files, swapped)
 {
 	t_swap_on("/dev/vdb");
@@ -454,12 +435,12 @@ TEST_F(files, swapped)
 	touch(self->m, PAGES);
 	fill(self->m + 2 * PAGE, 4, 'A');
 	scan(self);
-	ASSERT_TRUE(page_out(self->m + 2 * PAGE, 4));
+	ASSERT_TRUE(t_page_out(self->m + 2 * PAGE, 4));
 	/* Out of memory, the file's pages as well. */
 	madvise(self->m, LEN, MADV_PAGEOUT);
 	EXPECT_STREQ("FFssssFFFFFFFFFF", scan(self));
 	EXPECT_STREQ("2+4", delta(self));
-	ASSERT_TRUE(page_out(self->m + 2 * PAGE, 4));
+	ASSERT_TRUE(t_page_out(self->m + 2 * PAGE, 4));
 	self->m[3 * PAGE]++;
 	delta(self);				/* more than that page, maybe */
 	EXPECT_LE(1ULL, self->s.pages);

@@ -24,9 +24,6 @@
 #include "io_uring.h"
 #include "kselftest_harness.h"
 
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
 
 #define PAGES	64UL
 #define LEN	(PAGES * PAGE)

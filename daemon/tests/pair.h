@@ -9,7 +9,7 @@
 #include "daemon.h"
 #include "fake.h"
 
-#define WAIT_MS	5000
+#define WAIT_MS	30000
 
 struct host {
 	const char *name;

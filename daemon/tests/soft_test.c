@@ -112,7 +112,7 @@ static void world_close(struct world *w)
 
 static u64 deadline(void)
 {
-	return clock_mono() + SECONDS(10);
+	return clock_mono() + SECONDS(60);
 }
 
 /* As soon as the daemon is there. */
@@ -205,7 +205,7 @@ static int checkpoint(int fd, const u8 *memory, u64 base, u64 *generation)
 	do {
 		ret = publish(fd, memory, base, &d);
 		if (!ret)
-			ret = ckdev_wait(fd, d.generation, SECONDS(10), NULL);
+			ret = ckdev_wait(fd, d.generation, SECONDS(60), NULL);
 		base = MIN(base, d.reach);
 	} while ((ret == -ECANCELED || ret == -EILSEQ) && clock_mono() < until);
 	*generation = d.generation;
@@ -453,7 +453,7 @@ static void a_lease_ends_though_the_daemon_is_stopped(void **state)
 	/* Nobody waits on beta, so nothing was promoted. */
 	kill(w.a.pid, SIGCONT);
 	WAIT_UNTIL(may_serve(page));
-	assert_int_equal(ckdev_wait(fd, 1, SECONDS(10), NULL), 0);
+	assert_int_equal(ckdev_wait(fd, 1, SECONDS(60), NULL), 0);
 	close(fd);
 	world_close(&w);
 }
@@ -587,7 +587,7 @@ static void replicas_belong_to_who_made_them(void **state)
 	again = ckdev_replica_open(session, "own", 0, 0);
 	assert_true(again >= 0);
 	assert_int_equal(ckdev_replica_remove(again), 0);
-	assert_int_equal(ckdev_replica_wait(r, 0, SECONDS(10)), -ENOENT);
+	assert_int_equal(ckdev_replica_wait(r, 0, SECONDS(60)), -ENOENT);
 	assert_int_equal(ckdev_replica_open(session, "own", 0, 0), -ENOENT);
 	close(again);
 	close(r);

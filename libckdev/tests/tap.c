@@ -7,7 +7,7 @@
 
 #include "tap.h"
 
-#define TIME_LIMIT	60	/* seconds for a test */
+#define TIME_LIMIT	240	/* seconds for a test */
 
 int child_status(pid_t pid)
 {

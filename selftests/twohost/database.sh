@@ -54,7 +54,13 @@ waits_since() { # host number
 
 # ask host line: what the database there answers
 ask() {
-	vm_run "$1" "echo '$2' | nc -w 6 127.0.0.1 7412" 2>/dev/null
+	vm_run "$1" "echo '$2' | nc -w ${patience:-6} 127.0.0.1 7412" 2>/dev/null
+}
+
+# patiently command...: the answers that it asks for may take long, as they do on a busy machine
+patiently() {
+	local patience=$limit
+	"$@"
 }
 
 serves() {
@@ -77,7 +83,7 @@ program_signal() { # host signal
 add() {
 	local i
 	for ((i = 0; i < $2; i++)); do
-		says_safe "$1" "insert into t values ($((rows + 1)), $(((rows + 1) * 7919)))" || {
+		patiently says_safe "$1" "insert into t values ($((rows + 1)), $(((rows + 1) * 7919)))" || {
 			say_why "row $((rows + 1)) is not safe"
 			return 1
 		}

@@ -34,7 +34,7 @@ const struct mutant_info mutant_info[MUTANTS] = {
 				    "a replica that was given back may be promoted", "acknowledged" },
 	[MUTANT_TAKE_WHAT_LACKS] = { "take-what-lacks",
 				     "a state is taken back from who lacks a part of it",
-				     "acknowledged" },
+				     "acknowledged", 3800 },
 	[MUTANT_SWAP_EARLY]	= { "swap-early", "a spare is replaced that may still be promoted",
 				    "acknowledged" },
 	[MUTANT_SWAP_UNREAD]	= { "swap-unread", "the record of a host that is replaced isn't read",
