@@ -42,7 +42,7 @@ static int directory(const char *path)
 		return 0;
 	if (mkdir(dir, 0750))
 		return errno == EEXIST ? 0 : -errno;
-	log_info("made %s for the socket %s", dir, path);
+	log_info("created the directory %s for the socket %s", dir, path);
 	return 0;
 }
 

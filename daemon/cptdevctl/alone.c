@@ -15,7 +15,7 @@ int verb_alone(struct ctl *c, int argc, char **argv)
 		ret = ctl_fail(c, EXIT_FAILED, js_get_str(error, "code"),
 			       c->force || !ctl_needs_force(js_get_str(error, "code")) ?
 			       "cptdevctl status" :
-			       "look at both hosts; if the other one is off and its data is given up: --force",
+			       "look at both hosts; if the other host is off and its data may be lost: --force",
 			       "%s doesn't go on alone: %s", argv[0],
 			       js_get_str(error, "message"));
 	else if (c->json)

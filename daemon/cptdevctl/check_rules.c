@@ -49,7 +49,7 @@ static void rule_kernel(const struct facts *f, struct findings *out)
 			"%s on %s: only x86_64 is tested", f->release, f->machine);
 	else if (major < 6 || (major == 6 && minor < 1))
 		finding(out, LEVEL_FAIL, "kernel", "boot a kernel 6.1 or newer",
-			"%s is older than what the module is made for", f->release);
+			"%s is older than any kernel that the module supports", f->release);
 	else
 		finding(out, LEVEL_OK, "kernel", NULL, "%s (%s)", f->release,
 			flavour(f->release));
@@ -68,7 +68,7 @@ static void rule_signatures(const struct facts *f, struct findings *out)
 	finding(out, f->loaded ? LEVEL_OK : LEVEL_FAIL, "signature",
 		f->loaded ? NULL :
 		"sign the module with a key that the firmware knows (mokutil --import), or switch Secure Boot off",
-		"only signed modules are loaded here (Secure Boot %s, lockdown %s); loading an unsigned one says \"Required key not available\" or \"Operation not permitted\"",
+		"only signed modules are loaded here (Secure Boot %s, lockdown %s); loading an unsigned one fails with \"Required key not available\" or \"Operation not permitted\"",
 		f->secure_boot == YES ? "on" : "off", *f->lockdown ? f->lockdown : "none");
 }
 
@@ -167,7 +167,7 @@ static void rule_netlink(const struct facts *f, struct findings *out)
 			CPTDEV_GENL_NAME);
 	else
 		finding(out, LEVEL_FAIL, "netlink",
-			"use the host's network namespace: the family is seen in it alone",
+			"use the host's network namespace: the family exists only there",
 			"the netlink family \"%s\" doesn't answer: %s", CPTDEV_GENL_NAME,
 			strerror(f->family_err));
 }
@@ -181,7 +181,7 @@ static void rule_memory(const struct facts *f, struct findings *out)
 			"; they are split by the first write after a snapshot");
 	if (f->ksm == YES)
 		finding(out, LEVEL_WARN, "ksm", "echo 0 >/sys/kernel/mm/ksm/run",
-			"same-page merging runs: it makes pages look changed that aren't");
+			"same-page merging (KSM) runs: it makes unchanged pages look changed");
 	if (f->swap_kib)
 		finding(out, LEVEL_OK, "swap", NULL,
 			"%llu MiB of swap: pages that a snapshot needs are read back, which lengthens the pause",
@@ -232,7 +232,7 @@ static void rule_protection(struct json_object *out_link, const char *address, s
 	else if (!is_here(address))
 		finding(out, LEVEL_WARN, "encryption",
 			"cptdevctl pki init, or cptdevctl key; see cptdevd.conf(5)",
-			"the link to %s is neither encrypted nor authenticated: whoever is on the way can read and change the memory that is shipped",
+			"the link to %s is neither encrypted nor authenticated: anybody on the network path can read and change the memory that is shipped",
 			address);
 }
 
@@ -271,12 +271,12 @@ static void rule_waits(struct json_object *daemon, struct findings *out)
 		finding(out, LEVEL_FAIL, "daemon", "modprobe cptdev; journalctl -u cptdevd",
 			"cptdevd waits for the module: nothing is shipped or received");
 	if (listen)
-		finding(out, LEVEL_FAIL, "listen", "is the address in [listen] one of this host?",
+		finding(out, LEVEL_FAIL, "listen", "is the address in [listen] an address of this host?",
 			"cptdevd waits for the address to listen on: %s", listen);
 	if (conf)
 		finding(out, LEVEL_WARN, "configuration",
 			"cptdevd --check-config; systemctl reload cptdevd",
-			"the last change of the configuration wasn't taken: %s", conf);
+			"the last change of the configuration isn't in use: %s", conf);
 }
 
 static void rule_records(struct json_object *list, struct findings *out)
@@ -295,11 +295,11 @@ static void rule_records(struct json_object *list, struct findings *out)
 		if (!strcmp(state, "damaged"))
 			finding(out, LEVEL_FAIL, "record",
 				"look at it; if its data may be lost: cptdevctl forget",
-				"the record of %s is damaged: nothing goes on under this name", name);
+				"the record of %s is damaged: no program can go on under this name", name);
 		else if (!strcmp(state, "overtaken"))
 			finding(out, LEVEL_FAIL, "record",
 				"cptdevctl status; on the host whose data is given up: cptdevctl forget --force",
-				"%s was overtaken by a host that lost its memory since: it stands still", name);
+				"%s is blocked: another host took over and has lost its memory since", name);
 		else
 			finding(out, LEVEL_FAIL, "record",
 				"cptdevctl status on both hosts; on the one whose data is given up: cptdevctl forget --force",
@@ -339,7 +339,7 @@ static bool rule_engine(const struct facts *f, struct findings *out)
 		return false;
 	finding(out, f->loaded ? LEVEL_WARN : LEVEL_OK, "engine",
 		f->loaded ? "engine = module in cptdevd.conf; systemctl restart cptdevd" : NULL,
-		"cptdevd runs without the module (engine soft): replicas end with it%s",
+		"cptdevd runs without the module (engine soft): its replicas are lost when it ends%s",
 		f->loaded ? "; the module is loaded, and programs that use it aren't shipped" : "");
 	return true;
 }

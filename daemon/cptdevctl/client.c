@@ -67,7 +67,7 @@ struct json_object *client_status(const char *path, int *err, char *why, size_t 
 		*err = -fd;
 		if (fd == -EACCES)
 			snprintf(why, size,
-				 "%s isn't open to you: be root or a member of its group",
+				 "you may not open %s: run as root, or join its group",
 				 path);
 		else if (fd == -ENOENT || fd == -ECONNREFUSED)
 			snprintf(why, size, "cptdevd isn't running (%s)", path);

@@ -54,7 +54,7 @@ int ctl_need_device(struct ctl *c)
 	if (fd == -EACCES || fd == -EPERM)
 		return ctl_fail(c, EXIT_KERNEL, "permission",
 				"run it as root, or join the group cptdev",
-				"%s isn't open to you", CPTDEV_DEVICE);
+				"you may not open %s", CPTDEV_DEVICE);
 	return ctl_fail(c, EXIT_KERNEL, "no-module", "cptdevctl check",
 			"can't open %s: %s", CPTDEV_DEVICE, strerror(-fd));
 }
@@ -79,12 +79,12 @@ int ctl_fail_replica(struct ctl *c, const char *name, const char *what, int err)
 				name);
 	case ESTALE:
 		return ctl_fail(c, EXIT_FAILED, "stale-term",
-				"leave --term away: the next term is taken",
+				"leave --term out, to use the next term",
 				"can't %s %s: the term must be higher than the replica's",
 				what, name);
 	case EINVAL:
 		return ctl_fail(c, EXIT_USAGE, "usage", NULL,
-				"'%s' is no name: 1 to %d of the characters A-Z a-z 0-9 . _ -",
+				"'%s' isn't a valid name: 1 to %d of the characters A-Z a-z 0-9 . _ -",
 				name, CPTDEV_NAME_MAX - 1);
 	}
 	return ctl_fail(c, EXIT_FAILED, "failed", NULL, "can't %s %s: %s", what, name,

@@ -22,13 +22,13 @@ int verb_forget(struct ctl *c, int argc, char **argv)
 		ret = ctl_fail(c, EXIT_FAILED, js_get_str(error, "code"),
 			       c->force || !ctl_needs_force(js_get_str(error, "code")) ?
 			       "cptdevctl status" :
-			       "look at both hosts with cptdevctl status; to give this one's data up: --force",
-			       "the record of %s stays: %s", argv[0],
+			       "look at both hosts with cptdevctl status; to give up this host's data: --force",
+			       "the record of %s isn't deleted: %s", argv[0],
 			       js_get_str(error, "message"));
 	else if (c->json)
 		ctl_print_json(c, json_object_get(answer));
 	else
-		fprintf(c->out, "what was on record for %s is forgotten\n", argv[0]);
+		fprintf(c->out, "the record of %s is deleted\n", argv[0]);
 	c->changed = !error;
 	json_object_put(answer);
 	return ret;

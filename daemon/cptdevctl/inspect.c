@@ -33,9 +33,9 @@ static void chain_text(const struct inspect_chain *chain, FILE *to)
 	size_t i, nr = json_object_array_length(chain->problems);
 
 	if (nr)
-		fprintf(to, "They don't follow one another:\n");
+		fprintf(to, "The files don't follow one another:\n");
 	else
-		fprintf(to, "They follow one another; a restart ends with generation %llu.\n",
+		fprintf(to, "The files follow one another; a restart continues from generation %llu.\n",
 			chain->generation);
 	for (i = 0; i < nr; i++) {
 		struct json_object *o = json_object_array_get_idx(chain->problems, i);

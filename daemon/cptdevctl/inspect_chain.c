@@ -57,11 +57,11 @@ static bool follows(struct inspect_chain *c, const struct inspect_file *f,
 	if (!before)
 		problem(c, f, "an increment, and no whole checkpoint comes before it");
 	else if (memcmp(before->head.run, f->head.run, sizeof(f->head.run)))
-		problem(c, f, "it is of another run than %s", before->path);
+		problem(c, f, "the file is of another run of the program than %s", before->path);
 	else if (before->head.generation == generation)
 		problem(c, f, "generation %llu is there twice", generation);
 	else if (is_increment(f) && base != before->head.generation)
-		problem(c, f, "an increment of generation %llu, before it comes %llu", base,
+		problem(c, f, "an increment of generation %llu, but the file before it has generation %llu", base,
 			(u64)before->head.generation);
 	else
 		return true;

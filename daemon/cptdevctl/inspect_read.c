@@ -165,7 +165,7 @@ static void settle_memory(struct reading *g, struct inspect_section *s)
 	else
 		good = s->has_piece && s->len % sizeof(s->piece) == 0;
 	if (!good || s->piece.addr + s->piece.len < s->piece.addr)
-		section_problem(f, "its length doesn't fit to its memory");
+		section_problem(f, "its length doesn't match its range of memory");
 	if (s->type == HS_SECTION_HOLES && f->head_good && !(f->head.flags & HS_IMAGE_INCREMENT))
 		section_problem(f, "a whole checkpoint has no holes");
 }

@@ -266,7 +266,7 @@ static void head_text(const struct inspect_file *f, FILE *to)
 	snprintf(app, sizeof(app), "%.*s", HS_IMAGE_NAME, h->app);
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", gmtime_r(&seconds, &tm));
 	fprintf(to, "  format:      version %u, flags %#x%s\n", h->version, h->flags,
-		f->head_good ? "" : " (the head is damaged: none of this is sure)");
+		f->head_good ? "" : " (the head is damaged: these values may be wrong)");
 	fprintf(to, "  application: %s\n", inspect_clean(app, clean, sizeof(clean)));
 	fprintf(to, "  run:         ");
 	for (i = 0; i < sizeof(h->run); i++)

@@ -53,7 +53,7 @@ int verb_key(struct ctl *c, int argc, char **argv)
 
 	if (argc != 1)
 		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
-				"key wants one file to write, such as /etc/cptdev/key");
+				"key needs the name of a file to write, such as /etc/cptdev/key");
 	err = write_key(argv[0]);
 	if (err)
 		return ctl_fail(c, EXIT_FAILED, "file", err == EEXIST ?
@@ -67,7 +67,7 @@ int verb_key(struct ctl *c, int argc, char **argv)
 		js_str(o, "file", argv[0]);
 		ctl_print_json(c, o);
 	} else {
-		fprintf(c->out, "%s: a new key. Copy it to the other host, and name it there and here: psk_file in [peer]\n",
+		fprintf(c->out, "%s: a new key. Copy it to the other host, and set psk_file in [peer] on both hosts\n",
 			argv[0]);
 	}
 	return EXIT_DONE;

@@ -28,19 +28,19 @@ static const struct verb {
 	{ "status", " [--check]", verb_status,
 	  "sessions, replicas, peers, and how far behind they are (default)" },
 	{ "monitor", "", verb_monitor,
-	  "what there is, then a line for each change" },
+	  "the present state, then a line for each change" },
 	{ "alone", " NAME [--force]", verb_alone,
-	  "a session goes on without a spare, its data on this host only" },
+	  "let a session go on without a spare, on this host only" },
 	{ "forget", " NAME [--force]", verb_forget,
-	  "give up what is on record under a name" },
+	  "delete the record of a name: its data may be lost" },
 	{ "promote", " NAME [--term N] [--force]", verb_promote,
-	  "make the replica what this host goes on from" },
+	  "promote the replica: this host goes on from it" },
 	{ "switchover", " NAME [PEER] [--cancel]", verb_switchover,
-	  "move a service to the spare's host, and lose nothing" },
+	  "move a service to the spare's host without a loss" },
 	{ "start", " NAME", verb_start,
-	  "what a program that is started under a name would be" },
+	  "how a program under this name has to start" },
 	{ "role", " NAME", verb_role,
-	  "what this host is for that name, for scripts" },
+	  "the role of this host for a name, for scripts" },
 	{ "replica", " list | remove NAME [--force]", verb_replica,
 	  "the replicas that this host keeps" },
 	{ "key", " FILE", verb_key,
@@ -48,10 +48,10 @@ static const struct verb {
 	{ "pki", " init|add-peer|remove-peer|renew|show", verb_pki,
 	  "certificates for the links of hosts" },
 	{ "inspect", " FILE...", verb_inspect,
-	  "what is in a checkpoint of libhotspare, and is it whole" },
+	  "show and verify a checkpoint of libhotspare" },
 	{ "check", "", verb_check,
-	  "is everything there that is needed, and if not, what to do" },
-	{ "version", "", verb_version, "of this tool, the module and the daemon" },
+	  "check the installation; next steps for problems" },
+	{ "version", "", verb_version, "the versions of this tool, the module and the daemon" },
 };
 
 static void usage(FILE *to)
@@ -65,13 +65,13 @@ static void usage(FILE *to)
 	fprintf(to,
 		"\n"
 		"  -j, --json             answer in JSON, errors too\n"
-		"  -t, --timeout SECONDS  give up after so long (default %d; monitor,\n"
+		"  -t, --timeout SECONDS  give up after this time (default %d; monitor,\n"
 		"                         inspect: never)\n"
 		"  -s, --socket PATH      control socket of the daemon\n"
 		"  -T, --term N           promote: the new term\n"
 		"  -f, --force            promote: even if the primary is alive and linked;\n"
 		"                         replica remove: even if it follows a living session\n"
-		"  -c, --check            status: exit with what it sees\n"
+		"  -c, --check            status: the exit status reports the worst problem\n"
 		"  -C, --cancel           switchover: the program goes on here\n"
 		"  -V, --version          print the version and exit\n"
 		"  -h, --help             print this and exit\n"
@@ -216,14 +216,14 @@ static int check_options(struct ctl *c, verb_fn fn)
 	const char *wrong = NULL;
 
 	if (c->term_given && fn != verb_promote)
-		wrong = "--term belongs to promote";
+		wrong = "--term is only for promote";
 	else if (c->force && fn != verb_promote && fn != verb_replica && fn != verb_forget &&
 		 fn != verb_alone && fn != verb_switchover)
-		wrong = "--force belongs to promote, forget, alone, switchover --cancel and replica remove";
+		wrong = "--force is only for promote, forget, alone, switchover --cancel and replica remove";
 	else if (c->cancel && fn != verb_switchover)
-		wrong = "--cancel belongs to switchover";
+		wrong = "--cancel is only for switchover";
 	else if (c->check && fn != verb_status)
-		wrong = "--check belongs to status";
+		wrong = "--check is only for status";
 	return wrong ? ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "%s", wrong) : 0;
 }
 

@@ -215,7 +215,7 @@ static int pki_init(struct ctl *c, int argc, char **argv)
 		return ret;
 	key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	if (!key)
-		return ctl_fail(c, EXIT_FAILED, "failed", NULL, "OpenSSL has made no key");
+		return ctl_fail(c, EXIT_FAILED, "failed", NULL, "OpenSSL couldn't make a key");
 	ret = make(c, dir, argv[0], key, true);
 	EVP_PKEY_free(key);
 	return ret;
@@ -267,7 +267,7 @@ static int pki_renew(struct ctl *c, int argc, char **argv)
 	if (key)
 		ret = make(c, dir, name, key, false);
 	else if (old)
-		ret = ctl_fail(c, EXIT_FAILED, "file", NULL, "%s/%s: there is no private key to be read", dir,
+		ret = ctl_fail(c, EXIT_FAILED, "file", NULL, "%s/%s: there is no private key that can be read", dir,
 			       PKI_KEY);
 	if (f)
 		fclose(f);
@@ -391,6 +391,6 @@ int verb_pki(struct ctl *c, int argc, char **argv)
 		    argc - 1 <= verbs[i].args + 1)
 			return verbs[i].fn(c, argc - 1, argv + 1);
 	return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
-			"pki wants init NAME, add-peer NAME KEY, remove-peer NAME, renew, or show, each with a directory if it isn't "
+			"pki needs init NAME, add-peer NAME KEY, remove-peer NAME, renew, or show, each with a directory if it isn't "
 			PKI_DIR);
 }

@@ -50,9 +50,9 @@ static void promoted_text(struct ctl *c, const char *name, u64 generation, u64 t
 {
 	fprintf(c->out, "promoted %s: generation %llu, term %llu\n", name, generation, term);
 	fprintf(c->out,
-		"A program that waits for it on this host takes over now. One that is started\n"
-		"by hand restores the replica and names its session %s with term %llu; the\n"
-		"program that it takes over from is refused from now on.\n", name, term);
+		"A program of this host that waits for this replica takes over now. A program that\n"
+		"you start by hand has to restore the replica, and to use the name %s and term %llu\n"
+		"for its session. The old program is refused from now on.\n", name, term);
 }
 
 static struct json_object *promoted_json(const char *name, u64 generation, u64 term,
@@ -87,7 +87,7 @@ static int promote_by_daemon(struct ctl *c, const char *name, u64 *term, u64 *ge
 		return ctl_fail(c, EXIT_DAEMON, "no-answer",
 				err == EACCES ? "run as root" :
 				"cptdevctl replica list; if it isn't promoted: systemctl restart cptdevd",
-				"cptdevd runs, and doesn't say whether it has promoted %s: %s",
+				"cptdevd runs, but didn't report whether it has promoted %s: %s",
 				name, err == EPROTO ? "no answer" : strerror(err));
 	if (js_at(answer, "error"))
 		ret = ctl_fail(c, EXIT_FAILED, js_get_str(js_at(answer, "error"), "code"),
@@ -108,7 +108,7 @@ static int promote_alone(struct ctl *c, const char *name, int fd, u64 *term, u64
 	if (ret)
 		return ctl_fail_replica(c, name, "promote", -ret);
 	if (!c->json)
-		fprintf(c->err, "cptdevctl: note: cptdevd can't be asked: the term isn't on record before it is started\n");
+		fprintf(c->err, "cptdevctl: note: cptdevd doesn't run: the new term isn't on record until it is started\n");
 	return 0;
 }
 

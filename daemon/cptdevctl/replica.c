@@ -87,10 +87,10 @@ static int ask_for_session(struct ctl *c, const char *name, int fd)
 	if (feeder)
 		ret = ctl_fail(c, EXIT_FAILED, "session-alive",
 			       "stop the program there; or, to leave it without a spare until its next checkpoint, give --force",
-			       "%s isn't removed: it is the spare of a session that lives on %s",
+			       "%s isn't removed: it is the spare of a session that is alive on %s",
 			       name, feeder);
 	else if (!daemon && !c->json)
-		fprintf(c->err, "cptdevctl: note: it isn't known whether its session lives: %s\n",
+		fprintf(c->err, "cptdevctl: note: it isn't known whether its session is alive: %s\n",
 			why);
 	json_object_put(daemon);
 	return ret;

@@ -65,8 +65,8 @@ static void done_text(struct ctl *c, const char *name, struct json_object *sw)
 	phase_text(c, sw, "down_us", "down time:");
 	if (!js_get_bool(sw, "last_checkpoint"))
 		fprintf(c->out,
-			"The program took no checkpoint after it was stopped: requests that it hadn't\n"
-			"answered by then have to be asked again.\n");
+			"The program took no checkpoint after it was stopped: clients have to repeat\n"
+			"requests that it hadn't answered by then.\n");
 	if (note)
 		fprintf(c->out, "Note: %s\n", note);
 }
@@ -102,7 +102,7 @@ static int no_answer(struct ctl *c, const char *name, bool begun, int err)
 {
 	if (begun)
 		return ctl_fail(c, EXIT_DAEMON, "no-answer", "cptdevctl status, on both hosts",
-				"cptdevd doesn't say any more how the switch-over of %s went: %s",
+				"cptdevd doesn't answer any more; the result of the switch-over of %s isn't known: %s",
 				name, strerror(err));
 	return ctl_fail(c, EXIT_DAEMON, "no-daemon", "systemctl start cptdevd",
 			"cptdevd can't be asked: %s", strerror(err));
@@ -127,10 +127,10 @@ int verb_switchover(struct ctl *c, int argc, char **argv)
 
 	if (argc < 1 || argc > 2)
 		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl status",
-				"switchover needs the name of a session, and may be given that of a host");
+				"switchover needs the name of a session, and optionally that of the peer");
 	if (c->force && !c->cancel)
 		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl promote --force, on the spare's host",
-				"switchover loses nothing, and takes --force only with --cancel");
+				"switchover loses nothing: its --force is only for --cancel");
 	for (;;) {
 		answer = ask(c, argv[0], argv[1], look, &err);
 		if (!answer)

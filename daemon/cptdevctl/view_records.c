@@ -29,20 +29,20 @@ void records_text(const struct view *v, FILE *to)
 		struct json_object *source = js_at(o, "source");
 
 		if (role && !strcmp(role, "taking-back"))
-			fprintf(to, "Record %s: taking back what was lost here, with term %llu\n",
+			fprintf(to, "Record %s: taking the lost state back, with term %llu\n",
 				name, js_get_u64(o, "term"));
 		else if (source && json_object_get_boolean(source))
-			fprintf(to, "Record %s: SOURCE: the other host has taken this replica's state back; it isn't promoted before it is fed again\n",
+			fprintf(to, "Record %s: SOURCE: the other host has taken this replica's state back; this replica isn't promoted before it is fed again\n",
 				name);
 
 		if (!strcmp(state, "split-brain"))
 			fprintf(to, "Record %s: SPLIT BRAIN: %s\n", name, error);
 		else if (!strcmp(state, "overtaken"))
-			fprintf(to, "Record %s: OVERTAKEN by what is lost: %s\n", name, error);
+			fprintf(to, "Record %s: OVERTAKEN by a host that lost its memory: %s\n", name, error);
 		else if (!strcmp(state, "damaged"))
 			fprintf(to, "Record %s: DAMAGED: %s\n", name, error);
 		else if (!strcmp(state, "lost"))
-			fprintf(to, "Record %s: what was here, up to generation %llu of term %llu, isn't in memory any more\n",
+			fprintf(to, "Record %s: the data up to generation %llu of term %llu isn't in memory any more\n",
 				name, js_get_u64(o, "generation"), js_get_u64(o, "term"));
 	}
 }

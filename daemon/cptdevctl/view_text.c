@@ -344,7 +344,7 @@ static void daemon_text(const struct view *v, FILE *to)
 		fprintf(to, "  waiting for the address to listen on: %s\n",
 			js_get_str(v->daemon, "listen_error"));
 	if (js_get_str(v->daemon, "configuration_error"))
-		fprintf(to, "  the last change of the configuration wasn't taken: %s\n",
+		fprintf(to, "  the last change of the configuration isn't in use: %s\n",
 			js_get_str(v->daemon, "configuration_error"));
 	for (i = 0; peers && i < json_object_array_length(peers); i++)
 		peer_text(json_object_array_get_idx(peers, i), to);

@@ -149,19 +149,19 @@ static void unknown_key(struct parse *p, const char *section, const char *name)
 
 	list_known(section, known, sizeof(known));
 	if (*known) {
-		conf_mistake(p, p->line, "unknown key '%s' in [%s]; it has: %s", name, section,
+		conf_mistake(p, p->line, "unknown key '%s' in [%s]; its keys are: %s", name, section,
 			known);
 		return;
 	}
 	list_known(NULL, known, sizeof(known));
 	if (!*section)
-		conf_mistake(p, p->line, "'%s' stands before the first section; there are: %s",
+		conf_mistake(p, p->line, "'%s' comes before the first section; the sections are: %s",
 			name, known);
 	else if (!strncmp(section, "peer", 4))
 		conf_mistake(p, p->line, "section [%s]: one peer only can be given so far, in [peer]",
 			section);
 	else
-		conf_mistake(p, p->line, "unknown section [%s]; there are: %s, session NAME", section, known);
+		conf_mistake(p, p->line, "unknown section [%s]; the sections are: %s, session NAME", section, known);
 }
 
 static void repeated_key(struct parse *p, int i)

@@ -61,15 +61,15 @@ static const char *no_host(const struct sockaddr_storage *ss)
 
 	if (in4_of(ss, &addr)) {
 		if (IN_MULTICAST(addr))
-			return "a multicast address is no host's";
+			return "a multicast address isn't the address of a host";
 		if (addr == INADDR_BROADCAST)
-			return "the broadcast address is no host's";
+			return "the broadcast address isn't the address of a host";
 		if (addr >> 24 == 0 && addr)
-			return "0.0.0.0/8 is no host's";
+			return "an address in 0.0.0.0/8 isn't the address of a host";
 		return addr >> 28 == 15 ? "240.0.0.0/4 is reserved" : NULL;
 	}
 	if (IN6_IS_ADDR_MULTICAST(in6_of(ss)))
-		return "a multicast address is no host's";
+		return "a multicast address isn't the address of a host";
 	if (IN6_IS_ADDR_LINKLOCAL(in6_of(ss)) &&
 	    !((const struct sockaddr_in6 *)ss)->sin6_scope_id)
 		return "a link-local address needs its interface: address%interface";
@@ -126,10 +126,10 @@ static void check_ways(struct parse *p)
 		return;
 	if (is_loopback(&c->listen) && !is_loopback(&c->peer))
 		conf_mistake(p, line,
-			     "the [peer] can't connect to a [listen] address of this host alone, and nobody else may (allow = peer)");
+			     "the [peer] can't connect: the [listen] address can be reached from this host only, and only the peer may connect (allow = peer)");
 	else if (in4_of(&c->listen, &addr) != in4_of(&c->peer, &addr))
 		conf_mistake(p, line,
-			     "the [peer] can't connect: one address is IPv4, the other IPv6, and nobody else may (allow = peer)");
+			     "the [peer] can't connect: one address is IPv4, the other IPv6, and only the peer may connect (allow = peer)");
 }
 
 /* The host's name, as it is or up to the first dot, or the one that each host has. */
@@ -193,9 +193,9 @@ static void check_paths(struct parse *p)
 	int line = conf_line(p, "node", "control");
 
 	if (len && c->control[len - 1] == '/')
-		conf_mistake(p, line, "control = %s: a directory's name", c->control);
+		conf_mistake(p, line, "control = %s: this is the name of a directory", c->control);
 	else if (line && !lstat(c->control, &st) && !S_ISSOCK(st.st_mode))
-		conf_mistake(p, line, "control = %s: something else than a socket is there",
+		conf_mistake(p, line, "control = %s: a file that isn't a socket is there",
 			     c->control);
 	check_program(p, "on_promote", c->on_promote);
 	snprintf(fence, sizeof(fence), "%.*s", (int)strcspn(c->fence_command, " \t"),
@@ -255,13 +255,13 @@ static void check_insecure(struct parse *p)
 
 	if (c->insecure == INSECURE_YES && !stays_here(c))
 		conf_mistake(p, line,
-			     "insecure = yes is for links within this host (127.0.0.1, ::1): without TLS anybody on the network can read and change the memory that is shipped; psk_file in [peer] names a key, 'yes anywhere' does without on any network");
+			     "insecure = yes is for links within this host (127.0.0.1, ::1): without TLS anybody on the network can read and change the memory that is shipped; set psk_file in [peer]; 'yes anywhere' allows links without TLS on any network");
 	if (c->insecure && (*c->psk_file || *c->pki_dir))
-		conf_mistake(p, line, "either %s, or insecure: links are under TLS, or they aren't",
+		conf_mistake(p, line, "%s and insecure exclude each other: links use TLS, or they don't",
 			     *c->psk_file ? "psk_file" : "pki_dir");
 	if (*c->psk_file && *c->pki_dir)
 		conf_mistake(p, conf_line(p, "peer", "pki_dir"),
-			     "either psk_file or pki_dir: one key for both hosts, or a certificate for each");
+			     "psk_file and pki_dir exclude each other: use one key for both hosts, or a certificate for each");
 }
 
 static void check_psk(struct parse *p)
@@ -304,7 +304,7 @@ static void check_keys(struct parse *p)
 		check_pki(p);
 	} else if (!c->insecure && linked) {
 		conf_mistake(p, 0,
-			     "links have no key: 'cptdevctl pki init NAME' makes a certificate for this host; or name a file that both hosts have by psk_file in [peer] ('cptdevctl key FILE' makes it); or say insecure = yes there, for links without TLS within this host");
+			     "links have no key: make a certificate for this host ('cptdevctl pki init NAME'); or set psk_file in [peer] to a file that both hosts have ('cptdevctl key FILE' makes it); or set insecure = yes there, for links without TLS within this host");
 	}
 }
 

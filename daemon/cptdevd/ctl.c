@@ -133,7 +133,7 @@ static void ctl_again(struct timer *t)
 	if (ctl_attempt(d))
 		ctl_wait(d);
 	else
-		tell(&d->tell, LOG_NOTICE, TELL_WAIT, "control", "the control socket %s is there",
+		tell(&d->tell, LOG_NOTICE, TELL_WAIT, "control", "the control socket %s is available now",
 		     d->conf.control);
 }
 
@@ -155,7 +155,7 @@ int ctl_open(struct daemon *d)
 	if (ret == -EADDRINUSE)
 		log_err("another cptdevd answers on %s", d->conf.control);
 	else if (ret == -EEXIST)
-		log_err("control socket %s: something else is there, and isn't removed",
+		log_err("control socket %s: a file that isn't a socket is there, and isn't removed",
 			d->conf.control);
 	else
 		log_err("control socket %s: %s", d->conf.control, strerror(-ret));

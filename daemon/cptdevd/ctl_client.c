@@ -142,15 +142,15 @@ static const char *failure(int err)
 	case ENODATA:
 		return "nothing was committed to the replica yet";
 	case EBADMSG:
-		return "its record is damaged: what it said isn't known. Next: cptdevctl forget";
+		return "its record is damaged and can't be read. Next: cptdevctl forget";
 	case EBUSY:
-		return "the replica is on its way back to the other host, whose program is started anew (on_restart = take-back); to go on here all the same: --force";
+		return "the replica is being given back to the other host, whose program was started anew (on_restart = take-back); to promote it all the same: --force";
 	case ESTALE:
-		return "the term isn't higher than what is known";
+		return "the term isn't higher than the highest known term";
 	case ERANGE:
-		return "the term is too far above what is known: other hosts would refuse it";
+		return "the term is too far above the highest known term: other hosts would refuse it";
 	case EREMCHG:
-		return "the replica is outdated: data was acknowledged since that it lacks (a program of this host went on from it, or another host has a higher term); to lose that data: --force";
+		return "the replica is outdated: it lacks data that was acknowledged later (a program of this host went on from it, or another host has a higher term); to lose that data: --force";
 	}
 	return strerror(err);
 }
@@ -180,17 +180,17 @@ static struct json_object *command_forget(struct client *c, const char *name, bo
 
 	if (records_split(c->d, name) && !force)
 		return refusal("split-brain",
-			       "both hosts went on: this one's data would be given up, its program fenced and its replica removed");
+			       "both hosts went on: the data of this host would be given up, its program fenced and its replica removed");
 	if (records_overtaken(c->d, name) && !force)
 		return refusal("overtaken",
-			       "a program stands still here, and what it has may be the last copy: it would be given up; to give up what the other host lost, run this there");
+			       "a program of this host is blocked, and its memory may be the last copy, which would be given up; to give up the data that the other host lost, run this command there");
 	ret = records_forget(c->d, name);
 	if (ret == -EBUSY)
 		return refusal("primary",
-			       "the program that it is about runs here, and has what was acknowledged");
+			       "the program of this record runs on this host, and has the acknowledged data");
 	if (ret == -EREMCHG)
 		return refusal("outdated",
-			       "the replica of this host lacks what was acknowledged, and must not be promoted without that being said; cptdevctl replica remove gives up both");
+			       "the replica of this host lacks acknowledged data, and only the record keeps it from being promoted; cptdevctl replica remove deletes both");
 	if (ret)
 		return refusal("failed", failure(-ret));
 	log_notice("the record of %s was given up by user %u", name, c->cred.uid);
@@ -203,7 +203,7 @@ static struct json_object *command_forget(struct client *c, const char *name, bo
 static struct json_object *command_alone(struct client *c, const char *name, bool force)
 {
 	static const char meaning[] =
-		"its data is on this host only, and is lost with it; a spare that is started again counts as outdated until it has everything. Make sure that no other host takes over meanwhile: what it would go on with is older than what is acknowledged here";
+		"its data is on this host only, and is lost if this host is lost; a spare that is started again counts as outdated until it has everything. Make sure that no other host takes over meanwhile: its data would be older than the data that is acknowledged here";
 	struct json_object *o;
 	const char *why;
 
@@ -296,7 +296,7 @@ static struct json_object *client_change(struct client *c, const char *command,
 	bool force = js_get_bool(request, "force");
 
 	if (!client_may(c))
-		return refusal("permission", "that is for root alone");
+		return refusal("permission", "only root and the daemon's user may do this");
 	if (!name || !name_valid(name, strlen(name)))
 		return refusal("bad-request", "\"name\" is missing, or isn't a name");
 	if (!strcmp(command, "promote"))

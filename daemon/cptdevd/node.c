@@ -26,7 +26,7 @@ static void node_uuid(u8 uuid[CPTDEV_UUID_LEN], const char *name)
 	for (i = 0; i < CPTDEV_UUID_LEN; i++)
 		app.bytes[i] ^= hash.digest[i];
 	if (sd_id128_get_machine_app_specific(app, &id) < 0) {
-		log_notice("no /etc/machine-id here: the node is known by its name, '%s', alone",
+		log_notice("there is no /etc/machine-id: the node is identified by its name, '%s', only",
 			   name);
 		id = app;
 	}

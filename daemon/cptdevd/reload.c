@@ -23,7 +23,7 @@ static void change(const char *section, const char *name, bool restart, void *ar
 	struct changes *ch = arg;
 
 	if (restart) {
-		log_warn("configuration: [%s] %s has changed: that takes effect when cptdevd is started anew",
+		log_warn("configuration: [%s] %s has changed: the change takes effect when cptdevd is restarted",
 			 section, name);
 		return;
 	}
@@ -44,7 +44,7 @@ static void refuse(struct daemon *d, char *errors)
 	while ((line = strsep(&rest, "\n")))
 		if (*line)
 			log_err("%s", line);
-	log_err("the configuration has mistakes, and stays as it was");
+	log_err("the new configuration has mistakes; the previous one stays in use");
 }
 
 static void relisten(struct daemon *d)
@@ -100,9 +100,9 @@ static void check_key(const struct conn *c, const struct tls_keys *k, const char
 {
 	if (!k || (c->tls && tls_key_known(k, c->tls)))
 		return;
-	log_warn("the link %s ends: it was made %s", who, c->tls ?
-		 "with a key that isn't taken here any more" :
-		 "without TLS, which [peer] asks for now");
+	log_warn("the link %s is closed: it was made %s", who, c->tls ?
+		 "with a key that isn't accepted here any more" :
+		 "without TLS, which [peer] requires now");
 	shutdown(c->fd, SHUT_RDWR);
 }
 
@@ -130,7 +130,7 @@ int daemon_reload(struct daemon *d, const char *path)
 	int ret;
 
 	if (!to) {
-		log_err("no memory to read the configuration; it stays as it was");
+		log_err("no memory to read the configuration; the previous one stays in use");
 		return -1;
 	}
 	ret = conf_read(&c, path, to);

@@ -256,7 +256,7 @@ ssize_t soft_replica_pwrite(struct soft *s, int fd, const void *buf, size_t len,
  */
 static void content_lost(struct soft_replica *r)
 {
-	log_err("replica '%s': a page could not be written, all of it is given up",
+	log_err("replica '%s': a page could not be written; the whole replica is given up",
 		r->rec.name);
 	soft_pages_free(&r->content);
 	soft_layout_free(&r->layout);

@@ -26,7 +26,7 @@ static void address_found(struct resolver *r, const struct resolved *a)
 		snprintf(o->unknown, sizeof(o->unknown), "the peer's name %.128s isn't known: %s", host,
 			 a->err == EAI_SYSTEM ? "the look-up failed" : gai_strerror(a->err));
 		tell(&o->d->tell, LOG_WARNING, TELL_WAIT, host, "%s%s",
-		     o->unknown, o->nr_addr ? "; the addresses known so far stay" :
+		     o->unknown, o->nr_addr ? "; the last known addresses stay in use" :
 		     "; waiting for it");
 		if (o->peer->moving && o->state != OUT_DOWN)
 			loop_arm(&o->d->loop, &o->retry, RETRY_NS);

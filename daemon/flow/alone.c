@@ -271,7 +271,7 @@ int alone_say(struct daemon *d, const char *name, bool force, const char **why)
 	else if (!serves(k))
 		*why = *k->barred ? k->barred : "the program is fenced, or was just started";
 	else if (p->out.state == OUT_UP)
-		*why = "its peer is linked: mend what keeps it from being a spare, or stop cptdevd there first";
+		*why = "the peer is linked. Next: remove the reason why it is no spare (cptdevctl status), or stop cptdevd there";
 	if (*why)
 		return -EINVAL;
 	ret = k->alone ? records_alone(d, name, true) : begin(d, k, ALONE_SAID);

@@ -44,9 +44,9 @@ static void send_end(struct out *o, const struct record *r, const u8 *session, u
 static void send_record(struct out *o, const struct record *r)
 {
 	static const char *const texts[] = {
-		[HOW_UNKNOWN]	= "ended, how isn't known",
+		[HOW_UNKNOWN]	= "ended in an unknown way",
 		[HOW_ORDER]	= "ended in order",
-		[HOW_FAILED]	= "failed, or its host was started anew",
+		[HOW_FAILED]	= "failed, or its host was restarted",
 	};
 	enum end_how how = end_of_record(r, o->d->boot);
 
@@ -177,7 +177,7 @@ static void heard_forget(struct in *in, const struct msg_ended *m, struct record
 	}
 	feeds_drop(in->peer, m->name);
 	tell(&d->tell, LOG_INFO, TELL_REPLAY, m->name,
-	     "the program of session %s on %s %s; its replica stays, and isn't promoted by itself",
+	     "the program of session %s on %s %s; its replica stays, and isn't promoted automatically",
 	     m->name, in->node.name, m->text);
 }
 
@@ -196,7 +196,7 @@ static void heard_lacks(struct in *in, const struct msg_ended *m, struct record 
 	else
 		snprintf(what, sizeof(what), "generation %llu", m->generation);
 	tell(&d->tell, LOG_ERR, TELL_REPLAY, m->name,
-	     "the program of session %s on %s %s; it acknowledged %s, the replica lacks that. To lose it: %s",
+	     "the program of session %s on %s %s; it acknowledged %s, which the replica lacks. To promote the replica and lose that: %s",
 	     m->name, in->node.name, m->text, what, advice(d, &a, "promote --force", m->name));
 }
 

@@ -161,7 +161,7 @@ static void look_at(struct peer *p, struct feed *f, bool waited, char *names, si
 		f->decided = promote(p, f->name);
 	else if (t == TAKEOVER_NOBODY)
 		tell(&p->d->tell, LOG_WARNING, TELL_PEER, f->name,
-		     "%s isn't promoted: no program waits for it on this host; it is as soon as one does. Next: start the program here, or run: %s",
+		     "%s isn't promoted yet: no program of this host waits for it. Next: start the program here, or run: %s",
 		     f->name, ADVICE(p->d, "promote", f->name));
 }
 

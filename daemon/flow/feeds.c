@@ -87,7 +87,7 @@ void feeds_listed(struct peer *p)
 		if (f->named)
 			continue;
 		tell(&p->d->tell, LOG_INFO, TELL_REPLAY, f->name,
-		     "session %s of %s ended while it wasn't linked; its replica stays, and isn't followed any more",
+		     "session %s of %s ended while the hosts weren't linked; its replica stays, and isn't fed any more",
 		     f->name, p->node.name);
 		drop(p, f);
 	}

@@ -127,7 +127,7 @@ int fence_told(struct daemon *d, const char *name, u64 term, struct fault *f)
 	if (!term_jumps(highest, term))
 		return 0;
 	return fault_set(f, WIRE_E_PROTOCOL,
-			 "%s: term %llu, and %llu is known here: no host was promoted so often", name,
+			 "%s: term %llu is too far above %llu, the highest term that is known here", name,
 			 term, highest);
 }
 

@@ -106,7 +106,7 @@ static void failed(struct peer *p, const char *why)
 
 	f->state = FENCING_FAILED;
 	snprintf(f->error, sizeof(f->error), "%s", why);
-	log_err("fence command for peer %s: %s: its host may be alive; what it fed is promoted when the last lease is over, in %llu ms",
+	log_err("fence command for peer %s: %s: the peer's host may be alive; its replicas are promoted when the last lease ends, in %llu ms",
 		p->node.name, why, wait / NSEC_PER_MSEC);
 	news_peer(p, "fence-failed");
 }
@@ -132,7 +132,7 @@ void fence_command_run(struct peer *p, const char *names)
 	if (out >= 0 && loop_watch(&p->d->loop, &f->output, out, EPOLLIN))
 		close(out);
 	loop_arm(&p->d->loop, &f->limit, p->d->conf.fence_timeout_ms * NSEC_PER_MSEC);
-	log_notice("running the fence command for peer %s, before it is taken over from: %s (pid %d)",
+	log_notice("running the fence command for peer %s, before the promotion of: %s (pid %d)",
 		   p->node.name, names, f->pid);
 	news_peer(p, "fence-run");
 }
@@ -153,14 +153,14 @@ static void ended(struct peer *p, int status)
 	char why[160];
 
 	if (f->stale) {
-		log_notice("fence command for peer %s: the peer was heard since it was started: what it says isn't used",
+		log_notice("fence command for peer %s: the peer was heard since the command was started: its result isn't used",
 			   p->node.name);
 		f->state = FENCING_DUE;
 	} else if (!f->late && WIFEXITED(status) && !WEXITSTATUS(status)) {
 		f->state = FENCING_OFF;
 		/* Nobody is left who relies on it. */
 		p->lent_until = 0;
-		log_notice("fence command for peer %s: its host is off, after %llu ms",
+		log_notice("fence command for peer %s: the peer's host is off, after %llu ms",
 			   p->node.name, (clock_mono() - f->began) / NSEC_PER_MSEC);
 		news_peer(p, "fence-done");
 	} else {

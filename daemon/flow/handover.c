@@ -20,14 +20,14 @@ static int refuse_record(struct in *in, const struct msg_switch *m, enum handove
 
 	if (said == HAND_FENCED) {
 		fence_send(in->d, in->conn, m->name, r->term, r->owner, 0);
-		return fault_set(f, WIRE_E_FENCED, "%s knows term %llu of it", self, r->term);
+		return fault_set(f, WIRE_E_FENCED, "%s knows term %llu of this session", self, r->term);
 	}
 	if (said == HAND_LACKS)
 		return fault_set(f, WIRE_E_STALE,
 				 "the replica on %s isn't in step: it lacks data that was acknowledged. Next: wait until it is protected",
 				 self);
 	if (said == HAND_ENDED)
-		return fault_set(f, WIRE_E_OTHER, "%s was told that it ended in order", self);
+		return fault_set(f, WIRE_E_OTHER, "%s was told that the session ended in order", self);
 	return fault_set(f, WIRE_E_OTHER,
 			 "%s has no replica of this session. Next: cptdevctl status, there", self);
 }
@@ -79,7 +79,7 @@ static bool check(struct in *in, const struct msg_switch *m, struct fault *f)
 	if (records_damaged(d, m->name) || records_split(d, m->name) ||
 	    records_overtaken(d, m->name)) {
 		fault_set(f, WIRE_E_OTHER,
-			  "the record on %s needs a person. Next: cptdevctl status, there",
+			  "the record on %s needs a person's decision. Next: cptdevctl status, there",
 			  d->self.name);
 		return false;
 	}

@@ -181,7 +181,7 @@ static int in_identify(struct in *in, const struct hello *m, struct fault *f)
 				 p->in->node.name);
 	if (o->state == OUT_UP && memcmp(o->node.uuid, m->node.uuid, CPTDEV_UUID_LEN))
 		return fault_set(f, WIRE_E_IDENTITY,
-				 "this node ships to another one, %s; %s isn't its peer",
+				 "this node ships to another node, %s; %s isn't its peer",
 				 o->node.name, m->node.name);
 	in->peer = p;
 	in->node = m->node;
@@ -318,7 +318,7 @@ static int in_frame(struct conn *c, const struct frame *f, const u8 *payload)
 	case WIRE_ABORT:
 		return frame_channel(in, f, payload);
 	}
-	return fault_set(&c->fault, WIRE_E_PROTOCOL, "%s from the side that ships",
+	return fault_set(&c->fault, WIRE_E_PROTOCOL, "%s from the shipping side",
 			 wire_type_name(f->type));
 }
 
@@ -332,7 +332,7 @@ static bool in_pull(struct conn *c)
 static void in_insecure(struct in *in)
 {
 	tell(&in->d->tell, LOG_WARNING, TELL_CONNECTION, in->host,
-	     "connection from %s refused: TLS: %s; both hosts need the same key ([peer] psk_file), or know each other's certificate",
+	     "connection from %s refused: TLS: %s; both hosts need the same key ([peer] psk_file), or must know each other's certificate",
 	     in->host, conn_why(in->conn));
 }
 

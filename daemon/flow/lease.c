@@ -89,7 +89,7 @@ void lease_answered(struct out *o, u64 sent)
 			continue;
 		k->lease_told = false;
 		tell(&d->tell, LOG_NOTICE, TELL_SESSION, k->rec.name,
-		     "session %s: its spare answers again: it may go on", k->rec.name);
+		     "session %s: its spare answers again, so it goes on", k->rec.name);
 		news_session(d, k, "lease-renewed");
 	}
 }

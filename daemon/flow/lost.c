@@ -37,7 +37,7 @@ void lost_resolve(struct daemon *d, struct recorded *e)
 	record_resolved(&new);
 	tell(&d->tell, LOG_NOTICE, TELL_SESSION, e->r.name,
 	     e->r.split ? "the split brain of %s is resolved" :
-	     "%s: what was lost is given up, this host goes on", e->r.name);
+	     "%s: the lost data is given up, this host goes on", e->r.name);
 	records_still(d, e, &new);
 	news_record(d, e, "resolved");
 	records_decide(d, e->r.name);
@@ -64,7 +64,7 @@ bool lost_met(struct daemon *d, const struct msg_term *m, const char *who)
 	record_overtaken(&new, m->term, m->owner, who);
 	records_still(d, e, &new);
 	records_still_text(d, &new, why);
-	tell(&d->tell, LOG_ERR, TELL_SESSION, m->name, "%s stands still: %s", m->name, why);
+	tell(&d->tell, LOG_ERR, TELL_SESSION, m->name, "%s is blocked: %s", m->name, why);
 	news_record(d, e, "overtaken");
 	records_decide(d, m->name);
 	return true;
@@ -77,7 +77,7 @@ int lost_feed(struct daemon *d, const struct msg_session *m, struct fault *f)
 	if (!r || r->term <= m->term || !record_gone(r, d->self.uuid, d->boot))
 		return 0;
 	return fault_set(f, WIRE_E_OTHER,
-			 "the spare went on with term %llu and has lost its memory since; to give that up, run there: %s",
+			 "the spare went on with term %llu and has lost its memory since; to give up the lost data, run there: %s",
 			 r->term, ADVICE(d, "forget --force", m->name));
 }
 

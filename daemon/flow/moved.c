@@ -53,7 +53,7 @@ static void leave(struct peer *p)
 
 	if (address_given(p->d))
 		address_text(&p->out, text, sizeof(text));
-	log_notice("the peer %s is left: the configuration names another one (%s); nothing that it fed is promoted here by itself",
+	log_notice("the peer %s is left: the configuration names another peer (%s); replicas that the old peer fed aren't promoted automatically",
 		   node_of(p)->name, text);
 	feeds_clear(p);
 	if (p->in)

@@ -328,7 +328,7 @@ static int out_frame(struct conn *c, const struct frame *f, const u8 *payload)
 	case WIRE_FAILED:
 		return frame_channel(o, f, payload);
 	}
-	return fault_set(&c->fault, WIRE_E_PROTOCOL, "%s from the side that receives",
+	return fault_set(&c->fault, WIRE_E_PROTOCOL, "%s from the receiving side",
 			 wire_type_name(f->type));
 }
 
@@ -375,7 +375,7 @@ static void out_error(struct out *o, const struct conn *c)
 		return;
 	}
 	fault_set(&o->last, WIRE_E_IDENTITY,
-		  "TLS: %s; both hosts need the same key ([peer] psk_file), or know each other's certificate",
+		  "TLS: %s; both hosts need the same key ([peer] psk_file), or must know each other's certificate",
 		  conn_why(c));
 	tell(&o->d->tell, LOG_WARNING, TELL_LINK, out_name(o), "no link to the peer: %s",
 	     o->last.text);
@@ -392,7 +392,7 @@ static void out_end(struct conn *c, enum conn_end end)
 	if (end == CONN_FAULT) {
 		tell(&o->d->tell, LOG_ERR, TELL_PEER, out_name(o), "%s: %s",
 		     c->fault.code == WIRE_E_IDENTITY ?
-		     "nothing is shipped to who answers at the peer's address" :
+		     "nothing is shipped to the node that answers at the peer's address" :
 		     "the peer breaks the protocol", c->fault.text);
 		conn_refuse(c, &c->fault);
 		conn_write(c);

@@ -38,7 +38,7 @@ static void peer_has_no_daemon(struct peer *p)
 	if (p->in)
 		in_silent(p->in);
 	tell(&p->d->tell, LOG_WARNING, TELL_PEER, p->node.name,
-	     "peer %s: its host answers, but no cptdevd does: nothing is promoted by itself. Next: start cptdevd there; if its programs are gone as well, run here: %s",
+	     "peer %s: its host answers, but cptdevd is down there: nothing is promoted automatically. Next: start cptdevd there; if its programs are gone as well, run here: %s",
 	     p->node.name, ADVICE(p->d, "promote", "NAME"));
 	news_peer(p, "no-daemon");
 }

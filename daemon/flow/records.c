@@ -101,7 +101,7 @@ void records_still_text(const struct daemon *d, const struct record *r,
 			 r->other_name, r->term, ADVICE(d, "forget --force", r->name));
 	else
 		snprintf(text, STILL_TEXT_MAX,
-			 "%s went on with term %llu and has lost its memory since; to go on with what this host has: cptdevctl forget --force %s, on %s; to give that up, too, here: %s",
+			 "%s went on with term %llu and has lost its memory since; to go on with this host's data: cptdevctl forget --force %s, on %s; to give up this host's data, too, run here: %s",
 			 r->other_name, r->lost_term, r->name, r->other_name,
 			 ADVICE(d, "forget --force", r->name));
 }
@@ -130,10 +130,10 @@ static void bar_lost(struct daemon *d, struct known *k, const struct record *r)
 	const char *name = k->rec.name;
 
 	if (r->role == RECORD_PRIMARY)
-		bar(k, "generation %llu was acknowledged under this name on this host, and isn't in this program's memory. To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: %s",
+		bar(k, "generation %llu was acknowledged under this name on this host, and isn't in this program's memory. To go on from the other host's replica, run there: cptdevctl promote %s; to lose that data, run here: %s",
 		    r->generation, name, ADVICE(d, "forget", name));
 	else
-		bar(k, "this host has a replica of generation %llu under this name, and this program doesn't go on from it. Start it as the spare, then, if the other host's program is gone: %s; to lose it: %s",
+		bar(k, "this host has a replica of generation %llu under this name, and this program doesn't go on from it. Start the program as the spare; then, if the other host's program is gone, run: %s; to lose the replica's data: %s",
 		    r->generation, ADVICE(d, "promote", name), ADVICE(d, "forget", name));
 }
 
@@ -179,18 +179,18 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 	enum record_start start;
 
 	if (record_of_other(old, k->rec.uid)) {
-		bar(k, "the name belongs to user %u, the program to user %u. Start it as that user, or give it another name; if the data of that user may be lost: %s",
+		bar(k, "the name belongs to user %u, the program to user %u. Start the program as that user, or give it another name; if the data of that user may be lost: %s",
 		    old->uid, k->rec.uid, ADVICE(d, "forget", k->rec.name));
 		return;
 	}
 	if (term_jumps(fence_highest(d, k->rec.name, k), k->rec.term)) {
-		bar(k, "its term, %llu, is further above what this host knows than promotions explain. Start it with the term of its replica",
+		bar(k, "its term, %llu, is too far above the highest term that this host knows. Start the program with the term of its replica",
 		    k->rec.term);
 		return;
 	}
 	start = record_start(old, k->rec.uuid, k->rec.term, replace, d->self.uuid);
 	if (start == START_LOWER) {
-		bar(k, "this host knows term %llu of it, the program has %llu", old->term,
+		bar(k, "this host knows term %llu of this name, the program has term %llu", old->term,
 		    k->rec.term);
 		fence_below(d, k->rec.name, old->term, "the record of this host");
 		return;
@@ -200,7 +200,7 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 		return;
 	}
 	if (start == START_FRESH && is_fed(d, k->rec.name)) {
-		bar(k, "this host is the spare of the program of this name on the other host, and this program doesn't go on from what that has. Start it as the spare");
+		bar(k, "this host is the spare of the program of this name on the other host, and this program doesn't go on from the spare's replica. Start the program as the spare");
 		return;
 	}
 	record_started(&new, k->rec.name, k->rec.uuid, k->rec.term, d->self.uuid, d->boot);
@@ -219,7 +219,7 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 /* A daemon that is started anew knows it from the record. */
 static void bar_handed(struct daemon *d, struct known *k, const struct record *r)
 {
-	bar(k, "it was handed over to %s with term %llu (cptdevctl switchover), and whether that host has taken over isn't known yet: that ends when the hosts are linked. Next: cptdevctl status, on %s; if it is off, and has promoted nothing: %s",
+	bar(k, "it was handed over to %s with term %llu (cptdevctl switchover); until the hosts are linked it isn't known whether that host has taken over. Next: cptdevctl status, on %s; if that host is off, and has promoted nothing: %s",
 	    r->handed_name, r->handed, r->handed_name,
 	    ADVICE(d, "switchover --cancel --force", r->name));
 }
@@ -240,7 +240,7 @@ int records_block(struct daemon *d, struct known *k)
 		k->blocked = wanted;
 	else if (ret != -ENOENT && ret != -EOPNOTSUPP)
 		tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
-		     "session %s: can't tell it whether it is blocked: %s", k->rec.name,
+		     "session %s: can't block or unblock it: %s", k->rec.name,
 		     strerror(-ret));
 	return ret;
 }
@@ -256,7 +256,7 @@ void records_session(struct daemon *d, struct known *k)
 	k->undecided = false;
 	*k->barred = '\0';
 	if (e && e->damaged)
-		bar(k, "its record in %s is damaged, what it said isn't known; to begin without it: %s",
+		bar(k, "its record in %s is damaged and can't be read; to begin without it: %s",
 		    d->conf.state_dir, ADVICE(d, "forget", k->rec.name));
 	else if (e && record_stands_still(&e->r))
 		bar_still(d, k, &e->r);
@@ -380,7 +380,7 @@ int records_may_feed(struct daemon *d, const struct msg_session *m, const char *
 
 	if (e && e->damaged)
 		return fault_set(f, WIRE_E_OTHER,
-				 "the spare's record of it is damaged: run there: %s",
+				 "the spare's record of this name is damaged. Run there: %s",
 				 ADVICE(d, "forget", m->name));
 	if (record_of_other(old, m->uid))
 		return fault_set(f, WIRE_E_OWNER,
@@ -396,16 +396,16 @@ int records_may_feed(struct daemon *d, const struct msg_session *m, const char *
 			    m->flags & WIRE_SESSION_REPLACE)) {
 	case FEED_FENCED:
 		return fault_set(f, WIRE_E_FENCED,
-				 "the spare knows term %llu of it, this session has %llu",
+				 "the spare knows term %llu of this name, this session has term %llu",
 				 old->term, m->term);
 	case FEED_SPLIT:
 		records_met(d, m->name, m->term, m->owner, from);
 		return fault_set(f, WIRE_E_CONFLICT,
-				 "split brain: both hosts went on with term %llu; run on the one whose data is given up: cptdevctl forget --force %s",
+				 "split brain: both hosts went on with term %llu; run on the host whose data is given up: cptdevctl forget --force %s",
 				 m->term, m->name);
 	case FEED_OTHER:
 		return fault_set(f, WIRE_E_OTHER,
-				 "the spare relies on another session's data, up to generation %llu: start with replace, or run there: %s",
+				 "the spare has another session's data under this name, up to generation %llu: start with replace, or run there: %s",
 				 old->generation, ADVICE(d, "forget", m->name));
 	case FEED_OK:
 		break;
@@ -430,7 +430,7 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 	/* Until it has committed: then it has everything again. */
 	new.outdated |= m->flags & WIRE_SESSION_ALONE;
 	if ((!old || memcmp(&new, old, sizeof(new))) && records_write(d, &new))
-		return fault_set(f, WIRE_E_KERNEL, "the spare can't write its record of it");
+		return fault_set(f, WIRE_E_KERNEL, "the spare can't write its record of this name");
 	return 0;
 }
 
@@ -530,7 +530,7 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 	handed = met == MEET_HIGHER && e->r.handed && term >= e->r.handed;
 	if (met == MEET_HIGHER && e->r.alone_since && !e->r.outdated)
 		tell(&d->tell, LOG_ERR, TELL_SESSION, name,
-		     "%s: LOST is what this host acknowledged alone, up to generation %llu: %s went on without it, with term %llu",
+		     "%s: LOST: the data that this host acknowledged alone, up to generation %llu: %s went on without it, with term %llu",
 		     name, e->r.generation, who, term);
 	/*
 	 * It goes on without what this host has, which stays as a copy, and isn't promoted. A host
@@ -866,7 +866,7 @@ static void read_record(void *arg, const char *name, const struct record *r, con
 		log_err("the record of %s in %s can't be used: %s; nothing is started, fed or promoted under this name. Next, if its data may be lost: %s",
 			name, d->conf.state_dir, why, ADVICE(d, "forget", name));
 	if (r && record_lost(r, d->boot))
-		log_warn("this host was started anew: what it had of %s, up to generation %llu of term %llu, is lost here",
+		log_warn("this host was restarted: its memory of %s, up to generation %llu of term %llu, is lost",
 			 name, r->generation, r->term);
 }
 

@@ -187,7 +187,7 @@ int replay_open(struct chan *c, struct msg_state *m)
 	if (!(c->session.flags & WIRE_SESSION_TAKE_BACK) &&
 	    !feeds_add(c->in->peer, c->session.name)) {
 		replay_close(c);
-		refuse(c, WIRE_E_LIMIT, "the spare can't remember more replicas");
+		refuse(c, WIRE_E_LIMIT, "the spare has no place for more replicas");
 		m->fault = c->last;
 		return -1;
 	}

@@ -274,7 +274,7 @@ static int ship_resume(struct ship *s)
 
 	if (alone_replaces(s->out->d, s->session, s->out->node.uuid)) {
 		fault_set(&f, WIRE_E_BUSY,
-			  "the lease of the program that it took over from isn't over yet");
+			  "the lease of the old primary isn't over yet");
 		ship_note(s, &f);
 		return ship_event(s, SHIP_TROUBLE);
 	}
@@ -442,7 +442,7 @@ static int frame_committed(struct ship *s, const u8 *payload, u32 len)
 	late = s->state == SHIP_ASKING || s->state == SHIP_REFUSED || s->state == SHIP_FENCED;
 	if (!expected && !late)
 		return fault_set(&c->fault, WIRE_E_PROTOCOL,
-				 "session %s: COMMITTED generation %llu, which wasn't its turn",
+				 "session %s: COMMITTED of generation %llu, out of order",
 				 ship_name(s), m.generation);
 	return ship_event(s, SHIP_COMMITTED);
 }

@@ -247,9 +247,9 @@ static int source_begin(struct in *in, const struct msg_take_back *m, struct fau
 	if (s && s->term == m->term)
 		return 0;
 	if (s)
-		source_end(s, LOG_NOTICE, "it is asked for once more");
+		source_end(s, LOG_NOTICE, "the state is asked for once more");
 	if (o->state != OUT_UP || !(o->features & WIRE_FEATURE_TAKE_BACK))
-		return fault_set(f, WIRE_E_BUSY, "%s isn't linked to the one that asks",
+		return fault_set(f, WIRE_E_BUSY, "%s isn't linked to the host that asks",
 				 in->d->self.name);
 	fd = open_replica(in, m, &info, f);
 	if (fd < 0)
@@ -267,7 +267,7 @@ static int source_asked(struct in *in, const struct msg_take_back *m, struct fau
 	enum record_source said;
 
 	if (records_damaged(in->d, m->name) || records_split(in->d, m->name))
-		return fault_set(f, WIRE_E_OTHER, "the record on %s needs a person",
+		return fault_set(f, WIRE_E_OTHER, "the record on %s needs a person's decision",
 				 in->d->self.name);
 	said = record_source(record_of(in->d, m->name), m->uuid, m->term, in->node.uuid, again);
 	if (said != SOURCE_OK)
@@ -338,7 +338,7 @@ static int answer_committed(struct source *s, const u8 *payload, u32 len)
 		return -1;
 	if (s->state != SOURCE_SENT || m.generation != s->delta->info.generation)
 		return fault_set(&s->out->conn->fault, WIRE_E_PROTOCOL,
-				 "%s: COMMITTED generation %llu, which wasn't its turn", s->name,
+				 "%s: COMMITTED of generation %llu, out of order", s->name,
 				 m.generation);
 	source_end(s, LOG_NOTICE, "the state is there");
 	return 0;

@@ -53,21 +53,21 @@ static bool text_of_back(struct daemon *d, enum start_why why, struct recorded *
 	if (a == ANSWER_TAKE_BACK) {
 		snprintf(text, size,
 			 "its state is taken back from the other host%s: wait for the promotion, as a spare does, and claim it",
-			 p->out.state == OUT_UP ? "" : ", as soon as that is linked");
+			 p->out.state == OUT_UP ? "" : ", as soon as the hosts are linked");
 		return true;
 	}
 	if (why == WHY_LACKS)
-		because = "this host acknowledged data without its spare, or took over and lost that";
+		because = "this host acknowledged data without its spare, or took over and lost its memory";
 	else if (why == WHY_OTHER_HOST)
-		because = "the host that is linked isn't the spare that it had";
+		because = "the linked host isn't the spare that followed last";
 	else if (why == WHY_NO_FEATURE)
-		because = "the other host's cptdevd is too old for that";
+		because = "the other host's cptdevd is too old to give it back";
 	else if (why == WHY_NOT_GIVEN)
 		because = e->not_given;
 	else
 		return false;
 	snprintf(text, size,
-		 "its state can't be taken back: %s. To go on from the other host's replica all the same, run there: cptdevctl promote %s; to lose what was here: %s",
+		 "its state can't be taken back: %s. To go on from the other host's replica all the same, run there: cptdevctl promote %s; to lose the data of this host: %s",
 		 because, name, ADVICE(d, "forget", name));
 	*e->not_given = '\0';
 	return true;
@@ -86,19 +86,19 @@ static void text_of(struct daemon *d, enum start_why why, const char *name,
 
 	if (why == WHY_LOST)
 		snprintf(text, size,
-			 "what was acknowledged here up to generation %llu isn't in memory any more. To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: %s",
+			 "data that was acknowledged here, up to generation %llu, isn't in memory any more. To go on from the other host's replica, run there: cptdevctl promote %s; to lose that data, run here: %s",
 			 r->generation, name, ADVICE(d, "forget", name));
 	else if (why == WHY_PROMOTED)
 		snprintf(text, size,
-			 "the replica of this host was promoted to term %llu, and no program goes on with it. When this one waits: %s",
+			 "the replica of this host was promoted to term %llu, and no program goes on from it. When this program waits, run: %s",
 			 r->term, ADVICE(d, "promote", name));
 	else if (why == WHY_DAMAGED)
 		snprintf(text, size,
-			 "its record is damaged, what it said isn't known. To begin without it: %s",
+			 "its record is damaged and can't be read. To begin without it: %s",
 			 ADVICE(d, "forget", name));
 	else if (why == WHY_TAKING)
 		snprintf(text, size,
-			 "what was lost here was asked for, with term %llu, and isn't fetched any more (on_restart). To go on from the other host's replica, run there: cptdevctl promote %s; to lose it, here: %s",
+			 "this host asked for the lost state, with term %llu, and doesn't fetch it any more (on_restart). To go on from the other host's replica, run there: cptdevctl promote %s; to lose that data, run here: %s",
 			 r->term, name, ADVICE(d, "forget", name));
 	else if (why == WHY_SPLIT)
 		snprintf(text, size,

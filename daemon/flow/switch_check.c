@@ -24,7 +24,7 @@ static const char *refuse_name(struct daemon *d, const char *name, char *why, si
 
 	if (records_damaged(d, name))
 		return switch_refuse("damaged", why, size,
-				     "its record is damaged, what it said isn't known. Next: %s",
+				     "its record is damaged and can't be read. Next: %s",
 				     ADVICE(d, "forget", name));
 	if (r && r->role == RECORD_SPARE)
 		return switch_refuse("spare", why, size,
@@ -38,14 +38,14 @@ static const char *check_link(struct daemon *d, const struct out *o, const char 
 			      size_t size)
 {
 	if (o->state != OUT_UP)
-		return switch_refuse("not-linked", why, size, "no spare's host is linked%s%s. Next: cptdevctl status; cptdevctl check",
+		return switch_refuse("not-linked", why, size, "the spare's host isn't linked%s%s. Next: cptdevctl status; cptdevctl check",
 				     *o->last.text ? ": " : "", o->last.text);
 	if (peer && strcmp(peer, o->node.name))
 		return switch_refuse("not-linked", why, size, "%s isn't linked, %s is. Next: cptdevctl status",
 				     peer, o->node.name);
 	if (!(o->features & WIRE_FEATURE_SWITCH))
 		return switch_refuse("version", why, size,
-				     "cptdevd of %s is too old for that. Next: install the same version there; or stop the program here, and promote there: %s",
+				     "cptdevd of %s is too old for a switch-over. Next: install the same version there; or stop the program here, and promote there: %s",
 				     o->node.name, ADVICE(d, "promote", "NAME"));
 	return NULL;
 }
@@ -68,7 +68,7 @@ static const char *check_spare(struct daemon *d, const struct known *k, const st
 	if (behind <= d->conf.timeout_ms * NSEC_PER_MSEC)
 		return NULL;
 	return switch_refuse("lags", why, size,
-			     "%s lags by %llu generations and %llu ms: the program would stand still for as long. Next: cptdevctl status; try again with less load",
+			     "%s lags by %llu generations and %llu ms: the program would be stopped for that time. Next: cptdevctl status; try again with less load",
 			     o->node.name, k->rec.published - s->committed, behind / NSEC_PER_MSEC);
 }
 

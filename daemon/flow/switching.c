@@ -132,7 +132,7 @@ static void done(struct daemon *d, struct switchover *sw)
 {
 	if (!sw->taken)
 		snprintf(sw->text, sizeof(sw->text),
-			 "%s has the term, and its program isn't known to go on. Next: cptdevctl status, there",
+			 "%s has the term, but didn't report that its program goes on. Next: cptdevctl status, there",
 			 sw->to_name);
 	tell(&d->tell, LOG_NOTICE, TELL_SESSION, sw->name,
 	     "switched %s over to %s: generation %llu, term %llu", sw->name, sw->to_name,
@@ -146,7 +146,7 @@ static void unknown(struct daemon *d, struct switchover *sw)
 	struct advice a;
 
 	snprintf(sw->text, sizeof(sw->text),
-		 "the link to %s was lost after it was told to take over: whether it has isn't known, and no program of this host answers. That ends when the hosts are linked again. Next: cptdevctl status, on %s; if it is off and hasn't promoted its replica: %s",
+		 "the link to %s was lost after it was told to take over: it isn't known whether it has, and the program of this host answers nobody until the hosts are linked again. Next: cptdevctl status, on %s; if that host is off and hasn't promoted its replica: %s",
 		 sw->to_name, sw->to_name,
 		 advice(d, &a, "switchover --cancel --force", sw->name));
 	tell(&d->tell, LOG_ERR, TELL_SESSION, sw->name, "%s: %s", sw->name, sw->text);
@@ -252,7 +252,7 @@ static void hand_over(struct daemon *d, struct switchover *sw, struct known *k, 
 	int ret = records_hand(d, sw->name, o->node.uuid, o->node.name);
 
 	if (ret) {
-		fail(d, sw, "the record of it can't be written: %s", strerror(-ret));
+		fail(d, sw, "its record can't be written: %s", strerror(-ret));
 		return;
 	}
 	sw->shipped = clock_mono();
@@ -268,7 +268,7 @@ static void late(struct daemon *d, struct switchover *sw, const struct known *k,
 	if (sw->phase == SWITCH_ASKING)
 		fail(d, sw, "%s doesn't answer. Next: cptdevctl status, there", sw->to_name);
 	else if (sw->phase == SWITCH_PREPARING && k->rec.published <= sw->seen)
-		fail(d, sw, "the program takes no checkpoint, which it was asked for. Next: does it look at CPTDEV_STATE_WANTED (hs_wanted(3), ckdev_wait(3))? cptdevctl promote on %s moves it without its help",
+		fail(d, sw, "the program was asked for a checkpoint and took none. Next: does it look at CPTDEV_STATE_WANTED (hs_wanted(3), ckdev_wait(3))? cptdevctl promote on %s moves the service without its help",
 		     sw->to_name);
 	else
 		fail(d, sw, "the link lags: %s has generation %llu, %llu is published. Next: cptdevctl status; try again with less load, or a higher --timeout",
@@ -540,16 +540,16 @@ int switch_cancel(struct daemon *d, const char *name, bool force, const char **c
 				      "it isn't being switched over. Next: cptdevctl status");
 	else if (link_to(d, e->r.handed_to))
 		*code = switch_refuse("busy", why, size,
-				      "%s was told to take over, and is asked how that ended. Next: cptdevctl status",
+				      "%s was told to take over, and is being asked for the result. Next: cptdevctl status",
 				      e->r.handed_name);
 	else if (!force)
 		*code = switch_refuse("handed-over", why, size,
-				      "%s was told to take over, and may have: if its program answers clients, what this one acknowledges from now on is lost. Next: cptdevctl status, on %s; if it is off, or has promoted nothing: --force",
+				      "%s was told to take over, and may have done so: if its program answers clients, the data that this host acknowledges from now on is lost. Next: cptdevctl status, on %s; if that host is off, or has promoted nothing: --force",
 				      e->r.handed_name, e->r.handed_name);
 	if (*code)
 		return -EINVAL;
 	tell(&d->tell, LOG_WARNING, TELL_SESSION, name,
-	     "%s goes on here by word of a person, who says that %s hasn't taken over", name,
+	     "%s goes on here: a person confirmed that %s hasn't taken over", name,
 	     e->r.handed_name);
 	records_kept(d, e);
 	return 0;

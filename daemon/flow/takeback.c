@@ -216,7 +216,7 @@ int takeback_may(struct daemon *d, const struct msg_session *m, struct fault *f)
 	if (r && r->role == RECORD_TAKING && r->term == m->term && !r->outdated &&
 	    uuid_same(m->owner, d->self.uuid) && !is_there(d, r))
 		return 0;
-	return fault_set(f, WIRE_E_STALE, "%s hasn't asked for it, or has it by now",
+	return fault_set(f, WIRE_E_STALE, "%s hasn't asked for this replica, or already has it",
 			 d->self.name);
 }
 

@@ -178,7 +178,7 @@ int tls_handshake(struct tls *t)
 	/* Nothing but a key of both makes a session here; see it with our own eyes. */
 	if (*t->seen.id && (t->keys->certificates || SSL_session_reused(t->ssl)))
 		return 0;
-	snprintf(t->why, sizeof(t->why), "the other side didn't prove who it is");
+	snprintf(t->why, sizeof(t->why), "the other side didn't prove its identity");
 	return -EPROTO;
 }
 

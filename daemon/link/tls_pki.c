@@ -50,7 +50,7 @@ static int check_certificate(const struct tls_keys *k, X509 *cert, struct tls_se
 	pin = pin_of(k, digest);
 	if (!pin) {
 		snprintf(seen->why, sizeof(seen->why),
-			 "no peer has the key %s; cptdevctl pki add-peer makes one known",
+			 "no listed peer has the key %s; cptdevctl pki add-peer lists a peer",
 			 pki_text(digest, text));
 		return X509_V_ERR_CERT_UNTRUSTED;
 	}
@@ -173,10 +173,10 @@ static EVP_PKEY *read_key(const char *dir, char *why, size_t size)
 static int check_own(X509 *cert, EVP_PKEY *key, const char *name, char *why, size_t size)
 {
 	if (X509_check_private_key(cert, key) != 1)
-		snprintf(why, size, "%s and %s don't belong together", PKI_CERT, PKI_KEY);
+		snprintf(why, size, "%s and %s don't match", PKI_CERT, PKI_KEY);
 	else if (X509_check_host(cert, name, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
 				 X509_CHECK_FLAG_NO_WILDCARDS, NULL) != 1)
-		snprintf(why, size, "%s isn't of %s, as this node is called", PKI_CERT, name);
+		snprintf(why, size, "%s isn't for %s, the name of this node", PKI_CERT, name);
 	else if (X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0)
 		snprintf(why, size, "%s has expired; cptdevctl pki renew makes a new one of the same key", PKI_CERT);
 	else

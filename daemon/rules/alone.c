@@ -19,11 +19,11 @@ const char *alone_why(enum alone a)
 {
 	switch (a) {
 	case ALONE_SAFE:
-		return "no spare can take over that lacks it";
+		return "no spare that lacks its data can take over";
 	case ALONE_SAID:
 		return "a person said so (cptdevctl alone)";
 	case ALONE_RISK:
-		return "alone = go-on; whoever promotes the old spare loses what is acknowledged from now on";
+		return "alone = go-on; a promotion of the old spare loses the data that is acknowledged from now on";
 	default:
 		return "";
 	}

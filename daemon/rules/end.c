@@ -43,10 +43,10 @@ const char *end_text(u32 end, u32 code, char *text, size_t size)
 		snprintf(text, size, "was replaced by another program");
 		break;
 	case CPTDEV_END_FAILED:
-		snprintf(text, size, "ended without a report: killed, or in another way");
+		snprintf(text, size, "ended without a report, for example killed");
 		break;
 	default:
-		snprintf(text, size, "ended, how isn't known");
+		snprintf(text, size, "ended in an unknown way");
 	}
 	return text;
 }

@@ -136,7 +136,7 @@ static void a_commit_out_of_turn_is_refused(void **state)
 	state_ok(x, 0);
 	delta(x);
 	committed(x, 7);
-	raw_refused(x->raw, "COMMITTED generation 7");
+	raw_refused(x->raw, "COMMITTED of generation 7");
 	assert_int_equal(x->session->rec.committed, 0);
 }
 
@@ -149,7 +149,7 @@ static void a_commit_that_wasnt_sent_is_refused(void **state)
 	delta(x);
 	committed(x, 1);
 	committed(x, 1);
-	raw_refused(x->raw, "wasn't its turn");
+	raw_refused(x->raw, "out of order");
 	assert_int_equal(x->session->rec.committed, 1);
 }
 
@@ -327,7 +327,7 @@ static void nor_in_the_other_order(void **state)
 	x->w.len = 0;
 	hello_encode(&x->w, &m);
 	raw_send_w(in, WIRE_HELLO, 0, &x->w);
-	raw_refused(in, "ships to another one, beta; delta isn't its peer");
+	raw_refused(in, "ships to another node, beta; delta isn't its peer");
 	raw_close(in);
 }
 

@@ -384,11 +384,11 @@ static void promote_tells_the_term(void **state)
 	assert_true(fake_replica(fake, "kv")->promoted);
 	assert_true(ctl.changed);
 	printed("cptdevctl: note: it isn't known whether the primary is alive: cptdevd isn't running (/nonexistent/control)\n"
-		"cptdevctl: note: cptdevd can't be asked: the term isn't on record before it is started\n"
+		"cptdevctl: note: cptdevd doesn't run: the new term isn't on record until it is started\n"
 		"promoted kv: generation 120, term 2\n"
-		"A program that waits for it on this host takes over now. One that is started\n"
-		"by hand restores the replica and names its session kv with term 2; the\n"
-		"program that it takes over from is refused from now on.\n");
+		"A program of this host that waits for this replica takes over now. A program that\n"
+		"you start by hand has to restore the replica, and to use the name kv and term 2\n"
+		"for its session. The old program is refused from now on.\n");
 }
 
 static void promote_tells_the_term_in_json(void **state)
@@ -571,7 +571,7 @@ static void a_daemon_that_does_not_answer_is_not_gone_round(void **state)
 	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_DAEMON);
 	assert_false(ctl.changed || fake_replica(fake, "kv")->promoted);
 	fflush(to);
-	assert_non_null(strstr(text, "doesn't say whether it has promoted kv: no answer"));
+	assert_non_null(strstr(text, "didn't report whether it has promoted kv: no answer"));
 }
 
 /* What is known of the primary, and whether promote goes on without a word. */
@@ -699,7 +699,7 @@ static void records_that_need_a_person(void **state)
 	problems_text(&problems, to);
 	printed("Record b: SPLIT BRAIN: both went on\n"
 		"Record c: DAMAGED: not JSON\n"
-		"Record d: what was here, up to generation 7 of term 2, isn't in memory any more\n"
+		"Record d: the data up to generation 7 of term 2 isn't in memory any more\n"
 		"Problem: session b (pid 7) gets no acknowledgement: split brain: both went on\n"
 		"Problem: record b: split-brain: both went on\n"
 		"Problem: record c: damaged: not JSON\n");
@@ -780,7 +780,7 @@ static void promote_fails_with_the_cause(void **state)
 		"cptdevctl: can't promote kv: nothing was ever committed to it\n"
 		"cptdevctl: note: it isn't known whether the primary is alive: cptdevd isn't running (/nonexistent/control)\n"
 		"cptdevctl: can't promote kv: the term must be higher than the replica's\n"
-		"Next: leave --term away: the next term is taken\n"
+		"Next: leave --term out, to use the next term\n"
 		"cptdevctl: can't open /dev/cptdev: No such file or directory\n"
 		"Next: cptdevctl check\n");
 }
@@ -795,7 +795,7 @@ static void a_replica_is_removed(void **state)
 	assert_null(fake_replica(fake, "kv"));
 	assert_int_equal(verb_replica(&ctl, 2, argv), EXIT_FAILED);
 	assert_int_equal(verb_replica(&ctl, 1, argv), EXIT_USAGE);
-	printed("cptdevctl: note: it isn't known whether its session lives: cptdevd isn't running (/nonexistent/control)\n"
+	printed("cptdevctl: note: it isn't known whether its session is alive: cptdevd isn't running (/nonexistent/control)\n"
 		"removed kv\n"
 		"cptdevctl: can't remove kv: no replica has this name\n"
 		"Next: cptdevctl replica list\n"
@@ -818,7 +818,7 @@ static void the_replica_of_a_living_session_stays(void **state)
 	make_replica(120);
 	assert_int_equal(remove_kv(state, FEEDS("00")), EXIT_FAILED);
 	assert_non_null(fake_replica(fake, "kv"));
-	printed("cptdevctl: kv isn't removed: it is the spare of a session that lives on alpha\n"
+	printed("cptdevctl: kv isn't removed: it is the spare of a session that is alive on alpha\n"
 		"Next: stop the program there; or, to leave it without a spare until its next checkpoint, give --force\n");
 }
 

@@ -175,10 +175,10 @@ static void what_isnt_known_is_refused(void **state)
 	says(PEER "compression = fast\n",
 	     "test.conf:3: compression = fast: allowed are auto, on, off");
 	says(PEER "[node]\nnome = x\n",
-	     "test.conf:4: unknown key 'nome' in [node]; it has: name, log_level, control, engine, programs");
+	     "test.conf:4: unknown key 'nome' in [node]; its keys are: name, log_level, control, engine, programs");
 	says(PEER "[nodes]\nname = x\n",
-	     "test.conf:4: unknown section [nodes]; there are: node, listen, peer, failover, sessions, limits, session NAME");
-	says("name = x\n" PEER, "test.conf:1: 'name' stands before the first section");
+	     "test.conf:4: unknown section [nodes]; the sections are: node, listen, peer, failover, sessions, limits, session NAME");
+	says("name = x\n" PEER, "test.conf:1: 'name' comes before the first section");
 	says(PEER "\ngarbage\n", "test.conf:4: neither a [section] nor");
 }
 
@@ -195,7 +195,7 @@ static void sessions_have_sections_of_their_own(void **state)
 	assert_int_equal(conf_session(&conf, "other")->on_exit, ON_EXIT_STAY);
 	says(PEER "[session kv]\non_exit = die\n",
 	     "test.conf:4: on_exit = die: allowed are failover, stay");
-	says(PEER "[session kv]\nname = x\n", "unknown key 'name' in [sessions]; it has: on_exit");
+	says(PEER "[session kv]\nname = x\n", "unknown key 'name' in [sessions]; its keys are: on_exit");
 	says(PEER "[session a234567890123456789012345678901234567890123]\non_exit = stay\n",
 	     "is longer than 49 characters");
 	assert_int_equal(parse(PEER "[session a2345678901234567890123456789012345678901]\non_exit = stay\n"), 0);
@@ -286,7 +286,7 @@ static void addresses_that_cant_work(void **state)
 	says("[peer]\naddress = 224.0.0.1\n", "multicast");
 	says("[peer]\naddress = ff02::1\n", "multicast");
 	says("[peer]\naddress = 255.255.255.255\n", "broadcast");
-	says("[peer]\naddress = 0.1.2.3\n", "0.0.0.0/8 is no host's");
+	says("[peer]\naddress = 0.1.2.3\n", "an address in 0.0.0.0/8 isn't the address of a host");
 	says("[peer]\naddress = 250.1.2.3\n", "reserved");
 	says("[peer]\naddress = fe80::1\n", "link-local address needs its interface");
 	fits("[peer]\naddress = fe80::1%lo\n");
@@ -326,8 +326,8 @@ static void a_peer_may_have_a_name(void **state)
 static void ways_that_cant_work(void **state)
 {
 	(void)state;
-	says(PEER "[listen]\naddress = 127.0.0.1\n", "test.conf:4: the [peer] can't connect to a [listen] address of this host alone");
-	says(PEER "[listen]\naddress = ::1\n", "this host alone");
+	says(PEER "[listen]\naddress = 127.0.0.1\n", "test.conf:4: the [peer] can't connect: the [listen] address can be reached from this host only");
+	says(PEER "[listen]\naddress = ::1\n", "from this host only");
 	says(PEER "[listen]\naddress = 2001:db8::1\n", "test.conf:4: the [peer] can't connect: one address is IPv4");
 	/* Somebody else may be meant. */
 	fits(PEER "[listen]\nallow = any\naddress = 127.0.0.1\n");
@@ -396,7 +396,7 @@ static void links_have_a_key_or_stay_here(void **state)
 	size_t i;
 
 	(void)state;
-	open_to_all(PEER, "test.conf: links have no key: 'cptdevctl pki init NAME' makes a certificate for this host; or name a file that both hosts have by psk_file in [peer] ('cptdevctl key FILE' makes it); or say insecure = yes");
+	open_to_all(PEER, "test.conf: links have no key: make a certificate for this host ('cptdevctl pki init NAME'); or set psk_file in [peer] to a file that both hosts have ('cptdevctl key FILE' makes it); or set insecure = yes");
 	open_to_all("[listen]\nallow = any\n", "links have no key");
 	open_to_all("[peer]\naddress = 127.0.0.1\nport = 4000\n", "links have no key");
 	open_to_all(PEER "insecure = no\n", "links have no key");
@@ -413,20 +413,20 @@ static void links_have_a_key_or_stay_here(void **state)
 	within("[node]\nprivate = master\n[listen]\nport = 0\n");
 	open_to_all(PEER "psk_file = /nonexistent/key\n", "psk_file = /nonexistent/key: No such file");
 	open_to_all(PEER "insecure = yes anywhere\npsk_file = /nonexistent/key\n",
-		    "test.conf:3: either psk_file, or insecure");
+		    "test.conf:3: psk_file and insecure exclude each other");
 	open_to_all(PEER "pki_dir = /nonexistent\n", "test.conf:3: pki_dir = /nonexistent: cert.pem: No such file");
 	open_to_all(PEER "insecure = yes anywhere\npki_dir = /nonexistent\n",
-		    "test.conf:3: either pki_dir, or insecure");
+		    "test.conf:3: pki_dir and insecure exclude each other");
 	open_to_all(PEER "psk_file = /nonexistent/key\npki_dir = /nonexistent\n",
-		    "test.conf:4: either psk_file or pki_dir");
+		    "test.conf:4: psk_file and pki_dir exclude each other");
 }
 
 static void paths_that_cant_work(void **state)
 {
 	(void)state;
 	says(PEER "[failover]\non_promote = /tmp\n", "test.conf:4: on_promote = /tmp: can't be executed: not a file");
-	says(PEER "[node]\ncontrol = /run/cptdevd/\n", "test.conf:4: control = /run/cptdevd/: a directory's name");
-	says(PEER "[node]\ncontrol = /dev/null\n", "something else than a socket is there");
+	says(PEER "[node]\ncontrol = /run/cptdevd/\n", "test.conf:4: control = /run/cptdevd/: this is the name of a directory");
+	says(PEER "[node]\ncontrol = /dev/null\n", "a file that isn't a socket is there");
 	fits(PEER "[node]\ncontrol = /nonexistent/control\n");
 }
 

@@ -425,7 +425,7 @@ static void a_replica_that_lacks_something_is_not_promoted(void **state)
 	lines_keep();
 	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
 	WAIT_FOR(p, of(&p->b)->outdated);
-	assert_int_equal(lines_with("it acknowledged generation 9, the replica lacks that"), 1);
+	assert_int_equal(lines_with("it acknowledged generation 9, which the replica lacks"), 1);
 	lines_drop();
 	a_is_lost(p);
 	assert_false(promoted(p));
@@ -453,7 +453,7 @@ static void nor_is_one_that_another_spare_took_the_place_of(void **state)
 	lines_keep();
 	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
 	WAIT_FOR(p, records_is_outdated(&p->b.daemon, "kv"));
-	assert_int_equal(lines_with("it acknowledged data without this host, the replica lacks that"), 1);
+	assert_int_equal(lines_with("it acknowledged data without this host, which the replica lacks"), 1);
 	pair_run(p, 100);
 	assert_false(promoted(p));
 }

@@ -61,7 +61,7 @@ static void what_nobody_waits_for_is_not(void **state)
 	WAIT_FOR(p, detector(p) == DET_DEAD);
 	pair_run(p, 1200);
 	assert_false(promoted(p, "kv"));
-	assert_int_equal(lines_with("no program waits for it on this host"), 1);
+	assert_int_equal(lines_with("no program of this host waits for it"), 1);
 	lines_drop();
 	/* It was only the network: the program goes on, and isn't fenced. */
 	host_start(&p->a);
@@ -130,7 +130,7 @@ static void a_killed_daemon_promotes_nothing(void **state)
 	pair_run(p, 2500);
 	assert_int_equal(detector(p), DET_NO_DAEMON);
 	assert_false(promoted(p, "kv"));
-	assert_int_equal(lines_with("its host answers, but no cptdevd does"), 1);
+	assert_int_equal(lines_with("its host answers, but cptdevd is down there"), 1);
 	lines_drop();
 	/* Started again, it goes on. */
 	host_start(&p->a);

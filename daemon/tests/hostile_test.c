@@ -401,7 +401,7 @@ static void the_other_sides_frames_are_refused(void **state)
 
 	up(x);
 	raw_send(x->raw, WIRE_COMMITTED, 1, NULL, 0);
-	raw_refused(x->raw, "COMMITTED from the side that ships");
+	raw_refused(x->raw, "COMMITTED from the shipping side");
 }
 
 static void another_node_doesnt_take_the_place(void **state)

@@ -343,7 +343,7 @@ static void a_first_term_may_not_be_the_last(void **state)
 	struct fixture *x = *state;
 
 	send_session(x, 1, CPTDEV_TERM_MAX, 7);
-	raw_refused(x->raw, "no host was promoted so often");
+	raw_refused(x->raw, "is too far above");
 	assert_null(record_of(&x->pair.b.daemon, "kv"));
 	assert_null(fake_replica(&x->pair.b.fake, "kv"));
 }
@@ -359,7 +359,7 @@ static void a_term_rises_by_steps(void **state)
 	r = record_of(&x->pair.b.daemon, "kv");
 	assert_int_equal(r->term, CPTDEV_TERM_STEP);
 	send_session(x, 1, term, 7);
-	raw_refused(x->raw, "no host was promoted so often");
+	raw_refused(x->raw, "is too far above");
 	assert_int_equal(record_of(&x->pair.b.daemon, "kv")->term, CPTDEV_TERM_STEP);
 }
 
@@ -371,7 +371,7 @@ static void a_word_of_the_peer_is_no_last_term(void **state)
 
 	WAIT_FOR(&x->pair, record_of(&x->pair.b.daemon, "kv"));
 	send_term(x, CPTDEV_TERM_MAX);
-	raw_refused(x->raw, "no host was promoted so often");
+	raw_refused(x->raw, "is too far above");
 	assert_false(s->fenced);
 	assert_int_equal(record_of(&x->pair.b.daemon, "kv")->term, 1);
 	assert_false(record_of(&x->pair.b.daemon, "kv")->outdated);
@@ -398,7 +398,7 @@ static void to_take_back_is_no_jump(void **state)
 	x->w.len = 0;
 	take_back_encode(&x->w, &m);
 	raw_send_w(x->raw, WIRE_TAKE_BACK, 0, &x->w);
-	raw_refused(x->raw, "no host was promoted so often");
+	raw_refused(x->raw, "is too far above");
 	assert_int_equal(record_of(&x->pair.b.daemon, "kv")->term, 1);
 }
 

@@ -445,11 +445,11 @@ static void what_makes_no_sense_is_told(void **state)
 	expect_made_up(&twice, 1, "section 10 at 1312: section 'descriptors' is there twice");
 	expect_made_up(own, 1, "section of that name is there twice");
 	expect_made_up(&nameless, 1, "a section of the application's own has no name");
-	expect_made_up(&too_long, 1, "its length doesn't fit to its memory");
-	expect_made_up(&too_short, 1, "its length doesn't fit to its memory");
+	expect_made_up(&too_long, 1, "its length doesn't match its range of memory");
+	expect_made_up(&too_short, 1, "its length doesn't match its range of memory");
 	expect_made_up(&hole, 1, "a whole checkpoint has no holes");
-	expect_made_up(&around, 1, "its length doesn't fit to its memory");
-	expect_made_up(&half, 1, "its length doesn't fit to its memory");
+	expect_made_up(&around, 1, "its length doesn't match its range of memory");
+	expect_made_up(&half, 1, "its length doesn't match its range of memory");
 	write_file(FILE_NAME, &whole, parts, 6);
 	expect(FILE_NAME, "section 'hooks' is missing");
 	write_file(FILE_NAME, &whole, parts, 0);
@@ -546,7 +546,7 @@ static void expect_broken(const char *want)
 {
 	char all[300];
 
-	snprintf(all, sizeof(all), "They don't follow one another:\n  %s\n", want);
+	snprintf(all, sizeof(all), "The files don't follow one another:\n  %s\n", want);
 	if (!strstr(printed(), all))
 		fail_msg("no '%s' in:\n%s", all, text);
 }
@@ -562,17 +562,17 @@ static void increments_follow_one_another(void **state)
 	/* In whatever order a shell gives them. */
 	assert_int_equal(inspect_all("i.10", "i.12", "i"), EXIT_DONE);
 	assert_non_null(strstr(printed(), "  generation:  12, what changed since 10\n"));
-	assert_non_null(strstr(text, "They follow one another; a restart ends with generation 12."));
+	assert_non_null(strstr(text, "The files follow one another; a restart continues from generation 12."));
 	assert_int_equal(inspect_all("i.10", "i.12"), EXIT_FAILED);
 	expect_broken("i.10: an increment, and no whole checkpoint comes before it\n"
 		      "  i.12: an increment, and no whole checkpoint comes before it");
 	assert_int_equal(inspect_all("i.12", "i"), EXIT_FAILED);
-	expect_broken("i.12: an increment of generation 10, before it comes 9");
+	expect_broken("i.12: an increment of generation 10, but the file before it has generation 9");
 	assert_int_equal(inspect_all("i", "i.10", "i.10"), EXIT_FAILED);
 	expect_broken("i.10: generation 10 is there twice");
 	write_generation("i.12", 12, 10, 2);
 	assert_int_equal(inspect_all("i", "i.10", "i.12"), EXIT_FAILED);
-	expect_broken("i.12: it is of another run than i.10");
+	expect_broken("i.12: the file is of another run of the program than i.10");
 	assert_int_equal(truncate("i.10", 500), 0);
 	assert_int_equal(inspect_all("i", "i.10"), EXIT_FAILED);
 	expect_broken("i.10: it can't be used, see above");

@@ -260,7 +260,7 @@ static void two_programs_of_one_name_are_told(void **state)
 	s = fake_session(&p->a.fake, "kv", 10);
 	publish_some(&p->a, s, 0, 1);
 	WAIT_FOR(p, known_find_name(&p->a.daemon, "kv"));
-	assert_non_null(strstr(known_find_name(&p->a.daemon, "kv")->barred, "Start it as the spare"));
+	assert_non_null(strstr(known_find_name(&p->a.daemon, "kv")->barred, "Start the program as the spare"));
 	pair_run(p, 20);
 	assert_int_equal(s->rec.committed, 0);
 	assert_false(s->fenced);

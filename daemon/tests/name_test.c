@@ -150,7 +150,7 @@ static void an_answer_that_fails_leaves_what_is_known(void **state)
 	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
 	answer.err = EAI_AGAIN;
 	host_kill(&p->b);
-	WAIT_FOR(p, lines_with("the addresses known so far stay"));
+	WAIT_FOR(p, lines_with("the last known addresses stay in use"));
 	host_start(&p->b);
 	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
 }

@@ -284,7 +284,7 @@ static struct fake_session *barred_at_b(struct pair *p)
 
 	WAIT_FOR(p, known_find_name(&p->b.daemon, "kv"));
 	assert_non_null(strstr(known_find_name(&p->b.daemon, "kv")->barred,
-			       "Start it as the spare"));
+			       "Start the program as the spare"));
 	return s;
 }
 

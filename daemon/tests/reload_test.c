@@ -110,7 +110,7 @@ static void what_counts_at_once(void **state)
 	assert_int_equal(p->a.daemon.conf.max_clients, 2);
 	assert_int_equal(lines_with("configuration: [failover] failover has changed"), 1);
 	assert_int_equal(lines_with("has changed"), 4);
-	assert_int_equal(lines_with("started anew"), 0);
+	assert_int_equal(lines_with("is restarted"), 0);
 	still_linked(p);
 }
 
@@ -123,8 +123,8 @@ static void what_needs_a_restart(void **state)
 	strcpy(p->a.conf.name, "gamma");
 	p->a.conf.control[strlen(other) - 1] = 'X';
 	assert_int_equal(reload(p, TIMES "failover = auto\n", LIMITS), 0);
-	assert_int_equal(lines_with("[node] name has changed: that takes effect when cptdevd is started anew"), 1);
-	assert_int_equal(lines_with("[node] control has changed: that takes effect"), 1);
+	assert_int_equal(lines_with("[node] name has changed: the change takes effect when cptdevd is restarted"), 1);
+	assert_int_equal(lines_with("[node] control has changed: the change takes effect"), 1);
 	assert_string_equal(p->a.daemon.conf.name, "alpha");
 	assert_string_equal(p->a.daemon.self.name, "alpha");
 	assert_string_equal(p->a.daemon.conf.control, other);
@@ -144,7 +144,7 @@ static void a_mistake_changes_nothing(void **state)
 	assert_memory_equal(&before, &p->a.daemon.conf, sizeof(before));
 	assert_int_equal(lines_with("unknown key 'frob'"), 1);
 	assert_int_equal(lines_with("max_clients = 0"), 1);
-	assert_int_equal(lines_with("the configuration has mistakes, and stays as it was"), 1);
+	assert_int_equal(lines_with("the new configuration has mistakes; the previous one stays in use"), 1);
 	o = status_json(&p->a.daemon);
 	assert_non_null(strstr(js_get_str(o, "configuration_error"), "frob"));
 	json_object_put(o);

@@ -22,7 +22,7 @@ failover.c (pid %d) was killed by signal
 fence_command.c fence command
 failover.c promoted %s: generation
 known.c can't listen to the kernel
-unix_bind.c made %s for the socket
+unix_bind.c created the directory
 soft_stage.c a page could not be written
 ctl_client.c promoted %s by user
 ctl_client.c the record of %s was given up
@@ -30,7 +30,7 @@ ctl_client.c goes on alone by word of user
 ctl_client.c the switch-over of %s was cancelled
 private.c the program has ended
 records.c can't be used
-records.c this host was started anew
+records.c this host was restarted
 records.c can't read the records
 moved.c stays until it is lost
 moved.c is left: the configuration

@@ -250,7 +250,7 @@ static void a_file_in_the_sockets_place(void **state)
 	assert_int_not_equal(daemon_open(&second, &p->a.conf, &p->a.fake.kernel), 0);
 	daemon_close(&second);
 	assert_int_equal(access(p->a.conf.control, F_OK), 0);
-	assert_int_equal(lines_with("something else is there"), 1);
+	assert_int_equal(lines_with("a file that isn't a socket is there"), 1);
 	unlink(p->a.conf.control);
 }
 

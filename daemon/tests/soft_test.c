@@ -497,7 +497,7 @@ static void a_person_lets_it_go_on_alone(void **state)
 	(void)state;
 	world_open(&w, "auto");
 	fd = served(&w, &page);
-	assert_true(says(&w, "alpha", "alone kv", "its peer is linked"));
+	assert_true(says(&w, "alpha", "alone kv", "the peer is linked"));
 	end(&w.b.pid, SIGKILL);
 	WAIT_UNTIL(!may_serve(page));
 	assert_true(says(&w, "alpha", "status --check", "neither acknowledges nor answers"));

@@ -96,7 +96,7 @@ static void of_a_daemon(void **state)
 	assert_int_equal(asked(&p->b, &t), ANSWER_SPARE);
 	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
 	assert_int_equal(asked(&p->a, &t), ANSWER_SPARE);
-	assert_non_null(strstr(t.text, "up to generation 1 isn't in memory any more"));
+	assert_non_null(strstr(t.text, "up to generation 1, isn't in memory any more"));
 	assert_non_null(strstr(t.text, "cptdevctl promote kv"));
 	p->a.daemon.conf.sessions.on_restart = ON_RESTART_REFUSE;
 	assert_int_equal(asked(&p->a, &t), ANSWER_REFUSED);

@@ -530,7 +530,7 @@ static void a_program_that_takes_no_checkpoint_goes_on(void **state)
 	WAIT_FOR(p, sw->phase == SWITCH_OVER);
 	assert_int_equal(sw->end, SWITCH_FAILED);
 	assert_int_equal(sw->until, SWITCH_PREPARING);
-	assert_non_null(strstr(sw->text, "takes no checkpoint"));
+	assert_non_null(strstr(sw->text, "took none"));
 	assert_false(is_stopped(s) || promoted(&p->b));
 }
 

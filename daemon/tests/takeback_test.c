@@ -338,7 +338,7 @@ static void only_the_last_spare_is_asked(void **state)
 	wait_on(&p->a, true);
 	recorded_find(&p->a.daemon, "kv")->r.follower[0] ^= 1;
 	assert_int_equal(asked(&p->a, &t), ANSWER_REFUSED);
-	assert_non_null(strstr(t.text, "isn't the spare that it had"));
+	assert_non_null(strstr(t.text, "isn't the spare that followed last"));
 	pair_run(p, 300);
 	assert_int_equal(record(&p->a)->role, RECORD_PRIMARY);
 }

@@ -165,7 +165,7 @@ static void a_host_that_is_off_has_no_lease(void **state)
 	assert_int_equal(fencing(p), FENCING_OFF);
 	assert_true(peer_lease_over(host_peer(&p->b)));
 	assert_int_equal(lines_with("beta fences alpha for kv: --action off"), 1);
-	assert_int_equal(lines_with("its host is off"), 1);
+	assert_int_equal(lines_with("the peer's host is off"), 1);
 }
 
 static void a_command_that_fails_changes_nothing(void **state)
@@ -180,7 +180,7 @@ static void a_command_that_fails_changes_nothing(void **state)
 	assert_string_equal(host_peer(&p->b)->fence.error, "it failed with exit status 7");
 	waits_for_the_lease(p);
 	assert_int_equal(lines_with("running the fence command"), 1);
-	assert_int_equal(lines_with("is promoted when the last lease is over"), 1);
+	assert_int_equal(lines_with("promoted when the last lease ends"), 1);
 }
 
 static void a_command_that_is_killed_changes_nothing(void **state)
@@ -307,7 +307,7 @@ static void a_result_is_of_one_death(void **state)
 	lend(p, 600000);
 	WAIT_FOR(p, dead(p));
 	touch(p, "go");
-	REAP_FOR(p, lines_with("what it says isn't used") == 1);
+	REAP_FOR(p, lines_with("its result isn't used") == 1);
 	REAP_FOR(p, promoted(p));
 	assert_int_equal(lines_with("running the fence command"), 2);
 }

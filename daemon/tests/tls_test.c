@@ -499,10 +499,10 @@ static void a_link_of_an_old_key_ends(void **state)
 	assert_int_equal(reload(&p->a, x->key[0]), 0);
 	run(x, 300);
 	assert_true(linked(x));
-	assert_int_equal(lines_with("ends: it was made with a key"), 0);
+	assert_int_equal(lines_with("is closed: it was made with a key"), 0);
 	key_file(x, 0, KEY_2);
 	assert_int_equal(reload(&p->a, x->key[0]), 0);
-	assert_in_range(lines_with("ends: it was made with a key"), 1, 2);
+	assert_in_range(lines_with("is closed: it was made with a key"), 1, 2);
 	UNTIL(x, !host_linked(&p->a) && !host_linked(&p->b));
 	run(x, 500);
 	assert_false(host_linked(&p->a) || host_linked(&p->b));
@@ -632,7 +632,7 @@ static void a_certificate_that_nobody_knows(void **state)
 	snprintf(peers, sizeof(peers), "%s/peers", x->pair.b.conf.pki_dir);
 	unlink(peers);
 	begin(x, NULL, NULL);
-	refused(x, NOT_KNOWN, "no peer has the key ");
+	refused(x, NOT_KNOWN, "no listed peer has the key ");
 }
 
 /* Of the right name, but of another key: whoever has signed it. */
@@ -644,7 +644,7 @@ static void a_certificate_of_another_key(void **state)
 	EVP_PKEY_free(certify(&x->pair.a, "alpha", -1, YEAR, NULL));
 	know(&x->pair.a, "beta", &x->pair.b);
 	begin(x, NULL, NULL);
-	refused(x, NOT_KNOWN, "no peer has the key ");
+	refused(x, NOT_KNOWN, "no listed peer has the key ");
 }
 
 static void a_certificate_of_another_name(void **state)
@@ -670,7 +670,7 @@ static void a_node_of_another_name(void **state)
 	know(&x->pair.a, "beta", &x->pair.b);
 	know(&x->pair.b, "gamma", &x->pair.a);
 	assert_null(tls_pki_read(x->pair.a.conf.pki_dir, "alpha", why, sizeof(why)));
-	assert_non_null(strstr(why, "cert.pem isn't of alpha, as this node is called"));
+	assert_non_null(strstr(why, "cert.pem isn't for alpha, the name of this node"));
 	strcpy(x->pair.a.conf.name, "gamma");
 	begin(x, NULL, NULL);
 	strcpy(d->self.name, "alpha");

@@ -150,7 +150,7 @@ test_short() {
 	vm_run b 'echo frob=1 >>/tmp/conf'
 	daemon_signal b 1
 	t 'a mistake in it changes nothing' \
-		until_true daemon_said b 'the configuration has mistakes, and stays as it was'
+		until_true daemon_said b 'the new configuration has mistakes; the previous one stays in use'
 }
 
 main() {

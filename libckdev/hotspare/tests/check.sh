@@ -148,13 +148,13 @@ test_inspect() { # cptdevctl shows what a program has written, and that a file i
 	make_checkpoints || return 1
 	quietly "$ctl" inspect "$f.3" "$f" "$f.2" || return 1
 	"$ctl" inspect "$f.3" "$f" "$f.2" >"$work/text"
-	has '^They follow one another; a restart ends with generation 3\.$' "$work/text" &&
+	has '^The files follow one another; a restart continues from generation 3\.$' "$work/text" &&
 		has '^  application: hello-hotspare$' "$work/text" &&
 		has 'libhotspare\.so\.1' "$work/text" || return 1
 	! grep -E 'not readable|PROBLEMS|DAMAGED' "$work/text" || return 1
 	! "$ctl" inspect "$f.3" "$f" >"$work/text" ||
 		fail "a checkpoint is missing, and the status says nothing" || return 1
-	has "hello.3: an increment of generation 2, before it comes 1" "$work/text"
+	has "hello.3: an increment of generation 2, but the file before it has generation 1" "$work/text"
 }
 
 tap_run "$here/tests/check.sh"
