@@ -32,6 +32,7 @@ struct ctl {
 	bool check;			/* status */
 	bool force;			/* promote, replica remove */
 	bool cancel;			/* switchover */
+	bool protection;		/* wait */
 	bool changed;			/* something was done that stays */
 	bool streams;			/* whoever reads may have had enough */
 	struct kernel *kernel;
@@ -44,6 +45,8 @@ typedef int (*verb_fn)(struct ctl *c, int argc, char **argv);
 
 int verb_status(struct ctl *c, int argc, char **argv);
 int verb_monitor(struct ctl *c, int argc, char **argv);
+int verb_wait(struct ctl *c, int argc, char **argv);
+int verb_metrics(struct ctl *c, int argc, char **argv);
 int verb_promote(struct ctl *c, int argc, char **argv);
 int verb_alone(struct ctl *c, int argc, char **argv);
 int verb_switchover(struct ctl *c, int argc, char **argv);
@@ -57,6 +60,7 @@ int verb_key(struct ctl *c, int argc, char **argv);
 int verb_replica(struct ctl *c, int argc, char **argv);
 int verb_inspect(struct ctl *c, int argc, char **argv);
 int verb_check(struct ctl *c, int argc, char **argv);
+int verb_completion(struct ctl *c, int argc, char **argv);
 int verb_version(struct ctl *c, int argc, char **argv);
 
 /*

@@ -13,73 +13,12 @@
 
 #include "ctl.h"
 #include "programs.h"
+#include "verbs.h"
 
-/* So long a verb takes at most, unless --timeout says otherwise. */
-#define TIMEOUT_S	10
 /* Until the other host has answered, and its program goes on. */
 #define SWITCH_MORE_S	45
-
-static const struct verb {
-	const char *name;
-	const char *args;
-	verb_fn fn;
-	const char *help;
-} verbs[] = {
-	{ "status", " [--check]", verb_status,
-	  "sessions, replicas, peers, and how far behind they are (default)" },
-	{ "monitor", "", verb_monitor,
-	  "the present state, then a line for each change" },
-	{ "alone", " NAME [--force]", verb_alone,
-	  "let a session go on without a spare, on this host only" },
-	{ "forget", " NAME [--force]", verb_forget,
-	  "delete the record of a name: its data may be lost" },
-	{ "promote", " NAME [--term N] [--force]", verb_promote,
-	  "promote the replica: this host goes on from it" },
-	{ "switchover", " NAME [PEER] [--cancel]", verb_switchover,
-	  "move a service to the spare's host without a loss" },
-	{ "start", " NAME", verb_start,
-	  "how a program under this name has to start" },
-	{ "role", " NAME", verb_role,
-	  "the role of this host for a name, for scripts" },
-	{ "replica", " list | remove NAME [--force]", verb_replica,
-	  "the replicas that this host keeps" },
-	{ "key", " FILE", verb_key,
-	  "a new key for the links of two hosts" },
-	{ "pki", " init|add-peer|remove-peer|renew|show", verb_pki,
-	  "certificates for the links of hosts" },
-	{ "inspect", " FILE...", verb_inspect,
-	  "show and verify a checkpoint of libhotspare" },
-	{ "check", "", verb_check,
-	  "check the installation; next steps for problems" },
-	{ "version", "", verb_version, "the versions of this tool, the module and the daemon" },
-};
-
-static void usage(FILE *to)
-{
-	size_t i;
-
-	fprintf(to, "usage: cptdevctl [VERB] [options]\n\n");
-	for (i = 0; i < ARRAY_SIZE(verbs); i++)
-		fprintf(to, "  %s%-*s %s\n", verbs[i].name,
-			34 - (int)strlen(verbs[i].name), verbs[i].args, verbs[i].help);
-	fprintf(to,
-		"\n"
-		"  -j, --json             answer in JSON, errors too\n"
-		"  -t, --timeout SECONDS  give up after this time (default %d; monitor,\n"
-		"                         inspect: never)\n"
-		"  -s, --socket PATH      control socket of the daemon\n"
-		"  -T, --term N           promote: the new term\n"
-		"  -f, --force            promote: even if the primary is alive and linked;\n"
-		"                         replica remove: even if it follows a living session\n"
-		"  -c, --check            status: the exit status reports the worst problem\n"
-		"  -C, --cancel           switchover: the program goes on here\n"
-		"  -V, --version          print the version and exit\n"
-		"  -h, --help             print this and exit\n"
-		"\n"
-		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 the module can't be asked,\n"
-		"4 time-out; of status --check also 5 no daemon, 6 a peer isn't linked, 7 a session\n"
-		"isn't protected; of start 0 fresh, 8 spare, 9 refused. See cptdevctl(8).\n", TIMEOUT_S);
-}
+/* So that wait says itself what is missing. */
+#define WAIT_MORE_S	5
 
 static int bad_number(struct ctl *c, const char *option, const char *value,
 		      const char *allowed)
@@ -139,11 +78,14 @@ static int parse_option(struct ctl *c, int option)
 	case 'C':
 		c->cancel = true;
 		return -1;
+	case 'P':
+		c->protection = true;
+		return -1;
 	case 'V':
 		fprintf(c->out, "cptdevctl %s\n", VERSION);
 		return EXIT_DONE;
 	case 'h':
-		usage(c->out);
+		verbs_usage(c->out);
 		return EXIT_DONE;
 	}
 	return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
@@ -152,18 +94,6 @@ static int parse_option(struct ctl *c, int option)
 
 static int parse_options(struct ctl *c, int argc, char **argv)
 {
-	static const struct option longopts[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ "socket", required_argument, NULL, 's' },
-		{ "term", required_argument, NULL, 'T' },
-		{ "force", no_argument, NULL, 'f' },
-		{ "check", no_argument, NULL, 'c' },
-		{ "cancel", no_argument, NULL, 'C' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{}
-	};
 	int option, i, status = -1;
 
 	/* So that a mistake before it is told in JSON as well. */
@@ -171,7 +101,7 @@ static int parse_options(struct ctl *c, int argc, char **argv)
 		c->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");
 	opterr = 0;
 	while (status < 0 &&
-	       (option = getopt_long(argc, argv, "jt:s:T:fcCVh", longopts, NULL)) != -1)
+	       (option = getopt_long(argc, argv, "jt:s:T:fcCPVh", verbs_options, NULL)) != -1)
 		status = parse_option(c, option);
 	return status;
 }
@@ -198,6 +128,8 @@ static void arm_timeout(const struct ctl *c, const char *verb)
 	/* There it is the daemon's, as long as nothing is handed over. */
 	if (!strcmp(verb, "switchover"))
 		seconds += SWITCH_MORE_S;
+	if (!strcmp(verb, "wait"))
+		seconds += WAIT_MORE_S;
 
 	if (c->json)
 		snprintf(timeout_text, sizeof(timeout_text),
@@ -224,31 +156,30 @@ static int check_options(struct ctl *c, verb_fn fn)
 		wrong = "--cancel is only for switchover";
 	else if (c->check && fn != verb_status)
 		wrong = "--check is only for status";
+	else if (c->protection && fn != verb_wait)
+		wrong = "--protected is only for wait";
 	return wrong ? ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "%s", wrong) : 0;
 }
 
 static int run_verb(struct ctl *c, int argc, char **argv)
 {
 	const char *name = argc ? argv[0] : "status";
-	size_t i;
+	const struct verb *v = verbs_find(name);
 	int ret;
 
-	for (i = 0; i < ARRAY_SIZE(verbs); i++) {
-		if (strcmp(verbs[i].name, name))
-			continue;
-		if (argc > 1 && (!*verbs[i].args || verbs[i].fn == verb_status))
-			return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
-					"%s takes no argument '%s'", name, argv[1]);
-		ret = check_options(c, verbs[i].fn);
-		if (ret)
-			return ret;
-		/* One ends by itself, and with success; the other's files may be large. */
-		if (verbs[i].fn != verb_monitor && (verbs[i].fn != verb_inspect || c->timeout_s))
-			arm_timeout(c, name);
-		return verbs[i].fn(c, argc ? argc - 1 : 0, argv + 1);
-	}
-	return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "unknown verb '%s'",
-			name);
+	if (!v)
+		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "unknown verb '%s'",
+				name);
+	if (argc > 1 && (!*v->args || v->fn == verb_status))
+		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
+				"%s takes no argument '%s'", name, argv[1]);
+	ret = check_options(c, v->fn);
+	if (ret)
+		return ret;
+	/* One ends by itself, and with success; the other's files may be large. */
+	if (v->fn != verb_monitor && (v->fn != verb_inspect || c->timeout_s))
+		arm_timeout(c, name);
+	return v->fn(c, argc ? argc - 1 : 0, argv + 1);
 }
 
 /* Why the output failed. stdio forgets it when that was long ago; a lost reader stays lost. */

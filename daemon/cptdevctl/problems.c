@@ -150,6 +150,19 @@ void problems_find(const struct view *v, struct problems *p)
 	look_at_daemon(p, v);
 }
 
+bool problems_session(const struct view *v, const struct session_rec *s, char *why, size_t size)
+{
+	struct problems p = { .worst = EXIT_DONE };
+
+	look_at_session(&p, v, s);
+	if (!*s->name)
+		problem(&p, EXIT_UNSAFE, "no-name", "session %llu has no name, so it is never shipped",
+			s->id);
+	if (p.nr && why)
+		snprintf(why, size, "%s", p.list[0].text);
+	return p.nr;
+}
+
 void problems_text(const struct problems *p, FILE *to)
 {
 	unsigned int i;

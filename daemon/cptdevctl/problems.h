@@ -24,6 +24,8 @@ struct problems {
 };
 
 void problems_find(const struct view *v, struct problems *p);
+/* Isn't the session protected? @why, which may be NULL, gets the gravest reason. */
+bool problems_session(const struct view *v, const struct session_rec *s, char *why, size_t size);
 void problems_text(const struct problems *p, FILE *to);
 struct json_object *problems_json(const struct problems *p);
 

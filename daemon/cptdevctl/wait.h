@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CPTDEVCTL_WAIT_H
+#define CPTDEVCTL_WAIT_H
+
+#include "view.h"
+
+/*
+ * Has this host a session @name, and is it protected, if @protection is wanted? If not, @why gets
+ * the reason.
+ */
+bool wait_is_over(const struct view *v, const char *name, bool protection, char *why, size_t size);
+
+#endif
