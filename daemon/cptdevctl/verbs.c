@@ -9,6 +9,8 @@ static const struct verb verbs[] = {
 	  "sessions, replicas, peers, and how far behind they are (default)" },
 	{ "monitor", "", verb_monitor,
 	  "the present state, then a line for each change" },
+	{ "top", "", verb_top,
+	  "the state and rates of everything, each second" },
 	{ "wait", " NAME [--protected]", verb_wait,
 	  "wait for a session, or until a spare may take it over" },
 	{ "metrics", "", verb_metrics,
@@ -81,7 +83,7 @@ void verbs_usage(FILE *to)
 		"\n"
 		"  -j, --json             answer in JSON, errors too\n"
 		"  -t, --timeout SECONDS  give up after this time (default %d; monitor,\n"
-		"                         inspect: never)\n"
+		"                         top, inspect: never)\n"
 		"  -s, --socket PATH      control socket of the daemon\n"
 		"  -T, --term N           promote: the new term\n"
 		"  -f, --force            promote: even if the primary is alive and linked;\n"

@@ -31,6 +31,8 @@ void view_free(struct view *v);
 void view_text(const struct view *v, FILE *to);
 struct json_object *view_json(const struct view *v);
 
+/* In a word or two, as the status shows it. */
+const char *view_session_state(const struct view *v, const struct session_rec *s);
 /* What the daemon says of shipping the session, whichever peer has it, or NULL. */
 struct json_object *view_shipped(const struct view *v, const struct session_rec *s);
 /* What it says of the session's protection, or NULL. */

@@ -69,8 +69,7 @@ static const char *daemon_state(const struct view *v, const struct session_rec *
 	return NULL;
 }
 
-static const char *session_state(const struct view *v, const struct session_rec *s,
-				 struct json_object *ship)
+const char *view_session_state(const struct view *v, const struct session_rec *s)
 {
 	const char *word = daemon_state(v, s);
 
@@ -84,7 +83,7 @@ static const char *session_state(const struct view *v, const struct session_rec 
 		return word;
 	if (s->attached)
 		return "followed";
-	if (ship && js_get_str(ship, "error"))
+	if (js_get_str(view_shipped(v, s), "error"))
 		return "refused, see below";
 	return "no spare";
 }
@@ -114,7 +113,7 @@ static void session_row(struct table *t, const struct view *v, const struct sess
 	behind_cell(t, s, ship);
 	table_cell(t, "%s", size_text(s->bytes, size));
 	table_cell(t, "%s", size_text(s->held, size));
-	table_cell(t, "%s", session_state(v, s, ship));
+	table_cell(t, "%s", view_session_state(v, s));
 }
 
 /* What others have is counted as well there: the limits are told only where they are. */

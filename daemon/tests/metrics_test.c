@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cptdevctl metrics and wait, from data that the test gives; a parser reads the metrics. */
+/* cptdevctl metrics, wait and top, from data that the test gives; a parser reads the metrics. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "metrics.h"
+#include "top.h"
 #include "wait.h"
 
 #define SAFE	"11000000-0000-0000-0000-000000000000"
@@ -201,6 +202,45 @@ static void what_is_waited_for(void **state)
 	waits(&v, "kv", false, "Permission denied");
 }
 
+static void rates_since_the_last_look(void **state)
+{
+	struct session_rec sessions_before[ARRAY_SIZE(sessions)];
+	struct replica_rec replica_before = replicas[0];
+	struct view v = view(), old = view();
+	static char text[16384];
+	FILE *to;
+
+	(void)state;
+	memcpy(sessions_before, sessions, sizeof(sessions));
+	sessions_before[0].generation -= 40;
+	/* Another program, with the number of one that is gone. */
+	sessions_before[2].uuid[1] = 1;
+	replica_before.commits = replicas[0].commits = 50;
+	replicas[0].commits += 3;
+	old.sessions = sessions_before;
+	old.replicas = &replica_before;
+	json_object_object_add(js_at(json_object_array_get_idx(js_at(old.daemon, "peers"), 0),
+				     "outgoing"), "bytes_sent", json_object_new_int64(1048576));
+	to = fmemopen(text, sizeof(text), "w");
+	top_text(&old, &v, 2, 1767323045, to);
+	top_text(NULL, &v, 2, 1767323047, to);
+	fclose(to);
+	replicas[0].commits = 0;
+	assert_non_null(strstr(text, "2026-01-02T03:04:05Z  node -  sessions 5  replicas 1"
+			       "  snapshots hold 8.0 KiB  replicas hold 1.0 MiB\n"));
+	has(text, "  SESSION  STATE                 CHECKPOINTS/s  BEHIND  LAG ms  PAUSE us  PAGES  MEMORY    HELD");
+	has(text, "  kv       followed              20.0           0       0       41.0      2      64.0 MiB  8.0 KiB");
+	has(text, "  queue    not protected         -              2       1500    0.0       0      0 B       0 B");
+	has(text, "  old      FENCED                0.0            0       0       0.0       0      0 B       0 B");
+	has(text, "  web      PROMOTED  1.5        9           1.0 MiB  1");
+	has(text, "d         alive     up          2.0 MiB  0.3            12            down");
+	/* Without an earlier look there are no rates. */
+	has(text, "  kv       followed              -              0       0       41.0      2      64.0 MiB  8.0 KiB");
+	has(text, "d         alive     up          -       0.3            12            down");
+	json_object_put(v.daemon);
+	json_object_put(old.daemon);
+}
+
 #define T(name)	cmocka_unit_test(name)
 
 int main(void)
@@ -210,6 +250,7 @@ int main(void)
 		T(what_cannot_be_asked),
 		T(a_parser_reads_them),
 		T(what_is_waited_for),
+		T(rates_since_the_last_look),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
