@@ -35,7 +35,7 @@ static void cases(const struct shell *shell, FILE *to)
 	size_t i;
 
 	for (i = 0; (v = verbs_at(i)); i++) {
-		if (!*v->args || v->args[1] == '[')
+		if (!*v->args || (v->args[1] == '[' && !strstr(v->args, "FILE")))
 			continue;
 		fprintf(to, "\t%s)\n", v->name);
 		if (islower((unsigned char)v->args[1])) {

@@ -176,8 +176,9 @@ static int run_verb(struct ctl *c, int argc, char **argv)
 	ret = check_options(c, v->fn);
 	if (ret)
 		return ret;
-	/* Two end by themselves, and with success; the other's files may be large. */
-	if (v->fn != verb_monitor && v->fn != verb_top && (v->fn != verb_inspect || c->timeout_s))
+	/* Three mind it themselves; the other's files may be large. */
+	if (v->fn != verb_monitor && v->fn != verb_top && v->fn != verb_report &&
+	    (v->fn != verb_inspect || c->timeout_s))
 		arm_timeout(c, name);
 	return v->fn(c, argc ? argc - 1 : 0, argv + 1);
 }

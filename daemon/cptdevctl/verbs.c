@@ -37,6 +37,8 @@ static const struct verb verbs[] = {
 	  "show and verify a checkpoint of libhotspare" },
 	{ "check", "", verb_check,
 	  "check the installation; next steps for problems" },
+	{ "report", " [FILE]", verb_report,
+	  "an archive for a report of a problem" },
 	{ "completion", " bash|zsh", verb_completion,
 	  "print a script for completion in the shell" },
 	{ "version", "", verb_version, "the versions of this tool, the module and the daemon" },
