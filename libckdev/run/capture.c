@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* cptdev-run: the cut: everything of a program at one instant, see capture.h. */
+#include <elf.h>
+#include <errno.h>
+#include <linux/prctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "inject.h"
+#include "maps.h"
+#include "mutants.h"
+#include "proc.h"
+
+#define SCRATCH		512U		/* bytes that injected calls write to */
+#define CODE_64		0x33		/* the code segment of 64-bit programs */
+#define PENDING		32
+
+void run_threads_free(struct run_threads *threads)
+{
+	uint32_t i;
+
+	for (i = 0; i < threads->nr; i++) {
+		free(threads->v[i].xstate);
+		free(threads->v[i].pending.v);
+	}
+	free(threads->v);
+	*threads = (struct run_threads) { 0 };
+}
+
+void run_state_free(struct run_state *s)
+{
+	run_process_free(&s->process);
+	run_maps_free(&s->maps);
+	run_threads_free(&s->threads);
+	run_fds_free(&s->fds);
+}
+
+/*
+ * What the tracer sees of a thread by itself
+ */
+
+static int get_xstate(struct run_thread *t, struct hs_error *e)
+{
+	static uint8_t buf[RUN_XSTATE_MAX];
+	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
+
+	if (ptrace(PTRACE_GETREGSET, t->host, NT_X86_XSTATE, &iov))
+		return hs_fail(e, errno, "thread %d: its extended registers: %s", t->host,
+			       strerror(errno));
+	t->xstate = malloc(iov.iov_len);
+	if (!t->xstate)
+		return hs_fail(e, ENOMEM, "no memory for registers");
+	memcpy(t->xstate, buf, iov.iov_len);
+	t->xstate_len = (uint32_t)iov.iov_len;
+	return 0;
+}
+
+/*
+ * A thread that is stopped within a restartable sequence has to leave it, as if it had been
+ * preempted: the kernel forgets the sequence when a call is injected.
+ */
+static void leave_sequence(struct run_thread *t)
+{
+	struct {
+		uint32_t version, flags;
+		uint64_t start, length, abort;
+	} cs;
+	uint64_t at = 0, none = 0;
+
+	if (!t->rseq || run_peek(t->host, t->rseq + 8, &at, sizeof(at)) || !at ||
+	    run_peek(t->host, at, &cs, sizeof(cs)))
+		return;
+	if (t->regs.rip - cs.start < cs.length)
+		t->regs.rip = cs.abort;
+	run_poke(t->host, t->rseq + 8, &none, sizeof(none));
+}
+
+static void get_rseq(struct run_thread *t)
+{
+	struct __ptrace_rseq_configuration c = { 0 };
+
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->host, sizeof(c), &c) < 0)
+		return;
+	t->rseq = c.rseq_abi_pointer;
+	t->rseq_len = c.rseq_abi_size;
+	t->rseq_sig = c.signature;
+	leave_sequence(t);
+}
+
+/* Signals that wait, those of the thread or of the process. */
+static int get_pending(struct run_pending *p, pid_t tid, unsigned int flags, struct hs_error *e)
+{
+	struct __ptrace_peeksiginfo_args args = { .flags = flags, .nr = PENDING };
+	static struct run_info buf[PENDING];
+	struct run_info *v;
+	long n;
+
+	do {
+		n = ptrace(PTRACE_PEEKSIGINFO, tid, &args, buf);
+		if (n < 0)
+			return hs_fail(e, errno, "thread %d: its signals: %s", tid, strerror(errno));
+		if (!n)
+			break;
+		v = reallocarray(p->v, p->nr + (size_t)n, sizeof(*v));
+		if (!v)
+			return hs_fail(e, ENOMEM, "no memory for signals");
+		memcpy(v + p->nr, buf, (size_t)n * sizeof(*v));
+		p->v = v;
+		p->nr += (uint32_t)n;
+		args.off += (uint64_t)n;
+	} while (n == PENDING);
+	return 0;
+}
+
+static void get_schedule(struct run_thread *t)
+{
+	struct sched_param param = { 0 };
+
+	errno = 0;
+	t->nice = getpriority(PRIO_PROCESS, (id_t)t->host);
+	t->policy = sched_getscheduler(t->host);
+	sched_getparam(t->host, &param);
+	t->priority = param.sched_priority;
+	if (sched_getaffinity(t->host, sizeof(t->cpus), &t->cpus))
+		CPU_ZERO(&t->cpus);
+}
+
+static int get_thread(pid_t pid, struct run_thread *t, struct run_report *r, struct hs_error *e)
+{
+	size_t len;
+	void *head;
+
+	if (run_thread_names(pid, t))
+		return hs_fail(e, ESRCH, "thread %d: /proc can't be read", t->host);
+	if (ptrace(PTRACE_GETREGS, t->host, 0, &t->regs) ||
+	    ptrace(PTRACE_GETSIGMASK, t->host, sizeof(t->mask), &t->mask))
+		return hs_fail(e, errno, "thread %d: its registers: %s", t->host, strerror(errno));
+	if (t->regs.cs != CODE_64)
+		run_refused(r, "thread %d: it runs 32-bit code", t->host);
+	if (!syscall(SYS_get_robust_list, t->host, &head, &len))
+		t->robust = (uintptr_t)head;
+	get_rseq(t);
+	get_schedule(t);
+	return get_xstate(t, e) || get_pending(&t->pending, t->host, 0, e) ? -1 : 0;
+}
+
+/* The process's own thread is the first of the list. */
+static int get_threads(struct run_trace *t, struct run_threads *to, struct run_report *r,
+		       struct hs_error *e)
+{
+	uint32_t i, n = 1;
+
+	to->v = calloc(t->nr, sizeof(*to->v));
+	if (!to->v)
+		return hs_fail(e, ENOMEM, "no memory for the list of threads");
+	to->nr = t->nr;
+	for (i = 0; i < t->nr; i++)
+		to->v[t->v[i].tid == t->pid || n == t->nr ? 0 : n++].host = t->v[i].tid;
+	for (i = 0; i < to->nr; i++)
+		if (get_thread(t->pid, &to->v[i], r, e))
+			return -1;
+	run_covered(r, "%u thread(s): registers, masks, alternate stacks", to->nr);
+	return 0;
+}
+
+/*
+ * What has to be asked by calls of the program
+ */
+
+struct asker {
+	struct run_trace *trace;
+	pid_t tid;
+	const struct user_regs_struct *regs;
+	uint64_t scratch;
+	struct hs_error *e;
+};
+
+/* The answer is in the scratch, @len bytes; or, if @len is 0, the result itself. */
+static int ask(struct asker *a, const struct run_call *call, void *to, size_t len)
+{
+	struct run_tracee *v = run_trace_find(a->trace, a->tid);
+	int64_t result;
+
+	if (!v)
+		return hs_fail(a->e, ESRCH, "thread %d is gone", a->tid);
+	if (run_inject(a->trace, v, a->regs, call, &result, a->e))
+		return -1;
+	if (!len) {
+		*(int64_t *)to = result;
+		return 0;
+	}
+	if (result < 0)
+		return hs_fail(a->e, (int)-result, "system call %ld in the program: %s", call->nr,
+			       strerror((int)-result));
+	if (run_peek(a->tid, a->scratch, to, len))
+		return hs_fail(a->e, errno, "the program's memory: %s", strerror(errno));
+	return 0;
+}
+
+static int ask_thread(struct asker *a, struct run_thread *t)
+{
+	const struct run_call stack = { SYS_sigaltstack, { 0, a->scratch } };
+	const struct run_call address = { SYS_prctl, { PR_GET_TID_ADDRESS, a->scratch } };
+
+	return ask(a, &stack, &t->altstack, sizeof(t->altstack)) ||
+		ask(a, &address, &t->tid_address, sizeof(t->tid_address)) ? -1 : 0;
+}
+
+static int ask_process(struct asker *a, struct run_process *p, const struct run_signs *signs)
+{
+	const struct run_call brk = { SYS_brk, { 0 } };
+	int64_t result = 0;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		const struct run_call timer = { SYS_getitimer, { (uint64_t)i, a->scratch } };
+
+		if (ask(a, &timer, &p->timer[i], sizeof(p->timer[i])))
+			return -1;
+	}
+	for (i = 1; i <= RUN_SIGNALS; i++) {
+		const struct run_call action = {
+			SYS_rt_sigaction, { (uint64_t)i, 0, a->scratch, 8 }
+		};
+
+		if (signs->ignored & 1ULL << (i - 1))
+			p->action[i].handler = (uintptr_t)SIG_IGN;
+		if (!(signs->caught & 1ULL << (i - 1)) && i != SIGCHLD)
+			continue;
+		if (ask(a, &action, &p->action[i], sizeof(p->action[i])))
+			return -1;
+	}
+	if (ask(a, &brk, &result, 0))
+		return -1;
+	p->mm[RUN_BRK] = (uint64_t)result;
+	return 0;
+}
+
+/* Any memory that the program can write will do: its content is put back. */
+static uint64_t find_scratch(const struct run_maps *maps)
+{
+	const struct run_map *m;
+
+	for (m = maps->v; m < maps->v + maps->nr; m++)
+		if (m->kind == RUN_ANON && m->prot == (PROT_READ | PROT_WRITE) && !m->empty)
+			return m->end - RUN_PAGE;
+	return 0;
+}
+
+static int ask_all(struct run_trace *t, struct run_state *s, const struct run_signs *signs,
+		   struct hs_error *e)
+{
+	struct asker a = { .trace = t, .scratch = find_scratch(&s->maps), .e = e };
+	uint8_t kept[SCRATCH];
+	uint32_t i;
+	int ret = 0;
+
+	if (!a.scratch || run_peek(t->pid, a.scratch, kept, sizeof(kept)))
+		return hs_fail(e, EFAULT, "the program has no memory that can be written");
+	for (i = 0; !ret && i < s->threads.nr; i++) {
+		struct run_thread *thread = &s->threads.v[i];
+		struct run_tracee *v = run_trace_find(t, thread->host);
+
+		a.tid = thread->host;
+		a.regs = &thread->regs;
+		ret = !v || run_inject_begin(t, v, e) || ask_thread(&a, thread) ||
+			(!i && ask_process(&a, &s->process, signs));
+		v = run_trace_find(t, thread->host);
+		if (!ret)
+			ret = !v || run_inject_end(t, v, &thread->regs, e);
+	}
+	if (ret || run_poke(t->pid, a.scratch, kept, sizeof(kept))) {
+		errno = t->ended ? ECHILD : EUCLEAN;
+		return -1;
+	}
+	return 0;
+}
+
+/*
+ * All of it
+ */
+
+/* See mutants.h: the threads go on while memory is read. */
+static void let_run(struct run_trace *t)
+{
+	struct hs_error e;
+
+	run_trace_go_on(t);
+	usleep(30000);
+	run_trace_stop(t, &e);
+}
+
+/* See mutants.h: registers of the checkpoint before. */
+static void keep_registers(struct run_state *s)
+{
+	static struct user_regs_struct before[RUN_SIGNALS];
+	uint32_t i;
+
+	for (i = 0; i < s->threads.nr && i < RUN_SIGNALS; i++) {
+		struct user_regs_struct now = s->threads.v[i].regs;
+
+		if (before[i].rip)
+			s->threads.v[i].regs = before[i];
+		before[i] = now;
+	}
+}
+
+static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
+{
+	struct run_state *s = &cut->state;
+	struct run_signs signs;
+	struct run_map *m;
+
+	if (run_process_read(&s->process, t->pid, cut->like, &signs, &cut->report, e) ||
+	    run_maps_read(&s->maps, t->pid, &cut->report, e) ||
+	    get_threads(t, &s->threads, &cut->report, e) ||
+	    run_fds_read(&s->fds, t->pid, cut->std, &cut->report, e) ||
+	    get_pending(&s->process.pending, t->pid, PTRACE_PEEKSIGINFO_SHARED, e))
+		return -1;
+	if (cut->report.refused) {
+		*e = cut->report.first;
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	if (!cut->mirror)
+		return 0;
+	if ((!t->insn && run_find_syscall(t, &s->maps, e)) || ask_all(t, s, &signs, e))
+		return -1;
+	for (m = s->maps.v; m < s->maps.v + s->maps.nr; m++)
+		m->sum = m->kind == RUN_VDSO ? t->vdso_sum : m->sum;
+	if (run_mutant("thread"))
+		let_run(t);
+	if (run_mutant("registers"))
+		keep_registers(s);
+	return run_mirror_update(cut->mirror, t->pid, &s->maps, e);
+}
+
+int run_cut(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
+{
+	int64_t start = run_clock_ns(CLOCK_MONOTONIC);
+	int ret, err;
+
+	cut->state = (struct run_state) { 0 };
+	if (run_trace_stop(t, e))
+		return -1;
+	ret = look(t, cut, e);
+	err = errno;
+	if (err != EUCLEAN || !ret)
+		run_trace_go_on(t);
+	cut->pause_ns = (uint64_t)(run_clock_ns(CLOCK_MONOTONIC) - start);
+	if (ret)
+		run_state_free(&cut->state);
+	errno = err;
+	return ret;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* cptdev-run: the cut: everything of a program at one instant. */
+#ifndef RUN_CAPTURE_H
+#define RUN_CAPTURE_H
+
+#include "fds.h"
+#include "mirror.h"
+#include "state.h"
+#include "trace.h"
+
+/**
+ * struct run_cut - arguments and results of run_cut()
+ * @like:	see run_process_read()
+ * @std:	see struct run_std
+ * @mirror:	takes the memory, NULL: it is only looked at what would be refused
+ * @state:	out: everything else; to be freed by run_state_free()
+ * @report:	in and out: what is covered and what is refused
+ * @pause_ns:	out: how long the program was stopped
+ */
+struct run_cut {
+	pid_t like;
+	const struct run_std *std;
+	struct run_mirror *mirror;
+	struct run_state state;
+	struct run_report report;
+	uint64_t pause_ns;
+};
+
+/*
+ * Stop the program, look at it, let it go on. Returns 0, or -1 with errno and @e: those of
+ * run_trace_stop(); EOPNOTSUPP: something was refused, see @report; EUCLEAN: the program is in
+ * disorder and has to be killed; others: the checkpoint failed, and the program goes on.
+ */
+int run_cut(struct run_trace *t, struct run_cut *cut, struct hs_error *e);
+
+#endif /* RUN_CAPTURE_H */

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * cptdev-run: runs a program as it is, not a byte changed and no library in it, with checkpoints,
+ * and restarts it from one. See cptdev-run(1) and Documentation/programs.rst.
+ *
+ *   cptdev-run.c	the command, and the loop that it is in while the program runs
+ *   options.c		the command line
+ *   launch.c, init.c	a program starts, in a process number space of its own
+ *   trace.c		following its threads, stopping all of them
+ *   inject.c		system calls that the program makes for us
+ *   capture.c		the cut: everything of the program at one instant:
+ *   proc.c, maps.c, fds.c, mirror.c	attributes, mappings, descriptors, memory
+ *   report.c		what is covered, what is refused
+ *   texts.c, image.c	the state as sections of a checkpoint, the checkpoint as a file
+ *   restore*.c		a program made from its state
+ */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../hotspare/format.h"
+#include "capture.h"
+#include "image.h"
+#include "init.h"
+#include "launch.h"
+#include "options.h"
+#include "proc.h"
+#include "restore.h"
+
+#define FAILED		125		/* exit status: it is us who failed */
+#define PAUSES		65536U
+
+struct run {
+	struct run_options o;
+	const char *name;
+	struct run_trace trace;
+	struct run_std std;
+	struct run_mirror mirror;
+	pid_t init, writer;
+	int signals;			/* signalfd */
+	int64_t next_ns;		/* when the next checkpoint is due */
+	uint64_t generation, written, refused;
+	uint64_t pause[PAUSES];		/* of the last cuts */
+	char told[320];			/* the last message: it isn't repeated */
+};
+
+static void say(const struct run *r, const char *text)
+{
+	fprintf(stderr, "cptdev-run: %s: %s\n", r->name, text);
+}
+
+static void say_once(struct run *r, const char *what, const struct hs_error *e)
+{
+	char text[400];
+
+	snprintf(text, sizeof(text), "%s: %s", what, e->text);
+	if (!strncmp(text, r->told, sizeof(r->told) - 1))
+		return;
+	snprintf(r->told, sizeof(r->told), "%.300s", text);
+	say(r, text);
+}
+
+/*
+ * Checkpoints
+ */
+
+/* The file is written while the program runs; the mirror waits for that. */
+static void start_writer(struct run *r, struct run_state *s)
+{
+	struct hs_error e;
+
+	r->writer = fork();
+	if (r->writer < 0) {
+		say(r, "a process that writes the checkpoint can't be made");
+		return;
+	}
+	if (r->writer)
+		return;
+	if (!run_image_write(r->o.file, r->generation, s, &r->mirror, &e))
+		_exit(0);
+	say(r, e.text);
+	_exit(1);
+}
+
+static void on_writer(struct run *r, int status)
+{
+	r->writer = 0;
+	r->written += WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+static void checkpoint(struct run *r)
+{
+	struct run_cut cut = { .like = r->init, .std = &r->std, .mirror = &r->mirror };
+	struct hs_error e = { { 0 } };
+
+	if (run_cut(&r->trace, &cut, &e)) {
+		if (errno == ECHILD)
+			return;
+		if (errno == EUCLEAN) {
+			say(r, e.text);
+			kill(r->trace.pid, SIGKILL);
+			return;
+		}
+		r->refused++;
+		say_once(r, "no checkpoint", &e);
+		return;
+	}
+	r->told[0] = 0;
+	r->pause[r->generation++ % PAUSES] = cut.pause_ns;
+	start_writer(r, &cut.state);
+	run_state_free(&cut.state);
+}
+
+/*
+ * The loop
+ */
+
+/* Signals that a terminal sends come to the program as well; those of kill(1) come to us alone. */
+static void forward(struct run *r, const struct signalfd_siginfo *info)
+{
+	if (info->ssi_signo == SIGCHLD || info->ssi_code == SI_KERNEL)
+		return;
+	kill(r->trace.pid, (int)info->ssi_signo);
+}
+
+static void drain_signals(struct run *r)
+{
+	struct signalfd_siginfo info;
+
+	while (read(r->signals, &info, sizeof(info)) == sizeof(info))
+		forward(r, &info);
+}
+
+/* The shell that has started us shall see that the program is stopped. */
+static void follow_stop(const struct run *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->trace.nr; i++)
+		if (r->trace.v[i].stopped && r->trace.v[i].group && r->trace.v[i].tid == r->trace.pid &&
+		    isatty(STDIN_FILENO)) {
+			raise(SIGSTOP);
+			return;
+		}
+}
+
+static void handle_events(struct run *r)
+{
+	int status;
+	pid_t pid;
+
+	while (!r->trace.ended && (pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
+		if (pid == r->writer)
+			on_writer(r, status);
+		else
+			run_trace_event(&r->trace, pid, status);
+	}
+	follow_stop(r);
+	run_trace_go_on(&r->trace);
+}
+
+static void wait_for_something(struct run *r)
+{
+	struct pollfd p = { .fd = r->signals, .events = POLLIN };
+	int64_t left = r->next_ns - run_clock_ns(CLOCK_MONOTONIC);
+	bool due = r->o.file && !r->writer;
+
+	poll(&p, 1, due ? (int)(left > 0 ? (left + 999999) / 1000000 : 0) : -1);
+	drain_signals(r);
+}
+
+static void loop(struct run *r)
+{
+	int status;
+
+	r->next_ns = run_clock_ns(CLOCK_MONOTONIC) + (int64_t)r->o.every_ms * 1000000;
+	while (!r->trace.ended) {
+		handle_events(r);
+		if (r->trace.ended)
+			break;
+		if (r->o.file && !r->writer && run_clock_ns(CLOCK_MONOTONIC) >= r->next_ns) {
+			checkpoint(r);
+			r->next_ns = run_clock_ns(CLOCK_MONOTONIC) +
+				(int64_t)r->o.every_ms * 1000000;
+			continue;
+		}
+		wait_for_something(r);
+	}
+	if (r->writer && waitpid(r->writer, &status, 0) == r->writer)
+		on_writer(r, status);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void tell_stats(struct run *r)
+{
+	uint64_t nr = r->generation < PAUSES ? r->generation : PAUSES;
+
+	qsort(r->pause, nr, sizeof(r->pause[0]), compare);
+	fprintf(stderr, "cptdev-run: %s: %llu checkpoints, %llu written, %llu not taken; pause in us: "
+		"median %llu, longest %llu\n", r->name, (unsigned long long)r->generation,
+		(unsigned long long)r->written, (unsigned long long)r->refused,
+		(unsigned long long)(nr ? r->pause[nr / 2] / 1000 : 0),
+		(unsigned long long)(nr ? r->pause[nr - 1] / 1000 : 0));
+}
+
+static int exit_status(const struct run *r)
+{
+	if (WIFSIGNALED(r->trace.status))
+		return 128 + WTERMSIG(r->trace.status);
+	return WEXITSTATUS(r->trace.status);
+}
+
+/*
+ * What the command does
+ */
+
+static int list_what_is(struct run *r, pid_t like)
+{
+	struct run_cut cut = { .like = like, .std = &r->std, .report = { .list = stdout } };
+	struct hs_error e = { { 0 } };
+	int ret = run_cut(&r->trace, &cut, &e), err = errno;
+
+	if (!ret) {
+		run_state_free(&cut.state);
+	} else if (err != EOPNOTSUPP) {
+		say(r, e.text);
+		return FAILED;
+	}
+	printf("%s: %s\n", r->name, cut.report.refused ? "can't be protected" :
+	       "can be protected");
+	fflush(stdout);
+	return cut.report.refused ? 1 : 0;
+}
+
+static int check_process(struct run *r)
+{
+	struct hs_error e;
+	int ret;
+
+	run_std_of(&r->std, r->o.pid);
+	if (run_trace_begin(&r->trace, r->o.pid, false, &e)) {
+		say(r, e.text);
+		run_trace_end(&r->trace);
+		return FAILED;
+	}
+	ret = list_what_is(r, getpid());
+	run_trace_end(&r->trace);
+	return ret;
+}
+
+static int check_program(struct run *r, const sigset_t *mask)
+{
+	struct hs_error e;
+	int ret;
+
+	if (run_launch(r->o.program, mask, true, &r->trace, &r->init, &e)) {
+		say(r, e.text);
+		return FAILED;
+	}
+	r->next_ns = run_clock_ns(CLOCK_MONOTONIC) + (int64_t)r->o.after_ms * 1000000;
+	r->o.file = "";
+	while (!r->trace.ended && run_clock_ns(CLOCK_MONOTONIC) < r->next_ns) {
+		handle_events(r);
+		if (!r->trace.ended)
+			wait_for_something(r);
+	}
+	if (r->trace.ended) {
+		say(r, "the program has ended before it was looked at: use a smaller --after");
+		return FAILED;
+	}
+	ret = list_what_is(r, r->init);
+	run_init_kill(r->init);
+	return ret;
+}
+
+static int begin(struct run *r, const sigset_t *mask, struct hs_error *e)
+{
+	struct run_state s = { 0 };
+	int ret, err;
+
+	if (run_mirror_create(&r->mirror, e))
+		return -1;
+	if (!r->o.restart)
+		return run_launch(r->o.program, mask, !r->o.untied, &r->trace, &r->init, e);
+	ret = run_image_read(r->o.restart, &s, &r->mirror, e);
+	if (!ret)
+		ret = run_restore(&s, &r->mirror, !r->o.untied, &r->trace, &r->init, e);
+	err = errno;
+	run_state_free(&s);
+	errno = err;
+	return ret;
+}
+
+static int run_program(struct run *r, const sigset_t *mask)
+{
+	struct hs_error e = { { 0 } };
+	int ret;
+
+	if (r->o.file)
+		hs_files_clean(r->o.file);
+	if (begin(r, mask, &e)) {
+		ret = errno;
+		say(r, e.text);
+		return r->o.restart ? FAILED : ret == ENOENT ? 127 : ret == EACCES ? 126 : FAILED;
+	}
+	run_trace_go_on(&r->trace);
+	loop(r);
+	if (r->o.stats)
+		tell_stats(r);
+	return exit_status(r);
+}
+
+/* Copies of the program's descriptors have the numbers that they have there. */
+static void raise_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l))
+		return;
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
+int main(int argc, char **argv)
+{
+	static struct run r = { .mirror = { .fd = -1 } };
+	sigset_t ours, mask;
+	char *slash;
+
+	run_options_parse(&r.o, argc, argv);
+	r.name = r.o.name ?: r.o.program ? r.o.program[0] : r.o.restart ?: "process";
+	slash = strrchr(r.name, '/');
+	r.name = !r.o.name && slash ? slash + 1 : r.name;
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGCHLD);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGQUIT);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGHUP);
+	sigaddset(&ours, SIGUSR1);
+	sigaddset(&ours, SIGUSR2);
+	sigaddset(&ours, SIGTSTP);
+	sigprocmask(SIG_BLOCK, &ours, &mask);
+	r.signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+	run_std_of(&r.std, getpid());
+	if (r.signals < 0) {
+		say(&r, strerror(errno));
+		return FAILED;
+	}
+	if (r.o.check)
+		return r.o.pid ? check_process(&r) : check_program(&r, &mask);
+	raise_limit();
+	return run_program(&r, &mask);
+}

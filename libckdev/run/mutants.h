@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cptdev-run: safeguards that tests can take away, in a program that is built for them alone
+ * (tests/Makefile rules: cptdev-run-mutant): RUN_MUTANT=page, thread or registers.
+ */
+#ifndef RUN_MUTANTS_H
+#define RUN_MUTANTS_H
+
+#include <stdbool.h>
+
+#ifdef RUN_MUTANTS
+#include <stdlib.h>
+#include <string.h>
+
+static inline bool run_mutant(const char *name)
+{
+	const char *now = getenv("RUN_MUTANT");
+
+	return now && !strcmp(now, name);
+}
+#else
+static inline bool run_mutant(const char *name)
+{
+	(void)name;
+	return false;
+}
+#endif
+
+#endif /* RUN_MUTANTS_H */

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* cptdev-run: the command line. */
+#ifndef RUN_OPTIONS_H
+#define RUN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/**
+ * struct run_options - the command line
+ * @check:	list what is covered, and end
+ * @after_ms:	for @check: how long the program runs before
+ * @pid:	look at this process, 0: none
+ * @name:	of the program, or NULL
+ * @file:	checkpoints go there, or NULL
+ * @restart:	start from this file, or NULL
+ * @every_ms:	time between checkpoints
+ * @untied:	the program goes on if cptdev-run dies
+ * @stats:	say at the end what it cost
+ * @program:	and its arguments, up to NULL
+ */
+struct run_options {
+	bool check;
+	uint64_t after_ms;
+	pid_t pid;
+	const char *name, *file, *restart;
+	uint64_t every_ms;
+	bool untied, stats;
+	char **program;
+};
+
+/* Ends the process if there is nothing to do, or the command line is wrong (status 2). */
+void run_options_parse(struct run_options *o, int argc, char **argv);
+
+#endif /* RUN_OPTIONS_H */

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Programs as they are, killed at random moments, go on from their checkpoints: the same output as
+# without. And it is seen when something is left out. TAP on stdout. Needs root.
+#
+#	move.sh DIR	DIR: where cptdev-run was built
+
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+built=${1:?usage: move.sh DIR}
+
+# shellcheck source=libckdev/run/tests/moves.sh
+. "$here/moves.sh"
+# shellcheck source=libckdev/tests/tap.sh
+. "$here/../../tests/tap.sh"
+
+MOVES=${MOVES:-3}
+export LC_ALL=C.UTF-8
+
+test_ledger() { # threads, pipes, timers, signals, epoll: nothing lost, nothing twice
+	ORDER='sort' same_moved "$MOVES" "$built/ledger" 1500
+}
+
+test_static() { # a static program
+	ORDER='sort' same_moved "$MOVES" "$built/ledger-static" 1000
+}
+
+test_python() { # python3 with threads, locks and a queue
+	same_moved "$MOVES" /usr/bin/python3 "$here/threads.py"
+}
+
+test_bc() { # bc, which reads its program from a file
+	local ret
+
+	echo 'scale=1500; 4*a(1)' >input
+	same_moved "$MOVES" /usr/bin/bc -ql
+	ret=$?
+	rm -f input
+	return $ret
+}
+
+# Something must be wrong with a program that was restored without a part: in some of the moves.
+sees_mutant() { # NAME
+	local i
+
+	[ -e input ] || : >input
+	"$built/ledger" 1000 | sort >wanted
+	for i in 1 2 3; do
+		PATIENCE=500 RUN=cptdev-run-mutant RUN_MUTANT=$1 run_moved 3 "$built/ledger" 1000 || return 0
+		sort moved | cmp -s - wanted || return 0
+	done
+	fail "nobody has noticed '$1' in $i runs"
+}
+
+test_mutant_page() { # it is seen when a page is left out
+	sees_mutant page
+}
+
+test_mutant_thread() { # it is seen when the threads weren't stopped
+	sees_mutant thread
+}
+
+test_mutant_registers() { # it is seen when registers are those of the checkpoint before
+	sees_mutant registers
+}
+
+[ "$(id -u)" = 0 ] || { echo "1..0 # SKIP needs root"; exit 4; }
+export RUN_MUTANT=
+tap_run "$here/move.sh"

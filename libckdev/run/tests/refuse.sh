@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What isn't covered is found before the first checkpoint, and refused by its name; what is wrong on
+# the command line, or in a file, is told. TAP on stdout. Needs root.
+#
+#	refuse.sh DIR	DIR: where cptdev-run was built
+
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+built=${1:?usage: refuse.sh DIR}
+run=$built/cptdev-run
+
+# shellcheck source=libckdev/run/tests/moves.sh
+. "$here/moves.sh"
+# shellcheck source=libckdev/tests/tap.sh
+. "$here/../../tests/tap.sh"
+
+# --check lists it as refused, with these words, and nothing else.
+lists() { # WHAT, pattern
+	local ret
+
+	"$run" --check --after 100 -- "$built/refused" "$1" >list 2>errors
+	ret=$?
+	same "status of --check with '$1'" "$ret" 1 && has "^refused .*$2" list &&
+		same "refusals of '$1'" "$(grep -c "^refused  " list)" 1
+}
+
+test_nothing() { # a program that has nothing special can be protected
+	"$run" --check --after 100 -- "$built/refused" nothing >list || fail "status $?" || return
+	has "^covered  descriptor 1: .*list" list && has "^covered  1 thread" list &&
+		has "can be protected" list && ! grep -q "^refused  " list
+}
+
+test_memory() { # shared memory, by its address
+	lists shared "mapping 0x[0-9a-f]*.*shared memory"
+}
+
+test_descriptors() { # descriptors by their numbers
+	lists memfd "descriptor 3.*memfd" && lists inotify "descriptor 3.*inotify" &&
+		lists directory "descriptor 3 (/): a directory" &&
+		lists deleted "descriptor 3.*deleted" && lists lock "descriptor 3.*record lock" &&
+		lists packet "descriptor 3" && lists half "descriptor 4.*pipe"
+}
+
+test_process() { # what a process has beside these
+	lists seccomp "seccomp filter" && lists child "process [0-9]* (refused): a child" &&
+		lists timer "POSIX timer 0" && lists trap "SIGTRAP"
+}
+
+test_pid() { # a process that runs already is listed, and goes on
+	local pid ret
+
+	"$built/refused" nothing >out </dev/null &
+	pid=$!
+	until_true grep -q ready out || return
+	"$run" --check --pid $pid >list 2>errors
+	ret=$?
+	kill -0 $pid && kill $pid
+	wait $pid
+	same "how it ended" $? 143 && same "status of --check" "$ret" 0 && has "can be protected" list
+}
+
+test_checkpoint() { # the same is said instead of a checkpoint; the program goes on
+	rm -f ck
+	"$run" --file ck --every 20 -- "$built/refused" shared >out 2>errors &
+	until_true grep -q "no checkpoint: mapping 0x.*shared memory" errors || return
+	# One may have been taken before there was any.
+	rm -f ck
+	sleep 0.2
+	kill %%
+	wait %%
+	same "status" $? 143 && same "messages" "$(grep -c "no checkpoint" errors)" 1 &&
+		{ [ ! -e ck ] || fail "there is a checkpoint"; }
+}
+
+test_status() { # the exit status is the program's
+	"$run" --file ck -- sh -c 'exit 7'
+	same "of exit 7" $? 7 || return
+	# shellcheck disable=SC2016
+	"$run" --file ck -- sh -c 'kill -9 $$'
+	same "of SIGKILL" $? 137 || return
+	"$run" --file ck -- /nonexistent 2>errors
+	same "of nothing" $? 127 && has "/nonexistent: No such file" errors
+}
+
+test_words() { # wrong options are told
+	"$run" 2>errors
+	same "without a program" $? 2 && has "a program is missing" errors || return
+	"$run" -- true 2>errors
+	same "without a file" $? 2 && has "file is missing" errors || return
+	"$run" --every x --file ck -- true 2>errors
+	same "a wrong number" $? 2 && has "number from 1" errors
+}
+
+# A good checkpoint of the program.
+make_one() {
+	rm -f ck
+	"$run" --file ck --every 20 -- "$built/refused" nothing >out </dev/null 2>errors &
+	until_true test -s ck || return
+	kill -9 %%
+	wait %% 2>/dev/null
+	return 0
+}
+
+test_damage() { # a checkpoint that was damaged or cut off isn't used
+	local size i ret
+
+	make_one || return
+	size=$(stat -c %s ck)
+	for ((i = 1; i <= 12; i++)); do
+		cp ck bad
+		if [ $((i % 3)) = 0 ]; then
+			truncate -s $((size * i / 13)) bad
+		else
+			printf '\377\376' |
+				dd of=bad bs=1 seek=$((size * i / 13)) conv=notrunc status=none
+		fi
+		cmp -s ck bad && continue
+		"$run" --restart bad </dev/null >out 2>errors
+		ret=$?
+		same "status of damage $i" "$ret" 125 && has "bad: " errors || return
+	done
+	"$run" --restart /dev/null 2>errors
+	same "status of an empty one" $? 125
+}
+
+test_other_file() { # a file that the program has mapped has changed: refused, by its name
+	cp "$built/refused" mine
+	rm -f ck
+	"$run" --file ck --every 20 -- ./mine nothing >out </dev/null 2>errors &
+	until_true test -s ck || return
+	kill -9 %%
+	wait %% 2>/dev/null
+	cp mine other && printf x >>other && mv other mine
+	"$run" --restart ck </dev/null >out 2>errors
+	same "status" $? 125 && has "$work/mine isn't the file" errors
+}
+
+test_same_number() { # it has the same process number again, in a space of its own
+	rm -f ck
+	# shellcheck disable=SC2016
+	"$run" --file ck --every 20 -- /usr/bin/python3 -c 'import os, time
+a = (os.getpid(), os.getppid(), os.getcwd(), os.umask(0o27), os.nice(0))
+time.sleep(0.6)
+print(a, a == (os.getpid(), os.getppid(), os.getcwd(), os.umask(0), os.nice(0)),
+      os.readlink("/proc/self") == str(os.getpid()))' >/dev/null </dev/null 2>errors &
+	until_true test -s ck || return
+	sleep 0.15
+	kill -9 %%
+	wait %% 2>/dev/null
+	"$run" --restart ck </dev/null >out 2>errors
+	same "status" $? 0
+}
+
+[ "$(id -u)" = 0 ] || { echo "1..0 # SKIP needs root"; exit 4; }
+tap_run "$here/refuse.sh"

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* A program that has one thing that can't be covered, named by its argument, and waits. */
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static bool is(const char *a, const char *b)
+{
+	return !strcmp(a, b);
+}
+
+static int filter(void)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	const struct sock_fprog prog = { .len = 1, .filter = &allow };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) ? -1 : 0;
+}
+
+static int shared(void)
+{
+	int *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? -1 : (*p = 1, 0);
+}
+
+static int deleted(void)
+{
+	char name[] = "/tmp/refused-XXXXXX";
+	int fd = mkstemp(name);
+
+	return fd < 0 ? -1 : unlink(name);
+}
+
+static int locked(void)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	char name[] = "/tmp/refused-XXXXXX";
+	int fd = mkstemp(name);
+
+	return fd < 0 || fcntl(fd, F_SETLK, &l) ? -1 : 0;
+}
+
+static int child(void)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid < 0 ? -1 : 0;
+	pause();
+	_exit(0);
+}
+
+static int timer(void)
+{
+	struct sigevent none = { .sigev_notify = SIGEV_NONE };
+	timer_t id;
+
+	return timer_create(CLOCK_MONOTONIC, &none, &id);
+}
+
+static int have(const char *what)
+{
+	int pair[2];
+
+	if (is(what, "nothing"))
+		return 0;
+	if (is(what, "shared"))
+		return shared();
+	if (is(what, "memfd"))
+		return (int)syscall(SYS_memfd_create, "x", 0) < 0 ? -1 : 0;
+	if (is(what, "inotify"))
+		return inotify_init1(0) < 0 ? -1 : 0;
+	if (is(what, "directory"))
+		return open("/", O_RDONLY | O_DIRECTORY) < 0 ? -1 : 0;
+	if (is(what, "deleted"))
+		return deleted();
+	if (is(what, "lock"))
+		return locked();
+	if (is(what, "seccomp"))
+		return filter();
+	if (is(what, "child"))
+		return child();
+	if (is(what, "timer"))
+		return timer();
+	if (is(what, "packet"))
+		return socket(AF_NETLINK, SOCK_RAW, 0) < 0 ? -1 : 0;
+	if (is(what, "half"))
+		return pipe(pair) || close(pair[0]);
+	if (is(what, "trap"))
+		return signal(SIGTRAP, SIG_IGN) == SIG_ERR ? -1 : 0;
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	/* Whatever came from whoever started it. */
+	syscall(SYS_close_range, 3, ~0U, 0);
+	if (argc != 2 || have(argv[1])) {
+		perror(argc == 2 ? argv[1] : "refused");
+		return 77;
+	}
+	puts("ready");
+	fflush(stdout);
+	for (;;)
+		pause();
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* cptdev-run: following a program by ptrace(2), see trace.h. */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "trace.h"
+
+/* Until a thread has stopped that the scheduler, or a device, keeps from it. */
+#define PATIENCE_S	10
+
+struct run_tracee *run_trace_find(struct run_trace *t, pid_t tid)
+{
+	uint32_t i;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->v[i].tid == tid)
+			return &t->v[i];
+	return NULL;
+}
+
+struct run_tracee *run_trace_add(struct run_trace *t, pid_t tid)
+{
+	struct run_tracee *v = run_trace_find(t, tid);
+
+	if (v)
+		return v;
+	v = reallocarray(t->v, t->nr + 1, sizeof(*v));
+	if (!v)
+		return NULL;
+	t->v = v;
+	v[t->nr] = (struct run_tracee) { .tid = tid };
+	return &v[t->nr++];
+}
+
+static void drop(struct run_trace *t, const struct run_tracee *v)
+{
+	uint32_t i = (uint32_t)(v - t->v);
+
+	memmove(&t->v[i], &t->v[i + 1], (t->nr - i - 1) * sizeof(*v));
+	t->nr--;
+}
+
+void run_trace_free(struct run_trace *t)
+{
+	free(t->v);
+	*t = (struct run_trace) { 0 };
+}
+
+static int options(bool kill)
+{
+	return PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | (kill ? PTRACE_O_EXITKILL : 0);
+}
+
+/* Until there is none that isn't followed: those that are make no others unseen. */
+static int seize_all(struct run_trace *t, bool kill, struct hs_error *e)
+{
+	char path[40];
+	struct dirent *entry;
+	bool more = true;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", t->pid);
+	while (more) {
+		more = false;
+		d = opendir(path);
+		if (!d)
+			return hs_fail(e, errno, "process %d: %s", t->pid, strerror(errno));
+		while ((entry = readdir(d))) {
+			pid_t tid = (pid_t)atoi(entry->d_name);
+
+			if (tid <= 0 || run_trace_find(t, tid))
+				continue;
+			if (ptrace(PTRACE_SEIZE, tid, 0, options(kill)) || !run_trace_add(t, tid)) {
+				closedir(d);
+				return hs_fail(e, errno, "process %d can't be traced: %s: is another "
+					       "tracer (strace, gdb) at it?", t->pid, strerror(errno));
+			}
+			more = true;
+		}
+		closedir(d);
+	}
+	return 0;
+}
+
+int run_trace_begin(struct run_trace *t, pid_t pid, bool kill, struct hs_error *e)
+{
+	*t = (struct run_trace) { .pid = pid };
+	return seize_all(t, kill, e);
+}
+
+/*
+ * What happens
+ */
+
+static void on_clone(struct run_trace *t, pid_t tid)
+{
+	unsigned long new;
+
+	if (!ptrace(PTRACE_GETEVENTMSG, tid, 0, &new))
+		run_trace_add(t, (pid_t)new);
+	ptrace(PTRACE_CONT, tid, 0, 0);
+}
+
+/* All other threads are gone. */
+static void on_exec(struct run_trace *t, pid_t tid)
+{
+	t->nr = 0;
+	run_trace_add(t, tid);
+	t->execed = true;
+	t->insn = 0;
+	ptrace(PTRACE_CONT, tid, 0, 0);
+}
+
+static void on_stop(struct run_trace *t, struct run_tracee *v, int status)
+{
+	int sig = WSTOPSIG(status), event = status >> 16;
+
+	if (event == PTRACE_EVENT_CLONE) {
+		on_clone(t, v->tid);
+	} else if (event == PTRACE_EVENT_EXEC) {
+		on_exec(t, v->tid);
+	} else if (event == PTRACE_EVENT_STOP) {
+		v->stopped = true;
+		v->group = sig != SIGTRAP;
+	} else {
+		ptrace(PTRACE_CONT, v->tid, 0, event ? 0 : sig);
+	}
+}
+
+bool run_trace_event(struct run_trace *t, pid_t tid, int status)
+{
+	struct run_tracee *v = run_trace_find(t, tid);
+
+	if (!v && WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_STOP)
+		v = run_trace_add(t, tid);	/* before its clone(2) was reported */
+	if (!v)
+		return false;
+	if (!WIFSTOPPED(status)) {
+		if (tid == t->pid) {
+			t->ended = true;
+			t->status = status;
+		}
+		drop(t, v);
+		return true;
+	}
+	on_stop(t, v, status);
+	return true;
+}
+
+/*
+ * Stopping
+ */
+
+static bool all_stopped(const struct run_trace *t)
+{
+	uint32_t i;
+
+	for (i = 0; i < t->nr; i++)
+		if (!t->v[i].stopped)
+			return false;
+	return true;
+}
+
+static uint64_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+/* SIGCHLD is blocked: a signal that comes between the two calls isn't lost. */
+static void wait_for_news(const sigset_t *child)
+{
+	const struct timespec moment = { .tv_nsec = 20000000 };
+
+	sigtimedwait(child, NULL, &moment);
+}
+
+static int wait_all(struct run_trace *t, struct hs_error *e)
+{
+	uint64_t start = now_s();
+	sigset_t child;
+	int status;
+	uint32_t i;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	while (!t->ended && !all_stopped(t)) {
+		bool news = false;
+
+		for (i = 0; i < t->nr; i++) {
+			pid_t tid = t->v[i].tid;
+
+			if (t->v[i].stopped || waitpid(tid, &status, __WALL | WNOHANG) != tid)
+				continue;
+			run_trace_event(t, tid, status);
+			news = true;
+			break;
+		}
+		if (!news && now_s() - start > PATIENCE_S)
+			return hs_fail(e, ETIME, "a thread of process %d doesn't stop, or its first "
+				       "thread has ended", t->pid);
+		if (!news)
+			wait_for_news(&child);
+	}
+	if (t->ended)
+		return hs_fail(e, ECHILD, "the program has ended");
+	return 0;
+}
+
+static bool any_in_group(const struct run_trace *t)
+{
+	uint32_t i;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->v[i].group)
+			return true;
+	return false;
+}
+
+int run_trace_stop(struct run_trace *t, struct hs_error *e)
+{
+	uint32_t i;
+	int err;
+
+	if (any_in_group(t))
+		return hs_fail(e, EAGAIN, "the program is stopped by a signal");
+	for (i = 0; i < t->nr; i++)
+		ptrace(PTRACE_INTERRUPT, t->v[i].tid, 0, 0);
+	if (!wait_all(t, e) && !any_in_group(t))
+		return 0;
+	err = errno;
+	if (any_in_group(t))
+		err = EAGAIN;
+	run_trace_go_on(t);
+	if (err == EAGAIN)
+		return hs_fail(e, EAGAIN, "the program is stopped by a signal");
+	errno = err;
+	return -1;
+}
+
+/* Threads that a signal has stopped stay so until SIGCONT. */
+void run_trace_go_on(struct run_trace *t)
+{
+	uint32_t i;
+
+	for (i = 0; i < t->nr; i++) {
+		if (!t->v[i].stopped)
+			continue;
+		ptrace(t->v[i].group ? PTRACE_LISTEN : PTRACE_CONT, t->v[i].tid, 0, 0);
+		t->v[i].stopped = false;
+		/* The end of the stop is reported as a stop of the other kind. */
+	}
+	if (t->stops)
+		kill(t->pid, t->stops);
+	t->stops = 0;
+}
+
+/* It is followed no more, and goes on. */
+void run_trace_end(struct run_trace *t)
+{
+	struct hs_error e;
+	uint32_t i;
+
+	if (t->ended || !t->nr)
+		return;
+	if (!all_stopped(t))
+		run_trace_stop(t, &e);
+	for (i = 0; i < t->nr; i++)
+		ptrace(PTRACE_DETACH, t->v[i].tid, 0, 0);
+}
