@@ -31,6 +31,8 @@ struct ctl {
 	bool term_given;
 	bool check;			/* status */
 	bool force;			/* promote, replica remove */
+	bool all;			/* promote */
+	const char *peer;		/* promote; NULL: none */
 	bool cancel;			/* switchover */
 	bool protection;		/* wait */
 	bool changed;			/* something was done that stays */

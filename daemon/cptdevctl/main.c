@@ -69,6 +69,12 @@ static int parse_option(struct ctl *c, int option)
 		return -1;
 	case 'T':
 		return parse_term(c, optarg);
+	case 'a':
+		c->all = true;
+		return -1;
+	case 'p':
+		c->peer = optarg;
+		return -1;
 	case 'f':
 		c->force = true;
 		return -1;
@@ -101,7 +107,7 @@ static int parse_options(struct ctl *c, int argc, char **argv)
 		c->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");
 	opterr = 0;
 	while (status < 0 &&
-	       (option = getopt_long(argc, argv, "jt:s:T:fcCPVh", verbs_options, NULL)) != -1)
+	       (option = getopt_long(argc, argv, "jt:s:T:ap:fcCPVh", verbs_options, NULL)) != -1)
 		status = parse_option(c, option);
 	return status;
 }
@@ -149,6 +155,8 @@ static int check_options(struct ctl *c, verb_fn fn)
 
 	if (c->term_given && fn != verb_promote)
 		wrong = "--term is only for promote";
+	else if ((c->all || c->peer) && fn != verb_promote)
+		wrong = "--all and --peer are only for promote";
 	else if (c->force && fn != verb_promote && fn != verb_replica && fn != verb_forget &&
 		 fn != verb_alone && fn != verb_switchover)
 		wrong = "--force is only for promote, forget, alone, switchover --cancel and replica remove";

@@ -12,6 +12,7 @@
 #include "client.h"
 #include "ctl.h"
 #include "primary.h"
+#include "promote.h"
 
 /* A primary that is alive goes on serving until it learns that it is fenced. */
 static int ask_for_primary(struct ctl *c, const char *name, char *known, size_t size)
@@ -134,20 +135,30 @@ static int promote(struct ctl *c, const char *name, int fd)
 	return EXIT_DONE;
 }
 
-int verb_promote(struct ctl *c, int argc, char **argv)
+int promote_one(struct ctl *c, const char *name)
 {
 	int fd, ret;
 
-	if (argc != 1)
+	fd = kernel_replica_open(c->kernel, name, CPTDEV_REPLICA_WRITE);
+	if (fd < 0)
+		return ctl_fail_replica(c, name, "promote", -fd);
+	ret = promote(c, name, fd);
+	c->kernel->ops->close(c->kernel, fd);
+	return ret;
+}
+
+int verb_promote(struct ctl *c, int argc, char **argv)
+{
+	int ret;
+
+	if (argc + c->all + !!c->peer != 1)
 		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl replica list",
-				"promote needs the name of one replica");
+				"promote needs the name of one replica, --all, or --peer NAME");
+	if (c->term_given && !argc)
+		return ctl_fail(c, EXIT_USAGE, "usage", "leave --term away: each gets its next term",
+				"--term is only for one replica");
 	ret = ctl_need_device(c);
 	if (ret)
 		return ret;
-	fd = kernel_replica_open(c->kernel, argv[0], CPTDEV_REPLICA_WRITE);
-	if (fd < 0)
-		return ctl_fail_replica(c, argv[0], "promote", -fd);
-	ret = promote(c, argv[0], fd);
-	c->kernel->ops->close(c->kernel, fd);
-	return ret;
+	return argc ? promote_one(c, argv[0]) : promote_many(c);
 }

@@ -19,7 +19,7 @@ static const struct verb verbs[] = {
 	  "let a session go on without a spare, on this host only" },
 	{ "forget", " NAME [--force]", verb_forget,
 	  "delete the record of a name: its data may be lost" },
-	{ "promote", " NAME [--term N] [--force]", verb_promote,
+	{ "promote", " NAME|--all|--peer PEER", verb_promote,
 	  "promote the replica: this host goes on from it" },
 	{ "switchover", " NAME [PEER] [--cancel]", verb_switchover,
 	  "move a service to the spare's host without a loss" },
@@ -49,6 +49,8 @@ const struct option verbs_options[] = {
 	{ "timeout", required_argument, NULL, 't' },
 	{ "socket", required_argument, NULL, 's' },
 	{ "term", required_argument, NULL, 'T' },
+	{ "all", no_argument, NULL, 'a' },
+	{ "peer", required_argument, NULL, 'p' },
 	{ "force", no_argument, NULL, 'f' },
 	{ "check", no_argument, NULL, 'c' },
 	{ "cancel", no_argument, NULL, 'C' },
@@ -88,6 +90,8 @@ void verbs_usage(FILE *to)
 		"                         top, inspect: never)\n"
 		"  -s, --socket PATH      control socket of the daemon\n"
 		"  -T, --term N           promote: the new term\n"
+		"  -a, --all              promote: every replica of this host\n"
+		"  -p, --peer PEER        promote: every replica that this peer feeds\n"
 		"  -f, --force            promote: even if the primary is alive and linked;\n"
 		"                         replica remove: even if it follows a living session\n"
 		"  -c, --check            status: the exit status reports the worst problem\n"

@@ -262,6 +262,17 @@ struct json_object *status_peer(struct peer *p)
 	return o;
 }
 
+/* Names of the replicas that the peer feeds, or fed when it was lost. */
+static struct json_object *feeds(struct peer *p)
+{
+	struct json_object *list = js_list();
+	struct feed *f;
+
+	LIST_FOREACH(f, &p->feeds, entry)
+		json_object_array_add(list, json_object_new_string(f->name));
+	return list;
+}
+
 static struct json_object *peer(struct peer *p)
 {
 	struct json_object *o = peer_head(p);
@@ -271,6 +282,7 @@ static struct json_object *peer(struct peer *p)
 	js_put(o, "failover", failover(p));
 	js_put(o, "outgoing", address_given(p->d) ? outgoing(&p->out) : NULL);
 	js_put(o, "incoming", incoming(p->in));
+	js_put(o, "feeds", feeds(p));
 	return o;
 }
 

@@ -19,6 +19,7 @@
 #include "monitor.h"
 #include "nlparse.h"
 #include "primary.h"
+#include "promote.h"
 #include "problems.h"
 #include "table.h"
 #include "view.h"
@@ -404,6 +405,87 @@ static void promote_tells_the_term_in_json(void **state)
 		"  \"primary\": \"cptdevd isn't running (/nonexistent/control)\"\n}\n");
 }
 
+static void make_replicas(void)
+{
+	make_replica(120);
+	/* One that is promoted, one that is empty, and one of another peer. */
+	fake->kernel.ops->create(&fake->kernel, "done", 0);
+	fake_replica(fake, "done")->rec.generation = 1;
+	fake_replica(fake, "done")->rec.flags |= CPTDEV_GENL_REPLICA_PROMOTED;
+	fake_replica(fake, "done")->promoted = true;
+	fake->kernel.ops->create(&fake->kernel, "empty", 0);
+	fake->kernel.ops->create(&fake->kernel, "web", 0);
+	fake_replica(fake, "web")->rec.generation = 7;
+	fake_replica(fake, "web")->rec.term = 3;
+}
+
+static void promote_all(void **state)
+{
+	(void)state;
+	make_replicas();
+	ctl.all = true;
+	assert_int_equal(verb_promote(&ctl, 0, NULL), EXIT_DONE);
+	assert_true(fake_replica(fake, "kv")->promoted);
+	assert_true(fake_replica(fake, "web")->promoted);
+	assert_false(fake_replica(fake, "empty")->promoted);
+	fflush(to);
+	assert_non_null(strstr(text, "promoted kv: generation 120, term 2\n"));
+	assert_non_null(strstr(text, "promoted web: generation 7, term 4\n"));
+	assert_non_null(strstr(text, "2 of 2 replicas promoted\n"));
+}
+
+static void promote_all_of_nothing(void **state)
+{
+	(void)state;
+	ctl.all = true;
+	assert_int_equal(verb_promote(&ctl, 0, NULL), EXIT_FAILED);
+	printed("cptdevctl: this host has no replica that could be promoted\n"
+		"Next: cptdevctl replica list\n");
+}
+
+static void promote_of_a_peer_asks_the_daemon(void **state)
+{
+	(void)state;
+	make_replicas();
+	ctl.peer = "alpha";
+	assert_int_equal(verb_promote(&ctl, 0, NULL), EXIT_DAEMON);
+	assert_false(fake_replica(fake, "kv")->promoted);
+	printed("cptdevctl: only the daemon knows which replicas are of peer alpha: cptdevd isn't running (/nonexistent/control)\n"
+		"Next: cptdevctl promote NAME, or --all\n");
+}
+
+static void promote_of_a_peer_takes_its_replicas(void **state)
+{
+	struct json_object *peer = json_tokener_parse("{\"feeds\":[\"kv\",\"empty\",\"done\"]}");
+
+	(void)state;
+	make_replicas();
+	assert_true(promote_wants(&fake_replica(fake, "kv")->rec, peer));
+	assert_false(promote_wants(&fake_replica(fake, "empty")->rec, peer));
+	assert_false(promote_wants(&fake_replica(fake, "done")->rec, peer));
+	assert_false(promote_wants(&fake_replica(fake, "web")->rec, peer));
+	assert_true(promote_wants(&fake_replica(fake, "web")->rec, NULL));
+	json_object_put(peer);
+}
+
+static void promote_names_one_thing(void **state)
+{
+	char *argv[] = { (char *)"kv" };
+
+	(void)state;
+	make_replicas();
+	ctl.all = true;
+	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_USAGE);
+	ctl.peer = "alpha";
+	assert_int_equal(verb_promote(&ctl, 0, NULL), EXIT_USAGE);
+	ctl.peer = NULL;
+	ctl.all = false;
+	assert_int_equal(verb_promote(&ctl, 0, NULL), EXIT_USAGE);
+	ctl.all = ctl.term_given = true;
+	assert_int_equal(verb_promote(&ctl, 0, NULL), EXIT_USAGE);
+	assert_false(fake_replica(fake, "kv")->promoted);
+}
+
 static void promote_leaves_a_trace(void **state)
 {
 	char *argv[] = { (char *)"kv" };
@@ -772,7 +854,7 @@ static void promote_fails_with_the_cause(void **state)
 	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_FAILED);
 	fake->absent = true;
 	assert_int_equal(verb_promote(&ctl, 1, argv), EXIT_KERNEL);
-	printed("cptdevctl: promote needs the name of one replica\n"
+	printed("cptdevctl: promote needs the name of one replica, --all, or --peer NAME\n"
 		"Next: cptdevctl replica list\n"
 		"cptdevctl: can't promote kv: no replica has this name\n"
 		"Next: cptdevctl replica list\n"
@@ -898,6 +980,11 @@ int main(void)
 		T(errors_say_what_to_do),
 		T(errors_are_json_too),
 		F(promote_tells_the_term),
+		F(promote_all),
+		F(promote_all_of_nothing),
+		F(promote_of_a_peer_asks_the_daemon),
+		F(promote_of_a_peer_takes_its_replicas),
+		F(promote_names_one_thing),
 		F(promote_tells_the_term_in_json),
 		F(promote_fails_with_the_cause),
 		F(promote_leaves_a_trace),

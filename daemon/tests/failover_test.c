@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "json.h"
 #include "lines.h"
 #include "log.h"
 #include "pair.h"
@@ -70,6 +71,19 @@ static void what_nobody_waits_for_is_not(void **state)
 	assert_false(s->fenced);
 }
 
+static bool feeds_in_status(struct host *h, const char *name)
+{
+	struct json_object *o = status_json(&h->daemon), *feeds;
+	bool found = false;
+	size_t i;
+
+	feeds = js_at(json_object_array_get_idx(js_at(o, "peers"), 0), "feeds");
+	for (i = 0; i < json_object_array_length(feeds); i++)
+		found |= !strcmp(json_object_get_string(json_object_array_get_idx(feeds, i)), name);
+	json_object_put(o);
+	return found;
+}
+
 /* The spare's program was being started anew when the host was lost. */
 static void a_program_that_waits_later_is_in_time(void **state)
 {
@@ -80,6 +94,9 @@ static void a_program_that_waits_later_is_in_time(void **state)
 	WAIT_FOR(p, detector(p) == DET_DEAD);
 	pair_run(p, 100);
 	assert_false(promoted(p, "kv"));
+	/* For a person who promotes by hand: the replicas of the peer that was lost. */
+	assert_true(feeds_in_status(&p->b, "kv"));
+	assert_false(feeds_in_status(&p->b, "other"));
 	fake_replica(&p->b.fake, "kv")->rec.waiters = 1;
 	WAIT_FOR(p, promoted(p, "kv"));
 	assert_int_equal(host_peer(&p->b)->failover.replicas, 1);
