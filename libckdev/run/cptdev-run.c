@@ -12,6 +12,8 @@
  *   proc.c, maps.c, fds.c, mirror.c	attributes, mappings, descriptors, memory
  *   report.c		what is covered, what is refused
  *   texts.c, image.c	the state as sections of a checkpoint, the checkpoint as a file
+ *   link.c, area.c	checkpoints by way of cptdevd, the state as pages
+ *   spare.c		waiting for the promotion
  *   restore*.c		a program made from its state
  */
 #include <errno.h>
@@ -31,9 +33,11 @@
 #include "image.h"
 #include "init.h"
 #include "launch.h"
+#include "link.h"
 #include "options.h"
 #include "proc.h"
 #include "restore.h"
+#include "spare.h"
 
 #define FAILED		125		/* exit status: it is us who failed */
 #define PAUSES		65536U
@@ -44,6 +48,8 @@ struct run {
 	struct run_trace trace;
 	struct run_std std;
 	struct run_mirror mirror;
+	struct run_link link;
+	bool linked;			/* checkpoints go to cptdevd, not to a file */
 	pid_t init, writer;
 	int signals;			/* signalfd */
 	int64_t next_ns;		/* when the next checkpoint is due */
@@ -96,6 +102,49 @@ static void on_writer(struct run *r, int status)
 	r->written += WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
+/* A program that was fenced must not go on: another one has its place. */
+static void on_lost(struct run *r, int err, const struct hs_error *e)
+{
+	if (err == ESTALE) {
+		say(r, "fenced: a spare has taken over: the program is killed");
+		kill(r->trace.pid, SIGKILL);
+		return;
+	}
+	say_once(r, "no checkpoint", e);
+	if (err == ECONNRESET)
+		run_link_drop(&r->link);
+}
+
+/* A daemon that was started anew gets everything. Returns true if there is a session. */
+static bool link_up(struct run *r)
+{
+	struct hs_error e = { { 0 } };
+	int err;
+
+	if (r->link.fd >= 0) {
+		err = run_link_state(&r->link);
+		if (!err)
+			return true;
+		hs_fail(&e, err, "cptdevd has ended");
+		on_lost(r, err, &e);
+		return false;
+	}
+	if (!run_link_open(&r->link, &e))
+		return true;
+	on_lost(r, errno, &e);
+	return false;
+}
+
+static void send_on(struct run *r, struct run_state *s)
+{
+	struct hs_error e = { { 0 } };
+
+	if (run_link_publish(&r->link, s, &r->mirror, &e))
+		on_lost(r, errno, &e);
+	else
+		r->written++;
+}
+
 static void checkpoint(struct run *r)
 {
 	struct run_cut cut = { .like = r->init, .std = &r->std, .mirror = &r->mirror };
@@ -115,7 +164,10 @@ static void checkpoint(struct run *r)
 	}
 	r->told[0] = 0;
 	r->pause[r->generation++ % PAUSES] = cut.pause_ns;
-	start_writer(r, &cut.state);
+	if (r->linked)
+		send_on(r, &cut.state);
+	else
+		start_writer(r, &cut.state);
 	run_state_free(&cut.state);
 }
 
@@ -171,7 +223,7 @@ static void wait_for_something(struct run *r)
 {
 	struct pollfd p = { .fd = r->signals, .events = POLLIN };
 	int64_t left = r->next_ns - run_clock_ns(CLOCK_MONOTONIC);
-	bool due = r->o.file && !r->writer;
+	bool due = (r->o.file || r->linked) && !r->writer;
 
 	poll(&p, 1, due ? (int)(left > 0 ? (left + 999999) / 1000000 : 0) : -1);
 	drain_signals(r);
@@ -186,8 +238,11 @@ static void loop(struct run *r)
 		handle_events(r);
 		if (r->trace.ended)
 			break;
-		if (r->o.file && !r->writer && run_clock_ns(CLOCK_MONOTONIC) >= r->next_ns) {
-			checkpoint(r);
+		if ((r->o.file || r->linked) && !r->writer &&
+		    run_clock_ns(CLOCK_MONOTONIC) >= r->next_ns) {
+			/* One is under way at a time: the next one has what has changed meanwhile. */
+			if (!r->linked || (link_up(r) && run_link_committed(&r->link)))
+				checkpoint(r);
 			r->next_ns = run_clock_ns(CLOCK_MONOTONIC) +
 				(int64_t)r->o.every_ms * 1000000;
 			continue;
@@ -294,9 +349,16 @@ static int begin(struct run *r, const sigset_t *mask, struct hs_error *e)
 
 	if (run_mirror_create(&r->mirror, e))
 		return -1;
-	if (!r->o.restart)
+	if (r->linked && run_area_create(&r->link.area, e))
+		return -1;
+	if (r->linked && !r->o.spare && run_link_ask(&r->link, e))
+		return -1;
+	if (!r->o.restart && !r->o.spare)
 		return run_launch(r->o.program, mask, !r->o.untied, &r->trace, &r->init, e);
-	ret = run_image_read(r->o.restart, &s, &r->mirror, e);
+	if (r->o.spare)
+		ret = run_spare_wait(r->link.name, r->link.programs, &s, &r->mirror, &r->link.term, e);
+	else
+		ret = run_image_read(r->o.restart, &s, &r->mirror, e);
 	if (!ret)
 		ret = run_restore(&s, &r->mirror, !r->o.untied, &r->trace, &r->init, e);
 	err = errno;
@@ -315,12 +377,15 @@ static int run_program(struct run *r, const sigset_t *mask)
 	if (begin(r, mask, &e)) {
 		ret = errno;
 		say(r, e.text);
-		return r->o.restart ? FAILED : ret == ENOENT ? 127 : ret == EACCES ? 126 : FAILED;
+		return r->o.restart || r->o.spare ? FAILED : ret == ENOENT ? 127 : ret == EACCES ? 126 : FAILED;
 	}
 	run_trace_go_on(&r->trace);
 	loop(r);
 	if (r->o.stats)
 		tell_stats(r);
+	/* A program that a signal has ended has failed: the session ends without a word. */
+	if (r->linked && WIFSIGNALED(r->trace.status))
+		_exit(exit_status(r));
 	return exit_status(r);
 }
 
@@ -342,6 +407,11 @@ int main(int argc, char **argv)
 	char *slash;
 
 	run_options_parse(&r.o, argc, argv);
+	r.linked = r.o.name && !r.o.file && !r.o.check && !r.o.restart;
+	r.link = (struct run_link) { .name = r.o.name, .programs = r.o.programs, .fd = -1,
+				     .area = { .fd = -1 } };
+	/* Otherwise two of them might run. */
+	r.o.untied &= !r.linked;
 	r.name = r.o.name ?: r.o.program ? r.o.program[0] : r.o.restart ?: "process";
 	slash = strrchr(r.name, '/');
 	r.name = !r.o.name && slash ? slash + 1 : r.name;

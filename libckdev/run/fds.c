@@ -268,6 +268,18 @@ static int take(struct job *j, uint32_t i)
 	return 0;
 }
 
+/* Descriptors that need each other. */
+static void refuse_whole(struct job *j, const struct hs_error *why)
+{
+	int fd;
+
+	if (errno == EPIPE && sscanf(why->text, "descriptor %d", &fd) == 1)
+		run_refused(j->report, "descriptor %d: the other end of this pipe is closed, or belongs to "
+			    "another process", fd);
+	else
+		run_refused(j->report, "%s", why->text);
+}
+
 static int work(void *arg)
 {
 	struct hs_error why = { { 0 } };
@@ -278,7 +290,7 @@ static int work(void *arg)
 	for (i = 0; !ret && i < j->nr; i++)
 		ret = take(j, i);
 	if (!ret && (hs_fds_settle(&j->to->list, &why) || hs_fds_link(&j->to->list, &why)))
-		run_refused(j->report, "%s", why.text);
+		refuse_whole(j, &why);
 	j->err = ret ? errno ?: EIO : 0;
 	return 0;
 }

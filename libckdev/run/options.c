@@ -15,6 +15,8 @@
 
 static const char usage[] =
 	"cptdev-run [--name NAME] --file FILE [--every MS] [--untied] [--stats] [--] PROGRAM [ARG...]\n"
+	"cptdev-run --name NAME [--programs SOCKET] [--every MS] [--stats] [--] PROGRAM [ARG...]\n"
+	"cptdev-run --name NAME --spare [--programs SOCKET] [--every MS] [--stats]\n"
 	"cptdev-run --restart FILE [--file FILE] [--every MS] [--untied] [--stats]\n"
 	"cptdev-run --check [--after MS] [--] PROGRAM [ARG...]\n"
 	"cptdev-run --check --pid PID\n"
@@ -26,7 +28,10 @@ static const char usage[] =
 	"      --pid PID       list this running process, which goes on\n"
 	"  -f, --file FILE     write checkpoints to FILE, each in place of the one before\n"
 	"  -e, --every MS      milliseconds between checkpoints (1000)\n"
-	"  -n, --name NAME     the name in messages (the program's)\n"
+	"  -n, --name NAME     without --file: the session's name at cptdevd, which brings checkpoints\n"
+	"                      to the other host; else only a name for messages\n"
+	"  -s, --spare         wait until NAME is promoted on this host, and continue the program\n"
+	"      --programs SOCKET   cptdevd's socket for programs (/run/cptdevd/programs)\n"
 	"  -r, --restart FILE  restart the program from a checkpoint\n"
 	"      --untied        the program goes on without checkpoints if cptdev-run dies\n"
 	"      --stats         say at the end how many checkpoints were taken, and their pauses\n"
@@ -36,7 +41,7 @@ static const char usage[] =
 	"The exit status is the program's; 128 and the signal's number if a signal ended it; 125 if\n"
 	"cptdev-run failed. With --check: 0 if nothing was refused, else 1. See cptdev-run(1).\n";
 
-enum { AFTER = 256, PID, UNTIED, STATS };
+enum { AFTER = 256, PID, PROGRAMS, UNTIED, STATS };
 
 static const struct option list[] = {
 	{ "check", no_argument, NULL, 'c' },
@@ -45,6 +50,8 @@ static const struct option list[] = {
 	{ "file", required_argument, NULL, 'f' },
 	{ "every", required_argument, NULL, 'e' },
 	{ "name", required_argument, NULL, 'n' },
+	{ "spare", no_argument, NULL, 's' },
+	{ "programs", required_argument, NULL, PROGRAMS },
 	{ "restart", required_argument, NULL, 'r' },
 	{ "untied", no_argument, NULL, UNTIED },
 	{ "stats", no_argument, NULL, STATS },
@@ -82,8 +89,8 @@ static uint64_t number(const char *what, const char *text, uint64_t min, uint64_
 static void check(const struct run_options *o)
 {
 	if (o->check) {
-		if (o->file || o->restart)
-			wrong("--check takes neither --file nor --restart");
+		if (o->file || o->restart || o->spare)
+			wrong("--check takes neither --file nor --restart nor --spare");
 		if (!o->program == !o->pid)
 			wrong("--check needs a program or --pid, and not both");
 		return;
@@ -92,10 +99,17 @@ static void check(const struct run_options *o)
 		wrong("--pid is for --check");
 	if (o->restart && o->program)
 		wrong("--restart takes the program from the checkpoint");
+	if (o->spare) {
+		if (!o->name)
+			wrong("--spare needs --name");
+		if (o->program || o->restart || o->file)
+			wrong("--spare takes the program from the replica, and sends its checkpoints on");
+		return;
+	}
 	if (!o->restart && !o->program)
 		wrong("a program is missing");
-	if (!o->restart && !o->file)
-		wrong("--file is missing: where the checkpoints go");
+	if (!o->restart && !o->file && !o->name)
+		wrong("--file or --name is missing: where the checkpoints go");
 }
 
 void run_options_parse(struct run_options *o, int argc, char **argv)
@@ -103,7 +117,7 @@ void run_options_parse(struct run_options *o, int argc, char **argv)
 	int c;
 
 	*o = (struct run_options) { .every_ms = EVERY_MS, .after_ms = AFTER_MS };
-	while ((c = getopt_long(argc, argv, "+cf:e:n:r:hV", list, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, "+cf:e:n:r:shV", list, NULL)) >= 0) {
 		switch (c) {
 		case 'c':
 			o->check = true;
@@ -126,6 +140,12 @@ void run_options_parse(struct run_options *o, int argc, char **argv)
 		case 'r':
 			o->restart = optarg;
 			break;
+		case 's':
+			o->spare = true;
+			break;
+		case PROGRAMS:
+			o->programs = optarg;
+			break;
 		case UNTIED:
 			o->untied = true;
 			break;
@@ -142,6 +162,7 @@ void run_options_parse(struct run_options *o, int argc, char **argv)
 			exit(2);
 		}
 	}
+	o->programs = o->programs ?: getenv("CPTDEVD_PROGRAMS");
 	o->program = optind < argc ? &argv[optind] : NULL;
 	check(o);
 }

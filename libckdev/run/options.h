@@ -12,7 +12,9 @@
  * @check:	list what is covered, and end
  * @after_ms:	for @check: how long the program runs before
  * @pid:	look at this process, 0: none
- * @name:	of the program, or NULL
+ * @name:	of the program, or NULL. Without @file: of the session
+ * @spare:	wait for the promotion of the replica @name
+ * @programs:	cptdevd's socket for programs, NULL: its usual place
  * @file:	checkpoints go there, or NULL
  * @restart:	start from this file, or NULL
  * @every_ms:	time between checkpoints
@@ -24,9 +26,9 @@ struct run_options {
 	bool check;
 	uint64_t after_ms;
 	pid_t pid;
-	const char *name, *file, *restart;
+	const char *name, *file, *restart, *programs;
 	uint64_t every_ms;
-	bool untied, stats;
+	bool untied, stats, spare;
 	char **program;
 };
 

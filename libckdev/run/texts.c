@@ -165,6 +165,7 @@ int run_texts_make(struct run_texts *t, const struct run_state *s)
 	      put(t, HS_SECTION_PROCESS, process_json(&s->process)) |
 	      put(t, HS_SECTION_RANGES, maps_json(&s->maps)) |
 	      put(t, HS_SECTION_THREADS, threads_json(&s->threads)) |
+	      put(t, HS_SECTION_HOOKS, json_object_new_array()) |
 	      put(t, HS_SECTION_DESCRIPTORS, fds_json(&s->fds))))
 		return 0;
 	run_texts_free(t);

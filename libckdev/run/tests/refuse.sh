@@ -103,6 +103,10 @@ make_one() {
 	return 0
 }
 
+test_inspect() { # cptdevctl finds nothing wrong with a checkpoint
+	make_one && "$built/../../daemon/cptdevctl" inspect ck >list || fail "$(tail -n 2 list)"
+}
+
 test_damage() { # a checkpoint that was damaged or cut off isn't used
 	local size i ret
 

@@ -1,0 +1,151 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A program as it is moves between two cptdevd that are two hosts to each other: its host's part is
+# killed while it works, and it goes on with the other one: the same output as without. And it is seen
+# when something is left out. TAP on stdout. Needs root.
+#
+#	hosts.sh DIR	DIR: where cptdev-run was built
+
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+built=$(cd "${1:?usage: hosts.sh DIR}" && pwd)
+
+[ "$(id -u)" = 0 ] || { echo "1..0 # SKIP needs root"; exit 4; }
+# A network of its own: nobody else's ports.
+if [ -z "${IN_NETWORK:-}" ]; then
+	IN_NETWORK=1 exec unshare --net "$0" "$built"
+fi
+ip link set lo up
+
+# shellcheck source=libckdev/run/tests/moves.sh
+. "$here/moves.sh"
+# shellcheck source=libckdev/tests/tap.sh
+. "$here/../../tests/tap.sh"
+
+daemons=''
+
+host() { # NAME OWN-ADDRESS OTHER-ADDRESS
+	cat >"$1.conf" <<-END
+		[node]
+		name = host-$1
+		log_level = info
+		engine = soft
+		control = $work/$1.control
+		programs = $work/$1.programs
+		state_dir = $work/$1.state
+		[listen]
+		address = $2
+		port = 7411
+		[peer]
+		address = $3
+		port = 7411
+		psk_file = $work/key
+		[failover]
+		failover = auto
+		heartbeat_interval_ms = 200
+		timeout_ms = 5000
+	END
+	"$built/../../daemon/cptdevd" --foreground --config "$1.conf" 2>"$1.log" &
+	daemons+=" $!"
+	until_true test -S "$1.programs"
+}
+
+begin() {
+	rm -rf ./a.* ./b.* ./*.err moved
+	head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >key
+	chmod 600 key
+	host a 127.0.0.1 127.0.0.2 && host b 127.0.0.2 127.0.0.1
+}
+
+finish() { # STATUS
+	# shellcheck disable=SC2086
+	kill $daemons 2>/dev/null
+	wait
+	daemons=''
+	[ "$1" = 0 ] || tail -n 3 ./*.log ./*.err | sed 's/^/# /'
+	return "$1"
+}
+
+# A program of that host, in the background: $pid.
+on_host() { # HOST OPTIONS...
+	local host=$1
+	shift
+
+	CPTDEVD_PROGRAMS=$work/$host.programs CPTDEVD_CONTROL=$work/$host.control \
+		"$built/${RUN:-cptdev-run}" --name job --every "$EVERY" "$@" \
+		</dev/null >>moved 2>"$host.err" &
+	pid=$!
+}
+
+# Its output goes to "moved"; $status is that of the program.
+move_once() { # program...
+	local first
+
+	on_host b --spare
+	local spare=$pid
+	until_true grep -q "waiting for the promotion" b.err || return
+	on_host a "$@"
+	first=$pid
+	until_true grep -q "could be continued here" b.err || return
+	sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
+	has_ended $first && { fail "it has ended too early"; return 1; }
+	kill -9 $first
+	wait $first 2>/dev/null
+	until_true has_ended $spare || { kill -9 $spare; return 1; }
+	wait $spare
+	status=$?
+}
+
+test_move() { # the program of a host that is lost goes on with the other one
+	local ret
+
+	"$built/ledger" 3000 | sort >wanted
+	begin && move_once "$built/ledger" 3000 && same "status" "$status" 0 &&
+		sort moved | cmp -s - wanted
+	finish $?
+}
+
+test_end() { # a program that ends in order isn't continued
+	local ret
+
+	begin && on_host b --spare && spare=$pid &&
+		until_true grep -q "waiting for the promotion" b.err &&
+		on_host a "$built/ledger" 300 && { wait "$pid"; same "status" $? 0; } &&
+		grep -q "nothing lost" moved && sleep 1 && ! has_ended "$spare" &&
+		same "lines of the ledger" "$(grep -c "nothing lost" moved)" 1
+	ret=$?
+	kill "$spare"
+	finish $ret
+}
+
+test_fence() { # a program whose spare was promoted meanwhile is killed
+	local old ret
+
+	begin && on_host b --spare && spare=$pid &&
+		until_true grep -q "waiting for the promotion" b.err &&
+		on_host a "$built/ledger" 100000 && old=$pid &&
+		until_true grep -q "could be continued here" b.err &&
+		"$built/../../daemon/cptdevctl" --socket b.control promote --force job >promote.err 2>&1 &&
+		{ wait "$old"; same "status of the old one" $? 137; } && has fenced a.err &&
+		! has_ended "$spare"
+	ret=$?
+	kill -9 "$old" "$spare" 2>/dev/null
+	finish $ret
+}
+
+test_mutant() { # it is seen when a page is left out on its way
+	local ret
+
+	"$built/ledger" 2000 | sort >wanted
+	export RUN_MUTANT=page
+	begin && PATIENCE=1500 RUN=cptdev-run-mutant move_once "$built/ledger" 2000 &&
+		[ "$status" = 0 ] && sort moved | cmp -s - wanted
+	ret=$?
+	export RUN_MUTANT=
+	finish 0
+	has "could be continued here" b.err && { [ $ret != 0 ] || fail "nobody has noticed"; }
+}
+
+export RUN_MUTANT=
+tap_run "$here/hosts.sh"
