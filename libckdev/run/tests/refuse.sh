@@ -88,7 +88,7 @@ test_words() { # wrong options are told
 	"$run" 2>errors
 	same "without a program" $? 2 && has "a program is missing" errors || return
 	"$run" -- true 2>errors
-	same "without a file" $? 2 && has "file is missing" errors || return
+	same "without a file" $? 2 && has "name is missing" errors || return
 	"$run" --every x --file ck -- true 2>errors
 	same "a wrong number" $? 2 && has "number from 1" errors
 }
