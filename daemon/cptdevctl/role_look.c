@@ -95,6 +95,8 @@ static const char *unfit(const struct role *r, struct json_object *record)
 			return word(record, "error", known[i].why);
 	if (js_get_bool(record, "source") || !strcmp(word(record, "role", ""), "taking-back"))
 		return "the state is on its way back to the host that lost it";
+	if (js_get_bool(record, "unsure"))
+		return "there are other spares, and it may lack data that was acknowledged (policy ack)";
 	if (!strcmp(r->replica, "none"))
 		return "this host has no replica of it";
 	if (!strcmp(r->replica, "empty"))
@@ -115,17 +117,31 @@ static void look_at_record(struct json_object *record, struct role *r)
 	r->why = why ? why : "";
 }
 
+/* The peer that feeds this host's replica, or else follows its session; or else the first. */
+static struct json_object *peer_with(struct json_object *peers, const char *name)
+{
+	struct json_object *p, *follows = NULL;
+	size_t i, n = peers ? json_object_array_length(peers) : 0;
+
+	for (i = 0; i < n; i++) {
+		p = json_object_array_get_idx(peers, i);
+		if (of_name(js_at(js_at(p, "incoming"), "replicas"), name))
+			return p;
+		if (!follows && of_name(js_at(js_at(p, "outgoing"), "sessions"), name))
+			follows = p;
+	}
+	return follows || !n ? follows : json_object_array_get_idx(peers, 0);
+}
+
 static void look_at_peer(const struct view *v, struct role *r)
 {
 	static const char *const words[] = {
 		[PRIMARY_UNKNOWN] = "unknown", [PRIMARY_GONE] = "gone",
 		[PRIMARY_UNLINKED] = "unlinked", [PRIMARY_ALIVE] = "alive",
 	};
-	struct json_object *peers = js_at(v->daemon, "peers"), *peer = NULL;
+	struct json_object *peer = peer_with(js_at(v->daemon, "peers"), r->name);
 	char text[300];
 
-	if (peers && json_object_array_length(peers))
-		peer = json_object_array_get_idx(peers, 0);
 	r->peer = word(peer, "name", word(peer, "configured_name", ""));
 	r->linked = !strcmp(word(js_at(peer, "outgoing"), "state", ""), "up");
 	r->detector = word(peer, "detector", "none");

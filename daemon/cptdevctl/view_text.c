@@ -129,6 +129,29 @@ static void limits_text(const struct session_rec *s, FILE *to)
 			s->id, size_text(s->group_left, a));
 }
 
+/* Spares of a session that has several of them, or a policy of its own. */
+static void spares_text(struct json_object *state, FILE *to)
+{
+	struct json_object *ack = js_at(state, "ack"), *spares = js_at(ack, "spares"), *s;
+	size_t i, n = spares ? json_object_array_length(spares) : 0;
+	const char *policy = js_get_str(ack, "policy");
+
+	if (!policy || (n < 2 && !strcmp(policy, "all")))
+		return;
+	fprintf(to, "  %s: acknowledged up to generation %llu by policy %s%s\n",
+		js_get_str(state, "name"), js_get_u64(ack, "acknowledged"), policy,
+		js_get_bool(ack, "in_force") ? "" : " (not in force yet: all have to have it)");
+	for (i = 0; i < n; i++) {
+		s = json_object_array_get_idx(spares, i);
+		fprintf(to, "    spare %s: %s, generation %llu, behind by %llu%s\n",
+			js_get_str(s, "name"), js_get_str(s, "state"),
+			js_get_u64(s, "committed"), js_get_u64(s, "lag_generations"),
+			js_get_bool(s, "unsure") ? ", may lack what is acknowledged" : "");
+	}
+	if (n > 1)
+		fprintf(to, "    cptdevd promotes none of several: a cluster manager or a person does\n");
+}
+
 static void sessions_text(const struct view *v, FILE *to)
 {
 	static const char *const headings[] = {
@@ -152,6 +175,7 @@ static void sessions_text(const struct view *v, FILE *to)
 
 		if (error)
 			fprintf(to, "  %s: %s\n", v->sessions[i].name, error);
+		spares_text(view_protection(v, &v->sessions[i]), to);
 		limits_text(&v->sessions[i], to);
 	}
 }

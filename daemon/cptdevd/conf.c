@@ -37,10 +37,10 @@ static const struct conf_key keys[] = {
 	KEY("listen", "port", CONF_NUMBER, listen_port, 0, 65535),
 	KEY("listen", "allow", CONF_ALLOW, allow, 0, 0),
 	{ .section = "peer", .name = "address", .kind = CONF_HOST,
-	  .offset = offsetof(struct conf, peer),
-	  .size = offsetof(struct conf, peer_port) - offsetof(struct conf, peer) },
-	KEY("peer", "port", CONF_NUMBER, peer_port, 1, 65535),
-	KEY("peer", "name", CONF_NAME, peer_name, 0, 0),
+	  .offset = offsetof(struct conf, peers),
+	  .size = offsetof(struct conf_peer, port) },
+	KEY("peer", "port", CONF_NUMBER, peers[0].port, 1, 65535),
+	KEY("peer", "name", CONF_NAME, peers[0].name, 0, 0),
 	KEY("peer", "psk_file", CONF_PATH, psk_file, 0, 0),
 	KEY("peer", "pki_dir", CONF_PATH, pki_dir, 0, 0),
 	KEY("peer", "insecure", CONF_INSECURE, insecure, 0, 0),
@@ -56,6 +56,7 @@ static const struct conf_key keys[] = {
 	KEY("sessions", "on_hang", CONF_ON_HANG, sessions.on_hang, 0, 0),
 	KEY("sessions", "alone", CONF_ALONE, sessions.alone, 0, 0),
 	KEY("sessions", "on_restart", CONF_ON_RESTART, sessions.on_restart, 0, 0),
+	KEY("sessions", "ack", CONF_ACK, sessions.ack, 0, 0),
 	KEY("limits", "max_sessions", CONF_NUMBER, max_sessions, 1, 4096),
 	KEY("limits", "max_clients", CONF_NUMBER, max_clients, 1, 1024),
 };
@@ -157,11 +158,10 @@ static void unknown_key(struct parse *p, const char *section, const char *name)
 	if (!*section)
 		conf_mistake(p, p->line, "'%s' comes before the first section; the sections are: %s",
 			name, known);
-	else if (!strncmp(section, "peer", 4))
-		conf_mistake(p, p->line, "section [%s]: one peer only can be given so far, in [peer]",
-			section);
 	else
-		conf_mistake(p, p->line, "unknown section [%s]; the sections are: %s, session NAME", section, known);
+		conf_mistake(p, p->line,
+			     "unknown section [%s]; the sections are: %s, peer NAME, session NAME",
+			     section, known);
 }
 
 static void repeated_key(struct parse *p, int i)
@@ -170,7 +170,7 @@ static void repeated_key(struct parse *p, int i)
 
 	conf_mistake(p, p->line, "'%s' in [%s] was given in line %d already%s", keys[i].name,
 		keys[i].section, p->seen[i],
-		peer ? "; one peer only can be given so far" : "");
+		peer ? "; a further peer has a section [peer NAME]" : "");
 }
 
 /* A key of [session NAME]. */
@@ -219,7 +219,9 @@ static int take_key(void *user, const char *section, const char *name, const cha
 	int i = key_find(named ? SESSIONS : section, name);
 	char why[256];
 
-	if (i < 0) {
+	if (conf_peer_section(section)) {
+		conf_take_peer(p, section, name, value);
+	} else if (i < 0) {
 		unknown_key(p, named ? SESSIONS : section, name);
 	} else if (named) {
 		take_named(p, section, i, value);
@@ -262,7 +264,8 @@ static void defaults(struct conf *c)
 		.programs = PROGRAMS_SOCKET,
 		.state_dir = STATE_DIR,
 		.listen_port = CONF_PORT,
-		.peer_port = CONF_PORT,
+		.peers[0].port = CONF_PORT,
+		.nr_peers = 1,
 		.differences_mib = 64,
 		.heartbeat_ms = 200,
 		.timeout_ms = 2000,
@@ -279,6 +282,7 @@ int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors)
 {
 	struct parse p = { .conf = c, .from = from, .name = name, .errors = errors };
 	int line;
+	u32 i;
 
 	_Static_assert(ARRAY_SIZE(keys) <= CONF_KEYS_MAX, "room for the line of each key");
 	defaults(c);
@@ -295,7 +299,8 @@ int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors)
 	if (c->private)
 		*c->state_dir = '\0';
 	conf_set_port(&c->listen, c->listen_port);
-	conf_set_port(&c->peer, c->peer_port);
+	for (i = 0; i < c->nr_peers; i++)
+		conf_set_port(&c->peers[i].addr, c->peers[i].port);
 	return p.mistakes ? -1 : 0;
 }
 
@@ -364,7 +369,7 @@ unsigned int conf_changes(struct conf *c, const struct conf *was, conf_change_fn
 		if (keys[i].restart)
 			memcpy(value, old, keys[i].size);
 	}
-	return n + named_changes(c, was, fn, arg);
+	return n + named_changes(c, was, fn, arg) + conf_peer_changes(c, was, fn, arg);
 }
 
 void conf_print_keys(FILE *to)

@@ -28,12 +28,15 @@ enum conf_on_hang { ON_HANG_STAY, ON_HANG_FAILOVER };
 enum conf_alone { CONF_BLOCK, CONF_GO_ON };
 enum conf_on_restart { ON_RESTART_SPARE, ON_RESTART_REFUSE, ON_RESTART_TAKE_BACK };
 
+#define CONF_ACK_MAX	256
+
 /* Of a session, or of a replica that a session feeds: [sessions], [session NAME]. */
 struct conf_session {
 	u32 on_exit;			/* enum conf_on_exit: its program failed */
 	u32 on_hang;			/* enum conf_on_hang: it gives no sign of life */
 	u32 alone;			/* enum conf_alone: it has no spare */
 	u32 on_restart;			/* enum conf_on_restart: it is started anew */
+	char ack[CONF_ACK_MAX];		/* which spares must have it, see ack.h; empty: all */
 };
 
 #define CONF_SESSIONS_MAX	64
@@ -43,6 +46,16 @@ struct conf_named {
 	u64 given;			/* bits: numbers of keys */
 	struct conf_session session;
 };
+
+/* Another host: [peer], [peer NAME]. */
+struct conf_peer {
+	struct sockaddr_storage addr;	/* ss_family 0: there is none, or it is a name: */
+	char host[CONF_HOST_MAX];	/* empty: there is none */
+	u32 port;
+	char name[CPTDEV_NAME_MAX];	/* empty: any */
+};
+
+#define CONF_PEERS_MAX	16
 
 struct conf {
 	/* [node] */
@@ -58,10 +71,8 @@ struct conf {
 	u32 listen_port;		/* 0: don't listen */
 	u32 allow;			/* enum conf_allow */
 	/* [peer] */
-	struct sockaddr_storage peer;	/* ss_family 0: there is none, or it is a name: */
-	char peer_host[CONF_HOST_MAX];	/* empty: there is none */
-	u32 peer_port;
-	char peer_name[CPTDEV_NAME_MAX];	/* empty: any */
+	struct conf_peer peers[CONF_PEERS_MAX];	/* [peer], then each [peer NAME] */
+	u32 nr_peers;			/* 1 at least: the first may have no address */
 	char psk_file[CONF_PATH_MAX];	/* see tls.h; empty: there is none */
 	char pki_dir[CONF_PATH_MAX];	/* certificates: if there is no psk_file; empty: none */
 	u32 insecure;			/* enum conf_insecure */
@@ -93,6 +104,8 @@ int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors);
 
 /* What is configured for a session of this name. */
 const struct conf_session *conf_session(const struct conf *c, const char *name);
+
+bool conf_peer_given(const struct conf_peer *p);
 
 /*
  * Call @fn for each key whose value isn't the one that it @was; returns their number. What

@@ -103,15 +103,21 @@ static void check_addresses(struct parse *p)
 	struct conf *c = p->conf;
 	int listen = conf_line(p, "listen", "address"), peer = conf_line(p, "peer", "address");
 	const char *why;
+	u32 i;
 
 	why = no_host(&c->listen);
 	if (why)
 		conf_mistake(p, listen, "[listen] address: %s", why);
-	if (!c->peer.ss_family)
-		return;
-	why = is_any(&c->peer) ? "it stands for no particular host" : no_host(&c->peer);
-	if (why)
-		conf_mistake(p, peer, "[peer] address: %s", why);
+	for (i = 0; i < c->nr_peers; i++) {
+		const struct conf_peer *at = &c->peers[i];
+
+		if (!at->addr.ss_family)
+			continue;
+		why = is_any(&at->addr) ? "it stands for no particular host" : no_host(&at->addr);
+		if (why)
+			conf_mistake(p, i ? 0 : peer, "[peer%s%s] address: %s", i ? " " : "",
+				     i ? at->name : "", why);
+	}
 }
 
 /* The peer's connections can't arrive, or are turned away. */
@@ -121,13 +127,13 @@ static void check_ways(struct parse *p)
 	int line = conf_line(p, "listen", "address");
 	u32 addr;
 
-	if (!c->peer.ss_family || !c->listen_port || c->allow != ALLOW_PEER ||
+	if (!c->peers[0].addr.ss_family || !c->listen_port || c->allow != ALLOW_PEER ||
 	    is_any(&c->listen))
 		return;
-	if (is_loopback(&c->listen) && !is_loopback(&c->peer))
+	if (is_loopback(&c->listen) && !is_loopback(&c->peers[0].addr))
 		conf_mistake(p, line,
 			     "the [peer] can't connect: the [listen] address can be reached from this host only, and only the peer may connect (allow = peer)");
-	else if (in4_of(&c->listen, &addr) != in4_of(&c->peer, &addr))
+	else if (in4_of(&c->listen, &addr) != in4_of(&c->peers[0].addr, &addr))
 		conf_mistake(p, line,
 			     "the [peer] can't connect: one address is IPv4, the other IPv6, and only the peer may connect (allow = peer)");
 }
@@ -151,20 +157,21 @@ static void check_self(struct parse *p)
 
 	if (c->private == PRIVATE_SPARE)
 		return;
-	if (*c->peer_name && !strcmp(c->peer_name, c->name))
+	if (*c->peers[0].name && !strcmp(c->peers[0].name, c->name))
 		conf_mistake(p, conf_line(p, "peer", "name"),
 			     "[peer] name = %s is the name of this node itself%s", c->name,
 			     conf_line(p, "node", "name") ? "" :
 			     " (its host name; [node] name gives it another one)");
-	if (!c->listen_port || c->listen_port != c->peer_port)
+	if (!c->listen_port || c->listen_port != c->peers[0].port)
 		return;
-	if (*c->peer_host && is_any(&c->listen) && is_own_name(c->peer_host))
+	if (*c->peers[0].host && is_any(&c->listen) && is_own_name(c->peers[0].host))
 		conf_mistake(p, conf_line(p, "peer", "address"),
 			     "[peer] address = %s and its port are those of this node itself",
-			     c->peer_host);
-	if (!c->peer.ss_family || is_any(&c->peer))
+			     c->peers[0].host);
+	if (!c->peers[0].addr.ss_family || is_any(&c->peers[0].addr))
 		return;
-	if (tcp_same_host(&c->peer, &c->listen) || (is_any(&c->listen) && is_here(&c->peer)))
+	if (tcp_same_host(&c->peers[0].addr, &c->listen) ||
+	    (is_any(&c->listen) && is_here(&c->peers[0].addr)))
 		conf_mistake(p, conf_line(p, "peer", "address"),
 			     "[peer] address and port are those of this node itself");
 }
@@ -218,7 +225,7 @@ static void check_purpose(struct parse *p)
 {
 	struct conf *c = p->conf;
 
-	bool given = c->peer.ss_family || *c->peer_host;
+	bool given = c->peers[0].addr.ss_family || *c->peers[0].host;
 
 	/* A program without a spare. */
 	if (c->private)
@@ -235,16 +242,22 @@ static void check_purpose(struct parse *p)
  * Whether links are protected
  */
 
+static bool peer_here(const struct conf_peer *p)
+{
+	return p->addr.ss_family ? is_loopback(&p->addr) :
+		!*p->host || !strcasecmp(p->host, "localhost");
+}
+
 /* Nobody but processes of this host can be at the other end. */
 static bool stays_here(const struct conf *c)
 {
-	bool peer_here = c->peer.ss_family ? is_loopback(&c->peer) :
-		!*c->peer_host || !strcasecmp(c->peer_host, "localhost");
+	u32 i;
 
-	if (!peer_here)
-		return false;
+	for (i = 0; i < c->nr_peers; i++)
+		if (!peer_here(&c->peers[i]))
+			return false;
 	return !c->listen_port || is_loopback(&c->listen) ||
-		(c->allow == ALLOW_PEER && c->peer.ss_family);
+		(c->allow == ALLOW_PEER && c->peers[0].addr.ss_family);
 }
 
 /* One way to know the other host, or none. */
@@ -292,7 +305,7 @@ static void check_pki(struct parse *p)
 static void check_keys(struct parse *p)
 {
 	struct conf *c = p->conf;
-	bool linked = c->listen_port || c->peer.ss_family || *c->peer_host;
+	bool linked = c->listen_port || c->peers[0].addr.ss_family || *c->peers[0].host;
 
 	check_insecure(p);
 	if (*c->psk_file) {
@@ -312,6 +325,7 @@ void conf_check(struct parse *p)
 {
 	check_times(p);
 	check_purpose(p);
+	conf_check_peers(p);
 	check_addresses(p);
 	check_ways(p);
 	check_self(p);

@@ -17,6 +17,7 @@ struct parse {
 	bool cut;			/* in the rest of a line that is too long */
 	unsigned int mistakes;
 	int seen[CONF_KEYS_MAX];	/* line of each key, 0: not given */
+	unsigned int peer_given[CONF_PEERS_MAX];	/* keys of [peer NAME], bits */
 };
 
 /* @line: 0 if it is about none of them. */
@@ -33,6 +34,15 @@ struct conf_named *conf_named(struct conf *c, const char *name);
 /* A key of [sessions], for one of them. */
 struct conf_key conf_key_of(const struct conf *c, const struct conf_named *n,
 			    const struct conf_key *key);
+
+/* conf_peer.c */
+/* The name in [peer NAME], or NULL: it is another section. */
+const char *conf_peer_section(const char *section);
+void conf_take_peer(struct parse *p, const char *section, const char *name, const char *value);
+void conf_check_peers(struct parse *p);
+/* Sections [peer NAME] that are new, gone, or say something else: their number. */
+unsigned int conf_peer_changes(const struct conf *c, const struct conf *was, conf_change_fn fn,
+			       void *arg);
 
 /* Values that don't fit together, or can't work on this host. */
 void conf_check(struct parse *p);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "ack.h"
 #include "command.h"
 #include "conf_value.h"
 #include "name.h"
@@ -185,18 +186,30 @@ static bool host_valid(const char *name)
 	}
 }
 
-static int take_host(const char *value, struct conf *c, char *why, size_t size)
+static int take_host(const char *value, struct conf_peer *p, char *why, size_t size)
 {
-	if (!take_address(value, &c->peer, why, size))
+	if (!take_address(value, &p->addr, why, size))
 		return 0;
 	if (host_valid(value)) {
-		memset(&c->peer, 0, sizeof(c->peer));
-		strcpy(c->peer_host, value);
+		memset(&p->addr, 0, sizeof(p->addr));
+		strcpy(p->host, value);
 		return 0;
 	}
 	snprintf(why, size,
 		 "allowed are IPv4 and IPv6 addresses in numbers (192.0.2.1, 2001:db8::1) and names of hosts");
 	return -1;
+}
+
+static int take_ack(const struct conf_key *key, const char *value, char *to, char *why,
+		    size_t size)
+{
+	struct ack_policy p;
+
+	if (ack_parse(value, &p, why, size))
+		return -1;
+	memset(to, 0, key->size);
+	strcpy(to, value);
+	return 0;
 }
 
 int conf_value(const struct conf_key *key, const char *value, struct conf *c, char *why,
@@ -216,7 +229,7 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 	case CONF_ADDRESS:
 		return take_address(value, to, why, size);
 	case CONF_HOST:
-		return take_host(value, c, why, size);
+		return take_host(value, to, why, size);
 	case CONF_LEVEL:
 		return take_word(levels, value, to, why, size);
 	case CONF_FAILOVER:
@@ -237,6 +250,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(allows, value, to, why, size);
 	case CONF_INSECURE:
 		return take_word(insecures, value, to, why, size);
+	case CONF_ACK:
+		return take_ack(key, value, to, why, size);
 	case CONF_COMPRESSION:
 		return take_word(compressions, value, to, why, size);
 	}

@@ -10,7 +10,7 @@ enum conf_kind {
 	CONF_PATH,		/* char[], absolute */
 	CONF_COMMAND,		/* char[], an absolute path and arguments */
 	CONF_ADDRESS,		/* struct sockaddr_storage, without the port */
-	CONF_HOST,		/* the same, or a name in @peer_host */
+	CONF_HOST,		/* struct conf_peer: the same, or a name */
 	CONF_LEVEL,		/* u32, one of a list of words: */
 	CONF_FAILOVER,
 	CONF_ALLOW,
@@ -22,6 +22,7 @@ enum conf_kind {
 	CONF_ALONE,
 	CONF_ON_RESTART,
 	CONF_PRIVATE,
+	CONF_ACK,		/* char[], see ack.h */
 };
 
 struct conf_key {

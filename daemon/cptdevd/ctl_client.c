@@ -149,6 +149,8 @@ static const char *failure(int err)
 		return "the term isn't higher than the highest known term";
 	case ERANGE:
 		return "the term is too far above the highest known term: other hosts would refuse it";
+	case ENOTUNIQ:
+		return "there are other spares, and one of them may have a newer generation that was acknowledged (policy ack). Next: cptdevctl status on each spare's host, compare the generations of the replica, and promote the newest one with --force";
 	case EREMCHG:
 		return "the replica is outdated: it lacks data that was acknowledged later (a program of this host went on from it, or another host has a higher term); to lose that data: --force";
 	}
@@ -215,6 +217,25 @@ static struct json_object *command_alone(struct client *c, const char *name, boo
 	js_str(o, "name", name);
 	js_str(o, "state", "alone");
 	js_str(o, "meaning", meaning);
+	return o;
+}
+
+/* An empty policy: as the configuration has it. */
+static struct json_object *command_ack(struct client *c, const char *name,
+				       struct json_object *request)
+{
+	const char *policy = js_get_str(request, "policy"), *why;
+	struct json_object *o;
+
+	if (!policy)
+		return refusal("bad-request", "\"policy\" is missing");
+	if (members_set(c->d, name, policy, &why))
+		return refusal("failed", why);
+	log_notice("session %s is acknowledged by policy %s, by word of user %u", name,
+		   members_policy_text(c->d, name), c->cred.uid);
+	o = js_document();
+	js_str(o, "name", name);
+	js_put(o, "ack", status_members(c->d, known_find_name(c->d, name)));
 	return o;
 }
 
@@ -301,6 +322,8 @@ static struct json_object *client_change(struct client *c, const char *command,
 		return refusal("bad-request", "\"name\" is missing, or isn't a name");
 	if (!strcmp(command, "promote"))
 		return command_promote(c, name, js_get_u64(request, "term"), force);
+	if (!strcmp(command, "ack"))
+		return command_ack(c, name, request);
 	if (!strcmp(command, "alone"))
 		return command_alone(c, name, force);
 	if (!strcmp(command, "switchover"))
@@ -323,11 +346,12 @@ static struct json_object *answer_to(struct client *c, const char *line)
 	else if (!strcmp(command, "start"))
 		o = client_start(c, request);
 	else if (!strcmp(command, "promote") || !strcmp(command, "forget") ||
-		 !strcmp(command, "alone") || !strcmp(command, "switchover"))
+		 !strcmp(command, "alone") || !strcmp(command, "switchover") ||
+		 !strcmp(command, "ack"))
 		o = client_change(c, command, request);
 	else
 		o = refusal("unknown-command",
-			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\" and \"switchover\"");
+			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\" and \"ack\"");
 	json_object_put(request);
 	return o;
 }

@@ -51,6 +51,7 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 		return -1;
 	fence_open(d);
 	alone_open(d);
+	members_open(d);
 	takeback_open(d);
 	switch_open(d);
 	if (records_open(d))
@@ -70,6 +71,7 @@ void daemon_close(struct daemon *d)
 	records_close(d);
 	fence_close(d);
 	alone_close(d);
+	members_close(d);
 	takeback_close(d);
 	switch_close(d);
 	while (!LIST_EMPTY(&d->peers))

@@ -38,12 +38,13 @@ static bool is(struct json_object *state, const char *good)
 
 void news_present(struct daemon *d, void (*fn)(struct json_object *o, void *arg), void *arg)
 {
-	struct peer *p = LIST_FIRST(&d->peers);
 	struct json_object *state;
 	struct recorded *e;
 	struct known *k;
+	struct peer *p;
 
-	present(d, "peer", "peer", p ? status_peer(p) : NULL, fn, arg);
+	LIST_FOREACH(p, &d->peers, entry)
+		present(d, "peer", "peer", status_peer(p), fn, arg);
 	LIST_FOREACH(k, &d->sessions, entry) {
 		if (!*k->rec.name)
 			continue;

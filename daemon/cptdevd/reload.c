@@ -30,6 +30,7 @@ static void change(const char *section, const char *name, bool restart, void *ar
 	log_notice("configuration: [%s] %s has changed", section, name);
 	ch->listen |= !strcmp(section, "listen") && strcmp(name, "allow");
 	/* The rest of [peer] says how it is known: reload_keys(). */
+	/* Those of [peer NAME]: peer_reload(). */
 	ch->peer |= (!strcmp(section, "peer") && (!strcmp(name, "address") ||
 		     !strcmp(name, "port") || !strcmp(name, "name"))) || !strcmp(name, "private");
 }
@@ -67,12 +68,13 @@ static void apply_to_peer(struct peer *p, const struct changes *ch)
 		tcp_tune(p->in->conn->fd, d->conf.timeout_ms);
 	}
 	out_reload(&p->out);
-	if (ch->peer)
+	if (ch->peer && !p->slot)
 		peer_configured(p);
 }
 
 static void apply(struct daemon *d, struct conf *c)
 {
+	const struct conf was = d->conf;
 	struct changes ch = {};
 	struct peer *p;
 
@@ -86,10 +88,12 @@ static void apply(struct daemon *d, struct conf *c)
 	d->self.heartbeat_ms = c->heartbeat_ms;
 	d->self.timeout_ms = c->timeout_ms;
 	d->self.without = node_without(c);
+	peer_reload(d, &was);
 	LIST_FOREACH(p, &d->peers, entry) {
 		apply_to_peer(p, &ch);
 		lease_reload(&p->out);
 	}
+	members_look_all(d);
 	alone_look(d);
 	if (ch.listen)
 		relisten(d);

@@ -75,10 +75,28 @@ static struct json_object *ship(struct ship *s)
 	return o;
 }
 
+static bool in_step(const struct ship *s)
+{
+	return !s->lacks && !s->outdated;
+}
+
+/* One that is in step, if there is one. */
+static const struct ship *best_spare(struct daemon *d, const struct known *k)
+{
+	const struct ship *s, *best = NULL;
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		TAILQ_FOREACH(s, &p->out.ships, entry)
+			if (s->session == k && ship_follows(s) && (!best || in_step(s)))
+				best = s;
+	return best;
+}
+
 /* In which of these is it? The gravest first. */
 static const char *protection(struct daemon *d, const struct known *k)
 {
-	const struct ship *s = alone_spare(d, k);
+	const struct ship *s = best_spare(d, k);
 
 	if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
 		return "fenced";
@@ -118,6 +136,7 @@ struct json_object *status_session(struct daemon *d, struct known *k)
 		       (k->lease_until - now) / NSEC_PER_MSEC : 0);
 	else
 		js_null(o, "lease_ms");
+	js_put(o, "ack", status_members(d, k));
 	if (*k->barred)
 		js_str(o, "error", k->barred);
 	else
@@ -255,7 +274,7 @@ struct json_object *status_peer(struct peer *p)
 	char address[CONF_HOST_MAX + 8];
 
 	address_text(&p->out, address, sizeof(address));
-	js_put(o, "address", address_given(p->d) ? json_object_new_string(address) : NULL);
+	js_put(o, "address", address_given(&p->out) ? json_object_new_string(address) : NULL);
 	lower(o, "outgoing", fsm_outgoing.states[p->out.state]);
 	lower(o, "incoming", p->in ? fsm_incoming.states[p->in->state] : "down");
 	fault(o, &p->out.last);
@@ -277,10 +296,10 @@ static struct json_object *peer(struct peer *p)
 {
 	struct json_object *o = peer_head(p);
 
-	js_put(o, "configured_name", *p->d->conf.peer_name ?
-	       json_object_new_string(p->d->conf.peer_name) : NULL);
+	js_put(o, "configured_name", *peer_conf(p)->name ?
+	       json_object_new_string(peer_conf(p)->name) : NULL);
 	js_put(o, "failover", failover(p));
-	js_put(o, "outgoing", address_given(p->d) ? outgoing(&p->out) : NULL);
+	js_put(o, "outgoing", address_given(&p->out) ? outgoing(&p->out) : NULL);
 	js_put(o, "incoming", incoming(p->in));
 	js_put(o, "feeds", feeds(p));
 	return o;

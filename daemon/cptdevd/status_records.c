@@ -58,6 +58,8 @@ struct json_object *status_record(struct daemon *d, const struct recorded *e)
 		js_bool(o, "ended", e->r.ended);
 		js_bool(o, "failed", e->r.failed);
 		js_bool(o, "unseen", e->r.unseen);
+		js_bool(o, "others", e->r.role == RECORD_SPARE && e->r.others);
+		js_bool(o, "unsure", e->r.role == RECORD_SPARE && e->r.unsure);
 		js_bool(o, "source", e->r.source || source_gives(d, e->r.name));
 	}
 	error(o, d, e);

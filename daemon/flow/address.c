@@ -18,7 +18,7 @@
 static void address_found(struct resolver *r, const struct resolved *a)
 {
 	struct out *o = container_of(r, struct out, resolver);
-	const char *host = o->d->conf.peer_host;
+	const char *host = peer_conf(o->peer)->host;
 
 	if (!*host)
 		return;
@@ -44,8 +44,8 @@ static void address_found(struct resolver *r, const struct resolved *a)
 
 void address_look_up(struct out *o)
 {
-	if (*o->d->conf.peer_host)
-		resolve_start(&o->resolver, o->d->conf.peer_host);
+	if (*peer_conf(o->peer)->host)
+		resolve_start(&o->resolver, peer_conf(o->peer)->host);
 }
 
 void address_init(struct out *o)
@@ -63,28 +63,28 @@ void address_forget(struct out *o)
 	address_look_up(o);
 }
 
-bool address_given(const struct daemon *d)
+bool address_given(const struct out *o)
 {
-	if (d->conf.private == PRIVATE_SPARE)
+	if (o->d->conf.private == PRIVATE_SPARE)
 		return false;
-	return d->conf.peer.ss_family || *d->conf.peer_host;
+	return conf_peer_given(peer_conf(o->peer));
 }
 
 const struct sockaddr_storage *address_next(struct out *o)
 {
-	if (!*o->d->conf.peer_host)
-		return &o->d->conf.peer;
+	if (!*peer_conf(o->peer)->host)
+		return &peer_conf(o->peer)->addr;
 	if (!o->nr_addr) {
 		address_look_up(o);
 		return NULL;
 	}
-	conf_set_port(&o->addr[o->next_addr], o->d->conf.peer_port);
+	conf_set_port(&o->addr[o->next_addr], peer_conf(o->peer)->port);
 	return &o->addr[o->next_addr];
 }
 
 bool address_failed(struct out *o)
 {
-	if (!*o->d->conf.peer_host || !o->nr_addr)
+	if (!*peer_conf(o->peer)->host || !o->nr_addr)
 		return false;
 	if (++o->next_addr < o->nr_addr)
 		return true;
@@ -95,10 +95,11 @@ bool address_failed(struct out *o)
 
 bool address_is(const struct out *o, const struct sockaddr_storage *from)
 {
+	const struct conf_peer *to = peer_conf(o->peer);
 	u32 i;
 
-	if (!*o->d->conf.peer_host)
-		return o->d->conf.peer.ss_family && tcp_same_host(from, &o->d->conf.peer);
+	if (!*to->host)
+		return to->addr.ss_family && tcp_same_host(from, &to->addr);
 	for (i = 0; i < o->nr_addr; i++)
 		if (tcp_same_host(from, &o->addr[i]))
 			return true;
@@ -107,10 +108,10 @@ bool address_is(const struct out *o, const struct sockaddr_storage *from)
 
 void address_text(const struct out *o, char *text, size_t size)
 {
-	const struct conf *c = &o->d->conf;
+	const struct conf_peer *p = peer_conf(o->peer);
 
-	if (*c->peer_host)
-		snprintf(text, size, "%s:%u", c->peer_host, c->peer_port);
+	if (*p->host)
+		snprintf(text, size, "%s:%u", p->host, p->port);
 	else
-		tcp_text(&c->peer, text, size);
+		tcp_text(&p->addr, text, size);
 }

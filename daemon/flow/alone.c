@@ -52,19 +52,56 @@ static bool serves(const struct known *k)
 		!(k->rec.flags & CPTDEV_GENL_SESSION_FENCED);
 }
 
-static bool peer_is_gone(struct daemon *d)
+static bool peer_is_gone(const struct peer *p)
 {
-	struct peer *p = LIST_FIRST(&d->peers);
 	unsigned int state = p->detector.state;
 
 	return p->out.state != OUT_UP && (state == DET_DEAD || state == DET_LEFT);
+}
+
+static bool peers_are_gone(struct daemon *d)
+{
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		if (!p->gone && !peer_is_gone(p))
+			return false;
+	return true;
+}
+
+/*
+ * May the program that this one took over from still answer, by a lease of this host? @node's doesn't
+ * count, or NULL. One of several peers counts only if the record says that it was the primary: each of
+ * them is lent time, whatever it is.
+ */
+static bool lent(struct daemon *d, const struct known *k, const u8 *node)
+{
+	const struct record *r = record_of(d, k->rec.name);
+	struct peer *p = LIST_FIRST(&d->peers);
+
+	if (!LIST_NEXT(p, entry))
+		return node ? peer_lent_others(p, node) : !peer_lease_over(p);
+	LIST_FOREACH(p, &d->peers, entry)
+		if (peer_lent(p, r ? r->before_owner : uuid_none))
+			return true;
+	return false;
+}
+
+static bool any_linked(struct daemon *d, bool incoming)
+{
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		if (p->out.state == OUT_UP || (incoming && p->in))
+			return true;
+	return false;
 }
 
 /* That one has a lease of this host, if the session took over and had no spare since. */
 static bool old_primary_may_serve(struct daemon *d, const struct known *k)
 {
 	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->followed &&
-		!peer_lease_over(LIST_FIRST(&d->peers));
+		lent(d, k, NULL);
 }
 
 bool alone_replaces(struct daemon *d, const struct known *k, const u8 *node)
@@ -72,8 +109,8 @@ bool alone_replaces(struct daemon *d, const struct known *k, const u8 *node)
 	const struct recorded *e = recorded_find(d, k->rec.name);
 
 	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->alone && e &&
-		!e->old_ended && uuid_same(e->r.follower, uuid_none) &&
-		peer_lent_others(LIST_FIRST(&d->peers), node);
+		!e->old_ended && !e->r.nr_followers &&
+		lent(d, k, node);
 }
 
 static enum alone decide(struct daemon *d, const struct known *k)
@@ -87,7 +124,7 @@ static enum alone decide(struct daemon *d, const struct known *k)
 		.automatic = d->conf.failover == FAILOVER_AUTO,
 		.asked = was_asked(d, k),
 		.lent = old_primary_may_serve(d, k),
-		.gone = peer_is_gone(d),
+		.gone = peers_are_gone(d),
 		.without = clock_mono() - k->without,
 		.patience = d->conf.timeout_ms * NSEC_PER_MSEC,
 	};
@@ -163,6 +200,19 @@ static bool want(struct daemon *d, struct known *k, struct ship *s)
 	return ret && ret != -ENOENT && ret != -EOPNOTSUPP;
 }
 
+static bool want_for_any(struct daemon *d, struct known *k)
+{
+	bool later = false;
+	struct peer *p;
+	struct ship *s;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		TAILQ_FOREACH(s, &p->out.ships, entry)
+			if (s->session == k && ship_follows(s))
+				later |= want(d, k, s);
+	return later;
+}
+
 /* True: look again soon. */
 static bool look_at(struct daemon *d, struct known *k)
 {
@@ -174,7 +224,7 @@ static bool look_at(struct daemon *d, struct known *k)
 	if (s && k->alone && k->rec.published > k->rec.committed)
 		acknowledge(d, k);
 	if (s)
-		return want(d, k, s);
+		return want_for_any(d, k);
 	a = decide(d, k);
 	/* The configuration may have changed. */
 	if (a == ALONE_NO)
@@ -225,7 +275,7 @@ void alone_known(struct daemon *d, struct known *k)
 		loop_arm(&d->loop, &d->alone, LOOK_NS);
 }
 
-int alone_end(struct daemon *d, struct known *k, const u8 *node)
+int alone_end(struct daemon *d, struct known *k, const struct node *node)
 {
 	int ret = records_follow(d, k->rec.name, node);
 
@@ -251,16 +301,14 @@ void alone_lost(struct daemon *d, struct known *k)
 static void give_up_other(struct daemon *d, const char *name)
 {
 	struct recorded *e = recorded_find(d, name);
-	const struct peer *p = LIST_FIRST(&d->peers);
 
-	if (e && !e->damaged && record_stands_still(&e->r) && p->out.state != OUT_UP && !p->in)
+	if (e && !e->damaged && record_stands_still(&e->r) && !any_linked(d, true))
 		lost_resolve(d, e);
 }
 
 int alone_say(struct daemon *d, const char *name, bool force, const char **why)
 {
 	struct known *k = known_find_name(d, name);
-	struct peer *p = LIST_FIRST(&d->peers);
 	int ret;
 
 	*why = NULL;
@@ -270,7 +318,7 @@ int alone_say(struct daemon *d, const char *name, bool force, const char **why)
 		*why = "no program of this host has that name";
 	else if (!serves(k))
 		*why = *k->barred ? k->barred : "the program is fenced, or was just started";
-	else if (p->out.state == OUT_UP)
+	else if (any_linked(d, false))
 		*why = "the peer is linked. Next: remove the reason why it is no spare (cptdevctl status), or stop cptdevd there";
 	if (*why)
 		return -EINVAL;

@@ -57,6 +57,7 @@ struct known {
 	bool blocked;			/* the kernel was told that it is barred, or stopped */
 	bool alone;			/* it is acknowledged without a spare */
 	bool followed;			/* it had a spare, so whom it took over from is fenced */
+	bool look;			/* at its spares: members.c */
 	u64 without;			/* it has had no spare since, ns */
 	u64 lease_until;		/* ns, 0: no lease is in use */
 	u8 lender[CPTDEV_UUID_LEN];	/* the node whose answers lend it time */
@@ -107,6 +108,10 @@ struct ship {
 	bool followed;			/* SESSION_STATE said so */
 	bool outdated;			/* the spare can't be promoted before its next commit */
 	bool goes_on;			/* it was told that we go on if it leaves in order */
+	u16 told;			/* flags of the last SESSION: WIRE_SESSION_OTHERS, UNSURE */
+	bool ask_again;			/* they aren't right any more */
+	bool member;			/* it may be promoted, see members.c */
+	bool ready;			/* it has caught up, and isn't a member yet */
 	u64 needs_since;		/* a checkpoint, ns; 0: it needs none */
 	u64 window[SHIP_WINDOW];	/* sent and not committed, oldest first */
 	bool window_alone[SHIP_WINDOW];	/* the session was alone when it was fetched */
@@ -226,10 +231,13 @@ struct feed {
 	bool named;			/* by a session, on the present link */
 };
 
-/* The other host. */
+/* Another host. */
 struct peer {
 	LIST_ENTRY(peer) entry;
 	struct daemon *d;
+	u32 slot;			/* of conf.peers */
+	bool gone;			/* it isn't configured any more */
+	struct timer remove;
 	struct out out;
 	struct in *in;			/* its present link to us */
 	struct node node;		/* as it called itself in HELLO */
@@ -290,6 +298,7 @@ struct daemon {
 	u8 boot[CPTDEV_UUID_LEN];	/* of this kernel */
 	struct timer fence_retry;
 	struct timer alone;
+	struct timer members;
 	struct timer take_back;
 	LIST_HEAD(switch_list, switchover) switches;
 	struct timer switching;
@@ -422,12 +431,20 @@ bool records_split(struct daemon *d, const char *name);
 /* A program stands still here, see lost.c. */
 bool records_overtaken(struct daemon *d, const char *name);
 /* A spare, @node, follows the session; it left in order; the session is acknowledged without one. */
-int records_follow(struct daemon *d, const char *name, const u8 *node);
-int records_left(struct daemon *d, const char *name);
+int records_follow(struct daemon *d, const char *name, const struct node *node);
+int records_left(struct daemon *d, const char *name, const u8 *node);
+/* It isn't waited for any more. */
+int records_unfollow(struct daemon *d, const char *name, const u8 *node);
+/* The policy that a person gave, empty: that of the configuration counts again. */
+int records_ack(struct daemon *d, const char *name, const char *ack);
 int records_alone(struct daemon *d, const char *name, bool said);
 /* This host leaves in order: what the link feeds, and whose primary goes on, is outdated. */
 int records_leave(struct daemon *d, struct in *in);
 bool records_is_outdated(struct daemon *d, const char *name);
+/* The primary says that the replica has all that was acknowledged: 0 or a negative errno. */
+int records_sure(struct daemon *d, const char *name);
+/* The replica isn't the only one that may be promoted. */
+bool records_has_others(struct daemon *d, const char *name);
 bool records_damaged(struct daemon *d, const char *name);
 /* A person removed the replica: what it was fed isn't relied on any more. */
 void records_replica_gone(struct daemon *d, const char *name);
@@ -445,6 +462,8 @@ void takeback_open(struct daemon *d);
 void takeback_close(struct daemon *d);
 /* A program asks for it, and will wait for the promotion. */
 void takeback_want(struct daemon *d, const char *name);
+/* The peer that was its spare, if that is linked; else one that is; else any. */
+struct peer *takeback_peer(struct daemon *d, const struct record *r);
 /* Is another host linked than the spare that followed last? It may have a copy of an earlier time. */
 bool takeback_elsewhere(struct daemon *d, const struct record *r);
 /* Look now whether everything is there, or whether the other host can be asked. */
@@ -524,7 +543,7 @@ void alone_close(struct daemon *d);
 void alone_look(struct daemon *d);
 void alone_known(struct daemon *d, struct known *k);
 /* A spare, @node, follows, nothing was fetched for it yet: 0 or a negative errno. */
-int alone_end(struct daemon *d, struct known *k, const u8 *node);
+int alone_end(struct daemon *d, struct known *k, const struct node *node);
 /*
  * The session took over from another host than @node, which is its first spare. Until the lease of
  * that one is over its program may answer reads, if it isn't known to have ended, and this session
@@ -537,6 +556,37 @@ void alone_lost(struct daemon *d, struct known *k);
 int alone_say(struct daemon *d, const char *name, bool force, const char **why);
 /* The spare that the session has, or NULL. */
 struct ship *alone_spare(struct daemon *d, const struct known *k);
+
+/* members.c: several spares of a session */
+struct ack_policy;
+struct ack_member;
+
+void members_open(struct daemon *d);
+void members_close(struct daemon *d);
+const char *members_policy_text(struct daemon *d, const char *name);
+void members_policy(struct daemon *d, const char *name, struct ack_policy *p);
+/* A person gives a policy, or with an empty one takes it back. 0, or a negative errno and *@why. */
+int members_set(struct daemon *d, const char *name, const char *text, const char **why);
+/* Is the node in the configuration, as far as is known? */
+bool members_configured(struct daemon *d, const struct record_follower *f);
+/* May the node's spare be promoted, and is waited for? */
+bool members_has(struct daemon *d, const struct known *k, const u8 *node);
+/* Has the session none so far? */
+bool members_first(struct daemon *d, const struct known *k);
+/* The flags of SESSION for the node. */
+u16 members_flags(struct daemon *d, const struct known *k, const struct node *node);
+/* Before they are sent, and when the spare has written them down: 0 or a negative errno. */
+int members_telling(struct ship *s, u16 flags);
+int members_told(struct ship *s);
+/* Do the members know of this one, which isn't one yet? */
+bool members_may_join(const struct ship *s);
+/* Those that count; @m has room for RECORD_FOLLOWERS_MAX. Returns their number. */
+u32 members_list(struct daemon *d, const struct known *k, struct ack_member *m);
+/* The newest generation that the policy allows to be acknowledged. */
+u64 members_generation(struct daemon *d, const struct known *k);
+/* Something has changed: acknowledge at once; soon, tell the spares, and let them join. */
+void members_look(struct daemon *d, struct known *k);
+void members_look_all(struct daemon *d);
 
 /* peer.c */
 int peer_open(struct daemon *d);
@@ -551,8 +601,19 @@ void peer_lends(struct peer *p, u64 received, u64 length);
 bool peer_lease_over(const struct peer *p);
 /* Some other node than @node may rely on a lease of this host. */
 bool peer_lent_others(const struct peer *p, const u8 *node);
+/* @node may, or one that isn't known. */
+bool peer_lent(const struct peer *p, const u8 *node);
+
+/* What is configured of it. */
+const struct conf_peer *peer_conf(const struct peer *p);
+/* The one that has this name, or may have any; NULL: none. */
+struct peer *peer_of_name(struct daemon *d, const char *name);
+/* Peers are as in the configuration now. @was: before. */
+void peer_reload(struct daemon *d, const struct conf *was);
 
 /* moved.c */
+/* It isn't configured any more: it is left in order. */
+void peer_removed(struct peer *p);
 /* The configuration has another address, port or name of the peer. */
 void peer_configured(struct peer *p);
 /* The addresses of its name are known. */
@@ -596,7 +657,7 @@ void address_init(struct out *o);
 /* Nothing is known of the peer's name any more: look it up. */
 void address_forget(struct out *o);
 /* Does the configuration say where the peer is? */
-bool address_given(const struct daemon *d);
+bool address_given(const struct out *o);
 void address_look_up(struct out *o);
 /* Which to try, with the port; NULL: the name isn't known, @unknown says why. */
 const struct sockaddr_storage *address_next(struct out *o);
@@ -636,6 +697,8 @@ struct ship *ship_new(struct out *o, struct known *k);
 void ship_free(struct ship *s);
 /* Is there a spare at the other end? */
 bool ship_follows(const struct ship *s);
+/* It has caught up: from now on the session relies on it, if that may be. */
+void ship_join(struct ship *s);
 /* -1: the peer broke the rules, the connection's fault says how. */
 int ship_event(struct ship *s, unsigned int event);
 int ship_frame(struct ship *s, const struct frame *f, const u8 *payload);
@@ -721,6 +784,8 @@ struct json_object *status_records(struct daemon *d);
 struct json_object *status_record(struct daemon *d, const struct recorded *e);
 /* What protects a session of this host. */
 struct json_object *status_session(struct daemon *d, struct known *k);
+/* status_members.c: the spares of a session */
+struct json_object *status_members(struct daemon *d, const struct known *k);
 /* status_policies.c: for all sessions, and for those that have a section */
 struct json_object *status_policies(const struct conf *c);
 /* The peer without its sessions and replicas. */

@@ -37,6 +37,16 @@ void failover_command(struct daemon *d, const char *name, u64 generation, u64 te
 			 term_text, pid);
 }
 
+static bool is_of_a_peer(struct daemon *d, pid_t pid, int status)
+{
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		if (resolve_reaped(&p->out.resolver, pid) || fence_command_reaped(p, pid, status))
+			return true;
+	return false;
+}
+
 /* Commands that ended: SIGCHLD came. */
 void failover_ran(struct daemon *d)
 {
@@ -44,8 +54,7 @@ void failover_ran(struct daemon *d)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (resolve_reaped(&LIST_FIRST(&d->peers)->out.resolver, pid) ||
-		    fence_command_reaped(LIST_FIRST(&d->peers), pid, status))
+		if (is_of_a_peer(d, pid, status))
 			continue;
 		if (WIFEXITED(status) && !WEXITSTATUS(status))
 			log_info("%s (pid %d) is done", d->conf.on_promote, pid);
@@ -71,7 +80,7 @@ static bool promotable(struct kernel *k, int fd)
 static bool promote_failed(struct daemon *d, const char *name, int err)
 {
 	tell(&d->tell, LOG_ERR, TELL_PEER, name, "can't promote %s: %s", name, strerror(err));
-	return err == ENOENT || err == ENODATA || err == EREMCHG;
+	return err == ENOENT || err == ENODATA || err == EREMCHG || err == ENOTUNIQ;
 }
 
 /* What is to be done about the replica, if a program waits for it or if none does. */
@@ -86,6 +95,7 @@ static enum takeover decide(const struct peer *p, const struct feed *f, bool wai
 		/* Programs over there may answer until then. */
 		.lease_over = peer_lease_over(p),
 		.fencing = p->fence.state,
+		.others = records_has_others(p->d, f->name),
 	};
 
 	return f->decided ? TAKEOVER_NO : takeover_decide(&facts);
@@ -159,6 +169,10 @@ static void look_at(struct peer *p, struct feed *f, bool waited, char *names, si
 		add_name(names, size, f->name);
 	else if (t == TAKEOVER_NOW || (t == TAKEOVER_FENCE && peer_lease_over(p)))
 		f->decided = promote(p, f->name);
+	else if (t == TAKEOVER_OTHERS)
+		tell(&p->d->tell, LOG_WARNING, TELL_PEER, f->name,
+		     "%s isn't promoted by this daemon: another host has a replica that may be promoted as well. A cluster manager or a person decides. Next: compare cptdevctl status on the spares' hosts; then on one of them: %s",
+		     f->name, ADVICE(p->d, "promote", f->name));
 	else if (t == TAKEOVER_NOBODY)
 		tell(&p->d->tell, LOG_WARNING, TELL_PEER, f->name,
 		     "%s isn't promoted yet: no program of this host waits for it. Next: start the program here, or run: %s",

@@ -98,8 +98,12 @@ static int promote(struct in *in, const struct msg_switch *m, u64 *generation, s
 {
 	struct daemon *d = in->d;
 	u64 term = m->term, began = clock_mono();
-	int ret = promotion_do(d, m->name, &term, generation, false);
+	int ret;
 
+	/* It has the last generation, as check_replica() saw. */
+	ret = records_sure(d, m->name);
+	if (!ret)
+		ret = promotion_do(d, m->name, &term, generation, false);
 	if (ret)
 		return fault_set(f, ret == -EBUSY ? WIRE_E_BUSY : WIRE_E_KERNEL,
 				 "%s can't promote its replica: %s", d->self.name, strerror(-ret));

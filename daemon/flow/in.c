@@ -169,12 +169,15 @@ static int in_event(struct in *in, unsigned int event)
 /* Is it the node that may be linked here? */
 static int in_identify(struct in *in, const struct hello *m, struct fault *f)
 {
-	struct peer *p = LIST_FIRST(&in->d->peers);
-	const struct out *o = &p->out;
+	struct peer *p = peer_of_name(in->d, m->node.name);
+	const struct out *o;
 
-	if (node_check(&m->node, in->d->conf.peer_name, f) ||
-	    conn_identify(in->conn, m->node.name, f))
+	/* No peer has the name: the fault says which is expected. */
+	if (!p)
+		return node_check(&m->node, peer_conf(LIST_FIRST(&in->d->peers))->name, f);
+	if (conn_identify(in->conn, m->node.name, f))
 		return -1;
+	o = &p->out;
 	if (p->in && memcmp(p->in->node.uuid, m->node.uuid, CPTDEV_UUID_LEN))
 		return fault_set(f, WIRE_E_IDENTITY,
 				 "another node, %s, is linked here already",
@@ -409,9 +412,13 @@ static struct in *greeting_too_many(struct daemon *d)
 static bool in_allowed(struct daemon *d, const struct sockaddr_storage *from,
 		       const char *host)
 {
-	if (d->conf.allow == ALLOW_ANY ||
-	    address_is(&LIST_FIRST(&d->peers)->out, from))
+	struct peer *p;
+
+	if (d->conf.allow == ALLOW_ANY)
 		return true;
+	LIST_FOREACH(p, &d->peers, entry)
+		if (!p->gone && address_is(&p->out, from))
+			return true;
 	tell(&d->tell, LOG_WARNING, TELL_CONNECTION, host,
 	     "connection from %s closed: it isn't the [peer] address of the configuration (allow = peer)",
 	     host);

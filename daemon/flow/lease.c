@@ -130,6 +130,7 @@ void lease_reload(struct out *o)
 		return;
 	}
 	TAILQ_FOREACH(s, &o->ships, entry)
-		if (ship_follows(s) && !s->session->lease_until)
+		if (ship_follows(s) && !s->session->lease_until &&
+		    !(s->told & WIRE_SESSION_OTHERS))
 			lease_begin(o, s->session);
 }

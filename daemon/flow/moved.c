@@ -30,7 +30,7 @@ static bool is_another(const struct peer *p)
 	struct fault f;
 
 	return at->ss_family && (!address_is(&p->out, at) ||
-				 node_check(node_of(p), p->d->conf.peer_name, &f));
+				 node_check(node_of(p), peer_conf(p)->name, &f));
 }
 
 /* It hears by BYE that this host goes, and that its replicas are outdated if it goes on alone. */
@@ -51,7 +51,7 @@ static void leave(struct peer *p)
 {
 	char text[300] = "none";
 
-	if (address_given(p->d))
+	if (address_given(&p->out))
 		address_text(&p->out, text, sizeof(text));
 	log_notice("the peer %s is left: the configuration names another peer (%s); replicas that the old peer fed aren't promoted automatically",
 		   node_of(p)->name, text);
@@ -81,6 +81,31 @@ void peer_located(struct peer *p)
 			   p->out.node.name);
 }
 
+/* So long it has to read the farewell. */
+#define FAREWELL_NS	NSEC_PER_SEC
+
+/* A session that took over from it waits for the end of its lease. */
+static void remove_now(struct timer *t)
+{
+	struct peer *p = container_of(t, struct peer, remove);
+
+	if (peer_lease_over(p))
+		peer_close(p);
+	else
+		loop_arm(&p->d->loop, t, FAREWELL_NS);
+}
+
+void peer_removed(struct peer *p)
+{
+	p->gone = true;
+	p->moving = false;
+	address_forget(&p->out);
+	leave(p);
+	loop_disarm(&p->tick);
+	p->remove.fn = remove_now;
+	loop_arm(&p->d->loop, &p->remove, FAREWELL_NS);
+}
+
 void peer_configured(struct peer *p)
 {
 	struct fault f;
@@ -90,7 +115,7 @@ void peer_configured(struct peer *p)
 	if (p->out.state != OUT_UP)
 		out_moved(&p->out);
 	p->moving = true;
-	if (!*p->d->conf.peer_host ||
-	    (is_linked(p) && node_check(node_of(p), p->d->conf.peer_name, &f)))
+	if (!*peer_conf(p)->host ||
+	    (is_linked(p) && node_check(node_of(p), peer_conf(p)->name, &f)))
 		peer_located(p);
 }

@@ -203,7 +203,7 @@ static int out_identify(struct out *o, const struct node *n, struct fault *f)
 {
 	const struct in *in = o->peer->in;
 
-	if (node_check(n, o->d->conf.peer_name, f) || conn_identify(o->conn, n->name, f))
+	if (node_check(n, peer_conf(o->peer)->name, f) || conn_identify(o->conn, n->name, f))
 		return -1;
 	if (in && memcmp(in->node.uuid, n->uuid, CPTDEV_UUID_LEN))
 		return fault_set(f, WIRE_E_IDENTITY,
@@ -279,7 +279,7 @@ static int frame_bye(struct out *o, u32 len)
 	/* It has written down that it is outdated, as it was told. */
 	TAILQ_FOREACH(s, &o->ships, entry)
 		if (s->followed && s->goes_on)
-			records_left(o->d, s->session->rec.name);
+			records_left(o->d, s->session->rec.name, o->node.uuid);
 	tell(&o->d->tell, LOG_INFO, TELL_LINK, out_name(o), "the peer %s shuts down",
 	     o->node.name);
 	return out_event(o, OUT_BYE);
@@ -613,7 +613,7 @@ static void out_next(struct out *o)
 {
 	out_disconnect(o);
 	o->back_off_ms = BACK_OFF_MIN_MS;
-	if (address_given(o->d))
+	if (address_given(o))
 		loop_arm(&o->d->loop, &o->retry, 0);
 }
 
@@ -669,7 +669,7 @@ static void out_retry(struct timer *t)
 	struct out *o = container_of(t, struct out, retry);
 
 	/* It may have been taken out of the configuration. */
-	if (!address_given(o->d))
+	if (!address_given(o))
 		return;
 	if (o->state == OUT_DOWN)
 		out_event(o, OUT_RETRY);
@@ -726,7 +726,7 @@ void out_open(struct out *o, struct peer *p)
 	TAILQ_INIT(&o->ships);
 	TAILQ_INIT(&o->sources);
 	address_init(o);
-	if (address_given(o->d))
+	if (address_given(o))
 		loop_arm(&o->d->loop, &o->retry, 0);
 }
 

@@ -74,6 +74,14 @@ bool peer_lent_others(const struct peer *p, const u8 *node)
 	return clock_mono() < (uuid_same(p->lent_to, node) ? p->lent_before : p->lent_until);
 }
 
+bool peer_lent(const struct peer *p, const u8 *node)
+{
+	bool is = uuid_same(p->lent_to, node) || uuid_same(p->lent_to, uuid_none) ||
+		uuid_same(node, uuid_none);
+
+	return clock_mono() < (is ? p->lent_until : p->lent_before);
+}
+
 static void peer_tick(struct timer *t)
 {
 	struct peer *p = container_of(t, struct peer, tick);
@@ -133,17 +141,48 @@ void peer_down(struct peer *p, bool bye)
 	alone_look(p->d);
 }
 
-int peer_open(struct daemon *d)
+const struct conf_peer *peer_conf(const struct peer *p)
+{
+	static const struct conf_peer none;
+
+	return p->gone ? &none : &p->d->conf.peers[p->slot];
+}
+
+/* A peer without a name is the only one. */
+struct peer *peer_of_name(struct daemon *d, const char *name)
+{
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		if (!p->gone && (!*peer_conf(p)->name || !strcmp(peer_conf(p)->name, name)))
+			return p;
+	return NULL;
+}
+
+static void append(struct daemon *d, struct peer *p)
+{
+	struct peer *last = LIST_FIRST(&d->peers);
+
+	if (!last) {
+		LIST_INSERT_HEAD(&d->peers, p, entry);
+		return;
+	}
+	while (LIST_NEXT(last, entry))
+		last = LIST_NEXT(last, entry);
+	LIST_INSERT_AFTER(last, p, entry);
+}
+
+static int peer_new(struct daemon *d, u32 slot)
 {
 	struct peer *p = calloc(1, sizeof(*p));
 
-	LIST_INIT(&d->peers);
 	if (!p)
 		return -1;
 	p->d = d;
+	p->slot = slot;
 	fence_command_init(p);
 	LIST_INIT(&p->feeds);
-	LIST_INSERT_HEAD(&d->peers, p, entry);
+	append(d, p);
 	/* What was lent before this daemon was started anew isn't known. */
 	p->lent_until = lease_lent_until(clock_mono(), lease_length(d->conf.timeout_ms,
 								    d->conf.timeout_ms));
@@ -154,8 +193,67 @@ int peer_open(struct daemon *d)
 	return 0;
 }
 
+int peer_open(struct daemon *d)
+{
+	u32 i;
+
+	LIST_INIT(&d->peers);
+	for (i = 0; i < MAX(d->conf.nr_peers, 1U); i++)
+		if (peer_new(d, i))
+			return -1;
+	return 0;
+}
+
+/* The slot of a section [peer NAME], 0: there is none. */
+static u32 slot_of(const struct conf *c, const char *name)
+{
+	u32 i;
+
+	for (i = c->nr_peers; i-- > 1;)
+		if (!strcmp(c->peers[i].name, name))
+			return i;
+	return 0;
+}
+
+static bool same_place(const struct conf_peer *a, const struct conf_peer *b)
+{
+	return !memcmp(&a->addr, &b->addr, sizeof(a->addr)) && !strcmp(a->host, b->host);
+}
+
+/* @p has a section [peer NAME] in @was. Returns its slot now, 0: it has none any more. */
+static u32 keep(struct peer *p, const struct conf *was)
+{
+	const struct conf_peer *old = &was->peers[p->slot];
+	u32 slot = slot_of(&p->d->conf, old->name);
+
+	if (!slot) {
+		peer_removed(p);
+		return 0;
+	}
+	p->slot = slot;
+	if (!same_place(&p->d->conf.peers[slot], old))
+		peer_configured(p);
+	return slot;
+}
+
+void peer_reload(struct daemon *d, const struct conf *was)
+{
+	bool there[CONF_PEERS_MAX] = {};
+	struct peer *p;
+	u32 i;
+
+	/* [peer] is looked at by reload.c. */
+	LIST_FOREACH(p, &d->peers, entry)
+		if (!p->gone && p->slot)
+			there[keep(p, was)] = true;
+	for (i = 1; i < d->conf.nr_peers; i++)
+		if (!there[i] && peer_new(d, i))
+			log_err("no memory for the peer %s", d->conf.peers[i].name);
+}
+
 void peer_close(struct peer *p)
 {
+	loop_disarm(&p->remove);
 	fence_command_close(p);
 	out_close(&p->out);
 	loop_disarm(&p->tick);

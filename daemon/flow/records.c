@@ -429,6 +429,8 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 	record_own(&new, m->uid);
 	/* Until it has committed: then it has everything again. */
 	new.outdated |= m->flags & WIRE_SESSION_ALONE;
+	new.others = m->flags & WIRE_SESSION_OTHERS;
+	new.unsure = m->flags & WIRE_SESSION_UNSURE;
 	if ((!old || memcmp(&new, old, sizeof(new))) && records_write(d, &new))
 		return fault_set(f, WIRE_E_KERNEL, "the spare can't write its record of this name");
 	return 0;
@@ -446,6 +448,8 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 		return -EBADMSG;
 	if (!force && record_outdated(&new, replica->uuid))
 		return -EREMCHG;
+	if (!force && new.unsure)
+		return -ENOTUNIQ;
 	/* The state was asked back, and this is an older one: what comes back has that term. */
 	if (!force && new.role == RECORD_TAKING && replica->term != new.term)
 		return -EREMCHG;
@@ -596,7 +600,18 @@ static int change(struct daemon *d, struct recorded *e, const struct record *new
 	return memcmp(new, &e->r, sizeof(*new)) ? records_write(d, new) : 0;
 }
 
-int records_follow(struct daemon *d, const char *name, const u8 *node)
+static bool others_count(struct daemon *d, const struct record *r, const u8 *node)
+{
+	u32 i;
+
+	for (i = 0; i < r->nr_followers; i++)
+		if (!uuid_same(r->followers[i].node, node) && !r->followers[i].left &&
+		    members_configured(d, &r->followers[i]))
+			return true;
+	return false;
+}
+
+int records_follow(struct daemon *d, const char *name, const struct node *node)
 {
 	struct recorded *e = recorded_find(d, name);
 	struct record new;
@@ -604,11 +619,15 @@ int records_follow(struct daemon *d, const char *name, const u8 *node)
 	if (!e || e->damaged)
 		return 0;
 	new = e->r;
-	record_follow(&new, node);
+	/* Another host in the place of the only one. */
+	if (!others_count(d, &new, node->uuid))
+		new.spare = record_follows(&new, node->uuid);
+	if (record_follow(&new, node->uuid, node->name))
+		return -E2BIG;
 	return change(d, e, &new);
 }
 
-int records_left(struct daemon *d, const char *name)
+int records_unfollow(struct daemon *d, const char *name, const u8 *node)
 {
 	struct recorded *e = recorded_find(d, name);
 	struct record new;
@@ -616,7 +635,34 @@ int records_left(struct daemon *d, const char *name)
 	if (!e || e->damaged)
 		return 0;
 	new = e->r;
-	new.spare = false;
+	record_drop(&new, node);
+	return change(d, e, &new);
+}
+
+int records_left(struct daemon *d, const char *name, const u8 *node)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct record new;
+
+	if (!e || e->damaged)
+		return 0;
+	new = e->r;
+	record_left(&new, node);
+	return change(d, e, &new);
+}
+
+int records_ack(struct daemon *d, const char *name, const char *ack)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct record new;
+
+	if (!e)
+		return -ENOENT;
+	if (e->damaged)
+		return -EBADMSG;
+	new = e->r;
+	memset(new.ack, 0, sizeof(new.ack));
+	snprintf(new.ack, sizeof(new.ack), "%s", ack);
 	return change(d, e, &new);
 }
 
@@ -811,6 +857,25 @@ bool records_overtaken(struct daemon *d, const char *name)
 	struct recorded *e = recorded_find(d, name);
 
 	return e && e->r.lost_term;
+}
+
+bool records_has_others(struct daemon *d, const char *name)
+{
+	const struct record *r = record_of(d, name);
+
+	return r && r->role == RECORD_SPARE && r->others;
+}
+
+int records_sure(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct record new;
+
+	if (!e || e->damaged)
+		return 0;
+	new = e->r;
+	new.unsure = false;
+	return change(d, e, &new);
 }
 
 bool records_damaged(struct daemon *d, const char *name)

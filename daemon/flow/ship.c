@@ -30,6 +30,8 @@ static void ship_retry(struct timer *t)
 	ship_event(container_of(t, struct ship, retry), SHIP_RETRY);
 }
 
+static int ship_trouble(struct ship *s, const char *what, int err);
+
 static void ship_ask(struct ship *s)
 {
 	const struct session_rec *rec = &s->session->rec;
@@ -37,6 +39,7 @@ static void ship_ask(struct ship *s)
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
 	const struct record *r = record_of(s->out->d, rec->name);
 	struct msg_session m = { .term = rec->term, .uid = rec->uid };
+	u16 flags = 0;
 
 	memcpy(m.uuid, rec->uuid, sizeof(m.uuid));
 	memcpy(m.owner, r->owner, sizeof(m.owner));
@@ -44,12 +47,22 @@ static void ship_ask(struct ship *s)
 		m.flags |= WIRE_SESSION_UNUSED;
 	strcpy(m.name, rec->name);
 	s->goes_on = conf_session(&s->out->d->conf, rec->name)->alone == CONF_GO_ON;
-	if (s->goes_on)
-		m.flags |= WIRE_SESSION_GOES_ON;
 	if (record_lacked(r, s->out->node.uuid) || s->session->alone)
 		m.flags |= WIRE_SESSION_ALONE;
 	if (rec->flags & CPTDEV_GENL_SESSION_REPLACE)
 		m.flags |= WIRE_SESSION_REPLACE;
+	if (s->out->features & WIRE_FEATURE_SPARES)
+		flags = members_flags(s->out->d, s->session, &s->out->node);
+	/* Nothing that it knows may be taken back then. */
+	if (members_telling(s, flags))
+		flags = WIRE_SESSION_OTHERS | WIRE_SESSION_UNSURE;
+	s->told = flags;
+	s->ask_again = false;
+	s->goes_on |= flags & WIRE_SESSION_OTHERS;
+	m.flags |= flags;
+	/* Others make up for it, or the policy for sessions without a spare does. */
+	if (s->goes_on)
+		m.flags |= WIRE_SESSION_GOES_ON;
 	session_encode(&w, &m);
 	conn_send(s->out->conn, WIRE_SESSION, s->channel, &w);
 }
@@ -107,9 +120,12 @@ static void ship_detach(struct ship *s)
 
 static void ship_lost(struct ship *s)
 {
-	if (s->followed)
+	if (s->followed) {
 		alone_lost(s->out->d, s->session);
+		members_look(s->out->d, s->session);
+	}
 	s->followed = false;
+	s->member = s->ready = false;
 }
 
 static void ship_garbage(struct garbage *g)
@@ -194,8 +210,12 @@ static void ship_owner(struct ship *s)
 static int ship_fetch(struct ship *s)
 {
 	struct daemon *d = s->out->d;
-	int ret = ship_attach(s), fd;
+	int ret, fd;
 
+	/* SESSION goes first, when nothing is on its way any more. */
+	if (s->ask_again)
+		return s->in_flight ? ship_event(s, SHIP_NOTHING) : ship_event(s, SHIP_RETRY);
+	ret = ship_attach(s);
 	if (ret)
 		return ship_trouble(s, "can't open " CPTDEV_DEVICE, ret);
 	fd = kernel_delta(d->kernel, s->dev, s->session->rec.id, s->since);
@@ -210,26 +230,16 @@ static int ship_fetch(struct ship *s)
 	if (ret)
 		return ship_trouble(s, "can't read a delta", ret);
 	ship_owner(s);
-	s->delta->alone = s->session->alone;
+	s->delta->alone = s->session->alone || !s->member;
 	return ship_event(s, SHIP_DELTA);
 }
 
 static void ship_ack(struct ship *s, u64 generation)
 {
-	struct daemon *d = s->out->d;
-	int ret = records_progress(d, ship_name(s), s->session->rec.uuid, generation);
-
-	/* That is acknowledged already. */
-	if (!ret && !s->session->alone)
-		ret = kernel_ack(d->kernel, s->dev, s->session->rec.id, generation, 0);
-
-	if (ret && ret != -ENOENT)
-		tell(&d->tell, LOG_WARNING, TELL_SESSION, ship_name(s),
-		     "session %s: can't acknowledge generation %llu: %s", ship_name(s),
-		     generation, strerror(-ret));
 	s->committed = MAX(s->committed, generation);
 	lag_committed(&s->lag, generation);
-	switch_look(d);
+	members_look(s->out->d, s->session);
+	switch_look(s->out->d);
 }
 
 /*
@@ -247,11 +257,17 @@ static void ship_settle(struct ship *s)
 /* From now on the session needs the spare, which may be promoted after its next commit. */
 static int ship_rely(struct ship *s)
 {
-	int ret = alone_end(s->out->d, s->session, s->out->node.uuid);
+	int ret = alone_end(s->out->d, s->session, &s->out->node);
 
+	if (!ret)
+		ret = members_told(s);
 	if (ret)
 		return ship_trouble(s, "can't write its record", ret);
-	ret = lease_begin(s->out, s->session);
+	s->member = true;
+	s->ready = false;
+	/* Nobody is promoted by time-out if there are others. */
+	if (!(s->told & WIRE_SESSION_OTHERS))
+		ret = lease_begin(s->out, s->session);
 	return ret ? ship_trouble(s, "can't set its lease", ret) : 0;
 }
 
@@ -260,15 +276,40 @@ static int ship_rely(struct ship *s)
 
 static bool ship_caught_up(struct ship *s)
 {
-	return s->session->alone &&
+	return !s->member && !s->ready &&
 		(++s->caught_up == CATCH_UP || s->since >= s->session->rec.published);
+}
+
+void ship_join(struct ship *s)
+{
+	if (members_may_join(s))
+		ship_rely(s);
+}
+
+/* The other spares have to know of this one first, if there are any. */
+static int ship_is_ready(struct ship *s)
+{
+	if (s->session->alone)
+		return ship_rely(s);
+	s->ready = true;
+	members_look(s->out->d, s->session);
+	return 0;
+}
+
+/* Does it count at once: as it did before, or as the only one? */
+static bool counts_at_once(const struct ship *s)
+{
+	struct daemon *d = s->out->d;
+	const struct known *k = s->session;
+
+	return !k->alone && (members_has(d, k, s->out->node.uuid) || members_first(d, k));
 }
 
 /* Go on from what the spare has: of this very session, or nothing. */
 static int ship_resume(struct ship *s)
 {
 	bool same = uuid_same(s->peer.uuid, s->session->rec.uuid);
-	bool again = s->last.code == WIRE_E_MEMORY;
+	bool again = s->last.code == WIRE_E_MEMORY || s->followed;
 	struct fault f;
 	int ret;
 
@@ -278,7 +319,8 @@ static int ship_resume(struct ship *s)
 		ship_note(s, &f);
 		return ship_event(s, SHIP_TROUBLE);
 	}
-	ret = s->session->alone ? 0 : ship_rely(s);
+	s->member = false;
+	ret = counts_at_once(s) ? ship_rely(s) : 0;
 	if (ret)
 		return ret;
 	s->caught_up = 0;
@@ -293,6 +335,7 @@ static int ship_resume(struct ship *s)
 	s->asked = 0;
 	s->lacks = false;
 	s->last.code = WIRE_OK;
+	s->ready = !s->member && !s->session->alone && s->since >= s->session->rec.published;
 	/* An attempt after there was no room isn't news before it has worked. */
 	if (!again)
 		tell(&s->out->d->tell, LOG_INFO, TELL_SESSION, ship_name(s),
@@ -300,8 +343,8 @@ static int ship_resume(struct ship *s)
 		     s->out->node.name, s->since);
 	ret = ship_fetch(s);
 	/* The fetch attached; the answer to an earlier commit may have been lost. */
-	if (!ret && s->since && s->dev >= 0)
-		ship_ack(s, s->peer.generation);
+	if (!ret && s->dev >= 0)
+		ship_ack(s, s->since);
 	return ret;
 }
 
@@ -332,7 +375,7 @@ static int ship_committed(struct ship *s, bool fetch)
 	memmove(s->window_alone, s->window_alone + 1,
 		s->in_flight * sizeof(s->window_alone[0]));
 	if (ship_caught_up(s))
-		ret = ship_rely(s);
+		ret = ship_is_ready(s);
 	return !ret && fetch ? ship_fetch(s) : ret;
 }
 

@@ -36,9 +36,9 @@ static bool fed(struct daemon *d, const char *name)
 }
 
 /* Is it linked, and can't give anything back? */
-static bool no_feature(struct daemon *d)
+static bool no_feature(struct daemon *d, const struct record *r)
 {
-	const struct out *o = &LIST_FIRST(&d->peers)->out;
+	const struct out *o = &takeback_peer(d, r)->out;
 
 	return o->state == OUT_UP && !(o->features & WIRE_FEATURE_TAKE_BACK);
 }
@@ -47,7 +47,7 @@ static bool no_feature(struct daemon *d)
 static bool text_of_back(struct daemon *d, enum start_why why, struct recorded *e,
 			 enum start_answer a, char *text, size_t size)
 {
-	const struct peer *p = LIST_FIRST(&d->peers);
+	const struct peer *p = takeback_peer(d, &e->r);
 	const char *name = e->r.name, *because;
 
 	if (a == ANSWER_TAKE_BACK) {
@@ -57,7 +57,7 @@ static bool text_of_back(struct daemon *d, enum start_why why, struct recorded *
 		return true;
 	}
 	if (why == WHY_LACKS)
-		because = "this host acknowledged data without its spare, or took over and lost its memory";
+		because = "this host acknowledged data without its spare, or took over and lost its memory, or had several spares";
 	else if (why == WHY_OTHER_HOST)
 		because = "the linked host isn't the spare that followed last";
 	else if (why == WHY_NO_FEATURE)
@@ -125,7 +125,7 @@ enum start_answer start_asked(struct daemon *d, const char *name, struct start_t
 	f.fed = fed(d, name);
 	f.refuse = policy == ON_RESTART_REFUSE;
 	f.take_back = policy == ON_RESTART_TAKE_BACK;
-	f.no_feature = no_feature(d);
+	f.no_feature = no_feature(d, f.r);
 	f.other_host = f.r && takeback_elsewhere(d, f.r);
 	e = recorded_find(d, name);
 	f.not_given = e && *e->not_given;

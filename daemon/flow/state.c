@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ack.h"
 #include "json.h"
 #include "name.h"
 #include "state.h"
@@ -18,7 +19,7 @@
 #define SUFFIX		".json"
 #define TEMPORARY	".new"
 /* Larger files weren't written here. */
-#define FILE_MAX_BYTES	4096
+#define FILE_MAX_BYTES	8192
 
 static const char *const roles[] = {
 	[RECORD_PRIMARY] = "primary", [RECORD_SPARE] = "spare", [RECORD_PROMOTED] = "promoted",
@@ -69,6 +70,23 @@ int state_dir_make(const char *dir)
  * Writing
  */
 
+static struct json_object *followers_json(const struct record *r)
+{
+	struct json_object *list = js_list(), *o;
+	u32 i;
+
+	for (i = 0; i < r->nr_followers; i++) {
+		o = js_new();
+		js_uuid(o, "node", r->followers[i].node);
+		js_str(o, "name", r->followers[i].name);
+		js_bool(o, "left", r->followers[i].left);
+		js_bool(o, "others", r->followers[i].others);
+		js_bool(o, "unsure", r->followers[i].unsure);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
 static struct json_object *record_json(const struct record *r)
 {
 	struct json_object *o = js_document();
@@ -90,7 +108,12 @@ static struct json_object *record_json(const struct record *r)
 	js_bool(o, "source", r->source);
 	js_bool(o, "taken_back", r->taken_back);
 	js_bool(o, "spare", r->spare);
-	js_uuid(o, "follower", r->follower);
+	/* Older versions know one. */
+	js_uuid(o, "follower", r->followers[0].node);
+	js_put(o, "followers", followers_json(r));
+	js_str(o, "ack", r->ack);
+	js_bool(o, "others", r->others);
+	js_bool(o, "unsure", r->unsure);
 	js_u64(o, "alone_since", r->alone_since);
 	js_bool(o, "alone_said", r->alone_said);
 	js_u64(o, "handed", r->handed);
@@ -238,14 +261,63 @@ static bool number_read(struct json_object *o, const char *key, u64 max, u64 *va
 		json_object_get_int64(v) >= 0;
 }
 
+static bool follower_read(struct json_object *o, struct record_follower *f)
+{
+	const char *name = js_get_str(o, "name");
+
+	/* A file of an older version didn't say how it is called. */
+	if (!name || (*name && !name_valid(name, strlen(name))))
+		return false;
+	memset(f, 0, sizeof(*f));
+	strcpy(f->name, name);
+	return uuid_read(js_get_str(o, "node"), f->node) && bool_read(o, "left", &f->left) &&
+		bool_read(o, "others", &f->others) && bool_read(o, "unsure", &f->unsure);
+}
+
+static bool followers_read(struct json_object *list, struct record *r)
+{
+	size_t i, n;
+
+	if (!json_object_is_type(list, json_type_array))
+		return false;
+	n = json_object_array_length(list);
+	if (n > RECORD_FOLLOWERS_MAX)
+		return false;
+	r->nr_followers = n;
+	for (i = 0; i < n; i++)
+		if (!follower_read(json_object_array_get_idx(list, i), &r->followers[i]))
+			return false;
+	return true;
+}
+
+static bool ack_read(const char *text, struct record *r)
+{
+	struct ack_policy p;
+	char why[128];
+
+	if (!text || (*text && ack_parse(text, &p, why, sizeof(why))))
+		return false;
+	strcpy(r->ack, text);
+	return true;
+}
+
 /* Files of older versions have no such keys: a spare may have followed. */
 static const char *spare_read(struct json_object *o, struct record *r)
 {
 	r->spare = true;
 	if (js_at(o, "spare") && !bool_read(o, "spare", &r->spare))
 		return "spare";
-	if (js_at(o, "follower") && !uuid_read(js_get_str(o, "follower"), r->follower))
+	if (js_at(o, "follower") && !uuid_read(js_get_str(o, "follower"), r->followers[0].node))
 		return "follower";
+	r->nr_followers = !uuid_same(r->followers[0].node, uuid_none);
+	if (js_at(o, "followers") && !followers_read(js_at(o, "followers"), r))
+		return "followers";
+	if (js_at(o, "ack") && !ack_read(js_get_str(o, "ack"), r))
+		return "ack";
+	if (js_at(o, "others") && !bool_read(o, "others", &r->others))
+		return "others";
+	if (js_at(o, "unsure") && !bool_read(o, "unsure", &r->unsure))
+		return "unsure";
 	if (js_at(o, "alone_since") &&
 	    !number_read(o, "alone_since", INT64_MAX, &r->alone_since))
 		return "alone_since";

@@ -53,9 +53,12 @@ static const char *check_link(struct daemon *d, const struct out *o, const char 
 static const char *check_spare(struct daemon *d, const struct known *k, const struct out *o,
 			       const char *name, char *why, size_t size)
 {
-	const struct ship *s = alone_spare(d, k);
+	const struct ship *s = NULL, *i;
 	u64 behind;
 
+	TAILQ_FOREACH(i, &o->ships, entry)
+		if (i->session == k && ship_follows(i))
+			s = i;
 	if (!s)
 		return switch_refuse("no-spare", why, size,
 				     "%s doesn't follow it. Next: cptdevctl status, which says why",
@@ -72,10 +75,20 @@ static const char *check_spare(struct daemon *d, const struct known *k, const st
 			     o->node.name, k->rec.published - s->committed, behind / NSEC_PER_MSEC);
 }
 
+struct out *switch_out(struct daemon *d, const struct known *k, const char *peer)
+{
+	struct peer *named = peer ? peer_of_name(d, peer) : NULL;
+	struct ship *s = k ? alone_spare(d, k) : NULL;
+
+	if (named)
+		return &named->out;
+	return s ? s->out : &LIST_FIRST(&d->peers)->out;
+}
+
 const char *switch_check(struct daemon *d, const struct known *k, const char *name,
 			 const char *peer, char *why, size_t size)
 {
-	const struct out *o = &LIST_FIRST(&d->peers)->out;
+	const struct out *o = switch_out(d, k, peer);
 	const struct switchover *sw = switch_find(d, name);
 	const char *code;
 

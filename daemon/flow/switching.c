@@ -374,9 +374,9 @@ void switch_close(struct daemon *d)
 struct switchover *switch_begin(struct daemon *d, const char *name, const char *peer, u64 limit,
 				const char **code, char *why, size_t size)
 {
-	struct out *o = &LIST_FIRST(&d->peers)->out;
 	struct switchover *sw = switch_find(d, name);
 	struct known *k = known_find_name(d, name);
+	struct out *o = switch_out(d, k, peer);
 
 	*code = switch_check(d, k, name, peer, why, size);
 	if (*code)

@@ -70,6 +70,8 @@ void switch_met(struct daemon *d, const char *name, u64 term);
 /* NULL if it may begin; else a code, and in @why the reason and the next step. */
 const char *switch_check(struct daemon *d, const struct known *k, const char *name,
 			 const char *peer, char *why, size_t size);
+/* To @peer, or if that is NULL to a spare that the session has. */
+struct out *switch_out(struct daemon *d, const struct known *k, const char *peer);
 /* Writes @fmt to @why, and returns @code. */
 const char *switch_refuse(const char *code, char *why, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -83,17 +83,30 @@ static bool is_waited_for(struct daemon *d, struct recorded *e)
 	return true;
 }
 
+struct peer *takeback_peer(struct daemon *d, const struct record *r)
+{
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		if (r && p->out.state == OUT_UP && record_follows(r, p->out.node.uuid))
+			return p;
+	LIST_FOREACH(p, &d->peers, entry)
+		if (p->out.state == OUT_UP)
+			return p;
+	return LIST_FIRST(&d->peers);
+}
+
 bool takeback_elsewhere(struct daemon *d, const struct record *r)
 {
-	const struct out *o = &LIST_FIRST(&d->peers)->out;
+	const struct out *o = &takeback_peer(d, r)->out;
 
-	return o->state == OUT_UP && !uuid_same(r->follower, o->node.uuid);
+	return o->state == OUT_UP && !record_follows(r, o->node.uuid);
 }
 
 /* Both links are needed: one for the question, one for what comes. */
 static void ask_when_due(struct daemon *d, struct recorded *e)
 {
-	struct peer *p = LIST_FIRST(&d->peers);
+	struct peer *p = takeback_peer(d, &e->r);
 	struct out *o = &p->out;
 
 	if (o->state != OUT_UP || !(o->features & WIRE_FEATURE_TAKE_BACK) || !p->in ||

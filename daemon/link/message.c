@@ -362,7 +362,8 @@ int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault 
 	if (!term_valid(m->term))
 		return bad(f, WIRE_SESSION, "term", m->term);
 	if (m->flags & ~(WIRE_SESSION_REPLACE | WIRE_SESSION_UNUSED | WIRE_SESSION_ALONE |
-			 WIRE_SESSION_GOES_ON | WIRE_SESSION_TAKE_BACK))
+			 WIRE_SESSION_GOES_ON | WIRE_SESSION_TAKE_BACK | WIRE_SESSION_OTHERS |
+			 WIRE_SESSION_UNSURE))
 		return bad(f, WIRE_SESSION, "flags", m->flags);
 	if (m->uid == (u32)-1)
 		return bad(f, WIRE_SESSION, "uid", m->uid);

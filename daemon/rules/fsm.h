@@ -118,7 +118,7 @@ enum ship_event {
 	SHIP_COMMITTED,
 	SHIP_FAILED,
 	SHIP_TROUBLE,		/* this node's kernel refused something */
-	SHIP_RETRY,		/* the pause is over */
+	SHIP_RETRY,		/* the pause is over, or SESSION has something new to say */
 	SHIP_ENDED,		/* the session is gone */
 };
 

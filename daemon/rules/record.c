@@ -116,24 +116,90 @@ enum record_start record_start(const struct record *r, const u8 *session, u64 te
 	return holds_other(r, session) ? START_LOST : START_FRESH;
 }
 
-void record_follow(struct record *r, const u8 *node)
+void record_unfollowed(struct record *r)
 {
-	r->spare = true;
-	memcpy(r->follower, node, CPTDEV_UUID_LEN);
+	memset(r->followers, 0, sizeof(r->followers));
+	r->nr_followers = 0;
+	r->spare = false;
 	r->alone_since = 0;
 	r->alone_said = false;
 }
 
+static struct record_follower *follower(const struct record *r, const u8 *node)
+{
+	u32 i;
+
+	for (i = 0; i < r->nr_followers; i++)
+		if (uuid_same(r->followers[i].node, node))
+			return (struct record_follower *)&r->followers[i];
+	return NULL;
+}
+
+bool record_follows(const struct record *r, const u8 *node)
+{
+	const struct record_follower *f = follower(r, node);
+
+	return f && !f->left;
+}
+
+int record_follow(struct record *r, const u8 *node, const char *name)
+{
+	struct record_follower *f;
+
+	/* Those that followed before lack what was acknowledged meanwhile. */
+	if (r->alone_since || !r->spare)
+		record_unfollowed(r);
+	f = follower(r, node);
+	if (!f) {
+		if (r->nr_followers == RECORD_FOLLOWERS_MAX)
+			return -1;
+		f = &r->followers[r->nr_followers++];
+		memcpy(f->node, node, CPTDEV_UUID_LEN);
+	}
+	memset(f->name, 0, sizeof(f->name));
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	f->left = false;
+	r->spare = true;
+	return 0;
+}
+
+void record_left(struct record *r, const u8 *node)
+{
+	struct record_follower *f = follower(r, node);
+	u32 i, left = 0;
+
+	if (f)
+		f->left = true;
+	for (i = 0; i < r->nr_followers; i++)
+		left += r->followers[i].left;
+	if (left < r->nr_followers)
+		return;
+	/* It lacks nothing, as long as nothing is acknowledged. */
+	if (f)
+		f->left = false;
+	r->spare = false;
+}
+
+void record_drop(struct record *r, const u8 *node)
+{
+	struct record_follower *f = follower(r, node);
+
+	if (!f)
+		return;
+	memmove(f, f + 1, (char *)&r->followers[r->nr_followers--] - (char *)(f + 1));
+	memset(&r->followers[r->nr_followers], 0, sizeof(*f));
+}
+
 bool record_lacked(const struct record *r, const u8 *node)
 {
-	return r->alone_since || (r->generation && !uuid_same(r->follower, node));
+	return r->alone_since || (r->generation && !record_follows(r, node));
 }
 
 void record_started(struct record *r, const char *name, const u8 *session, u64 term,
 		    const u8 *self, const u8 *boot)
 {
 	bool same = uuid_same(r->session, session) && r->role == RECORD_PRIMARY;
-	u8 follower[CPTDEV_UUID_LEN] = {};
+	struct record_follower gave = r->followers[0];
 
 	r->taken_back = r->taken_back && (same || (r->role == RECORD_PROMOTED && r->term == term));
 	r->source = false;
@@ -148,10 +214,12 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 	if (!same) {
 		r->generation = 0;
 		/* The host that gave the state may be asked for it again. */
-		if (r->taken_back)
-			memcpy(follower, r->follower, CPTDEV_UUID_LEN);
-		record_follow(r, follower);
-		r->spare = false;
+		record_unfollowed(r);
+		if (r->taken_back && !uuid_same(gave.node, uuid_none)) {
+			r->followers[0] = gave;
+			r->nr_followers = 1;
+		}
+		r->others = r->unsure = false;
 	}
 	memcpy(r->session, session, CPTDEV_UUID_LEN);
 	memcpy(r->boot, boot, CPTDEV_UUID_LEN);
@@ -247,6 +315,7 @@ void record_promoted(struct record *r, bool done)
 		return;
 	r->promoting = false;
 	if (done) {
+		r->others = r->unsure = false;
 		/* A term that nobody else has. */
 		record_resolved(r);
 		record_kept(r);
@@ -273,6 +342,9 @@ bool record_gone(const struct record *r, const u8 *self, const u8 *boot)
 bool record_may_take_back(const struct record *r)
 {
 	if (r->ended || r->outdated || r->promoting)
+		return false;
+	/* Another one may have been promoted meanwhile. */
+	if (r->nr_followers > 1)
 		return false;
 	if (record_asked_back(r))
 		return true;
@@ -310,7 +382,7 @@ enum record_source record_source(const struct record *r, const u8 *session, u64 
 		return SOURCE_OK;
 	if (!uuid_same(r->session, session))
 		return SOURCE_OTHER;
-	return r->outdated || !r->generation ? SOURCE_LACKS : SOURCE_OK;
+	return r->outdated || r->others || !r->generation ? SOURCE_LACKS : SOURCE_OK;
 }
 
 void record_lends(struct record *r, u64 term)

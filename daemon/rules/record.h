@@ -21,6 +21,9 @@ enum record_role {
 	RECORD_TAKING,		/* its memory is lost, and taken back from the spare */
 };
 
+#define RECORD_FOLLOWERS_MAX	16
+#define RECORD_ACK_MAX	256
+
 struct record {
 	char name[CPTDEV_NAME_MAX];
 	u64 term;
@@ -37,13 +40,25 @@ struct record {
 	bool unseen;			/* it ended while its daemon was away: how isn't known */
 	u8 before[CPTDEV_UUID_LEN];	/* the session before it, which ended in order; or zeros */
 	bool outdated;			/* a primary acknowledged data without this replica */
+	/* Of a replica whose owner has other spares: */
+	bool others;			/* another host may be promoted as well */
+	bool unsure;			/* something may be acknowledged before this one has it */
 	bool source;			/* outdated only since the owner has a copy of this replica */
 	/* Of a session: */
 	bool taken_back;		/* it goes on from a copy, and nothing was acknowledged since */
 	bool spare;			/* one followed it, and may be promoted */
-	u8 follower[CPTDEV_UUID_LEN];	/* the node that followed last; zeros: none, or not known */
+	/* The nodes that may be promoted, as @spare says; none: there was none, or it isn't known. */
+	struct record_follower {
+		u8 node[CPTDEV_UUID_LEN];
+		char name[CPTDEV_NAME_MAX];
+		bool left;		/* in order, and it is outdated since */
+		bool others;		/* it knows that it isn't the only one, */
+		bool unsure;		/* and that it may lack something */
+	} followers[RECORD_FOLLOWERS_MAX];
+	u32 nr_followers;
 	u64 alone_since;		/* acknowledged without one: s since 1970; 0: it isn't */
 	bool alone_said;		/* by word of a person */
+	char ack[RECORD_ACK_MAX];	/* a policy that a person gave, see ack.h; empty: none */
 	/*
 	 * It was handed over in order (switchover.h): whether the other host has taken the term isn't
 	 * known yet, and nobody is answered here. 0: it wasn't.
@@ -147,8 +162,15 @@ int record_hand(struct record *r, const u8 *node, const char *name);
 /* That is known to be over, one way or the other. */
 void record_kept(struct record *r);
 
-/* A spare follows the session. */
-void record_follow(struct record *r, const u8 *node);
+/* No spare did. */
+void record_unfollowed(struct record *r);
+/* A spare follows the session, in addition to those that are in step. 0, or -1: there are too many. */
+int record_follow(struct record *r, const u8 *node, const char *name);
+/* It isn't waited for any more. */
+void record_drop(struct record *r, const u8 *node);
+/* It left in order. */
+void record_left(struct record *r, const u8 *node);
+bool record_follows(const struct record *r, const u8 *node);
 /* Was data of the session acknowledged that this node may not have? */
 bool record_lacked(const struct record *r, const u8 *node);
 

@@ -6,6 +6,8 @@ enum takeover takeover_decide(const struct takeover_facts *f)
 {
 	if (!f->automatic || (!f->failed && !f->dead))
 		return TAKEOVER_NO;
+	if (f->others)
+		return TAKEOVER_OTHERS;
 	/* A program that has ended answers nobody, whatever its host does. */
 	if (f->failed)
 		return f->waited ? TAKEOVER_NOW : TAKEOVER_NOBODY;

@@ -28,12 +28,14 @@ struct takeover_facts {
 	bool waited;		/* a program waits for the replica here */
 	bool lease_over;	/* whatever was lent to its programs has run out */
 	enum fencing fencing;
+	bool others;		/* another host may be promoted as well (rule R8) */
 };
 
 enum takeover {
 	TAKEOVER_NO,
 	TAKEOVER_LATER,		/* the fence command or the lease isn't done yet */
 	TAKEOVER_FENCE,		/* run the fence command first */
+	TAKEOVER_OTHERS,	/* a cluster manager or a person decides */
 	TAKEOVER_NOBODY,	/* nobody waits, so nothing is promoted */
 	TAKEOVER_NOW,
 };

@@ -490,7 +490,7 @@ static void a_spare_comes_back_after_another(void **state)
 	without_b(p);
 	b = p->b;
 	host_open(&p->b, "gamma", b.conf.listen_port);
-	p->b.conf.peer = b.conf.peer;
+	p->b.conf.peers[0].addr = b.conf.peers[0].addr;
 	host_start(&p->b);
 	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
 	publish_some(&p->a, s, 1, 2);

@@ -23,13 +23,13 @@ struct fixture {
 static int setup(void **state)
 {
 	struct fixture *x = calloc(1, sizeof(*x));
-	struct sockaddr_in *in = (struct sockaddr_in *)&x->pair.a.conf.peer;
+	struct sockaddr_in *in = (struct sockaddr_in *)&x->pair.a.conf.peers[0].addr;
 	u16 port = 0;
 
 	host_open(&x->pair.a, "alpha", free_port());
 	in->sin_family = AF_INET;
 	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	x->listener = tcp_listen(&x->pair.a.conf.peer, &port);
+	x->listener = tcp_listen(&x->pair.a.conf.peers[0].addr, &port);
 	in->sin_port = htons(port);
 	host_start(&x->pair.a);
 	x->raw = raw_accept(&x->pair, x->listener);
@@ -269,7 +269,7 @@ static void a_node_of_another_name_gets_nothing(void **state)
 	struct fixture *x = *state;
 	struct welcome m = welcome();
 
-	strcpy(x->pair.a.daemon.conf.peer_name, "beta");
+	strcpy(x->pair.a.daemon.conf.peers[0].name, "beta");
 	strcpy(m.node.name, "gamma");
 	x->session = fake_session(&x->pair.a.fake, "kv", 4);
 	fake_publish(&x->pair.a.fake, x->session);
@@ -284,7 +284,7 @@ static void the_node_of_that_name_is_served(void **state)
 {
 	struct fixture *x = *state;
 
-	strcpy(x->pair.a.daemon.conf.peer_name, "beta");
+	strcpy(x->pair.a.daemon.conf.peers[0].name, "beta");
 	up(x);
 	state_ok(x, 0);
 	delta(x);

@@ -77,7 +77,7 @@ static int teardown(void **state)
 static void a_peers_address_is_enough(void **state)
 {
 	char text[INET6_ADDRSTRLEN];
-	struct sockaddr_in *in = (struct sockaddr_in *)&conf.peer;
+	struct sockaddr_in *in = (struct sockaddr_in *)&conf.peers[0].addr;
 
 	(void)state;
 	assert_int_equal(parse(PEER), 0);
@@ -108,7 +108,7 @@ static void a_session_may_go_on_alone(void **state)
 
 static void every_key_is_taken(void **state)
 {
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&conf.peer;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&conf.peers[0].addr;
 
 	(void)state;
 	assert_int_equal(parse(
@@ -149,7 +149,7 @@ static void every_key_is_taken(void **state)
 	assert_string_equal(conf.programs, "/run/x/programs");
 	assert_int_equal(ntohs(((struct sockaddr_in *)&conf.listen)->sin_port), 4000);
 	assert_int_equal(conf.allow, ALLOW_ANY);
-	assert_string_equal(conf.peer_name, "beta");
+	assert_string_equal(conf.peers[0].name, "beta");
 	assert_int_equal(ntohs(in6->sin6_port), 4001);
 	assert_int_equal(conf.compression, COMPRESSION_ON);
 	assert_int_equal(conf.differences_mib, 1);
@@ -177,7 +177,7 @@ static void what_isnt_known_is_refused(void **state)
 	says(PEER "[node]\nnome = x\n",
 	     "test.conf:4: unknown key 'nome' in [node]; its keys are: name, log_level, control, engine, programs");
 	says(PEER "[nodes]\nname = x\n",
-	     "test.conf:4: unknown section [nodes]; the sections are: node, listen, peer, failover, sessions, limits, session NAME");
+	     "test.conf:4: unknown section [nodes]; the sections are: node, listen, peer, failover, sessions, limits, peer NAME, session NAME");
 	says("name = x\n" PEER, "test.conf:1: 'name' comes before the first section");
 	says(PEER "\ngarbage\n", "test.conf:4: neither a [section] nor");
 }
@@ -229,8 +229,8 @@ static void a_changed_section_is_noticed(void **state)
 static void one_peer_only(void **state)
 {
 	(void)state;
-	says(PEER PEER, "test.conf:4: 'address' in [peer] was given in line 2 already; one peer only");
-	says(PEER "[peer2]\naddress = 192.0.2.3\n", "one peer only can be given so far");
+	says(PEER PEER, "test.conf:4: 'address' in [peer] was given in line 2 already; a further peer has a section [peer NAME]");
+	says(PEER "[peer2]\naddress = 192.0.2.3\n", "unknown section [peer2]");
 }
 
 static void a_bad_value_names_the_good_ones(void **state)
@@ -301,11 +301,11 @@ static void a_peer_may_have_a_name(void **state)
 
 	(void)state;
 	fits("[peer]\naddress = spare.example.org\n");
-	assert_string_equal(conf.peer_host, "spare.example.org");
-	assert_int_equal(conf.peer.ss_family, AF_UNSPEC);
+	assert_string_equal(conf.peers[0].host, "spare.example.org");
+	assert_int_equal(conf.peers[0].addr.ss_family, AF_UNSPEC);
 	fits("[peer]\naddress = s-1\n");
 	fits(PEER);
-	assert_string_equal(conf.peer_host, "");
+	assert_string_equal(conf.peers[0].host, "");
 	/* A number that is mistyped is no name. */
 	says("[peer]\naddress = 192.0.2.300\n", "allowed are");
 	says("[peer]\naddress = 192.0.2\n.2\n", "neither a [section]");

@@ -61,8 +61,8 @@ static int setup_with(void **state, bool key)
 		c->fd[i] = -1;
 	host_open(&p->a, "alpha", free_port());
 	host_open(&p->b, "beta", free_port());
-	p->a.conf.peer = p->b.conf.listen;
-	p->b.conf.peer = p->a.conf.listen;
+	p->a.conf.peers[0].addr = p->b.conf.listen;
+	p->b.conf.peers[0].addr = p->a.conf.listen;
 	p->b.conf.allow = ALLOW_ANY;
 	/* A busy machine isn't a dead peer. */
 	p->a.conf.timeout_ms = p->b.conf.timeout_ms = 3000;

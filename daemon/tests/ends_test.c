@@ -59,7 +59,7 @@ static void a_is_lost(struct pair *p)
 /* The network is away: both daemons live, and A can't connect. */
 static void cut(struct pair *p)
 {
-	struct sockaddr_in *to = (struct sockaddr_in *)&p->a.daemon.conf.peer;
+	struct sockaddr_in *to = (struct sockaddr_in *)&p->a.daemon.conf.peers[0].addr;
 
 	to->sin_port = htons(free_port());
 	shutdown(host_peer(&p->a)->out.conn->fd, SHUT_RDWR);
@@ -68,7 +68,7 @@ static void cut(struct pair *p)
 
 static void mend(struct pair *p)
 {
-	p->a.daemon.conf.peer = p->a.conf.peer;
+	p->a.daemon.conf.peers[0].addr = p->a.conf.peers[0].addr;
 	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
 	pair_run(p, 50);
 }
@@ -445,11 +445,12 @@ static bool shown_as_hung(struct host *h)
 /* Its record has the generation of a moment ago, and another node had the newest one. */
 static void nor_is_one_that_another_spare_took_the_place_of(void **state)
 {
-	static const u8 other[CPTDEV_UUID_LEN] = { 9 };
+	static const struct node other = { .uuid = { 9 }, .name = "other" };
 	struct pair *p = *state;
 	struct fake_session *s = fed(p);
 
-	assert_int_equal(records_follow(&p->a.daemon, "kv", other), 0);
+	assert_int_equal(records_follow(&p->a.daemon, "kv", &other), 0);
+	assert_int_equal(records_unfollow(&p->a.daemon, "kv", p->b.daemon.self.uuid), 0);
 	lines_keep();
 	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
 	WAIT_FOR(p, records_is_outdated(&p->b.daemon, "kv"));

@@ -175,7 +175,7 @@ static void its_host_is_lost_after_it(void **state)
 static void another_host_that_answers(void **state)
 {
 	struct pair *p = *state;
-	struct sockaddr_in *to = (struct sockaddr_in *)&p->b.daemon.conf.peer;
+	struct sockaddr_in *to = (struct sockaddr_in *)&p->b.daemon.conf.peers[0].addr;
 
 	fed(p, "kv", 1);
 	to->sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
@@ -203,7 +203,7 @@ static void without_an_address_of_the_peer(void **state)
 	struct pair *p = *state;
 
 	host_kill(&p->b);
-	p->b.conf.peer.ss_family = AF_UNSPEC;
+	p->b.conf.peers[0].addr.ss_family = AF_UNSPEC;
 	p->b.conf.allow = ALLOW_ANY;
 	host_start(&p->b);
 	fed(p, "kv", 1);

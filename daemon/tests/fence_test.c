@@ -44,7 +44,7 @@ static void one_way(struct pair *p, struct host *from)
 
 	host_kill(&p->a);
 	host_kill(&p->b);
-	to->conf.peer.ss_family = AF_UNSPEC;
+	to->conf.peers[0].addr.ss_family = AF_UNSPEC;
 	to->conf.allow = ALLOW_ANY;
 	host_start(&p->a);
 	host_start(&p->b);

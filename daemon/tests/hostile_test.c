@@ -429,7 +429,7 @@ static void a_wrong_name_is_refused(void **state)
 			     .name = "gamma", .uuid = { 3 } };
 	struct hello m;
 
-	strcpy(x->pair.b.daemon.conf.peer_name, "alpha");
+	strcpy(x->pair.b.daemon.conf.peers[0].name, "alpha");
 	hello_make(&m, &self);
 	hello_encode(&x->w, &m);
 	raw_send_w(x->raw, WIRE_HELLO, 0, &x->w);
@@ -440,7 +440,7 @@ static void a_wrong_name_is_refused(void **state)
 static void strangers_are_closed_at_once(void **state)
 {
 	struct fixture *x = *state;
-	struct sockaddr_in *in = (struct sockaddr_in *)&x->pair.b.daemon.conf.peer;
+	struct sockaddr_in *in = (struct sockaddr_in *)&x->pair.b.daemon.conf.peers[0].addr;
 	struct raw *second;
 
 	x->pair.b.daemon.conf.allow = ALLOW_PEER;

@@ -41,7 +41,7 @@ static void a_is_lost(struct pair *p)
 /* The network is away: both daemons live, and A can't connect. */
 static void cut(struct pair *p)
 {
-	struct sockaddr_in *to = (struct sockaddr_in *)&p->a.daemon.conf.peer;
+	struct sockaddr_in *to = (struct sockaddr_in *)&p->a.daemon.conf.peers[0].addr;
 
 	p->b.daemon.conf.failover = FAILOVER_AUTO;
 	to->sin_port = htons(free_port());
@@ -51,7 +51,7 @@ static void cut(struct pair *p)
 
 static void mend(struct pair *p)
 {
-	p->a.daemon.conf.peer = p->a.conf.peer;
+	p->a.daemon.conf.peers[0].addr = p->a.conf.peers[0].addr;
 	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
 	pair_run(p, 50);
 }

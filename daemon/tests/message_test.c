@@ -224,7 +224,7 @@ static void each_wrong_field_is_named(void **state)
 	/* SESSION: term, flags, uid, reserved, name */
 	fails(&vectors[2], 16, 0, "term is 0");
 	fails(&vectors[2], 23, 0x80, "term is 9223372036854775813");
-	fails(&vectors[2], 40, 32, "flags is 32");
+	fails(&vectors[2], 40, 128, "flags is 128");
 	fails(&vectors[2], 50, 1, "reserved");
 	fails(&vectors[2], 52, '/', "bad name");
 	fails(&vectors[2], 53, 0, "bad name");

@@ -68,9 +68,9 @@ static int setup(void **state)
 	p = *state;
 	host_kill(&p->a);
 	memset(&answer, 0, sizeof(answer));
-	p->a.conf.peer_port = ntohs(((struct sockaddr_in *)&p->a.conf.peer)->sin_port);
-	memset(&p->a.conf.peer, 0, sizeof(p->a.conf.peer));
-	strcpy(p->a.conf.peer_host, "spare.example.org");
+	p->a.conf.peers[0].port = ntohs(((struct sockaddr_in *)&p->a.conf.peers[0].addr)->sin_port);
+	memset(&p->a.conf.peers[0].addr, 0, sizeof(p->a.conf.peers[0].addr));
+	strcpy(p->a.conf.peers[0].host, "spare.example.org");
 	lines_keep();
 	return 0;
 }
@@ -97,7 +97,7 @@ static void a_name_is_looked_up(void **state)
 	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
 	o = status_json(&p->a.daemon);
 	out = js_at(json_object_array_get_idx(js_at(o, "peers"), 0), "outgoing");
-	snprintf(want, sizeof(want), "spare.example.org:%u", p->a.conf.peer_port);
+	snprintf(want, sizeof(want), "spare.example.org:%u", p->a.conf.peers[0].port);
 	assert_string_equal(js_get_str(out, "address"), want);
 	json_object_put(o);
 }

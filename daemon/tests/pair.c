@@ -206,8 +206,8 @@ void pair_open(struct pair *p)
 
 	host_open(&p->a, "alpha", port_a);
 	host_open(&p->b, "beta", port_b);
-	loopback(&p->a.conf.peer, port_b);
-	loopback(&p->b.conf.peer, port_a);
+	loopback(&p->a.conf.peers[0].addr, port_b);
+	loopback(&p->b.conf.peers[0].addr, port_a);
 	host_start(&p->a);
 	host_start(&p->b);
 	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));

@@ -180,7 +180,7 @@ static void another_node_lacks_what_was_acknowledged(void **state)
 	(void)state;
 	/* Nobody knows who followed. */
 	assert_true(record_lacked(&r, beta));
-	record_follow(&r, beta);
+	record_follow(&r, beta, "beta");
 	assert_false(record_lacked(&r, beta));
 	assert_true(record_lacked(&r, alpha));
 	r.alone_since = 1;

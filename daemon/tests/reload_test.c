@@ -29,7 +29,7 @@ static int reload(struct pair *p, const char *failover, const char *more)
 		c->control, c->state_dir);
 	fprintf(f, "[listen]\naddress = 127.0.0.1\nport = %u\n", c->listen_port);
 	fprintf(f, "[peer]\naddress = %s\nport = %u\ninsecure = %s\ndifferences_mib = 0\n",
-		peer_address, ntohs(((struct sockaddr_in *)&c->peer)->sin_port), insecure);
+		peer_address, ntohs(((struct sockaddr_in *)&c->peers[0].addr)->sin_port), insecure);
 	if (peer_name)
 		fprintf(f, "name = %s\n", peer_name);
 	fprintf(f, "[failover]\n%s\n[limits]\n%s\n", failover, more);
@@ -54,7 +54,7 @@ static int setup(void **state)
 	/* As a file would have it. */
 	p->a.daemon.conf.log_level = LOG_INFO;
 	p->a.daemon.conf.insecure = INSECURE_ANYWHERE;
-	p->a.daemon.conf.peer_port = ntohs(((struct sockaddr_in *)&p->a.conf.peer)->sin_port);
+	p->a.daemon.conf.peers[0].port = ntohs(((struct sockaddr_in *)&p->a.conf.peers[0].addr)->sin_port);
 	snprintf(path, sizeof(path), "%s/conf", p->a.dir);
 	return 0;
 }
@@ -253,7 +253,7 @@ static void another_address_of_the_peer(void **state)
 	struct pair *p = *state;
 	u16 port = free_port();
 
-	((struct sockaddr_in *)&p->a.conf.peer)->sin_port = htons(port);
+	((struct sockaddr_in *)&p->a.conf.peers[0].addr)->sin_port = htons(port);
 	assert_int_equal(reload(p, TIMES, LIMITS), 0);
 	assert_int_equal(lines_with("stays until it is lost"), 1);
 	still_linked(p);
@@ -281,7 +281,7 @@ static void third_open(struct pair *p, struct host *c)
 	c->conf.allow = ALLOW_ANY;
 	host_start(c);
 	peer_address = OTHER_HOST;
-	((struct sockaddr_in *)&p->a.conf.peer)->sin_port = in->sin_port;
+	((struct sockaddr_in *)&p->a.conf.peers[0].addr)->sin_port = in->sin_port;
 }
 
 static bool ships_to(struct pair *p, struct host *c)

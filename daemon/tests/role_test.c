@@ -257,19 +257,19 @@ static void the_daemon_tells_its_policies(void **state)
 	strcpy(c->named[0].name, "kv");
 	c->named[0].session = (struct conf_session) { .on_restart = ON_RESTART_TAKE_BACK,
 						      .on_exit = ON_EXIT_STAY };
-	strcpy(c->peer_name, "beta");
+	strcpy(c->peers[0].name, "beta");
 	o = status_json(&p->a.daemon);
 	list = js_at(o, "policies");
 	assert_int_equal(json_object_array_length(list), 2);
 	assert_null(js_at(json_object_array_get_idx(list, 0), "name"));
 	assert_string_equal(js_line(json_object_array_get_idx(list, 1)),
 		"{\"name\":\"kv\",\"on_exit\":\"stay\",\"on_hang\":\"stay\","
-		"\"alone\":\"block\",\"on_restart\":\"take-back\"}");
+		"\"alone\":\"block\",\"ack\":\"all\",\"on_restart\":\"take-back\"}");
 	assert_string_equal(js_get_str(json_object_array_get_idx(list, 0), "alone"), "go-on");
 	assert_string_equal(js_get_str(json_object_array_get_idx(js_at(o, "peers"), 0),
 				       "configured_name"), "beta");
 	json_object_put(o);
-	*c->peer_name = '\0';
+	*c->peers[0].name = '\0';
 	o = status_json(&p->a.daemon);
 	assert_null(js_at(json_object_array_get_idx(js_at(o, "peers"), 0), "configured_name"));
 	json_object_put(o);

@@ -194,7 +194,7 @@ static void a_peer_that_is_this_node(void **state)
 	struct pair *p = *state;
 
 	host_kill(&p->a);
-	p->a.conf.peer = p->a.conf.listen;
+	p->a.conf.peers[0].addr = p->a.conf.listen;
 	lines_keep();
 	host_start(&p->a);
 	WAIT_FOR(p, lines_with("the peer refuses: the peer is this node itself"));

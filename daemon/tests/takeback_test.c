@@ -30,7 +30,7 @@ static void what_the_spare_has_is_taken_back(void **state)
 	record_started(&r, "kv", one, 1, alpha, boot);
 	r.generation = 5;
 	assert_false(record_may_take_back(&r));
-	record_follow(&r, beta);
+	record_follow(&r, beta, "beta");
 	assert_true(record_may_take_back(&r));
 	before = r;
 	r.alone_since = 1;
@@ -59,7 +59,7 @@ static void until_something_is_acknowledged(void **state)
 	(void)state;
 	record_started(&r, "kv", one, 1, alpha, boot);
 	r.generation = 5;
-	record_follow(&r, beta);
+	record_follow(&r, beta, "beta");
 	record_take_back(&r, alpha);
 	assert_int_equal(record_promote(&r, "kv", 0, 2, alpha), 0);
 	assert_int_equal(r.term, 3);
@@ -73,7 +73,7 @@ static void until_something_is_acknowledged(void **state)
 	assert_true(record_may_take_back(&r));
 	record_progress(&r, 1);
 	assert_false(record_may_take_back(&r));
-	record_follow(&r, beta);
+	record_follow(&r, beta, "beta");
 	assert_true(record_may_take_back(&r));
 }
 
@@ -336,7 +336,7 @@ static void only_the_last_spare_is_asked(void **state)
 
 	begin_and_kill(p, content);
 	wait_on(&p->a, true);
-	recorded_find(&p->a.daemon, "kv")->r.follower[0] ^= 1;
+	recorded_find(&p->a.daemon, "kv")->r.followers[0].node[0] ^= 1;
 	assert_int_equal(asked(&p->a, &t), ANSWER_REFUSED);
 	assert_non_null(strstr(t.text, "isn't the spare that followed last"));
 	pair_run(p, 300);

@@ -232,7 +232,7 @@ static void connections_from_elsewhere(void **state)
 	struct raw *r;
 	int i;
 
-	((struct sockaddr_in *)&p->a.daemon.conf.peer)->sin_addr.s_addr = htonl(0xc0000203);
+	((struct sockaddr_in *)&p->a.daemon.conf.peers[0].addr)->sin_addr.s_addr = htonl(0xc0000203);
 	for (i = 0; i < TIMES; i++) {
 		r = raw_connect(p, p->a.conf.listen_port);
 		assert_false(raw_receive(r));

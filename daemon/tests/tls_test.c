@@ -187,10 +187,10 @@ static void begin(struct world *x, const char *a, const char *b)
 		key_file(x, 0, a);
 	if (b)
 		key_file(x, 1, b);
-	p->a.conf.peer = p->b.conf.listen;
-	p->b.conf.peer = p->a.conf.listen;
+	p->a.conf.peers[0].addr = p->b.conf.listen;
+	p->b.conf.peers[0].addr = p->a.conf.listen;
 	wire_open(&x->wire, &p->b.conf.listen, &port);
-	port_of(&p->a.conf.peer, port);
+	port_of(&p->a.conf.peers[0].addr, port);
 	lines_keep();
 	host_start(&p->a);
 	host_start(&p->b);
@@ -470,7 +470,7 @@ static int reload(struct host *h, const char *key)
 	int ret;
 
 	snprintf(path, sizeof(path), "%s/conf", h->dir);
-	tcp_text(&c->peer, peer, sizeof(peer));
+	tcp_text(&c->peers[0].addr, peer, sizeof(peer));
 	*strchr(peer, ':') = '\0';
 	f = fopen(path, "w");
 	assert_non_null(f);
@@ -478,7 +478,7 @@ static int reload(struct host *h, const char *key)
 		"[peer]\naddress = %s\nport = %u\n%s = %s\n"
 		"[failover]\nheartbeat_interval_ms = %u\ntimeout_ms = %u\n", c->name,
 		c->control, c->state_dir, c->listen_port, peer,
-		ntohs(((const struct sockaddr_in *)&c->peer)->sin_port), key ? "psk_file" : "pki_dir",
+		ntohs(((const struct sockaddr_in *)&c->peers[0].addr)->sin_port), key ? "psk_file" : "pki_dir",
 		key ?: c->pki_dir, c->heartbeat_ms,
 		c->timeout_ms);
 	fclose(f);

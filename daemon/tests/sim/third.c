@@ -52,11 +52,11 @@ static bool has_taken_over(const struct sim_host *old, const struct sim_host *st
 
 static void configure(struct sim_host *h, const struct sim_host *peer)
 {
-	world_address(&h->conf.peer, peer->nr);
+	world_address(&h->conf.peers[0].addr, peer->nr);
 	if (!h->runs)
 		return;
 	sim.cur = h;
-	h->daemon.conf.peer = h->conf.peer;
+	h->daemon.conf.peers[0].addr = h->conf.peers[0].addr;
 	peer_configured(LIST_FIRST(&h->daemon.peers));
 	sim.cur = NULL;
 }

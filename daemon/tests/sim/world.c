@@ -199,7 +199,7 @@ static void host_open(struct sim_host *h, int nr)
 	strcpy(h->conf.control, "/nonexistent/control");
 	snprintf(h->conf.state_dir, sizeof(h->conf.state_dir), "%d", nr);
 	world_address(&h->conf.listen, nr);
-	world_address(&h->conf.peer, !nr);
+	world_address(&h->conf.peers[0].addr, !nr);
 }
 
 void world_open(u64 seed)
