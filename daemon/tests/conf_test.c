@@ -233,6 +233,51 @@ static void one_peer_only(void **state)
 	says(PEER "[peer2]\naddress = 192.0.2.3\n", "unknown section [peer2]");
 }
 
+#define NAMED	PEER "name = beta\n"
+#define GAMMA	"[peer gamma]\naddress = 192.0.2.3\n"
+
+static void further_peers_have_sections_of_their_own(void **state)
+{
+	char text[256] = "", many[1024] = NAMED;
+	struct conf was;
+	size_t len;
+	u32 i;
+
+	(void)state;
+	assert_int_equal(parse(NAMED GAMMA "port = 7000\n[peer delta]\naddress = delta.example.org\n"), 0);
+	assert_int_equal(conf.nr_peers, 3);
+	assert_string_equal(conf.peers[1].name, "gamma");
+	assert_int_equal(((struct sockaddr_in *)&conf.peers[1].addr)->sin_port, htons(7000));
+	assert_string_equal(conf.peers[2].host, "delta.example.org");
+	assert_int_equal(conf.peers[2].port, CONF_PORT);
+	was = conf;
+	assert_int_equal(parse(NAMED "[peer delta]\naddress = 192.0.2.9\n[peer eta]\naddress = ::1\n"), 0);
+	assert_int_equal(conf_changes(&conf, &was, session_changed, text), 3);
+	assert_string_equal(text, "peer delta address;peer eta name;peer gamma name;");
+	says(PEER GAMMA, "with sections [peer NAME], [peer] needs a name and an address");
+	says("[peer]\nname = beta\n" GAMMA, "with sections [peer NAME], [peer] needs a name and an address");
+	says(NAMED "[peer gamma]\nport = 7000\n", "[peer gamma] has no address");
+	says(NAMED "[peer beta]\naddress = 192.0.2.3\n", "[peer beta] has the name of the peer in [peer]");
+	says("[node]\nname = gamma\n" NAMED GAMMA, "[peer gamma] is the name of this node itself");
+	says(NAMED GAMMA "address = 192.0.2.4\n", "'address' in [peer gamma] was given already");
+	says(NAMED GAMMA "psk_file = /key\n", "unknown key 'psk_file' in [peer gamma]; it has: address, port");
+	says(NAMED "[peer gamma]\naddress = 0.0.0.0\n", "[peer gamma] address: ");
+	for (i = 0; i < CONF_PEERS_MAX; i++) {
+		len = strlen(many);
+		snprintf(many + len, sizeof(many) - len, "[peer p%u]\naddress = ::1\n", i);
+	}
+	says(many, "there are more than 16 peers");
+}
+
+static void policies_of_acknowledgement(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(PEER "[sessions]\nack = 2\n[session kv]\nack = beta gamma\n"), 0);
+	assert_string_equal(conf_session(&conf, "kv")->ack, "beta gamma");
+	assert_string_equal(conf_session(&conf, "other")->ack, "2");
+	says(PEER "[sessions]\nack = 0\n", "ack = 0: allowed are all, any, a number from 1 to 16");
+}
+
 static void a_bad_value_names_the_good_ones(void **state)
 {
 	(void)state;
@@ -475,6 +520,8 @@ int main(void)
 		T(sessions_have_sections_of_their_own),
 		T(a_changed_section_is_noticed),
 		T(one_peer_only),
+		T(further_peers_have_sections_of_their_own),
+		T(policies_of_acknowledgement),
 		T(a_bad_value_names_the_good_ones),
 		T(values_have_to_fit_together),
 		T(addresses_that_cant_work),

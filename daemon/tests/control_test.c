@@ -345,6 +345,38 @@ static struct json_object *session_event(struct pair *p, int fd, const char *wor
 	return o;
 }
 
+static void the_policy_of_a_session_is_changed(void **state)
+{
+	struct pair *p = *state;
+	struct json_object *o, *ack;
+	struct fake_session *s;
+	int fd = dial(&p->a);
+
+	refused(p, "{\"command\":\"ack\",\"name\":\"kv\",\"policy\":\"any\"}\n", "failed");
+	s = fake_session(&p->a.fake, "kv", 10);
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s));
+	refused(p, "{\"command\":\"ack\",\"name\":\"kv\"}\n", "bad-request");
+	refused(p, "{\"command\":\"ack\",\"name\":\"kv\",\"policy\":\"17\"}\n", "failed");
+	o = ask(p, fd, "{\"command\":\"ack\",\"name\":\"kv\",\"policy\":\"any\"}\n");
+	ack = js_at(o, "ack");
+	assert_string_equal(js_get_str(ack, "policy"), "any");
+	assert_string_equal(js_get_str(ack, "by"), "person");
+	assert_true(js_get_bool(ack, "in_force"));
+	assert_int_equal(js_get_u64(ack, "acknowledged"), s->rec.published);
+	ack = first(ack, "spares");
+	assert_string_equal(js_get_str(ack, "name"), "beta");
+	assert_string_equal(js_get_str(ack, "state"), "in-step");
+	assert_true(js_get_bool(ack, "member"));
+	assert_int_equal(js_get_u64(ack, "committed"), s->rec.published);
+	json_object_put(o);
+	o = ask(p, fd, "{\"command\":\"ack\",\"name\":\"kv\",\"policy\":\"\"}\n");
+	assert_string_equal(js_get_str(js_at(o, "ack"), "policy"), "all");
+	assert_string_equal(js_get_str(js_at(o, "ack"), "by"), "configuration");
+	json_object_put(o);
+	close(fd);
+}
+
 static void sessions_are_monitored(void **state)
 {
 	struct pair *p = *state;
@@ -662,6 +694,7 @@ int main(void)
 		T(clients_are_limited),
 		T(a_client_that_doesnt_read_is_left_alone),
 		T(peers_are_monitored),
+		T(the_policy_of_a_session_is_changed),
 		T(sessions_are_monitored),
 		T(what_is_wrong_is_told_at_once),
 		T(a_session_without_a_spare_is_told_at_once),
