@@ -158,6 +158,8 @@ static void checkpoint(struct run *r)
 			kill(r->trace.pid, SIGKILL);
 			return;
 		}
+		/* The mirror may have changes by now that no delta has. */
+		r->link.generation = 0;
 		r->refused++;
 		say_once(r, "no checkpoint", &e);
 		return;

@@ -4,16 +4,21 @@
 # Programs as they are, killed at random moments, go on from their checkpoints: the same output as
 # without. And it is seen when something is left out. TAP on stdout. Needs root.
 #
-#	move.sh DIR	DIR: where cptdev-run was built
+#	move.sh DIR [TEST...]	DIR: where cptdev-run was built; all tests by default
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-built=${1:?usage: move.sh DIR}
+built=$(cd "${1:?usage: move.sh DIR [TEST...]}" && pwd)
+shift
+only=" $* "
 
 # shellcheck source=libckdev/run/tests/moves.sh
 . "$here/moves.sh"
+# In a guest all files are in one directory.
+tap=$here/../../tests/tap.sh
+[ -e "$tap" ] || tap=$here/tap.sh
 # shellcheck source=libckdev/tests/tap.sh
-. "$here/../../tests/tap.sh"
+. "$tap"
 
 MOVES=${MOVES:-3}
 export LC_ALL=C.UTF-8
@@ -38,6 +43,14 @@ test_bc() { # bc, which reads its program from a file
 	ret=$?
 	rm -f input
 	return $ret
+}
+
+test_terminal() { # an interactive bc goes on in another terminal
+	if [ ! -x /usr/bin/python3 ] || [ ! -x /usr/bin/bc ]; then
+		echo "# python3 or bc isn't installed"
+		return 0
+	fi
+	/usr/bin/python3 "$here/terminal.py" "$built/cptdev-run" 2>errors || fail "$(tail -n 1 errors)"
 }
 
 # Something must be wrong with a program that was restored without a part: in some of the moves.
@@ -65,6 +78,13 @@ test_mutant_registers() { # it is seen when registers are those of the checkpoin
 	sees_mutant registers
 }
 
+# Those that are asked for, in the script that the plan is read from.
+if [ "$only" != "  " ]; then
+	grep -E "^test_($(tr ' ' '|' <<<"$*"))\(\) \{ #" "$here/move.sh" >plan
+else
+	cp "$here/move.sh" plan
+fi
+
 [ "$(id -u)" = 0 ] || { echo "1..0 # SKIP needs root"; exit 4; }
 export RUN_MUTANT=
-tap_run "$here/move.sh"
+tap_run plan

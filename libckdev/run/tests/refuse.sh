@@ -8,7 +8,7 @@
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-built=${1:?usage: refuse.sh DIR}
+built=$(cd "${1:?usage: refuse.sh DIR}" && pwd)
 run=$built/cptdev-run
 
 # shellcheck source=libckdev/run/tests/moves.sh
@@ -104,7 +104,8 @@ make_one() {
 }
 
 test_inspect() { # cptdevctl finds nothing wrong with a checkpoint
-	make_one && "$built/../../daemon/cptdevctl" inspect ck >list || fail "$(tail -n 2 list)"
+	make_one || return
+	"$built/../../daemon/cptdevctl" inspect ck >list || fail "$(tail -n 2 list)"
 }
 
 test_damage() { # a checkpoint that was damaged or cut off isn't used

@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Programs of Debian, each moved ten times at random moments: the same output as without. Those that
+# aren't installed are left out, and that is told. TAP on stdout. Needs root.
+#
+#	programs.sh DIR	DIR: where cptdev-run was built
+
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+built=$(cd "${1:?usage: programs.sh DIR}" && pwd)
+
+# shellcheck source=libckdev/run/tests/moves.sh
+. "$here/moves.sh"
+# shellcheck source=libckdev/tests/tap.sh
+. "$here/../../tests/tap.sh"
+
+MOVES=${MOVES:-10}
+export LC_ALL=C.UTF-8
+
+# same PROGRAM ARG...: its input is in the file "input"
+moved_same() {
+	local program ret
+
+	program=$(command -v "/usr/bin/$1" || command -v "/bin/$1") || {
+		echo "# $1 isn't installed"
+		return 0
+	}
+	shift
+	same_moved "$MOVES" "$program" "$@"
+	ret=$?
+	echo "# $program: $moved moves"
+	rm -f input
+	return $ret
+}
+
+# Text that packs badly, the same each time: MIB
+text() {
+	seq 1 $(($1 * 150000)) | /usr/bin/gawk '{ srand($1); print $1, rand(), rand() }' 2>/dev/null |
+		head -c $(($1 * 1048576)) >input
+}
+
+test_bc() { # bc: digits of pi
+	echo 'scale=2500; 4*a(1)' >input
+	moved_same bc -ql
+}
+
+test_sqlite() { # sqlite3: a database in memory, an index, and its integrity
+	cat >input <<-END
+		CREATE TABLE t (a INTEGER, b TEXT);
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)
+		INSERT INTO t SELECT i, hex(i * 7919 % 100003) FROM n;
+		CREATE INDEX x ON t (b, a);
+		SELECT count(*), sum(a), min(b), max(b) FROM t;
+		SELECT a, b FROM t ORDER BY b, a LIMIT 20;
+		PRAGMA integrity_check;
+	END
+	moved_same sqlite3 :memory:
+}
+
+test_gzip() { # gzip
+	text 6
+	moved_same gzip -9
+}
+
+test_xz() { # xz with two threads
+	text 3
+	moved_same xz -T2 --block-size=1MiB -6
+}
+
+test_gawk() { # gawk: arrays and numbers
+	# shellcheck disable=SC2016
+	moved_same gawk 'BEGIN { for (i = 1; i <= 1500000; i++) { s += sin(i); a[i % 1000] += i }
+		for (i = 0; i < 1000; i++) t += a[i] * i; printf "%.12f %d\n", s, t }'
+}
+
+test_perl() { # perl: a hash, and a sort
+	# shellcheck disable=SC2016
+	moved_same perl -e '$x = 1; for (1 .. 1200000) { $x = ($x * 1103515245 + 12345) % 2147483648;
+		$h{$x % 5000} .= chr(65 + $x % 26) if $_ % 7 == 0; }
+		$s = join "", map { substr $h{$_}, 0, 3 } sort keys %h; print length $s, " $x ", substr($s, 0, 60), "\n"'
+}
+
+test_sort() { # sort, which has threads
+	text 4
+	moved_same sort --parallel=2 -S 64M -k 2
+}
+
+test_python() { # python3 with threads, locks and a queue
+	moved_same python3 "$here/threads.py"
+}
+
+test_ledger() { # the ledger, for longer
+	ORDER='sort' same_moved "$MOVES" "$built/ledger" 6000
+}
+
+[ "$(id -u)" = 0 ] || { echo "1..0 # SKIP needs root"; exit 4; }
+tap_run "$here/programs.sh"
