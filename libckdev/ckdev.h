@@ -500,6 +500,23 @@ int ckdev_image_extents(int fd, struct cptdev_extent *vec, unsigned int len,
 			uint64_t *pos);
 
 /**
+ * ckdev_image_extents_since() - list what changed in a replica since a commit, in pieces
+ * @fd:		replica
+ * @vec:	out: extents in ascending order. CPTDEV_EXTENT_HOLE: the pages have no data; they
+ *		contain every page that lost its data since, and may contain others
+ * @len:	number of entries that fit
+ * @pos:	address, 0 at the beginning; each call advances it
+ * @since:	number of a commit, as ckdev_image_info() reports it in @commits; 0: everything
+ *
+ * Returns the number of entries written: 0 when all were read. Or
+ * -ESTALE	the replica doesn't know what changed since: all of it may have changed
+ * -EINVAL	the replica had no such commit
+ * -E2BIG	the module is too old for this (CPTDEV_FEATURE_SINCE)
+ */
+int ckdev_image_extents_since(int fd, struct cptdev_extent *vec, unsigned int len,
+			      uint64_t *pos, uint64_t since);
+
+/**
  * ckdev_image_meta() - read the meta-data that was sent with the snapshot, in pieces
  * @fd:		snapshot or replica
  * @buf:	out
@@ -753,6 +770,8 @@ struct ckdev_restore {
 #define CKDEV_RESTORE_EXCL	(1U << 1)
 /* Leave the replica frozen, so that the caller can read more of it; the caller thaws it. */
 #define CKDEV_RESTORE_FREEZE	(1U << 2)
+/* For ckdev_restore_since() only: copy ahead, while generations are committed. */
+#define CKDEV_RESTORE_AHEAD	(1U << 3)
 
 /**
  * ckdev_restore() - copy the content of a replica to its original addresses
@@ -793,6 +812,26 @@ struct ckdev_restore {
  * -EIO		the replica couldn't be read (a defect of the module)
  */
 int ckdev_restore(int fd, struct ckdev_restore *restore);
+
+/**
+ * ckdev_restore_since() - copy what changed in a replica since an earlier call
+ * @fd:		replica
+ * @restore:	as for ckdev_restore()
+ * @commits:	in: 0, or the number that the call before returned for the same descriptor: the
+ *		memory is as that call left it, and only what changed since is copied. If the
+ *		replica doesn't know what changed, everything is copied. out: number of the
+ *		replica's last commit that the memory has; 0: the module is too old for that
+ *
+ * For a spare that copies ahead of the promotion. With CKDEV_RESTORE_AHEAD the replica isn't
+ * frozen, and the memory stays writable. It may have pages of several generations, and may be
+ * neither used nor changed until the next call. A call without this flag, after the promotion,
+ * makes it whole. Memory that a call mapped stays mapped when the layout doesn't have it any more.
+ *
+ * Returns as ckdev_restore(), and
+ * -EINVAL	also: CKDEV_RESTORE_EXCL and *@commits isn't 0; CKDEV_RESTORE_FREEZE with
+ *		CKDEV_RESTORE_AHEAD
+ */
+int ckdev_restore_since(int fd, struct ckdev_restore *restore, uint64_t *commits);
 
 /*
  * Texts of errors

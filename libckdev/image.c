@@ -11,11 +11,12 @@ int ckdev_image_info(int fd, struct cptdev_image_info *info)
 	return ckdev_ioctl(fd, CPTDEV_IOC_IMAGE_INFO, info);
 }
 
-static int image_vec(int fd, unsigned long cmd, void *vec, size_t len, uint64_t *pos)
+static int image_vec(int fd, unsigned long cmd, void *vec, size_t len, uint64_t *pos,
+		     uint64_t since)
 {
 	struct cptdev_image_vec arg = {
 		.size = sizeof(arg), .vec = CKDEV_PTR(vec),
-		.vec_len = ckdev_count(len), .start = *pos,
+		.vec_len = ckdev_count(len), .start = *pos, .since = since,
 	};
 	int ret = ckdev_ioctl(fd, cmd, &arg);
 
@@ -28,18 +29,24 @@ static int image_vec(int fd, unsigned long cmd, void *vec, size_t len, uint64_t 
 int ckdev_image_layout(int fd, struct cptdev_segment *vec, unsigned int len,
 		       uint64_t *pos)
 {
-	return image_vec(fd, CPTDEV_IOC_IMAGE_LAYOUT, vec, len, pos);
+	return image_vec(fd, CPTDEV_IOC_IMAGE_LAYOUT, vec, len, pos, 0);
 }
 
 int ckdev_image_extents(int fd, struct cptdev_extent *vec, unsigned int len,
 			uint64_t *pos)
 {
-	return image_vec(fd, CPTDEV_IOC_IMAGE_EXTENTS, vec, len, pos);
+	return image_vec(fd, CPTDEV_IOC_IMAGE_EXTENTS, vec, len, pos, 0);
+}
+
+int ckdev_image_extents_since(int fd, struct cptdev_extent *vec, unsigned int len,
+			      uint64_t *pos, uint64_t since)
+{
+	return image_vec(fd, CPTDEV_IOC_IMAGE_EXTENTS, vec, len, pos, since);
 }
 
 int ckdev_image_meta(int fd, void *buf, size_t len, uint64_t *pos)
 {
-	return image_vec(fd, CPTDEV_IOC_IMAGE_META, buf, len, pos);
+	return image_vec(fd, CPTDEV_IOC_IMAGE_META, buf, len, pos, 0);
 }
 
 /* An address in a snapshot's list of extents. */

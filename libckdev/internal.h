@@ -34,6 +34,9 @@ int ckdev_soft_ioctl(int fd, unsigned long cmd, void *arg);
 int ckdev_soft_session_page(int fd);
 int ckdev_soft_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns);
 
+/* As ckdev_replica_content() of a replica that isn't frozen. */
+int ckdev_replica_content_live(int fd);
+
 /* Sends struct soft_end and doesn't wait for the answer. @file: passed along, -1: none. */
 int ckdev_soft_say(int fd, unsigned int kind, unsigned int status, int file);
 

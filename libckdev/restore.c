@@ -5,7 +5,13 @@
  * Passes over the layout: look whether all of it can be done, map what isn't there, fill,
  * and give back the protection. The first changes nothing; the second leaves at worst
  * empty mappings, which it can't tell from those it found, so they stay.
+ *
+ * A copy ahead (CKDEV_RESTORE_AHEAD) reads while generations are committed. Everything that changes
+ * after the commit that it began with is told to the next call, so it doesn't matter which of the
+ * generations a page is of, nor that pages are gone that the list had. Only the layout has to be
+ * that of one commit: a segment that is overlooked would lack what changed before.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -15,10 +21,19 @@
 #define MADV_DONTNEED_LOCKED	24	/* Linux 5.18 */
 #endif
 
+/* A page whose copy fails is read so often: it may go and come back. */
+#define READ_TRIES	8
+/* So often the layout is read while generations are committed. */
+#define LAYOUT_TRIES	8
+
 struct restore {
 	int fd;
 	int content;			/* what is read */
 	struct ckdev_restore *arg;
+	uint64_t since;			/* the memory is as of this commit, 0: of none */
+	uint64_t commits;		/* that there were when it began */
+	struct cptdev_segment *seg;	/* the layout */
+	uint64_t nr_segs;
 	struct ckdev_maps maps;		/* what is mapped here, ... */
 	struct ckdev_map map;		/* ... and the one that we are at */
 	bool have_map;
@@ -48,22 +63,13 @@ static bool part_has(const struct part *p, const void *addr)
 
 static int each_segment(struct restore *r, segment_fn fn)
 {
-	struct cptdev_segment vec[CKDEV_BATCH];
-	uint64_t pos = 0;
-	int i, n, ret;
+	int ret = 0;
+	uint64_t i;
 
-	r->arg->segments = 0;
-	while ((n = ckdev_image_layout(r->fd, vec, CKDEV_BATCH, &pos)) > 0) {
-		for (i = 0; i < n; i++) {
-			r->arg->segments++;
-			if (vec[i].kind == CPTDEV_SEGMENT_UNMAPPED)
-				continue;
-			ret = fn(r, &vec[i]);
-			if (ret < 0)
-				return ret;
-		}
-	}
-	return n;
+	for (i = 0; ret == 0 && i < r->nr_segs; i++)
+		if (r->seg[i].kind != CPTDEV_SEGMENT_UNMAPPED)
+			ret = fn(r, &r->seg[i]);
+	return ret;
 }
 
 /*
@@ -208,6 +214,14 @@ static int map_segment(struct restore *r, const struct cptdev_segment *seg)
  * Third pass: content.
  */
 
+/* Is the page not there any more? The other reason why it can't be read is our own memory. */
+static bool page_gone(struct restore *r, uint64_t addr)
+{
+	char c;
+
+	return ckdev_pread(r->content, &c, 1, addr) <= 0;
+}
+
 /* As if it had never been written: zeros, or what the file has. */
 static int forget(uint64_t start, uint64_t end)
 {
@@ -242,15 +256,23 @@ static int fill_empty(struct restore *r, const struct cptdev_segment *seg,
 
 static int fill_data(struct restore *r, uint64_t start, uint64_t end)
 {
+	bool ahead = r->arg->flags & CKDEV_RESTORE_AHEAD;
+	int failed = 0;
+
 	while (start < end) {
 		ssize_t n = ckdev_pread(r->content, ckdev_pointer(start), end - start, start);
 
 		if (n == -EINTR)
 			continue;
-		if (n <= 0)
+		if (n > 0) {
+			start += (uint64_t)n;
+			r->arg->bytes += (uint64_t)n;
+			failed = 0;
+		} else if (ahead && page_gone(r, start)) {
+			start += CKDEV_PAGE_SIZE - start % CKDEV_PAGE_SIZE;
+		} else if (!ahead || ++failed == READ_TRIES) {
 			return refuse(r, start, CKDEV_REASON_NO_DATA, -EIO);
-		start += (uint64_t)n;
-		r->arg->bytes += (uint64_t)n;
+		}
 	}
 	return 0;
 }
@@ -277,6 +299,54 @@ static int fill_segment(struct restore *r, const struct cptdev_segment *seg)
 	return n < 0 ? n : fill_empty(r, seg, done, end);
 }
 
+/* One extent of what changed; the segments before *@i end before it. */
+static int fill_change(struct restore *r, const struct cptdev_extent *e, uint64_t *i)
+{
+	uint64_t end = e->addr + e->len, k;
+	int ret = 0;
+
+	while (*i < r->nr_segs && r->seg[*i].addr + r->seg[*i].len <= e->addr)
+		++*i;
+	for (k = *i; ret == 0 && k < r->nr_segs && r->seg[k].addr < end; k++) {
+		const struct cptdev_segment *seg = &r->seg[k];
+		uint64_t from = ckdev_max(e->addr, seg->addr);
+		uint64_t to = ckdev_min(end, seg->addr + seg->len);
+
+		if (seg->kind == CPTDEV_SEGMENT_UNMAPPED)
+			continue;
+		if (e->kind == CPTDEV_EXTENT_DATA)
+			ret = fill_data(r, from, to);
+		else
+			ret = fill_empty(r, seg, from, to);
+	}
+	return ret;
+}
+
+/* What changed since r->since. -ESTALE: that isn't known any more. */
+static int fill_changes(struct restore *r)
+{
+	struct cptdev_extent vec[CKDEV_BATCH];
+	uint64_t pos = 0, at = 0;
+	int i, n, ret = 0;
+
+	do {
+		n = ckdev_image_extents_since(r->fd, vec, CKDEV_BATCH, &pos, r->since);
+		/* Of another replica; or the module doesn't know any of this. */
+		if (n == -EINVAL || n == -E2BIG)
+			return -ESTALE;
+		for (i = 0; ret == 0 && i < n; i++)
+			ret = fill_change(r, &vec[i], &at);
+	} while (n > 0 && ret == 0);
+	return n < 0 ? n : ret;
+}
+
+static int fill(struct restore *r)
+{
+	int ret = r->since ? fill_changes(r) : -ESTALE;
+
+	return ret == -ESTALE ? each_segment(r, fill_segment) : ret;
+}
+
 /*
  * Last pass: the protection that the memory had.
  */
@@ -293,33 +363,82 @@ static int protect_segment(struct restore *r, const struct cptdev_segment *seg)
 	return ret < 0 ? refuse(r, seg->addr, CKDEV_REASON_READONLY, (int)ret) : 0;
 }
 
-static int restore_frozen(struct restore *r)
+/* Returns 1 if what was read is the layout of one commit, which is in @info, or 0, or -errno. */
+static int try_layout(struct restore *r, struct cptdev_image_info *info)
 {
-	struct cptdev_image_info info = { .size = sizeof(info) };
-	bool map = r->arg->flags & CKDEV_RESTORE_MAP;
-	int ret;
+	struct cptdev_image_info after = { .size = sizeof(after) };
+	uint64_t pos = 0;
+	int n;
 
-	ret = ckdev_image_info(r->fd, &info);
+	*info = after;
+	n = ckdev_image_info(r->fd, info);
+	if (n < 0)
+		return n;
+	if (info->kind != CPTDEV_IMAGE_REPLICA)
+		return -ENOTTY;
+	if (info->generation == 0)
+		return -ENODATA;
+	free(r->seg);
+	r->seg = calloc(info->segments + 1, sizeof(*r->seg));
+	if (!r->seg)
+		return -ENOMEM;
+	r->nr_segs = 0;
+	do {
+		n = ckdev_image_layout(r->fd, r->seg + r->nr_segs,
+				       ckdev_count(info->segments - r->nr_segs), &pos);
+		r->nr_segs += n > 0 ? (uint64_t)n : 0;
+	} while (n > 0);
+	if (n == 0)
+		n = ckdev_image_info(r->fd, &after);
+	if (n < 0)
+		return n;
+	return after.commits == info->commits && r->nr_segs == info->segments;
+}
+
+/* A layout that changes all the time is read while nothing is committed. */
+static int read_layout(struct restore *r, struct cptdev_image_info *info)
+{
+	int i, ret = 0;
+
+	for (i = 0; ret == 0 && i < LAYOUT_TRIES; i++)
+		ret = try_layout(r, info);
+	if (ret)
+		return ret < 0 ? ret : 0;
+	ret = ckdev_replica_freeze(r->fd, NULL);
 	if (ret < 0)
 		return ret;
-	if (info.generation == 0)
-		return -ENODATA;
+	ret = try_layout(r, info);
+	ckdev_replica_thaw(r->fd);
+	return ret < 0 ? ret : ret ? 0 : -EIO;
+}
+
+static int restore_it(struct restore *r)
+{
+	bool map = r->arg->flags & CKDEV_RESTORE_MAP, ahead = r->arg->flags & CKDEV_RESTORE_AHEAD;
+	struct cptdev_image_info info;
+	int ret = read_layout(r, &info);
+
+	if (ret < 0)
+		return ret;
 	r->arg->generation = info.generation;
 	r->arg->term = info.term;
+	r->arg->segments = r->nr_segs;
 	ret = with_maps(r, check_segment);
 	if (ret == 0 && map)
 		ret = with_maps(r, map_segment);
 	if (ret == 0)
-		ret = each_segment(r, fill_segment);
-	if (ret == 0 && map)
+		ret = fill(r);
+	if (ret == 0 && map && !ahead)
 		ret = each_segment(r, protect_segment);
+	r->commits = info.commits;
 	return ret;
 }
 
 /* As the kernel takes structs: what is longer than known must be zero there. */
-static int check_arg(const struct ckdev_restore *arg)
+static int check_arg(const struct ckdev_restore *arg, uint64_t since)
 {
 	const unsigned char *tail = (const unsigned char *)arg;
+	unsigned int f = arg->flags;
 	size_t i;
 
 	if (arg->size < sizeof(*arg))
@@ -327,34 +446,50 @@ static int check_arg(const struct ckdev_restore *arg)
 	for (i = sizeof(*arg); i < arg->size; i++)
 		if (tail[i])
 			return -E2BIG;
-	if (arg->flags & ~(CKDEV_RESTORE_MAP | CKDEV_RESTORE_EXCL | CKDEV_RESTORE_FREEZE))
+	if (f & ~(CKDEV_RESTORE_MAP | CKDEV_RESTORE_EXCL | CKDEV_RESTORE_FREEZE |
+		  CKDEV_RESTORE_AHEAD))
 		return -EINVAL;
-	if ((arg->flags & CKDEV_RESTORE_EXCL) && !(arg->flags & CKDEV_RESTORE_MAP))
+	if ((f & CKDEV_RESTORE_EXCL) && (!(f & CKDEV_RESTORE_MAP) || since))
 		return -EINVAL;
-	return 0;
+	return f & CKDEV_RESTORE_FREEZE && f & CKDEV_RESTORE_AHEAD ? -EINVAL : 0;
 }
 
-int ckdev_restore(int fd, struct ckdev_restore *restore)
+int ckdev_restore_since(int fd, struct ckdev_restore *restore, uint64_t *commits)
 {
-	struct restore r = { .fd = fd, .arg = restore };
-	int ret = check_arg(restore);
+	struct restore r = { .fd = fd, .arg = restore, .since = *commits };
+	int ret = check_arg(restore, r.since);
+	bool ahead;
 
 	if (ret < 0)
 		return ret;
+	ahead = restore->flags & CKDEV_RESTORE_AHEAD;
 	restore->generation = 0;
 	restore->term = 0;
 	restore->segments = 0;
 	restore->bytes = 0;
 	ckdev_refuse(&restore->refused, 0, CPTDEV_REASON_NONE, 0);
-	ret = ckdev_replica_freeze(fd, NULL);
+	ret = ahead ? 0 : ckdev_replica_freeze(fd, NULL);
 	if (ret < 0)
 		return ret;
-	r.content = ckdev_replica_content(fd);
+	r.content = ahead ? ckdev_replica_content_live(fd) : ckdev_replica_content(fd);
 	/* Nothing was ever written: there is nothing to read. */
-	ret = r.content < 0 && r.content != -ENODATA ? r.content : restore_frozen(&r);
+	ret = r.content < 0 && r.content != -ENODATA ? r.content : restore_it(&r);
 	if (r.content >= 0)
 		ckdev_close(r.content);
-	if (ret < 0 || !(restore->flags & CKDEV_RESTORE_FREEZE))
+	free(r.seg);
+	if (!ahead && (ret < 0 || !(restore->flags & CKDEV_RESTORE_FREEZE)))
 		ckdev_replica_thaw(fd);
+	/* After a failure the memory is as of no commit. */
+	*commits = ret < 0 ? 0 : r.commits;
 	return ret;
+}
+
+/* Without the number there is no next call. */
+int ckdev_restore(int fd, struct ckdev_restore *restore)
+{
+	uint64_t commits = 0;
+
+	if (restore->flags & CKDEV_RESTORE_AHEAD)
+		return -EINVAL;
+	return ckdev_restore_since(fd, restore, &commits);
 }

@@ -352,15 +352,25 @@ int ckdev_soft_session_page(int fd)
 	return ret < 0 ? ret : got;
 }
 
-int ckdev_replica_content(int fd)
+static int replica_content(int fd, unsigned int flags)
 {
-	struct soft_replica_content arg = { .size = sizeof(arg) };
+	struct soft_replica_content arg = { .size = sizeof(arg), .flags = flags };
 	int got = -1, saved = errno, ret;
 
 	if (!ckdev_is_soft(fd))
 		return (int)ckdev_result(fcntl(fd, F_DUPFD_CLOEXEC, 0), saved);
 	ret = soft_simple(fd, SOFT_REPLICA_CONTENT, &arg, &got);
 	return ret < 0 ? ret : got;
+}
+
+int ckdev_replica_content(int fd)
+{
+	return replica_content(fd, 0);
+}
+
+int ckdev_replica_content_live(int fd)
+{
+	return replica_content(fd, SOFT_CONTENT_LIVE);
 }
 
 /*

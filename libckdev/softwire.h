@@ -114,4 +114,10 @@ struct soft_replica_content {
 	__u32 flags;
 };
 
+/*
+ * The replica needn't be frozen: the file changes with each commit, and a commit of everything
+ * leaves it behind. A reader finds out by the number of commits (@since of struct cptdev_image_vec).
+ */
+#define SOFT_CONTENT_LIVE	(1U << 0)
+
 #endif

@@ -168,7 +168,7 @@ ABI_FIELD(cptdev_replica_open, max_bytes, 72, 8);
 ABI_FIELD(cptdev_replica_open, fd, 80, 4);
 ABI_FIELD(cptdev_replica_open, reserved, 84, 4);
 
-ABI_STRUCT(cptdev_image_info, 200);
+ABI_STRUCT(cptdev_image_info, 208);
 ABI_FIELD(cptdev_image_info, size, 0, 4);
 ABI_FIELD(cptdev_image_info, flags, 4, 4);
 ABI_FIELD(cptdev_image_info, kind, 8, 4);
@@ -189,6 +189,7 @@ ABI_FIELD(cptdev_image_info, staging, 168, 8);
 ABI_FIELD(cptdev_image_info, max_bytes, 176, 8);
 ABI_FIELD(cptdev_image_info, promoted_ns, 184, 8);
 ABI_FIELD(cptdev_image_info, taken_ns, 192, 8);
+ABI_FIELD(cptdev_image_info, commits, 200, 8);
 
 ABI_STRUCT(cptdev_segment, 32);
 ABI_FIELD(cptdev_segment, addr, 0, 8);
@@ -203,7 +204,7 @@ ABI_FIELD(cptdev_extent, len, 8, 8);
 ABI_FIELD(cptdev_extent, kind, 16, 4);
 ABI_FIELD(cptdev_extent, reserved, 20, 4);
 
-ABI_STRUCT(cptdev_image_vec, 40);
+ABI_STRUCT(cptdev_image_vec, 48);
 ABI_FIELD(cptdev_image_vec, size, 0, 4);
 ABI_FIELD(cptdev_image_vec, flags, 4, 4);
 ABI_FIELD(cptdev_image_vec, vec, 8, 8);
@@ -211,6 +212,7 @@ ABI_FIELD(cptdev_image_vec, vec_len, 16, 4);
 ABI_FIELD(cptdev_image_vec, nr, 20, 4);
 ABI_FIELD(cptdev_image_vec, start, 24, 8);
 ABI_FIELD(cptdev_image_vec, next, 32, 8);
+ABI_FIELD(cptdev_image_vec, since, 40, 8);
 
 ABI_STRUCT(cptdev_replica_begin, 72);
 ABI_FIELD(cptdev_replica_begin, size, 0, 4);

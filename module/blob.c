@@ -50,6 +50,8 @@ int cptdev_blob_read(const struct cptdev_blob *b, struct cptdev_image_vec *arg)
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	if (arg->since)
+		return -EINVAL;
 	arg->nr = min(arg->vec_len, len - from);
 	arg->next = from + arg->nr;
 	if (arg->nr && copy_to_user(u64_to_user_ptr(arg->vec), b->data + from, arg->nr))

@@ -432,6 +432,9 @@ struct cptdev_replica {
 	struct cptdev_staging staging;
 	struct xarray *staged;
 	u64 nr_staged;
+	struct xarray records;		/* since.c; what they say is under @sem */
+	u64 nr_records;
+	u64 records_max;		/* then those that aren't needed are dropped */
 
 	struct rw_semaphore sem;	/* the content */
 	struct xarray *pages;
@@ -445,6 +448,8 @@ struct cptdev_replica {
 	u64 taken_ns;			/* likewise, 0: not taken */
 	u32 frozen;			/* descriptors that hold the generation */
 	u64 commits;
+	u64 since_min;			/* commits before it are forgotten: see since.c */
+	unsigned long marked;		/* the last group that the commit under way has marked */
 	u64 visited;			/* pages, by the last commit */
 	struct cptdev_layout *layout;	/* or NULL */
 	struct cptdev_blob *meta;	/* or NULL */
@@ -507,6 +512,15 @@ void cptdev_gone_now(struct work_struct *work, u64 pages);
 void cptdev_gone_done(const char *of, u64 pages);
 struct cptdev_gone *cptdev_gone_alloc(void);
 void cptdev_gone_put(struct cptdev_replica *r, struct cptdev_gone *g);
+
+/* since.c */
+void cptdev_since_init(struct cptdev_replica *r);
+void cptdev_since_exit(struct cptdev_replica *r);
+int cptdev_since_stage(struct cptdev_replica *r, unsigned long index);
+void cptdev_since_mark(struct cptdev_replica *r, unsigned long index);
+void cptdev_since_trim(struct cptdev_replica *r);
+int cptdev_since_extents(struct cptdev_replica *r, u64 since, u64 *next,
+			 struct cptdev_extent *batch, u32 max, bool *more);
 
 /* repio.c */
 ssize_t cptdev_replica_read(struct kiocb *iocb, struct iov_iter *to);

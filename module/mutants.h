@@ -228,6 +228,11 @@ static inline int mutant_count_failed(struct cptdev_snap *snap)
 
 #define cptdev_snap_seal		mutant_count_failed
 
+/* NO_NUMBER: a page that was in a replica before keeps the number that it had. */
+#define set_page_private(p, number)						\
+	(cptdev_mutant(NO_NUMBER) && page_private((struct page *)(p)) ? (void)0 : \
+	 set_page_private(p, number))
+
 #else /* !CPTDEV_MUTANTS */
 
 static inline void cptdev_mutants_tell(void)

@@ -887,6 +887,8 @@ TEST_F(replica, immense)
 	EXPECT_EQ(0, at(self, 1ULL << 30));
 }
 
+#include "replica_since.h"
+
 #ifdef T_ENGINE_KERNEL
 #include "replica_kernel.h"
 #endif

@@ -15,6 +15,7 @@
 
 #include "kernel.h"
 #include "soft_set.h"
+#include "soft_since.h"
 #include "soft_state.h"
 
 #define SOFT_PAGE	4096U
@@ -64,6 +65,7 @@ struct soft_replica {
 	u32 frozen;		/* descriptors that hold the generation */
 	u64 max_bytes;		/* 0: the engine's limit */
 	struct soft_pages content;
+	struct soft_since since;	/* which of them changed when */
 	struct soft_layout layout;
 	struct soft_blob meta;
 	struct soft_stage stage;

@@ -253,10 +253,10 @@ static int call_content(struct soft_client *c, struct soft_message *m, struct so
 	const struct soft_file *f = soft_file(c->s, c->file);
 	char path[64];
 
-	if (arg->flags)
+	if (arg->flags & ~SOFT_CONTENT_LIVE)
 		return -EOPNOTSUPP;
-	/* What is read must not change meanwhile. */
-	if (!f->froze)
+	/* What is read must not change meanwhile, unless the reader sees to that. */
+	if (!f->froze && !(arg->flags & SOFT_CONTENT_LIVE))
 		return -EINVAL;
 	if (f->replica->content.fd < 0)
 		return -ENODATA;

@@ -32,6 +32,7 @@ int soft_image_info(struct soft *s, struct soft_file *f, struct cptdev_image_inf
 	info->max_bytes = soft_replica_limit(s, r);
 	info->promoted_ns = r->promoted_ns;
 	info->taken_ns = r->taken_ns;
+	info->commits = r->rec.commits;
 	f->seen = r->rec.commits;
 	return 0;
 }
@@ -44,6 +45,8 @@ static int image_extents(const struct soft_replica *r, struct cptdev_image_vec *
 		return -EINVAL;
 	arg->nr = 0;
 	arg->next = arg->start;
+	if (arg->since)
+		return soft_since_extents(&r->since, r->rec.commits, &r->content.set, arg);
 	while (arg->nr < arg->vec_len &&
 	       soft_set_run(&r->content.set, arg->next / SOFT_PAGE, &start, &end)) {
 		struct cptdev_extent e = {
@@ -73,6 +76,8 @@ int soft_image_vec(const struct soft_replica *r, unsigned int cmd,
 {
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	if (arg->since && cmd != CPTDEV_IOC_IMAGE_EXTENTS)
+		return -EINVAL;
 	if (cmd == CPTDEV_IOC_IMAGE_LAYOUT)
 		return soft_list_read(r->layout.v, r->layout.nr, sizeof(*r->layout.v), arg);
 	if (cmd == CPTDEV_IOC_IMAGE_META)

@@ -108,6 +108,7 @@ static void replica_release(struct soft_replica *r)
 		return;
 	soft_stage_drop(r);
 	soft_pages_free(&r->content);
+	soft_since_free(&r->since);
 	soft_layout_free(&r->layout);
 	free(r->meta.v);
 	LIST_REMOVE(r, entry);

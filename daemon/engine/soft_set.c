@@ -51,6 +51,13 @@ bool soft_set_has(const struct soft_set *s, u64 page)
 		s->v[i].bits >> page % CHUNK & 1;
 }
 
+u64 soft_set_bits(const struct soft_set *s, u64 index)
+{
+	u64 i = chunk_at(s, index);
+
+	return i < s->nr && s->v[i].index == index ? s->v[i].bits : 0;
+}
+
 u64 soft_set_count(const struct soft_set *s, u64 start, u64 end)
 {
 	u64 i, n = 0;

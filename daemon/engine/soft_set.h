@@ -21,6 +21,8 @@ struct soft_set {
 };
 
 bool soft_set_has(const struct soft_set *s, u64 page);
+/* Those of the chunk @index, a bit each. */
+u64 soft_set_bits(const struct soft_set *s, u64 index);
 /* How many of [start, end) are in it. */
 u64 soft_set_count(const struct soft_set *s, u64 start, u64 end);
 /* The next run of pages from @from on: [*start, *end). False: there is none. */

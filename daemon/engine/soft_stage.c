@@ -94,6 +94,7 @@ int soft_stage_begin(struct soft_replica *r, int fd, const struct cptdev_replica
 		return ret;
 	}
 	soft_stage_drop(r);
+	soft_since_trim(&r->since, r->rec.commits, &r->content.set);
 	r->stage.owner = fd;
 	r->stage.base = b->base;
 	r->stage.term = b->term;
@@ -262,22 +263,38 @@ static void content_lost(struct soft_replica *r)
 	soft_layout_free(&r->layout);
 	blob_free(&r->meta);
 	r->rec.generation = 0;
+	soft_since_all(&r->since, r->rec.commits + 1);
+}
+
+static int commit_delta(struct soft_replica *r)
+{
+	struct soft_stage *st = &r->stage;
+	struct soft_set old;
+	int ret = soft_set_copy(&old, &r->content.set);
+
+	if (ret)
+		return ret;
+	ret = soft_pages_apply(&r->content, &st->data, &st->holes, &st->layout);
+	if (!ret)
+		soft_since_commit(&r->since, r->rec.commits + 1, &st->data.set, &old,
+				  &r->content.set);
+	else if (ret == -EIO)
+		content_lost(r);
+	soft_set_free(&old);
+	return ret;
 }
 
 static int commit_content(struct soft_replica *r)
 {
 	struct soft_stage *st = &r->stage;
-	int ret;
+	int ret = soft_since_stage(&r->since, &st->data.set);
 
-	if (st->base) {
-		ret = soft_pages_apply(&r->content, &st->data, &st->holes, &st->layout);
-		if (ret == -EIO)
-			content_lost(r);
-		return ret;
-	}
+	if (ret || st->base)
+		return ret ? ret : commit_delta(r);
 	soft_pages_free(&r->content);
 	r->content = st->data;
 	soft_pages_init(&st->data);
+	soft_since_all(&r->since, r->rec.commits + 1);
 	return 0;
 }
 

@@ -21,7 +21,7 @@
 #define TURNS_MIN	10U
 
 /* Sockets that are bound and don't listen, one for each port that was handed out. */
-static int reserved[16];
+static int reserved[32];
 static u32 nr_reserved;
 
 /*

@@ -245,6 +245,27 @@ static int spare_open(int fd)
 	return r;
 }
 
+/* The spare copies ahead, after each commit. */
+static bool warm;
+
+/* Until the promotion. @restore: what then makes the memory whole. */
+static int wait_warm(int r, u64 timeout_ns, struct ckdev_restore *restore, uint64_t *commits)
+{
+	int ret, err = 0;
+
+	do {
+		ret = ckdev_replica_wait(r, warm ? CKDEV_WAIT_COMMITS : 0, timeout_ns);
+		if (!warm || ret < 0)
+			return ret;
+		if (ret & CKDEV_COMMITTED) {
+			restore->flags |= CKDEV_RESTORE_AHEAD;
+			err = ckdev_restore_since(r, restore, commits);
+			restore->flags = CKDEV_RESTORE_MAP;
+		}
+	} while (!err && !(ret & CKDEV_PROMOTED));
+	return err ? err : *commits ? ret : -EIO;
+}
+
 /* Waits, restores and compares with @generation; the exit status says how it went. */
 static void spare(const struct machine *m, u64 generation, u64 timeout_ns)
 {
@@ -252,13 +273,14 @@ static void spare(const struct machine *m, u64 generation, u64 timeout_ns)
 		.size = sizeof(restore), .flags = CKDEV_RESTORE_MAP | CKDEV_RESTORE_EXCL,
 	};
 	u8 *want = malloc(LEN);
+	uint64_t commits = 0;
 	int fd = session_open(m), r = spare_open(fd);
-	int ret = ckdev_replica_wait(r, 0, timeout_ns);
+	int ret = wait_warm(r, timeout_ns, &restore, &commits);
 
 	if (ret == -ETIMEDOUT)
 		_exit(SPARE_WAITS);
-	if (ret == CKDEV_PROMOTED)
-		ret = ckdev_restore(r, &restore);
+	if (ret > 0 && ret & CKDEV_PROMOTED)
+		ret = ckdev_restore_since(r, &restore, &commits);
 	if (ret) {
 		fprintf(stderr, "# the spare: %s\n", ckdev_strerror(ret));
 		_exit(SPARE_FAILED);
@@ -364,6 +386,15 @@ static void a_spare_has_every_byte(void **state)
 {
 	(void)state;
 	assert_int_equal(take_over("auto", 2, SECONDS(20)), SPARE_EXACT);
+}
+
+static void a_warm_spare_has_every_byte(void **state)
+{
+	(void)state;
+	warm = true;
+	assert_int_equal(take_over("auto", 2, SECONDS(20)), SPARE_EXACT);
+	assert_int_equal(take_over("auto", 1, SECONDS(20)), SPARE_DIFFERS);
+	warm = false;
 }
 
 /* The comparison sees a generation that is only one behind. */
@@ -819,6 +850,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_spare_has_every_byte),
+		cmocka_unit_test(a_warm_spare_has_every_byte),
 		cmocka_unit_test(an_older_generation_is_noticed),
 		cmocka_unit_test(nobody_is_promoted_unless_it_was_wanted),
 		cmocka_unit_test(a_person_sees_and_promotes),

@@ -472,9 +472,11 @@ int main(void)
 	}
 	close(fd);
 	printf("1..%u\n",
-	       (unsigned int)ARRAY_SIZE(tests) + nr_spare_tests + nr_restore_tests);
+	       (unsigned int)ARRAY_SIZE(tests) + nr_spare_tests + nr_restore_tests +
+	       nr_ahead_tests);
 	failed = run_tests(tests, ARRAY_SIZE(tests), &number);
 	failed += run_tests(spare_tests, nr_spare_tests, &number);
 	failed += run_tests(restore_tests, nr_restore_tests, &number);
+	failed += run_tests(ahead_tests, nr_ahead_tests, &number);
 	return failed ? 1 : 0;
 }

@@ -13,9 +13,33 @@
 
 #define PLACE		((char *)0x210000000000)
 
-#define RESTORE(f, r) \
-	({ (r) = (struct ckdev_restore){ .size = sizeof(r), .flags = (r).flags }; \
-	   ckdev_restore((f)->replica, &(r)); })
+/* The warm way: a copy ahead, and then what changed since. */
+static bool warm;
+
+static int restore(struct fixture *f, struct ckdev_restore *r)
+{
+	unsigned int flags = r->flags;
+	uint64_t bytes, commits = 0;
+	int ret;
+
+	*r = (struct ckdev_restore){ .size = sizeof(*r), .flags = flags };
+	if (!warm)
+		return ckdev_restore(f->replica, r);
+	r->flags = (flags & ~CKDEV_RESTORE_FREEZE) | CKDEV_RESTORE_AHEAD;
+	ret = ckdev_restore_since(f->replica, r, &commits);
+	bytes = r->bytes;
+	if (ret == 0) {
+		*r = (struct ckdev_restore){
+			.size = sizeof(*r), .flags = flags & ~CKDEV_RESTORE_EXCL,
+		};
+		ret = ckdev_restore_since(f->replica, r, &commits);
+		r->bytes += bytes;
+	}
+	r->flags = flags;
+	return ret;
+}
+
+#define RESTORE(f, r)	restore(f, &(r))
 
 /* Memory comes back as it was, whatever was done to it meanwhile. */
 static int test_same_process(void)
@@ -235,6 +259,7 @@ static int test_map(void)
 
 static int test_refused(void)
 {
+	uint64_t commits = 0;
 	struct ckdev_restore r = { .flags = 0 };
 	char *m = map_pages(PLACE, 8), *s;
 	struct fixture f;
@@ -267,6 +292,14 @@ static int test_refused(void)
 	CHECK_RET(ckdev_restore(f.replica, &r), -EINVAL);
 	r = (struct ckdev_restore){ .size = sizeof(r), .flags = CKDEV_RESTORE_EXCL };
 	CHECK_RET(ckdev_restore(f.replica, &r), -EINVAL);
+	r = (struct ckdev_restore){ .size = sizeof(r), .flags = CKDEV_RESTORE_AHEAD };
+	CHECK_RET(ckdev_restore(f.replica, &r), -EINVAL);
+	CHECK_RET(ckdev_restore_since(f.fd, &r, &commits), -ENOTTY);
+	r.flags |= CKDEV_RESTORE_FREEZE;
+	CHECK_RET(ckdev_restore_since(f.replica, &r, &commits), -EINVAL);
+	r.flags = CKDEV_RESTORE_MAP | CKDEV_RESTORE_EXCL;
+	commits = 1;
+	CHECK_RET(ckdev_restore_since(f.replica, &r, &commits), -EINVAL);
 	r = (struct ckdev_restore){ .size = sizeof(r) };
 	CHECK_RET(ckdev_restore(f.fd, &r), -ENOTTY);
 	teardown(&f);
@@ -371,6 +404,22 @@ static int test_two_processes(void)
 	return 0;
 }
 
+/* The same the warm way. Each test is a process. */
+#define WARM(fn)							\
+static int warm_##fn(void)						\
+{									\
+	warm = true;							\
+	return fn();							\
+}
+
+WARM(test_same_process)
+WARM(test_file)
+WARM(test_library)
+WARM(test_map)
+WARM(test_refused)
+WARM(test_stack)
+WARM(test_two_processes)
+
 const struct test restore_tests[] = {
 	{ "restore: all comes back, and nothing else stays", test_same_process },
 	{ "restore: private mappings of files", test_file },
@@ -379,5 +428,12 @@ const struct test restore_tests[] = {
 	{ "restore: what can't be done is refused before anything is", test_refused },
 	{ "restore: not over its own stack", test_stack },
 	{ "restore: a killed program goes on in another", test_two_processes },
+	{ "restore, copied ahead: all comes back, and nothing else stays", warm_test_same_process },
+	{ "restore, copied ahead: private mappings of files", warm_test_file },
+	{ "restore, copied ahead: a library's .data and .bss, with another copy of its file", warm_test_library },
+	{ "restore, copied ahead: maps what isn't there, with its protection", warm_test_map },
+	{ "restore, copied ahead: what can't be done is refused before anything is", warm_test_refused },
+	{ "restore, copied ahead: not over its own stack", warm_test_stack },
+	{ "restore, copied ahead: a killed program goes on in another", warm_test_two_processes },
 };
 const unsigned int nr_restore_tests = ARRAY_SIZE(restore_tests);

@@ -72,7 +72,11 @@ extern const unsigned int nr_spare_tests;
 extern const struct test restore_tests[];
 extern const unsigned int nr_restore_tests;
 
-/* ckdev_test.c: help for both. A session of its own for each test, with memory. */
+/* ahead_test.c */
+extern const struct test ahead_tests[];
+extern const unsigned int nr_ahead_tests;
+
+/* ckdev_test.c: help for all. A session of its own for each test, with memory. */
 #define PAGE	((size_t)4096)
 
 struct fixture {

@@ -72,6 +72,8 @@ int cptdev_layout_read(const struct cptdev_layout *l, struct cptdev_image_vec *a
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	if (arg->since)
+		return -EINVAL;
 	arg->nr = min(arg->vec_len, nr - from);
 	arg->next = from + arg->nr;
 	if (arg->nr && copy_to_user(u64_to_user_ptr(arg->vec), l->v + from,

@@ -195,6 +195,8 @@ static int snap_extents(struct cptdev_call *call, void *uarg)
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	if (arg->since)
+		return -EINVAL;
 	arg->nr = 0;
 	for (i = arg->start; i < snap->runs.nr && arg->nr < arg->vec_len; i++) {
 		const struct cptdev_run *run = cptdev_vec_at(&snap->runs, i);

@@ -39,6 +39,7 @@ static void replica_free_work(struct work_struct *work)
 
 	cptdev_pages_free(r, r->pages);
 	cptdev_pool_free(r);
+	cptdev_since_exit(r);
 	cptdev_layout_put(r->layout);
 	cptdev_blob_put(r->meta);
 	cptdev_user_put(r->user);
@@ -121,6 +122,7 @@ static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *ar
 	mutex_init(&r->stage_lock);
 	init_rwsem(&r->sem);
 	init_waitqueue_head(&r->wq);
+	cptdev_since_init(r);
 	strscpy(r->name, arg->name, sizeof(r->name));
 	r->uid = current_euid();
 	r->max_bytes = arg->max_bytes;
@@ -301,6 +303,7 @@ static int replica_info(struct cptdev_call *call, void *uarg)
 	info->pages = r->nr_pages;
 	info->segments = r->layout ? r->layout->nr : 0;
 	info->meta_len = r->meta ? r->meta->len : 0;
+	info->commits = r->commits;
 	rf->seen = r->commits;
 	up_read(&r->sem);
 	return 0;
@@ -336,6 +339,12 @@ static int replica_meta(struct cptdev_call *call, void *uarg)
 	return ret;
 }
 
+/*
+ * So long a run is told in one piece. A reader that only asks where data begins needn't wait until
+ * all of a large heap has been looked at.
+ */
+#define RUN_MAX		4096UL
+
 /* The next run of pages with data from @index on. Under replica->sem. */
 static bool replica_run(struct cptdev_replica *r, unsigned long index,
 			struct cptdev_extent *e)
@@ -349,7 +358,7 @@ static bool replica_run(struct cptdev_replica *r, unsigned long index,
 		/* A place that a stage reserved is still empty. */
 		if (xas_retry(&xas, entry) || xa_is_zero(entry))
 			continue;
-		if (n && xas.xa_index != index + n)
+		if (n == RUN_MAX || (n && xas.xa_index != index + n))
 			break;
 		if (!n)
 			index = xas.xa_index;
@@ -366,6 +375,21 @@ static bool replica_run(struct cptdev_replica *r, unsigned long index,
 /* Extents copied out at a time, without the lock. */
 #define EXTENT_BATCH	32U
 
+/* All extents: as cptdev_since_extents(). */
+static int replica_batch(struct cptdev_replica *r, u64 *next, struct cptdev_extent *batch,
+			 u32 max, bool *more)
+{
+	u32 n;
+
+	for (n = 0; n < max; n++) {
+		if (!replica_run(r, *next >> PAGE_SHIFT, &batch[n]))
+			break;
+		*next = batch[n].addr + batch[n].len;
+	}
+	*more = n == max;
+	return n;
+}
+
 static int replica_extents(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
@@ -373,7 +397,9 @@ static int replica_extents(struct cptdev_call *call, void *uarg)
 	struct cptdev_image_vec *arg = uarg;
 	struct cptdev_extent __user *vec = u64_to_user_ptr(arg->vec);
 	struct cptdev_extent batch[EXTENT_BATCH];
-	u32 n, max;
+	bool more;
+	u32 max;
+	int n;
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
@@ -384,19 +410,20 @@ static int replica_extents(struct cptdev_call *call, void *uarg)
 	do {
 		max = min(arg->vec_len - arg->nr, EXTENT_BATCH);
 		down_read(&r->sem);
-		for (n = 0; n < max; n++) {
-			if (!replica_run(r, arg->next >> PAGE_SHIFT, &batch[n]))
-				break;
-			arg->next = batch[n].addr + batch[n].len;
-		}
+		if (arg->since)
+			n = cptdev_since_extents(r, arg->since, &arg->next, batch, max, &more);
+		else
+			n = replica_batch(r, &arg->next, batch, max, &more);
 		up_read(&r->sem);
+		if (n < 0)
+			return n;
 		if (copy_to_user(vec + arg->nr, batch, n * sizeof(*batch)))
 			return -EFAULT;
 		arg->nr += n;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-	} while (n == EXTENT_BATCH);
+	} while (more && arg->nr < arg->vec_len);
 	return 0;
 }
 

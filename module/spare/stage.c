@@ -11,6 +11,7 @@
 
 #include "../cptdev.h"
 #include "../trace.h"
+#include "../mutants.h"
 
 /* Staged: the page becomes a hole. */
 #define STAGED_HOLE	xa_mk_value(0)
@@ -192,8 +193,12 @@ static int stage_store(struct cptdev_replica *r, unsigned long index, void *entr
 	void *old;
 	int ret = 0;
 
+	if (!xa_is_value(entry)) {
+		ret = cptdev_since_stage(r, index);
+		set_page_private(entry, r->commits + 1);
+	}
 	/* Into the content it goes at commit: keep a place there. */
-	if (r->staging.base && !xa_is_value(entry))
+	if (!ret && r->staging.base && !xa_is_value(entry))
 		ret = xa_reserve(r->pages, index, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		return ret;
@@ -371,6 +376,7 @@ int cptdev_stage_begin(struct cptdev_call *call, void *uarg)
 		ret = begin_valid(r, arg);
 	if (!ret) {
 		cptdev_stage_drop(r);
+		cptdev_since_trim(r);
 		r->stager = rf;
 		r->staged = staged;
 		r->staging = st;
@@ -520,6 +526,7 @@ static void content_replace(struct cptdev_replica *r, unsigned long index, void 
 	struct page *old;
 
 	r->visited++;
+	cptdev_since_mark(r, index);
 	if (xa_is_value(entry)) {
 		old = xa_erase(r->pages, index);
 	} else {
@@ -601,7 +608,9 @@ static void content_merge(struct cptdev_replica *r, struct cptdev_gone *gone)
 static void content_commit(struct cptdev_replica *r, struct cptdev_gone *gone)
 {
 	r->visited = 0;
+	r->marked = ULONG_MAX;
 	if (!r->staging.base) {
+		r->since_min = r->commits + 1;
 		gone->pages = r->pages;
 		gone->nr = r->nr_pages;
 		r->pages = r->staged;

@@ -242,6 +242,7 @@ struct cptdev_info {
 #define CPTDEV_FEATURE_CLAIM	(1ULL << 5)	/* CPTDEV_IOC_REPLICA_CLAIM */
 #define CPTDEV_FEATURE_LEASE	(1ULL << 6)	/* leases and states: ACK, WAIT, the session page */
 #define CPTDEV_FEATURE_ALIVE	(1ULL << 7)	/* CPTDEV_IOC_SESSION_ALIVE */
+#define CPTDEV_FEATURE_SINCE	(1ULL << 8)	/* @since of CPTDEV_IOC_IMAGE_EXTENTS */
 
 /**
  * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: give the session a name and limits
@@ -735,6 +736,8 @@ struct cptdev_replica_open {
  * @max_bytes:	replica: most memory that it may take
  * @promoted_ns: replica: CLOCK_REALTIME of the promotion; 0: it isn't promoted
  * @taken_ns:	replica: CLOCK_REALTIME when the promotion was taken; 0: it isn't taken
+ * @commits:	replica: number of commits so far, which is the number of the last commit; see
+ *		@since of struct cptdev_image_vec
  */
 struct cptdev_image_info {
 	__u32 size;
@@ -757,6 +760,7 @@ struct cptdev_image_info {
 	__u64 max_bytes;
 	__u64 promoted_ns;
 	__u64 taken_ns;
+	__u64 commits;
 };
 
 #define CPTDEV_IMAGE_SNAPSHOT	1
@@ -818,10 +822,24 @@ struct cptdev_extent {
  * @start:	LAYOUT, META, and EXTENTS of a snapshot: index of the first entry.
  *		EXTENTS of a replica: address to begin at.
  * @next:	out: @start of the next call
+ * @since:	EXTENTS of a replica: number of a commit, at most the last; the list has what
+ *		changed after it. 0: everything. Otherwise 0.
  *
  * Begin with @start 0, and stop when @nr is 0. Extents are in ascending order. A replica
- * and a full snapshot have only DATA extents. On a replica, a commit may come between two
- * calls; to prevent this, freeze the replica first.
+ * and a full snapshot have only DATA extents. A replica may report a long run as several
+ * extents that touch. On a replica, a commit may come between two calls; to prevent this,
+ * freeze the replica first.
+ *
+ * With @since, DATA extents are the pages whose data a later commit replaced. HOLE extents
+ * contain every page that had data at that commit and has none now. They may contain other
+ * pages without data, also such that the layout doesn't have. To follow a replica that isn't
+ * frozen: read @commits of struct cptdev_image_info first, then copy the extents; this number
+ * is @since of the next pass, which sees what changed meanwhile.
+ *
+ * Errors: ESTALE all content was replaced after @since, or @since is so long ago that the
+ * replica has forgotten which pages became holes: take everything; EINVAL @since is above the
+ * last commit's number, or isn't 0 in another list. INFO reports CPTDEV_FEATURE_SINCE if the
+ * module knows @since.
  */
 struct cptdev_image_vec {
 	__u32 size;
@@ -831,6 +849,7 @@ struct cptdev_image_vec {
 	__u32 nr;
 	__u64 start;
 	__u64 next;
+	__u64 since;
 };
 
 /**
