@@ -266,7 +266,12 @@ int hs_area_pieces(struct hs_area *a, hs_piece_fn fn, void *arg)
 	return ret;
 }
 
-/* Nothing is left mapped if it fails. */
+static int writable(void *addr, size_t len)
+{
+	return hs_arena_reserved() ? 0 : mprotect(addr, len, PROT_READ | PROT_WRITE);
+}
+
+/* Nothing is left mapped if it fails, unless the arena is reserved. */
 int hs_area_restore(struct hs_area *a, hs_piece_fn fill, void *arg)
 {
 	unsigned int i;
@@ -276,9 +281,9 @@ int hs_area_restore(struct hs_area *a, hs_piece_fn fill, void *arg)
 		errno = EUCLEAN;
 		return -1;
 	}
-	if (hs_map_at(HS_AREA, HS_AREA_LEN, PROT_NONE) == MAP_FAILED)
+	if (hs_arena_map(HS_AREA, HS_AREA_LEN, PROT_NONE) == MAP_FAILED)
 		return -1;
-	if (mprotect(a, HS_PAGE, PROT_READ | PROT_WRITE) || fill(arg, a, HS_PAGE))
+	if (writable(a, HS_PAGE) || fill(arg, a, HS_PAGE))
 		goto fail;
 	if (check(a)) {
 		errno = EUCLEAN;
@@ -289,14 +294,15 @@ int hs_area_restore(struct hs_area *a, hs_piece_fn fill, void *arg)
 
 		if (!a->slot[i].mapped)
 			continue;
-		if (mprotect(slot, a->slot[i].mapped, PROT_READ | PROT_WRITE) ||
+		if (writable(slot, a->slot[i].mapped) ||
 		    fill(arg, slot, a->slot[i].mapped))
 			goto fail;
 	}
 	return 0;
 fail:
 	err = errno;
-	munmap(a, HS_AREA_LEN);
+	if (!hs_arena_reserved())
+		munmap(a, HS_AREA_LEN);
 	errno = err;
 	return -1;
 }

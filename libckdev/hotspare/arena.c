@@ -32,6 +32,7 @@ static pthread_mutex_t class_lock[SCRATCH_SLOT + 1] = {
 	[0 ... SCRATCH_SLOT] = PTHREAD_MUTEX_INITIALIZER,
 };
 static struct hs_class *scratch;
+static bool reserved;			/* hs_arena_reserve() */
 static struct root *root;
 struct hs_class *hs_class_recent;
 
@@ -199,7 +200,7 @@ static size_t table_len(uint32_t pages)
 
 static int make_writable(void *addr, size_t len)
 {
-	return mprotect(addr, len, PROT_READ | PROT_WRITE);
+	return reserved ? 0 : mprotect(addr, len, PROT_READ | PROT_WRITE);
 }
 
 /* From @c->pages to @pages; nothing has changed if it fails. */
@@ -316,6 +317,69 @@ int hs_arena_pieces(hs_piece_fn fn, void *arg)
  * Restoring: what the first pages say is believed only as far as it can be true
  */
 
+int hs_arena_reserve(void)
+{
+	int ret = -1;
+
+	pthread_mutex_lock(&arena_lock);
+	if (root || reserved)
+		errno = EEXIST;
+	else if (hs_map_at(HS_BASE, HS_END - HS_BASE, PROT_READ | PROT_WRITE) != MAP_FAILED)
+		ret = 0;
+	reserved |= !ret;
+	pthread_mutex_unlock(&arena_lock);
+	return ret;
+}
+
+/* Leaves errno alone. */
+void hs_arena_unreserve(void)
+{
+	int saved = errno;
+
+	if (reserved)
+		munmap((void *)HS_BASE, HS_END - HS_BASE);
+	reserved = false;
+	errno = saved;
+}
+
+bool hs_arena_reserved(void)
+{
+	return reserved;
+}
+
+void *hs_arena_map(uintptr_t addr, size_t len, int prot)
+{
+	return reserved ? (void *)addr : hs_map_at(addr, len, prot);
+}
+
+/* Of what was reserved: no access to what lies between the pieces, ... */
+static int close_gap(void *done, void *addr, size_t len)
+{
+	uintptr_t *from = done, to = (uintptr_t)addr;
+	int ret = *from < to ? mprotect((void *)*from, to - *from, PROT_NONE) : 0;
+
+	*from = to + len;
+	return ret;
+}
+
+static int unmap(uintptr_t from, uintptr_t to)
+{
+	return from < to ? munmap((void *)from, to - from) : 0;
+}
+
+/* ... and nothing where no area or class is. With @root set. */
+static int close_gaps(void)
+{
+	uintptr_t done = HS_BASE, end = HS_BASE + (root->nr + 1UL) * HS_SLOT;
+	uintptr_t area = root->area ? HS_AREA : HS_BASE + HS_SLOT;
+	uintptr_t behind = root->area ? HS_AREA + HS_AREA_LEN : HS_BASE + HS_SLOT;
+
+	if (hs_arena_pieces(close_gap, &done) || close_gap(&done, (void *)end, 0))
+		return -1;
+	return unmap(HS_BASE + HS_PAGE, area) || unmap(behind, HS_BASE + HS_SLOT) ||
+		unmap(end, HS_END) ? -1 : 0;
+}
+
 static int not_an_arena(void)
 {
 	errno = EUCLEAN;
@@ -356,7 +420,7 @@ static int restore_root(struct root *r, hs_piece_fn fill, void *arg)
 /* @mapped: how many slots are, the root's among them. @area: whether the state area is. */
 static int restore_all(unsigned int *mapped, bool *area, hs_piece_fn fill, void *arg)
 {
-	struct root *r = hs_map_at(HS_BASE, HS_PAGE, PROT_READ | PROT_WRITE);
+	struct root *r = hs_arena_map(HS_BASE, HS_PAGE, PROT_READ | PROT_WRITE);
 	int ret;
 
 	if (r == MAP_FAILED)
@@ -370,7 +434,7 @@ static int restore_all(unsigned int *mapped, bool *area, hs_piece_fn fill, void 
 	for (; !ret && *mapped <= r->nr; ++*mapped) {
 		struct hs_class *c = class_at(*mapped);
 
-		if (hs_map_at((uintptr_t)c, HS_SLOT, PROT_NONE) == MAP_FAILED)
+		if (hs_arena_map((uintptr_t)c, HS_SLOT, PROT_NONE) == MAP_FAILED)
 			return -1;
 		ret = restore_class(c, fill, arg);
 	}
@@ -393,10 +457,20 @@ int hs_arena_restore(hs_piece_fn fill, void *arg)
 		errno = EEXIST;
 	else
 		ret = restore_all(&mapped, &area, fill, arg);
-	saved = errno;
 	if (!ret)
 		__atomic_store_n(&root, (struct root *)HS_BASE, __ATOMIC_RELEASE);
-	else if (mapped)
+	if (!ret && reserved && close_gaps()) {
+		root = NULL;
+		ret = -1;
+	}
+	saved = errno;
+	if (ret && reserved) {
+		hs_arena_unreserve();
+		mapped = 0;
+		area = false;
+	}
+	reserved = false;
+	if (ret && mapped)
 		munmap((void *)HS_BASE, HS_PAGE);
 	if (ret && area)
 		munmap((void *)HS_AREA, HS_AREA_LEN);

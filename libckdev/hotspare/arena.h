@@ -125,6 +125,8 @@ void hs_arena_unlock(void);
 
 /* Private memory without content at @addr and nowhere else; MAP_FAILED with errno, EEXIST. */
 void *hs_map_at(uintptr_t addr, size_t len, int prot);
+/* The same, of the arena; or nothing, if it is reserved. */
+void *hs_arena_map(uintptr_t addr, size_t len, int prot);
 
 /* The state area, see area.h; with the arena locked. NULL: there is none. */
 struct hs_area;
@@ -137,6 +139,14 @@ typedef int (*hs_piece_fn)(void *arg, void *addr, size_t len);
 int hs_arena_pieces(hs_piece_fn fn, void *arg);
 /* The same in a process that has no arena yet: the caller fills each piece. */
 int hs_arena_restore(hs_piece_fn fill, void *arg);
+/*
+ * All addresses of the arena as memory that can be written, before hs_arena_restore(), which then
+ * takes what is there for the arena's. Returns 0, or -1 with errno: EEXIST: there is an arena.
+ */
+int hs_arena_reserve(void);
+void hs_arena_unreserve(void);
+/* Is it so? */
+bool hs_arena_reserved(void);
 
 /* Each class, with the arena locked or no other thread about. */
 typedef void (*hs_class_fn)(void *arg, const struct hs_class *c);

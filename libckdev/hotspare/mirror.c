@@ -16,6 +16,7 @@
 #include "arena.h"
 #include "js.h"
 #include "mirror.h"
+#include "warm.h"
 
 /* What is read at a time. */
 #define CHUNK		(256UL << 10)
@@ -387,6 +388,7 @@ struct restore {
 	struct hs_mirror *m;
 	struct hs_error *e;
 	uint64_t next;			/* up to here all was asked for */
+	bool warm;			/* the arena's memory is in place */
 };
 
 static off_t next_in_replica(int fd, off_t from, off_t *end)
@@ -465,7 +467,7 @@ static int fill(void *arg, void *addr, size_t len)
 		return -1;
 	if (!addr)
 		return 0;
-	for (at = (off_t)start; (at = next_data(r->m, at, &end)) >= 0; at = end) {
+	for (at = (off_t)start; !r->warm && (at = next_data(r->m, at, &end)) >= 0; at = end) {
 		if ((uint64_t)at >= to)
 			break;
 		if ((uint64_t)end > to)
@@ -492,6 +494,7 @@ static bool has_arena(const struct hs_mirror *m)
 int hs_mirror_restore(struct hs_mirror *m, struct hs_error *e)
 {
 	struct restore r = { .m = m, .e = e };
+	bool arena;
 	int ret;
 
 	if (m->fd < 0)
@@ -500,7 +503,11 @@ int hs_mirror_restore(struct hs_mirror *m, struct hs_error *e)
 		return -1;
 	r.next = HS_BASE;
 	e->text[0] = 0;
-	ret = has_arena(m) ? hs_arena_restore(fill, &r) : 0;
+	arena = has_arena(m);
+	r.warm = arena && m->replica >= 0 && hs_warm_last(m->replica, m->fd);
+	if (!r.warm)
+		hs_warm_end();
+	ret = arena ? hs_arena_restore(fill, &r) : 0;
 	if (!ret)
 		return hs_ranges_restore(&m->state.ranges, m->fd, e);
 	/* Whatever failed first has told why. */

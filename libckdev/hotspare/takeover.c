@@ -20,6 +20,7 @@
 #include "module.h"
 #include "private.h"
 #include "takeover.h"
+#include "warm.h"
 
 /* How often the replica is looked at while commits come, or an old promotion is in the way. */
 #define LOOK_MS		1000
@@ -228,6 +229,7 @@ static int wait_with_function(struct waiting *w, uint64_t *term, struct hs_error
 /* The daemon of the host was started anew, as for an update: a full copy comes to the next one. */
 static int open_again(struct waiting *w, struct hs_error *e)
 {
+	hs_warm_anew();
 	close(w->fd);
 	hs_say("libhotspare: cptdevd has ended: waiting for the next one");
 	for (;;) {
@@ -292,9 +294,16 @@ static int is_given_up(struct waiting *w, uint64_t *term, struct hs_error *e)
 	w->next_ask = 0;
 	if (ask_again(w, term, e))
 		return -1;
+	hs_warm_anew();
 	close(w->fd);
 	w->fd = open_replica(w->name, e);
 	return w->fd < 0 ? -1 : 0;
+}
+
+/* How long the next wait is: for commits, or between two of them. */
+static unsigned long pause_ms(unsigned int commits)
+{
+	return !commits && hs_warm() ? HS_WARM_MS : LOOK_MS;
 }
 
 static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error *e)
@@ -307,7 +316,7 @@ static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error
 			return promote(w, term, e);
 		if (ask_again(w, term, e))
 			return -1;
-		ret = ckdev_replica_wait(w->fd, commits, LOOK_MS * 1000000ULL);
+		ret = ckdev_replica_wait(w->fd, commits, pause_ms(commits) * 1000000ULL);
 		/* One commit in so long is looked at; a promotion at once. */
 		commits = ret > 0 ? 0 : CKDEV_WAIT_COMMITS;
 		if (ret > 0 && ret & CKDEV_PROMOTED) {
@@ -316,6 +325,7 @@ static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error
 				return ret < 0 ? -1 : 0;
 		} else if (ret > 0) {
 			w->told_old = false;
+			hs_warm_pass(w->fd);
 			hs_kept_look(w->fd);
 			if (look(w, e))
 				return -1;
@@ -347,6 +357,8 @@ int hs_takeover_wait(const char *name, long patience_ms, struct hs_mirror *m, ui
 	if (w.fd < 0)
 		return -1;
 	m->replica = w.fd;
+	hs_warm_start();
+	hs_warm_pass(w.fd);
 	hs_kept_look(w.fd);
 	ret = ckdev_image_info(w.fd, &info);
 	if (ret)
@@ -355,8 +367,10 @@ int hs_takeover_wait(const char *name, long patience_ms, struct hs_mirror *m, ui
 	ask = hs_det_asked() && hs_private_control();
 	ret = (ask ? wait_with_function : wait_for_promotion)(&w, term, e);
 	m->replica = w.fd;
-	if (ret)
+	if (ret) {
+		hs_warm_end();
 		return -1;
+	}
 	hs_kept_drop();
 	m->fd = read_state(m->replica, &generation, &m->state, &m->head, e);
 	return m->fd < 0 ? -1 : 0;

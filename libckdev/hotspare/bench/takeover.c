@@ -30,7 +30,6 @@
 
 #define CLASS		1
 #define PAGE		4096UL
-#define PAGES		(64UL << 20 >> 12)
 #define NAME		"takeover"
 #define TIMEOUT_MS	1000
 #define SAVES		5		/* before the host is lost */
@@ -41,6 +40,17 @@ enum phase { DETECTION, PROMOTION, CLAIM, RESTORE, ANSWER, WHOLE, PHASES };
 
 static const char *const names[PHASES] = {
 	"detection", "promotion", "claim", "restore", "answer", "whole",
+};
+
+/* With how much memory, and whether the spare copies ahead. The first is what others are compared with. */
+static const struct shape {
+	const char *name;
+	unsigned long mib;
+	const char *warm;
+} shapes[] = {
+	{ "64mib", 64, "no" },
+	{ "warm_64mib", 64, "yes" },
+	{ "warm_256mib", 256, "yes" },
 };
 
 struct host {
@@ -120,18 +130,19 @@ static void work(void *arg)
 
 static int program(int argc, char **argv)
 {
+	size_t pages = strtoul(getenv("TAKEOVER_PROGRAM"), NULL, 10) << 20 >> 12;
 	struct work *w;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (hs_init(argc, argv) < 0)
 		return 1;
-	if (hs_malloc_create(CLASS, PAGES * PAGE * 2))
+	if (hs_malloc_create(CLASS, pages * PAGE * 2))
 		err(1, "hs_malloc_create");
 	w = hs_calloc(CLASS, 1, sizeof(*w));
-	w->memory = hs_aligned_alloc(CLASS, PAGE, PAGES * PAGE);
+	w->memory = hs_aligned_alloc(CLASS, PAGE, pages * PAGE);
 	if (!w->memory || hs_threadreg(work, w))
 		err(1, "no memory");
-	memset(w->memory, 1, PAGES * PAGE);
+	memset(w->memory, 1, pages * PAGE);
 	/* The first one, of everything, waits for the spare. */
 	while (hs_cpt(0))
 		rest(10000);
@@ -180,8 +191,9 @@ static int dial(const char *path)
 	return fd;
 }
 
-static void start_program(struct host *h, const char *role)
+static void start_program(struct host *h, const char *role, const struct shape *shape)
 {
+	char mib[16];
 	double until = now_us() + PATIENCE_MS * 1e3;
 	int fd;
 
@@ -190,12 +202,14 @@ static void start_program(struct host *h, const char *role)
 	if (fd < 0)
 		errx(1, "cptdevd doesn't answer");
 	close(fd);
+	snprintf(mib, sizeof(mib), "%lu", shape->mib);
 	h->program = fork();
 	if (h->program)
 		return;
 	setenv("CPTDEVD_PROGRAMS", h->programs, 1);
 	setenv("CPTDEVD_CONTROL", h->control, 1);
-	setenv("TAKEOVER_PROGRAM", "1", 1);
+	setenv("TAKEOVER_PROGRAM", mib, 1);
+	setenv("HOTSPARE_WARM", shape->warm, 1);
 	execl("/proc/self/exe", "takeover", role, "-S", NAME, "--", NULL);
 	err(1, "/proc/self/exe");
 }
@@ -258,7 +272,7 @@ static void end(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-static void round_of(const char *cptdevd, double *phase)
+static void round_of(const char *cptdevd, const struct shape *shape, double *phase)
 {
 	struct host h[2] = { { .daemon = 0 } };
 	double lost, answered, since;
@@ -269,8 +283,8 @@ static void round_of(const char *cptdevd, double *phase)
 		errx(1, "rm");
 	for (i = 0; i < 2; i++)
 		start_daemon(&h[i], i, cptdevd);
-	start_program(&h[1], "-s");
-	start_program(&h[0], "-m");
+	start_program(&h[1], "-s", shape);
+	start_program(&h[0], "-m", shape);
 	ask(&saved);
 	/* Somebody who lives would refuse connections. */
 	lost = now_us();
@@ -296,21 +310,44 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void print(const char *kernel, enum phase p, double *v, unsigned int n)
+static void print(const char *kernel, const char *shape, enum phase p, double *v, unsigned int n)
 {
 	qsort(v, n, sizeof(*v), ascending);
-	printf("{\"name\":\"takeover_64mib_%s\",\"kernel\":\"%s\",\"value\":%.6g,\"unit\":\"ms\",\"n\":%u,"
-	       "\"min\":%.6g,\"max\":%.6g}\n", names[p], kernel, v[n / 2] / 1e3, n, v[0] / 1e3,
+	printf("{\"name\":\"takeover_%s_%s\",\"kernel\":\"%s\",\"value\":%.6g,\"unit\":\"ms\",\"n\":%u,"
+	       "\"min\":%.6g,\"max\":%.6g}\n", shape, names[p], kernel, v[n / 2] / 1e3, n, v[0] / 1e3,
 	       v[n - 1] / 1e3);
+}
+
+/* As many take-overs of the shape. Returns the median of the restore, in ms. */
+static double measure(const char *kernel, const char *cptdevd, const struct shape *shape,
+		      unsigned int rounds)
+{
+	static double v[PHASES][MOST_ROUNDS];
+	double phase[PHASES];
+	unsigned int i;
+	int p;
+
+	for (i = 0; i < rounds; i++) {
+		round_of(cptdevd, shape, phase);
+		for (p = 0; p < PHASES; p++)
+			v[p][i] = phase[p];
+	}
+	for (p = 0; p < PHASES; p++)
+		print(kernel, shape->name, (enum phase)p, v[p], rounds);
+	return v[RESTORE][rounds / 2];
+}
+
+static void ratio(const char *kernel, const char *name, double v, unsigned int n)
+{
+	printf("{\"name\":\"%s\",\"kernel\":\"%s\",\"value\":%.6g,\"unit\":\"ratio\",\"n\":%u,"
+	       "\"min\":%.6g,\"max\":%.6g}\n", name, kernel, v, n, v, v);
 }
 
 int main(int argc, char **argv)
 {
-	static double v[PHASES][MOST_ROUNDS];
+	double restore[sizeof(shapes) / sizeof(shapes[0])];
 	char *cptdevd;
 	unsigned int rounds, i;
-	double phase[PHASES];
-	int p;
 
 	if (getenv("TAKEOVER_PROGRAM"))
 		return program(argc, argv);
@@ -322,13 +359,10 @@ int main(int argc, char **argv)
 	if (!cptdevd || !mkdtemp(dir) || chdir(dir))
 		err(1, "%s or %s", argv[3], dir);
 	signal(SIGPIPE, SIG_IGN);
-	for (i = 0; i < rounds; i++) {
-		round_of(cptdevd, phase);
-		for (p = 0; p < PHASES; p++)
-			v[p][i] = phase[p];
-	}
-	for (p = 0; p < PHASES; p++)
-		print(argv[1], (enum phase)p, v[p], rounds);
+	for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+		restore[i] = measure(argv[1], cptdevd, &shapes[i], rounds);
+	ratio(argv[1], "takeover_warm_over_cold", restore[1] / restore[0], rounds);
+	ratio(argv[1], "takeover_growth", restore[2] / restore[1], rounds);
 	if (system("rm -rf ./*") || chdir("/") || rmdir(dir))
 		warn("%s", dir);
 	return 0;

@@ -174,6 +174,44 @@ static void by_comparison_too(void **state)
 	there_and_back(state, "ASYNC=", "compare");
 }
 
+static void a_cold_spare_too(void **state)
+{
+	there_and_back(state, "HOTSPARE_WARM=no", "auto");
+}
+
+static bool says(const char *path, const char *text);
+
+/* What the spare of a lost program said. */
+static void take_over_with(const char *how)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s", "ERR=errors", how), program;
+	unsigned long saved;
+
+	program = start_on(&hosts[0], "master", "-m");
+	wait_for("master", "saved", 50);
+	lose(&hosts[0], program);
+	saved = last("master", "saved");
+	wait_for("spare", "again", saved);
+	kill_off(spare);
+}
+
+static void a_warm_spare_has_it_in_place(void **state)
+{
+	(void)state;
+	take_over_with("HOTSPARE_WARM=yes");
+	assert_true(says("errors", " KiB of the memory were left to copy"));
+	assert_false(says("errors", "only after the promotion"));
+}
+
+/* It says so, and takes over all the same. */
+static void with_a_limit_it_is_cold(void **state)
+{
+	(void)state;
+	take_over_with("HOTSPARE_WARM=0");
+	assert_true(says("errors", "only after the promotion: there is more of it than HOTSPARE_WARM allows"));
+	assert_false(says("errors", "were left to copy"));
+}
+
 /* So the ledger would notice. */
 static void what_is_not_saved_is_missed(void **state)
 {
@@ -608,6 +646,9 @@ int main(int argc, char **argv)
 		test(it_goes_on),
 		test(asynchronous_ones_too),
 		test(by_comparison_too),
+		test(a_cold_spare_too),
+		test(a_warm_spare_has_it_in_place),
+		test(with_a_limit_it_is_cold),
 		test(what_is_not_saved_is_missed),
 		test(a_daemon_is_replaced),
 		test(a_spare_s_daemon_is_replaced),
