@@ -107,7 +107,11 @@ static const char daemon_status[] =
 	"\"lag_ms\":15,\"error\":null},"
 	"{\"name\":\"queue\",\"uuid\":\"44000000-0000-0000-0000-000000000000\","
 	"\"lag_ms\":900,\"error\":\"the spare keeps another session's memory\"}]},"
-	"\"incoming\":{\"state\":\"down\",\"replicas\":[]}}]}";
+	"\"incoming\":{\"state\":\"down\",\"replicas\":[]}}],"
+	"\"sessions\":[{\"name\":\"kv\",\"uuid\":\"11000000-0000-0000-0000-000000000022\","
+	"\"state\":\"protected\",\"ack\":{\"policy\":\"2\",\"in_force\":false,\"acknowledged\":118,"
+	"\"spares\":[{\"name\":\"beta\",\"state\":\"in-step\",\"committed\":119,\"lag_generations\":1},"
+	"{\"name\":\"gamma\",\"state\":\"not-linked\",\"unsure\":true,\"lag_generations\":120}]}}]}";
 
 static struct view view(void)
 {
@@ -142,6 +146,10 @@ static void the_status_of_a_host(void **state)
 		"  -       4   813  1     0           0          0           0 B       0 B      no name, not shipped\n"
 		"  ledger  12  900  2     7           0          7           0 B       0 B      FENCED\n"
 		"  queue   13  901  1     1           0          1 (900 ms)  0 B       0 B      refused, see below\n"
+		"  kv: acknowledged up to generation 118 by policy 2 (not in force yet: all have to have it)\n"
+		"    spare beta: in-step, generation 119, behind by 1\n"
+		"    spare gamma: not-linked, generation 0, behind by 120, may lack what is acknowledged\n"
+		"    cptdevd promotes none of several: a cluster manager or a person does\n"
 		"  session 3: the snapshots of user 1000 hold 12.0 KiB of 512.0 MiB\n"
 		"  session 3: its control group has 40.0 MiB left for copies\n"
 		"  queue: the spare keeps another session's memory\n"
