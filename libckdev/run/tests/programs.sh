@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Programs of Debian, each moved ten times at random moments: the same output as without. Those that
-# aren't installed are left out, and that is told. TAP on stdout. Needs root.
+# Programs of Debian, each moved up to ten times at random moments, until it has ended: the same output
+# as without. Those that aren't installed are left out, and that is told. TAP on stdout. Needs root.
 #
 #	programs.sh DIR	DIR: where cptdev-run was built
 
