@@ -32,6 +32,8 @@ static inline long ckdev_result(long ret, int saved_errno)
 int ckdev_soft_ioctl(int fd, unsigned long cmd, void *arg);
 /* A descriptor of the session page, for reading; the caller closes it. */
 int ckdev_soft_session_page(int fd);
+/* Returns whether output of the session is held: 1 or 0, or -errno. */
+int ckdev_soft_mark(int fd);
 int ckdev_soft_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns);
 
 /* As ckdev_replica_content() of a replica that isn't frozen. */

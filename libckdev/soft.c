@@ -352,6 +352,17 @@ int ckdev_soft_session_page(int fd)
 	return ret < 0 ? ret : got;
 }
 
+int ckdev_soft_mark(int fd)
+{
+	struct soft_mark arg = { .size = sizeof(arg) };
+	int ret;
+
+	if (!ckdev_is_soft(fd))
+		return -ENOTTY;
+	ret = soft_simple(fd, SOFT_MARK, &arg, NULL);
+	return ret < 0 ? ret : !!arg.held;
+}
+
 static int replica_content(int fd, unsigned int flags)
 {
 	struct soft_replica_content arg = { .size = sizeof(arg), .flags = flags };

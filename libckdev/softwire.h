@@ -99,6 +99,19 @@ struct soft_end {
 	__u32 status;		/* EXITS only, 0 to 255 */
 };
 
+/*
+ * A cut comes, which the next PUBLISH is of: what the host has sent for the session's service until
+ * now may leave it when that one is committed. Connections are read after the answer.
+ */
+#define SOFT_MARK		_IO(CPTDEV_IOC_MAGIC, 0x86)
+
+struct soft_mark {
+	__u32 size;
+	__u32 flags;
+	__u32 held;		/* out: 0: output of this session isn't held */
+	__u32 reserved;
+};
+
 /* @flags as those of ckdev_replica_wait(); @result what that returns. */
 struct soft_replica_wait {
 	__u32 size;

@@ -57,6 +57,10 @@ static const struct conf_key keys[] = {
 	KEY("sessions", "alone", CONF_ALONE, sessions.alone, 0, 0),
 	KEY("sessions", "on_restart", CONF_ON_RESTART, sessions.on_restart, 0, 0),
 	KEY("sessions", "ack", CONF_ACK, sessions.ack, 0, 0),
+	RESTART("hold", "session", CONF_NAME, hold_session, 0, 0),
+	RESTART("hold", "address", CONF_ADDRESS, hold_address, 0, 0),
+	RESTART("hold", "port", CONF_NUMBER, hold_port, 1, 65535),
+	RESTART("hold", "queue", CONF_NUMBER, hold_queue, 0, 65535),
 	KEY("limits", "max_sessions", CONF_NUMBER, max_sessions, 1, 4096),
 	KEY("limits", "max_clients", CONF_NUMBER, max_clients, 1, 1024),
 };
@@ -270,6 +274,7 @@ static void defaults(struct conf *c)
 		.heartbeat_ms = 200,
 		.timeout_ms = 2000,
 		.fence_timeout_ms = 20000,
+		.hold_queue = CONF_PORT,
 		.max_sessions = 64,
 		.max_clients = 16,
 	};

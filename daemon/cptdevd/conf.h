@@ -89,6 +89,11 @@ struct conf {
 	struct conf_session sessions;
 	struct conf_named named[CONF_SESSIONS_MAX];
 	u32 nr_named;
+	/* [hold] */
+	char hold_session[CPTDEV_NAME_MAX];	/* empty: no output is held */
+	struct sockaddr_storage hold_address;
+	u32 hold_port;
+	u32 hold_queue;
 	/* [limits] */
 	u32 max_sessions;
 	u32 max_clients;

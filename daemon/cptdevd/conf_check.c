@@ -321,6 +321,33 @@ static void check_keys(struct parse *p)
 	}
 }
 
+/* A service is an address and a port, of one session. */
+static void check_hold(struct parse *p)
+{
+	static const char *const keys[] = { "session", "address", "port" };
+	struct conf *c = p->conf;
+	int line = conf_line(p, "hold", "queue"), given = 0;
+	const char *why;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(keys); i++) {
+		given += !!conf_line(p, "hold", keys[i]);
+		line = MAX(line, conf_line(p, "hold", keys[i]));
+	}
+	if (!line)
+		return;
+	if (given < (int)ARRAY_SIZE(keys)) {
+		conf_mistake(p, line, "[hold] needs all of session, address and port");
+		return;
+	}
+	why = is_any(&c->hold_address) ? "it stands for no particular service" :
+		no_host(&c->hold_address);
+	if (why)
+		conf_mistake(p, conf_line(p, "hold", "address"), "[hold] address: %s", why);
+	if (c->engine != ENGINE_SOFT)
+		conf_mistake(p, line, "[hold] needs engine = soft in [node]: programs tell that engine when a cut comes");
+}
+
 void conf_check(struct parse *p)
 {
 	check_times(p);
@@ -331,4 +358,5 @@ void conf_check(struct parse *p)
 	check_self(p);
 	check_paths(p);
 	check_keys(p);
+	check_hold(p);
 }

@@ -22,6 +22,7 @@
 #include "background.h"
 #include "daemon.h"
 #include "files.h"
+#include "hold.h"
 #include "log.h"
 #include "notify.h"
 #include "private.h"
@@ -46,6 +47,7 @@ struct program {
 	struct daemon daemon;
 	struct watch signals;
 	struct private private;
+	struct hold hold;
 	struct notify notify;
 	const char *config;
 };
@@ -196,6 +198,17 @@ static void engine_close(const struct kernel *k)
 		soft_close(soft_daemon());
 }
 
+/* Before a program comes. */
+static int hold_begin(struct program *p, const struct conf *conf)
+{
+	const struct service service = {
+		.address = conf->hold_address, .port = conf->hold_port, .queue = conf->hold_queue,
+	};
+
+	return *conf->hold_session ? hold_open(&p->hold, &p->daemon.loop, soft_daemon(), &service,
+					       conf->hold_session) : 0;
+}
+
 static int serve(const struct options *o, const struct conf *conf)
 {
 	static struct program p;
@@ -217,8 +230,9 @@ static int serve(const struct options *o, const struct conf *conf)
 	engine = engine_open(conf);
 	if (!engine)
 		return EXIT_FAILURE;
-	if (daemon_open(&p.daemon, conf, engine) || catch_signals(&p) ||
+	if (daemon_open(&p.daemon, conf, engine) || hold_begin(&p, conf) || catch_signals(&p) ||
 	    (conf->private && private_open(&p.private, &p.daemon))) {
+		hold_close(&p.hold);
 		daemon_close(&p.daemon);
 		engine_close(engine);
 		return EXIT_FAILURE;
@@ -230,6 +244,7 @@ static int serve(const struct options *o, const struct conf *conf)
 	ret = run(&p);
 	if (ret)
 		log_err("the event loop failed: %s", strerror(-ret));
+	hold_close(&p.hold);
 	daemon_close(&p.daemon);
 	engine_close(engine);
 	if (conf->private)

@@ -103,6 +103,7 @@ struct soft_session {
 	u64 alive_ns;		/* watchdog: the next sign of life comes in this time, 0: off */
 	int page_fd;		/* of the session page, -1: nobody has asked for it */
 	struct cptdev_session_page *page;
+	bool output_waits;	/* for a checkpoint; the program is told as if one was wanted */
 	void *client;		/* the program, NULL: played by a test */
 };
 
@@ -144,6 +145,20 @@ struct soft_event {
 	};
 };
 
+/*
+ * Output of sessions that is held until the spare has what it tells (hold/hold.h). All are told
+ * the name of the session.
+ */
+struct soft_output {
+	void (*begin)(struct soft_output *o, const char *name);
+	void (*end)(struct soft_output *o, const char *name);
+	/* A cut comes, and is published after it. Returns whether output of the session is held. */
+	bool (*mark)(struct soft_output *o, const char *name);
+	void (*published)(struct soft_output *o, const char *name, u64 generation);
+	/* All generations up to this one. */
+	void (*committed)(struct soft_output *o, const char *name, u64 generation);
+};
+
 struct soft {
 	struct kernel kernel;
 	u64 replica_max;	/* of all replicas, bytes */
@@ -158,6 +173,7 @@ struct soft {
 	LIST_HEAD(soft_clients, soft_client) clients;
 	u32 nr_clients;
 	u64 last_id;
+	struct soft_output *output;	/* NULL: nothing is held */
 	struct soft_listener *listener;	/* where programs connect, NULL: nowhere */
 	struct soft_event event[SOFT_EVENTS];
 	u32 nr_events;
@@ -182,6 +198,9 @@ const struct replica_rec *soft_replica_rec(struct soft *s, struct soft_replica *
 void soft_replica_remove(struct soft *s, struct soft_replica *r);
 /* Bytes of all replicas, staged ones as well. */
 u64 soft_replica_bytes(const struct soft *s);
+
+/* Output of the session waits, and no checkpoint is under way. */
+void soft_output_waits(struct soft *s, const char *name);
 
 /* What poll(), pread() and pwrite() are for a replica of the module's; -errno. */
 short soft_replica_poll(const struct soft *s, int fd);

@@ -115,6 +115,22 @@ static int call_end(struct soft_client *c, struct soft_message *m, struct soft_r
 	return ret ? ret : soft_end_word(c, m);
 }
 
+static int call_mark(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	struct soft_mark *arg = (void *)m->arg;
+	struct soft_output *o = c->s->output;
+	int ret = own(c, m);
+
+	(void)r;
+	if (!ret && !c->session)
+		ret = -EINVAL;
+	if (!ret && arg->flags)
+		ret = -EOPNOTSUPP;
+	if (!ret)
+		arg->held = o && o->mark(o, c->session->rec.name);
+	return ret;
+}
+
 /* Another process may look, too: it sees what the program sees, and can change nothing. */
 static int call_page(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
 {
@@ -281,6 +297,7 @@ static const struct call calls[] = {
 	SESSION(CPTDEV_IOC_SESSION_ALIVE, call_alive, cptdev_session_alive, timeout_ns),
 	SESSION(SOFT_END, call_end, soft_end, status),
 	SESSION(SOFT_SESSION_PAGE, call_page, soft_session_page, flags),
+	SESSION(SOFT_MARK, call_mark, soft_mark, held),
 	SESSION(SOFT_LIST, call_list, cptdev_image_vec, next),
 	REPLICA(CPTDEV_IOC_IMAGE_INFO, call_replica, cptdev_image_info, max_bytes),
 	REPLICA(CPTDEV_IOC_IMAGE_LAYOUT, call_vec, cptdev_image_vec, next),

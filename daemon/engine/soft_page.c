@@ -15,6 +15,16 @@
 #define SHOW(page, field, value) \
 	__atomic_store_n(&(page)->field, value, __ATOMIC_RELEASE)
 
+/* A program that is blocked has something else to do than checkpoints for its output. */
+static u32 shown_flags(const struct soft_session *se)
+{
+	u32 flags = se->state.flags;
+
+	if (se->output_waits && !(flags & CPTDEV_STATE_BLOCKED))
+		flags |= CPTDEV_STATE_WANTED;
+	return flags;
+}
+
 /*
  * What forbids comes before what it forbids: a program never sees a lease that is out of use
  * together with the flags of before.
@@ -25,7 +35,7 @@ void soft_page_update(struct soft_session *se)
 
 	if (!p)
 		return;
-	SHOW(p, flags, se->state.flags);
+	SHOW(p, flags, shown_flags(se));
 	SHOW(p, lease_until_ns, se->state.lease_until);
 	SHOW(p, committed, se->rec.committed);
 }

@@ -133,6 +133,8 @@ int soft_session_setup(struct soft *s, const struct cptdev_session_setup *arg,
 		se->rec.flags |= CPTDEV_GENL_SESSION_REPLACE;
 	LIST_INSERT_HEAD(&s->sessions, se, entry);
 	*sep = se;
+	if (s->output)
+		s->output->begin(s->output, se->rec.name);
 	tell(s, se, CPTDEV_CMD_SESSION_NEW_NTF);
 	return 0;
 }
@@ -169,6 +171,8 @@ void soft_session_unfollow(struct soft *s, int fd)
 void soft_session_end(struct soft *s, struct soft_session *se)
 {
 	soft_event(s, CPTDEV_CMD_SESSION_GONE_NTF, soft_session_rec(s, se), NULL);
+	if (s->output)
+		s->output->end(s->output, se->rec.name);
 	unfollow(s, -1, se);
 	while (!TAILQ_EMPTY(&se->published))
 		snap_unlist(se, TAILQ_FIRST(&se->published));
@@ -303,9 +307,24 @@ int soft_session_publish(struct soft *s, struct soft_session *se, struct soft_sn
 	if (snap->base <= se->base)
 		se->base = SOFT_NO_BASE;
 	se->state.flags &= ~CPTDEV_STATE_WANTED;
+	se->output_waits = false;
+	if (s->output)
+		s->output->published(s->output, se->rec.name, snap->generation);
 	soft_program_alive(se);
 	tell(s, se, CPTDEV_CMD_SNAPSHOT_NTF);
 	return 0;
+}
+
+void soft_output_waits(struct soft *s, const char *name)
+{
+	struct soft_session *se;
+
+	LIST_FOREACH(se, &s->sessions, entry)
+		if (!strcmp(se->rec.name, name) && !se->output_waits) {
+			se->output_waits = true;
+			soft_page_update(se);
+			soft_program_session(s, se);
+		}
 }
 
 bool soft_session_wait(const struct soft_session *se, u64 wanted, bool newest, int *ret)
@@ -470,6 +489,8 @@ int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg)
 	soft_state_ack(&se->state, arg, committed);
 	if (arg->flags & CPTDEV_ACK_DETACH)
 		follow_remove(f);
+	if (s->output && se->rec.committed != committed)
+		s->output->committed(s->output, se->rec.name, se->rec.committed);
 	ack_tell(s, se, flags, committed);
 	return 0;
 }

@@ -106,6 +106,22 @@ static void a_session_may_go_on_alone(void **state)
 	assert_non_null(strstr(errors, "allowed are block, go-on"));
 }
 
+static void held_output_has_a_service(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(PEER "[node]\nengine = soft\n[hold]\nsession = kv\nport = 1\n"), -1);
+	assert_non_null(strstr(errors, "[hold] needs all of session, address and port"));
+	assert_int_equal(parse(PEER "[node]\nengine = soft\n[hold]\nqueue = 1\n"), -1);
+	assert_int_equal(parse(PEER "[hold]\nsession = kv\nport = 1\naddress = 192.0.2.9\n"), -1);
+	assert_non_null(strstr(errors, "[hold] needs engine = soft"));
+	assert_int_equal(parse(PEER "[node]\nengine = soft\n"
+			       "[hold]\nsession = kv\nport = 1\naddress = 0.0.0.0\n"), -1);
+	assert_non_null(strstr(errors, "no particular service"));
+	assert_int_equal(parse(PEER "[node]\nengine = soft\n"
+			       "[hold]\nsession = kv\nport = 1\naddress = fd00::9\n"), 0);
+	assert_int_equal(conf.hold_queue, CONF_PORT);
+}
+
 static void every_key_is_taken(void **state)
 {
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&conf.peers[0].addr;
@@ -138,6 +154,11 @@ static void every_key_is_taken(void **state)
 		"fence_timeout_ms = 60000\n"
 		"[sessions]\n"
 		"on_exit = stay\n"
+		"[hold]\n"
+		"session = kv\n"
+		"address = 192.0.2.9\n"
+		"port = 7000\n"
+		"queue = 0\n"
 		"[limits]\n"
 		"max_sessions = 4096\n"
 		"max_clients = 1\n"), 0);
@@ -158,6 +179,10 @@ static void every_key_is_taken(void **state)
 	assert_string_equal(conf.on_promote, "/bin/true");
 	assert_string_equal(conf.fence_command, "/bin/true --plug=7  -o off");
 	assert_int_equal(conf.fence_timeout_ms, 60000);
+	assert_string_equal(conf.hold_session, "kv");
+	assert_int_equal(conf.hold_address.ss_family, AF_INET);
+	assert_int_equal(conf.hold_port, 7000);
+	assert_int_equal(conf.hold_queue, 0);
 	assert_int_equal(conf.max_sessions, 4096);
 	assert_int_equal(conf.max_clients, 1);
 }
@@ -177,7 +202,7 @@ static void what_isnt_known_is_refused(void **state)
 	says(PEER "[node]\nnome = x\n",
 	     "test.conf:4: unknown key 'nome' in [node]; its keys are: name, log_level, control, engine, programs");
 	says(PEER "[nodes]\nname = x\n",
-	     "test.conf:4: unknown section [nodes]; the sections are: node, listen, peer, failover, sessions, limits, peer NAME, session NAME");
+	     "test.conf:4: unknown section [nodes]; the sections are: node, listen, peer, failover, sessions, hold, limits, peer NAME, session NAME");
 	says("name = x\n" PEER, "test.conf:1: 'name' comes before the first section");
 	says(PEER "\ngarbage\n", "test.conf:4: neither a [section] nor");
 }
@@ -515,6 +540,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_teardown(fn, teardown)
 		T(a_peers_address_is_enough),
 		T(a_session_may_go_on_alone),
+		T(held_output_has_a_service),
 		T(every_key_is_taken),
 		T(what_isnt_known_is_refused),
 		T(sessions_have_sections_of_their_own),

@@ -8,7 +8,7 @@
 cd "$TOP/daemon" || exit 1
 
 # Whole files: the start, the end, the configuration, which are a person's doing.
-files='log.c main.c listen.c ctl.c reload.c files.c node.c'
+files='log.c main.c listen.c ctl.c reload.c files.c node.c hold.c'
 
 # Single calls, as "file text": a promotion and its command, of which each replica has one;
 # the fence command, of which each death of the peer has one, with some lines of output;
@@ -39,7 +39,7 @@ daemon.c [peer] pki_dir"
 
 unlisted() {
 	grep -nE 'log_(err|warn|notice|info|write)\(' common/*.c engine/*.c link/*.c rules/*.c \
-		flow/*.c cptdevd/*.c | sed 's,^[a-z]*/,,' |
+		hold/*.c flow/*.c cptdevd/*.c | sed 's,^[a-z]*/,,' |
 		while IFS= read -r line; do
 			file=${line%%:*}
 			case " $files " in
