@@ -16,16 +16,28 @@
 #include "js.h"
 #include "list.h"
 #include "lock.h"
+#include "tcp.h"
 
 HS_LOCK(lock);
 static struct hs_fds registered;
+
+static void clear_connection(struct hs_fd *f)
+{
+	hs_tcp_free(f->socket.tcp);
+	f->socket.tcp = NULL;
+	if (f->socket.made >= 0)
+		close(f->socket.made);
+	f->socket.made = -1;
+}
 
 /* What it points to. */
 void hs_fd_clear(struct hs_fd *f)
 {
 	json_object_put(f->extra);
 	f->extra = NULL;
-	if (f->kind == HS_FD_FILE)
+	if (hs_fd_is_connection(f))
+		clear_connection(f);
+	else if (f->kind == HS_FD_FILE)
 		free(f->file.path);
 	else if (f->kind == HS_FD_PIPE || f->kind == HS_FD_PAIR)
 		free(f->data.bytes);
@@ -69,6 +81,8 @@ static void make_ours(struct hs_fd *f)
 		f->inode = st.st_ino;
 	}
 	hs_fd_unix_keep(f);
+	if (hs_fd_is_connection(f))
+		clear_connection(f);
 	if (f->kind == HS_FD_FILE || f->kind == HS_FD_SOCKET)
 		return;
 	hs_fd_clear(f);
@@ -91,6 +105,22 @@ void hs_fds_adopt(struct hs_fds *list)
 	hs_fds_free(&registered);
 	hs_list_adopt(&registered, list);
 	hs_unlock(&lock);
+}
+
+enum hs_fds_tcp hs_fds_tcp(void)
+{
+	enum hs_fds_tcp found = HS_FDS_NO_TCP;
+	const struct hs_fd *f;
+
+	hs_lock(&lock);
+	for (f = registered.v; f < registered.v + registered.nr && found != HS_FDS_CONNECTED; f++) {
+		if (f->kind != HS_FD_SOCKET || f->socket.domain == AF_UNIX ||
+		    f->socket.type != SOCK_STREAM)
+			continue;
+		found = f->socket.connected ? HS_FDS_CONNECTED : HS_FDS_LISTENING;
+	}
+	hs_unlock(&lock);
+	return found;
 }
 
 static int insert(struct hs_fd *f)
@@ -159,8 +189,10 @@ static int add(struct hs_fd *f, enum hs_fd_kind kind, const char *path, int type
 		return -1;
 	}
 	allow_to_come_back(&v[0]);
+	hs_fd_connection_keep(&v[0]);
 	if (!insert_all(v))
 		return 0;
+	hs_fd_connection_leave(&v[0]);
 	hs_fd_clear(&v[0]);
 	return -1;
 }
@@ -168,7 +200,8 @@ static int add(struct hs_fd *f, enum hs_fd_kind kind, const char *path, int type
 int hs_fdreg(int fd)
 {
 	struct hs_fd f = {
-		.fd = fd, .what = HS_FD_NAME | HS_FD_PEER | HS_FD_REFRESH, .same_as = -1,
+		.fd = fd, .same_as = -1,
+		.what = HS_FD_NAME | HS_FD_PEER | HS_FD_REFRESH | HS_FD_CONNECTED,
 	};
 
 	return add(&f, HS_FD_KINDS, NULL, 0);
@@ -265,6 +298,7 @@ int hs_fd_deregister(int fd)
 	hs_lock(&lock);
 	f = hs_fds_find(&registered, fd);
 	if (f) {
+		hs_fd_connection_leave(f);
 		hs_fd_clear(f);
 		hs_list_remove(&registered, f);
 	}

@@ -11,6 +11,7 @@
  *   fd_options.c	what a socket has besides
  *   fd_groups.c	multicast groups of it
  *   fd_unix.c		names of Unix sockets
+ *   fd_tcp.c		established TCP connections (tcp.h)
  *   fd_locks.c		locks, and who gets signals
  *   fd_restore.c	making one that is the same
  *   fd_json.c		both ways between here and a checkpoint's section
@@ -30,12 +31,13 @@
 
 #include "error.h"
 
+struct hs_tcp;
 struct json_object;
 struct js_from;
 
 enum hs_fd_kind {
 	HS_FD_FILE,
-	HS_FD_SOCKET,			/* UDP, listening TCP, Unix */
+	HS_FD_SOCKET,			/* UDP, TCP, Unix */
 	HS_FD_PAIR,			/* an end of socketpair(2) */
 	HS_FD_PIPE,			/* an end of pipe(2) */
 	HS_FD_EVENT,
@@ -49,6 +51,7 @@ enum hs_fd_kind {
 #define HS_FD_NAME	(1 << 0)	/* sockets: the own address */
 #define HS_FD_PEER	(1 << 1)	/* the other's */
 #define HS_FD_REFRESH	(1 << 2)	/* both again at each cut */
+#define HS_FD_CONNECTED	(1 << 3)	/* of TCP: it may be saved (tcp.h) */
 
 #define HS_FD_DATA_MAX	(1U << 20)	/* bytes in a pipe or a pair */
 
@@ -86,6 +89,10 @@ struct hs_fd_socket {
 	int backlog;			/* -1: it doesn't listen */
 	bool reuse_addr, reuse_port, v6_only, broadcast;
 	struct hs_fd_address name, peer;
+	bool connected;			/* an established TCP connection: */
+	struct hs_tcp *tcp;		/* as it was at the cut, or NULL */
+	struct linger linger;		/* the program's: see hs_fd_connection_keep() */
+	int made;			/* by hs_fds_prepare(), or -1 */
 };
 
 /* What lies in it unread; kept by the end that reads. */
@@ -161,6 +168,9 @@ void hs_fds_adopt(struct hs_fds *list);
 void hs_fds_free(struct hs_fds *list);
 void hs_fd_clear(struct hs_fd *f);
 bool hs_fd_is_registered(int fd);
+/* Are TCP sockets registered? */
+enum hs_fds_tcp { HS_FDS_NO_TCP, HS_FDS_LISTENING, HS_FDS_CONNECTED };
+enum hs_fds_tcp hs_fds_tcp(void);
 struct hs_fd *hs_fds_find(const struct hs_fds *list, int fd);
 
 /* fd_file.c */
@@ -200,6 +210,17 @@ int hs_fd_locks_capture(struct hs_fd *f, struct hs_error *e);
 int hs_fd_locks_set(const struct hs_fd *f, int fd, struct js_from *from, struct hs_error *e);
 int hs_fds_lock(const struct hs_fds *list, struct hs_error *e);
 void hs_fds_arm(const struct hs_fds *list);
+
+/* fd_tcp.c */
+bool hs_fd_is_connection(const struct hs_fd *f);
+/*
+ * As long as it is registered, a connection ends at once with its program: what would be left of
+ * it in the kernel could be in the way when the connection comes back to this host.
+ */
+void hs_fd_connection_keep(struct hs_fd *f);
+void hs_fd_connection_leave(const struct hs_fd *f);
+int hs_fds_prepare(struct hs_fds *list, struct hs_error *e);
+void hs_fds_go_on(struct hs_fds *list);
 
 /* fd_unix.c */
 struct hs_fd_there {

@@ -12,6 +12,7 @@
 
 #include "fd.h"
 #include "js.h"
+#include "tcp.h"
 
 static const char *const kind_text[HS_FD_KINDS] = {
 	[HS_FD_FILE] = "file", [HS_FD_SOCKET] = "socket", [HS_FD_PAIR] = "pair",
@@ -68,6 +69,10 @@ static void put_socket(struct json_object *o, const struct hs_fd_socket *s)
 	js_put_bool(o, "broadcast", s->broadcast);
 	put_address(o, "name", &s->name);
 	put_address(o, "peer", &s->peer);
+	if (!s->tcp)
+		return;
+	json_object_object_add(o, "connection", hs_tcp_json(s->tcp));
+	js_put_i64(o, "linger", s->linger.l_onoff ? s->linger.l_linger : -1);
 }
 
 static void put_data(struct json_object *o, const struct hs_fd *f)
@@ -232,6 +237,22 @@ static int get_type(struct js_from *from)
 	return types[js_get_word(from, "type", words, 3)];
 }
 
+static void get_connection(struct js_from *from, struct hs_fd_socket *s)
+{
+	struct js_from in = { .o = js_get(from, "connection", json_type_object, false) };
+
+	s->made = -1;
+	s->connected = in.o;
+	if (!in.o)
+		return;
+	s->tcp = hs_tcp_parse(&in);
+	s->linger.l_linger = (int)js_get_i64(from, "linger", -1, INT32_MAX);
+	s->linger.l_onoff = s->linger.l_linger >= 0;
+	if (in.bad || s->domain == AF_UNIX || s->type != SOCK_STREAM ||
+	    s->protocol != IPPROTO_TCP || s->backlog >= 0 || !s->name.len || !s->peer.len)
+		from->bad = from->bad ?: "connection";
+}
+
 static void get_socket(struct js_from *from, struct hs_fd_socket *s)
 {
 	static const char *const words[] = { "inet", "inet6", "unix" };
@@ -249,6 +270,7 @@ static void get_socket(struct js_from *from, struct hs_fd_socket *s)
 	s->broadcast = js_get_bool(from, "broadcast");
 	get_address(from, "name", s->domain, &s->name);
 	get_address(from, "peer", s->domain, &s->peer);
+	get_connection(from, s);
 }
 
 static void get_data(struct js_from *from, struct hs_fd *f)
@@ -371,7 +393,8 @@ static const char *parse_one(struct hs_fds *list, struct hs_fd *f, struct json_o
 	f->same_as = -1;
 	f->fd = (int)js_get_i64(&from, "fd", 0, INT32_MAX - 1);
 	f->kind = (enum hs_fd_kind)js_get_word(&from, "kind", kind_text, HS_FD_KINDS);
-	f->what = (int)js_get_i64(&from, "what", 0, HS_FD_NAME | HS_FD_PEER | HS_FD_REFRESH);
+	f->what = (int)js_get_i64(&from, "what", 0, HS_FD_NAME | HS_FD_PEER | HS_FD_REFRESH |
+				  HS_FD_CONNECTED);
 	f->flags = (int)js_get_i64(&from, "flags", 0, INT32_MAX);
 	f->cloexec = js_get_bool(&from, "cloexec");
 	if (json_object_object_get(o, "same_as"))

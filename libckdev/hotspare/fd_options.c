@@ -256,6 +256,19 @@ static void put_option(struct json_object *to, const struct option *o, const str
 	js_put_text(to, o->text, name);
 }
 
+/* What the kernel changes while a connection lasts, or keeps elsewhere (tcp.h). */
+static bool of_connection(const struct option *o)
+{
+	return (o->level == IPPROTO_TCP && (o->name == TCP_MAXSEG || o->name == TCP_WINDOW_CLAMP ||
+					    o->name == TCP_QUICKACK)) ||
+		(o->level == IPPROTO_IP && (o->name == IP_MULTICAST_IF ||
+					    o->name == IP_MULTICAST_TTL)) ||
+		(o->level == IPPROTO_IPV6 && (o->name == IPV6_MULTICAST_IF ||
+					      o->name == IPV6_MULTICAST_HOPS)) ||
+		(o->level == SOL_SOCKET && (o->name == SO_BUF_LOCK || o->name == SO_REUSEADDR ||
+					      o->name == SO_LINGER));
+}
+
 static int capture_options(const struct hs_fd *f, int domain, int type, int protocol,
 			   struct json_object *to, struct hs_error *e)
 {
@@ -270,6 +283,8 @@ static int capture_options(const struct hs_fd *f, int domain, int type, int prot
 	for (i = 0; i < OPTIONS; i++) {
 		if (!d->v[i].told && !(table[i].level == SOL_SOCKET &&
 				       table[i].name == SO_BINDTODEVICE))
+			continue;
+		if (hs_fd_is_connection(f) && of_connection(&table[i]))
 			continue;
 		ask(f->fd, &table[i], &now);
 		if (now.told && (now.len != d->v[i].len ||
@@ -405,7 +420,8 @@ static int set_options(const struct hs_fd *f, int fd, struct js_from *from, stru
 		if (!json_object_object_get(from->o, table[i].text) ||
 		    !set_one(f, fd, &table[i], from))
 			continue;
-		if (!table[i].tell)
+		/* A connection that goes on with less is better than no program. */
+		if (!table[i].tell && !hs_fd_is_connection(f))
 			return hs_fd_cannot(f, table[i].text, e);
 		fprintf(stderr, "libhotspare: descriptor %d: its %s can't be restored: %s\n", f->fd,
 			table[i].text, strerror(errno));

@@ -456,6 +456,9 @@ int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e
 		to->data.bytes = NULL;
 	} else if (to->kind == HS_FD_EPOLL) {
 		to->epoll.item = NULL;
+	} else if (hs_fd_is_connection(to)) {
+		to->socket.tcp = NULL;
+		to->socket.made = -1;
 	}
 	fd_flags = fcntl(to->fd, F_GETFD);
 	to->flags = fcntl(to->fd, F_GETFL);

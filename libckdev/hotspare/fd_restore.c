@@ -18,6 +18,7 @@
 
 #include "fd.h"
 #include "js.h"
+#include "tcp.h"
 
 #ifndef TFD_IOC_SET_TICKS
 #define TFD_IOC_SET_TICKS	_IOW('T', 0, uint64_t)
@@ -71,13 +72,14 @@ static int make_file(struct restore *r, uint32_t i)
 	return keep(r, i, fd) ? fail(r, f, f->file.path) : 0;
 }
 
-/* Could files be opened, if it had to be now? Returns 0, or -1 with errno and @e. */
+/* Could files be opened and connections be made, if it had to be now? Returns 0, or -1 with errno and @e. */
 int hs_fds_missing(const struct hs_fds *list, struct hs_error *e)
 {
 	const struct hs_fd *f;
 
 	for (f = list->v; f < list->v + list->nr; f++)
-		if (f->kind == HS_FD_FILE && f->same_as < 0 && hs_fd_file_missing(f, e))
+		if ((f->kind == HS_FD_FILE && f->same_as < 0 && hs_fd_file_missing(f, e)) ||
+		    (hs_fd_is_connection(f) && hs_tcp_missing(e)))
 			return -1;
 	return 0;
 }
@@ -170,6 +172,11 @@ static int make_socket(struct restore *r, uint32_t i)
 	struct hs_fd_there there;
 	int ret;
 
+	if (s->connected) {
+		r->made[i] = s->made;
+		s->made = -1;
+		return 0;
+	}
 	if (keep(r, i, socket(s->domain, s->type | SOCK_CLOEXEC, s->protocol)))
 		return fail(r, f, "a socket");
 	if (set_options(r->made[i], s))

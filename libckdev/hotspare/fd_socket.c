@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "fd.h"
+#include "tcp.h"
 
 static int option(int fd, int level, int name)
 {
@@ -93,10 +94,14 @@ int hs_fd_socket_query(struct hs_fd *f, struct hs_error *e)
 	if (!is_known(s))
 		return hs_fail(e, EPROTONOSUPPORT, "descriptor %d: a socket of protocol %d can't be "
 			       "saved", f->fd, s->protocol);
-	if (s->type != SOCK_DGRAM && connected)
-		return hs_fail(e, EISCONN, "descriptor %d: a connection can't be saved; "
-				  "clients have to connect again", f->fd);
-	if (s->backlog < 0 && s->type != SOCK_DGRAM)
+	s->made = -1;
+	s->connected = connected && s->protocol == IPPROTO_TCP && f->what & HS_FD_CONNECTED;
+	if (s->type != SOCK_DGRAM && connected && !s->connected)
+		return hs_fail(e, EISCONN, "descriptor %d: a connection can't be saved, but those of "
+				  "TCP by hs_fdreg(): clients have to connect again", f->fd);
+	if (s->connected && hs_tcp_check(f->fd, e))
+		return -1;
+	if (!s->connected && s->backlog < 0 && s->type != SOCK_DGRAM)
 		return hs_fail(e, ENOTCONN, "descriptor %d: this socket doesn't listen yet: "
 			       "register it after listen(2)", f->fd);
 	query_addresses(f);
@@ -106,10 +111,19 @@ int hs_fd_socket_query(struct hs_fd *f, struct hs_error *e)
 	return 0;
 }
 
+/* Its addresses stay, also after the peer has reset it. */
+static int capture_connection(struct hs_fd *f, struct hs_error *e)
+{
+	f->socket.tcp = hs_tcp_read(f->fd, e);
+	return f->socket.tcp ? hs_fd_options_capture(f, e) : -1;
+}
+
 /* At the cut: @from is the registered one. Returns 0, or -1 with errno and @e. */
 int hs_fd_socket_capture(const struct hs_fd *from, struct hs_fd *f, struct hs_error *e)
 {
 	query_flags(f);
+	if (f->socket.connected)
+		return capture_connection(f, e);
 	if (f->socket.backlog < 0 && f->socket.type != SOCK_DGRAM)
 		return hs_fail(e, ENOTCONN, "descriptor %d doesn't listen any more: deregister it "
 			       "(hs_fd_deregister)", f->fd);

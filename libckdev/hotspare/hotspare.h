@@ -95,7 +95,9 @@ int hs_may_serve(void);
  *
  * Returns 1 if the spare needs a checkpoint: call hs_cpt() soon. Otherwise returns 0. The call also
  * returns 1 when a person moves the program to the spare's host ("cptdevctl switchover"): once
- * while the program serves, and once when it is stopped and hs_may_serve() returns 0.
+ * while the program serves, and once when it is stopped and hs_may_serve() returns 0. If cptdevd
+ * holds output of the program's service ([hold] in cptdevd.conf(5)), the call also returns 1 while
+ * output waits and no checkpoint is under way.
  */
 int hs_wanted(void);
 
@@ -529,9 +531,9 @@ ssize_t hs_section_get(const char *name, void *buf, size_t size);
 
 /**
  * hs_fdreg - register a descriptor of any supported kind
- * @fd: a file or a character device; a socket in IPv4, IPv6 or Unix: UDP, Unix datagrams, or a
- *	socket that listens; a pipe with both ends registered; an eventfd, timerfd or signalfd; an
- *	epoll set with all members registered
+ * @fd: a file or a character device; a socket in IPv4, IPv6 or Unix: UDP, Unix datagrams, a socket
+ *	that listens, or an established TCP connection, which takes CAP_NET_ADMIN; a pipe with both
+ *	ends registered; an eventfd, timerfd or signalfd; an epoll set with all members registered
  *
  * Descriptors that share an open file, by dup(2), share one again. Options, groups and filters of
  * sockets, locks, leases, and the receivers of signals are as they were at the cut. hs_fdreg(3)
@@ -544,8 +546,12 @@ ssize_t hs_section_get(const char *name, void *buf, size_t size);
  * another file, has another size or was written to, the library prints the difference, and keeps
  * the offset.
  *
- * Errors: EBADF: @fd isn't open. EEXIST: @fd is registered already. EISCONN: @fd is a connection,
- * which can't be saved. ENOTCONN: the socket doesn't listen yet. ENOENT: the file was deleted, or
+ * A connection continues in the state of the cut, with the bytes in both queues; hs_fdreg(3) says
+ * what its program and its host have to do for that.
+ *
+ * Errors: EBADF: @fd isn't open. EEXIST: @fd is registered already. EISCONN: @fd is a connection
+ * that can't be saved, of a Unix socket. EPERM: @fd is a TCP connection, and the program doesn't
+ * have CAP_NET_ADMIN. ENOTCONN: the socket doesn't listen yet. ENOENT: the file was deleted, or
  * its name belongs to another file. ENOTSUP: an eventfd on a kernel before 6.5, see
  * hs_fdreg_eventfd(). EOPNOTSUPP, EPROTONOSUPPORT: another kind of object, or a file of a process
  * in /proc. ENOMEM.

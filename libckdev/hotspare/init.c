@@ -158,11 +158,14 @@ static int restore_process(const struct hs_process *p, struct hs_error *e)
 
 /*
  * What there is besides memory. The address is there for what is bound to it, and connects
- * from it; it is announced when somebody listens, and before rights are given up.
+ * from it; established connections are there before it, so that no peer meets a host without them.
+ * It is announced when somebody listens, and before rights are given up.
  */
 static int bring_back(struct hs_state *s, const struct hs_image_head *head,
 		      const struct options *o, struct hs_error *e)
 {
+	if (hs_fds_prepare(&s->fds, e))
+		return -1;
 	if (o->spare)
 		hs_command_try(&o->command, HS_EVENT_TAKEOVER, head);
 	else if (hs_command_run(&o->command, HS_EVENT_MASTER, head, e))
@@ -170,6 +173,7 @@ static int bring_back(struct hs_state *s, const struct hs_image_head *head,
 	if (hs_fds_restore(&s->fds, e))
 		return -1;
 	hs_fds_tell_changed(&s->fds);
+	hs_fds_go_on(&s->fds);
 	if (o->spare)
 		hs_command_try(&o->command, HS_EVENT_SERVE, head);
 	if (hs_signals_restore(&s->signals, e) || restore_process(&s->process, e))

@@ -673,7 +673,7 @@ static void what_cannot_be_saved_is_refused(void **state)
 	assert_refused(hs_fdreg_pair(s, s), ENOTCONN);
 	c = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(c, (struct sockaddr *)&a.addr, a.len), 0);
-	assert_refused(hs_fdreg(c), EISCONN);
+	assert_refused(hs_fdreg_socktcp4_listen(c), EISCONN);
 	assert_int_equal(hs_fdreg(s), 0);
 	assert_refused(hs_fdreg(s), EEXIST);
 	assert_int_equal(hs_fd_deregister(s), 0);

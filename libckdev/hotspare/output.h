@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libhotspare: output that cptdevd holds until the spare has what it tells. */
+#ifndef HS_OUTPUT_H
+#define HS_OUTPUT_H
+
+/*
+ * A cut comes: what was sent until now may leave the host when it is committed. Before connections
+ * are read. A program without TCP sockets has nothing that is held.
+ */
+void hs_output_mark(void);
+
+#endif /* HS_OUTPUT_H */

@@ -1,0 +1,198 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Established connections survive their host: clients that never connect again, and check each byte,
+# go on with the spare. TAP on stdout.
+#
+#	held.sh DIR	DIR: where the library was built
+#	SEED=n		of the moments of the failures, and of what clients send
+#	ROUNDS=n	failures of the first test (2)
+#
+# 10.9.0.9 belongs to the service; hosts.sh has the whole picture.
+
+set -u
+here=$(cd "$(dirname "$0")/.." && pwd)
+built=${1:?usage: held.sh DIR}
+hook=$here/hotspare-address
+service=10.9.0.9
+SEED=${SEED:-$EPOCHSECONDS}
+clients=20
+
+# shellcheck source=libckdev/hotspare/tests/hosts.sh
+. "$here/tests/hosts.sh" ip arping ndptool iptables iptables-restore
+# shellcheck source=libckdev/tests/tap.sh
+. "$here/../tests/tap.sh"
+# Of hosts.sh.
+program=$built/held_program
+RANDOM=$SEED
+
+other() { # HOST
+	[ "$1" = a ] && echo b || echo a
+}
+
+# The host's cptdevd, without the module.
+host_daemon() { # HOST PEER HELD
+	cat >"conf-$1" <<-END
+		[node]
+		name = host-$1
+		log_level = info
+		engine = soft
+		control = $work/$1.control
+		programs = $work/$1.programs
+		state_dir = $work/$1.state
+		[listen]
+		address = ::
+		port = 7411
+		[peer]
+		address = $2
+		port = 7411
+		psk_file = $key
+		[sessions]
+		alone = go-on
+		[failover]
+		failover = auto
+		heartbeat_interval_ms = 200
+		timeout_ms = 2000
+	END
+	[ -z "$3" ] || printf '%s\n' '[hold]' session=held address=$service port=7000 queue=7 >>"conf-$1"
+	launch "daemon-$1" "$1" "$built/../../daemon/cptdevd" --foreground --config "conf-$1"
+	until_true says "engine soft" "daemon-$1.err"
+}
+
+# Its parent is another file than those that are killed.
+server() { # NAME HOST OPTION
+	[ -e keeper ] || cp "$built/hosts_program" keeper
+	: >"$1"
+	CPTDEVD_PROGRAMS=$work/$2.programs CPTDEVD_CONTROL=$work/$2.control \
+		launch "$1" "$2" ./keeper keep "$program" "$3" -S held -t 5 -x "$hook eth0 $service" \
+		-- $service
+}
+
+is_attached() { # HOST
+	"$built/../../daemon/cptdevctl" --socket "$work/$1.control" status | grep -q 'held .*followed'
+}
+
+spare() { # HOST
+	server "on-$1" "$1" -s
+	until_true says "waiting for the promotion" "on-$1.err"
+}
+
+begin() { # [HELD]
+	echo "# SEED=$SEED"
+	fresh_hosts && host_daemon a 10.9.0.2 "${1-yes}" && host_daemon b 10.9.0.1 "${1-yes}" &&
+		spare b && server on-a a -m && until_true says serves on-a || return
+	launch ask c "$program" ask $service $clients stop "$SEED"
+	has_progress && has_progress
+}
+
+answers() {
+	sed -n 's/^answers //p' ask | tail -n 1
+}
+
+more_than() { # N
+	[ "$(answers)" -gt "$1" ]
+}
+
+# Each client has had some more, on the average.
+has_progress() {
+	until_true says "^answers" ask && until_true more_than $(($(answers) + 10 * clients))
+}
+
+at_a_random_moment() {
+	sleep "0.$(printf %03d $((RANDOM % 1000)))"
+}
+
+# What the clients say at the end: "wrong resets stuck".
+harm() {
+	: >stop
+	until_true says "^clients" ask >&2
+	sed -n 's/^clients .* wrong \(.*\) resets \(.*\) stuck \(.*\)/\1 \2 \3/p' ask
+}
+
+no_harm() {
+	same "wrong, resets, stuck" "$(harm)" "0 0 0"
+}
+
+some_harm() {
+	local found
+
+	found=$(harm)
+	echo "# wrong, resets, stuck: $found"
+	[ -n "$found" ] || return
+	[ "$found" != "0 0 0" ] || fail "no client has noticed anything"
+}
+
+finish() { # STATUS
+	[ "$1" = 0 ] || tail -n 5 ./*.err ask | sed 's/^/# /'
+	end_hosts
+	return "$1"
+}
+
+kill_daemon() { # HOST
+	ip netns pids "$1" | while read -r pid; do
+		[ "$(basename "$(readlink "/proc/$pid/exe")")" != cptdevd ] || kill -KILL "$pid"
+	done
+}
+
+# The host is lost: nothing comes from it any more.
+lose() { # HOST
+	ip link set "to-$1" down && kill_program "$1" && kill_daemon "$1"
+}
+
+test_host_lost() { # clients notice nothing of a lost host, and nothing of a lost program
+	begin && at_a_random_moment && lose a && until_true says serves on-b && has_progress && no_harm
+	finish $?
+}
+
+test_program_lost() { # the host lives on: no end and no reset of a connection leaves it; there and back
+	local ret=0 at=a now i
+
+	begin || ret=1
+	for ((i = 0; i < ${ROUNDS:-2} && !ret; i++)); do
+		at_a_random_moment
+		now=$(other "$at")
+		if kill_program "$at" && until_true says serves "on-$now" && has_progress &&
+			spare "$at" && until_true is_attached "$now" && has_progress; then
+			at=$now
+		else
+			ret=1
+		fi
+	done
+	[ $ret = 0 ] && no_harm
+	finish $?
+}
+
+test_daemon_lost() { # without cptdevd nothing leaves; the next one takes over the rules
+	begin && at_a_random_moment && kill_daemon a && until_true is_closed a &&
+		host_daemon a 10.9.0.2 yes && has_progress && no_harm
+	finish $?
+}
+
+# The rules are there, and nobody reads the queue.
+is_closed() { # HOST
+	in_host "$1" iptables-save | grep -q "^-A cptdev-hold -s $service/32 .* -j NFQUEUE" &&
+		! in_host "$1" grep -q . /proc/net/netfilter/nfnetlink_queue
+}
+
+test_not_held() { # the control: without [hold] clients are harmed
+	begin "" && at_a_random_moment && lose a && until_true says serves on-b && some_harm
+	finish $?
+}
+
+# From here on it takes no checkpoint; the kernel acknowledges what comes.
+stop_program() { # HOST
+	pids_of_program "$1" | xargs kill -STOP
+}
+
+is_acknowledged() {
+	in_host c ss -Htin dst $service >sockets && [ -s sockets ] && ! grep -q unacked: sockets
+}
+
+test_bare_answers_not_held() { # the control: acknowledgments that leave at once lose bytes
+	begin && in_host a iptables -I OUTPUT -s $service -p tcp -m length --length 0:60 -j ACCEPT &&
+		has_progress && stop_program a && until_true is_acknowledged && lose a &&
+		until_true says serves on-b && some_harm
+	finish $?
+}
+
+tap_run "$here/tests/held.sh"
