@@ -151,14 +151,17 @@ static void run_in_group(struct cptdev_replica *r, u64 since, unsigned long inde
 
 	*e = (struct cptdev_extent) { .addr = (u64)end << PAGE_SHIFT };
 	rcu_read_lock();
-	for (entry = xas_load(&xas); index < end; entry = xas_next(&xas), index++) {
+	for (entry = xas_load(&xas); xas.xa_index < end; entry = xas_next(&xas)) {
+		/* A stage that ends gives the places back that it reserved, and nodes with them. */
+		if (xas_retry(&xas, entry))
+			continue;
 		kind = page_kind(entry, since);
 		if (e->len && kind != e->kind)
 			break;
 		if (!kind)
 			continue;
 		if (!e->len)
-			e->addr = (u64)index << PAGE_SHIFT;
+			e->addr = (u64)xas.xa_index << PAGE_SHIFT;
 		e->kind = kind;
 		e->len += PAGE_SIZE;
 	}
