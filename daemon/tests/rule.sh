@@ -28,6 +28,8 @@ ctl_client.c promoted %s by user
 ctl_client.c the record of %s was given up
 ctl_client.c goes on alone by word of user
 ctl_client.c the switch-over of %s was cancelled
+ctl_client.c is acknowledged by policy
+peer.c no memory for the peer
 private.c the program has ended
 records.c can't be used
 records.c this host was restarted
