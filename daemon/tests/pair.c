@@ -70,6 +70,7 @@ void host_open(struct host *h, const char *name, u16 port)
 	h->conf = (struct conf) {
 		.listen_port = port, .heartbeat_ms = 50, .timeout_ms = 1000,
 		.fence_timeout_ms = 20000,
+		.hold_queue = CONF_PORT,
 		.max_sessions = 16, .max_clients = 4,
 	};
 	strcpy(h->conf.name, name);

@@ -383,7 +383,9 @@ static struct mesh *plain_mesh(const char *ack, u32 pages)
 	for (i = 0; i < pages; i++)
 		fake_write(m->s, i, 1 + i % 255);
 	publish(m, 0, 1);
-	WAIT(m, committed(m) && same(m, 4));
+	WAIT(m, committed(m));
+	for (i = 1; i <= SPARES; i++)
+		WAIT(m, same(m, i) && ship_to(m, i)->committed == m->s->rec.published);
 	return m;
 }
 
