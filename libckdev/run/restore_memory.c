@@ -143,10 +143,11 @@ static int move_kernel(struct run_puppet *p, const struct run_maps *own, uint64_
 static int place_kernel(struct run_puppet *p, struct run_maps *own)
 {
 	const struct run_map *a = next_kernel(own, NULL), *b = next_kernel(&p->state->maps, NULL), *m;
-	uint64_t end = a->end, aside;
+	uint64_t end = 0, aside;
 	uint32_t i;
 
-	if (a->start == b->start)
+	/* A kernel that was started with vdso=0 has none; check_kernel() has compared them. */
+	if (!a || a->start == b->start)
 		return 0;
 	for (m = a; m; m = next_kernel(own, m))
 		end = m->end;
