@@ -30,34 +30,7 @@ other() { # HOST
 	[ "$1" = a ] && echo b || echo a
 }
 
-# The host's cptdevd, without the module.
-host_daemon() { # HOST PEER HELD
-	cat >"conf-$1" <<-END
-		[node]
-		name = host-$1
-		log_level = info
-		engine = soft
-		control = $work/$1.control
-		programs = $work/$1.programs
-		state_dir = $work/$1.state
-		[listen]
-		address = ::
-		port = 7411
-		[peer]
-		address = $2
-		port = 7411
-		psk_file = $key
-		[sessions]
-		alone = go-on
-		[failover]
-		failover = auto
-		heartbeat_interval_ms = 200
-		timeout_ms = 2000
-	END
-	[ -z "$3" ] || printf '%s\n' '[hold]' session=held address=$service port=7000 queue=7 >>"conf-$1"
-	launch "daemon-$1" "$1" "$built/../../daemon/cptdevd" --foreground --config "conf-$1"
-	until_true says "engine soft" "daemon-$1.err"
-}
+hold=('[hold]' session=held address=$service port=7000 queue=7)
 
 # Its parent is another file than those that are killed.
 server() { # NAME HOST OPTION
@@ -77,9 +50,12 @@ spare() { # HOST
 	until_true says "waiting for the promotion" "on-$1.err"
 }
 
-begin() { # [HELD]
+begin() { # [no]: nothing is held
+	local lines=("${hold[@]}")
+
+	[ -z "${1:-}" ] || lines=()
 	echo "# SEED=$SEED"
-	fresh_hosts && host_daemon a 10.9.0.2 "${1-yes}" && host_daemon b 10.9.0.1 "${1-yes}" &&
+	fresh_hosts && host_daemon a 10.9.0.2 "${lines[@]}" && host_daemon b 10.9.0.1 "${lines[@]}" &&
 		spare b && server on-a a -m && until_true says serves on-a || return
 	launch ask c "$program" ask $service $clients stop "$SEED"
 	has_progress && has_progress
@@ -164,7 +140,7 @@ test_program_lost() { # the host lives on: no end and no reset of a connection l
 
 test_daemon_lost() { # without cptdevd nothing leaves; the next one takes over the rules
 	begin && at_a_random_moment && kill_daemon a && until_true is_closed a &&
-		host_daemon a 10.9.0.2 yes && has_progress && no_harm
+		host_daemon a 10.9.0.2 "${hold[@]}" && has_progress && no_harm
 	finish $?
 }
 
@@ -176,7 +152,7 @@ is_closed() { # HOST
 
 test_not_held() { # the control: without [hold] clients are harmed
 	# What leaves now is in no checkpoint that the spare has, in whichever moment this is.
-	begin "" && kill_daemon b STOP && sleep 0.3 && lose a && kill_daemon b CONT &&
+	begin no && kill_daemon b STOP && sleep 0.3 && lose a && kill_daemon b CONT &&
 		until_true says serves on-b && some_harm
 	finish $?
 }

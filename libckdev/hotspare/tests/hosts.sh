@@ -160,3 +160,34 @@ pull_the_plug() {
 	ip link set to-a down && kill_program a
 }
 
+# The host's cptdevd, without the module. LINE: more of [sessions], or further sections.
+host_daemon() { # HOST PEER [LINE]...
+	local host=$1
+
+	cat >"conf-$1" <<-END
+		[node]
+		name = host-$1
+		log_level = info
+		engine = soft
+		control = $work/$1.control
+		programs = $work/$1.programs
+		state_dir = $work/$1.state
+		[listen]
+		address = ::
+		port = 7411
+		[peer]
+		address = $2
+		port = 7411
+		psk_file = $key
+		[failover]
+		failover = auto
+		heartbeat_interval_ms = 200
+		timeout_ms = 2000
+		[sessions]
+		alone = go-on
+	END
+	shift 2
+	printf '%s\n' "$@" >>"conf-$host"
+	launch "daemon-$host" "$host" "$built/../../daemon/cptdevd" --foreground --config "conf-$host"
+	until_true says "engine soft" "daemon-$host.err"
+}

@@ -18,35 +18,6 @@ built=${1:?usage: mixed.sh DIR}
 # The name of the session of a program with a private one.
 session=hosts_program
 
-# The host's cptdevd, without the module.
-host_daemon() { # HOST PEER
-	cat >"conf-$1" <<-END
-		[node]
-		name = host-$1
-		log_level = info
-		engine = soft
-		control = $work/$1.control
-		programs = $work/$1.programs
-		state_dir = $work/$1.state
-		[listen]
-		address = ::
-		port = 7411
-		[peer]
-		address = $2
-		port = 7411
-		psk_file = $key
-		[sessions]
-		alone = go-on
-		on_hang = failover
-		[failover]
-		failover = auto
-		heartbeat_interval_ms = 200
-		timeout_ms = 2000
-	END
-	launch "daemon-$1" "$1" "$built/../../daemon/cptdevd" --foreground --config "conf-$1"
-	until_true test -S "$work/$1.programs"
-}
-
 # A program of that host. Its parent is another file than those that are killed.
 over_host() { # NAME HOST OPTION
 	[ -e keeper ] || cp "$program" keeper
@@ -98,20 +69,20 @@ finish() { # STATUS
 }
 
 test_private_spare() { # a program with a private cptdevd is the spare of one of the host's
-	fresh_hosts && host_daemon a 10.9.0.2 && with_private spare b -s &&
+	fresh_hosts && host_daemon a 10.9.0.2 "on_hang = failover" && with_private spare b -s &&
 		until_true is_listening b && there_and_back over_host with_private
 	finish $?
 }
 
 test_private_master() { # and the other way round
-	fresh_hosts && host_daemon b 10.9.0.1 && over_host spare b -s &&
+	fresh_hosts && host_daemon b 10.9.0.1 "on_hang = failover" && over_host spare b -s &&
 		until_true says "waiting for the promotion" spare.err &&
 		there_and_back with_private over_host
 	finish $?
 }
 
 test_host_lost() { # a host that is lost is taken over from when its lease is over
-	fresh_hosts && host_daemon a 10.9.0.2 && with_private spare b -s &&
+	fresh_hosts && host_daemon a 10.9.0.2 "on_hang = failover" && with_private spare b -s &&
 		until_true is_listening b && over_host master a -m && until_true says serves master &&
 		launch client c "$program" ask 10.9.0.1 && answers a client && pull_the_plug &&
 		until_true says serves spare && counts_on
