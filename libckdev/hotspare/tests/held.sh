@@ -30,7 +30,7 @@ other() { # HOST
 	[ "$1" = a ] && echo b || echo a
 }
 
-hold=('[hold]' session=held address=$service port=7000 queue=7)
+hold=('[hold]' session=held "address=$service" port=7000 queue=7)
 
 # Its parent is another file than those that are killed.
 server() { # NAME HOST OPTION
