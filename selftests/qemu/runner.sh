@@ -186,7 +186,7 @@ tell_lost_guest() {
 
 # run_group kernel number test...: tests that share a guest
 run_group() {
-	local kernel=$1 guest=guest-$2 test settings running='' tests=()
+	local kernel=$1 guest=guest-$2 test settings module loaded before running='' tests=()
 	shift 2
 	vm_root=$check_logs/$kernel/guests
 	for test; do
@@ -196,10 +196,19 @@ run_group() {
 	[ ${#tests[@]} -gt 0 ] || return 0
 	mapfile -t settings < <(guest_settings "${tests[0]}"; file_settings "${tests[@]}")
 	for test in "${tests[@]}"; do
+		mapfile -t module < <(module_settings "$test")
+		if [ -n "$running" ] && [ "${module[*]}" != "$loaded" ]; then
+			reload_module "$kernel" "$guest" "$before" "${module[@]}" || {
+				vm_kill "$guest"
+				running=''
+			}
+		fi
 		if [ -z "$running" ]; then
-			start_guest "$kernel" "$guest" "$test" "${settings[@]}" || continue
+			start_guest "$kernel" "$guest" "$test" "${settings[@]}" "${module[@]}" || continue
 			running=1
 		fi
+		loaded=${module[*]}
+		before=$test
 		run_guest_test "$kernel" "$test" "$guest" || {
 			vm_kill "$guest"
 			running=''
@@ -233,6 +242,24 @@ start_guest() {
 	record "$kernel" "$test" "$(seconds_since "$start")" \
 		"$(one_result fail "$kernel" "$test" "its guest didn't start: $(head -n 1 "$log")")"
 	return 1
+}
+
+# reload_module kernel guest test-before settings...: those of the module that the next test
+# wants. A guest where it can't be unloaded is that test's failure, as at the end; one that
+# can't load it is replaced by one that says why.
+reload_module() {
+	local kernel=$1 guest=$2 test=$3.end log
+	local -A set=()
+	shift 3
+	settings_take set "${vm_module_keys[*]}" "$@"
+	log=$(test_log "$kernel" "$test" err)
+	if ! vm_unload "$guest" >"$log" 2>&1; then
+		record "$kernel" "$test" 0 "$(one_result fail "$kernel" "$test" \
+			"after the test: $(head -n 1 "$log")")"
+		return 1
+	fi
+	rm -f "$log"
+	vm_load_module "$guest" "${set[MODPARAMS]:-}" "${set[MUTANT]:-}" 2>/dev/null
 }
 
 # The module must go and the machine stop in order; else it is the group's failure, told

@@ -101,7 +101,7 @@ test_settings() {
 	into[PROG]=$(guest_program "$2")
 	[ ! -e "$tests_source/$2.vm" ] ||
 		settings_read "$1" "$tests_source/$2.vm" "${vm_guest_keys[@]}" \
-			"${vm_file_keys[@]}" "${vm_test_keys[@]}"
+			"${vm_module_keys[@]}" "${vm_file_keys[@]}" "${vm_test_keys[@]}"
 	longer "$1"
 }
 
@@ -111,6 +111,16 @@ guest_settings() {
 	local key
 	test_settings all "$1"
 	for key in "${vm_guest_keys[@]}"; do
+		[ -z "${all[$key]+set}" ] || printf '%s=%s\n' "$key" "${all[$key]}"
+	done
+}
+
+# module_settings test: how it wants the module, KEY=VALUE, one per line
+module_settings() {
+	local -A all=()
+	local key
+	test_settings all "$1"
+	for key in "${vm_module_keys[@]}"; do
 		[ -z "${all[$key]+set}" ] || printf '%s=%s\n' "$key" "${all[$key]}"
 	done
 }
@@ -172,21 +182,24 @@ guest_tests() {
 	done < <(guest_test_names)
 }
 
-# Lines "<guest settings> <tab> <test>", sorted: tests with the same settings follow
-# each other. The settings stand in one word, which is never empty.
+# Lines "<guest settings> <tab> <module settings> <tab> <test>", sorted: tests with the
+# same settings follow each other. Settings stand in one word, which is never empty. Mutants
+# share guests only with mutants: another test's guest shall not have been through one.
 guest_tests_by_settings() {
-	local test settings
+	local test guest module
 	while read -r test; do
-		settings=$(guest_settings "$test" | alone "$test" | sort | base64 -w0)
-		printf '=%s\t%s\n' "$settings" "$test"
-	done < <(guest_tests "$1") | sort -s -k1,1
+		guest=$(guest_settings "$test" | alone "$test" | sort | base64 -w0)
+		module=$(module_settings "$test" | sort)
+		[[ $module != *MUTANT=?* ]] || guest+=,mutants
+		printf '=%s\t=%s\t%s\n' "$guest" "$(base64 -w0 <<<"$module")" "$test"
+	done < <(guest_tests "$1") | sort -s -k1,2
 }
 
 # guest_groups kernel: tests that share a guest, "time limits of all <tab> kernel <tab>
 # number <tab> test test..."
 guest_groups() {
 	local key='' new_key test limit=0 number=0 group=()
-	while IFS=$'\t' read -r new_key test; do
+	while IFS=$'\t' read -r new_key _ test; do
 		if [ "$new_key" != "$key" ]; then
 			print_group "$1"
 			limit=0

@@ -202,7 +202,7 @@ vm_prepare() {
 	shift 2
 	! vm_alive "$name" || die "guest $name is running already"
 	kernel_require "$kernel"
-	settings_take set "${vm_guest_keys[*]} ${vm_file_keys[*]} ${vm_start_keys[*]}" "$@"
+	settings_take set "${vm_guest_keys[*]} ${vm_module_keys[*]} ${vm_file_keys[*]} ${vm_start_keys[*]}" "$@"
 	dir=$(vm_dir "$name")
 	vm_keep_old "$dir"
 	mkdir -p "$dir"
@@ -270,12 +270,14 @@ vm_ready() {
 	vm_setup_net "$name"
 }
 
-# As udev would do it, the device gets its group.
 vm_insert_module() {
-	local mutant
-	[ -z "$(vm_setting "$1" NOINSMOD)" ] || return 0
-	mutant=$(vm_setting "$1" MUTANT)
-	vm_run "$1" "insmod /usr/lib/cptdev/cptdev.ko $(vm_setting "$1" MODPARAMS) ${mutant:+mutant=$mutant} &&
+	[ -n "$(vm_setting "$1" NOINSMOD)" ] ||
+		vm_load_module "$1" "$(vm_setting "$1" MODPARAMS)" "$(vm_setting "$1" MUTANT)"
+}
+
+# vm_load_module name parameters mutant: as udev would do it, the device gets its group
+vm_load_module() {
+	vm_run "$1" "insmod /usr/lib/cptdev/cptdev.ko $2 ${3:+mutant=$3} &&
 		chgrp cptdev /dev/cptdev" >&2 || {
 		warn "guest $1: cptdev.ko couldn't be loaded; see $(vm_dir "$1")/console"
 		return 1
@@ -315,7 +317,7 @@ vm_stop() {
 		vm_tell_end "$name" "had ended already"
 		return 1
 	}
-	vm_unload "$name" || status=1
+	[ -n "$(vm_setting "$name" NOINSMOD)" ] || vm_unload "$name" || status=1
 	vm_find_leaks "$name" || status=1
 	vm_power_off "$name" || status=1
 	vm_check_log "$name" >&2 || status=1
@@ -325,7 +327,6 @@ vm_stop() {
 
 # shellcheck disable=SC2016 # for the shell there
 vm_unload() {
-	[ -z "$(vm_setting "$1" NOINSMOD)" ] || return 0
 	vm_run "$1" 'kill -9 -1; n=0
 		while ! rmmod cptdev 2>/tmp/rmmod && [ $n -lt 50 ]; do n=$((n + 1)); usleep 100000; done
 		! grep -q "^cptdev " /proc/modules || { cat /tmp/rmmod; exit 1; }' >&2 || {

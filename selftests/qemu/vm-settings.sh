@@ -6,7 +6,10 @@
 # lib.sh.
 
 # What a guest has of its own: tests that agree in all of these share one.
-vm_guest_keys=(MEM SMP NUMA MODULES CMDLINE MODPARAMS DISK MUTANT NOINSMOD CPU ICOUNT ALONE)
+vm_guest_keys=(MEM SMP NUMA MODULES CMDLINE DISK NOINSMOD CPU ICOUNT ALONE)
+# How cptdev.ko is loaded: a guest that several tests share loads it anew where the next
+# one wants it otherwise.
+vm_module_keys=(MODPARAMS MUTANT)
 # What tests bring along: a guest that several share has what any of them names.
 vm_file_keys=(PROGS FILES)
 # A test's guest where its settings don't say otherwise: one that most tests can share.

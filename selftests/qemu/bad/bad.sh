@@ -70,6 +70,14 @@ alone)
 		printf 'ok 1 nobody else is here\n'
 	fi
 	;;
+loaded)
+	number=0
+	check 'the module has the parameters of this test' \
+		grep -qx "1$2" /sys/module/cptdev/parameters/user_sessions_max
+	check 'the guest is the one of the test before' [ "$2" = 1 -o -e /run/loaded ]
+	: >/run/loaded
+	printf '1..%d\n' $number
+	;;
 brings)
 	number=0
 	check 'what each of the tests brings is in their guest' [ -s brought1 -a -s brought2 ]
