@@ -280,6 +280,38 @@ const char *hs_backend(void)
 	return hs_by_module() ? "module" : "portable";
 }
 
+/*
+ * SNAPSHOT said that there is no room, and for which @reason: name the limit and where it is set.
+ * What earlier snapshots of the session hold, time gives back; a session that holds nothing is
+ * too large for the limit.
+ */
+static int no_room(struct hs_error *e, unsigned int reason)
+{
+	struct cptdev_info i = { .size = sizeof(i) };
+	char wait[128] = "";
+
+	if (ckdev_info(session, &i))
+		return hs_fail(e, EDQUOT, "no snapshot: %s", ckdev_strreason((int)reason));
+	if (i.session_held)
+		snprintf(wait, sizeof(wait), ", or wait: earlier checkpoints hold %llu MiB",
+			 (unsigned long long)i.session_held >> 20);
+	if (reason == CPTDEV_REASON_HELD && i.session_held_max && i.session_held_max < i.held_max)
+		return hs_fail(e, EDQUOT, "no snapshot: the session's would hold more than %llu MiB, "
+			       "the limit that it was given. Next: save less memory%s",
+			       (unsigned long long)i.session_held_max >> 20, wait);
+	if (reason == CPTDEV_REASON_HELD)
+		return hs_fail(e, EDQUOT, "no snapshot: all snapshots would hold more than %llu MiB. "
+			       "Next: raise /sys/module/cptdev/parameters/held_max_mib, save "
+			       "less memory%s", (unsigned long long)i.held_max >> 20, wait);
+	if (reason == CPTDEV_REASON_USER)
+		return hs_fail(e, EDQUOT, "no snapshot: the user's would hold more than %llu MiB. "
+			       "Next: raise /sys/module/cptdev/parameters/user_held_max_mib, save "
+			       "less memory%s", (unsigned long long)i.user_held_max >> 20, wait);
+	return hs_fail(e, EDQUOT, "no snapshot: the control group has %llu MiB left, too little for "
+		       "copies of pages that are written later. Next: raise memory.max, save less "
+		       "memory%s", (unsigned long long)i.group_left >> 20, wait);
+}
+
 /* Nothing is tracked any more; if it needn't be the module, it won't be. */
 static int failed(struct hs_error *e, const char *what, int err,
 		  const struct ckdev_refusal *r)
@@ -289,6 +321,8 @@ static int failed(struct hs_error *e, const char *what, int err,
 	if (r && r->addr)
 		hs_fail(&text, err, "%s: %p: %s", what, r->addr,
 			r->reason ? ckdev_strreason(r->reason) : strerror(err));
+	else if (err == EDQUOT && r)
+		no_room(&text, (unsigned int)r->reason);
 	else
 		hs_fail(&text, err, "%s: %s", what, strerror(err));
 	ckdev_range_clear(session);
@@ -574,8 +608,7 @@ int hs_snapshot_publish(struct hs_snapshot *s, const struct hs_ranges *ranges, s
 		return -1;
 	ret = ckdev_snapshot(session, &snap);
 	if (ret == -EDQUOT)
-		return hs_fail(e, EDQUOT, "no checkpoint can be taken until the spare has caught "
-			       "up: %s", ckdev_strerror(ret));
+		return no_room(e, snap.reason);
 	if (ret < 0) {
 		r.addr = (void *)(uintptr_t)snap.bad_addr;
 		r.reason = (int)snap.reason;

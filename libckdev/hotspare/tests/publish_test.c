@@ -285,6 +285,53 @@ static void the_name_is_one_program_s(void **state)
 	kill_off(shipper);
 }
 
+static void set_parameter(const char *name, const char *value)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/module/cptdev/parameters/%s", name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(value, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static bool has_line(const char *path, const char *a, const char *b)
+{
+	FILE *f = fopen(path, "r");
+	char line[512];
+	bool has = false;
+
+	while (f && !has && fgets(line, sizeof(line), f))
+		has = strstr(line, a) && strstr(line, b);
+	if (f)
+		fclose(f);
+	return has;
+}
+
+/* A checkpoint that can't be taken for lack of room: the limit, its value and its setting. */
+static void a_limit_is_named(void **state)
+{
+	pid_t master = start("master", "-m", "-S", NAME, "LARGE=1", "ERR=err"), shipper = ship();
+	const time_t limit = seconds() + PATIENCE_S;
+	unsigned long saved;
+
+	(void)state;
+	wait_for("master", "saved", 2);
+	set_parameter("held_max_mib", "1");
+	while (!has_line("err", "would hold more than 1 MiB", "/parameters/held_max_mib") &&
+	       seconds() < limit)
+		rest(10);
+	set_parameter("held_max_mib", "0");
+	assert_true(seconds() < limit);
+	/* It goes on as soon as there is room. */
+	saved = last("master", "saved");
+	wait_for("master", "saved", saved + 2);
+	kill_off(master);
+	kill_off(shipper);
+}
+
 #define test(name)	cmocka_unit_test_setup_teardown(name, make_replica, remove_replica)
 
 int main(int argc, char **argv)
@@ -295,6 +342,7 @@ int main(int argc, char **argv)
 		test(who_is_fenced_becomes_the_spare),
 		test(without_a_spare_it_is_told),
 		test(the_name_is_one_program_s),
+		test(a_limit_is_named),
 	};
 	char dir[] = "/tmp/hotspare-publish-test.XXXXXX";
 	int ret;

@@ -25,6 +25,7 @@ struct state {
 static unsigned long variable = 1;
 static unsigned long zeroed;
 static unsigned char many[3 * PAGE] = { 1 };
+static unsigned char large[4 << 20];
 
 static void change(struct state *s)
 {
@@ -37,6 +38,8 @@ static void change(struct state *s)
 	zeroed = s->n;
 	many[s->n % sizeof(many)] = (unsigned char)s->n;
 	many[sizeof(many) - 1] = (unsigned char)s->n;
+	if (*setting("LARGE"))
+		memset(large, (int)s->n, sizeof(large));
 	CHECK(!hs_section_set("n", &s->n, sizeof(s->n)));
 	CHECK(read(s->pipe[0], &was, sizeof(was)) == sizeof(was));
 	CHECK(write(s->pipe[1], &s->n, sizeof(s->n)) == sizeof(s->n));
@@ -123,6 +126,8 @@ static void work(void *arg)
 			CHECK(errno == ENOTCONN || errno == ETIMEDOUT || errno == EDQUOT ||
 			      errno == ECONNRESET || errno == ECONNREFUSED || errno == ENOENT ||
 			      errno == ECANCELED);
+			if (errno == EDQUOT)
+				fprintf(stderr, "%s\n", hs_error());
 			tell("alone", ++s->alone);
 		}
 	}
@@ -148,6 +153,7 @@ static int program(int argc, char **argv)
 	CHECK(s->excluded && !hs_exclude(s->excluded, 2 * PAGE));
 	CHECK(!hs_range(&variable, sizeof(variable)) && !hs_range(&zeroed, sizeof(zeroed)) &&
 	      !hs_range(many, sizeof(many)));
+	CHECK(!*setting("LARGE") || !hs_range(large, sizeof(large)));
 	CHECK(!pipe(s->pipe) && !hs_fdreg(s->pipe[0]) && !hs_fdreg(s->pipe[1]));
 	CHECK(write(s->pipe[1], &none, sizeof(none)) == sizeof(none));
 	CHECK(!hs_threadreg(work, s));
