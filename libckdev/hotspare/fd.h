@@ -52,6 +52,7 @@ enum hs_fd_kind {
 #define HS_FD_PEER	(1 << 1)	/* the other's */
 #define HS_FD_REFRESH	(1 << 2)	/* both again at each cut */
 #define HS_FD_CONNECTED	(1 << 3)	/* of TCP: it may be saved (tcp.h) */
+#define HS_FD_UNCONNECTED	(1 << 4)	/* of TCP: also if it isn't connected (any more) */
 
 #define HS_FD_DATA_MAX	(1U << 20)	/* bytes in a pipe or a pair */
 

@@ -249,7 +249,8 @@ static void get_connection(struct js_from *from, struct hs_fd_socket *s)
 	s->linger.l_linger = (int)js_get_i64(from, "linger", -1, INT32_MAX);
 	s->linger.l_onoff = s->linger.l_linger >= 0;
 	if (in.bad || s->domain == AF_UNIX || s->type != SOCK_STREAM ||
-	    s->protocol != IPPROTO_TCP || s->backlog >= 0 || !s->name.len || !s->peer.len)
+	    s->protocol != IPPROTO_TCP || s->backlog >= 0 ||
+	    (!s->tcp->gone && (!s->name.len || !s->peer.len)))
 		from->bad = from->bad ?: "connection";
 }
 
@@ -394,7 +395,7 @@ static const char *parse_one(struct hs_fds *list, struct hs_fd *f, struct json_o
 	f->fd = (int)js_get_i64(&from, "fd", 0, INT32_MAX - 1);
 	f->kind = (enum hs_fd_kind)js_get_word(&from, "kind", kind_text, HS_FD_KINDS);
 	f->what = (int)js_get_i64(&from, "what", 0, HS_FD_NAME | HS_FD_PEER | HS_FD_REFRESH |
-				  HS_FD_CONNECTED);
+				  HS_FD_CONNECTED | HS_FD_UNCONNECTED);
 	f->flags = (int)js_get_i64(&from, "flags", 0, INT32_MAX);
 	f->cloexec = js_get_bool(&from, "cloexec");
 	if (json_object_object_get(o, "same_as"))

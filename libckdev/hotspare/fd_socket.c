@@ -74,6 +74,16 @@ static void query_flags(struct hs_fd *f)
 		s->backlog = s->domain == AF_UNIX ? SOMAXCONN : tcp_backlog(f->fd);
 }
 
+/* One that was reset, or was never connected, becomes a new socket. */
+static bool counts_as_connected(const struct hs_fd *f, bool connected)
+{
+	const struct hs_fd_socket *s = &f->socket;
+
+	if (s->protocol != IPPROTO_TCP || s->backlog >= 0)
+		return false;
+	return f->what & (connected ? HS_FD_CONNECTED : HS_FD_UNCONNECTED);
+}
+
 /* When it is registered. Returns 0, or -1 with errno and @e. */
 int hs_fd_socket_query(struct hs_fd *f, struct hs_error *e)
 {
@@ -95,7 +105,7 @@ int hs_fd_socket_query(struct hs_fd *f, struct hs_error *e)
 		return hs_fail(e, EPROTONOSUPPORT, "descriptor %d: a socket of protocol %d can't be "
 			       "saved", f->fd, s->protocol);
 	s->made = -1;
-	s->connected = connected && s->protocol == IPPROTO_TCP && f->what & HS_FD_CONNECTED;
+	s->connected = counts_as_connected(f, connected);
 	if (s->type != SOCK_DGRAM && connected && !s->connected)
 		return hs_fail(e, EISCONN, "descriptor %d: a connection can't be saved, but those of "
 				  "TCP by hs_fdreg(): clients have to connect again", f->fd);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../internal.h"
 #include "capture.h"
 #include "inject.h"
 #include "maps.h"
@@ -314,16 +315,35 @@ static void keep_registers(struct run_state *s)
 	}
 }
 
+/*
+ * A connection that waits to be accepted has no descriptor, so that it isn't in the checkpoint; but
+ * the kernel has acknowledged its data, which may leave with the checkpoint. Those that come after
+ * the mark do no harm.
+ */
+static int check_waiting(const struct run_cut *cut, struct hs_error *e)
+{
+	if (!cut->patient || !cut->state.fds.nr_waiting)
+		return 0;
+	return hs_fail(e, EBUSY, "%u connection(s) wait until the program accepts them",
+		       cut->state.fds.nr_waiting);
+}
+
 static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
 {
+	/* Without a session only for --check. */
+	const bool connections = cut->session >= 0 || !cut->mirror;
 	struct run_state *s = &cut->state;
 	struct run_signs signs;
 	struct run_map *m;
 
-	if (run_process_read(&s->process, t->pid, cut->like, &signs, &cut->report, e) ||
+	/* What was sent before may leave with the checkpoint: before sockets are read. */
+	if (cut->session >= 0)
+		cut->held = ckdev_soft_mark(cut->session) > 0;
+	if (run_fds_read(&s->fds, t->pid, cut->std, connections, &cut->report, e) ||
+	    check_waiting(cut, e) ||
+	    run_process_read(&s->process, t->pid, cut->like, &signs, &cut->report, e) ||
 	    run_maps_read(&s->maps, t->pid, &cut->report, e) ||
 	    get_threads(t, &s->threads, &cut->report, e) ||
-	    run_fds_read(&s->fds, t->pid, cut->std, &cut->report, e) ||
 	    get_pending(&s->process.pending, t->pid, PTRACE_PEEKSIGINFO_SHARED, e))
 		return -1;
 	if (cut->report.refused) {

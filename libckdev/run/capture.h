@@ -13,14 +13,19 @@
  * @like:	see run_process_read()
  * @std:	see struct run_std
  * @mirror:	takes the memory, NULL: it is only looked at what would be refused
+ * @session:	-1: none. Else TCP connections are covered, and their output is marked there
+ * @patient:	fail with EBUSY if connections wait that the program hasn't accepted
  * @state:	out: everything else; to be freed by run_state_free()
  * @report:	in and out: what is covered and what is refused
+ * @held:	out: output of the session is held until the checkpoint is on the spare
  * @pause_ns:	out: how long the program was stopped
  */
 struct run_cut {
 	pid_t like;
 	const struct run_std *std;
 	struct run_mirror *mirror;
+	int session;
+	bool patient, held;
 	struct run_state state;
 	struct run_report report;
 	uint64_t pause_ns;
@@ -28,7 +33,7 @@ struct run_cut {
 
 /*
  * Stop the program, look at it, let it go on. Returns 0, or -1 with errno and @e: those of
- * run_trace_stop(); EOPNOTSUPP: something was refused, see @report; EUCLEAN: the program is in
+ * run_trace_stop(); EOPNOTSUPP: something was refused, see @report; EBUSY: see @patient; EUCLEAN: the program is in
  * disorder and has to be killed; others: the checkpoint failed, and the program goes on.
  */
 int run_cut(struct run_trace *t, struct run_cut *cut, struct hs_error *e);

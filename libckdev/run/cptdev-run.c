@@ -5,11 +5,12 @@
  *
  *   cptdev-run.c	the command, and the loop that it is in while the program runs
  *   options.c		the command line
+ *   checkpoint.c	the next checkpoint, and what becomes of it
  *   launch.c, init.c	a program starts, in a process number space of its own
  *   trace.c		following its threads, stopping all of them
  *   inject.c		system calls that the program makes for us
  *   capture.c		the cut: everything of the program at one instant:
- *   proc.c, maps.c, fds.c, mirror.c	attributes, mappings, descriptors, memory
+ *   proc.c, maps.c, fds.c, sockets.c, mirror.c	attributes, mappings, descriptors, memory
  *   report.c		what is covered, what is refused
  *   texts.c, image.c	the state as sections of a checkpoint, the checkpoint as a file
  *   link.c, area.c	checkpoints by way of cptdevd, the state as pages
@@ -28,149 +29,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../hotspare/format.h"
+#include "../hotspare/command.h"
 #include "capture.h"
 #include "image.h"
 #include "init.h"
 #include "launch.h"
-#include "link.h"
-#include "options.h"
 #include "proc.h"
 #include "restore.h"
+#include "run.h"
 #include "spare.h"
 
 #define FAILED		125		/* exit status: it is us who failed */
-#define PAUSES		65536U
 
-struct run {
-	struct run_options o;
-	const char *name;
-	struct run_trace trace;
-	struct run_std std;
-	struct run_mirror mirror;
-	struct run_link link;
-	bool linked;			/* checkpoints go to cptdevd, not to a file */
-	pid_t init, writer;
-	int signals;			/* signalfd */
-	int64_t next_ns;		/* when the next checkpoint is due */
-	uint64_t generation, written, refused;
-	uint64_t pause[PAUSES];		/* of the last cuts */
-	char told[320];			/* the last message: it isn't repeated */
-};
-
-static void say(const struct run *r, const char *text)
+void run_say(const struct run *r, const char *text)
 {
 	fprintf(stderr, "cptdev-run: %s: %s\n", r->name, text);
-}
-
-static void say_once(struct run *r, const char *what, const struct hs_error *e)
-{
-	char text[400];
-
-	snprintf(text, sizeof(text), "%s: %s", what, e->text);
-	if (!strncmp(text, r->told, sizeof(r->told) - 1))
-		return;
-	snprintf(r->told, sizeof(r->told), "%.300s", text);
-	say(r, text);
-}
-
-/*
- * Checkpoints
- */
-
-/* The file is written while the program runs; the mirror waits for that. */
-static void start_writer(struct run *r, struct run_state *s)
-{
-	struct hs_error e;
-
-	r->writer = fork();
-	if (r->writer < 0) {
-		say(r, "a process that writes the checkpoint can't be made");
-		return;
-	}
-	if (r->writer)
-		return;
-	if (!run_image_write(r->o.file, r->generation, s, &r->mirror, &e))
-		_exit(0);
-	say(r, e.text);
-	_exit(1);
-}
-
-static void on_writer(struct run *r, int status)
-{
-	r->writer = 0;
-	r->written += WIFEXITED(status) && !WEXITSTATUS(status);
-}
-
-/* A program that was fenced must not go on: another one has its place. */
-static void on_lost(struct run *r, int err, const struct hs_error *e)
-{
-	if (err == ESTALE) {
-		say(r, "fenced: a spare has taken over: the program is killed");
-		kill(r->trace.pid, SIGKILL);
-		return;
-	}
-	say_once(r, "no checkpoint", e);
-	if (err == ECONNRESET)
-		run_link_drop(&r->link);
-}
-
-/* A daemon that was started anew gets everything. Returns true if there is a session. */
-static bool link_up(struct run *r)
-{
-	struct hs_error e = { { 0 } };
-	int err;
-
-	if (r->link.fd >= 0) {
-		err = run_link_state(&r->link);
-		if (!err)
-			return true;
-		hs_fail(&e, err, "cptdevd has ended");
-		on_lost(r, err, &e);
-		return false;
-	}
-	if (!run_link_open(&r->link, &e))
-		return true;
-	on_lost(r, errno, &e);
-	return false;
-}
-
-static void send_on(struct run *r, struct run_state *s)
-{
-	struct hs_error e = { { 0 } };
-
-	if (run_link_publish(&r->link, s, &r->mirror, &e))
-		on_lost(r, errno, &e);
-	else
-		r->written++;
-}
-
-static void checkpoint(struct run *r)
-{
-	struct run_cut cut = { .like = r->init, .std = &r->std, .mirror = &r->mirror };
-	struct hs_error e = { { 0 } };
-
-	if (run_cut(&r->trace, &cut, &e)) {
-		if (errno == ECHILD)
-			return;
-		if (errno == EUCLEAN) {
-			say(r, e.text);
-			kill(r->trace.pid, SIGKILL);
-			return;
-		}
-		/* The mirror may have changes by now that no delta has. */
-		r->link.generation = 0;
-		r->refused++;
-		say_once(r, "no checkpoint", &e);
-		return;
-	}
-	r->told[0] = 0;
-	r->pause[r->generation++ % PAUSES] = cut.pause_ns;
-	if (r->linked)
-		send_on(r, &cut.state);
-	else
-		start_writer(r, &cut.state);
-	run_state_free(&cut.state);
 }
 
 /*
@@ -213,7 +86,7 @@ static void handle_events(struct run *r)
 
 	while (!r->trace.ended && (pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
 		if (pid == r->writer)
-			on_writer(r, status);
+			run_on_writer(r, status);
 		else
 			run_trace_event(&r->trace, pid, status);
 	}
@@ -221,13 +94,34 @@ static void handle_events(struct run *r)
 	run_trace_go_on(&r->trace);
 }
 
+/* Is one wanted before it is due? */
+static bool is_wanted(const struct run *r)
+{
+	return r->linked && r->link.fd >= 0 && (r->again_ns || run_link_wanted(&r->link));
+}
+
+/* When the next checkpoint is taken; one is under way at a time. -1: nobody knows. */
+static int64_t next_checkpoint_ns(struct run *r)
+{
+	if ((!r->o.file && !r->linked) || r->writer)
+		return -1;
+	if (is_wanted(r) && run_link_committed(&r->link) && r->wanted_ns < r->next_ns)
+		return r->wanted_ns;
+	return r->next_ns;
+}
+
+/* The daemon tells of commits, and of output that waits. */
 static void wait_for_something(struct run *r)
 {
-	struct pollfd p = { .fd = r->signals, .events = POLLIN };
-	int64_t left = r->next_ns - run_clock_ns(CLOCK_MONOTONIC);
-	bool due = (r->o.file || r->linked) && !r->writer;
+	struct pollfd p[2] = {
+		{ .fd = r->signals, .events = POLLIN },
+		{ .fd = r->link.fd, .events = POLLIN },
+	};
+	int64_t at = next_checkpoint_ns(r), left = at - run_clock_ns(CLOCK_MONOTONIC);
 
-	poll(&p, 1, due ? (int)(left > 0 ? (left + 999999) / 1000000 : 0) : -1);
+	poll(p, 2, at < 0 ? -1 : (int)(left > 0 ? (left + 999999) / 1000000 : 0));
+	if (p[1].revents)
+		run_link_up(r);
 	drain_signals(r);
 }
 
@@ -235,16 +129,18 @@ static void loop(struct run *r)
 {
 	int status;
 
+	int64_t at;
+
 	r->next_ns = run_clock_ns(CLOCK_MONOTONIC) + (int64_t)r->o.every_ms * 1000000;
 	while (!r->trace.ended) {
 		handle_events(r);
 		if (r->trace.ended)
 			break;
-		if ((r->o.file || r->linked) && !r->writer &&
-		    run_clock_ns(CLOCK_MONOTONIC) >= r->next_ns) {
-			/* One is under way at a time: the next one has what has changed meanwhile. */
-			if (!r->linked || (link_up(r) && run_link_committed(&r->link)))
-				checkpoint(r);
+		at = next_checkpoint_ns(r);
+		if (at >= 0 && run_clock_ns(CLOCK_MONOTONIC) >= at) {
+			/* The next one has what has changed meanwhile. */
+			if (!r->linked || (run_link_up(r) && run_link_committed(&r->link)))
+				run_checkpoint(r);
 			r->next_ns = run_clock_ns(CLOCK_MONOTONIC) +
 				(int64_t)r->o.every_ms * 1000000;
 			continue;
@@ -252,7 +148,7 @@ static void loop(struct run *r)
 		wait_for_something(r);
 	}
 	if (r->writer && waitpid(r->writer, &status, 0) == r->writer)
-		on_writer(r, status);
+		run_on_writer(r, status);
 }
 
 static int compare(const void *a, const void *b)
@@ -264,7 +160,7 @@ static int compare(const void *a, const void *b)
 
 static void tell_stats(struct run *r)
 {
-	uint64_t nr = r->generation < PAUSES ? r->generation : PAUSES;
+	uint64_t nr = r->generation < RUN_PAUSES ? r->generation : RUN_PAUSES;
 
 	qsort(r->pause, nr, sizeof(r->pause[0]), compare);
 	fprintf(stderr, "cptdev-run: %s: %llu checkpoints, %llu written, %llu not taken; pause in us: "
@@ -287,14 +183,16 @@ static int exit_status(const struct run *r)
 
 static int list_what_is(struct run *r, pid_t like)
 {
-	struct run_cut cut = { .like = like, .std = &r->std, .report = { .list = stdout } };
+	struct run_cut cut = {
+		.like = like, .std = &r->std, .session = -1, .report = { .list = stdout },
+	};
 	struct hs_error e = { { 0 } };
 	int ret = run_cut(&r->trace, &cut, &e), err = errno;
 
 	if (!ret) {
 		run_state_free(&cut.state);
 	} else if (err != EOPNOTSUPP) {
-		say(r, e.text);
+		run_say(r, e.text);
 		return FAILED;
 	}
 	printf("%s: %s\n", r->name, cut.report.refused ? "can't be protected" :
@@ -310,7 +208,7 @@ static int check_process(struct run *r)
 
 	run_std_of(&r->std, r->o.pid);
 	if (run_trace_begin(&r->trace, r->o.pid, false, &e)) {
-		say(r, e.text);
+		run_say(r, e.text);
 		run_trace_end(&r->trace);
 		return FAILED;
 	}
@@ -325,7 +223,7 @@ static int check_program(struct run *r, const sigset_t *mask)
 	int ret;
 
 	if (run_launch(r->o.program, mask, true, &r->trace, &r->init, &e)) {
-		say(r, e.text);
+		run_say(r, e.text);
 		return FAILED;
 	}
 	r->next_ns = run_clock_ns(CLOCK_MONOTONIC) + (int64_t)r->o.after_ms * 1000000;
@@ -336,12 +234,62 @@ static int check_program(struct run *r, const sigset_t *mask)
 			wait_for_something(r);
 	}
 	if (r->trace.ended) {
-		say(r, "the program has ended before it was looked at: use a smaller --after");
+		run_say(r, "the program has ended before it was looked at: use a smaller --after");
 		return FAILED;
 	}
 	ret = list_what_is(r, r->init);
 	run_init_kill(r->init);
 	return ret;
+}
+
+static int call_hook(const struct run *r, const char *event, struct hs_error *e)
+{
+	const struct hs_command c = { .text = r->o.hook, .env = environ, .limit = r->o.hook_s };
+	struct hs_image_head head = { .generation = r->generation };
+
+	snprintf(head.app, sizeof(head.app), "%s", r->name);
+	return hs_command_run(&c, event, &head, e);
+}
+
+/* Where to go on without it is better than not at all. */
+static void try_hook(const struct run *r, const char *event)
+{
+	struct hs_error e = { { 0 } };
+
+	if (call_hook(r, event, &e))
+		run_say(r, e.text);
+}
+
+static int bring_addresses(void *arg, struct hs_error *e)
+{
+	const struct run *r = arg;
+
+	(void)e;
+	if (r->o.spare)
+		try_hook(r, HS_EVENT_TAKEOVER);
+	return 0;
+}
+
+/*
+ * The session begins before connections go on: output is held from then on. Without a daemon the
+ * program continues; but not if another spare has taken over.
+ */
+static int continue_it(struct run *r, struct run_state *s, struct hs_error *e)
+{
+	const struct run_how how = {
+		.tied = !r->o.untied, .addresses = bring_addresses, .arg = r,
+	};
+
+	if (r->o.spare && run_link_open(&r->link, e)) {
+		if (errno == ESTALE)
+			return -1;
+		run_say(r, e->text);
+	}
+	if (run_restore(s, &r->mirror, &how, &r->trace, &r->init, e))
+		return -1;
+	if (r->o.spare)
+		try_hook(r, HS_EVENT_SERVE);
+	return 0;
 }
 
 static int begin(struct run *r, const sigset_t *mask, struct hs_error *e)
@@ -356,13 +304,17 @@ static int begin(struct run *r, const sigset_t *mask, struct hs_error *e)
 	if (r->linked && !r->o.spare && run_link_ask(&r->link, e))
 		return -1;
 	if (!r->o.restart && !r->o.spare)
-		return run_launch(r->o.program, mask, !r->o.untied, &r->trace, &r->init, e);
-	if (r->o.spare)
-		ret = run_spare_wait(r->link.name, r->link.programs, &s, &r->mirror, &r->link.term, e);
-	else
+		return call_hook(r, HS_EVENT_MASTER, e) ||
+			run_launch(r->o.program, mask, !r->o.untied, &r->trace, &r->init, e) ? -1 : 0;
+	if (r->o.spare) {
+		try_hook(r, HS_EVENT_SPARE);
+		ret = run_spare_wait(r->link.name, r->link.programs, &s, &r->mirror, &r->link.term,
+				     e);
+	} else {
 		ret = run_image_read(r->o.restart, &s, &r->mirror, e);
+	}
 	if (!ret)
-		ret = run_restore(&s, &r->mirror, !r->o.untied, &r->trace, &r->init, e);
+		ret = continue_it(r, &s, e);
 	err = errno;
 	run_state_free(&s);
 	errno = err;
@@ -378,7 +330,7 @@ static int run_program(struct run *r, const sigset_t *mask)
 		hs_files_clean(r->o.file);
 	if (begin(r, mask, &e)) {
 		ret = errno;
-		say(r, e.text);
+		run_say(r, e.text);
 		return r->o.restart || r->o.spare ? FAILED : ret == ENOENT ? 127 : ret == EACCES ? 126 : FAILED;
 	}
 	run_trace_go_on(&r->trace);
@@ -430,7 +382,7 @@ int main(int argc, char **argv)
 	r.signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	run_std_of(&r.std, getpid());
 	if (r.signals < 0) {
-		say(&r, strerror(errno));
+		run_say(&r, strerror(errno));
 		return FAILED;
 	}
 	if (r.o.check)

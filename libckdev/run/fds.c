@@ -21,6 +21,7 @@
 
 #include "fds.h"
 #include "proc.h"
+#include "sockets.h"
 
 #define STACK		(512U << 10)
 #define MAJOR_MEMORY	1		/* null, zero, random ... */
@@ -54,6 +55,7 @@ struct job {
 	pid_t pid;
 	int pidfd;
 	const struct run_std *std;
+	bool connections;
 	uint32_t nr;
 	struct {
 		int fd;
@@ -235,7 +237,7 @@ static void look_at_event(const struct job *j, struct hs_fd *f)
 static int take(struct job *j, uint32_t i)
 {
 	struct hs_fd seen = { .fd = j->v[i].fd, .same_as = -1,
-			      .what = HS_FD_NAME | HS_FD_PEER | HS_FD_REFRESH };
+			      .what = HS_FD_NAME | HS_FD_PEER | HS_FD_REFRESH | HS_FD_UNCONNECTED };
 	struct hs_error why = { { 0 } };
 	char link[4096] = "";
 	const char *no;
@@ -248,20 +250,25 @@ static int take(struct job *j, uint32_t i)
 	if (from >= 0)
 		return inherit(j, i, from);
 	no = why_not(j, seen.fd, &st, link);
+	if (!no && S_ISSOCK(st.st_mode))
+		no = run_tcp_why_not(j->to, seen.fd, j->connections);
 	if (no) {
 		run_refused(j->report, "descriptor %d (%.100s): %s", seen.fd, link, no);
 		return 0;
 	}
 	if (!strcmp(link, "anon_inode:[eventfd]"))
 		look_at_event(j, &seen);
+	seen.what |= j->connections ? HS_FD_CONNECTED : 0;
 	if (hs_fd_query(&seen, NULL, &why)) {
 		run_refused(j->report, "%s", why.text);
 		return 0;
 	}
+	run_tcp_look(&seen);
 	if (hs_fd_capture(&seen, &j->to->list.v[j->to->list.nr], &why)) {
 		run_refused(j->report, "%s", why.text);
 	} else {
-		run_covered(j->report, "descriptor %d: %s", seen.fd, link);
+		run_covered(j->report, "descriptor %d: %s%s", seen.fd, link,
+			    hs_fd_is_connection(&seen) ? " (TCP, not with --file)" : "");
 		j->to->list.nr++;
 	}
 	hs_fd_clear(&seen);
@@ -321,10 +328,12 @@ static int run_job(struct job *j)
 	return j->err ? -1 : 0;
 }
 
-int run_fds_read(struct run_fds *to, pid_t pid, const struct run_std *std, struct run_report *r,
-		 struct hs_error *e)
+int run_fds_read(struct run_fds *to, pid_t pid, const struct run_std *std, bool connections,
+		 struct run_report *r, struct hs_error *e)
 {
-	struct job j = { .pid = pid, .std = std, .to = to, .report = r, .e = e };
+	struct job j = {
+		.pid = pid, .std = std, .connections = connections, .to = to, .report = r, .e = e,
+	};
 	int ret;
 
 	*to = (struct run_fds) { 0 };
@@ -402,6 +411,11 @@ static int highest(const struct run_fds *fds)
 	return max;
 }
 
+int run_fds_prepare(struct run_fds *fds, struct hs_error *e)
+{
+	return hs_fds_prepare(&fds->list, e);
+}
+
 int run_fds_restore(struct run_fds *fds, int keep, struct hs_error *e)
 {
 	int own[RUN_STD], above = highest(fds) + 1, i, ret;
@@ -413,5 +427,7 @@ int run_fds_restore(struct run_fds *fds, int keep, struct hs_error *e)
 		ret = place_inherited(fds, own, e);
 	if (!ret && close_others(fds, keep))
 		ret = hs_fail(e, errno, "/proc/self/fd can't be read: %s", strerror(errno));
+	if (!ret)
+		run_tcp_go_on(&fds->list);
 	return ret;
 }

@@ -21,12 +21,17 @@ void run_std_of(struct run_std *s, pid_t pid);
 
 /*
  * Read all descriptors of the stopped process @pid. What can't be covered is refused in @r, by its
- * number. Returns 0, or -1 with errno and @e.
+ * number. @connections: established TCP connections are covered. Returns 0, or -1 with errno and @e.
  */
-int run_fds_read(struct run_fds *to, pid_t pid, const struct run_std *std, struct run_report *r,
-		 struct hs_error *e);
+int run_fds_read(struct run_fds *to, pid_t pid, const struct run_std *std, bool connections,
+		 struct run_report *r, struct hs_error *e);
 
-/* In the new process: make all of them, close all others but @keep. 0, or -1 with errno and @e. */
+/*
+ * In the new process: TCP connections, which may have addresses that the host doesn't have yet. They
+ * send nothing until run_fds_restore(). 0, or -1 with errno and @e.
+ */
+int run_fds_prepare(struct run_fds *fds, struct hs_error *e);
+/* Then: make all of them, close all others but @keep. 0, or -1 with errno and @e. */
 int run_fds_restore(struct run_fds *fds, int keep, struct hs_error *e);
 
 #endif /* RUN_FDS_H */

@@ -45,11 +45,19 @@ int run_link_open(struct run_link *l, struct hs_error *e)
 	}
 	l->again = true;
 	l->generation = 0;
+	if (ckdev_session_page(l->fd, &l->page))
+		l->page = NULL;
+	/* A program that is restored is a child of ours at first. */
+	else
+		madvise((void *)l->page, RUN_PAGE, MADV_DONTFORK);
 	return 0;
 }
 
 void run_link_drop(struct run_link *l)
 {
+	if (l->page)
+		munmap((void *)l->page, RUN_PAGE);
+	l->page = NULL;
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
@@ -68,6 +76,12 @@ bool run_link_committed(struct run_link *l)
 	struct cptdev_info info = { .size = sizeof(info) };
 
 	return !l->generation || (!ckdev_info(l->fd, &info) && info.committed >= l->generation);
+}
+
+bool run_link_wanted(const struct run_link *l)
+{
+	return l->page &&
+		__atomic_load_n(&l->page->flags, __ATOMIC_ACQUIRE) & CPTDEV_STATE_WANTED;
 }
 
 /*

@@ -16,6 +16,7 @@
  * @term:	of the replica that the program continues from; 0: it begins
  * @fd:		the session, -1: none
  * @again:	there was one before
+ * @page:	what the daemon tells about the session, NULL: an older daemon
  * @generation:	the last one that was published; 0: the next one has everything
  * @had:	the pages that it had
  * @area:	the state
@@ -25,6 +26,7 @@ struct run_link {
 	uint64_t term;
 	int fd;
 	bool again;
+	const struct cptdev_session_page *page;
 	uint64_t generation;
 	struct run_runs had;
 	struct run_area area;
@@ -48,6 +50,12 @@ int run_link_state(struct run_link *l);
 
 /* Is the last generation that was published on the spare? */
 bool run_link_committed(struct run_link *l);
+
+/*
+ * Is a checkpoint wanted now: output is held until there is one (see [hold] in cptdevd.conf(5)), or
+ * a spare lacks the state?
+ */
+bool run_link_wanted(const struct run_link *l);
 
 void run_link_drop(struct run_link *l);
 

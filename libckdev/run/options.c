@@ -11,12 +11,16 @@
 
 #define EVERY_MS	1000
 #define AFTER_MS	1000
+#define HOOK_S		10
+#define HOOK_S_MAX	3600
 #define MS_MAX		86400000UL
 
 static const char usage[] =
 	"cptdev-run [--name NAME] --file FILE [--every MS] [--untied] [--stats] [--] PROGRAM [ARG...]\n"
-	"cptdev-run --name NAME [--programs SOCKET] [--every MS] [--stats] [--] PROGRAM [ARG...]\n"
-	"cptdev-run --name NAME --spare [--programs SOCKET] [--every MS] [--stats]\n"
+	"cptdev-run --name NAME [--programs SOCKET] [--every MS] [-x COMMAND [-t SECONDS]] [--stats]\n"
+	"           [--] PROGRAM [ARG...]\n"
+	"cptdev-run --name NAME --spare [--programs SOCKET] [--every MS] [-x COMMAND [-t SECONDS]]\n"
+	"           [--stats]\n"
 	"cptdev-run --restart FILE [--file FILE] [--every MS] [--untied] [--stats]\n"
 	"cptdev-run --check [--after MS] [--] PROGRAM [ARG...]\n"
 	"cptdev-run --check --pid PID\n"
@@ -32,6 +36,9 @@ static const char usage[] =
 	"                      to the other host; else only a name for messages\n"
 	"  -s, --spare         wait until NAME is promoted on this host, and continue the program\n"
 	"      --programs SOCKET   cptdevd's socket for programs (/run/cptdevd/programs)\n"
+	"  -x, --hook COMMAND  run by sh(1) before the program begins, waits or continues: it moves the\n"
+	"                      service's address, see hotspare-address(8)\n"
+	"  -t, --hook-timeout SECONDS   the command is killed after this time (10)\n"
 	"  -r, --restart FILE  restart the program from a checkpoint\n"
 	"      --untied        the program goes on without checkpoints if cptdev-run dies\n"
 	"      --stats         say at the end how many checkpoints were taken, and their pauses\n"
@@ -52,6 +59,8 @@ static const struct option list[] = {
 	{ "name", required_argument, NULL, 'n' },
 	{ "spare", no_argument, NULL, 's' },
 	{ "programs", required_argument, NULL, PROGRAMS },
+	{ "hook", required_argument, NULL, 'x' },
+	{ "hook-timeout", required_argument, NULL, 't' },
 	{ "restart", required_argument, NULL, 'r' },
 	{ "untied", no_argument, NULL, UNTIED },
 	{ "stats", no_argument, NULL, STATS },
@@ -97,6 +106,8 @@ static void check(const struct run_options *o)
 	}
 	if (o->pid)
 		wrong("--pid is for --check");
+	if (o->hook && (o->file || o->restart || !o->name))
+		wrong("--hook is for programs with a spare: use --name without --file");
 	if (o->restart && o->program)
 		wrong("--restart takes the program from the checkpoint");
 	if (o->spare) {
@@ -116,8 +127,10 @@ void run_options_parse(struct run_options *o, int argc, char **argv)
 {
 	int c;
 
-	*o = (struct run_options) { .every_ms = EVERY_MS, .after_ms = AFTER_MS };
-	while ((c = getopt_long(argc, argv, "+cf:e:n:r:shV", list, NULL)) >= 0) {
+	*o = (struct run_options) {
+		.every_ms = EVERY_MS, .after_ms = AFTER_MS, .hook_s = HOOK_S,
+	};
+	while ((c = getopt_long(argc, argv, "+cf:e:n:r:st:x:hV", list, NULL)) >= 0) {
 		switch (c) {
 		case 'c':
 			o->check = true;
@@ -142,6 +155,12 @@ void run_options_parse(struct run_options *o, int argc, char **argv)
 			break;
 		case 's':
 			o->spare = true;
+			break;
+		case 'x':
+			o->hook = optarg;
+			break;
+		case 't':
+			o->hook_s = (unsigned int)number("--hook-timeout", optarg, 1, HOOK_S_MAX);
 			break;
 		case PROGRAMS:
 			o->programs = optarg;

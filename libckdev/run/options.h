@@ -20,6 +20,8 @@
  * @every_ms:	time between checkpoints
  * @untied:	the program goes on if cptdev-run dies
  * @stats:	say at the end what it cost
+ * @hook:	a command that is told what becomes of the program, or NULL
+ * @hook_s:	how long it may take, seconds
  * @program:	and its arguments, up to NULL
  */
 struct run_options {
@@ -29,6 +31,8 @@ struct run_options {
 	const char *name, *file, *restart, *programs;
 	uint64_t every_ms;
 	bool untied, stats, spare;
+	const char *hook;
+	unsigned int hook_s;
 	char **program;
 };
 

@@ -108,6 +108,22 @@ struct shell {
 	struct run_state *state;
 };
 
+struct ready {
+	int err, gate;
+	struct hs_error why;
+};
+
+/* Connections are there; the tracer sees to the addresses, and says when we may go on. */
+static int wait_for_addresses(int gate, struct hs_error *e)
+{
+	const struct ready r = { .gate = gate };
+	char byte;
+
+	if (send(gate, &r, sizeof(r), MSG_NOSIGNAL) == sizeof(r) && recv(gate, &byte, 1, 0) == 1)
+		return 0;
+	return hs_fail(e, EPIPE, "cptdev-run has ended");
+}
+
 static int become(struct run_state *s, int gate, struct hs_error *e)
 {
 	struct run_process *p = &s->process;
@@ -122,18 +138,14 @@ static int become(struct run_state *s, int gate, struct hs_error *e)
 	umask(p->umask);
 	if (chdir(p->directory))
 		return hs_fail(e, errno, "directory %s: %s", p->directory, strerror(errno));
-	if (run_fds_restore(&s->fds, gate, e))
+	if (run_fds_prepare(&s->fds, e) || wait_for_addresses(gate, e) ||
+	    run_fds_restore(&s->fds, gate, e))
 		return -1;
 	signal(SIGTTOU, SIG_DFL);
 	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return hs_fail(e, errno, "no_new_privs: %s", strerror(errno));
 	return 0;
 }
-
-struct ready {
-	int err, gate;
-	struct hs_error why;
-};
 
 /* Above all descriptors of the program. */
 static int move_gate(const struct run_fds *fds, int gate)
@@ -167,13 +179,11 @@ static void shell(void *arg, int gate)
  * The tracer's side
  */
 
-static int start_shell(struct run_state *s, struct run_init *in, int *gate, struct hs_error *e)
+static int hear_shell(const struct run_init *in, int *gate, struct hs_error *e)
 {
 	struct ready r;
 	ssize_t n;
 
-	if (run_init_start(in, e))
-		return -1;
 	n = recv(in->gate, &r, sizeof(r), 0);
 	if (n != sizeof(r))
 		return hs_fail(e, EPIPE, "the new process has ended");
@@ -181,9 +191,18 @@ static int start_shell(struct run_state *s, struct run_init *in, int *gate, stru
 		r.why.text[sizeof(r.why.text) - 1] = 0;
 		return hs_fail(e, r.err, "%s", r.why.text);
 	}
-	(void)s;
 	*gate = r.gate;
 	return 0;
+}
+
+static int start_shell(struct run_init *in, const struct run_how *how, int *gate, struct hs_error *e)
+{
+	if (run_init_start(in, e) || hear_shell(in, gate, e) ||
+	    (how->addresses && how->addresses(how->arg, e)))
+		return -1;
+	if (send(in->gate, "", 1, MSG_NOSIGNAL) != 1)
+		return hs_fail(e, EPIPE, "the new process has ended");
+	return hear_shell(in, gate, e);
 }
 
 /* The program's clocks go on from what it saw, plus the time that has passed since. */
@@ -231,11 +250,11 @@ static int build(struct run_puppet *p)
 		set_outside(p) || run_restore_finish(p) ? -1 : 0;
 }
 
-int run_restore(struct run_state *s, const struct run_mirror *m, bool tied, struct run_trace *t,
-		pid_t *init, struct hs_error *e)
+int run_restore(struct run_state *s, const struct run_mirror *m, const struct run_how *how,
+		struct run_trace *t, pid_t *init, struct hs_error *e)
 {
 	struct shell sh = { .state = s };
-	struct run_init in = { .pid = s->process.pid, .tied = tied, .fn = shell, .arg = &sh };
+	struct run_init in = { .pid = s->process.pid, .tied = how->tied, .fn = shell, .arg = &sh };
 	struct run_puppet p = { .trace = t, .state = s, .mirror = m, .e = e };
 	int ret, err;
 
@@ -243,7 +262,7 @@ int run_restore(struct run_state *s, const struct run_mirror *m, bool tied, stru
 	if (run_restore_check(s, e))
 		return -1;
 	set_clocks(&s->process, &in);
-	ret = start_shell(s, &in, &p.gate, e);
+	ret = start_shell(&in, how, &p.gate, e);
 	p.tid = in.host;
 	if (!ret)
 		ret = build(&p);

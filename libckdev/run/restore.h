@@ -18,13 +18,26 @@
  */
 int run_restore_check(const struct run_state *s, struct hs_error *e);
 
-/*
- * @tied: see struct run_init. Returns 0: the program is there, stopped, and traced by @t;
- * run_trace_go_on() lets it go on. @init: process 1 of its space. Or -1 with errno and @e: nothing
- * is left of it.
+/**
+ * struct run_how - how a program is restored
+ * @tied:	see struct run_init
+ * @addresses:	brings the addresses of its sockets to this host. TCP connections are there before,
+ *		and send nothing yet: so no peer meets a host that doesn't know them. Returns 0, or
+ *		-1 with errno and @e. NULL: nothing has to be done
+ * @arg:	for @addresses
  */
-int run_restore(struct run_state *s, const struct run_mirror *m, bool tied, struct run_trace *t,
-		pid_t *init, struct hs_error *e);
+struct run_how {
+	bool tied;
+	int (*addresses)(void *arg, struct hs_error *e);
+	void *arg;
+};
+
+/*
+ * Returns 0: the program is there, stopped, and traced by @t; run_trace_go_on() lets it go on.
+ * @init: process 1 of its space. Or -1 with errno and @e: nothing is left of it.
+ */
+int run_restore(struct run_state *s, const struct run_mirror *m, const struct run_how *how,
+		struct run_trace *t, pid_t *init, struct hs_error *e);
 
 /**
  * struct run_puppet - a process that becomes the program

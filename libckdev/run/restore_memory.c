@@ -81,15 +81,32 @@ static int make_scratch(struct run_puppet *p, const struct run_maps *own)
 	return 0;
 }
 
-/* But the kernel's pages. */
-static int unmap_own(struct run_puppet *p, const struct run_maps *own)
+/* The first one from @at on of the kernel's pages and ours; its start is RUN_TOP if there is none. */
+static struct run_run next_kept(const struct run_puppet *p, const struct run_maps *own, uint64_t at)
 {
+	struct run_run found = { RUN_TOP, RUN_TOP };
 	const struct run_map *m;
 
+	if (p->scratch >= at)
+		found = (struct run_run) { p->scratch, p->scratch + RUN_SCRATCH };
 	for (m = own->v; m < own->v + own->nr; m++)
-		if (m->kind <= RUN_FILE &&
-		    call(p, "free memory", SYS_munmap, m->start, m->end - m->start, 0, 0, 0, 0) < 0)
+		if (m->kind >= RUN_VVAR && m->start >= at && m->start < found.start)
+			found = (struct run_run) { m->start, m->end };
+	return found;
+}
+
+/* All but those: also what the list doesn't have, such as a cptdev-run that was replaced meanwhile. */
+static int unmap_own(struct run_puppet *p, const struct run_maps *own)
+{
+	struct run_run kept;
+	uint64_t at;
+
+	for (at = 0; at < RUN_TOP; at = kept.end) {
+		kept = next_kept(p, own, at);
+		if (kept.start > at &&
+		    call(p, "free memory", SYS_munmap, at, kept.start - at, 0, 0, 0, 0) < 0)
 			return -1;
+	}
 	return 0;
 }
 

@@ -146,6 +146,9 @@ struct run_fds {
 	struct run_inherited *inherited;
 	bool has_termios[RUN_STD];
 	struct termios termios[RUN_STD];
+	/* Not saved: */
+	uint32_t nr_connections;
+	uint32_t nr_waiting;		/* connections that the program hasn't accepted yet */
 };
 
 struct run_state {

@@ -43,6 +43,23 @@ test_descriptors() { # descriptors by their numbers
 		lists packet "descriptor 3" && lists half "descriptor 4.*pipe"
 }
 
+test_connections() { # sockets of TCP that aren't connected, or not any more
+	lists bound "descriptor 3.*neither listens nor is connected" &&
+		lists closing "descriptor 4.*state FIN_WAIT2"
+}
+
+test_connection_file() { # a connection isn't part of a file; it is part of what a spare gets
+	rm -f ck
+	"$run" --check --after 100 -- "$built/refused" connected >list ||
+		fail "refused: $(grep ^refused list)" || return
+	has "^covered  descriptor 4: .*not with --file" list || return
+	"$run" --file ck --every 20 -- "$built/refused" connected >out 2>errors &
+	until_true grep -q "no checkpoint: descriptor 4.*a connection.*--name" errors
+	kill %%
+	wait %%
+	same "status" $? 143
+}
+
 test_process() { # what a process has beside these
 	lists seccomp "seccomp filter" && lists child "process [0-9]* (refused): a child" &&
 		lists timer "POSIX timer 0" && lists trap "SIGTRAP"

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -72,6 +73,30 @@ static int timer(void)
 	return timer_create(CLOCK_MONOTONIC, &none, &id);
 }
 
+static int bound(void)
+{
+	const struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return fd < 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) ? -1 : fd;
+}
+
+/* A connection to ourselves. @how: of shutdown(2) by one end, -1: none. */
+static int connection(int how)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	int listener = bound(), fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (listener < 0 || fd < 0 || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&a, &len) ||
+	    connect(fd, (const struct sockaddr *)&a, len) || accept(listener, NULL, NULL) < 0)
+		return -1;
+	return how < 0 ? 0 : shutdown(fd, how);
+}
+
 static int have(const char *what)
 {
 	int pair[2];
@@ -98,6 +123,12 @@ static int have(const char *what)
 		return timer();
 	if (is(what, "packet"))
 		return socket(AF_NETLINK, SOCK_RAW, 0) < 0 ? -1 : 0;
+	if (is(what, "bound"))
+		return bound() < 0 ? -1 : 0;
+	if (is(what, "connected"))
+		return connection(-1);
+	if (is(what, "closing"))
+		return connection(SHUT_WR);
 	if (is(what, "half"))
 		return pipe(pair) || close(pair[0]);
 	if (is(what, "trap"))

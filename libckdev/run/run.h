@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* cptdev-run: a program that runs with checkpoints. */
+#ifndef RUN_RUN_H
+#define RUN_RUN_H
+
+#include "fds.h"
+#include "link.h"
+#include "mirror.h"
+#include "options.h"
+#include "trace.h"
+
+#define RUN_PAUSES	65536U
+
+struct run {
+	struct run_options o;
+	const char *name;
+	struct run_trace trace;
+	struct run_std std;
+	struct run_mirror mirror;
+	struct run_link link;
+	bool linked;			/* checkpoints go to cptdevd, not to a file */
+	pid_t init, writer;
+	int signals;			/* signalfd */
+	int64_t next_ns;		/* when the next checkpoint is due */
+	int64_t wanted_ns;		/* one that is wanted isn't taken before */
+	int64_t again_ns;		/* after a failure: the next try, and 0 if there was none */
+	uint32_t failed;		/* tries in turn that failed */
+	uint32_t unaccepted;		/* of them: those that found connections waiting */
+	bool told_not_held;		/* that output of its connections isn't held */
+	uint64_t generation, written, refused;
+	uint64_t pause[RUN_PAUSES];	/* of the last cuts */
+	char told[320];			/* the last message: it isn't repeated */
+};
+
+/* A message of the program's name on standard error. */
+void run_say(const struct run *r, const char *text);
+
+/* checkpoint.c: the next one. What fails is told, and tried again later. */
+void run_checkpoint(struct run *r);
+/* The process that writes a file has ended. */
+void run_on_writer(struct run *r, int status);
+/* A daemon that was started anew gets everything. Returns true if there is a session. */
+bool run_link_up(struct run *r);
+
+#endif /* RUN_RUN_H */

@@ -1,0 +1,149 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Debian's redis-server as it is, with its connections: clients that never connect again count with it,
+# its host is lost at a random moment, and they go on with the other host. TAP on stdout. Needs root.
+#
+#	redis.sh DIR	DIR: where cptdev-run was built
+#	SEED=n		of the moments
+#	ROUNDS=n	hosts that are lost (2)
+#	CLIENTS=n	(20)
+#
+# 10.9.0.9 belongs to the service; hosts.sh has the whole picture.
+
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+built=$(cd "${1:?usage: redis.sh DIR}" && pwd)
+tests=$here/../../hotspare/tests
+hook=$here/../../hotspare/hotspare-address
+service=10.9.0.9
+SEED=${SEED:-$RANDOM}
+CLIENTS=${CLIENTS:-20}
+
+# shellcheck source=libckdev/hotspare/tests/hosts.sh
+. "$tests/hosts.sh" ip arping iptables iptables-restore redis-server
+# shellcheck source=libckdev/tests/tap.sh
+. "$here/../../tests/tap.sh"
+RANDOM=$SEED
+
+hold=('[hold]' session=cache "address=$service" port=7000 queue=7)
+
+run() { # NAME HOST ARGUMENT...
+	local name=$1 host=$2
+
+	shift 2
+	: >"$name"
+	CPTDEVD_PROGRAMS=$work/$host.programs CPTDEVD_CONTROL=$work/$host.control \
+		launch "$name" "$host" "$built/cptdev-run" --name cache --stats \
+		--hook "$hook eth0 $service" "$@"
+}
+
+redis() { # HOST
+	run "on-$1" "$1" -- redis-server --bind $service --port 7000 --protected-mode no --save '' \
+		--appendonly no
+	until_true says "Ready to accept connections" "on-$1"
+}
+
+spare() { # HOST
+	run "on-$1" "$1" --spare
+	until_true says "waiting for the promotion" "on-$1.err"
+}
+
+is_protected() { # HOST: of the spare
+	says "could be continued here" "on-$1.err"
+}
+
+begin() { # [no]: nothing is held
+	local lines=("${hold[@]}")
+
+	[ -z "${1:-}" ] || lines=()
+	echo "# SEED=$SEED"
+	fresh_hosts && host_daemon a 10.9.0.2 "${lines[@]}" && host_daemon b 10.9.0.1 "${lines[@]}" &&
+		spare b && redis a && until_true is_protected b || return
+	launch ask c "$built/ledger_clients" $service "$CLIENTS" stop
+	has_progress && has_progress
+}
+
+answers() {
+	sed -n 's/^answers //p' ask | tail -n 1
+}
+
+more_than() { # N
+	[ "$(answers)" -gt "$1" ]
+}
+
+# Each client has had some more, on the average.
+has_progress() {
+	until_true says "^answers" ask && until_true more_than $(($(answers) + 10 * CLIENTS))
+}
+
+at_a_random_moment() {
+	sleep "0.$(printf %03d $((RANDOM % 1000)))"
+}
+
+# What the clients say at the end: "wrong resets stuck".
+harm() {
+	: >stop
+	until_true says "^clients" ask >&2
+	sed -n 's/^clients .* wrong \(.*\) resets \(.*\) stuck \(.*\)/\1 \2 \3/p' ask
+}
+
+no_harm() {
+	same "wrong, resets, stuck" "$(harm)" "0 0 0" || return
+	sed -n 's/^longest \(.*\)/# longest time without an answer: \1 ms/p' ask
+}
+
+some_harm() {
+	local found
+
+	found=$(harm)
+	echo "# wrong, resets, stuck: $found"
+	[ -n "$found" ] || return
+	[ "$found" != "0 0 0" ] || fail "no client has noticed anything"
+}
+
+finish() { # STATUS
+	[ "$1" = 0 ] || tail -n 5 ./*.err ask | sed 's/^/# /'
+	end_hosts
+	return "$1"
+}
+
+kill_all() { # HOST PROGRAM [SIGNAL]
+	ip netns pids "$1" | while read -r pid; do
+		[ "$(basename "$(readlink "/proc/$pid/exe")")" != "$2" ] || kill "-${3-KILL}" "$pid"
+	done
+}
+
+# The host is lost: nothing comes from it any more.
+lose() { # HOST
+	ip link set "to-$1" down && kill_all "$1" cptdev-run && kill_all "$1" cptdevd
+}
+
+test_host_lost() { # clients notice nothing of a lost host: each INCR that was answered is there once
+	local ret=0 i
+
+	for ((i = 0; i < ${ROUNDS:-2} && !ret; i++)); do
+		begin && at_a_random_moment && lose a && has_progress && no_harm
+		ret=$?
+		finish $ret
+	done
+	return $ret
+}
+
+test_program_lost() { # nor of a lost program on a host that lives on
+	begin && at_a_random_moment && kill_all a redis-check-rdb && has_progress && no_harm
+	finish $?
+}
+
+test_not_held() { # the control: without [hold] clients are harmed
+	# What leaves now is in no checkpoint that the spare has, in whichever moment this is.
+	begin no && kill_all b cptdevd STOP && sleep 0.3 && lose a && kill_all b cptdevd CONT &&
+		until_true has_address b && some_harm
+	finish $?
+}
+
+has_address() { # HOST
+	[ -n "$(ip -o -n "$1" addr show dev eth0 to $service)" ]
+}
+
+tap_run "$here/redis.sh"
