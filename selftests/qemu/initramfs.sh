@@ -101,10 +101,19 @@ build_execd() {
 	mv "$guest_work/execd.$BASHPID" "$guest_work/execd"
 }
 
+# What talks to execd from here.
+build_channel() {
+	fresh "$guest_work/channel" "$cptdev_qemu/channel.c" && return 0
+	mkdir -p "$guest_work"
+	gcc -O2 -Wall -Wextra -Werror -o "$guest_work/channel.$BASHPID" "$cptdev_qemu/channel.c"
+	mv "$guest_work/channel.$BASHPID" "$guest_work/channel"
+}
+
 # build_base kernel: prints the archive's name
 build_base() {
 	local archive=$guest_work/base-$1.cpio root release
 	build_execd
+	build_channel
 	printf '%s\n' "$archive"
 	fresh "$archive" "$cptdev_qemu/guest" "$cptdev_qemu/initramfs.sh" "$guest_work/execd" \
 		"$(kernel_dir "$1")/stamp" && return 0

@@ -4,6 +4,9 @@
 # Commands in a guest, through execd (guest/execd.c describes the protocol), and
 # commands to its QEMU. To be sourced by lib.sh.
 
+# The program that asks execd; its head describes the files that are used below, too.
+vm_channel=$guest_work/channel
+
 # vm_send name command...: what the command prints goes to execd, undivided
 vm_send() {
 	local name=$1 dir
@@ -37,11 +40,6 @@ vm_note_request() {
 	stat -c '%s' "$dir/out" >"$dir/requests/$2"
 }
 
-vm_print_run() {
-	local LC_ALL=C
-	printf 'RUN %d %d %d\n%s' "$1" "$2" "${#3}" "$3"
-}
-
 vm_print_put() {
 	local LC_ALL=C
 	printf 'PUT %d %s %d %d\n%s' "$1" "$2" "${#4}" "$(stat -L -c %s "$3")" "$4"
@@ -51,53 +49,25 @@ vm_print_put() {
 # vm_spawn name command [seconds]: start a shell command and print its number for
 # vm_wait and vm_signal. Without a limit it runs as long as it likes.
 vm_spawn() {
-	local number
-	number=$(vm_number "$1")
-	vm_note_request "$1" "$number"
-	vm_send "$1" vm_print_run "$number" "${3:-0}" "$2" || return 255
-	printf '%s\n' "$number"
-}
-
-# The line that tells how a command ended; waits for it.
-vm_answer() {
-	local dir
-	dir=$(vm_dir "$1")
-	timeout "$3" tail -s 0.1 --pid="$(<"$dir/pid")" -c "+$(($(<"$dir/requests/$2") + 1))" -f "$dir/out" 2>/dev/null |
-		grep -m1 "^$2 X " || true
+	"$vm_channel" "$vm_root/$1" spawn "${3:-0}" "$2"
 }
 
 # vm_output name number tag: what a command has printed so far
 vm_output() {
-	local dir
-	dir=$(vm_dir "$1")
-	tail -c "+$(($(<"$dir/requests/$2") + 1))" "$dir/out" |
-		sed -n "s/^$2 $3 \([A-Za-z0-9+/=]*\)$/\1/p; /^$2 X /q" | base64 -d 2>/dev/null || true
+	"$vm_channel" "$vm_root/$1" output "$2" "$3"
 }
 
 # vm_wait name number [seconds]: print what the command printed, return what it
 # returned: its status, 128 and the signal that ended it, 124 when its time was over,
 # 255 when the guest is gone or doesn't answer.
 vm_wait() {
-	local dir how value
-	dir=$(vm_dir "$1")
-	read -r _ _ how value < <(vm_answer "$1" "$2" "${3:-86400}") || true
-	vm_output "$1" "$2" O
-	vm_output "$1" "$2" E >&2
-	printf '%s %s\n' "${how:-lost}" "${value:-0}" >"$dir/requests/$2.end"
-	case ${how:-} in
-	exit) return "$value" ;;
-	signal) return $((128 + value)) ;;
-	timeout | output | stuck) return 124 ;;
-	*) return 255 ;;
-	esac
+	"$vm_channel" "$vm_root/$1" wait "$2" "${3:-86400}"
 }
 
 # vm_run name command [seconds]: both in one. The guest keeps the limit; that it
 # answers at all is given some time more.
 vm_run() {
-	local number seconds=${3:-60}
-	number=$(vm_spawn "$1" "$2" "$seconds") || return 255
-	vm_wait "$1" "$number" $((seconds + 30))
+	"$vm_channel" "$vm_root/$1" run "${3:-60}" "$2"
 }
 
 # vm_signal name number signal-number: to a spawned command and its children

@@ -26,13 +26,13 @@ vm_setting() {
 	sed -n "s/^$2=//p" "$(vm_dir "$1")/settings"
 }
 
+# Asked all the time: without starting a program.
 vm_alive() {
-	local dir pid state
-	dir=$(vm_dir "$1")
+	local dir=$vm_root/$1 state
 	[ -e "$dir/pid" ] || return 1
-	pid=$(<"$dir/pid")
+	{ read -r state <"/proc/$(<"$dir/pid")/stat"; } 2>/dev/null || return 1
+	state=${state##*) }
 	# A process that ended and waits for its parent is no machine.
-	state=$(sed -n 's/^State:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null) || return 1
 	[[ -n $state && $state != Z* && $state != X* ]]
 }
 
@@ -243,14 +243,17 @@ vm_wait_for() {
 	done
 }
 
-# A twentieth of a second, without starting a program.
+# nap [seconds]: a twentieth of a second, without starting a program
 nap() {
 	[ -n "${nap_fd:-}" ] || exec {nap_fd}<> <(:)
-	read -r -t 0.05 -u "$nap_fd" _ || true
+	read -r -t "${1:-0.05}" -u "$nap_fd" _ || true
 }
 
+# It is what execd says first.
 vm_said_ready() {
-	grep -q '^READY' "$(vm_dir "$1")/out"
+	local line=''
+	read -r line <"$vm_root/$1/out" || true
+	[[ $line == READY* ]]
 }
 
 # vm_ready name: wait until it runs commands, and make it as its settings want it
