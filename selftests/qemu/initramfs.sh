@@ -172,6 +172,8 @@ build_tests() {
 	[ ${#libraries[@]} -eq 0 ] || cp -P "${libraries[@]}" "$root/$guest_libdir/"
 	mapfile -t programs < <(find "$root/tests" "$root/usr/bin" -type f -perm -u+x)
 	stage_libraries "$root" "${programs[@]}" "${libraries[@]}"
+	# Nobody in a guest reads what is for debuggers, which is most of them. Scripts aren't ELF.
+	strip -g "${programs[@]}" 2>/dev/null || true
 	pack "$root" "$archive"
 	rm -rf "$root"
 }
@@ -199,7 +201,8 @@ build_extra() {
 	read -ra files <<<"$4"
 	root=$(mktemp -d "$guest_work/root.XXXXXX")
 	mkdir -p "$root/usr/lib/cptdev"
-	[ -z "$module" ] || cp "$module" "$root/usr/lib/cptdev/cptdev.ko"
+	# Eleven megabytes for debuggers, to be unpacked and read at each boot.
+	[ -z "$module" ] || strip -g -o "$root/usr/lib/cptdev/cptdev.ko" "$module"
 	[ ${#programs[@]} -eq 0 ] || stage_program "$root" usr/bin "${programs[@]}"
 	[ ${#files[@]} -eq 0 ] || stage_files "$root" "${files[@]}"
 	pack "$root" "$archive"
