@@ -45,9 +45,18 @@ kernel_names() {
 		awk -v which="${1:-all}" 'which == "all" || $2 == which {print $1}'
 }
 
+# The table's lines by name, read once.
+declare -A kernel_lines=()
+while read -r line; do
+	kernel_lines[${line%%[[:space:]]*}]=$line
+done < <(list_file "$cptdev_qemu/kernels")
+unset line
+
 # kernel_field name column: a cell of the table
 kernel_field() {
-	list_file "$cptdev_qemu/kernels" | awk -v name="$1" -v col="$2" '$1 == name {print $col}'
+	local fields
+	read -ra fields <<<"${kernel_lines[$1]:-}"
+	[ "$2" -gt ${#fields[@]} ] || printf '%s\n' "${fields[$2 - 1]}"
 }
 
 # on_time kernel seconds: how long something may take there

@@ -92,17 +92,37 @@ guest_program() {
 	printf '%s\n' "$1"
 }
 
+# The settings of tests in guests by name, as words for an array: files are read once.
+declare -A known_settings=()
+
 # test_settings array-name test: of a test in a guest
 # shellcheck disable=SC2034 # a reference
 test_settings() {
 	local -n into=$1
-	settings_take "$1" "${vm_guest_keys[*]}" "${vm_test_defaults[@]}"
-	into[TIMEOUT]=$default_limit
-	into[PROG]=$(guest_program "$2")
-	[ ! -e "$tests_source/$2.vm" ] ||
-		settings_read "$1" "$tests_source/$2.vm" "${vm_guest_keys[@]}" \
+	[ -n "${known_settings[$2]:-}" ] || read_test_settings "$2"
+	eval "into=(${known_settings[$2]})"
+}
+
+# read_test_settings test: to known_settings
+read_test_settings() {
+	local -A read=()
+	settings_take read "${vm_guest_keys[*]}" "${vm_test_defaults[@]}"
+	read[TIMEOUT]=$default_limit
+	read[PROG]=$(guest_program "$1")
+	[ ! -e "$tests_source/$1.vm" ] ||
+		settings_read read "$tests_source/$1.vm" "${vm_guest_keys[@]}" \
 			"${vm_module_keys[@]}" "${vm_file_keys[@]}" "${vm_test_keys[@]}"
-	longer "$1"
+	longer read
+	known_settings[$1]=${read[*]@K}
+}
+
+# know_settings: of all tests that this run may have. What a subshell reads is lost, so this is
+# for the run's own shell; after the tests are built, which decides about programs.
+know_settings() {
+	local test
+	while read -r test; do
+		! wanted "$test" || read_test_settings "$test"
+	done < <(guest_test_names)
 }
 
 # guest_settings test: those that a guest has, KEY=VALUE, one per line
@@ -182,17 +202,33 @@ guest_tests() {
 	done < <(guest_test_names)
 }
 
+# settings_word array-name key...: those that it has, as one word that is never empty, to the variable word
+settings_word() {
+	local -n word_of=$1
+	local key
+	shift
+	word='='
+	for key; do
+		[ -z "${word_of[$key]+set}" ] || word+=$key=${word_of[$key]@Q},
+	done
+}
+
 # Lines "<guest settings> <tab> <module settings> <tab> <test>", sorted: tests with the
-# same settings follow each other. Settings stand in one word, which is never empty. Mutants
-# share guests only with mutants: another test's guest shall not have been through one.
+# same settings follow each other. Mutants share guests only with mutants: another test's
+# guest shall not have been through one. A test that wants a guest of its own gets settings
+# that nobody else has.
 guest_tests_by_settings() {
-	local test guest module
+	local test guest word
 	while read -r test; do
-		guest=$(guest_settings "$test" | alone "$test" | sort | base64 -w0)
-		module=$(module_settings "$test" | sort)
-		[[ $module != *MUTANT=?* ]] || guest+=,mutants
-		printf '=%s\t=%s\t%s\n' "$guest" "$(base64 -w0 <<<"$module")" "$test"
-	done < <(guest_tests "$1") | sort -s -k1,2
+		local -A all=()
+		test_settings all "$test"
+		[ -z "${all[ALONE]:-}" ] || all[ALONE]=$test
+		settings_word all "${vm_guest_keys[@]}"
+		guest=$word
+		[ -z "${all[MUTANT]:-}" ] || guest+=mutants
+		settings_word all "${vm_module_keys[@]}"
+		printf '%s\t%s\t%s\n' "$guest" "$word" "$test"
+	done < <(guest_tests "$1") | sort -s -t $'\t' -k1,2
 }
 
 # guest_groups kernel: tests that share a guest, "time limits of all <tab> kernel <tab>
@@ -228,11 +264,6 @@ all_guest_groups() {
 	for kernel in "${kernels[@]}"; do
 		guest_groups "$kernel" || return
 	done | sort -s -k1,1nr
-}
-
-# A test that wants a guest of its own gets settings that nobody else has.
-alone() {
-	sed "s/^ALONE=.*/ALONE=$1/"
 }
 
 # kernels_with_mutants: those where a test asks for one
