@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The log: to standard error, for a terminal with the time and for the journal with the
- * level in its own notation, or to syslog.
+ * The log: to the journal with fields, to standard error (for a terminal with the time, for what
+ * else reads it as the journal does with the level in its notation), or to syslog.
  *
  * A message that can't be written is dropped: neither a reader that is gone nor one that
  * doesn't read may stop the daemon. How many were dropped is written as soon as writing
@@ -17,11 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "log.h"
 
 static enum log_to log_to = LOG_TO_STDERR;
 static int log_max = LOG_INFO;
-static int log_journal;
+static bool log_levels, log_journal;
 static unsigned long log_dropped;
 static void (*log_fn)(int level, const char *text);
 
@@ -44,7 +45,8 @@ void log_open(enum log_to to, int level)
 {
 	log_to = to;
 	log_max = level;
-	log_journal = getenv("JOURNAL_STREAM") != NULL;
+	log_levels = getenv("JOURNAL_STREAM") != NULL;
+	log_journal = to == LOG_TO_STDERR && journal_open(JOURNAL_SOCKET);
 	if (to == LOG_TO_SYSLOG)
 		openlog("cptdevd", LOG_PID, LOG_DAEMON);
 }
@@ -71,7 +73,7 @@ static bool write_line(int level, const char *text)
 	struct tm tm;
 	int len;
 
-	if (log_journal) {
+	if (log_levels) {
 		len = snprintf(line, sizeof(line), "<%d>%s\n", level, text);
 	} else {
 		clock_gettime(CLOCK_REALTIME, &ts);
@@ -97,7 +99,7 @@ static void write_stderr(int level, const char *text)
 		log_dropped++;
 }
 
-void log_write(int level, const char *fmt, ...)
+void log_about(int level, const struct log_about *about, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -111,6 +113,6 @@ void log_write(int level, const char *fmt, ...)
 		log_fn(level, text);
 	else if (log_to == LOG_TO_SYSLOG)
 		syslog(level, "%s", text);
-	else
+	else if (!log_journal || !journal_write(level, about, text))
 		write_stderr(level, text);
 }

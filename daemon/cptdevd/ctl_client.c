@@ -160,14 +160,15 @@ static const char *failure(int err)
 static struct json_object *command_promote(struct client *c, const char *name, u64 term,
 					   bool force)
 {
+	const uid_t uid = c->cred.uid;
 	struct json_object *o;
 	u64 generation = 0;
 	int ret = promotion_do(c->d, name, &term, &generation, force);
 
 	if (ret)
 		return refusal("failed", failure(-ret));
-	log_notice("promoted %s by user %u: generation %llu, term %llu", name, c->cred.uid,
-		   generation, term);
+	log_promoted(&uid, name, "promoted %s by user %u: generation %llu, term %llu", name, uid,
+		     generation, term);
 	o = js_document();
 	js_str(o, "name", name);
 	js_u64(o, "generation", generation);
@@ -195,7 +196,8 @@ static struct json_object *command_forget(struct client *c, const char *name, bo
 			       "the replica of this host lacks acknowledged data, and only the record keeps it from being promoted; cptdevctl replica remove deletes both");
 	if (ret)
 		return refusal("failed", failure(-ret));
-	log_notice("the record of %s was given up by user %u", name, c->cred.uid);
+	log_person(c->cred.uid, name, "the record of %s was given up by user %u", name,
+		   c->cred.uid);
 	o = js_document();
 	js_str(o, "name", name);
 	return o;
@@ -212,7 +214,7 @@ static struct json_object *command_alone(struct client *c, const char *name, boo
 	if (alone_say(c->d, name, force, &why))
 		return refusal(records_split(c->d, name) ? "split-brain" :
 			       records_overtaken(c->d, name) ? "overtaken" : "failed", why);
-	log_notice("%s goes on alone by word of user %u", name, c->cred.uid);
+	log_person(c->cred.uid, name, "%s goes on alone by word of user %u", name, c->cred.uid);
 	o = js_document();
 	js_str(o, "name", name);
 	js_str(o, "state", "alone");
@@ -225,14 +227,15 @@ static struct json_object *command_ack(struct client *c, const char *name,
 				       struct json_object *request)
 {
 	const char *policy = js_get_str(request, "policy"), *why;
+	const uid_t uid = c->cred.uid;
 	struct json_object *o;
 
 	if (!policy)
 		return refusal("bad-request", "\"policy\" is missing");
 	if (members_set(c->d, name, policy, &why))
 		return refusal("failed", why);
-	log_notice("session %s is acknowledged by policy %s, by word of user %u", name,
-		   members_policy_text(c->d, name), c->cred.uid);
+	log_person(uid, name, "session %s is acknowledged by policy %s, by word of user %u", name,
+		   members_policy_text(c->d, name), uid);
 	o = js_document();
 	js_str(o, "name", name);
 	js_put(o, "ack", status_members(c->d, known_find_name(c->d, name)));
@@ -259,7 +262,8 @@ static struct json_object *switch_cancelled(struct client *c, const char *name, 
 
 	if (switch_cancel(c->d, name, force, &code, why, sizeof(why)))
 		return refusal(code, why);
-	log_notice("the switch-over of %s was cancelled by user %u", name, c->cred.uid);
+	log_person(c->cred.uid, name, "the switch-over of %s was cancelled by user %u", name,
+		   c->cred.uid);
 	o = js_document();
 	js_str(o, "name", name);
 	return o;
@@ -282,6 +286,9 @@ static struct json_object *command_switchover(struct client *c, const char *name
 	else
 		sw = switch_begin(c->d, name, js_get_str(request, "peer"),
 				  limit * NSEC_PER_MSEC, &code, why, sizeof(why));
+	if (sw && !js_get_bool(request, "look"))
+		log_person(c->cred.uid, name, "%s is switched over to %s by word of user %u",
+			   name, sw->to_name, c->cred.uid);
 	return sw ? switch_document(sw) : refusal(code, why);
 }
 

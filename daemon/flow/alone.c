@@ -160,9 +160,9 @@ static int begin(struct daemon *d, struct known *k, enum alone why)
 	k->alone = true;
 	lease_stop(d, k);
 	acknowledge(d, k);
-	tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
-	     "session %s (pid %u) goes on ALONE, its data is on this host only: %s", k->rec.name,
-	     k->rec.pid, alone_why(why));
+	tell_event(&d->tell, EVENT_ALONE, LOG_WARNING, TELL_SESSION, k->rec.name,
+		   "session %s (pid %u) goes on ALONE, its data is on this host only: %s", k->rec.name,
+		   k->rec.pid, alone_why(why));
 	news_session(d, k, "alone");
 	return 0;
 }

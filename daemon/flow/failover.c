@@ -79,7 +79,7 @@ static bool promotable(struct kernel *k, int fd)
 /* True when nothing is left to be done. */
 static bool promote_failed(struct daemon *d, const char *name, int err)
 {
-	tell(&d->tell, LOG_ERR, TELL_PEER, name, "can't promote %s: %s", name, strerror(err));
+	tell(&d->tell, LOG_ERR, TELL_SESSION, name, "can't promote %s: %s", name, strerror(err));
 	return err == ENOENT || err == ENODATA || err == EREMCHG || err == ENOTUNIQ;
 }
 
@@ -129,8 +129,8 @@ static bool promote(struct peer *p, const char *name)
 		p->failover.promoted = clock_mono();
 		p->failover.replicas++;
 	}
-	log_notice("promoted %s: generation %llu, term %llu, in %llu us", name, generation,
-		   term, (clock_mono() - began) / NSEC_PER_USEC);
+	log_promoted(NULL, name, "promoted %s: generation %llu, term %llu, in %llu us", name,
+		     generation, term, (clock_mono() - began) / NSEC_PER_USEC);
 	failover_command(d, name, generation, term);
 	return true;
 }
@@ -224,10 +224,10 @@ static void log_decision(const struct peer *p)
 	u64 silence = (t->decided - t->heard) / NSEC_PER_MSEC;
 	u64 wall_ms = t->decided_wall / NSEC_PER_MSEC;
 
-	tell(&p->d->tell, LOG_WARNING, TELL_PEER, p->node.name,
-	     "peer %s counts as dead: last heard %llu ms ago, at %llu.%03llu; decided at %llu.%03llu",
-	     p->node.name, silence, (wall_ms - silence) / 1000,
-	     (wall_ms - silence) % 1000, wall_ms / 1000, wall_ms % 1000);
+	tell_event(&p->d->tell, EVENT_PEER_DEAD, LOG_WARNING, TELL_PEER, p->node.name,
+		   "peer %s counts as dead: last heard %llu ms ago, at %llu.%03llu; decided at %llu.%03llu",
+		   p->node.name, silence, (wall_ms - silence) / 1000,
+		   (wall_ms - silence) % 1000, wall_ms / 1000, wall_ms % 1000);
 }
 
 void failover_decide(struct peer *p, u64 heard)

@@ -57,9 +57,9 @@ void fence_session(struct daemon *d, struct known *k, const char *why)
 	}
 	*k->fence_why = '\0';
 	k->rec.flags |= CPTDEV_GENL_SESSION_FENCED;
-	tell(&d->tell, LOG_ERR, TELL_SESSION, k->rec.name,
-	     "session %s (pid %u) is FENCED: %s; it must stop serving", k->rec.name,
-	     k->rec.pid, why);
+	tell_event(&d->tell, EVENT_FENCED, LOG_ERR, TELL_SESSION, k->rec.name,
+		   "session %s (pid %u) is FENCED: %s; it must stop serving", k->rec.name,
+		   k->rec.pid, why);
 }
 
 static void fence_retry(struct timer *t)

@@ -110,9 +110,9 @@ static int promote(struct in *in, const struct msg_switch *m, u64 *generation, s
 	/* The other host's program is stopped: no lease of it has to run out. */
 	recorded_find(d, m->name)->old_ended = true;
 	feeds_drop(in->peer, m->name);
-	tell(&d->tell, LOG_NOTICE, TELL_REPLAY, m->name,
-	     "%s hands %s over: promoted: generation %llu, term %llu, in %llu us", in->node.name,
-	     m->name, *generation, term, (clock_mono() - began) / NSEC_PER_USEC);
+	tell_event(&d->tell, EVENT_PROMOTED, LOG_NOTICE, TELL_REPLAY, m->name,
+		   "%s hands %s over: promoted: generation %llu, term %llu, in %llu us", in->node.name,
+		   m->name, *generation, term, (clock_mono() - began) / NSEC_PER_USEC);
 	failover_command(d, m->name, *generation, term);
 	return 0;
 }

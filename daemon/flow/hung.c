@@ -25,9 +25,9 @@ static void take_over(struct daemon *d, struct known *k)
 
 static void hung_begin(struct daemon *d, struct known *k)
 {
-	tell(&d->tell, LOG_ERR, TELL_SESSION, k->rec.name,
-	     "session %s (pid %u) HANGS: it gave no sign of life in the time that it had promised",
-	     k->rec.name, k->rec.pid);
+	tell_event(&d->tell, EVENT_HUNG, LOG_ERR, TELL_SESSION, k->rec.name,
+		   "session %s (pid %u) HANGS: it gave no sign of life in the time that it had promised",
+		   k->rec.name, k->rec.pid);
 	news_session(d, k, "hung");
 	if (conf_session(&d->conf, k->rec.name)->on_hang == ON_HANG_FAILOVER &&
 	    !(k->rec.flags & CPTDEV_GENL_SESSION_FENCED))

@@ -59,8 +59,8 @@ static void in_detach(struct in *in, bool bye)
 static void in_close(struct in *in, bool bye)
 {
 	if (in->peer)
-		tell(&in->d->tell, LOG_NOTICE, TELL_LINK, in->node.name, "link from %s %s",
-		     in->node.name, bye ? "closed: it shuts down" : "lost");
+		tell_event(&in->d->tell, EVENT_LINK_LOST, LOG_NOTICE, TELL_LINK, in->node.name,
+			   "link from %s %s", in->node.name, bye ? "closed: it shuts down" : "lost");
 	chan_close_all(in);
 	in_detach(in, bye);
 	in_drop(in);
@@ -105,8 +105,8 @@ static int in_welcome(struct in *in)
 	in->heartbeat_ms = link_heartbeat_ms(&in->d->self, &in->node);
 	in->lease_ns = link_lease_ns(in->features, in->d->self.timeout_ms,
 				     in->node.timeout_ms);
-	tell(&in->d->tell, LOG_NOTICE, TELL_LINK, in->node.name,
-	     "link from %s (%s): receiving from it", in->node.name, in->address);
+	tell_event(&in->d->tell, EVENT_LINK_MADE, LOG_NOTICE, TELL_LINK, in->node.name,
+		   "link from %s (%s): receiving from it", in->node.name, in->address);
 	lost_begin(in->d);
 	peer_up(in->peer, in);
 	if (in->features & WIRE_FEATURE_TERMS)

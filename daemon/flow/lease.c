@@ -88,8 +88,8 @@ void lease_answered(struct out *o, u64 sent)
 		if (!lent_by(k, o) || lease_tell(d, k, until) || !k->lease_told)
 			continue;
 		k->lease_told = false;
-		tell(&d->tell, LOG_NOTICE, TELL_SESSION, k->rec.name,
-		     "session %s: its spare answers again, so it goes on", k->rec.name);
+		tell_event(&d->tell, EVENT_UNBLOCKED, LOG_NOTICE, TELL_SESSION, k->rec.name,
+			   "session %s: its spare answers again, so it goes on", k->rec.name);
 		news_session(d, k, "lease-renewed");
 	}
 }
@@ -110,9 +110,9 @@ u64 lease_look(struct daemon *d)
 		k->lease_told = true;
 		if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
 			continue;
-		tell(&d->tell, LOG_ERR, TELL_SESSION, k->rec.name,
-		     "session %s (pid %u): its lease is over, its spare may take over: nothing is acknowledged or answered until the spare is heard again. Next, if the spare's host is off for good: %s",
-		     k->rec.name, k->rec.pid, ADVICE(d, "alone", k->rec.name));
+		tell_event(&d->tell, EVENT_BLOCKED, LOG_ERR, TELL_SESSION, k->rec.name,
+			   "session %s (pid %u): its lease is over, its spare may take over: nothing is acknowledged or answered until the spare is heard again. Next, if the spare's host is off for good: %s",
+			   k->rec.name, k->rec.pid, ADVICE(d, "alone", k->rec.name));
 		news_session(d, k, "lease-over");
 	}
 	return next;

@@ -35,9 +35,9 @@ void lost_resolve(struct daemon *d, struct recorded *e)
 	struct record new = e->r;
 
 	record_resolved(&new);
-	tell(&d->tell, LOG_NOTICE, TELL_SESSION, e->r.name,
-	     e->r.split ? "the split brain of %s is resolved" :
-	     "%s: the lost data is given up, this host goes on", e->r.name);
+	tell_event(&d->tell, EVENT_RESOLVED, LOG_NOTICE, TELL_SESSION, e->r.name,
+		   e->r.split ? "the split brain of %s is resolved" :
+		   "%s: the lost data is given up, this host goes on", e->r.name);
 	records_still(d, e, &new);
 	news_record(d, e, "resolved");
 	records_decide(d, e->r.name);
@@ -64,7 +64,8 @@ bool lost_met(struct daemon *d, const struct msg_term *m, const char *who)
 	record_overtaken(&new, m->term, m->owner, who);
 	records_still(d, e, &new);
 	records_still_text(d, &new, why);
-	tell(&d->tell, LOG_ERR, TELL_SESSION, m->name, "%s is blocked: %s", m->name, why);
+	tell_event(&d->tell, EVENT_DATA_LOST, LOG_ERR, TELL_SESSION, m->name,
+		   "%s is blocked: %s", m->name, why);
 	news_record(d, e, "overtaken");
 	records_decide(d, m->name);
 	return true;

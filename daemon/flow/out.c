@@ -502,8 +502,8 @@ static int out_start(struct out *o)
 	o->last.code = WIRE_OK;
 	*o->last.text = '\0';
 	o->heartbeat_ms = link_heartbeat_ms(&o->d->self, &o->node);
-	tell(&o->d->tell, LOG_NOTICE, TELL_LINK, out_name(o), "linked to %s: shipping to it",
-	     o->node.name);
+	tell_event(&o->d->tell, EVENT_LINK_MADE, LOG_NOTICE, TELL_LINK, out_name(o),
+		   "linked to %s: shipping to it", o->node.name);
 	news_peer(o->peer, "outgoing-up");
 	loop_arm(&o->d->loop, &o->tick, 0);
 	o->listed = false;
@@ -566,9 +566,9 @@ static void out_lose(struct out *o)
 	bool up = o->conn && o->conn->up;
 
 	if (up)
-		tell(&o->d->tell, LOG_NOTICE, TELL_LINK, out_name(o),
-		     "link to %s lost%s%s: its spares are detached", o->node.name,
-		     *o->last.text ? ": " : "", o->last.text);
+		tell_event(&o->d->tell, EVENT_LINK_LOST, LOG_NOTICE, TELL_LINK, out_name(o),
+			   "link to %s lost%s%s: its spares are detached", o->node.name,
+			   *o->last.text ? ": " : "", o->last.text);
 	out_disconnect(o);
 	if (up)
 		news_peer(o->peer, "outgoing-lost");

@@ -94,7 +94,7 @@ void promotion_seen(struct daemon *d, const struct replica_rec *r)
 	records_promoted_by_others(d, r->name, r->term, r->generation);
 	note(d, r->name, r->generation, r->term, false);
 	promotion_of_feed(d, r->name);
-	tell(&d->tell, LOG_NOTICE, TELL_KERNEL, r->name,
-	     "replica %s was promoted by another process: generation %llu, term %llu", r->name,
-	     r->generation, r->term);
+	tell_event(&d->tell, EVENT_PROMOTED, LOG_NOTICE, TELL_REPLAY, r->name,
+		   "replica %s was promoted by another process: generation %llu, term %llu", r->name,
+		   r->generation, r->term);
 }

@@ -533,9 +533,9 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 	met = record_meet(&e->r, term, owner);
 	handed = met == MEET_HIGHER && e->r.handed && term >= e->r.handed;
 	if (met == MEET_HIGHER && e->r.alone_since && !e->r.outdated)
-		tell(&d->tell, LOG_ERR, TELL_SESSION, name,
-		     "%s: LOST: the data that this host acknowledged alone, up to generation %llu: %s went on without it, with term %llu",
-		     name, e->r.generation, who, term);
+		tell_event(&d->tell, EVENT_DATA_LOST, LOG_ERR, TELL_SESSION, name,
+			   "%s: LOST: the data that this host acknowledged alone, up to generation %llu: %s went on without it, with term %llu",
+			   name, e->r.generation, who, term);
 	/*
 	 * It goes on without what this host has, which stays as a copy, and isn't promoted. A host
 	 * that only asked for its state under the same term has nothing to go on with.
@@ -560,7 +560,8 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		record_split(&new, owner, who);
 		records_still(d, e, &new);
 		records_still_text(d, &new, why);
-		tell(&d->tell, LOG_ERR, TELL_SESSION, name, "SPLIT BRAIN of %s: %s", name, why);
+		tell_event(&d->tell, EVENT_SPLIT_BRAIN, LOG_ERR, TELL_SESSION, name,
+			   "SPLIT BRAIN of %s: %s", name, why);
 		news_record(d, e, "split-brain");
 		/* It may not know whose term this host has. */
 		if (!new.promoting)

@@ -146,8 +146,8 @@ static void finish(struct daemon *d, struct recorded *e)
 	ret = promotion_do(d, e->r.name, &term, &generation, false);
 	if (!ret) {
 		e->wants_back = false;
-		tell(&d->tell, LOG_NOTICE, TELL_SESSION, e->r.name,
-		     "took %s back: generation %llu, term %llu", e->r.name, generation, term);
+		tell_event(&d->tell, EVENT_PROMOTED, LOG_NOTICE, TELL_SESSION, e->r.name,
+			   "took %s back: generation %llu, term %llu", e->r.name, generation, term);
 		return;
 	}
 	tell(&d->tell, LOG_ERR, TELL_SESSION, e->r.name, "%s: can't promote what was taken back: %s",

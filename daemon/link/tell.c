@@ -55,11 +55,32 @@ static struct told *told_of(struct teller *t, enum tell_cause cause, const char 
 	return m ? m : told_new(t, cause, who);
 }
 
-void tell(struct teller *t, int level, enum tell_cause cause, const char *who,
-	  const char *fmt, ...)
+/* Who caused it is a session or a peer, or neither. */
+static struct log_about about(const struct told *m)
+{
+	struct log_about a = { .event = m->event };
+
+	switch (m->cause) {
+	case TELL_SESSION:
+	case TELL_REPLAY:
+		a.session = *m->who ? m->who : NULL;
+		break;
+	case TELL_LINK:
+	case TELL_PEER:
+		a.peer = *m->who ? m->who : NULL;
+		break;
+	default:
+		break;
+	}
+	return a;
+}
+
+void tell_event(struct teller *t, enum log_event event, int level, enum tell_cause cause,
+		const char *who, const char *fmt, ...)
 {
 	struct told *m = log_shows(level) ? told_of(t, cause, who) : NULL;
 	char text[sizeof(m->text)];
+	struct log_about a;
 	va_list ap;
 	bool same;
 
@@ -70,11 +91,13 @@ void tell(struct teller *t, int level, enum tell_cause cause, const char *who,
 	va_end(ap);
 	same = !strcmp(text, m->text);
 	m->level = level;
+	m->event = event;
 	strcpy(m->text, text);
 	if (!same && (m->written < TELL_BURST || level < m->gravest)) {
 		m->written++;
 		m->gravest = MIN(m->gravest, level);
-		log_write(level, "%s", text);
+		a = about(m);
+		log_about(level, &a, "%s", text);
 	} else {
 		m->suppressed++;
 		t->suppressed++;
@@ -84,10 +107,12 @@ void tell(struct teller *t, int level, enum tell_cause cause, const char *who,
 /* What was suppressed in a window that is over. */
 static void told_sum_up(const struct told *m)
 {
+	struct log_about a = about(m);
+
 	if (m->suppressed == 1)
-		log_write(m->level, "%s", m->text);
+		log_about(m->level, &a, "%s", m->text);
 	else
-		log_write(m->level, "%s (and %llu more messages of this kind, not shown)",
+		log_about(m->level, &a, "%s (and %llu more messages of this kind, not shown)",
 			  m->text, m->suppressed - 1);
 }
 

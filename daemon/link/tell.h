@@ -49,6 +49,7 @@ struct told {
 	u32 written;			/* in this window */
 	u64 suppressed;
 	int level;			/* of the last one */
+	enum log_event event;		/* of the last one */
 	int gravest;			/* level that was written, lower is graver */
 	char text[WIRE_TEXT_MAX + 600];
 };
@@ -66,7 +67,9 @@ void tell_open(struct teller *t, struct loop *l);
 void tell_close(struct teller *t);
 
 /* @who: the originator. A level that isn't shown isn't counted. */
-void tell(struct teller *t, int level, enum tell_cause cause, const char *who,
-	  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void tell_event(struct teller *t, enum log_event event, int level, enum tell_cause cause,
+		const char *who, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+
+#define tell(t, ...)	tell_event(t, EVENT_NONE, __VA_ARGS__)
 
 #endif

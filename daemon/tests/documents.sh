@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The pages say what the program does: the state tables of wire-format.rst, and the keys of the
-# configuration in cptdevd.conf(5) and in the sample. TOP and BIN are set by the Makefile.
+# configuration in cptdevd.conf(5) and in the sample, and the events of the journal. TOP and BIN are set by the Makefile.
 
 page=$TOP/Documentation/wire-format.rst
 manual=$TOP/Documentation/man/man5/cptdevd.conf.5
@@ -58,6 +58,15 @@ unknown_keys() {
 	done
 }
 
+# Kinds of events with their MESSAGE_ID, in the program and in cptdevd(8).
+different_events() {
+	sed -n 's/.*= { "\([a-z-]*\)", "\([0-9a-f]*\)" },$/\1 \2/p' "$TOP/daemon/common/journal.c" \
+		>"$dir/events"
+	[ -s "$dir/events" ] || echo "journal.c has no events"
+	sed -n 's/^\.It Cm \([a-z-]*\) Pq \([0-9a-f]*\)$/\1 \2/p' \
+		"$TOP/Documentation/man/man8/cptdevd.8" | diff -u "$dir/events" -
+}
+
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 
@@ -69,4 +78,5 @@ found=
 t 'and a wrong table would be found' "$found"
 t 'every key of the configuration is in its manual page and in the sample' "$(missing_keys)"
 t 'every key of the manual page exists' "$(unknown_keys)"
+t 'the events of the journal are in cptdevd(8)' "$(different_events)"
 echo "1..$number"

@@ -29,6 +29,7 @@ ctl_client.c the record of %s was given up
 ctl_client.c goes on alone by word of user
 ctl_client.c the switch-over of %s was cancelled
 ctl_client.c is acknowledged by policy
+ctl_client.c by word of user
 peer.c no memory for the peer
 private.c the program has ended
 records.c can't be used
@@ -40,7 +41,7 @@ daemon.c [peer] psk_file
 daemon.c [peer] pki_dir"
 
 unlisted() {
-	grep -nE 'log_(err|warn|notice|info|write)\(' common/*.c engine/*.c link/*.c rules/*.c \
+	grep -nE 'log_(err|warn|notice|info|write|about|person|promoted)\(' common/*.c engine/*.c link/*.c rules/*.c \
 		hold/*.c flow/*.c cptdevd/*.c | sed 's,^[a-z]*/,,' |
 		while IFS= read -r line; do
 			file=${line%%:*}
