@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cptdevctl check: the findings, shown. */
+#include <string.h>
+
 #include "check.h"
 
 static const char *const words[] = {
@@ -55,10 +57,16 @@ int verb_check(struct ctl *c, int argc, char **argv)
 	static struct findings findings;
 	struct facts facts;
 
-	(void)argc;
-	(void)argv;
-	facts_gather(&facts, c->kernel, c->socket);
-	rules_apply(&facts, &findings);
+	if (argc > 1 || (argc == 1 && strcmp(argv[0], "module")))
+		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help",
+				"check takes no argument but \"module\"");
+	if (argc == 1) {
+		facts_gather_module(&facts);
+		rules_apply_module(&facts, &findings);
+	} else {
+		facts_gather(&facts, c->kernel, c->socket);
+		rules_apply(&facts, &findings);
+	}
 	facts_free(&facts);
 	if (c->json)
 		ctl_print_json(c, findings_json(&findings));

@@ -18,6 +18,11 @@ struct facts {
 	char version[64];		/* empty: it has none */
 	bool installed;			/* depmod knows it for this kernel */
 	bool headers;
+	bool dkms;			/* its source is there for DKMS: Debian's package cptdev-dkms */
+	char build_log[128];		/* of DKMS' build for this kernel that failed; empty: none did */
+	/* srcversion of the module that is loaded, and of the one that modprobe finds; empty: unknown */
+	char source_loaded[32];
+	char source_found[32];
 	enum tri secure_boot;
 	char lockdown[32];		/* none, integrity, confidentiality; empty: unknown */
 	enum tri sig_enforce;
@@ -50,7 +55,7 @@ struct finding {
 	enum level level;
 	const char *name;
 	char text[384];
-	char next[256];			/* empty: nothing to do */
+	char next[384];			/* empty: nothing to do */
 };
 
 #define FINDINGS_MAX	24
@@ -63,6 +68,9 @@ struct findings {
 void facts_gather(struct facts *f, struct kernel *k, const char *socket);
 void facts_free(struct facts *f);
 void rules_apply(const struct facts *f, struct findings *out);
+/* Only whether the module is there and the right one; the daemon isn't asked. */
+void facts_gather_module(struct facts *f);
+void rules_apply_module(const struct facts *f, struct findings *out);
 
 void findings_text(const struct findings *f, FILE *to);
 struct json_object *findings_json(const struct findings *f);

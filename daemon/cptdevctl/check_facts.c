@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cptdevctl check: looking at the machine. Nothing is changed and nothing is decided. */
 #include <errno.h>
+#include <glob.h>
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,10 +92,56 @@ static bool depmod_knows(const char *release)
 	return found;
 }
 
+/*
+ * The log of a build that failed: of one that worked, DKMS moves it elsewhere. Its first line names
+ * the kernel. Only root may see it, as a rule.
+ */
+static void failed_build(struct facts *f)
+{
+	char line[512], words[160];
+	glob_t logs;
+	size_t i;
+
+	snprintf(words, sizeof(words), " kernel %s ", f->release);
+	if (glob("/var/lib/dkms/cptdev/*/build/make.log", 0, NULL, &logs))
+		return;
+	for (i = 0; i < logs.gl_pathc; i++)
+		if (first_line(logs.gl_pathv[i], line, sizeof(line)) && strstr(line, words))
+			snprintf(f->build_log, sizeof(f->build_log), "%s", logs.gl_pathv[i]);
+	globfree(&logs);
+}
+
+static bool any(const char *pattern)
+{
+	glob_t found;
+	bool there = !glob(pattern, 0, NULL, &found);
+
+	if (there)
+		globfree(&found);
+	return there;
+}
+
+/* The module may be compressed: modinfo knows how to read it. */
+static void source_found(char *text, size_t size)
+{
+	FILE *f = popen("PATH=$PATH:/usr/sbin:/sbin modinfo -F srcversion cptdev 2>/dev/null", "re");
+
+	if (!f)
+		return;
+	if (!fgets(text, size, f))
+		*text = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	pclose(f);
+}
+
 static void gather_module(struct facts *f)
 {
 	char path[256];
 
+	first_line("/sys/module/cptdev/srcversion", f->source_loaded, sizeof(f->source_loaded));
+	source_found(f->source_found, sizeof(f->source_found));
+	f->dkms = any("/usr/src/cptdev-*/dkms.conf");
+	failed_build(f);
 	f->loaded = !access("/sys/module/cptdev", F_OK);
 	first_line("/sys/module/cptdev/version", f->version, sizeof(f->version));
 	f->installed = depmod_knows(f->release);
@@ -210,7 +257,7 @@ static void gather_daemon(struct facts *f)
 	}
 }
 
-void facts_gather(struct facts *f, struct kernel *k, const char *socket)
+void facts_gather_module(struct facts *f)
 {
 	struct utsname uts;
 
@@ -219,6 +266,11 @@ void facts_gather(struct facts *f, struct kernel *k, const char *socket)
 	snprintf(f->release, sizeof(f->release), "%s", uts.release);
 	snprintf(f->machine, sizeof(f->machine), "%s", uts.machine);
 	gather_module(f);
+}
+
+void facts_gather(struct facts *f, struct kernel *k, const char *socket)
+{
+	facts_gather_module(f);
 	gather_device(f, k);
 	f->family_err = -k->ops->dump(k, CPTDEV_CMD_SESSION_GET, ignore, NULL);
 	bracketed("/sys/kernel/mm/transparent_hugepage/enabled", f->thp, sizeof(f->thp));

@@ -72,14 +72,52 @@ static void rule_signatures(const struct facts *f, struct findings *out)
 		f->secure_boot == YES ? "on" : "off", *f->lockdown ? f->lockdown : "none");
 }
 
+/* An update doesn't replace a module that is in use. */
+static bool another_is_loaded(const struct facts *f)
+{
+	return *f->source_loaded && *f->source_found && strcmp(f->source_loaded, f->source_found);
+}
+
+/* Of Debian's package: DKMS builds it when a kernel is installed. */
+static void rule_dkms(const struct facts *f, struct findings *out)
+{
+	char next[384];
+
+	if (*f->build_log) {
+		snprintf(next, sizeof(next), "less %s; when its cause is mended: dkms autoinstall -k %s && modprobe cptdev",
+			 f->build_log, f->release);
+		finding(out, LEVEL_FAIL, "module", next,
+			"DKMS couldn't build cptdev for this kernel, %s; the compiler's messages are in %s",
+			f->release, f->build_log);
+	} else if (f->headers) {
+		snprintf(next, sizeof(next), "dkms autoinstall -k %s && modprobe cptdev", f->release);
+		finding(out, LEVEL_FAIL, "module", next,
+			"DKMS hasn't built cptdev for this kernel, %s", f->release);
+	} else {
+		snprintf(next, sizeof(next),
+			 "apt-get install linux-headers-%s && dkms autoinstall -k %s && modprobe cptdev",
+			 f->release, f->release);
+		finding(out, LEVEL_FAIL, "module", next,
+			"DKMS couldn't build cptdev for this kernel, %s: its headers aren't installed",
+			f->release);
+	}
+}
+
 static void rule_module(const struct facts *f, struct findings *out)
 {
-	if (f->loaded)
+	if (f->loaded && another_is_loaded(f))
+		finding(out, LEVEL_WARN, "module",
+			"when no program uses it any more: systemctl stop cptdevd; rmmod cptdev; modprobe cptdev; systemctl start cptdevd; or reboot",
+			"the module that is loaded (version %s) isn't the one that is installed",
+			*f->version ? f->version : "unknown");
+	else if (f->loaded)
 		finding(out, LEVEL_OK, "module", NULL, "cptdev is loaded%s%s",
 			*f->version ? ", version " : "", f->version);
 	else if (f->installed)
 		finding(out, LEVEL_FAIL, "module", "modprobe cptdev",
 			"cptdev is installed for this kernel, but not loaded");
+	else if (f->dkms)
+		rule_dkms(f, out);
 	else if (f->headers)
 		finding(out, LEVEL_FAIL, "module",
 			"make -C module && make -C module modules_install && depmod && modprobe cptdev",
@@ -310,6 +348,17 @@ static void rule_records(struct json_object *list, struct findings *out)
 			bad - SESSIONS_SHOWN);
 }
 
+/* An update of the packages doesn't end the daemon. */
+static void rule_version(const char *version, struct findings *out)
+{
+	if (version && strcmp(version, VERSION))
+		finding(out, LEVEL_WARN, "daemon",
+			"when its services may pause, or have moved to the other host: systemctl restart cptdevd",
+			"cptdevd %s answers, but this tool is of version " VERSION, version);
+	else
+		finding(out, LEVEL_OK, "daemon", NULL, "cptdevd %s answers", version);
+}
+
 static void rule_daemon(const struct facts *f, struct findings *out)
 {
 	struct json_object *peers = js_at(f->daemon, "peers");
@@ -322,8 +371,7 @@ static void rule_daemon(const struct facts *f, struct findings *out)
 			f->daemon_why);
 		return;
 	}
-	finding(out, LEVEL_OK, "daemon", NULL, "cptdevd %s answers",
-		js_get_str(f->daemon, "version"));
+	rule_version(js_get_str(f->daemon, "version"), out);
 	rule_waits(f->daemon, out);
 	rule_records(js_at(f->daemon, "records"), out);
 	for (i = 0; peers && i < json_object_array_length(peers); i++)
@@ -341,6 +389,9 @@ static bool rule_engine(const struct facts *f, struct findings *out)
 		f->loaded ? "engine = module in cptdevd.conf; systemctl restart cptdevd" : NULL,
 		"cptdevd runs without the module (engine soft): its replicas are lost when it ends%s",
 		f->loaded ? "; the module is loaded, and programs that use it aren't shipped" : "");
+	/* Where it was installed, a kernel without it may be a surprise. */
+	if (!f->loaded && f->dkms)
+		rule_module(f, out);
 	return true;
 }
 
@@ -354,6 +405,14 @@ static void rules_module(const struct facts *f, struct findings *out)
 	rule_group(f, out);
 	rule_capability(f, out);
 	rule_netlink(f, out);
+}
+
+void rules_apply_module(const struct facts *f, struct findings *out)
+{
+	out->nr = 0;
+	rule_kernel(f, out);
+	rule_module(f, out);
+	rule_signatures(f, out);
 }
 
 void rules_apply(const struct facts *f, struct findings *out)

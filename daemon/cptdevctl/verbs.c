@@ -37,7 +37,7 @@ static const struct verb verbs[] = {
 	  "certificates for the links of hosts" },
 	{ "inspect", " FILE...", verb_inspect,
 	  "show and verify a checkpoint of libhotspare" },
-	{ "check", "", verb_check,
+	{ "check", " [module]", verb_check,
 	  "check the installation; next steps for problems" },
 	{ "report", " [FILE]", verb_report,
 	  "an archive for a report of a problem" },

@@ -38,7 +38,7 @@ static void notify_status(struct notify *n)
 	char text[256];
 
 	if (!n->d->module)
-		snprintf(text, sizeof(text), "waiting for the module cptdev");
+		snprintf(text, sizeof(text), "waiting for the module cptdev; next: cptdevctl check");
 	else if (n->d->listen_err)
 		snprintf(text, sizeof(text), "waiting for the address to listen on: %s",
 			 strerror(n->d->listen_err));

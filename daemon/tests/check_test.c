@@ -29,7 +29,7 @@ static struct facts good(void)
 	};
 
 	f.daemon = json_tokener_parse(
-		"{\"version\":\"1.0.0\",\"peers\":[{\"outgoing\":{\"state\":\"up\","
+		"{\"version\":\"" VERSION "\",\"peers\":[{\"outgoing\":{\"state\":\"up\","
 		"\"address\":\"192.0.2.2:7475\",\"rtt_us\":250,\"tls_key\":\"0123456789abcdef\"},"
 		"\"incoming\":{\"state\":\"up\"}}]}");
 	return f;
@@ -104,6 +104,83 @@ static void modules(void **state)
 	     LEVEL_FAIL, "apt-get install linux-headers");
 	WITH(f.headers = false, "headers", LEVEL_WARN, "apt-get install linux-headers");
 	WITH(f.info.abi_version = 9, "abi", LEVEL_FAIL, "ABI 9");
+}
+
+/* As Debian's package leaves it: each cause has its own next step. */
+static void a_build_that_failed(void **state)
+{
+	(void)state;
+	WITH((f.loaded = false, f.installed = false, f.dkms = true), "module", LEVEL_FAIL,
+	     "dkms autoinstall -k 6.1.0-18-amd64 && modprobe cptdev");
+	WITH((f.loaded = false, f.installed = false, f.headers = false, f.dkms = true), "module",
+	     LEVEL_FAIL, "apt-get install linux-headers-6.1.0-18-amd64 && dkms autoinstall");
+	WITH((f.loaded = false, f.installed = false, f.dkms = true,
+	      strcpy(f.build_log, "/var/lib/dkms/cptdev/1.1.0/build/make.log")), "module",
+	     LEVEL_FAIL, "messages are in /var/lib/dkms/cptdev/1.1.0/build/make.log");
+	/* The soft engine took its place. */
+	WITH((f.loaded = false, f.installed = false, f.dkms = true, json_object_object_add(f.daemon,
+	      "engine", json_object_new_string("soft"))), "module", LEVEL_FAIL, "dkms autoinstall");
+}
+
+static void a_module_of_another_version(void **state)
+{
+	(void)state;
+	WITH((strcpy(f.source_loaded, "AB12"), strcpy(f.source_found, "CD34")), "module",
+	     LEVEL_WARN, "rmmod cptdev; modprobe cptdev");
+	WITH((strcpy(f.source_loaded, "AB12"), strcpy(f.source_found, "AB12")), "module",
+	     LEVEL_OK, "is loaded");
+	/* Not known isn't different. */
+	WITH(strcpy(f.source_loaded, "AB12"), "module", LEVEL_OK, "is loaded");
+	WITH(strcpy(f.source_found, "AB12"), "module", LEVEL_OK, "is loaded");
+}
+
+static void a_daemon_of_another_version(void **state)
+{
+	(void)state;
+	WITH(json_object_object_add(f.daemon, "version", json_object_new_string("0.9.0")), "daemon",
+	     LEVEL_WARN, "systemctl restart cptdevd");
+}
+
+/* What the unit cptdev-module asks: nothing but the module. */
+static void only_the_module(void **state)
+{
+	struct facts f = good();
+
+	(void)state;
+	json_object_put(f.daemon);
+	f.daemon = NULL;
+	f.device = false;
+	rules_apply_module(&f, &out);
+	assert_int_equal(findings_worst(&out), LEVEL_OK);
+	f.loaded = false;
+	f.installed = false;
+	rules_apply_module(&f, &out);
+	assert_int_equal(findings_worst(&out), LEVEL_FAIL);
+	assert_null(find("daemon"));
+	assert_null(find("device"));
+}
+
+/* On this machine, whatever it has: the module is looked at, and the daemon isn't asked. */
+static void the_word_module(void **state)
+{
+	struct ctl ctl = { .socket = "/nonexistent/control" };
+	char module_text[] = "module", other_text[] = "modules", *text;
+	char *module = module_text, *two[] = { module_text, other_text };
+	size_t len;
+	int ret;
+
+	(void)state;
+	ctl.out = ctl.err = open_memstream(&text, &len);
+	ret = verb_check(&ctl, 1, &module);
+	assert_true(ret == EXIT_DONE || ret == EXIT_FAILED);
+	fflush(ctl.out);
+	assert_non_null(strstr(text, "  module      "));
+	assert_null(strstr(text, "  daemon      "));
+	assert_int_equal(verb_check(&ctl, 1, &two[1]), EXIT_USAGE);
+	assert_int_equal(verb_check(&ctl, 2, two), EXIT_USAGE);
+	fclose(ctl.out);
+	assert_non_null(strstr(text, "check takes no argument but \"module\""));
+	free(text);
 }
 
 static void signatures(void **state)
@@ -307,6 +384,11 @@ int main(void)
 		cmocka_unit_test(a_good_machine_passes),
 		cmocka_unit_test(kernels),
 		cmocka_unit_test(modules),
+		cmocka_unit_test(a_build_that_failed),
+		cmocka_unit_test(a_module_of_another_version),
+		cmocka_unit_test(a_daemon_of_another_version),
+		cmocka_unit_test(only_the_module),
+		cmocka_unit_test(the_word_module),
 		cmocka_unit_test(signatures),
 		cmocka_unit_test(devices),
 		cmocka_unit_test(memory),
