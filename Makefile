@@ -205,6 +205,10 @@ uninstall-module:
 uninstall-%:
 	@$(MAKE) -C $* $(ROOM_ARGS) uninstall
 
+##	deb		build the Debian packages into build/deb/ [JOBS=]
+deb:
+	@daemon/packaging/build
+
 ##	clean		remove build/
 clean:
 	rm -rf $(BUILD)
@@ -214,5 +218,5 @@ help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
 .PHONY: all tests tests-all setup module selftests check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris \
-	bench install uninstall clean help needs \
+	bench install uninstall deb clean help needs \
 	install-uapi install-man install-module module-of-kdir uninstall-module
