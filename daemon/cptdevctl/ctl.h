@@ -30,6 +30,7 @@ struct ctl {
 	u64 term;			/* promote */
 	bool term_given;
 	bool check;			/* status */
+	bool watch;			/* status */
 	bool force;			/* promote, replica remove */
 	bool all;			/* promote */
 	const char *peer;		/* promote; NULL: none */

@@ -81,6 +81,9 @@ static int parse_option(struct ctl *c, int option)
 	case 'c':
 		c->check = true;
 		return -1;
+	case 'w':
+		c->watch = true;
+		return -1;
 	case 'C':
 		c->cancel = true;
 		return -1;
@@ -107,7 +110,7 @@ static int parse_options(struct ctl *c, int argc, char **argv)
 		c->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");
 	opterr = 0;
 	while (status < 0 &&
-	       (option = getopt_long(argc, argv, "jt:s:T:ap:fcCPVh", verbs_options, NULL)) != -1)
+	       (option = getopt_long(argc, argv, "jt:s:T:ap:fcwCPVh", verbs_options, NULL)) != -1)
 		status = parse_option(c, option);
 	return status;
 }
@@ -164,6 +167,8 @@ static int check_options(struct ctl *c, verb_fn fn)
 		wrong = "--cancel is only for switchover";
 	else if (c->check && fn != verb_status)
 		wrong = "--check is only for status";
+	else if (c->watch && fn != verb_status)
+		wrong = "--watch is only for status";
 	else if (c->protection && fn != verb_wait)
 		wrong = "--protected is only for wait";
 	return wrong ? ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl --help", "%s", wrong) : 0;
@@ -184,8 +189,8 @@ static int run_verb(struct ctl *c, int argc, char **argv)
 	ret = check_options(c, v->fn);
 	if (ret)
 		return ret;
-	/* Three mind it themselves; the other's files may be large. */
-	if (v->fn != verb_monitor && v->fn != verb_top && v->fn != verb_report &&
+	/* Some mind it themselves; the last one's files may be large. */
+	if (v->fn != verb_monitor && v->fn != verb_top && v->fn != verb_report && !c->watch &&
 	    (v->fn != verb_inspect || c->timeout_s))
 		arm_timeout(c, name);
 	return v->fn(c, argc ? argc - 1 : 0, argv + 1);

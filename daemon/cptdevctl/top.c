@@ -9,10 +9,6 @@
 #include "table.h"
 #include "top.h"
 
-#define INTERVAL_MS	1000
-/* Home, and clear what is below: ECMA-48, CUP and ED. */
-#define CLEAR		"\033[H\033[J"
-
 /* A rate per second, as a cell: "-" if there is nothing to compare with, or it began anew. */
 static void rate_cell(struct table *t, bool known, u64 before, u64 now, double seconds)
 {
@@ -199,13 +195,12 @@ void top_text(const struct view *old, const struct view *v, double seconds, time
 	peers(old, v, seconds, to);
 }
 
-/* Wait for the next second. True: nobody reads any more. */
-static bool nobody_reads(FILE *to)
+bool top_next(FILE *to)
 {
 	struct pollfd pfd = { .fd = fileno(to) };
 
-	poll(&pfd, 1, INTERVAL_MS);
-	return ferror(to) || pfd.revents & (POLLERR | POLLHUP);
+	poll(&pfd, 1, TOP_INTERVAL_MS);
+	return !ferror(to) && !(pfd.revents & (POLLERR | POLLHUP));
 }
 
 int verb_top(struct ctl *c, int argc, char **argv)
@@ -224,13 +219,13 @@ int verb_top(struct ctl *c, int argc, char **argv)
 	do {
 		view_gather(&v, c->kernel, c->socket);
 		now = monitor_clock(CLOCK_MONOTONIC);
-		fputs(screen ? CLEAR : last ? "\n" : "", c->out);
+		fputs(screen ? TOP_CLEAR : last ? "\n" : "", c->out);
 		top_text(last ? &old : NULL, &v, (now - last) / 1e9, time(NULL), c->out);
 		fflush(c->out);
 		view_free(&old);
 		old = v;
 		last = now;
-	} while (now + INTERVAL_MS * NSEC_PER_MSEC <= end && !nobody_reads(c->out));
+	} while (now + TOP_INTERVAL_MS * NSEC_PER_MSEC <= end && top_next(c->out));
 	view_free(&old);
 	return EXIT_DONE;
 }

@@ -5,7 +5,7 @@
 #include "verbs.h"
 
 static const struct verb verbs[] = {
-	{ "status", " [--check]", verb_status,
+	{ "status", " [--check] [--watch]", verb_status,
 	  "sessions, replicas, peers, and how far behind they are (default)" },
 	{ "monitor", "", verb_monitor,
 	  "the present state, then a line for each change" },
@@ -55,6 +55,7 @@ const struct option verbs_options[] = {
 	{ "peer", required_argument, NULL, 'p' },
 	{ "force", no_argument, NULL, 'f' },
 	{ "check", no_argument, NULL, 'c' },
+	{ "watch", no_argument, NULL, 'w' },
 	{ "cancel", no_argument, NULL, 'C' },
 	{ "protected", no_argument, NULL, 'P' },
 	{ "version", no_argument, NULL, 'V' },
@@ -89,7 +90,7 @@ void verbs_usage(FILE *to)
 		"\n"
 		"  -j, --json             answer in JSON, errors too\n"
 		"  -t, --timeout SECONDS  give up after this time (default %d; monitor,\n"
-		"                         top, inspect: never)\n"
+		"                         top, status --watch, inspect: never)\n"
 		"  -s, --socket PATH      control socket of the daemon\n"
 		"  -T, --term N           promote: the new term\n"
 		"  -a, --all              promote: every replica of this host\n"
@@ -97,6 +98,7 @@ void verbs_usage(FILE *to)
 		"  -f, --force            promote: even if the primary is alive and linked;\n"
 		"                         replica remove: even if it follows a living session\n"
 		"  -c, --check            status: the exit status reports the worst problem\n"
+		"  -w, --watch            status: again each second\n"
 		"  -P, --protected        wait: until a spare may take the session over\n"
 		"  -C, --cancel           switchover: the program goes on here\n"
 		"  -V, --version          print the version and exit\n"

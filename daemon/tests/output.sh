@@ -129,4 +129,17 @@ t 'cptbench says that its report has no room' full 1 "$BIN/../libckdev/cptbench"
 	--memory 1M --count 2 --interval 10
 t 'and ends in order when nobody reads it' unread 1 "$BIN/../libckdev/cptbench" --method fork \
 	--memory 1M --count 2 --interval 10
+# Status again and again: as long as it is read, and wanted.
+looks() {
+	ask status --watch --timeout 3 >"$dir/looks"
+	[ "$(grep -c '^Daemon' "$dir/looks")" -ge 2 ]
+}
+refused() {
+	ask "$@" >/dev/null 2>&1
+	[ $? = 2 ]
+}
+t 'status is shown again each second, until its time is over' looks
+t 'and ends with its reader' unread 3 timeout 60 "$BIN/cptdevctl" --socket "$dir/control" status --watch
+t 'of status only, and not as JSON' eval 'refused top --watch && refused status --watch --json'
+
 echo "1..$number"
