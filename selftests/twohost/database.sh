@@ -54,7 +54,7 @@ waits_since() { # host number
 
 # ask host line: what the database there answers
 ask() {
-	vm_run "$1" "echo '$2' | nc -w ${patience:-6} 127.0.0.1 7412" 2>/dev/null
+	vm_run "$1" "echo '$2' | nc -w ${patience:-6} 127.0.0.1 7412" $((60 + ${patience:-0})) 2>/dev/null
 }
 
 # patiently command...: the answers that it asks for may take long, as they do on a busy machine

@@ -48,7 +48,7 @@ test_fenced() {
 # Deltas so small that some of them are in a's socket when the network is cut: sent, but
 # nobody may call them acknowledged.
 test_manual() {
-	local last from
+	local last from gap=80
 	pages=16
 	app_start 1
 	t 'checkpoints are acknowledged' until_true acked_since 3
@@ -107,7 +107,7 @@ test_auto() {
 	t 'auto: that was no reason to promote' replica_is promoted false
 	test_without_daemon
 	link_slow
-	until_true staging
+	until_seen staging
 	vm_kill a
 	t 'auto: host lost: a counts as dead' until_true status_is b detector dead
 	t 'auto: in time' dead_in_time

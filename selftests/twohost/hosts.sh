@@ -29,12 +29,14 @@ daemon_user=
 daemon_caps=-all,+checkpoint_restore,+setuid
 # Of the memory's content; the run prints it.
 SEED=${SEED:-$EPOCHSECONDS}
-# Seconds that a state may take to come.
-limit=60
+# Seconds that a state may take to come; for hangs only, since a loaded machine may need a minute.
+limit=180
 
 ledger=$cptdev_build/selftests/ledger
-# That the program changes in each generation.
+# That the program changes in each generation, and ms between two of them: that many more would only
+# keep the hosts busy, since a link that was made slow has something to carry all the same.
 pages=128
+gap=250
 app=''
 seed=0
 
@@ -63,16 +65,38 @@ finish() {
 	printf '1..%d\n' $points
 }
 
-# until_true command...: wait for it
+# until_true command...: wait for it, and rest as long as the question took. To ask is work for the
+# guests, and theirs is to become what is asked for.
 until_true() {
-	local end=$((SECONDS + limit))
-	until "$@"; do
+	wait_until rest "$@"
+}
+
+# until_seen command...: the same for what passes quickly: asks all the time
+until_seen() {
+	wait_until nap "$@"
+}
+
+wait_until() {
+	local pause=$1 end=$((SECONDS + limit)) asked_at
+	shift
+	while :; do
+		asked_at=${EPOCHREALTIME/[.,]/}
+		! "$@" || return 0
 		[ "$SECONDS" -lt "$end" ] || {
 			say_why "not so within $limit s: $*"
 			return 1
 		}
-		nap
+		"$pause"
 	done
+}
+
+# rest: as long as it is since $asked_at, up to two seconds
+rest() {
+	local us=$((${EPOCHREALTIME/[.,]/} - asked_at)) seconds
+	[ $us -lt 2000000 ] || us=2000000
+	printf -v seconds '%d.%06d' $((us / 1000000)) $((us % 1000000))
+	nap "$seconds"
+	nap
 }
 
 # The hosts
@@ -179,7 +203,7 @@ staging() {
 app_start() {
 	seed=$((SEED + $1))
 	shift
-	app=$(vm_spawn a "exec ./ledger -p $pages $* write kv $seed")
+	app=$(vm_spawn a "exec ./ledger -g $gap -p $pages $* write kv $seed")
 }
 
 app_output() {

@@ -53,7 +53,7 @@ test_application() {
 
 	link_slow
 	app_start 2 -r
-	until_true staging
+	until_seen staging
 	app_kill
 	until_true replica_is staging 0
 	seed=$of
@@ -64,7 +64,7 @@ test_application() {
 	app_start 3 -r
 	t 'a third takes the name' until_true acked_since 2
 	link_slow
-	until_true staging
+	until_seen staging
 	app_kill
 	until_true replica_is staging 0
 	t 'killed while a later delta arrives: the replica is right' replica_right
@@ -75,7 +75,7 @@ test_daemon_a() {
 	app_start 4 -r
 	t 'the application is there again' until_true acked_since 3
 	link_slow
-	until_true staging
+	until_seen staging
 	daemon_end a 9
 	link_fast
 	t "a's daemon killed: the replica is right" replica_right
@@ -87,7 +87,7 @@ test_daemon_a() {
 
 test_daemon_b() {
 	link_slow
-	until_true staging
+	until_seen staging
 	daemon_end b 9
 	link_fast
 	t "b's daemon killed: the replica stays, and is right" replica_right
@@ -109,7 +109,7 @@ held_at_most() {
 test_network() {
 	local from
 	link_slow
-	until_true staging
+	until_seen staging
 	from=$(published)
 	vm_net a drop
 	t 'network lost: the link is given up' until_true status_is a spares 0
