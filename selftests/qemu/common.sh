@@ -14,6 +14,14 @@ cptdev_cache=${CPTDEV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cptdev}
 # Programs of /sbin (depmod, ip) are used, and an ordinary user's PATH lacks it.
 PATH=$PATH:/usr/sbin:/sbin
 
+# What the harness builds goes through ccache, which has compilers in a directory of its own: what was
+# compiled once isn't compiled again, in another clone either (paths below its top count as relative).
+# It looks at the compiler, the options, and the content of each file that is included.
+if [ -x /usr/lib/ccache/gcc ]; then
+	[[ :$PATH: == *:/usr/lib/ccache:* ]] || PATH=/usr/lib/ccache:$PATH
+	export CCACHE_DIR=$cptdev_cache/ccache CCACHE_MAXSIZE=1G CCACHE_BASEDIR=$cptdev_top CCACHE_NOHASHDIR=1
+fi
+
 say() {
 	printf '%s\n' "$*"
 }
@@ -110,6 +118,34 @@ in_userland() {
 			mount --rbind "$dir" "$0$dir"
 		done
 		exec chroot "$0" "${@:3}"' "$root" "$cptdev_top" "$directory" "$@"
+}
+
+# Where kbuild sees the directory of a module: it puts absolute paths into its products.
+cptdev_place=$cptdev_cache/place
+
+# in_place directory command...: the command sees the directory as $cptdev_place, whatever clone it
+# is of, so that ccache knows its products. False if this machine's users may not mount.
+# shellcheck disable=SC2016 # for the shell there
+in_place() {
+	local as_root=()
+	[ "$(id -u)" = 0 ] || as_root=(--map-root-user)
+	CCACHE_BASEDIR=$cptdev_place unshare --mount "${as_root[@]}" bash -c 'set -e
+		mount --bind "$1" "$0"
+		exec "${@:2}"' "$cptdev_place" "$@"
+}
+
+can_place() {
+	mkdir -p "$cptdev_place" && command -v ccache >/dev/null && in_place "$cptdev_place" true 2>/dev/null
+}
+
+# run_kbuild kernel directory module-in-there argument...
+run_kbuild() {
+	local kbuild=(make -s -j"$(nproc)" -C "$(kernel_headers "$1")" CONFIG_CPTDEV=m "${@:4}")
+	if [ -d "$(kernel_dir "$1")/chroot" ] || ! can_place; then
+		in_userland "$1" "$2" "${kbuild[@]}" M="$2/$3"
+	else
+		in_place "$2" "${kbuild[@]}" M="$cptdev_place/$3" 2>&1 | sed "s,$cptdev_place/,$2/,g"
+	fi
 }
 
 # The directory that stands in for the top of the kernel's source: checkpatch.pl and

@@ -228,7 +228,7 @@ tarball_version() {
 build_kernel() {
 	make -C "$1" KCONFIG_ALLCONFIG="$cptdev_qemu/debug.config" allnoconfig &&
 		config_is_whole "$cptdev_qemu/debug.config" "$1/.config" &&
-		make -C "$1" -j"$(nproc)" bzImage modules
+		CCACHE_DISABLE=1 make -C "$1" -j"$(nproc)" bzImage modules
 }
 
 # What kconfig drops, it drops in silence.
