@@ -62,7 +62,7 @@ look_at() {
 	fi
 }
 
+# Others may be about to use a directory that is empty, unless it is old.
 forget_the_old() {
-	[ ! -d "$memory" ] || find "$memory" -mindepth 1 \( -type f -mtime "+$memory_days" -o -type d -empty \) \
-		-delete
+	[ ! -d "$memory" ] || find "$memory" -mindepth 1 -mtime "+$memory_days" \( -type f -o -type d -empty \) -delete
 }
