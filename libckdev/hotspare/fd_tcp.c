@@ -157,6 +157,24 @@ static struct hs_tcp_ends ends_of(const struct hs_fd_socket *s)
 	};
 }
 
+static int make(struct hs_fd *f, int above, struct hs_error *e);
+
+/*
+ * The kernel of this host has one with these addresses, which is still ended after its program was
+ * killed here. A program that lacks one connection is better than none.
+ */
+static int make_lost(struct hs_fd *f, int above, struct hs_error *e)
+{
+	hs_say("libhotspare: descriptor %d: the connection is lost: this host hasn't ended yet what it "
+	       "was here", f->fd);
+	close(f->socket.made);
+	f->socket.made = -1;
+	free(f->socket.tcp->send.bytes);
+	free(f->socket.tcp->receive.bytes);
+	*f->socket.tcp = (struct hs_tcp) { .gone = true };
+	return make(f, above, e);
+}
+
 static int make(struct hs_fd *f, int above, struct hs_error *e)
 {
 	struct js_from extra = { .o = f->extra };
@@ -174,6 +192,8 @@ static int make(struct hs_fd *f, int above, struct hs_error *e)
 	end_at_once(s->made);
 	if (!hs_tcp_make(s->made, s->tcp, &ends))
 		return 0;
+	if (errno == EADDRNOTAVAIL && !s->tcp->gone)
+		return make_lost(f, above, e);
 	if (errno == EPERM)
 		return hs_fail(e, EPERM, "descriptor %d: to restore a TCP connection takes "
 			       "CAP_NET_ADMIN: give the program this capability", f->fd);

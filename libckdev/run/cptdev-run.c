@@ -34,9 +34,11 @@
 #include "image.h"
 #include "init.h"
 #include "launch.h"
+#include "mutants.h"
 #include "proc.h"
 #include "restore.h"
 #include "run.h"
+#include "sockets.h"
 #include "spare.h"
 
 #define FAILED		125		/* exit status: it is us who failed */
@@ -280,6 +282,8 @@ static int continue_it(struct run *r, struct run_state *s, struct hs_error *e)
 		.tied = !r->o.untied, .addresses = bring_addresses, .arg = r,
 	};
 
+	if (r->o.spare && !run_mutant("destroy"))
+		run_tcp_destroy(&s->fds.list);
 	if (r->o.spare && run_link_open(&r->link, e)) {
 		if (errno == ESTALE)
 			return -1;

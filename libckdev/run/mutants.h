@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * cptdev-run: safeguards that tests can take away, in a program that is built for them alone
- * (tests/Makefile rules: cptdev-run-mutant): RUN_MUTANT=page, thread or registers.
+ * (tests/Makefile rules: cptdev-run-mutant): RUN_MUTANT=page, thread, registers or destroy.
  */
 #ifndef RUN_MUTANTS_H
 #define RUN_MUTANTS_H

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* cptdev-run: TCP sockets of a program, see sockets.h. */
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "../hotspare/tcp.h"
 #include "sockets.h"
@@ -66,6 +71,61 @@ void run_tcp_look(struct hs_fd *f)
 
 	if (hs_fd_is_connection(f))
 		getsockopt(f->fd, SOL_SOCKET, SO_LINGER, &f->socket.linger, &len);
+}
+
+struct destroy {
+	struct nlmsghdr head;
+	struct inet_diag_req_v2 req;
+};
+
+/* The port is at the same place for IPv4. */
+static void put_end(const struct hs_fd_address *a, __be16 *port, __be32 address[4])
+{
+	const struct sockaddr_in6 *in6 = (const void *)&a->addr;
+	const struct sockaddr_in *in = (const void *)&a->addr;
+
+	*port = in6->sin6_port;
+	if (a->addr.ss_family == AF_INET)
+		memcpy(address, &in->sin_addr, sizeof(in->sin_addr));
+	else
+		memcpy(address, &in6->sin6_addr, sizeof(in6->sin6_addr));
+}
+
+/* Mostly there is none; and where the kernel can't do it, making the connection tells. */
+static void destroy(int netlink, const struct hs_fd_socket *s)
+{
+	struct inet_diag_sockid *id;
+	struct destroy d = {
+		.head = {
+			.nlmsg_len = sizeof(d), .nlmsg_type = SOCK_DESTROY,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+		},
+		.req = {
+			.sdiag_family = (__u8)s->domain, .sdiag_protocol = IPPROTO_TCP,
+			.idiag_states = ~0U,
+			.id = { .idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } },
+		},
+	};
+	char answer[512];
+
+	id = &d.req.id;
+	put_end(&s->name, &id->idiag_sport, id->idiag_src);
+	put_end(&s->peer, &id->idiag_dport, id->idiag_dst);
+	/* It has been done when the answer is there. */
+	if (send(netlink, &d, sizeof(d), 0) == sizeof(d))
+		recv(netlink, answer, sizeof(answer), 0);
+}
+
+void run_tcp_destroy(const struct hs_fds *list)
+{
+	int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	const struct hs_fd *f;
+
+	for (f = list->v; netlink >= 0 && f < list->v + list->nr; f++)
+		if (hs_fd_is_connection(f) && f->same_as < 0 && !f->socket.tcp->gone)
+			destroy(netlink, &f->socket);
+	if (netlink >= 0)
+		close(netlink);
 }
 
 /* Until here they would have ended at once with the new process. */

@@ -14,6 +14,12 @@ const char *run_tcp_why_not(struct run_fds *to, int fd, bool connections);
 /* What libhotspare knows only of sockets that a program has registered. */
 void run_tcp_look(struct hs_fd *f);
 
+/*
+ * The kernel may still be ending connections of a program that was killed on this host: away with
+ * them, for they are in the way. Before output of the session is held, which drops what this sends.
+ */
+void run_tcp_destroy(const struct hs_fds *list);
+
 /* Connections in their places send and receive. One that can't is told; the others do. */
 void run_tcp_go_on(struct hs_fds *list);
 

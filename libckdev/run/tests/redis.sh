@@ -32,9 +32,8 @@ run() { # NAME HOST ARGUMENT...
 	local name=$1 host=$2
 
 	shift 2
-	: >"$name"
 	CPTDEVD_PROGRAMS=$work/$host.programs CPTDEVD_CONTROL=$work/$host.control \
-		launch "$name" "$host" "$built/cptdev-run" --name cache --stats \
+		launch "$name" "$host" "$built/${RUN:-cptdev-run}" --name cache --stats \
 		--hook "$hook eth0 $service" "$@"
 }
 
@@ -130,9 +129,25 @@ test_host_lost() { # clients notice nothing of a lost host: each INCR that was a
 	return $ret
 }
 
-test_program_lost() { # nor of a lost program on a host that lives on
-	begin && at_a_random_moment && kill_all a redis-check-rdb && has_progress && no_harm
+there_and_back() {
+	begin && at_a_random_moment && kill_all a redis-check-rdb && has_progress &&
+		spare a && until_true is_protected a && has_progress && at_a_random_moment &&
+		kill_all b redis-check-rdb
+}
+
+test_program_lost() { # nor of a lost program on a host that lives on, there and back
+	there_and_back && has_progress && no_harm
 	finish $?
+}
+
+test_not_destroyed() { # the control: what the kernel has of old connections is in the way of new ones
+	export RUN_MUTANT=destroy RUN=cptdev-run-mutant
+	there_and_back && until_true says "the connection is lost" on-a.err && some_harm
+	finish $?
+	local ret=$?
+
+	unset RUN_MUTANT RUN
+	return $ret
 }
 
 test_not_held() { # the control: without [hold] clients are harmed
