@@ -328,6 +328,16 @@ static int check_waiting(const struct run_cut *cut, struct hs_error *e)
 		       cut->state.fds.nr_waiting);
 }
 
+/* --check lists all of it. */
+static int check_refused(const struct run_cut *cut, struct hs_error *e)
+{
+	if (!cut->report.refused || cut->report.list)
+		return 0;
+	*e = cut->report.first;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
 static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
 {
 	/* Without a session only for --check. */
@@ -340,7 +350,7 @@ static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
 	if (cut->session >= 0)
 		cut->held = ckdev_soft_mark(cut->session) > 0;
 	if (run_fds_read(&s->fds, t->pid, cut->std, connections, &cut->report, e) ||
-	    check_waiting(cut, e) ||
+	    check_waiting(cut, e) || check_refused(cut, e) ||
 	    run_process_read(&s->process, t->pid, cut->like, &signs, &cut->report, e) ||
 	    run_maps_read(&s->maps, t->pid, &cut->report, e) ||
 	    get_threads(t, &s->threads, &cut->report, e) ||
@@ -361,6 +371,7 @@ static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
 		let_run(t);
 	if (run_mutant("registers"))
 		keep_registers(s);
+	cut->touched = true;
 	return run_mirror_update(cut->mirror, t->pid, &s->maps, e);
 }
 

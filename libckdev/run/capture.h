@@ -17,6 +17,7 @@
  * @patient:	fail with EBUSY if connections wait that the program hasn't accepted
  * @state:	out: everything else; to be freed by run_state_free()
  * @report:	in and out: what is covered and what is refused
+ * @touched:	out: the mirror may have changes, also if the cut has failed
  * @held:	out: output of the session is held until the checkpoint is on the spare
  * @pause_ns:	out: how long the program was stopped
  */
@@ -25,7 +26,7 @@ struct run_cut {
 	const struct run_std *std;
 	struct run_mirror *mirror;
 	int session;
-	bool patient, held;
+	bool patient, touched, held;
 	struct run_state state;
 	struct run_report report;
 	uint64_t pause_ns;

@@ -143,9 +143,10 @@ void run_checkpoint(struct run *r)
 			kill(r->trace.pid, SIGKILL);
 			return;
 		}
-		/* The mirror may have changes by now that no delta has. */
 		try_again(r, errno);
-		r->link.generation = 0;
+		/* The mirror may have changes by now that no delta has: the next one has everything. */
+		if (cut.touched)
+			r->link.generation = 0;
 		r->refused++;
 		if (!r->linked || r->failed > QUIET_TRIES)
 			say_once(r, "no checkpoint", &e);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -99,13 +100,50 @@ int run_inject_end(struct run_trace *t, struct run_tracee *v, const struct user_
 	return 0;
 }
 
+/* Threads that were killed; those that live stand still. */
+static void reap_others(struct run_trace *t, pid_t tid)
+{
+	siginfo_t info;
+	uint32_t i = 0;
+	int status;
+
+	while (i < t->nr) {
+		pid_t other = t->v[i].tid;
+
+		info.si_pid = 0;
+		if (other != tid && !waitid(P_PID, (id_t)other, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) &&
+		    info.si_pid == other && waitpid(other, &status, __WALL) == other)
+			run_trace_event(t, other, status);
+		else
+			i++;
+	}
+}
+
+/*
+ * wait(2) says that the first thread has ended when all others were waited for: so not for it alone.
+ * SIGCHLD is blocked.
+ */
+static int wait_for_step(struct run_trace *t, pid_t tid, int *status)
+{
+	const struct timespec moment = { .tv_nsec = 20000000 };
+	sigset_t child;
+	pid_t pid;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	while (!(pid = waitpid(tid, status, __WALL | WNOHANG)))
+		if (sigtimedwait(&child, NULL, &moment) < 0)
+			reap_others(t, tid);
+	return pid == tid ? 0 : -1;
+}
+
 /* SIGSTOP can't be blocked: the program gets it when the checkpoint is taken. */
 static int step(struct run_trace *t, pid_t tid, struct hs_error *e)
 {
 	int status;
 
 	for (;;) {
-		if (ptrace(PTRACE_SINGLESTEP, tid, 0, 0) || waitpid(tid, &status, __WALL) != tid)
+		if (ptrace(PTRACE_SINGLESTEP, tid, 0, 0) || wait_for_step(t, tid, &status))
 			return hs_fail(e, errno, "thread %d: %s", tid, strerror(errno));
 		if (!WIFSTOPPED(status)) {
 			run_trace_event(t, tid, status);

@@ -219,11 +219,26 @@ static int add(struct run_maps *maps, const struct run_map *map, struct hs_error
 	return 0;
 }
 
-static int file_of(struct run_map *m, const struct lines *l, struct run_report *r)
+/* Most files have several mappings, one behind the other. */
+static bool same_as_before(struct run_map *m, const struct run_maps *maps)
+{
+	const struct run_map *before = maps->nr ? &maps->v[maps->nr - 1] : NULL;
+
+	if (!m->path || !before || before->kind != RUN_FILE || strcmp(before->path, m->path))
+		return false;
+	m->size = before->size;
+	m->sum = before->sum;
+	return true;
+}
+
+static int file_of(struct run_map *m, const struct run_maps *maps, const struct lines *l,
+		   struct run_report *r)
 {
 	if (m->kind != RUN_FILE)
 		return 0;
 	m->path = strdup(l->path);
+	if (same_as_before(m, maps))
+		return 0;
 	if (m->path && !run_file_sum(m->path, &m->size, &m->sum))
 		return 0;
 	run_refused(r, "mapping 0x%llx: %s: %s", (unsigned long long)m->start, l->path,
@@ -249,7 +264,7 @@ static int take(struct run_maps *maps, struct lines *l, struct run_report *r, st
 	m.empty = !l->rss && !l->swap;
 	m.prot = (l->perms[0] == 'r' ? PROT_READ : 0) | (l->perms[1] == 'w' ? PROT_WRITE : 0) |
 		(l->perms[2] == 'x' ? PROT_EXEC : 0);
-	if (file_of(&m, l, r))
+	if (file_of(&m, maps, l, r))
 		return 0;
 	run_covered(r, "mapping 0x%llx, %llu KiB, %s %s", (unsigned long long)m.start,
 		    (unsigned long long)(m.end - m.start) >> 10, l->perms,

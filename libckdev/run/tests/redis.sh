@@ -129,10 +129,15 @@ test_host_lost() { # clients notice nothing of a lost host: each INCR that was a
 	return $ret
 }
 
+# Data that comes for a connection whose program was killed would end what the kernel has of it.
+deaf() { # -I or -D
+	in_host a iptables "$1" INPUT -d $service -p tcp -j DROP
+}
+
 there_and_back() {
-	begin && at_a_random_moment && kill_all a redis-check-rdb && has_progress &&
+	begin && at_a_random_moment && deaf -I && kill_all a redis-check-rdb && has_progress &&
 		spare a && until_true is_protected a && has_progress && at_a_random_moment &&
-		kill_all b redis-check-rdb
+		deaf -D && kill_all b redis-check-rdb
 }
 
 test_program_lost() { # nor of a lost program on a host that lives on, there and back
