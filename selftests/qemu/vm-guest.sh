@@ -15,7 +15,7 @@
 #   qemu.log	what QEMU itself said
 #   initrd, disk0...	until it ends
 
-vm_boot_limit=${CPTDEV_BOOT_LIMIT:-120}
+vm_boot_limit=${CPTDEV_BOOT_LIMIT:-400}
 
 vm_dir() {
 	printf '%s/%s\n' "$vm_root" "$1"
