@@ -21,10 +21,15 @@ SEED=${SEED:-$RANDOM}
 CLIENTS=${CLIENTS:-20}
 
 # shellcheck source=libckdev/hotspare/tests/hosts.sh
-. "$tests/hosts.sh" ip arping iptables iptables-restore redis-server
+. "$tests/hosts.sh" ip arping iptables iptables-restore redis-check-rdb
 # shellcheck source=libckdev/tests/tap.sh
 . "$here/../../tests/tap.sh"
 RANDOM=$SEED
+
+# The program is one, and looks at the name by which it is called. It is in Debian's redis-tools; the
+# package redis-server adds a unit, which would be started on the machine of whoever runs this test.
+server=/run/redis-server
+ln -s "$(command -v redis-check-rdb)" $server
 
 hold=('[hold]' session=cache "address=$service" port=7000 queue=7)
 
@@ -38,7 +43,7 @@ run() { # NAME HOST ARGUMENT...
 }
 
 redis() { # HOST
-	run "on-$1" "$1" -- redis-server --bind $service --port 7000 --protected-mode no --save '' \
+	run "on-$1" "$1" -- $server --bind $service --port 7000 --protected-mode no --save '' \
 		--appendonly no
 	until_true says "Ready to accept connections" "on-$1"
 }
