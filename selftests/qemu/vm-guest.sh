@@ -243,10 +243,15 @@ vm_wait_for() {
 	done
 }
 
-# nap [seconds]: a twentieth of a second, without starting a program
+# A twentieth of a second.
 nap() {
+	nap_for 0.05
+}
+
+# nap_for seconds: without starting a program
+nap_for() {
 	[ -n "${nap_fd:-}" ] || exec {nap_fd}<> <(:)
-	read -r -t "${1:-0.05}" -u "$nap_fd" _ || true
+	read -r -t "$1" -u "$nap_fd" _ || true
 }
 
 # It is what execd says first.

@@ -95,7 +95,7 @@ rest() {
 	local us=$((${EPOCHREALTIME/[.,]/} - asked_at)) seconds
 	[ $us -lt 2000000 ] || us=2000000
 	printf -v seconds '%d.%06d' $((us / 1000000)) $((us % 1000000))
-	nap "$seconds"
+	nap_for "$seconds"
 	nap
 }
 

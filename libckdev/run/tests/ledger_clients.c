@@ -115,7 +115,8 @@ static void take_line(struct client *c, const char *line)
 	char wanted[LINE];
 
 	if (!c->asked) {
-		snprintf(wanted, sizeof(wanted), ":%llu", (unsigned long long)++c->answered);
+		c->answered++;
+		snprintf(wanted, sizeof(wanted), ":%llu", (unsigned long long)c->answered);
 		if (strcmp(line, wanted))
 			wrong(c, line);
 		total.answers++;
