@@ -76,7 +76,7 @@ struct entry {
 	size_t len;
 };
 
-/* What doesn't fit is left out. */
+/* A field that doesn't fit is left out. */
 static void put(struct entry *e, const char *field, const char *value)
 {
 	size_t name = strlen(field), len = strlen(value);

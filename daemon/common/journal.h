@@ -6,7 +6,7 @@
 
 #include "log.h"
 
-/* Where journald receives entries. */
+/* The socket on which journald receives entries. */
 #define JOURNAL_SOCKET	"/run/systemd/journal/socket"
 
 /*

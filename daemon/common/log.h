@@ -6,7 +6,7 @@
 #include <sys/types.h>
 #include <syslog.h>
 
-/* What a monitor looks for in the journal, by a MESSAGE_ID of each: journal.c. */
+/* Events that a monitor can look for in the journal. Each has a MESSAGE_ID: journal.c. */
 enum log_event {
 	EVENT_NONE,
 	EVENT_PROMOTED,		/* a replica, here */

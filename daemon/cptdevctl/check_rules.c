@@ -389,7 +389,7 @@ static bool rule_engine(const struct facts *f, struct findings *out)
 		f->loaded ? "engine = module in cptdevd.conf; systemctl restart cptdevd" : NULL,
 		"cptdevd runs without the module (engine soft): its replicas are lost when it ends%s",
 		f->loaded ? "; the module is loaded, and programs that use it aren't shipped" : "");
-	/* Where it was installed, a kernel without it may be a surprise. */
+	/* If the module was installed once, a kernel without it may be a surprise. */
 	if (!f->loaded && f->dkms)
 		rule_module(f, out);
 	return true;

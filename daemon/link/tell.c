@@ -55,7 +55,7 @@ static struct told *told_of(struct teller *t, enum tell_cause cause, const char 
 	return m ? m : told_new(t, cause, who);
 }
 
-/* Who caused it is a session or a peer, or neither. */
+/* The originator is a session, a peer, or something else. */
 static struct log_about about(const struct told *m)
 {
 	struct log_about a = { .event = m->event };

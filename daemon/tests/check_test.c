@@ -141,7 +141,7 @@ static void a_daemon_of_another_version(void **state)
 	     LEVEL_WARN, "systemctl restart cptdevd");
 }
 
-/* What the unit cptdev-module asks: nothing but the module. */
+/* The check of the unit cptdev-module: nothing but the module. */
 static void only_the_module(void **state)
 {
 	struct facts f = good();

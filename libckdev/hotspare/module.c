@@ -282,8 +282,8 @@ const char *hs_backend(void)
 
 /*
  * SNAPSHOT said that there is no room, and for which @reason: name the limit and where it is set.
- * What earlier snapshots of the session hold, time gives back; a session that holds nothing is
- * too large for the limit.
+ * Memory that earlier snapshots of the session hold becomes free with time. A session that holds
+ * nothing is too large for the limit.
  */
 static int no_room(struct hs_error *e, unsigned int reason)
 {

@@ -346,7 +346,7 @@ static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
 	struct run_signs signs;
 	struct run_map *m;
 
-	/* What was sent before may leave with the checkpoint: before sockets are read. */
+	/* Output that was sent before the mark may leave with the checkpoint; so mark before sockets are read. */
 	if (cut->session >= 0)
 		cut->held = ckdev_soft_mark(cut->session) > 0;
 	if (run_fds_read(&s->fds, t->pid, cut->std, connections, &cut->report, e) ||

@@ -253,7 +253,7 @@ static int call_hook(const struct run *r, const char *event, struct hs_error *e)
 	return hs_command_run(&c, event, &head, e);
 }
 
-/* Where to go on without it is better than not at all. */
+/* For events after which the program continues even if the command fails. */
 static void try_hook(const struct run *r, const char *event)
 {
 	struct hs_error e = { { 0 } };

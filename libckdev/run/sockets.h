@@ -11,7 +11,7 @@
  */
 const char *run_tcp_why_not(struct run_fds *to, int fd, bool connections);
 
-/* What libhotspare knows only of sockets that a program has registered. */
+/* Facts that libhotspare knows only of sockets that a program has registered. */
 void run_tcp_look(struct hs_fd *f);
 
 /*

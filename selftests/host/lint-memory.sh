@@ -10,7 +10,7 @@
 # are found again.
 
 memory=$cptdev_cache/lint
-# What nobody has asked for in so many days is forgotten.
+# Entries that weren't used for so many days are forgotten.
 memory_days=30
 
 # circumstance tool [word]: its name; other files that findings depend on are on stdin

@@ -120,7 +120,7 @@ in_userland() {
 		exec chroot "$0" "${@:3}"' "$root" "$cptdev_top" "$directory" "$@"
 }
 
-# Where kbuild sees the directory of a module: it puts absolute paths into its products.
+# The place at which kbuild sees a module's directory: it puts absolute paths into its products.
 cptdev_place=$cptdev_cache/place
 
 # in_place directory command...: the command sees the directory as $cptdev_place, whatever clone it

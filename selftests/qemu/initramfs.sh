@@ -172,7 +172,7 @@ build_tests() {
 	[ ${#libraries[@]} -eq 0 ] || cp -P "${libraries[@]}" "$root/$guest_libdir/"
 	mapfile -t programs < <(find "$root/tests" "$root/usr/bin" -type f -perm -u+x)
 	stage_libraries "$root" "${programs[@]}" "${libraries[@]}"
-	# Nobody in a guest reads what is for debuggers, which is most of them. Scripts aren't ELF.
+	# Without debug information, which is most of a file and of no use in a guest. Scripts aren't ELF.
 	strip -g "${programs[@]}" 2>/dev/null || true
 	pack "$root" "$archive"
 	rm -rf "$root"

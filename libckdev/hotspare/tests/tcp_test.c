@@ -248,7 +248,7 @@ static bool more(struct pair *p, uint64_t bytes, uint64_t ms)
 	return transfer(p, ms);
 }
 
-/* What the other program has read, its kernel may still have to acknowledge. */
+/* The other program may have read bytes that its kernel hasn't acknowledged yet. */
 static bool acknowledged(const struct pair *p)
 {
 	const uint64_t end = hs_now_ns() + LONG_MS * 1000000ULL;

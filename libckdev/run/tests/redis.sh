@@ -161,7 +161,7 @@ test_not_destroyed() { # the control: what the kernel has of old connections is 
 }
 
 test_not_held() { # the control: without [hold] clients are harmed
-	# What leaves now is in no checkpoint that the spare has, in whichever moment this is.
+	# Output that leaves now is in no checkpoint that the spare has, whichever moment this is.
 	begin no && kill_all b cptdevd STOP && sleep 0.3 && lose a && kill_all b cptdevd CONT &&
 		until_true has_address b && some_harm
 	finish $?
