@@ -35,7 +35,7 @@ struct run {
 /* A message of the program's name on standard error. */
 void run_say(const struct run *r, const char *text);
 
-/* checkpoint.c: the next one. What fails is told, and tried again later. */
+/* checkpoint.c: the next one. A failure is reported, and the checkpoint is tried again later. */
 void run_checkpoint(struct run *r);
 /* The process that writes a file has ended. */
 void run_on_writer(struct run *r, int status);

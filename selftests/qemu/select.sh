@@ -125,24 +125,25 @@ know_settings() {
 	done < <(guest_test_names)
 }
 
-# guest_settings test: those that a guest has, KEY=VALUE, one per line
-guest_settings() {
+# print_settings test key...: those of these that it has, KEY=VALUE, one per line
+print_settings() {
 	local -A all=()
 	local key
 	test_settings all "$1"
-	for key in "${vm_guest_keys[@]}"; do
+	shift
+	for key; do
 		[ -z "${all[$key]+set}" ] || printf '%s=%s\n' "$key" "${all[$key]}"
 	done
 }
 
-# module_settings test: how it wants the module, KEY=VALUE, one per line
+# guest_settings test: those that its guest has
+guest_settings() {
+	print_settings "$1" "${vm_guest_keys[@]}"
+}
+
+# module_settings test: how it wants the module
 module_settings() {
-	local -A all=()
-	local key
-	test_settings all "$1"
-	for key in "${vm_module_keys[@]}"; do
-		[ -z "${all[$key]+set}" ] || printf '%s=%s\n' "$key" "${all[$key]}"
-	done
+	print_settings "$1" "${vm_module_keys[@]}"
 }
 
 # file_settings test...: of a guest that these share, KEY=VALUE, one per line

@@ -20,6 +20,8 @@ clients=20
 
 # shellcheck source=libckdev/hotspare/tests/hosts.sh
 . "$here/tests/hosts.sh" ip arping ndptool iptables iptables-restore
+# shellcheck source=libckdev/hotspare/tests/clients.sh
+. "$here/tests/clients.sh"
 # shellcheck source=libckdev/tests/tap.sh
 . "$here/../tests/tap.sh"
 # Of hosts.sh.
@@ -59,49 +61,6 @@ begin() { # [no]: nothing is held
 		spare b && server on-a a -m && until_true says serves on-a || return
 	launch ask c "$program" ask $service $clients stop "$SEED"
 	has_progress && has_progress
-}
-
-answers() {
-	sed -n 's/^answers //p' ask | tail -n 1
-}
-
-more_than() { # N
-	[ "$(answers)" -gt "$1" ]
-}
-
-# Each client has had some more, on the average.
-has_progress() {
-	until_true says "^answers" ask && until_true more_than $(($(answers) + 10 * clients))
-}
-
-at_a_random_moment() {
-	sleep "0.$(printf %03d $((RANDOM % 1000)))"
-}
-
-# What the clients say at the end: "wrong resets stuck".
-harm() {
-	: >stop
-	until_true says "^clients" ask >&2
-	sed -n 's/^clients .* wrong \(.*\) resets \(.*\) stuck \(.*\)/\1 \2 \3/p' ask
-}
-
-no_harm() {
-	same "wrong, resets, stuck" "$(harm)" "0 0 0"
-}
-
-some_harm() {
-	local found
-
-	found=$(harm)
-	echo "# wrong, resets, stuck: $found"
-	[ -n "$found" ] || return
-	[ "$found" != "0 0 0" ] || fail "no client has noticed anything"
-}
-
-finish() { # STATUS
-	[ "$1" = 0 ] || tail -n 5 ./*.err ask | sed 's/^/# /'
-	end_hosts
-	return "$1"
 }
 
 kill_daemon() { # HOST [SIGNAL]

@@ -18,10 +18,12 @@ tests=$here/../../hotspare/tests
 hook=$here/../../hotspare/hotspare-address
 service=10.9.0.9
 SEED=${SEED:-$RANDOM}
-CLIENTS=${CLIENTS:-20}
+clients=${CLIENTS:-20}
 
 # shellcheck source=libckdev/hotspare/tests/hosts.sh
 . "$tests/hosts.sh" ip arping iptables iptables-restore redis-check-rdb
+# shellcheck source=libckdev/hotspare/tests/clients.sh
+. "$tests/clients.sh"
 # shellcheck source=libckdev/tests/tap.sh
 . "$here/../../tests/tap.sh"
 RANDOM=$SEED
@@ -64,52 +66,8 @@ begin() { # [no]: nothing is held
 	echo "# SEED=$SEED"
 	fresh_hosts && host_daemon a 10.9.0.2 "${lines[@]}" && host_daemon b 10.9.0.1 "${lines[@]}" &&
 		spare b && redis a && until_true is_protected b || return
-	launch ask c "$built/ledger_clients" $service "$CLIENTS" stop
+	launch ask c "$built/ledger_clients" $service "$clients" stop
 	has_progress && has_progress
-}
-
-answers() {
-	sed -n 's/^answers //p' ask | tail -n 1
-}
-
-more_than() { # N
-	[ "$(answers)" -gt "$1" ]
-}
-
-# Each client has had some more, on the average.
-has_progress() {
-	until_true says "^answers" ask && until_true more_than $(($(answers) + 10 * CLIENTS))
-}
-
-at_a_random_moment() {
-	sleep "0.$(printf %03d $((RANDOM % 1000)))"
-}
-
-# What the clients say at the end: "wrong resets stuck".
-harm() {
-	: >stop
-	until_true says "^clients" ask >&2
-	sed -n 's/^clients .* wrong \(.*\) resets \(.*\) stuck \(.*\)/\1 \2 \3/p' ask
-}
-
-no_harm() {
-	same "wrong, resets, stuck" "$(harm)" "0 0 0" || return
-	sed -n 's/^longest \(.*\)/# longest time without an answer: \1 ms/p' ask
-}
-
-some_harm() {
-	local found
-
-	found=$(harm)
-	echo "# wrong, resets, stuck: $found"
-	[ -n "$found" ] || return
-	[ "$found" != "0 0 0" ] || fail "no client has noticed anything"
-}
-
-finish() { # STATUS
-	[ "$1" = 0 ] || tail -n 5 ./*.err ask | sed 's/^/# /'
-	end_hosts
-	return "$1"
 }
 
 kill_all() { # HOST PROGRAM [SIGNAL]
