@@ -722,6 +722,12 @@ static int prepare_stage(void)
 	return prepare_begin() ?: call_begin();
 }
 
+/* In a replica that is new: it has no pages yet that an earlier commit replaced. */
+static int prepare_first_stage(void)
+{
+	return prepare_replica_open() ?: prepare_stage();
+}
+
 static int retry_stage(void)
 {
 	return begin_again() ?: call_stage();
@@ -979,15 +985,16 @@ static const struct step steps[] = {
 	{ .name = "no replica", .prepare = prepare_replica_open, .call = call_nothing },
 	{ .name = "REPLICA_BEGIN", .prepare = prepare_begin, .call = call_begin,
 	  .check = check_commit, .allocates = true },
-	{ .name = "REPLICA_STAGE", .prepare = prepare_stage, .call = call_stage,
+	{ .name = "REPLICA_STAGE", .prepare = prepare_first_stage, .call = call_stage,
 	  .retry = retry_stage, .check = check_commit, .allocates = true },
 	/* Nodes of arrays only: an array asks twice for one, and one failure isn't felt. */
 	{ .name = "REPLICA_STAGE, a hole", .prepare = prepare_stage, .call = call_hole,
 	  .retry = retry_hole, .check = check_hole },
-	{ .name = "write to a replica", .prepare = prepare_stage, .call = call_write,
+	{ .name = "write to a replica", .prepare = prepare_first_stage, .call = call_write,
 	  .retry = retry_write, .check = check_commit, .allocates = true },
-	{ .name = "splice to a replica", .prepare = prepare_stage, .call = call_replica_splice,
-	  .retry = retry_replica_splice, .check = check_commit, .allocates = true },
+	{ .name = "splice to a replica", .prepare = prepare_first_stage,
+	  .call = call_replica_splice, .retry = retry_replica_splice,
+	  .check = check_commit, .allocates = true },
 	{ .name = "REPLICA_COMMIT", .prepare = prepare_commit, .call = call_commit,
 	  .check = check_content },
 	{ .name = "REPLICA_ABORT", .prepare = prepare_commit, .call = call_abort,

@@ -438,7 +438,8 @@ TEST_F(range, overhead)
 
 	ASSERT_EQ(0, t_add(self->fd, p, len));
 	info = t_info(self->fd);
-	EXPECT_GT(PAGE, info.session_overhead);		/* nothing was touched */
+	/* Nothing was touched. A kernel that looks for mistakes has larger locks. */
+	EXPECT_GT(2 * PAGE, info.session_overhead);
 	memset(p, 1, 64UL << 20);
 	close(t_snapshot(self->fd, 0, 0, NULL));
 	info = t_info(self->fd);
