@@ -95,9 +95,18 @@ static int check_files(const struct run_maps *maps, struct hs_error *e)
 	return 0;
 }
 
+/* The program's clocks go on from the checkpoint's. */
+static int check_clocks(struct hs_error *e)
+{
+	if (!access("/proc/self/ns/time", F_OK))
+		return 0;
+	return hs_fail(e, ENOTSUP, "this kernel has no time namespaces, and the program's clocks must "
+		       "go on: take a kernel with CONFIG_TIME_NS");
+}
+
 int run_restore_check(const struct run_state *s, struct hs_error *e)
 {
-	return check_cpu(s->process.cpu, e) || check_files(&s->maps, e) ? -1 : 0;
+	return check_clocks(e) || check_cpu(s->process.cpu, e) || check_files(&s->maps, e) ? -1 : 0;
 }
 
 /*

@@ -11,21 +11,35 @@
 #   boot	the kernel, to be given to qemu -kernel
 #   config
 #   lib/modules/<release>	the modules of the list, uncompressed, with modules.dep
+#   wanted	the list, or of a kernel that was built, debug.config
 #   headers/usr/src/linux-headers-<release>	KDIR
 #   stamp	made last: all the rest is there
 
 debs=$cptdev_cache/debs
 
+# What decides about a kernel's content, beside its package.
+what_is_wanted() { # how
+	case $1 in
+	built) printf '%s\n' "$cptdev_qemu/debug.config" ;;
+	*) printf '%s\n' "$cptdev_qemu/modules" ;;
+	esac
+}
+
+has_kernel() { # directory how
+	[ -e "$1/stamp" ] && cmp -s "$(what_is_wanted "$2")" "$1/wanted"
+}
+
 # fetch_kernel name: unless it is there
 fetch_kernel() {
 	local dir how
 	dir=$(kernel_dir "$1")
-	[ ! -e "$dir/stamp" ] || [ -n "${REFRESH:-}" ] || return 0
 	how=$(kernel_field "$1" 3)
+	! has_kernel "$dir" "$how" || [ -n "${REFRESH:-}" ] || return 0
 	apt_scratch_update
 	rm -rf "$dir.new"
 	mkdir -p "$dir.new"
 	"fetch_$how" "$1" "$dir.new" "$dir"
+	cp "$(what_is_wanted "$how")" "$dir.new/wanted"
 	touch "$dir.new/stamp"
 	rm -rf "$dir"
 	mv "$dir.new" "$dir"

@@ -151,17 +151,40 @@ vm_args_disks() {
 	done
 }
 
-# The private network is a pair of datagram sockets, named by the two addresses, in the
-# directory above.
+# A cable is a pair of datagram sockets in the directory above: net-1 is the end in guest 1, and
+# the other end is net-2 there, or lan-1 in the switch.
+vm_args_cable() { # id own-end other-end
+	rm -f "$vm_root/$2"
+	printf '%s\n' -netdev "dgram,id=$1,local.type=unix,local.path=../$2,remote.type=unix,remote.path=../$3"
+}
+
+# The private network: a cable between guests 1 and 2, or with LAN=1 from each of them to guest 3,
+# whose QEMU is the switch.
+vm_args_private() { # guest number
+	local number=$2 n
+	case $number in
+	3)
+		for n in 1 2; do
+			vm_args_cable "cable$n" "lan-$n" "net-$n"
+			printf '%s\n' -netdev "hubport,id=plug$n,hubid=0,netdev=cable$n"
+		done
+		printf '%s\n' -netdev hubport,id=private,hubid=0
+		;;
+	*)
+		if [ -n "$(vm_setting "$1" LAN)" ]; then
+			vm_args_cable private "net-$number" "lan-$number"
+		else
+			vm_args_cable private "net-$number" "net-$((3 - number))"
+		fi
+		;;
+	esac
+	printf '%s\n' -device "virtio-net-pci,netdev=private,mac=52:54:00:77:00:0$number"
+}
+
 vm_args_net() {
-	local number peer port forwards=''
+	local number port forwards=''
 	number=$(vm_setting "$1" NET)
-	if [ -n "$number" ]; then
-		peer=$((3 - number))
-		rm -f "$vm_root/net-$number"
-		printf '%s\n' -netdev "dgram,id=private,local.type=unix,local.path=../net-$number,remote.type=unix,remote.path=../net-$peer" \
-			-device "virtio-net-pci,netdev=private,mac=52:54:00:77:00:0$number"
-	fi
+	[ -z "$number" ] || vm_args_private "$1" "$number"
 	for port in $(vm_setting "$1" FWD); do
 		forwards+=",hostfwd=tcp:127.0.0.1:0-10.0.2.15:$port"
 	done

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# The network of guests: NET=1 and NET=2 see each other as 10.77.0.1 and 10.77.0.2,
-# with FWD= a program on this machine reaches a TCP port of the guest. To be sourced
-# by lib.sh.
+# The network of guests: NET=1 and NET=2 see each other as 10.77.0.1 and 10.77.0.2. With LAN=1
+# there is NET=3, too, as 10.77.0.3, whose QEMU is the switch. With FWD= a program on this machine
+# reaches a TCP port of the guest. To be sourced by lib.sh.
 
 # The interface is known by its address: names depend on the order of detection.
 vm_set_address() {
@@ -41,9 +41,9 @@ vm_set_link() {
 # vm_hide_sockets new-ending old-ending: QEMU looks its peer's socket up by name for
 # each packet
 vm_hide_sockets() {
-	local number
-	for number in 1 2; do
-		[ ! -e "$vm_root/net-$number$2" ] || mv "$vm_root/net-$number$2" "$vm_root/net-$number$1"
+	local end
+	for end in net-1 net-2 lan-1 lan-2; do
+		[ ! -e "$vm_root/$end$2" ] || mv "$vm_root/$end$2" "$vm_root/$end$1"
 	done
 }
 
