@@ -145,6 +145,14 @@ demo-sqlite:
 	@$(MAKE) all module K="$(sort $(KERNELS) $(KERNEL_B))"
 	@K=$(KERNELS) selftests/demo/sqlite
 
+##	demo-redis	kill the host of redis-server as it is; its connections go on [SEED=] [K=kernel] [CLIENTS=]
+demo-redis: KERNELS := $(firstword $(KERNELS))
+demo-redis:
+	@$(MAKE) setup K="$(sort $(KERNELS) $(KERNEL_B))"
+	@$(MAKE) all module K="$(sort $(KERNELS) $(KERNEL_B))"
+	@$(MAKE) -C libckdev O=$(BUILD)/libckdev tests
+	@K=$(KERNELS) selftests/demo/redis
+
 ##	bench		measure the costs, in guests that count instructions [K=] [METHODS=]
 bench: setup all selftests module
 	@$(MAKE) -C libckdev O=$(BUILD)/libckdev bench
@@ -217,6 +225,6 @@ clean:
 help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
-.PHONY: all tests tests-all setup module selftests check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris \
+.PHONY: all tests tests-all setup module selftests check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris demo-redis \
 	bench install uninstall deb clean help needs \
 	install-uapi install-man install-module module-of-kdir uninstall-module

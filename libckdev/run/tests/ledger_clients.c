@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * For redis.sh: clients of a redis-server that never connect again. Each has a counter of its own, and
- * up to DEPTH requests "INCR" under way; the answers must be 1, 2, 3 ..., so that one that is lost,
- * wrong or there twice shows.
+ * For redis.sh and "make demo-redis": clients of a redis-server that never connect again. Each has a
+ * counter of its own, and up to DEPTH requests "INCR" under way (4 by default); the answers must be
+ * 1, 2, 3 ..., so that one that is lost, wrong or there twice shows.
  *
- *	ledger_clients ADDRESS CLIENTS STOP
+ *	ledger_clients ADDRESS CLIENTS STOP [DEPTH]
  *
  * When there is a file STOP they send no more, and wait for what is missing. At the end each asks for
  * its counter by its own connection ("GET"): it must be the number of requests. They tell
  *
  *	answers N				ten times a second
  *	longest N				the longest time without an answer of any connection, ms
+ *	latency median N p99 N			of requests, us
  *	clients N answers N wrong N resets N stuck N
  *
  * A connection that is reset, or closed by the server, is a reset; one without its answers is stuck.
@@ -33,8 +34,9 @@
 
 #define CLIENTS		512
 #define PORT		"7000"
-#define DEPTH		4
+#define DEPTH		64
 #define LINE		64
+#define LATENCIES	(1 << 20)	/* those after them aren't in median and p99 */
 /* So long answers may be missing at the end. */
 #define PATIENCE_NS	20000000000ULL
 
@@ -42,6 +44,7 @@ struct client {
 	int fd;				/* -1: it is over */
 	int number;
 	uint64_t sent, answered;
+	uint64_t sent_ns[DEPTH];	/* when request n was sent, at n % DEPTH */
 	uint64_t last_ns;		/* of the last answer */
 	char out[LINE], in[LINE];
 	size_t out_len, out_at, in_len;
@@ -49,6 +52,13 @@ struct client {
 	int missing_lines;		/* of the answer to that */
 	bool done;
 };
+
+static unsigned int depth = 4;		/* up to DEPTH */
+
+static struct {
+	uint32_t us[LATENCIES];
+	unsigned int nr;
+} latencies;
 
 static struct {
 	unsigned long answers, wrong, resets, stuck;
@@ -82,13 +92,14 @@ static void wrong(struct client *c, const char *line)
 /* Returns false: nothing more has to be said now. */
 static bool make_request(struct client *c, bool stop)
 {
-	const bool more = !stop && c->sent - c->answered < DEPTH;
+	const bool more = !stop && c->sent - c->answered < depth;
 
 	if (!more && (!stop || c->asked || c->answered < c->sent))
 		return false;
 	c->out_len = (size_t)snprintf(c->out, LINE, "%s c%d\r\n", more ? "INCR" : "GET", c->number);
 	c->out_at = 0;
-	c->sent += more;
+	if (more)
+		c->sent_ns[c->sent++ % DEPTH] = now_ns();
 	c->asked = !more;
 	c->missing_lines = 2;
 	return true;
@@ -115,6 +126,9 @@ static void take_line(struct client *c, const char *line)
 	char wanted[LINE];
 
 	if (!c->asked) {
+		if (latencies.nr < LATENCIES)
+			latencies.us[latencies.nr++] =
+				(uint32_t)((now_ns() - c->sent_ns[c->answered % DEPTH]) / 1000);
 		c->answered++;
 		snprintf(wanted, sizeof(wanted), ":%llu", (unsigned long long)c->answered);
 		if (strcmp(line, wanted))
@@ -208,6 +222,25 @@ static void run(struct client *v, int nr, const char *stop)
 	}
 }
 
+static int compare(const void *a, const void *b)
+{
+	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void report(int nr)
+{
+	const unsigned int n = latencies.nr;
+
+	qsort(latencies.us, n, sizeof(latencies.us[0]), compare);
+	printf("longest %llu\n", (unsigned long long)total.longest_ns / 1000000);
+	printf("latency median %u p99 %u\n", n ? latencies.us[n / 2] : 0,
+	       n ? latencies.us[(unsigned long)n * 99 / 100] : 0);
+	printf("clients %d answers %lu wrong %lu resets %lu stuck %lu\n", nr, total.answers,
+	       total.wrong, total.resets, total.stuck);
+}
+
 int main(int argc, char **argv)
 {
 	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
@@ -216,9 +249,12 @@ int main(int argc, char **argv)
 	int nr, i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	nr = argc == 4 ? atoi(argv[2]) : 0;
-	if (nr < 1 || nr > CLIENTS || getaddrinfo(argv[1], PORT, &hints, &a)) {
-		fprintf(stderr, "usage: ledger_clients ADDRESS CLIENTS STOP\n");
+	nr = argc == 4 || argc == 5 ? atoi(argv[2]) : 0;
+	if (argc == 5)
+		depth = (unsigned int)atoi(argv[4]);
+	if (nr < 1 || nr > CLIENTS || depth < 1 || depth > DEPTH ||
+	    getaddrinfo(argv[1], PORT, &hints, &a)) {
+		fprintf(stderr, "usage: ledger_clients ADDRESS CLIENTS STOP [DEPTH]\n");
 		return 2;
 	}
 	for (i = 0; i < nr; i++)
@@ -227,8 +263,6 @@ int main(int argc, char **argv)
 	run(v, nr, argv[3]);
 	for (i = 0; i < nr; i++)
 		total.stuck += v[i].fd >= 0 && !v[i].done;
-	printf("longest %llu\n", (unsigned long long)total.longest_ns / 1000000);
-	printf("clients %d answers %lu wrong %lu resets %lu stuck %lu\n", nr, total.answers,
-	       total.wrong, total.resets, total.stuck);
+	report(nr);
 	return total.wrong || total.resets || total.stuck;
 }
