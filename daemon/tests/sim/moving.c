@@ -220,6 +220,9 @@ int __wrap_promotion_do(struct daemon *d, const char *name, u64 *term, u64 *gene
 
 	if (!ret && in_handover)
 		promoted(sim.cur, *term);
+	/* Terms begin anew with a service that does: an older one of the same number isn't meant. */
+	else if (!ret && handed.host == sim.cur)
+		handed.host = NULL;
 	return ret;
 }
 
