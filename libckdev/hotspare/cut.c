@@ -133,11 +133,11 @@ int hs_cut(struct hs_job *j, struct hs_error *e)
 	struct hs_error text;
 	int ret, err;
 
+	/* A hook may accept connections: all that were acknowledged before are there then. */
+	if (j->publish && hs_output_mark(e))
+		return -1;
 	if (hs_hooks_capture(&hooks))
 		return hs_fail(e, ENOMEM, "no memory for the list of hooks");
-	/* A hook may accept connections: all that were acknowledged before are there then. */
-	if (j->publish)
-		hs_output_mark();
 	hs_hooks_before(&hooks);
 	if (held)
 		ret = hs_fail(e, EDEADLK, "a hook called hs_hold() and not hs_release(): no "

@@ -338,6 +338,20 @@ static int check_refused(const struct run_cut *cut, struct hs_error *e)
 	return -1;
 }
 
+/*
+ * Output that was sent before the mark may leave with the checkpoint; so mark before sockets are read.
+ * A daemon that doesn't answer in time may set the mark when the program has sent more.
+ */
+static int mark_output(struct run_cut *cut, struct hs_error *e)
+{
+	const int ret = cut->session >= 0 ? ckdev_soft_mark(cut->session) : 0;
+
+	cut->held = ret > 0;
+	if (ret != -ETIME)
+		return 0;
+	return hs_fail(e, ETIME, "cptdevd doesn't answer, so that held output can't be marked");
+}
+
 static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
 {
 	/* Without a session only for --check. */
@@ -346,9 +360,8 @@ static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
 	struct run_signs signs;
 	struct run_map *m;
 
-	/* Output that was sent before the mark may leave with the checkpoint; so mark before sockets are read. */
-	if (cut->session >= 0)
-		cut->held = ckdev_soft_mark(cut->session) > 0;
+	if (mark_output(cut, e))
+		return -1;
 	if (run_fds_read(&s->fds, t->pid, cut->std, connections, &cut->report, e) ||
 	    check_waiting(cut, e) || check_refused(cut, e) ||
 	    run_process_read(&s->process, t->pid, cut->like, &signs, &cut->report, e) ||
