@@ -139,6 +139,11 @@ static void begin_empty(void)
 	operator_begin_at = sim.now + NSEC_PER_SEC;
 }
 
+u64 operator_acted_at(void)
+{
+	return acted_at;
+}
+
 void operator_looks(void)
 {
 	struct sim_host *a = world_pair(0), *b = world_pair(1), *h;
