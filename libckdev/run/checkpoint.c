@@ -130,7 +130,7 @@ static void on_cut(struct run *r, const struct run_cut *cut)
 void run_checkpoint(struct run *r)
 {
 	struct run_cut cut = {
-		.like = r->init, .std = &r->std, .mirror = &r->mirror, .session = r->link.fd,
+		.like = r->init ?: getpid(), .std = &r->std, .mirror = &r->mirror, .session = r->link.fd,
 		.patient = r->linked && r->unaccepted < ACCEPT_TRIES,
 	};
 	struct hs_error e = { { 0 } };

@@ -52,12 +52,25 @@ void run_say(const struct run *r, const char *text)
  * The loop
  */
 
-/* Signals that a terminal sends come to the program as well; those of kill(1) come to us alone. */
+static bool means_end(uint32_t signal)
+{
+	return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
+}
+
+/*
+ * Signals that a terminal sends come to the program as well; those of kill(1) come to us alone. A
+ * process that isn't ours knows nothing of our terminal: it is let go.
+ */
 static void forward(struct run *r, const struct signalfd_siginfo *info)
 {
-	if (info->ssi_signo == SIGCHLD || info->ssi_code == SI_KERNEL)
+	if (info->ssi_signo == SIGCHLD)
 		return;
-	kill(r->trace.pid, (int)info->ssi_signo);
+	if (r->o.pid) {
+		r->let_go |= means_end(info->ssi_signo);
+		return;
+	}
+	if (info->ssi_code != SI_KERNEL)
+		kill(r->trace.pid, (int)info->ssi_signo);
 }
 
 static void drain_signals(struct run *r)
@@ -73,7 +86,7 @@ static void follow_stop(const struct run *r)
 {
 	uint32_t i;
 
-	for (i = 0; i < r->trace.nr; i++)
+	for (i = 0; !r->o.pid && i < r->trace.nr; i++)
 		if (r->trace.v[i].stopped && r->trace.v[i].group && r->trace.v[i].tid == r->trace.pid &&
 		    isatty(STDIN_FILENO)) {
 			raise(SIGSTOP);
@@ -134,7 +147,7 @@ static void loop(struct run *r)
 	int64_t at;
 
 	r->next_ns = run_clock_ns(CLOCK_MONOTONIC) + (int64_t)r->o.every_ms * 1000000;
-	while (!r->trace.ended) {
+	while (!r->trace.ended && !r->let_go) {
 		handle_events(r);
 		if (r->trace.ended)
 			break;
@@ -174,6 +187,8 @@ static void tell_stats(struct run *r)
 
 static int exit_status(const struct run *r)
 {
+	if (!r->trace.ended)
+		return 0;
 	if (WIFSIGNALED(r->trace.status))
 		return 128 + WTERMSIG(r->trace.status);
 	return WEXITSTATUS(r->trace.status);
@@ -307,6 +322,11 @@ static int begin(struct run *r, const sigset_t *mask, struct hs_error *e)
 		return -1;
 	if (r->linked && !r->o.spare && run_link_ask(&r->link, e))
 		return -1;
+	if (r->o.pid) {
+		run_std_of(&r->std, r->o.pid);
+		return call_hook(r, HS_EVENT_MASTER, e) ||
+			run_trace_begin(&r->trace, r->o.pid, !r->o.untied, e) ? -1 : 0;
+	}
 	if (!r->o.restart && !r->o.spare)
 		return call_hook(r, HS_EVENT_MASTER, e) ||
 			run_launch(r->o.program, mask, !r->o.untied, &r->trace, &r->init, e) ? -1 : 0;
@@ -339,6 +359,7 @@ static int run_program(struct run *r, const sigset_t *mask)
 	}
 	run_trace_go_on(&r->trace);
 	loop(r);
+	run_trace_end(&r->trace);
 	if (r->o.stats)
 		tell_stats(r);
 	/* A program that a signal has ended has failed: the session ends without a word. */

@@ -21,6 +21,9 @@ static const char usage[] =
 	"           [--] PROGRAM [ARG...]\n"
 	"cptdev-run --name NAME --spare [--programs SOCKET] [--every MS] [-x COMMAND [-t SECONDS]]\n"
 	"           [--stats]\n"
+	"cptdev-run --pid PID [--name NAME] --file FILE [--every MS] [--untied] [--stats]\n"
+	"cptdev-run --pid PID --name NAME [--programs SOCKET] [--every MS] [-x COMMAND [-t SECONDS]]\n"
+	"           [--stats]\n"
 	"cptdev-run --restart FILE [--file FILE] [--every MS] [--untied] [--stats]\n"
 	"cptdev-run --check [--after MS] [--] PROGRAM [ARG...]\n"
 	"cptdev-run --check --pid PID\n"
@@ -29,7 +32,8 @@ static const char usage[] =
 	"\n"
 	"  -c, --check         list what of a program is covered and what is refused, then end it\n"
 	"      --after MS      let it run so long before the list is made (1000)\n"
-	"      --pid PID       list this running process, which goes on\n"
+	"      --pid PID       a process that runs already, in place of a program that is started; it goes\n"
+	"                      on when cptdev-run is ended by SIGINT or SIGTERM\n"
 	"  -f, --file FILE     write checkpoints to FILE, each in place of the one before\n"
 	"  -e, --every MS      milliseconds between checkpoints (1000)\n"
 	"  -n, --name NAME     without --file: the session's name at cptdevd, which brings checkpoints\n"
@@ -104,8 +108,8 @@ static void check(const struct run_options *o)
 			wrong("--check needs a program or --pid, and not both");
 		return;
 	}
-	if (o->pid)
-		wrong("--pid is for --check");
+	if (o->pid && (o->program || o->restart || o->spare))
+		wrong("--pid is a process that runs: it takes neither a program nor --restart nor --spare");
 	if (o->hook && (o->file || o->restart || !o->name))
 		wrong("--hook is for programs with a spare: use --name without --file");
 	if (o->restart && o->program)
@@ -117,7 +121,7 @@ static void check(const struct run_options *o)
 			wrong("--spare takes the program from the replica, and sends its checkpoints on");
 		return;
 	}
-	if (!o->restart && !o->program)
+	if (!o->restart && !o->program && !o->pid)
 		wrong("a program is missing");
 	if (!o->restart && !o->file && !o->name)
 		wrong("--file or --name is missing: where the checkpoints go");

@@ -21,6 +21,7 @@ struct run {
 	bool linked;			/* checkpoints go to cptdevd, not to a file */
 	pid_t init, writer;
 	int signals;			/* signalfd */
+	bool let_go;			/* a process that isn't ours continues without us */
 	int64_t next_ns;		/* when the next checkpoint is due */
 	int64_t wanted_ns;		/* one that is wanted isn't taken before */
 	int64_t again_ns;		/* after a failure: the next try, and 0 if there was none */

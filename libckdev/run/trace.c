@@ -79,8 +79,9 @@ static int seize_all(struct run_trace *t, bool kill, struct hs_error *e)
 				continue;
 			if (ptrace(PTRACE_SEIZE, tid, 0, options(kill)) || !run_trace_add(t, tid)) {
 				closedir(d);
-				return hs_fail(e, errno, "process %d can't be traced: %s: is another "
-					       "tracer (strace, gdb) at it?", t->pid, strerror(errno));
+				return hs_fail(e, errno, "process %d can't be traced: %s: is it another "
+					       "user's, or is another tracer (strace, gdb) at it?", t->pid,
+					       strerror(errno));
 			}
 			more = true;
 		}

@@ -106,6 +106,22 @@ test_move() { # the program of a host that is lost goes on with the other one
 	finish $?
 }
 
+test_attach() { # and a process that runs already, when it is attached to
+	local own ret
+
+	"$built/ledger" 3000 | sort >wanted
+	begin && on_host b --spare && spare=$pid &&
+		until_true grep -q "waiting for the promotion" b.err || return
+	start_alone "$built/ledger" 3000 </dev/null >>moved 2>/dev/null &
+	own=$!
+	on_host a --pid $own && until_true grep -q "could be continued here" b.err &&
+		! has_ended $own && kill -9 "$pid" && until_true has_ended $own &&
+		until_true has_ended "$spare" && wait "$spare" && sort moved | cmp -s - wanted
+	ret=$?
+	kill -9 $own "$spare" 2>/dev/null
+	finish $ret
+}
+
 test_end() { # a program that ends in order isn't continued
 	local ret
 

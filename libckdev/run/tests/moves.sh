@@ -84,3 +84,14 @@ same_moved() { # MOVES, program...
 		return
 	[ "$moved" -gt 0 ] || fail "it was never moved"
 }
+
+# Without what this script has inherited, and cptdev-run would have closed before it starts a program.
+start_alone() { # PROGRAM...
+	local fd
+
+	for fd in /proc/"$BASHPID"/fd/*; do
+		fd=${fd##*/}
+		[ "$fd" -le 2 ] || eval "exec $fd>&-"
+	done
+	exec "$@"
+}
