@@ -33,18 +33,18 @@ attach() { # ENTRIES
 	"$built/ledger" "$1" | sort >wanted
 	start_alone "$built/ledger" "$1" </dev/null >moved 2>errors &
 	own=$!
-	"$built/cptdev-run" --pid $own --file ck --every "$EVERY" 2>>errors &
+	"$built/cptdev-run" --pid "$own" --file ck --every "$EVERY" 2>>errors &
 	pid=$!
-	until_true written_or_ended $pid
+	until_true written_or_ended "$pid"
 }
 
 test_attach() { # a process that runs already, killed, goes on from a checkpoint
 	local own pid ended status
 
-	attach 1500 && kill_later $pid || return
+	attach 1500 && kill_later "$pid" || return
 	[ -z "$ended" ] || fail "it has ended too early: $(tail -n 1 errors)" || return
-	until_true has_ended $own || return
-	wait $own
+	until_true has_ended "$own" || return
+	wait "$own"
 	"$built/cptdev-run" --restart ck --file ck </dev/null 2>>errors
 	same "status" $? 0 && sort moved | cmp -s - wanted
 }
@@ -52,8 +52,8 @@ test_attach() { # a process that runs already, killed, goes on from a checkpoint
 test_let_go() { # a process that runs already goes on without cptdev-run, if that is ended
 	local own pid
 
-	attach 600 && kill "$pid" && wait "$pid" && ! has_ended $own &&
-		grep -q "^TracerPid:.0$" /proc/$own/status && wait $own && sort moved | cmp -s - wanted
+	attach 600 && kill "$pid" && wait "$pid" && ! has_ended "$own" &&
+		grep -q "^TracerPid:.0$" "/proc/$own/status" && wait "$own" && sort moved | cmp -s - wanted
 }
 
 test_static() { # a static program
