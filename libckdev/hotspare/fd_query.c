@@ -111,10 +111,21 @@ static int peek_pipe(struct hs_fd *f)
 	return n == f->data.len ? 0 : -1;
 }
 
+/* A descriptor that comes along ends what is read at once, and there is no room for it. */
+static int peek_pair(struct hs_fd *f)
+{
+	struct iovec iov = { .iov_base = f->data.bytes, .iov_len = f->data.len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n = recvmsg(f->fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n >= 0 && msg.msg_flags & MSG_CTRUNC)
+		return -EBUSY;
+	return n == f->data.len ? 0 : -1;
+}
+
 static int capture_data(struct hs_fd *f, struct hs_error *e)
 {
-	int waiting = 0;
-	ssize_t n;
+	int waiting = 0, n;
 
 	f->data.len = 0;
 	f->data.bytes = NULL;
@@ -130,12 +141,11 @@ static int capture_data(struct hs_fd *f, struct hs_error *e)
 				  "before the checkpoint", f->fd);
 	if (capture_bytes(f, waiting, e))
 		return -1;
-	if (f->kind == HS_FD_PIPE) {
-		n = peek_pipe(f) ? -1 : waiting;
-	} else {
-		n = recv(f->fd, f->data.bytes, (size_t)waiting, MSG_PEEK | MSG_DONTWAIT);
-	}
-	if (n == waiting)
+	n = f->kind == HS_FD_PIPE ? peek_pipe(f) : peek_pair(f);
+	if (n == -EBUSY)
+		return hs_fail(e, EBUSY, "descriptor %d: a descriptor waits in it (SCM_RIGHTS): receive "
+			       "it before the checkpoint", f->fd);
+	if (!n)
 		return 0;
 	return hs_fail(e, EIO, "descriptor %d: the data that waits in it can't be read", f->fd);
 }

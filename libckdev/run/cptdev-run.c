@@ -10,7 +10,7 @@
  *   trace.c		following its threads, stopping all of them
  *   inject.c		system calls that the program makes for us
  *   capture.c		the cut: everything of the program at one instant:
- *   proc.c, maps.c, fds.c, sockets.c, mirror.c	attributes, mappings, descriptors, memory
+ *   proc.c, maps.c, fds.c, sockets.c, pairs.c, mirror.c	attributes, mappings, descriptors, memory
  *   report.c		what is covered, what is refused
  *   texts.c, image.c	the state as sections of a checkpoint, the checkpoint as a file
  *   link.c, area.c	checkpoints by way of cptdevd, the state as pages

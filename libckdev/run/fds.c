@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fds.h"
+#include "pairs.h"
 #include "proc.h"
 #include "sockets.h"
 
@@ -242,7 +243,7 @@ static int take(struct job *j, uint32_t i)
 	char link[4096] = "";
 	const char *no;
 	struct stat st;
-	int from;
+	int from, type;
 
 	if (fstat(seen.fd, &st) || hs_fd_link(seen.fd, link, sizeof(link)))
 		return hs_fail(j->e, errno, "descriptor %d: %s", seen.fd, strerror(errno));
@@ -258,6 +259,10 @@ static int take(struct job *j, uint32_t i)
 	}
 	if (!strcmp(link, "anon_inode:[eventfd]"))
 		look_at_event(j, &seen);
+	else if (S_ISSOCK(st.st_mode) && run_pair_is(seen.fd, &type))
+		seen.kind = HS_FD_PAIR;
+	if (seen.kind == HS_FD_PAIR)
+		seen.data.type = type;
 	seen.what |= j->connections ? HS_FD_CONNECTED : 0;
 	if (hs_fd_query(&seen, NULL, &why)) {
 		run_refused(j->report, "%s", why.text);
@@ -296,6 +301,8 @@ static int work(void *arg)
 
 	for (i = 0; !ret && i < j->nr; i++)
 		ret = take(j, i);
+	if (!ret)
+		run_pairs_settle(&j->to->list, j->report);
 	if (!ret && (hs_fds_settle(&j->to->list, &why) || hs_fds_link(&j->to->list, &why)))
 		refuse_whole(j, &why);
 	j->err = ret ? errno ?: EIO : 0;

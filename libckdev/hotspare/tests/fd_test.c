@@ -707,6 +707,25 @@ static void assert_not_captured(int err, const char *words)
 	assert_non_null(strstr(e.text, words));
 }
 
+static void send_descriptor(int to, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control = { .align = {
+		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+	} };
+	char byte = 'x';
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+
+	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+	assert_int_equal(sendmsg(to, &msg, 0), 1);
+}
+
 static void what_is_wrong_at_the_cut_is_told(void **state)
 {
 	struct epoll_event in = { .events = EPOLLIN };
@@ -735,6 +754,14 @@ static void what_is_wrong_at_the_cut_is_told(void **state)
 	assert_int_equal(hs_fdreg_pair(p[0], p[1]), 0);
 	assert_int_equal(write(p[0], "x", 1), 1);
 	assert_not_captured(EBUSY, "a message waits in it");
+	assert_int_equal(hs_fd_deregister(p[0]), 0);
+	assert_int_equal(hs_fd_deregister(p[1]), 0);
+	close(p[0]);
+	close(p[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+	assert_int_equal(hs_fdreg_pair(p[0], p[1]), 0);
+	send_descriptor(p[0], q[0]);
+	assert_not_captured(EBUSY, "a descriptor waits in it");
 	assert_int_equal(hs_fd_deregister(p[0]), 0);
 	assert_int_equal(hs_fd_deregister(p[1]), 0);
 	close(p[0]);

@@ -5,7 +5,7 @@
  * floating point, memory that is mapped, moved and unmapped. A step that is lost or made twice is
  * told and ends it. What it prints at the end is the same each time.
  *
- * ledger [STEPS]	STEPS of each thread (300), a millisecond each
+ * ledger [STEPS [pair]]	STEPS of each thread (300), a millisecond each; a socket pair, not a pipe
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -218,7 +219,7 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		steps = strtoul(argv[1], NULL, 10);
 	event = eventfd(0, EFD_CLOEXEC);
-	if (pipe(channel) || event < 0)
+	if ((argc > 2 ? socketpair(AF_UNIX, SOCK_STREAM, 0, channel) : pipe(channel)) || event < 0)
 		return 1;
 	set_signals();
 	/* The timer's signal is for the first thread alone. */

@@ -56,6 +56,14 @@ test_let_go() { # a process that runs already goes on without cptdev-run, if tha
 		grep -q "^TracerPid:.0$" "/proc/$own/status" && wait "$own" && sort moved | cmp -s - wanted
 }
 
+test_pair() { # a socket pair within the program, and its data
+	ORDER='sort' same_moved "$MOVES" "$built/ledger" 1500 pair
+}
+
+test_asyncio() { # python3 with asyncio, whose event loop wakes itself up by a socket pair
+	same_moved "$MOVES" /usr/bin/python3 "$here/loop.py"
+}
+
 test_static() { # a static program
 	ORDER='sort' same_moved "$MOVES" "$built/ledger-static" 1000
 }

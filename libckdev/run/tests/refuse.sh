@@ -40,7 +40,8 @@ test_descriptors() { # descriptors by their numbers
 	lists memfd "descriptor 3.*memfd" && lists inotify "descriptor 3.*inotify" &&
 		lists directory "descriptor 3 (/): a directory" &&
 		lists deleted "descriptor 3.*deleted" && lists lock "descriptor 3.*record lock" &&
-		lists packet "descriptor 3" && lists half "descriptor 4.*pipe"
+		lists packet "descriptor 3" && lists half "descriptor 4.*pipe" &&
+		lists pair "descriptor 4.*other end of this socket pair"
 }
 
 test_connections() { # sockets of TCP that aren't connected, or not any more

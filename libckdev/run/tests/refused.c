@@ -131,6 +131,8 @@ static int have(const char *what)
 		return connection(SHUT_WR);
 	if (is(what, "half"))
 		return pipe(pair) || close(pair[0]);
+	if (is(what, "pair"))
+		return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || close(pair[0]);
 	if (is(what, "trap"))
 		return signal(SIGTRAP, SIG_IGN) == SIG_ERR ? -1 : 0;
 	return -1;
