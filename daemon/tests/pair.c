@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "answers.h"
 #include "log.h"
 #include "pair.h"
 #include "tcp.h"
@@ -65,6 +66,7 @@ void host_open(struct host *h, const char *name, u16 port)
 	memset(h, 0, sizeof(*h));
 	h->name = name;
 	memset(h->deaf, 0xff, sizeof(h->deaf));
+	h->looks = -1;
 	strcpy(h->dir, "/tmp/cptdevd-test.XXXXXX");
 	assert_non_null(mkdtemp(h->dir));
 	h->conf = (struct conf) {
@@ -119,10 +121,14 @@ void host_start(struct host *h)
 	host_found(h);
 	assert_int_equal(daemon_open(&h->daemon, &h->conf, &h->fake.kernel), 0);
 	h->runs = true;
+	h->looks = answers_open(h->conf.control);
 }
 
 void host_kill(struct host *h)
 {
+	if (h->looks >= 0)
+		close(h->looks);
+	h->looks = -1;
 	if (h->runs)
 		daemon_close(&h->daemon);
 	h->runs = false;
@@ -130,8 +136,10 @@ void host_kill(struct host *h)
 
 static void turn(struct host *h, int ms)
 {
-	if (h->runs)
-		loop_turn(&h->daemon.loop, ms);
+	if (!h->runs)
+		return;
+	loop_turn(&h->daemon.loop, ms);
+	answers_look(h->looks);
 }
 
 void host_stop(struct host *h, struct host *other)

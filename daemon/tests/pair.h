@@ -19,6 +19,7 @@ struct host {
 	struct conf conf;
 	char dir[64];
 	int deaf[3];			/* host_lose(): -1 */
+	int looks;			/* a client of ours, see answers.h; -1: there is none */
 };
 
 struct pair {
