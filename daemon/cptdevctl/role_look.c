@@ -168,6 +168,7 @@ void role_look(const struct view *v, const char *name, struct role *r)
 	policy = of_name(policies, name);
 	if (!policy)
 		policy = of_name(policies, NULL);
+	r->failover = word(policy, "failover", r->failover);
 	r->alone = word(policy, "alone", "");
 	r->on_restart = word(policy, "on_restart", "");
 }

@@ -346,6 +346,42 @@ static bool engine_soft(struct json_object *daemon)
 	return engine && !strcmp(engine, "soft");
 }
 
+/* A session with a section of its own: the keys whose values aren't those of all sessions. */
+static void rules_of_one(struct json_object *own, struct json_object *all, FILE *to)
+{
+	const char *word, *before = ":";
+
+	json_object_object_foreach(own, key, value) {
+		if (!strcmp(key, "name") || json_object_equal(value, js_at(all, key)))
+			continue;
+		word = json_object_is_type(value, json_type_string) ?
+			json_object_get_string(value) : "none";
+		if (*before == ':')
+			fprintf(to, "Rules of %s", js_get_str(own, "name"));
+		fprintf(to, "%s %s = %s", before, key, word);
+		before = ",";
+	}
+	if (*before == ',')
+		fputc('\n', to);
+}
+
+static void rules_text(struct json_object *policies, FILE *to)
+{
+	struct json_object *all = NULL, *one;
+	size_t i, n = policies ? json_object_array_length(policies) : 0;
+
+	for (i = 0; i < n; i++) {
+		one = json_object_array_get_idx(policies, i);
+		if (!js_get_str(one, "name"))
+			all = one;
+	}
+	for (i = 0; all && i < n; i++) {
+		one = json_object_array_get_idx(policies, i);
+		if (js_get_str(one, "name"))
+			rules_of_one(one, all, to);
+	}
+}
+
 static void daemon_text(const struct view *v, FILE *to)
 {
 	struct json_object *peers = js_at(v->daemon, "peers");
@@ -369,6 +405,7 @@ static void daemon_text(const struct view *v, FILE *to)
 	if (js_get_str(v->daemon, "configuration_error"))
 		fprintf(to, "  the last change of the configuration isn't in use: %s\n",
 			js_get_str(v->daemon, "configuration_error"));
+	rules_text(js_at(v->daemon, "policies"), to);
 	for (i = 0; peers && i < json_object_array_length(peers); i++)
 		peer_text(json_object_array_get_idx(peers, i), to);
 	promotion_text(js_at(v->daemon, "last_promotion"), to);

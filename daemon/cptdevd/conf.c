@@ -48,8 +48,8 @@ static const struct conf_key keys[] = {
 	KEY("peer", "differences_mib", CONF_NUMBER, differences_mib, 0, 65536),
 	KEY("failover", "heartbeat_interval_ms", CONF_NUMBER, heartbeat_ms, 10, 60000),
 	KEY("failover", "timeout_ms", CONF_NUMBER, timeout_ms, 100, 600000),
-	KEY("failover", "failover", CONF_FAILOVER, failover, 0, 0),
-	KEY("failover", "on_promote", CONF_PATH, on_promote, 0, 0),
+	KEY("failover", "failover", CONF_FAILOVER, sessions.failover, 0, 0),
+	KEY("failover", "on_promote", CONF_PATH, sessions.on_promote, 0, 0),
 	KEY("failover", "fence_command", CONF_COMMAND, fence_command, 0, 0),
 	KEY("failover", "fence_timeout_ms", CONF_NUMBER, fence_timeout_ms, 1000, 600000),
 	KEY("sessions", "on_exit", CONF_ON_EXIT, sessions.on_exit, 0, 0),
@@ -65,22 +65,33 @@ static const struct conf_key keys[] = {
 	KEY("limits", "max_clients", CONF_NUMBER, max_clients, 1, 1024),
 };
 
-/* Its keys are those of [session NAME] as well. */
-#define SESSIONS	"sessions"
+static void say(struct parse *p, int line, const char *kind, const char *fmt, va_list ap)
+{
+	if (line)
+		fprintf(p->errors, "%s:%d: %s", p->name, line, kind);
+	else
+		fprintf(p->errors, "%s: %s", p->name, kind);
+	vfprintf(p->errors, fmt, ap);
+	fputc('\n', p->errors);
+}
 
 void conf_mistake(struct parse *p, int line, const char *fmt, ...)
 {
 	va_list ap;
 
 	p->mistakes++;
-	if (line)
-		fprintf(p->errors, "%s:%d: ", p->name, line);
-	else
-		fprintf(p->errors, "%s: ", p->name);
 	va_start(ap, fmt);
-	vfprintf(p->errors, fmt, ap);
+	say(p, line, "", fmt, ap);
 	va_end(ap);
-	fputc('\n', p->errors);
+}
+
+void conf_warn(struct parse *p, int line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(p, line, "warning: ", fmt, ap);
+	va_end(ap);
 }
 
 /* The library for this format cuts the name of a longer section, in silence. */
@@ -88,16 +99,22 @@ void conf_mistake(struct parse *p, int line, const char *fmt, ...)
 
 static void check_section(struct parse *p, const char *s)
 {
+	char section[SECTION_MAX + 1];
 	size_t len;
 
 	s += strspn(s, " \t");
 	if (*s != '[')
 		return;
 	len = strcspn(s + 1, "]\n");
-	if (len > SECTION_MAX)
+	if (len > SECTION_MAX) {
 		conf_mistake(p, p->line,
 			     "the name of section [%.*s] is longer than %d characters; a session with such a name can have no section of its own, only [sessions]",
 			     (int)len, s + 1, SECTION_MAX);
+		return;
+	}
+	snprintf(section, sizeof(section), "%.*s", (int)len, s + 1);
+	if (conf_section_name(section))
+		conf_session_begins(p, conf_section_name(section));
 }
 
 /* fgets() that counts lines, and that takes no line apart. */
@@ -121,12 +138,19 @@ static char *next_line(char *str, int num, void *stream)
 	return s;
 }
 
+/* Of that section, or of [session NAME]. */
+static bool is_of(const struct conf_key *key, const char *section)
+{
+	return conf_section_name(section) ? conf_key_per_session(key) :
+		!strcmp(key->section, section);
+}
+
 static int key_find(const char *section, const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(keys); i++)
-		if (!strcmp(keys[i].section, section) && !strcmp(keys[i].name, name))
+		if (is_of(&keys[i], section) && !strcmp(keys[i].name, name))
 			return i;
 	return -1;
 }
@@ -141,21 +165,39 @@ static void list_known(const char *section, char *buf, size_t size)
 	for (i = 0; i < ARRAY_SIZE(keys) && len < size; i++) {
 		const char *what = section ? keys[i].name : keys[i].section;
 
-		if (section ? strcmp(keys[i].section, section) : !strcmp(last, what))
+		if (section ? !is_of(&keys[i], section) : !strcmp(last, what))
 			continue;
 		len += snprintf(buf + len, size - len, "%s%s", len ? ", " : "", what);
 		last = what;
 	}
 }
 
+/* The sections that have a key of this name, as "; 'name' belongs in [node] or [peer]". */
+static void list_owners(const char *name, char *buf, size_t size)
+{
+	size_t i, len = 0;
+
+	buf[0] = '\0';
+	for (i = 0; i < ARRAY_SIZE(keys) && len < size; i++) {
+		if (strcmp(keys[i].name, name))
+			continue;
+		if (!len)
+			len = snprintf(buf, size, "; '%s' belongs in [%s]", name, keys[i].section);
+		else
+			len += snprintf(buf + len, size - len, " or [%s]", keys[i].section);
+	}
+}
+
 static void unknown_key(struct parse *p, const char *section, const char *name)
 {
-	char known[256];
+	char known[256], owners[128];
 
 	list_known(section, known, sizeof(known));
+	list_owners(name, owners, sizeof(owners));
 	if (*known) {
-		conf_mistake(p, p->line, "unknown key '%s' in [%s]; its keys are: %s", name, section,
-			known);
+		conf_mistake(p, p->line, "unknown key '%s' in [%s]; its keys are: %s%s%s", name,
+			     section, known, owners,
+			     *owners && conf_section_name(section) ? ", for all sessions" : "");
 		return;
 	}
 	list_known(NULL, known, sizeof(known));
@@ -184,11 +226,9 @@ static void take_named(struct parse *p, const char *section, int i, const char *
 	struct conf_key key;
 	char why[256];
 
-	if (!n) {
-		conf_mistake(p, p->line, "there are more than %d sections [session NAME]",
-			     CONF_SESSIONS_MAX);
+	/* Too many: a mistake was told where the section begins. */
+	if (!n)
 		return;
-	}
 	if (n->given & 1ULL << i) {
 		conf_mistake(p, p->line, "'%s' in [%s] was given already", keys[i].name, section);
 		return;
@@ -208,7 +248,7 @@ static void fill_named(struct conf *c)
 
 	for (n = 0; n < c->nr_named; n++) {
 		for (i = 0; i < ARRAY_SIZE(keys); i++) {
-			if (strcmp(keys[i].section, SESSIONS) || c->named[n].given & 1ULL << i)
+			if (!conf_key_per_session(&keys[i]) || c->named[n].given & 1ULL << i)
 				continue;
 			key = conf_key_of(c, &c->named[n], &keys[i]);
 			memcpy((char *)c + key.offset, (char *)c + keys[i].offset, key.size);
@@ -220,13 +260,13 @@ static int take_key(void *user, const char *section, const char *name, const cha
 {
 	struct parse *p = user;
 	bool named = conf_section_name(section);
-	int i = key_find(named ? SESSIONS : section, name);
+	int i = key_find(section, name);
 	char why[256];
 
 	if (conf_peer_section(section)) {
 		conf_take_peer(p, section, name, value);
 	} else if (i < 0) {
-		unknown_key(p, named ? SESSIONS : section, name);
+		unknown_key(p, section, name);
 	} else if (named) {
 		take_named(p, section, i, value);
 	} else if (p->seen[i]) {
@@ -242,6 +282,11 @@ static int take_key(void *user, const char *section, const char *name, const cha
 int conf_line(const struct parse *p, const char *section, const char *name)
 {
 	return p->seen[key_find(section, name)];
+}
+
+bool conf_given(const struct conf_named *n, const char *section, const char *name)
+{
+	return n->given & 1ULL << key_find(section, name);
 }
 
 /* The host's name as far as it can be a node's. */
@@ -346,7 +391,7 @@ static unsigned int named_changes(const struct conf *c, const struct conf *was,
 		for (k = 0; k < ARRAY_SIZE(keys); k++) {
 			size_t at = keys[k].offset - offsetof(struct conf, sessions);
 
-			if (strcmp(keys[k].section, SESSIONS) ||
+			if (!conf_key_per_session(&keys[k]) ||
 			    !memcmp((const char *)conf_session(c, one->name) + at,
 				    (const char *)old + at, keys[k].size))
 				continue;

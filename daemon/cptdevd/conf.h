@@ -30,8 +30,13 @@ enum conf_on_restart { ON_RESTART_SPARE, ON_RESTART_REFUSE, ON_RESTART_TAKE_BACK
 
 #define CONF_ACK_MAX	256
 
-/* Of a session, or of a replica that a session feeds: [sessions], [session NAME]. */
+/*
+ * Of a session, or of a replica that a session feeds. For one of them: [session NAME]; for all:
+ * [sessions], and the first two in [failover].
+ */
 struct conf_session {
+	u32 failover;			/* enum conf_failover: its replica, if the host is lost */
+	char on_promote[256];		/* run when its replica is promoted; empty: nothing is */
 	u32 on_exit;			/* enum conf_on_exit: its program failed */
 	u32 on_hang;			/* enum conf_on_hang: it gives no sign of life */
 	u32 alone;			/* enum conf_alone: it has no spare */
@@ -81,11 +86,9 @@ struct conf {
 	/* [failover] */
 	u32 heartbeat_ms;
 	u32 timeout_ms;
-	u32 failover;			/* enum conf_failover */
-	char on_promote[256];
 	char fence_command[512];	/* words with blanks between them; empty: there is none */
 	u32 fence_timeout_ms;
-	/* [sessions], and [session NAME]: see conf_session() */
+	/* [sessions], two keys of [failover], and [session NAME]: see conf_session() */
 	struct conf_session sessions;
 	struct conf_named named[CONF_SESSIONS_MAX];
 	u32 nr_named;
@@ -101,7 +104,7 @@ struct conf {
 
 /*
  * Read @path. Every mistake in it is told on @errors, a line each: where, what, and what
- * is allowed. Returns 0 only when there was none.
+ * is allowed; and as a warning what has no effect. Returns 0 only when there was no mistake.
  */
 int conf_read(struct conf *c, const char *path, FILE *errors);
 /* The same from an open file, called @name in the messages. */

@@ -176,19 +176,25 @@ static void check_self(struct parse *p)
 			     "[peer] address and port are those of this node itself");
 }
 
+bool conf_program(const char *path, const char **why)
+{
+	struct stat st;
+
+	if (access(path, X_OK) || stat(path, &st))
+		*why = strerror(errno);
+	else
+		*why = S_ISREG(st.st_mode) ? NULL : "not a file";
+	return !*why;
+}
+
 /* A key of [failover]; @path is empty if it wasn't given. */
 static void check_program(struct parse *p, const char *key, const char *path)
 {
-	int line = conf_line(p, "failover", key);
-	struct stat st;
+	const char *why;
 
-	if (!*path)
-		return;
-	if (access(path, X_OK) || stat(path, &st))
-		conf_mistake(p, line, "%s = %s: can't be executed: %s", key, path,
-			     strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		conf_mistake(p, line, "%s = %s: can't be executed: not a file", key, path);
+	if (*path && !conf_program(path, &why))
+		conf_mistake(p, conf_line(p, "failover", key), "%s = %s: can't be executed: %s",
+			     key, path, why);
 }
 
 static void check_paths(struct parse *p)
@@ -204,7 +210,7 @@ static void check_paths(struct parse *p)
 	else if (line && !lstat(c->control, &st) && !S_ISSOCK(st.st_mode))
 		conf_mistake(p, line, "control = %s: a file that isn't a socket is there",
 			     c->control);
-	check_program(p, "on_promote", c->on_promote);
+	check_program(p, "on_promote", c->sessions.on_promote);
 	snprintf(fence, sizeof(fence), "%.*s", (int)strcspn(c->fence_command, " \t"),
 		 c->fence_command);
 	check_program(p, "fence_command", fence);
@@ -359,4 +365,5 @@ void conf_check(struct parse *p)
 	check_paths(p);
 	check_keys(p);
 	check_hold(p);
+	conf_check_sessions(p);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The configuration of sessions: [sessions] for all, [session NAME] for one of them. What isn't
- * given there is as for all.
+ * The configuration of sessions: [sessions] and [failover] for all, [session NAME] for one of
+ * them. What isn't given there is as for all.
  */
 #include <string.h>
 
+#include "ack.h"
 #include "conf_parse.h"
 #include "conf_value.h"
 #include "name.h"
@@ -48,6 +49,32 @@ const struct conf_session *conf_session(const struct conf *c, const char *name)
 	return n ? &n->session : &c->sessions;
 }
 
+bool conf_key_per_session(const struct conf_key *key)
+{
+	size_t begin = offsetof(struct conf, sessions);
+
+	return key->offset >= begin && key->offset < begin + sizeof(struct conf_session);
+}
+
+void conf_session_begins(struct parse *p, const char *name)
+{
+	struct conf_named *n = conf_named(p->conf, name);
+	int *line;
+
+	if (!n) {
+		conf_mistake(p, p->line, "there are more than %d sections [session NAME]",
+			     CONF_SESSIONS_MAX);
+		return;
+	}
+	line = &p->named_line[n - p->conf->named];
+	if (*line)
+		conf_mistake(p, p->line,
+			     "[session %s] begins in line %d already; put all its keys there", name,
+			     *line);
+	else
+		*line = p->line;
+}
+
 struct conf_key conf_key_of(const struct conf *c, const struct conf_named *n,
 			    const struct conf_key *key)
 {
@@ -56,4 +83,63 @@ struct conf_key conf_key_of(const struct conf *c, const struct conf_named *n,
 	k.offset = (const char *)&n->session - (const char *)c +
 		key->offset - offsetof(struct conf, sessions);
 	return k;
+}
+
+static bool is_node(const struct conf *c, const char *name)
+{
+	u32 i;
+
+	for (i = 0; i < c->nr_peers; i++)
+		if (!strcmp(c->peers[i].name, name))
+			return true;
+	/* The file may be the same on each host. */
+	return !strcmp(c->name, name);
+}
+
+/* A name that is written wrong is never heard of, and nothing is acknowledged. */
+static void check_ack(struct parse *p, int line, const char *section, const char *ack)
+{
+	struct ack_policy policy;
+	char why[256];
+	u32 i;
+
+	/* Whatever it is called. */
+	if (!*p->conf->peers[0].name)
+		return;
+	if (!*ack || ack_parse(ack, &policy, why, sizeof(why)) || policy.kind != ACK_NAMED)
+		return;
+	for (i = 0; i < policy.nr; i++)
+		if (!is_node(p->conf, policy.names[i]))
+			conf_warn(p, line,
+				  "[%s] ack: %s is no peer of this host; as long as it has no section [peer %s], it can't be a spare of a session of this host",
+				  section, policy.names[i], policy.names[i]);
+}
+
+static void check_one(struct parse *p, const struct conf_named *n, int line)
+{
+	const struct conf_session *s = &n->session;
+	char section[CPTDEV_NAME_MAX + sizeof(SECTION)];
+	const char *why;
+
+	snprintf(section, sizeof(section), SECTION "%s", n->name);
+	if (conf_given(n, "failover", "on_promote") && *s->on_promote &&
+	    !conf_program(s->on_promote, &why))
+		conf_mistake(p, line, "[%s] on_promote = %s: can't be executed: %s", section,
+			     s->on_promote, why);
+	if (conf_given(n, "sessions", "on_exit") && s->on_exit == ON_EXIT_FAILOVER &&
+	    s->failover != FAILOVER_AUTO)
+		conf_warn(p, line,
+			  "[%s] on_exit = failover has no effect on this host: with failover = manual only a person promotes",
+			  section);
+	if (conf_given(n, "sessions", "ack"))
+		check_ack(p, line, section, s->ack);
+}
+
+void conf_check_sessions(struct parse *p)
+{
+	u32 i;
+
+	check_ack(p, conf_line(p, "sessions", "ack"), "sessions", p->conf->sessions.ack);
+	for (i = 0; i < p->conf->nr_named; i++)
+		check_one(p, &p->conf->named[i], p->named_line[i]);
 }

@@ -48,6 +48,16 @@ static void refuse(struct daemon *d, char *errors)
 	log_err("the new configuration has mistakes; the previous one stays in use");
 }
 
+/* Nothing but warnings was written, a line each. */
+static void warn(char *warnings)
+{
+	char *rest = warnings, *line;
+
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_warn("%s", line);
+}
+
 static void relisten(struct daemon *d)
 {
 	listen_close(d);
@@ -143,6 +153,7 @@ int daemon_reload(struct daemon *d, const char *path)
 		refuse(d, errors);
 	} else {
 		*d->conf_error = '\0';
+		warn(errors);
 		apply(d, &c);
 		reload_keys(d);
 	}

@@ -343,7 +343,7 @@ struct json_object *status_json(struct daemon *d)
 	js_u64(o, "messages_suppressed", d->tell.suppressed);
 	js_u64(o, "heartbeat_interval_ms", d->conf.heartbeat_ms);
 	js_u64(o, "timeout_ms", d->conf.timeout_ms);
-	js_str(o, "failover", d->conf.failover == FAILOVER_AUTO ? "auto" : "manual");
+	js_str(o, "failover", d->conf.sessions.failover == FAILOVER_AUTO ? "auto" : "manual");
 	js_put(o, "policies", status_policies(&d->conf));
 	js_put(o, "last_promotion", last_promotion(&d->promotion));
 	LIST_FOREACH(k, &d->sessions, entry)

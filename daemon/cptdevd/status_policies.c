@@ -15,6 +15,11 @@ static struct json_object *policy(const char *name, const struct conf_session *s
 		js_str(o, "name", name);
 	else
 		js_null(o, "name");
+	js_str(o, "failover", s->failover == FAILOVER_AUTO ? "auto" : "manual");
+	if (*s->on_promote)
+		js_str(o, "on_promote", s->on_promote);
+	else
+		js_null(o, "on_promote");
 	js_str(o, "on_exit", s->on_exit == ON_EXIT_FAILOVER ? "failover" : "stay");
 	js_str(o, "on_hang", s->on_hang == ON_HANG_FAILOVER ? "failover" : "stay");
 	js_str(o, "alone", s->alone == CONF_GO_ON ? "go-on" : "block");

@@ -97,10 +97,16 @@ static bool any_linked(struct daemon *d, bool incoming)
 	return false;
 }
 
+/* Other hosts have the same configuration for it: do they promote its replica by time-out? */
+static bool may_be_automatic(struct daemon *d, const struct known *k)
+{
+	return conf_session(&d->conf, k->rec.name)->failover == FAILOVER_AUTO;
+}
+
 /* That one has a lease of this host, if the session took over and had no spare since. */
 static bool old_primary_may_serve(struct daemon *d, const struct known *k)
 {
-	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->followed &&
+	return may_be_automatic(d, k) && k->rec.term > 1 && !k->followed &&
 		lent(d, k, NULL);
 }
 
@@ -108,7 +114,7 @@ bool alone_replaces(struct daemon *d, const struct known *k, const u8 *node)
 {
 	const struct recorded *e = recorded_find(d, k->rec.name);
 
-	return d->conf.failover == FAILOVER_AUTO && k->rec.term > 1 && !k->alone && e &&
+	return may_be_automatic(d, k) && k->rec.term > 1 && !k->alone && e &&
 		!e->old_ended && !e->r.nr_followers &&
 		lent(d, k, node);
 }
@@ -121,7 +127,7 @@ static enum alone decide(struct daemon *d, const struct known *k)
 		.said = r && r->alone_said,
 		.go_on = conf_session(&d->conf, k->rec.name)->alone == CONF_GO_ON,
 		.spare = !r || r->spare,
-		.automatic = d->conf.failover == FAILOVER_AUTO,
+		.automatic = may_be_automatic(d, k),
 		.asked = was_asked(d, k),
 		.lent = old_primary_may_serve(d, k),
 		.gone = peers_are_gone(d),

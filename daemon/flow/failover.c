@@ -20,18 +20,19 @@ extern char **environ;
 
 void failover_command(struct daemon *d, const char *name, u64 generation, u64 term)
 {
+	const char *command = conf_session(&d->conf, name)->on_promote;
 	char gen_text[24], term_text[24];
-	char *argv[] = { d->conf.on_promote, (char *)name, gen_text, term_text, NULL };
+	char *argv[] = { (char *)command, (char *)name, gen_text, term_text, NULL };
 	pid_t pid;
 	int ret;
 
-	if (!*d->conf.on_promote)
+	if (!*command)
 		return;
 	snprintf(gen_text, sizeof(gen_text), "%llu", generation);
 	snprintf(term_text, sizeof(term_text), "%llu", term);
 	ret = command_start(argv, environ, &pid, NULL);
 	if (ret)
-		log_err("can't run %s: %s", d->conf.on_promote, strerror(-ret));
+		log_err("can't run %s: %s", command, strerror(-ret));
 	else
 		log_info("running %s %s %s %s (pid %d)", argv[0], name, gen_text,
 			 term_text, pid);
@@ -47,7 +48,7 @@ static bool is_of_a_peer(struct daemon *d, pid_t pid, int status)
 	return false;
 }
 
-/* Commands that ended: SIGCHLD came. */
+/* Commands that ended: SIGCHLD came. When one was started, its path and its pid were logged. */
 void failover_ran(struct daemon *d)
 {
 	int status;
@@ -57,13 +58,13 @@ void failover_ran(struct daemon *d)
 		if (is_of_a_peer(d, pid, status))
 			continue;
 		if (WIFEXITED(status) && !WEXITSTATUS(status))
-			log_info("%s (pid %d) is done", d->conf.on_promote, pid);
+			log_info("the command of on_promote (pid %d) is done", pid);
 		else if (WIFEXITED(status))
-			log_err("%s (pid %d) failed with exit status %d",
-				d->conf.on_promote, pid, WEXITSTATUS(status));
+			log_err("the command of on_promote (pid %d) failed with exit status %d",
+				pid, WEXITSTATUS(status));
 		else
-			log_err("%s (pid %d) was killed by signal %d",
-				d->conf.on_promote, pid, WTERMSIG(status));
+			log_err("the command of on_promote (pid %d) was killed by signal %d",
+				pid, WTERMSIG(status));
 	}
 }
 
@@ -86,10 +87,10 @@ static bool promote_failed(struct daemon *d, const char *name, int err)
 /* What is to be done about the replica, if a program waits for it or if none does. */
 static enum takeover decide(const struct peer *p, const struct feed *f, bool waited)
 {
+	const struct conf_session *policy = conf_session(&p->d->conf, f->name);
 	const struct takeover_facts facts = {
-		.automatic = p->d->conf.failover == FAILOVER_AUTO,
-		.failed = f->failed &&
-			conf_session(&p->d->conf, f->name)->on_exit == ON_EXIT_FAILOVER,
+		.automatic = policy->failover == FAILOVER_AUTO,
+		.failed = f->failed && policy->on_exit == ON_EXIT_FAILOVER,
 		.dead = p->detector.state == DET_DEAD,
 		.waited = waited,
 		/* Programs over there may answer until then. */
@@ -240,7 +241,7 @@ void failover_decide(struct peer *p, u64 heard)
 	log_decision(p);
 	fence_command_dead(p);
 	LIST_FOREACH(f, &p->feeds, entry) {
-		f->decided = p->d->conf.failover != FAILOVER_AUTO;
+		f->decided = conf_session(&p->d->conf, f->name)->failover != FAILOVER_AUTO;
 		if (f->decided)
 			tell(&p->d->tell, LOG_WARNING, TELL_PEER, f->name,
 			     "failover = manual: to go on with %s here, run: %s",
@@ -259,15 +260,15 @@ void failover_decide(struct peer *p, u64 heard)
  */
 void failover_failed(struct peer *p, const char *name)
 {
-	struct conf *c = &p->d->conf;
+	const struct conf_session *policy = conf_session(&p->d->conf, name);
 	struct feed *f;
 
 	LIST_FOREACH(f, &p->feeds, entry)
 		f->failed |= !strcmp(f->name, name);
-	if (c->failover != FAILOVER_AUTO || conf_session(c, name)->on_exit != ON_EXIT_FAILOVER)
+	if (policy->failover != FAILOVER_AUTO || policy->on_exit != ON_EXIT_FAILOVER)
 		tell(&p->d->tell, LOG_WARNING, TELL_PEER, name,
 		     "%s: to go on with %s here, run: %s",
-		     c->failover != FAILOVER_AUTO ? "failover = manual" : "on_exit = stay", name,
-		     ADVICE(p->d, "promote", name));
+		     policy->failover != FAILOVER_AUTO ? "failover = manual" : "on_exit = stay",
+		     name, ADVICE(p->d, "promote", name));
 	promote_waited(p);
 }

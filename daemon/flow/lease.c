@@ -19,11 +19,12 @@
 #define OVER	1
 
 /* Only a promotion by time-out relies on it, and only an engine that knows it can keep it. */
-static bool lease_used(const struct out *o)
+static bool lease_used(const struct out *o, const struct known *k)
 {
 	struct cptdev_info info;
 
-	return o->d->conf.failover == FAILOVER_AUTO && o->features & WIRE_FEATURE_LEASE &&
+	return conf_session(&o->d->conf, k->rec.name)->failover == FAILOVER_AUTO &&
+		o->features & WIRE_FEATURE_LEASE &&
 		!kernel_info(o->d->kernel, &info) && info.features & CPTDEV_FEATURE_LEASE;
 }
 
@@ -54,7 +55,7 @@ int lease_begin(struct out *o, struct known *k)
 {
 	int ret;
 
-	if (!lease_used(o))
+	if (!lease_used(o, k))
 		return k->lease_until || k->rec.lease_until ? lease_tell(o->d, k, 0) : 0;
 	ret = lease_tell(o->d, k, lease_end(o));
 	if (!ret)
@@ -124,11 +125,9 @@ void lease_reload(struct out *o)
 	struct known *k;
 	struct ship *s;
 
-	if (o->d->conf.failover != FAILOVER_AUTO) {
-		LIST_FOREACH(k, &o->d->sessions, entry)
+	LIST_FOREACH(k, &o->d->sessions, entry)
+		if (conf_session(&o->d->conf, k->rec.name)->failover != FAILOVER_AUTO)
 			lease_stop(o->d, k);
-		return;
-	}
 	TAILQ_FOREACH(s, &o->ships, entry)
 		if (ship_follows(s) && !s->session->lease_until &&
 		    !(s->told & WIRE_SESSION_OTHERS))

@@ -49,7 +49,7 @@ static void the_rule(void **state)
 static void policy(struct host *h, u32 alone, u32 failover)
 {
 	h->conf.sessions.alone = h->daemon.conf.sessions.alone = alone;
-	h->conf.failover = h->daemon.conf.failover = failover;
+	h->conf.sessions.failover = h->daemon.conf.sessions.failover = failover;
 }
 
 /* A program on A with a checkpoint on B. */
@@ -449,7 +449,7 @@ static void status_says_what_protects_a_session(void **state)
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
 	const char *why;
 
-	p->a.daemon.conf.failover = FAILOVER_AUTO;
+	p->a.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	WAIT_FOR(p, host_ship(&p->a, "kv") && ship_follows(host_ship(&p->a, "kv")));
 	WAIT_FOR(p, fake_allows(s));
 	assert_string_equal(shown(&p->a), "not-protected");

@@ -160,6 +160,27 @@ static void the_status_of_a_host(void **state)
 		"  zoo    1     4           4.0 KiB  1      4        follows, frozen\n");
 }
 
+/* A session's section may say the same as the section for all. */
+static void the_rules_of_single_sessions(void **state)
+{
+	struct view v = { .daemon = json_tokener_parse(
+		"{\"version\":\"1.0.0\",\"node\":{\"name\":\"alpha\"},\"uptime_ms\":75000,\"failover\":\"auto\","
+		"\"policies\":[{\"name\":null,\"failover\":\"auto\",\"on_promote\":\"/bin/true\",\"alone\":\"block\"},"
+		"{\"name\":\"kv\",\"failover\":\"auto\",\"on_promote\":\"/bin/true\",\"alone\":\"block\"},"
+		"{\"name\":\"db\",\"failover\":\"manual\",\"on_promote\":null,\"alone\":\"block\"},"
+		"{\"name\":\"cache\",\"failover\":\"auto\",\"on_promote\":\"/bin/true\",\"alone\":\"go-on\"}]}") };
+
+	(void)state;
+	view_text(&v, to);
+	json_object_put(v.daemon);
+	printed("Module: cptdev is loaded\n"
+		"Daemon: cptdevd 1.0.0, node alpha, up 75 s, failover auto\n"
+		"Rules of db: failover = manual, on_promote = none\n"
+		"Rules of cache: alone = go-on\n"
+		"Sessions: none\n"
+		"Replicas: none\n");
+}
+
 static void the_status_without_module_and_daemon(void **state)
 {
 	struct view v = { .kernel_err = ENOENT, .daemon_err = ENOENT,
@@ -979,6 +1000,7 @@ int main(void)
 		T(the_status_of_a_host),
 		T(the_status_without_module_and_daemon),
 		T(the_status_of_an_idle_host),
+		T(the_rules_of_single_sessions),
 		T(the_status_in_json),
 		T(limits_are_parsed),
 		T(without_a_daemon_json_says_why),

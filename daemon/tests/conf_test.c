@@ -88,7 +88,7 @@ static void a_peers_address_is_enough(void **state)
 	assert_int_equal(conf.listen.ss_family, AF_INET6);
 	assert_int_equal(conf.heartbeat_ms, 200);
 	assert_int_equal(conf.timeout_ms, 2000);
-	assert_int_equal(conf.failover, FAILOVER_MANUAL);
+	assert_int_equal(conf.sessions.failover, FAILOVER_MANUAL);
 	assert_int_equal(conf.allow, ALLOW_PEER);
 	assert_int_equal(conf.log_level, LOG_INFO);
 	assert_true(*conf.name);
@@ -175,8 +175,8 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(conf.compression, COMPRESSION_ON);
 	assert_int_equal(conf.differences_mib, 1);
 	assert_int_equal(conf.heartbeat_ms, 10);
-	assert_int_equal(conf.failover, FAILOVER_AUTO);
-	assert_string_equal(conf.on_promote, "/bin/true");
+	assert_int_equal(conf.sessions.failover, FAILOVER_AUTO);
+	assert_string_equal(conf.sessions.on_promote, "/bin/true");
 	assert_string_equal(conf.fence_command, "/bin/true --plug=7  -o off");
 	assert_int_equal(conf.fence_timeout_ms, 60000);
 	assert_string_equal(conf.hold_session, "kv");
@@ -220,13 +220,77 @@ static void sessions_have_sections_of_their_own(void **state)
 	assert_int_equal(conf_session(&conf, "other")->on_exit, ON_EXIT_STAY);
 	says(PEER "[session kv]\non_exit = die\n",
 	     "test.conf:4: on_exit = die: allowed are failover, stay");
-	says(PEER "[session kv]\nname = x\n", "unknown key 'name' in [sessions]; its keys are: on_exit");
+	says(PEER "[session kv]\nnome = x\n",
+	     "test.conf:4: unknown key 'nome' in [session kv]; its keys are: failover, on_promote, on_exit, on_hang, alone, on_restart, ack\n");
+	says(PEER "[session kv]\nname = x\n", "ack; 'name' belongs in [node] or [peer], for all sessions\n");
+	says(PEER "[session kv]\ntimeout_ms = 900\n", "; 'timeout_ms' belongs in [failover], for all sessions\n");
+	says(PEER "[sessions]\nfailover = auto\n",
+	     "test.conf:4: unknown key 'failover' in [sessions]; its keys are: on_exit, on_hang, alone, on_restart, ack; 'failover' belongs in [failover]\n");
 	says(PEER "[session a234567890123456789012345678901234567890123]\non_exit = stay\n",
 	     "is longer than 49 characters");
 	assert_int_equal(parse(PEER "[session a2345678901234567890123456789012345678901]\non_exit = stay\n"), 0);
 	says(PEER "[session a/b]\non_exit = stay\n", "unknown section [session a/b]");
 	says(PEER "[session kv]\non_exit = stay\non_exit = stay\n",
 	     "test.conf:5: 'on_exit' in [session kv] was given already");
+	says(PEER "[session kv]\non_exit = stay\n[session db]\nalone = go-on\n[session kv]\nalone = go-on\n",
+	     "test.conf:7: [session kv] begins in line 3 already; put all its keys there");
+}
+
+static void as_many_sessions_as_there_is_room_for(void **state)
+{
+	char many[4096] = PEER "insecure = yes anywhere\n";
+	size_t len;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i <= CONF_SESSIONS_MAX; i++) {
+		len = strlen(many);
+		snprintf(many + len, sizeof(many) - len, "[session s%u]\nalone = go-on\n", i);
+		assert_int_equal(parse_as_is(many), i < CONF_SESSIONS_MAX ? 0 : -1);
+	}
+	assert_string_equal(errors, "test.conf:132: there are more than 64 sections [session NAME]\n");
+}
+
+static void a_session_has_its_own_failover(void **state)
+{
+	(void)state;
+	/* What isn't given is as in [failover], wherever that stands. */
+	assert_int_equal(parse(PEER "[session kv]\nfailover = auto\n[session db]\n"
+			       "on_promote = /bin/false\n[failover]\non_promote = /bin/true\n"), 0);
+	assert_string_equal(errors, "");
+	assert_int_equal(conf_session(&conf, "kv")->failover, FAILOVER_AUTO);
+	assert_string_equal(conf_session(&conf, "kv")->on_promote, "/bin/true");
+	assert_int_equal(conf_session(&conf, "db")->failover, FAILOVER_MANUAL);
+	assert_string_equal(conf_session(&conf, "db")->on_promote, "/bin/false");
+	assert_int_equal(conf_session(&conf, "other")->failover, FAILOVER_MANUAL);
+	assert_string_equal(conf_session(&conf, "other")->on_promote, "/bin/true");
+	says(PEER "[session kv]\nfailover = never\n",
+	     "test.conf:4: failover = never: allowed are manual, auto");
+	says(PEER "[session kv]\non_promote = /tmp\n",
+	     "test.conf:3: [session kv] on_promote = /tmp: can't be executed: not a file");
+	says(PEER "[session kv]\non_promote = x\n",
+	     "test.conf:4: on_promote = x: allowed are absolute paths");
+	/* One that is inherited is a mistake of [failover] alone. */
+	assert_int_equal(parse(PEER "[failover]\non_promote = /tmp\n[session kv]\nalone = block\n"), -1);
+	assert_null(strstr(errors, "[session kv]"));
+}
+
+/* In order, but somebody expects something of it. */
+static void a_rule_without_effect_is_a_warning(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(PEER "[session kv]\non_exit = failover\n"), 0);
+	assert_string_equal(errors, "test.conf:3: warning: [session kv] on_exit = failover has no effect on this host: with failover = manual only a person promotes\n");
+	assert_int_equal(parse(PEER "[session kv]\non_exit = failover\nfailover = auto\n"), 0);
+	assert_string_equal(errors, "");
+	assert_int_equal(parse(PEER "[session kv]\nalone = go-on\n[sessions]\non_exit = failover\n"), 0);
+	assert_string_equal(errors, "");
+	assert_int_equal(parse(PEER "name = beta\n[node]\nname = alpha\n[session kv]\nack = alpha beta gama\n"), 0);
+	assert_non_null(strstr(errors, "test.conf:6: warning: [session kv] ack: gama is no peer of this host"));
+	assert_null(strstr(errors, "alpha"));
+	/* A peer of any name. */
+	assert_int_equal(parse(PEER "[session kv]\nack = beta\n"), 0);
+	assert_string_equal(errors, "");
 }
 
 static void session_changed(const char *section, const char *name, bool restart, void *arg)
@@ -249,6 +313,11 @@ static void a_changed_section_is_noticed(void **state)
 	assert_string_equal(text, "session c on_exit;session a on_exit;");
 	was = conf;
 	assert_int_equal(conf_changes(&conf, &was, session_changed, text), 0);
+	*text = '\0';
+	assert_int_equal(parse(PEER "[session c]\non_exit = stay\nfailover = auto\n"
+			       "[session b]\non_exit = stay\non_promote = /bin/true\n"), 0);
+	assert_int_equal(conf_changes(&conf, &was, session_changed, text), 2);
+	assert_string_equal(text, "session c failover;session b on_promote;");
 }
 
 static void one_peer_only(void **state)
@@ -548,6 +617,9 @@ int main(void)
 		T(one_peer_only),
 		T(further_peers_have_sections_of_their_own),
 		T(policies_of_acknowledgement),
+		T(as_many_sessions_as_there_is_room_for),
+		T(a_session_has_its_own_failover),
+		T(a_rule_without_effect_is_a_warning),
 		T(a_bad_value_names_the_good_ones),
 		T(values_have_to_fit_together),
 		T(addresses_that_cant_work),

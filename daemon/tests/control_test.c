@@ -346,7 +346,7 @@ static void sessions_are_monitored(void **state)
 	struct fake_session *s;
 	struct json_object *o;
 
-	p->a.daemon.conf.failover = FAILOVER_AUTO;
+	p->a.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	s = fake_session(&p->a.fake, "kv", 10);
 	publish_some(&p->a, s, 0, 1);
 	WAIT_FOR(p, pair_committed(s) && fake_allows(s));

@@ -58,6 +58,23 @@ unknown_keys() {
 	done
 }
 
+# The example with sections [session NAME] in the manual page, as a file that the daemon reads.
+example_of_sessions() {
+	printf '[node]\nname = alpha\n[listen]\nport = 0\n[peer]\naddress = 192.0.2.2\n'
+	printf 'insecure = yes anywhere\n'
+	awk '/^\.Sh / { in_section = /EXAMPLES/ }
+		in_section && /^\.Bd/ { block = ""; next }
+		in_section && /^\.Ed/ { if (block ~ /\n\[session /) printf "%s", block; next }
+		{ block = block $0 "\n" }' "$manual"
+}
+
+# What the daemon says about an example, as it is or after the command of sed.
+wrong_example() {
+	example_of_sessions | sed "$1" >"$dir/conf"
+	grep -q '^\[session ' "$dir/conf" || echo "cptdevd.conf(5) has no example with [session NAME]"
+	"$BIN/cptdevd" --config "$dir/conf" --check-config 2>&1 | grep -v ': ok$'
+}
+
 # Kinds of events with their MESSAGE_ID, in the program and in cptdevd(8).
 different_events() {
 	sed -n 's/.*= { "\([a-z-]*\)", "\([0-9a-f]*\)" },$/\1 \2/p' "$TOP/daemon/common/journal.c" \
@@ -78,5 +95,9 @@ found=
 t 'and a wrong table would be found' "$found"
 t 'every key of the configuration is in its manual page and in the sample' "$(missing_keys)"
 t 'every key of the manual page exists' "$(unknown_keys)"
+t 'the example with rules of single sessions is in order' "$(wrong_example '')"
+found=
+[ -n "$(wrong_example 's/manual/sometimes/')" ] || found='a wrong value was not found'
+t 'and a wrong value in it would be found' "$found"
 t 'the events of the journal are in cptdevd(8)' "$(different_events)"
 echo "1..$number"

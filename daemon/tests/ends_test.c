@@ -22,7 +22,7 @@ static struct fake_session *fed(struct pair *p)
 {
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	publish_some(&p->a, s, 0, 1);
 	WAIT_FOR(p, pair_committed(s));
 	fake_replica(&p->b.fake, "kv")->rec.waiters = 1;
@@ -120,7 +120,7 @@ static void an_end_in_order_is_on_both_disks(void **state)
 	assert_true(of(&p->a)->ended && of(&p->b)->ended);
 	assert_false(of(&p->a)->failed || of(&p->b)->failed);
 	WAIT_FOR(p, host_linked(&p->a) && host_linked(&p->b));
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	a_is_lost(p);
 	assert_false(promoted(p));
 }
@@ -265,7 +265,7 @@ static void nothing_is_promoted_unless_that_is_configured(void **state)
 	struct pair *p = *state;
 	struct fake_session *s = fed(p);
 
-	p->b.daemon.conf.failover = FAILOVER_MANUAL;
+	p->b.daemon.conf.sessions.failover = FAILOVER_MANUAL;
 	lines_keep();
 	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 11);
 	WAIT_FOR(p, of(&p->b)->failed);

@@ -21,7 +21,7 @@ static struct fake_session *fed(struct pair *p, const char *name, u32 waiters)
 {
 	struct fake_session *s = fake_session(&p->a.fake, name, 10);
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	publish_some(&p->a, s, 0, 1);
 	WAIT_FOR(p, pair_committed(s));
 	fake_replica(&p->b.fake, name)->rec.waiters = waiters;

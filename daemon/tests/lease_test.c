@@ -63,7 +63,7 @@ static struct fake_session *fed(struct pair *p)
 {
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	publish_some(&p->a, s, 0, 1);
 	WAIT_FOR(p, pair_committed(s));
 	fake_replica(&p->b.fake, "kv")->rec.waiters = 1;
@@ -110,7 +110,7 @@ static void a_promotion_waits_for_the_end_of_the_lease(void **state)
 
 static struct fake_session *leased(struct pair *p)
 {
-	p->a.daemon.conf.failover = FAILOVER_AUTO;
+	p->a.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	return fed(p);
 }
 
@@ -158,7 +158,7 @@ static void a_lease_is_in_use_before_the_first_commit(void **state)
 	struct pair *p = *state;
 	struct fake_session *s;
 
-	p->a.daemon.conf.failover = FAILOVER_AUTO;
+	p->a.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	s = fake_session(&p->a.fake, "kv", 10);
 	publish_some(&p->a, s, 0, 1);
 	do {
@@ -239,7 +239,7 @@ static void a_lease_outlives_the_daemon(void **state)
 	WAIT_FOR(p, fake_allows(s));
 	host_kill(&p->a);
 	assert_true(s->state.lease_until);
-	p->a.conf.failover = FAILOVER_AUTO;
+	p->a.conf.sessions.failover = FAILOVER_AUTO;
 	host_start(&p->a);
 	assert_int_equal(LIST_FIRST(&p->a.daemon.sessions)->lease_until, s->state.lease_until);
 	WAIT_FOR(p, s->state.lease_until > clock_mono() + 500 * MS);
@@ -252,7 +252,7 @@ static struct fake_session *taken_over(struct pair *p)
 	u64 term = 0, generation;
 
 	WAIT_FOR(p, fake_allows(s));
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	assert_int_equal(promotion_do(&p->b.daemon, "kv", &term, &generation, false), 0);
 	WAIT_FOR(p, s->fenced);
 	fake_session_end(&p->a.fake, s);

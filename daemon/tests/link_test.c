@@ -348,7 +348,7 @@ static void a_dead_peers_replicas_are_promoted(void **state)
 	struct pair *p = *state;
 	u64 begin;
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	fed(p);
 	begin = clock_mono();
 	host_lose(&p->a);
@@ -364,7 +364,7 @@ static void a_silent_peers_replicas_are_promoted(void **state)
 {
 	struct pair *p = *state;
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	fed(p);
 	p->a.runs = false;
 	WAIT_FOR(p, replica(p)->promoted);
@@ -377,7 +377,7 @@ static void the_old_primary_comes_back_and_is_fenced(void **state)
 	struct pair *p = *state;
 	struct fake_session *s;
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	s = fed(p);
 	p->a.runs = false;
 	WAIT_FOR(p, replica(p)->promoted);
@@ -400,7 +400,7 @@ static void an_orderly_end_promotes_nothing(void **state)
 {
 	struct pair *p = *state;
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	fed(p);
 	host_stop(&p->a, &p->b);
 	WAIT_FOR(p, host_peer(&p->b)->detector.state == DET_LEFT);
@@ -414,7 +414,7 @@ static void a_daemon_that_is_back_in_time_is_no_failure(void **state)
 	struct pair *p = *state;
 	struct fake_session *s;
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	s = fed(p);
 	host_kill(&p->a);
 	WAIT_FOR(p, host_peer(&p->b)->detector.state == DET_LOST);
@@ -432,7 +432,7 @@ static void a_peer_that_was_never_heard_promotes_nothing(void **state)
 	fed(p);
 	host_kill(&p->a);
 	host_kill(&p->b);
-	p->b.conf.failover = FAILOVER_AUTO;
+	p->b.conf.sessions.failover = FAILOVER_AUTO;
 	host_start(&p->b);
 	pair_run(p, 1500);
 	assert_int_equal(host_peer(&p->b)->detector.state, DET_UNKNOWN);
@@ -443,7 +443,7 @@ static void a_replica_that_holds_nothing_is_not_promoted(void **state)
 {
 	struct pair *p = *state;
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	fake_session(&p->a.fake, "kv", 10);
 	WAIT_FOR(p, replica(p));
 	host_lose(&p->a);
@@ -457,7 +457,7 @@ static void a_session_that_had_ended_is_not_promoted(void **state)
 	struct pair *p = *state;
 	struct fake_session *s;
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	s = fed(p);
 	fake_session_end(&p->a.fake, s);
 	WAIT_FOR(p, LIST_EMPTY(&host_peer(&p->b)->in->channels));

@@ -43,7 +43,7 @@ static void cut(struct pair *p)
 {
 	struct sockaddr_in *to = (struct sockaddr_in *)&p->a.daemon.conf.peers[0].addr;
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	to->sin_port = htons(free_port());
 	shutdown(host_peer(&p->a)->out.conn->fd, SHUT_RDWR);
 	WAIT_FOR(p, host_peer(&p->a)->out.state != OUT_UP && !host_peer(&p->b)->in);
@@ -79,7 +79,7 @@ static void nor_is_what_ended_without_a_daemon(void **state)
 	struct pair *p = *state;
 	struct fake_session *s = fed(p, "kv");
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	host_kill(&p->a);
 	fake_session_end(&p->a.fake, s);
 	host_start(&p->a);
@@ -119,7 +119,7 @@ static void without_an_answer_of_the_kernel_there_is_no_list(void **state)
 	struct pair *p = *state;
 	struct fake_session *s = fed(p, "kv");
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	host_kill(&p->a);
 	p->a.fake.fail_dump = ENOMEM;
 	host_start(&p->a);
@@ -135,7 +135,7 @@ static void the_list_comes_when_the_kernel_has_answered(void **state)
 	struct pair *p = *state;
 	struct fake_session *s = fed(p, "kv");
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	host_kill(&p->a);
 	fake_session_end(&p->a.fake, s);
 	p->a.fake.fail_dump = ENOMEM;

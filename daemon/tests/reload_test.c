@@ -104,8 +104,8 @@ static void what_counts_at_once(void **state)
 
 	assert_int_equal(reload(p, TIMES "failover = auto\non_promote = /bin/true\n",
 				"max_sessions = 3\nmax_clients = 2\n"), 0);
-	assert_int_equal(p->a.daemon.conf.failover, FAILOVER_AUTO);
-	assert_string_equal(p->a.daemon.conf.on_promote, "/bin/true");
+	assert_int_equal(p->a.daemon.conf.sessions.failover, FAILOVER_AUTO);
+	assert_string_equal(p->a.daemon.conf.sessions.on_promote, "/bin/true");
 	assert_int_equal(p->a.daemon.conf.max_sessions, 3);
 	assert_int_equal(p->a.daemon.conf.max_clients, 2);
 	assert_int_equal(lines_with("configuration: [failover] failover has changed"), 1);
@@ -129,7 +129,7 @@ static void what_needs_a_restart(void **state)
 	assert_string_equal(p->a.daemon.self.name, "alpha");
 	assert_string_equal(p->a.daemon.conf.control, other);
 	/* The rest of it is taken. */
-	assert_int_equal(p->a.daemon.conf.failover, FAILOVER_AUTO);
+	assert_int_equal(p->a.daemon.conf.sessions.failover, FAILOVER_AUTO);
 	strcpy(p->a.conf.control, other);
 	still_linked(p);
 }

@@ -209,6 +209,12 @@ static void a_policy_of_the_name_wins(void **state)
 	     "{'name':null,'alone':'block'}]}");
 	assert_string_equal(h.role.alone, "go-on");
 	assert_string_equal(h.role.on_restart, "take-back");
+	looked(&h);
+	look(&h, "{'failover':'manual','policies':[{'name':'kv','failover':'auto'},{'name':null,"
+	     "'failover':'manual'}]}");
+	assert_string_equal(h.role.failover, "auto");
+	looked(&h);
+	look(&h, "{'policies':[{'name':null,'alone':'block'}]}");
 	/* An older daemon doesn't tell. */
 	assert_string_equal(h.role.failover, "");
 	assert_string_equal(h.role.detector, "none");
@@ -256,14 +262,15 @@ static void the_daemon_tells_its_policies(void **state)
 	c->nr_named = 1;
 	strcpy(c->named[0].name, "kv");
 	c->named[0].session = (struct conf_session) { .on_restart = ON_RESTART_TAKE_BACK,
-						      .on_exit = ON_EXIT_STAY };
+						      .on_exit = ON_EXIT_STAY,
+						      .failover = FAILOVER_AUTO };
 	strcpy(c->peers[0].name, "beta");
 	o = status_json(&p->a.daemon);
 	list = js_at(o, "policies");
 	assert_int_equal(json_object_array_length(list), 2);
 	assert_null(js_at(json_object_array_get_idx(list, 0), "name"));
 	assert_string_equal(js_line(json_object_array_get_idx(list, 1)),
-		"{\"name\":\"kv\",\"on_exit\":\"stay\",\"on_hang\":\"stay\","
+		"{\"name\":\"kv\",\"failover\":\"auto\",\"on_promote\":null,\"on_exit\":\"stay\",\"on_hang\":\"stay\","
 		"\"alone\":\"block\",\"ack\":\"all\",\"on_restart\":\"take-back\"}");
 	assert_string_equal(js_get_str(json_object_array_get_idx(list, 0), "alone"), "go-on");
 	assert_string_equal(js_get_str(json_object_array_get_idx(js_at(o, "peers"), 0),

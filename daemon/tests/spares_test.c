@@ -131,7 +131,7 @@ static void mesh_open(struct mesh *m, u32 hosts, const char *ack, u32 failover)
 	for (i = 0; i < HOSTS; i++) {
 		host_open(&m->h[i], names[i], free_port());
 		strcpy(m->h[i].conf.sessions.ack, ack);
-		m->h[i].conf.failover = failover;
+		m->h[i].conf.sessions.failover = failover;
 	}
 	for (i = 0; i < HOSTS; i++) {
 		know(m, i, hosts);

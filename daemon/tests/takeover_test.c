@@ -74,7 +74,7 @@ static void fed(struct pair *p, u32 waiters)
 {
 	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
 
-	p->b.daemon.conf.failover = FAILOVER_AUTO;
+	p->b.daemon.conf.sessions.failover = FAILOVER_AUTO;
 	p->b.daemon.conf.fence_timeout_ms = 5000;
 	publish_some(&p->a, s, 0, 1);
 	WAIT_FOR(p, pair_committed(s));
@@ -282,7 +282,7 @@ static void where_a_person_promotes_nobody_is_fenced(void **state)
 
 	fed(p, 1);
 	fence_with(p, "exit 0");
-	p->b.daemon.conf.failover = FAILOVER_MANUAL;
+	p->b.daemon.conf.sessions.failover = FAILOVER_MANUAL;
 	host_lose(&p->a);
 	WAIT_FOR(p, dead(p));
 	pair_run(p, 700);

@@ -192,7 +192,7 @@ static void host_open(struct sim_host *h, int nr)
 	snprintf(h->name, sizeof(h->name), "%s", names[nr]);
 	h->conf = (struct conf) {
 		.listen_port = SIM_PORT, .heartbeat_ms = 200, .timeout_ms = 1000,
-		.max_sessions = 16, .max_clients = 4, .failover = FAILOVER_AUTO,
+		.max_sessions = 16, .max_clients = 4, .sessions.failover = FAILOVER_AUTO,
 		.differences_mib = 1,
 	};
 	strcpy(h->conf.name, h->name);
