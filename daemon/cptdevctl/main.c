@@ -137,7 +137,7 @@ static void arm_timeout(const struct ctl *c, const char *verb)
 	/* There it is the daemon's, as long as nothing is handed over. */
 	if (!strcmp(verb, "switchover"))
 		seconds += SWITCH_MORE_S;
-	if (!strcmp(verb, "wait"))
+	if (!strcmp(verb, "wait") || !strcmp(verb, "checkpoint"))
 		seconds += WAIT_MORE_S;
 
 	if (c->json)

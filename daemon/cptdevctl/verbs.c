@@ -17,6 +17,8 @@ static const struct verb verbs[] = {
 	  "the status as OpenMetrics text, for monitoring" },
 	{ "alone", " NAME [--force]", verb_alone,
 	  "let a session go on without a spare, on this host only" },
+	{ "checkpoint", " NAME", verb_checkpoint,
+	  "ask a program for a checkpoint, until a spare has it" },
 	{ "ack", " NAME all|any|N|NODE...|default", verb_ack,
 	  "the spares that must have acknowledged data" },
 	{ "forget", " NAME [--force]", verb_forget,

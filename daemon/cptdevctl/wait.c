@@ -12,8 +12,7 @@
 /* The daemon's part of a status has no events. */
 #define LOOK_NS		(100 * NSEC_PER_MSEC)
 
-/* Fenced ones of that name belong to the past. */
-static const struct session_rec *session_named(const struct view *v, const char *name)
+const struct session_rec *wait_session(const struct view *v, const char *name)
 {
 	u32 i;
 
@@ -26,7 +25,7 @@ static const struct session_rec *session_named(const struct view *v, const char 
 
 bool wait_is_over(const struct view *v, const char *name, bool protection, char *why, size_t size)
 {
-	const struct session_rec *s = session_named(v, name);
+	const struct session_rec *s = wait_session(v, name);
 
 	if (v->kernel_err == ENOENT)
 		snprintf(why, size, "the module cptdev isn't loaded");

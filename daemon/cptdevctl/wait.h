@@ -4,6 +4,9 @@
 
 #include "view.h"
 
+/* The session of that name, or NULL. Fenced ones belong to the past. */
+const struct session_rec *wait_session(const struct view *v, const char *name);
+
 /*
  * Has this host a session @name, and is it protected, if @protection is wanted? If not, @why gets
  * the reason.

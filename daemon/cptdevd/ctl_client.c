@@ -222,6 +222,27 @@ static struct json_object *command_alone(struct client *c, const char *name, boo
 	return o;
 }
 
+/* One that is under way now may be the next: whoever needs all that the program has done asks twice. */
+static struct json_object *command_checkpoint(struct client *c, const char *name)
+{
+	struct cptdev_ack arg = { .flags = CPTDEV_ACK_WANT };
+	struct known *k = known_find_name(c->d, name);
+	struct json_object *o;
+	int ret;
+
+	if (!k || k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
+		return refusal("no-session", "no program has this session on this host");
+	arg.session_id = k->rec.id;
+	ret = kernel_tell(c->d->kernel, &arg);
+	if (ret)
+		return refusal("failed", failure(-ret));
+	log_person(c->cred.uid, name, "a checkpoint of %s was asked for by user %u", name,
+		   c->cred.uid);
+	o = js_document();
+	js_str(o, "name", name);
+	return o;
+}
+
 /* An empty policy: as the configuration has it. */
 static struct json_object *command_ack(struct client *c, const char *name,
 				       struct json_object *request)
@@ -333,6 +354,8 @@ static struct json_object *client_change(struct client *c, const char *command,
 		return command_ack(c, name, request);
 	if (!strcmp(command, "alone"))
 		return command_alone(c, name, force);
+	if (!strcmp(command, "checkpoint"))
+		return command_checkpoint(c, name);
 	if (!strcmp(command, "switchover"))
 		return command_switchover(c, name, request);
 	return command_forget(c, name, force);
@@ -354,11 +377,11 @@ static struct json_object *answer_to(struct client *c, const char *line)
 		o = client_start(c, request);
 	else if (!strcmp(command, "promote") || !strcmp(command, "forget") ||
 		 !strcmp(command, "alone") || !strcmp(command, "switchover") ||
-		 !strcmp(command, "ack"))
+		 !strcmp(command, "ack") || !strcmp(command, "checkpoint"))
 		o = client_change(c, command, request);
 	else
 		o = refusal("unknown-command",
-			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\" and \"ack\"");
+			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\", \"ack\" and \"checkpoint\"");
 	json_object_put(request);
 	return o;
 }

@@ -351,6 +351,12 @@ static void sessions_are_monitored(void **state)
 	publish_some(&p->a, s, 0, 1);
 	WAIT_FOR(p, pair_committed(s) && fake_allows(s));
 	refused(p, "{\"command\":\"alone\",\"name\":\"kv\"}\n", "failed");
+	refused(p, "{\"command\":\"checkpoint\",\"name\":\"none\"}\n", "no-session");
+	refused(p, "{\"command\":\"checkpoint\"}\n", "bad-request");
+	o = ask(p, other, "{\"command\":\"checkpoint\",\"name\":\"kv\"}\n");
+	assert_string_equal(js_get_str(o, "name"), "kv");
+	json_object_put(o);
+	assert_true(s->state.flags & CPTDEV_STATE_WANTED);
 	json_object_put(ask(p, fd, MONITOR));
 	host_lose(&p->b);
 	o = session_event(p, fd, "lease-over");

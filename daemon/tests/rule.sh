@@ -27,6 +27,7 @@ soft_stage.c a page could not be written
 ctl_client.c promoted %s by user
 ctl_client.c the record of %s was given up
 ctl_client.c goes on alone by word of user
+ctl_client.c a checkpoint of %s was asked for
 ctl_client.c the switch-over of %s was cancelled
 ctl_client.c is acknowledged by policy
 ctl_client.c by word of user

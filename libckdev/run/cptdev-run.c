@@ -358,6 +358,9 @@ static int run_program(struct run *r, const sigset_t *mask)
 		return r->o.restart || r->o.spare ? FAILED : ret == ENOENT ? 127 : ret == EACCES ? 126 : FAILED;
 	}
 	run_trace_go_on(&r->trace);
+	/* The spare lacks everything, so that the daemon asks for a checkpoint; and output is held from now on. */
+	if (r->linked && r->link.fd < 0)
+		run_link_up(r);
 	loop(r);
 	run_trace_end(&r->trace);
 	if (r->o.stats)

@@ -122,6 +122,62 @@ test_attach() { # and a process that runs already, when it is attached to
 	finish $ret
 }
 
+ctl() {
+	"$built/../../daemon/cptdevctl" --socket a.control "$@"
+}
+
+# Where it went on: the number that isn't greater than the one before.
+went_on_at() {
+	awk '$1 <= last {print $1; exit} {last = $1}' numbers
+}
+
+went_on() {
+	[ -n "$(went_on_at)" ]
+}
+
+# A program whose checkpoints are an hour apart, after the first; its host is lost. $1: nothing, or
+# what is done before.
+count_on() {
+	local EVERY=3600000
+
+	rm -f numbers
+	begin && on_host b --spare && spare=$pid &&
+		until_true grep -q "waiting for the promotion" b.err &&
+		on_host a /usr/bin/python3 "$here/count.py" numbers &&
+		until_true grep -q "could be continued here" b.err && sleep 0.5 &&
+		before=$(tail -n 1 numbers) && "$@" && kill -9 "$pid" && until_true went_on
+}
+
+checkpoint_said() {
+	ctl checkpoint job >said
+}
+
+test_checkpoint() { # a checkpoint by command has everything until then; without it that is lost
+	local before ret
+
+	count_on checkpoint_said && has "a spare has generation" said &&
+		{ [ "$(went_on_at)" -gt "$before" ] || fail "from $(went_on_at), before $before"; }
+	ret=$?
+	kill -9 "$spare" 2>/dev/null
+	finish $ret || return
+	count_on true && { [ "$(went_on_at)" -lt "$before" ] || fail "from $(went_on_at), before $before"; }
+	ret=$?
+	kill -9 "$spare" 2>/dev/null
+	finish $ret
+}
+
+test_no_checkpoint() { # one that can't be had is told
+	local ret
+
+	begin && ! ctl checkpoint job 2>errors && has "no program has this session" errors &&
+		on_host a /usr/bin/python3 "$here/count.py" numbers && ctl wait job >said &&
+		kill "${daemons##* }" && ! ctl --timeout 1 checkpoint job 2>errors &&
+		has "not within 1 s" errors
+	ret=$?
+	kill -9 "$pid" 2>/dev/null
+	finish $ret
+}
+
 test_end() { # a program that ends in order isn't continued
 	local ret
 
