@@ -311,6 +311,22 @@ static int continue_it(struct run *r, struct run_state *s, struct hs_error *e)
 	return 0;
 }
 
+/* If it fails, the process goes on as it was: what is followed would end with us. */
+static int attach(struct run *r, struct hs_error *e)
+{
+	int err;
+
+	run_std_of(&r->std, r->o.pid);
+	if (call_hook(r, HS_EVENT_MASTER, e))
+		return -1;
+	if (!run_trace_begin(&r->trace, r->o.pid, !r->o.untied, e))
+		return 0;
+	err = errno;
+	run_trace_end(&r->trace);
+	errno = err;
+	return -1;
+}
+
 static int begin(struct run *r, const sigset_t *mask, struct hs_error *e)
 {
 	struct run_state s = { 0 };
@@ -322,11 +338,8 @@ static int begin(struct run *r, const sigset_t *mask, struct hs_error *e)
 		return -1;
 	if (r->linked && !r->o.spare && run_link_ask(&r->link, e))
 		return -1;
-	if (r->o.pid) {
-		run_std_of(&r->std, r->o.pid);
-		return call_hook(r, HS_EVENT_MASTER, e) ||
-			run_trace_begin(&r->trace, r->o.pid, !r->o.untied, e) ? -1 : 0;
-	}
+	if (r->o.pid)
+		return attach(r, e);
 	if (!r->o.restart && !r->o.spare)
 		return call_hook(r, HS_EVENT_MASTER, e) ||
 			run_launch(r->o.program, mask, !r->o.untied, &r->trace, &r->init, e) ? -1 : 0;

@@ -9,7 +9,9 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "proc.h"
 #include "trace.h"
 
 /* Until a thread has stopped that the scheduler, or a device, keeps from it. */
@@ -58,6 +60,37 @@ static int options(bool kill)
 	return PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | (kill ? PTRACE_O_EXITKILL : 0);
 }
 
+/* A thread that one of those that are followed has made is followed from its beginning. */
+static bool is_followed(pid_t pid, pid_t tid)
+{
+	char file[40], text[32];
+
+	snprintf(file, sizeof(file), "task/%d/status", tid);
+	return !run_proc_line(pid, file, "TracerPid", text, sizeof(text)) && atoi(text) == getpid();
+}
+
+static bool is_over(pid_t pid, pid_t tid)
+{
+	char file[40], text[32];
+
+	snprintf(file, sizeof(file), "task/%d/status", tid);
+	return run_proc_line(pid, file, "State", text, sizeof(text)) || *text == 'Z' || *text == 'X';
+}
+
+/* Returns 0 also if the thread has ended, unless it is the first. */
+static int seize(struct run_trace *t, pid_t tid, bool kill)
+{
+	int err = ptrace(PTRACE_SEIZE, tid, 0, options(kill)) ? errno : 0;
+
+	if (err && tid != t->pid && is_over(t->pid, tid))
+		return 0;
+	if (err && (err != EPERM || !is_followed(t->pid, tid))) {
+		errno = err;
+		return -1;
+	}
+	return run_trace_add(t, tid) ? 0 : -1;
+}
+
 /* Until there is none that isn't followed: those that are make no others unseen. */
 static int seize_all(struct run_trace *t, bool kill, struct hs_error *e)
 {
@@ -77,11 +110,13 @@ static int seize_all(struct run_trace *t, bool kill, struct hs_error *e)
 
 			if (tid <= 0 || run_trace_find(t, tid))
 				continue;
-			if (ptrace(PTRACE_SEIZE, tid, 0, options(kill)) || !run_trace_add(t, tid)) {
+			if (seize(t, tid, kill)) {
+				int err = errno;
+
 				closedir(d);
-				return hs_fail(e, errno, "process %d can't be traced: %s: is it another "
+				return hs_fail(e, err, "process %d can't be traced: %s: is it another "
 					       "user's, or is another tracer (strace, gdb) at it?", t->pid,
-					       strerror(errno));
+					       strerror(err));
 			}
 			more = true;
 		}
