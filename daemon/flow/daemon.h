@@ -509,7 +509,7 @@ struct advice {
 
 const char *advice(const struct daemon *d, struct advice *a, const char *verb, const char *name);
 /* Until the end of the block. */
-#define ADVICE(d, verb, name)	advice(d, &(struct advice) {}, verb, name)
+#define ADVICE(d, verb, name)	advice(d, &(struct advice) { 0 }, verb, name)
 
 /* lost.c */
 /* A person has decided. */

@@ -125,7 +125,7 @@ void lease_reload(struct out *o)
 	struct known *k;
 	struct ship *s;
 
-	LIST_FOREACH(k, &o->d->sessions, entry)
+	for (k = LIST_FIRST(&o->d->sessions); k; k = LIST_NEXT(k, entry))
 		if (conf_session(&o->d->conf, k->rec.name)->failover != FAILOVER_AUTO)
 			lease_stop(o->d, k);
 	TAILQ_FOREACH(s, &o->ships, entry)
