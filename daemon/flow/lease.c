@@ -85,7 +85,7 @@ void lease_answered(struct out *o, u64 sent)
 		return;
 	o->answered = sent;
 	until = lease_end(o);
-	LIST_FOREACH(k, &d->sessions, entry) {
+	for (k = LIST_FIRST(&d->sessions); k; k = LIST_NEXT(k, entry)) {
 		if (!lent_by(k, o) || lease_tell(d, k, until) || !k->lease_told)
 			continue;
 		k->lease_told = false;
@@ -101,7 +101,7 @@ u64 lease_look(struct daemon *d)
 	u64 now = clock_mono(), next = 0;
 	struct known *k;
 
-	LIST_FOREACH(k, &d->sessions, entry) {
+	for (k = LIST_FIRST(&d->sessions); k; k = LIST_NEXT(k, entry)) {
 		if (k->lease_until <= OVER || k->lease_told)
 			continue;
 		if (now < k->lease_until) {
