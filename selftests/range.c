@@ -438,8 +438,8 @@ TEST_F(range, overhead)
 
 	ASSERT_EQ(0, t_add(self->fd, p, len));
 	info = t_info(self->fd);
-	/* Nothing was touched. A kernel that looks for mistakes has larger locks. */
-	EXPECT_GT(2 * PAGE, info.session_overhead);
+	/* Nothing was touched. A debug kernel, where tests are short, has larger locks. */
+	EXPECT_GT(t_length() == T_SHORT ? 2 * PAGE : PAGE, info.session_overhead);
 	memset(p, 1, 64UL << 20);
 	close(t_snapshot(self->fd, 0, 0, NULL));
 	info = t_info(self->fd);

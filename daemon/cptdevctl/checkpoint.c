@@ -34,13 +34,15 @@ static bool look(struct ctl *c, struct checkpoint *p, u64 before, bool last)
 	p->generation = s ? s->published : 0;
 	p->committed = s ? s->committed : 0;
 	if (!s)
-		snprintf(p->why, sizeof(p->why), "this host has no session %s any more", p->name);
+		wait_is_over(&v, p->name, false, p->why, sizeof(p->why));
 	else if (s->published <= before)
 		snprintf(p->why, sizeof(p->why), "the program hasn't taken one");
-	else if (!last || s->committed > before)
+	else if (!last)
 		done = true;
+	/* What goes on alone is committed without a spare. */
 	else if (!problems_session(&v, s, p->why, sizeof(p->why)))
-		snprintf(p->why, sizeof(p->why), "no spare has it yet");
+		done = s->committed > before ||
+			!snprintf(p->why, sizeof(p->why), "no spare has it yet");
 	view_free(&v);
 	return done;
 }

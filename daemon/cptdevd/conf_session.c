@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The configuration of sessions: [sessions] and [failover] for all, [session NAME] for one of
- * them. What isn't given there is as for all.
+ * them. A key that isn't given there is as for all.
  */
 #include <string.h>
 

@@ -14,7 +14,7 @@
 
 ssize_t __real_send(int fd, const void *buf, size_t len, int flags);
 
-/* What was sent of a line that isn't complete yet. */
+/* The part that was sent of a line that isn't complete yet. */
 static struct {
 	char *text;
 	size_t len;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What daemons answer, for schema.sh. With $ANSWERS each line that a daemon of the test sends on
+ * The answers of daemons, for schema.sh. With $ANSWERS each line that a daemon of the test sends on
  * its control socket is appended to the file of that name. With $ANSWERS_LOOK as well, each daemon
  * of pair.c has a client that monitors, and asks for the status after each event.
  */

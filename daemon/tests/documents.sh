@@ -68,7 +68,7 @@ example_of_sessions() {
 		{ block = block $0 "\n" }' "$manual"
 }
 
-# What the daemon says about an example, as it is or after the command of sed.
+# The words of the daemon about an example, as it is or after the command of sed.
 wrong_example() {
 	example_of_sessions | sed "$1" >"$dir/conf"
 	grep -q '^\[session ' "$dir/conf" || echo "cptdevd.conf(5) has no example with [session NAME]"

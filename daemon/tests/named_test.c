@@ -233,8 +233,8 @@ static void without_the_section_both_block(void **state)
 }
 
 /*
- * The spare's host is lost. Where the spare may take over, going on would be a second primary; where
- * only a person promotes, the session takes the risk that `alone` says.
+ * The spare's host is lost. If the spare may take over, going on would be a second primary; if only a
+ * person promotes, the session takes the risk that `alone` says.
  */
 static void one_goes_on_at_a_risk_and_the_other_must_not(void **state)
 {

@@ -317,9 +317,8 @@ static int attach(struct run *r, struct hs_error *e)
 	int err;
 
 	run_std_of(&r->std, r->o.pid);
-	if (call_hook(r, HS_EVENT_MASTER, e))
-		return -1;
-	if (!run_trace_begin(&r->trace, r->o.pid, !r->o.untied, e))
+	if (!run_trace_begin(&r->trace, r->o.pid, !r->o.untied, e) &&
+	    !call_hook(r, HS_EVENT_MASTER, e))
 		return 0;
 	err = errno;
 	run_trace_end(&r->trace);

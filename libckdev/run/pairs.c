@@ -11,23 +11,14 @@
 
 #include "pairs.h"
 
-static bool has_no_name(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
+static bool has_no_name(int fd, bool peer)
 {
 	struct sockaddr_un name;
 	socklen_t len = sizeof(name);
+	int ret = peer ? getpeername(fd, (struct sockaddr *)&name, &len) :
+		getsockname(fd, (struct sockaddr *)&name, &len);
 
-	return !ask(fd, (struct sockaddr *)&name, &len) && name.sun_family == AF_UNIX &&
-		len == sizeof(name.sun_family);
-}
-
-static int name_of(int fd, struct sockaddr *name, socklen_t *len)
-{
-	return getsockname(fd, name, len);
-}
-
-static int name_of_peer(int fd, struct sockaddr *name, socklen_t *len)
-{
-	return getpeername(fd, name, len);
+	return !ret && name.sun_family == AF_UNIX && len == sizeof(name.sun_family);
 }
 
 /* A connection has the name of the socket that has accepted it, at one of its ends. */
@@ -35,7 +26,7 @@ bool run_pair_is(int fd, int *type)
 {
 	socklen_t len = sizeof(*type);
 
-	return has_no_name(fd, name_of) && has_no_name(fd, name_of_peer) &&
+	return has_no_name(fd, false) && has_no_name(fd, true) &&
 		!getsockopt(fd, SOL_SOCKET, SO_TYPE, type, &len);
 }
 

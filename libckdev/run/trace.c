@@ -60,21 +60,27 @@ static int options(bool kill)
 	return PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | (kill ? PTRACE_O_EXITKILL : 0);
 }
 
+static int thread_line(pid_t pid, pid_t tid, const char *key, char *text, size_t len)
+{
+	char file[40];
+
+	snprintf(file, sizeof(file), "task/%d/status", tid);
+	return run_proc_line(pid, file, key, text, len);
+}
+
 /* A thread that one of those that are followed has made is followed from its beginning. */
 static bool is_followed(pid_t pid, pid_t tid)
 {
-	char file[40], text[32];
+	char text[32];
 
-	snprintf(file, sizeof(file), "task/%d/status", tid);
-	return !run_proc_line(pid, file, "TracerPid", text, sizeof(text)) && atoi(text) == getpid();
+	return !thread_line(pid, tid, "TracerPid", text, sizeof(text)) && atoi(text) == getpid();
 }
 
 static bool is_over(pid_t pid, pid_t tid)
 {
-	char file[40], text[32];
+	char text[32];
 
-	snprintf(file, sizeof(file), "task/%d/status", tid);
-	return run_proc_line(pid, file, "State", text, sizeof(text)) || *text == 'Z' || *text == 'X';
+	return thread_line(pid, tid, "State", text, sizeof(text)) || *text == 'Z' || *text == 'X';
 }
 
 /* Returns 0 also if the thread has ended, unless it is the first. */

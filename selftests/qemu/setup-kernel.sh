@@ -17,7 +17,7 @@
 
 debs=$cptdev_cache/debs
 
-# What decides about a kernel's content, beside its package.
+# The file that decides about a kernel's content, beside its package.
 what_is_wanted() { # how
 	case $1 in
 	built) printf '%s\n' "$cptdev_qemu/debug.config" ;;

@@ -10,12 +10,14 @@
 
 u64 operator_begin_at;
 
-static u64 acted_at;
+/* When a person has looked last, and when there was something to do. */
+static u64 acted_at, done_at;
 
 void operator_reset(void)
 {
 	operator_begin_at = 0;
 	acted_at = 0;
+	done_at = 0;
 }
 
 static bool idle(const struct sim_host *h)
@@ -139,21 +141,19 @@ static void begin_empty(void)
 	operator_begin_at = sim.now + NSEC_PER_SEC;
 }
 
-u64 operator_acted_at(void)
+u64 operator_done_at(void)
 {
-	return acted_at;
+	return done_at;
 }
 
-void operator_looks(void)
+/* Returns whether there was something to do. */
+static bool act(void)
 {
 	struct sim_host *a = world_pair(0), *b = world_pair(1), *h;
 	u32 state, i;
 	bool promoted;
 	u64 term;
 
-	if (!operator_may_act())
-		return;
-	acted_at = sim.now;
 	/* A split brain: the host that lacks something gives up what it has. */
 	for (i = 0; i < 2; i++) {
 		h = world_pair(i);
@@ -165,21 +165,21 @@ void operator_looks(void)
 		if (!check_copy(world_other(h)))
 			sim.top = 0;
 		engine_forget(h);
-		return;
+		return true;
 	}
 	for (i = 0; i < 2; i++) {
 		h = world_pair(i);
 		if (!has_program(h))
 			continue;
 		if (moving_replaced(h))
-			return;
+			return true;
 		/* The other one is in its way. */
 		if (world_other(h)->prog.role == PROG_PRIMARY) {
 			story("a person makes %s a spare", world_other(h)->name);
 			prog_make_spare(world_other(h));
 			/* Its memory was a copy, as that of a program that learns of its fence. */
 			check_failure("made a spare");
-			return;
+			return true;
 		}
 		/* Or what is known of another session is, of which nobody was told anything. */
 		story("a person removes what %s keeps, and what %s remembers",
@@ -189,15 +189,27 @@ void operator_looks(void)
 		if (!records_split(&h->daemon, SIM_NAME))
 			engine_forget(h);
 		check_failure("removal");
-		return;
+		return true;
 	}
 	/* By force only where neither of them may be promoted otherwise, and so by itself. */
 	for (i = 0; i < 4; i++) {
 		h = world_pair(i % 2);
 		if (engine_replica(h, &state, &term, &promoted) && history_has(state, sim.top) &&
 		    !other_takes_over(h) && operator_promotes(h, i >= 2) != -EREMCHG)
-			return;
+			return true;
 	}
-	if (!check_copy(a) && !check_copy(b) && !third_returns())
+	if (check_copy(a) || check_copy(b))
+		return false;
+	if (!third_returns())
 		begin_empty();
+	return true;
+}
+
+void operator_looks(void)
+{
+	if (!operator_may_act())
+		return;
+	acted_at = sim.now;
+	if (act())
+		done_at = sim.now;
 }

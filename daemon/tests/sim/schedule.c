@@ -592,7 +592,7 @@ static bool is_served(void)
 		run_watched(sim.now + SERVE_NS);
 		if (sim.failed || sim.counts.acks != acks || !check_served())
 			return true;
-		if (operator_acted_at() < from)
+		if (operator_done_at() < from)
 			return false;
 	}
 	return false;

@@ -50,8 +50,8 @@ extern u64 operator_begin_at;
 void operator_begins(void);
 /* Once in a second. */
 void operator_looks(void);
-/* When a person has looked last, and done what there was to do. */
-u64 operator_acted_at(void);
+/* When a person has done something last. */
+u64 operator_done_at(void);
 void operator_reset(void);
 /* Who promotes by force has ended the other host's program: it would go on, perhaps alone. */
 void operator_stops(struct sim_host *h);

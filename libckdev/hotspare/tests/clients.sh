@@ -22,7 +22,7 @@ at_a_random_moment() {
 	sleep "0.$(printf %03d $((RANDOM % 1000)))"
 }
 
-# What the clients say at the end: "wrong resets stuck".
+# The clients' counts at the end: "wrong resets stuck".
 harm() {
 	: >stop
 	until_true says "^clients" ask >&2

@@ -35,7 +35,7 @@ blocks() {
 	sed -i -e :a -e '/^\n*$/ { $d; N; ba' -e '}' block-*
 }
 
-# What a block is: a program, a change, commands, or a file that others read.
+# The kind of a block: a program, a change, commands, or a file that others read.
 kind_of() { # FILE
 	case $(head -n 1 "$1") in
 	"// SPDX"*) echo program ;;
@@ -80,7 +80,7 @@ next() {
 expect() { # NAME LINE: the next line there
 	local got want
 
-	# What came while a command ran is first.
+	# Lines that came while a command ran are first.
 	if [ -s "$1.seen" ]; then
 		read -r got <"$1.seen"
 		sed -i 1d "$1.seen"

@@ -122,11 +122,28 @@ test_attach() { # and a process that runs already, when it is attached to
 	finish $ret
 }
 
+test_let_go() { # a process that is let go has ended for the spare, in order, and goes on
+	local own ret
+
+	begin && on_host b --spare && spare=$pid &&
+		until_true grep -q "waiting for the promotion" b.err || return
+	"$built/ledger" 3000 | sort >wanted
+	start_alone "$built/ledger" 3000 </dev/null >>moved 2>/dev/null &
+	own=$!
+	on_host a --pid $own && until_true grep -q "could be continued here" b.err &&
+		kill "$pid" && wait "$pid" && ! has_ended $own &&
+		until_true grep -q "its replica stays" b.log && wait $own && ! has_ended "$spare" &&
+		sort moved | cmp -s - wanted
+	ret=$?
+	kill -9 $own "$spare" 2>/dev/null
+	finish $ret
+}
+
 ctl() {
 	"$built/../../daemon/cptdevctl" --socket a.control "$@"
 }
 
-# Where it went on: the number that isn't greater than the one before.
+# The number at which it went on: it isn't greater than the one before.
 went_on_at() {
 	awk '$1 <= last {print $1; exit} {last = $1}' numbers
 }
