@@ -483,10 +483,10 @@ story_switch_over() {
 	story_end
 }
 
-stories=(failed_before promoted_host_reboots idle_spare take_back old_primary suspended switch_over)
+stories=(failed_before idle_spare old_primary suspended switch_over)
 # Each of these takes a minute, and is played in virtual time in each run of daemon-sim.
 [ "${CPTDEV_TIER:-}" != all ] ||
-	stories+=(ended_in_order empty_restart both_promoted two_cuts long_copy)
+	stories+=(promoted_host_reboots take_back ended_in_order empty_restart both_promoted two_cuts long_copy)
 
 main() {
 	local story
