@@ -7,7 +7,9 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <cmocka.h>
 
@@ -498,6 +500,78 @@ static void if_it_is_given_up_the_program_begins(void **state)
 	kill_off(program);
 }
 
+/*
+ * In a child: whatever is asked on @path, the answers are those of @script, one by one: "t", the state is
+ * taken back, or "r", refused; after the last one, "begin".
+ */
+static pid_t daemon_that_answers(const char *path, const char *script)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), to;
+	const char *answer;
+	char asked[256];
+	pid_t pid;
+
+	strcpy(un.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	fflush(NULL);
+	pid = fork();
+	if (pid) {
+		close(fd);
+		return pid;
+	}
+	end_with_parent();
+	for (;;) {
+		to = accept(fd, NULL, NULL);
+		CHECK(to >= 0 && recv(to, asked, sizeof(asked), 0) > 0);
+		switch (*script) {
+		case 't':
+			answer = "{\"answer\":\"take-back\",\"text\":\"it comes\"}\n";
+			break;
+		case 'r':
+			answer = "{\"answer\":\"refused\",\"text\":\"it doesn't come\"}\n";
+			break;
+		default:
+			answer = "{\"answer\":\"fresh\",\"term\":1}\n";
+			break;
+		}
+		script += *script != 0;
+		CHECK(send(to, answer, strlen(answer), MSG_NOSIGNAL) > 0);
+		close(to);
+	}
+}
+
+#define ASKED	"scripted.control"
+
+/* It asks once a second. Two answers in turn that the state comes end a refusal: the next one is a new one. */
+static void a_refusal_that_is_mended_is_forgotten(void **state)
+{
+	pid_t daemon = daemon_that_answers(ASKED, "trrttrrttrrtt"), program;
+
+	(void)state;
+	program = start("anew", hosts[0].programs, "CPTDEVD_CONTROL=" ASKED, "-S", NAME, "-m", "-t", "5",
+			"ERR=errors");
+	wait_for("anew", "saved", 20);
+	assert_true(says("errors", "asking again for 5 s: it doesn't come"));
+	kill_off(program);
+	kill_off(daemon);
+	unlink(ASKED);
+}
+
+static void one_that_is_not_is_remembered(void **state)
+{
+	pid_t daemon = daemon_that_answers(ASKED, "trrtrrtrrtrrt"), program;
+
+	(void)state;
+	program = start("anew", hosts[0].programs, "CPTDEVD_CONTROL=" ASKED, "-S", NAME, "-m", "-t", "5",
+			"ERR=errors");
+	assert_int_equal(end_of(program), 3);
+	assert_int_equal(last("anew", "refused"), EBUSY);
+	kill_off(daemon);
+	unlink(ASKED);
+}
+
 static void where_a_person_decides_it_does_not_begin(void **state)
 {
 	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
@@ -662,6 +736,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(started_anew_it_takes_its_state_back, take_back, clean),
 		cmocka_unit_test_setup_teardown(what_does_not_come_back_is_told, take_back, clean),
 		cmocka_unit_test_setup_teardown(if_it_is_given_up_the_program_begins, take_back, clean),
+		test(a_refusal_that_is_mended_is_forgotten),
+		test(one_that_is_not_is_remembered),
 		test(ended_in_order_it_begins_anew),
 		test(one_that_is_stopped_is_taken_over_from),
 		test(one_in_an_endless_loop_too),
