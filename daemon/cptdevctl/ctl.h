@@ -49,6 +49,7 @@ typedef int (*verb_fn)(struct ctl *c, int argc, char **argv);
 int verb_status(struct ctl *c, int argc, char **argv);
 int verb_monitor(struct ctl *c, int argc, char **argv);
 int verb_top(struct ctl *c, int argc, char **argv);
+int verb_plot(struct ctl *c, int argc, char **argv);
 int verb_wait(struct ctl *c, int argc, char **argv);
 int verb_metrics(struct ctl *c, int argc, char **argv);
 int verb_promote(struct ctl *c, int argc, char **argv);

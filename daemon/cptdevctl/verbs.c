@@ -11,6 +11,8 @@ static const struct verb verbs[] = {
 	  "the present state, then a line for each change" },
 	{ "top", "", verb_top,
 	  "the state and rates of everything, each second" },
+	{ "plot", " NAME [FILE]", verb_plot,
+	  "draw pause, lag and rate, from what monitor --json wrote" },
 	{ "wait", " NAME [--protected]", verb_wait,
 	  "wait for a session, or until a spare may take it over" },
 	{ "metrics", "", verb_metrics,
@@ -92,7 +94,7 @@ void verbs_usage(FILE *to)
 		"\n"
 		"  -j, --json             answer in JSON, errors too\n"
 		"  -t, --timeout SECONDS  give up after this time (default %d; monitor,\n"
-		"                         top, status --watch, inspect: never)\n"
+		"                         top, status --watch, inspect, plot: never)\n"
 		"  -s, --socket PATH      control socket of the daemon\n"
 		"  -T, --term N           promote: the new term\n"
 		"  -a, --all              promote: every replica of this host\n"
