@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cptdevctl plot: pause, lag and rate of a session over time, from a recording of monitor --json. */
+/* cptdevctl plot: pause, lag and rate of a session over time, from what monitor --json wrote. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,7 +239,8 @@ static int print(struct ctl *c, const struct plot *p, const char *path)
 	}
 	ret = plot_draw(p, c->out);
 	if (ret == -ENOENT)
-		return ctl_fail(c, EXIT_FAILED, "no-gnuplot", "install gnuplot (Debian's gnuplot-nox), or use --json",
+		return ctl_fail(c, EXIT_FAILED, "no-gnuplot",
+				"install gnuplot (Debian's gnuplot-nox), or use --json",
 				"gnuplot draws the picture, and isn't there");
 	return ret ? ctl_fail(c, EXIT_FAILED, "failed", NULL, "gnuplot didn't draw the picture: %s",
 			      ret == -EPROTO ? "see above" : strerror(-ret)) : EXIT_DONE;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * cptdevctl plot: the picture, by gnuplot. It reads a script with the data in it, without the user's own
- * settings. Only numbers, words of this program and a valid name of a session get into the script.
+ * cptdevctl plot: the picture, by gnuplot. It reads a script with the data in it, and none of the
+ * user's own settings. Only numbers, words of this program and a valid name of a session get there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +50,8 @@ static void put_marks(const struct plot *p, FILE *to, bool words)
 }
 
 /* Of $data. Without a range gnuplot complains about values that are all the same. */
-static void put_plot(const struct plot *p, FILE *to, const char *label, const char *style, double most)
+static void put_plot(const struct plot *p, FILE *to, const char *label, const char *style,
+		     double most)
 {
 	fprintf(to, "set ylabel '%s'\nset yrange [0:%.6f]\n", label, most > 0 ? most * 1.1 : 1);
 	put_marks(p, to, !strcmp(style, "impulses"));
