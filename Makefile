@@ -213,6 +213,16 @@ uninstall-module:
 uninstall-%:
 	@$(MAKE) -C $* $(ROOM_ARGS) uninstall
 
+##	docs		make HTML of the documentation in build/docs/
+docs:
+	@for tool in sphinx-build dot mandoc; do command -v $$tool >/dev/null || { \
+		echo "make docs: there is no $$tool." >&2; \
+		echo "Next: install Sphinx, Graphviz and mandoc (Debian: apt-get install python3-sphinx graphviz mandoc)." >&2; \
+		exit 1; }; done
+	@rm -rf $(BUILD)/docs
+	@sphinx-build -q -E -W --keep-going -b html -d $(BUILD)/obj/docs Documentation $(BUILD)/docs
+	@echo "  DOCS	build/docs/index.html"
+
 ##	deb		build the Debian packages into build/deb/ [JOBS=]
 deb:
 	@daemon/packaging/build
@@ -226,5 +236,5 @@ help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
 .PHONY: all tests tests-all setup module selftests check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris demo-redis \
-	bench install uninstall deb clean help needs \
+	bench docs install uninstall deb clean help needs \
 	install-uapi install-man install-module module-of-kdir uninstall-module
