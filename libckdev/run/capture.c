@@ -2,7 +2,6 @@
 /* cptdev-run: the cut: everything of a program at one instant, see capture.h. */
 #include <elf.h>
 #include <errno.h>
-#include <linux/prctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,15 +14,16 @@
 #include <unistd.h>
 
 #include "../internal.h"
+#include "ask.h"
 #include "capture.h"
 #include "inject.h"
 #include "maps.h"
 #include "mutants.h"
 #include "proc.h"
+#include "timers.h"
 
-#define SCRATCH		512U		/* bytes that injected calls write to */
+#define TAKE_TRIES	32
 #define CODE_64		0x33		/* the code segment of 64-bit programs */
-#define PENDING		32
 
 void run_threads_free(struct run_threads *threads)
 {
@@ -97,31 +97,6 @@ static void get_rseq(struct run_thread *t)
 	leave_sequence(t);
 }
 
-/* Signals that wait, those of the thread or of the process. */
-static int get_pending(struct run_pending *p, pid_t tid, unsigned int flags, struct hs_error *e)
-{
-	struct __ptrace_peeksiginfo_args args = { .flags = flags, .nr = PENDING };
-	static struct run_info buf[PENDING];
-	struct run_info *v;
-	long n;
-
-	do {
-		n = ptrace(PTRACE_PEEKSIGINFO, tid, &args, buf);
-		if (n < 0)
-			return hs_fail(e, errno, "thread %d: its signals: %s", tid, strerror(errno));
-		if (!n)
-			break;
-		v = reallocarray(p->v, p->nr + (size_t)n, sizeof(*v));
-		if (!v)
-			return hs_fail(e, ENOMEM, "no memory for signals");
-		memcpy(v + p->nr, buf, (size_t)n * sizeof(*v));
-		p->v = v;
-		p->nr += (uint32_t)n;
-		args.off += (uint64_t)n;
-	} while (n == PENDING);
-	return 0;
-}
-
 static void get_schedule(struct run_thread *t)
 {
 	struct sched_param param = { 0 };
@@ -151,7 +126,7 @@ static int get_thread(pid_t pid, struct run_thread *t, struct run_report *r, str
 		t->robust = (uintptr_t)head;
 	get_rseq(t);
 	get_schedule(t);
-	return get_xstate(t, e) || get_pending(&t->pending, t->host, 0, e) ? -1 : 0;
+	return get_xstate(t, e);
 }
 
 /* The process's own thread is the first of the list. */
@@ -170,119 +145,6 @@ static int get_threads(struct run_trace *t, struct run_threads *to, struct run_r
 		if (get_thread(t->pid, &to->v[i], r, e))
 			return -1;
 	run_covered(r, "%u thread(s): registers, masks, alternate stacks", to->nr);
-	return 0;
-}
-
-/*
- * What has to be asked by calls of the program
- */
-
-struct asker {
-	struct run_trace *trace;
-	pid_t tid;
-	const struct user_regs_struct *regs;
-	uint64_t scratch;
-	struct hs_error *e;
-};
-
-/* The answer is in the scratch, @len bytes; or, if @len is 0, the result itself. */
-static int ask(struct asker *a, const struct run_call *call, void *to, size_t len)
-{
-	struct run_tracee *v = run_trace_find(a->trace, a->tid);
-	int64_t result;
-
-	if (!v)
-		return hs_fail(a->e, ESRCH, "thread %d is gone", a->tid);
-	if (run_inject(a->trace, v, a->regs, call, &result, a->e))
-		return -1;
-	if (!len) {
-		*(int64_t *)to = result;
-		return 0;
-	}
-	if (result < 0)
-		return hs_fail(a->e, (int)-result, "system call %ld in the program: %s", call->nr,
-			       strerror((int)-result));
-	if (run_peek(a->tid, a->scratch, to, len))
-		return hs_fail(a->e, errno, "the program's memory: %s", strerror(errno));
-	return 0;
-}
-
-static int ask_thread(struct asker *a, struct run_thread *t)
-{
-	const struct run_call stack = { SYS_sigaltstack, { 0, a->scratch } };
-	const struct run_call address = { SYS_prctl, { PR_GET_TID_ADDRESS, a->scratch } };
-
-	return ask(a, &stack, &t->altstack, sizeof(t->altstack)) ||
-		ask(a, &address, &t->tid_address, sizeof(t->tid_address)) ? -1 : 0;
-}
-
-static int ask_process(struct asker *a, struct run_process *p, const struct run_signs *signs)
-{
-	const struct run_call brk = { SYS_brk, { 0 } };
-	int64_t result = 0;
-	int i;
-
-	for (i = 0; i < 3; i++) {
-		const struct run_call timer = { SYS_getitimer, { (uint64_t)i, a->scratch } };
-
-		if (ask(a, &timer, &p->timer[i], sizeof(p->timer[i])))
-			return -1;
-	}
-	for (i = 1; i <= RUN_SIGNALS; i++) {
-		const struct run_call action = {
-			SYS_rt_sigaction, { (uint64_t)i, 0, a->scratch, 8 }
-		};
-
-		if (signs->ignored & 1ULL << (i - 1))
-			p->action[i].handler = (uintptr_t)SIG_IGN;
-		if (!(signs->caught & 1ULL << (i - 1)) && i != SIGCHLD)
-			continue;
-		if (ask(a, &action, &p->action[i], sizeof(p->action[i])))
-			return -1;
-	}
-	if (ask(a, &brk, &result, 0))
-		return -1;
-	p->mm[RUN_BRK] = (uint64_t)result;
-	return 0;
-}
-
-/* Any memory that the program can write will do: its content is put back. */
-static uint64_t find_scratch(const struct run_maps *maps)
-{
-	const struct run_map *m;
-
-	for (m = maps->v; m < maps->v + maps->nr; m++)
-		if (m->kind == RUN_ANON && m->prot == (PROT_READ | PROT_WRITE) && !m->empty)
-			return m->end - RUN_PAGE;
-	return 0;
-}
-
-static int ask_all(struct run_trace *t, struct run_state *s, const struct run_signs *signs,
-		   struct hs_error *e)
-{
-	struct asker a = { .trace = t, .scratch = find_scratch(&s->maps), .e = e };
-	uint8_t kept[SCRATCH];
-	uint32_t i;
-	int ret = 0;
-
-	if (!a.scratch || run_peek(t->pid, a.scratch, kept, sizeof(kept)))
-		return hs_fail(e, EFAULT, "the program has no memory that can be written");
-	for (i = 0; !ret && i < s->threads.nr; i++) {
-		struct run_thread *thread = &s->threads.v[i];
-		struct run_tracee *v = run_trace_find(t, thread->host);
-
-		a.tid = thread->host;
-		a.regs = &thread->regs;
-		ret = !v || run_inject_begin(t, v, e) || ask_thread(&a, thread) ||
-			(!i && ask_process(&a, &s->process, signs));
-		v = run_trace_find(t, thread->host);
-		if (!ret)
-			ret = !v || run_inject_end(t, v, &thread->regs, e);
-	}
-	if (ret || run_poke(t->pid, a.scratch, kept, sizeof(kept))) {
-		errno = t->ended ? ECHILD : EUCLEAN;
-		return -1;
-	}
 	return 0;
 }
 
@@ -328,6 +190,17 @@ static int check_waiting(const struct run_cut *cut, struct hs_error *e)
 		       cut->state.fds.nr_waiting);
 }
 
+/* Mostly they are known, see ask.c. */
+static int check_timers(const struct run_cut *cut, struct hs_error *e)
+{
+	const struct run_timer *t = cut->state.process.timers.unknown;
+
+	if (!cut->patient || !t)
+		return 0;
+	return hs_fail(e, EBUSY, "POSIX timer %d: its signal waits, and the kernel doesn't tell yet how often "
+		       "it has expired", t->id);
+}
+
 /* --check lists all of it. */
 static int check_refused(const struct run_cut *cut, struct hs_error *e)
 {
@@ -352,22 +225,53 @@ static int mark_output(struct run_cut *cut, struct hs_error *e)
 	return hs_fail(e, ETIME, "cptdevd doesn't answer, so that held output can't be marked");
 }
 
+/*
+ * How often a timer has expired while its signal waits isn't told, see ask.c. On a busy machine there is
+ * always one that the program hasn't got to. So signals that can be taken are taken first.
+ */
+static int take_signals(struct run_trace *t, struct run_first *first, struct hs_error *e)
+{
+	uint64_t shared, blocked;
+	int tries = 0;
+	uint32_t i;
+
+	do {
+		*first = (struct run_first) { .from = run_clock_ns(CLOCK_MONOTONIC) };
+		shared = run_timer_signals(first, t->pid, PTRACE_PEEKSIGINFO_SHARED);
+		for (i = 0; i < t->nr; i++) {
+			const pid_t tid = t->v[i].tid;
+			uint64_t signals = shared | run_timer_signals(first, tid, 0);
+
+			if (!signals || tries >= TAKE_TRIES ||
+			    ptrace(PTRACE_GETSIGMASK, tid, sizeof(blocked), &blocked) ||
+			    !(signals & ~blocked))
+				continue;
+			if (run_trace_take(t, tid, e))
+				return -1;
+			break;
+		}
+	} while (i < t->nr && ++tries);
+	first->to = run_clock_ns(CLOCK_MONOTONIC);
+	return 0;
+}
+
 static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
 {
 	/* Without a session only for --check. */
 	const bool connections = cut->session >= 0 || !cut->mirror;
 	struct run_state *s = &cut->state;
+	struct run_first first;
 	struct run_signs signs;
 	struct run_map *m;
 
-	if (mark_output(cut, e))
+	if (take_signals(t, &first, e) || mark_output(cut, e))
 		return -1;
 	if (run_fds_read(&s->fds, t->pid, cut->std, connections, &cut->report, e) ||
 	    check_waiting(cut, e) || check_refused(cut, e) ||
 	    run_process_read(&s->process, t->pid, cut->like, &signs, &cut->report, e) ||
 	    run_maps_read(&s->maps, t->pid, &cut->report, e) ||
 	    get_threads(t, &s->threads, &cut->report, e) ||
-	    get_pending(&s->process.pending, t->pid, PTRACE_PEEKSIGINFO_SHARED, e))
+	    run_timers_read(&s->process.timers, t->pid, &s->threads, &cut->report, e))
 		return -1;
 	if (cut->report.refused) {
 		*e = cut->report.first;
@@ -376,7 +280,8 @@ static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
 	}
 	if (!cut->mirror)
 		return 0;
-	if ((!t->insn && run_find_syscall(t, &s->maps, e)) || ask_all(t, s, &signs, e))
+	if ((!t->insn && run_find_syscall(t, &s->maps, e)) || run_ask(t, s, &signs, &first, e) ||
+	    check_timers(cut, e))
 		return -1;
 	for (m = s->maps.v; m < s->maps.v + s->maps.nr; m++)
 		m->sum = m->kind == RUN_VDSO ? t->vdso_sum : m->sum;

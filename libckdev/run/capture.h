@@ -14,7 +14,8 @@
  * @std:	see struct run_std
  * @mirror:	takes the memory, NULL: it is only looked at what would be refused
  * @session:	-1: none. Else TCP connections are covered, and their output is marked there
- * @patient:	fail with EBUSY if connections wait that the program hasn't accepted
+ * @patient:	fail with EBUSY if connections wait that the program hasn't accepted, or the signal of a
+ *		timer with an interval
  * @state:	out: everything else; to be freed by run_state_free()
  * @report:	in and out: what is covered and what is refused
  * @touched:	out: the mirror may have changes, also if the cut has failed

@@ -16,8 +16,8 @@
 /* How soon a checkpoint that failed is tried again while output waits for it. */
 #define AGAIN_NS	2000000LL
 #define AGAIN_MAX_NS	100000000LL
-/* So often connections are left the time to be accepted. */
-#define ACCEPT_TRIES	50U
+/* So often the program is left the time to accept connections, and to take signals of timers. */
+#define BUSY_TRIES	50U
 /* With a session a failure is told when so many tries have failed in turn. */
 #define QUIET_TRIES	3U
 
@@ -100,12 +100,13 @@ static void send_on(struct run *r, struct run_state *s)
 
 /*
  * Output that was marked waits: it isn't asked for again by itself. Mostly the reason passes: a file
- * of /proc that is open for a moment, a connection that ends, or one that isn't accepted yet.
+ * of /proc that is open for a moment, a connection that ends, or one that isn't accepted yet; the
+ * signal of a timer.
  */
 static void try_again(struct run *r, int err)
 {
 	r->failed++;
-	r->unaccepted += err == EBUSY;
+	r->busy += err == EBUSY;
 	r->again_ns = r->again_ns ? 2 * r->again_ns : AGAIN_NS;
 	if (r->again_ns > AGAIN_MAX_NS)
 		r->again_ns = AGAIN_MAX_NS;
@@ -118,7 +119,7 @@ static void on_cut(struct run *r, const struct run_cut *cut)
 {
 	r->told[0] = 0;
 	r->again_ns = r->wanted_ns = 0;
-	r->failed = r->unaccepted = 0;
+	r->failed = r->busy = 0;
 	r->pause[r->generation++ % RUN_PAUSES] = cut->pause_ns;
 	if (!cut->state.fds.nr_connections || cut->held || r->told_not_held)
 		return;
@@ -131,24 +132,26 @@ void run_checkpoint(struct run *r)
 {
 	struct run_cut cut = {
 		.like = r->init ?: getpid(), .std = &r->std, .mirror = &r->mirror, .session = r->link.fd,
-		.patient = r->linked && r->unaccepted < ACCEPT_TRIES,
+		.patient = r->busy < BUSY_TRIES,
 	};
 	struct hs_error e = { { 0 } };
+	int err;
 
 	if (run_cut(&r->trace, &cut, &e)) {
-		if (errno == ECHILD)
+		err = errno;
+		if (err == ECHILD)
 			return;
-		if (errno == EUCLEAN) {
+		if (err == EUCLEAN) {
 			run_say(r, e.text);
 			kill(r->trace.pid, SIGKILL);
 			return;
 		}
-		try_again(r, errno);
+		try_again(r, err);
 		/* The mirror may have changes by now that no delta has: the next one has everything. */
 		if (cut.touched)
 			r->link.generation = 0;
 		r->refused++;
-		if (!r->linked || r->failed > QUIET_TRIES)
+		if ((!r->linked && err != EBUSY) || r->failed > QUIET_TRIES)
 			say_once(r, "no checkpoint", &e);
 		return;
 	}

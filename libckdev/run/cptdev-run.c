@@ -10,6 +10,8 @@
  *   trace.c		following its threads, stopping all of them
  *   inject.c		system calls that the program makes for us
  *   capture.c		the cut: everything of the program at one instant:
+ *   ask.c		what only the program itself can ask
+ *   timers.c		POSIX timers, read and restored
  *   proc.c, maps.c, fds.c, sockets.c, pairs.c, mirror.c	attributes, mappings, descriptors, memory
  *   report.c		what is covered, what is refused
  *   texts.c, image.c	the state as sections of a checkpoint, the checkpoint as a file
@@ -112,7 +114,9 @@ static void handle_events(struct run *r)
 /* Is one wanted before it is due? */
 static bool is_wanted(const struct run *r)
 {
-	return r->linked && r->link.fd >= 0 && (r->again_ns || run_link_wanted(&r->link));
+	if (!r->linked)
+		return r->busy;
+	return r->link.fd >= 0 && (r->again_ns || run_link_wanted(&r->link));
 }
 
 /* When the next checkpoint is taken; one is under way at a time. -1: nobody knows. */
@@ -120,7 +124,7 @@ static int64_t next_checkpoint_ns(struct run *r)
 {
 	if ((!r->o.file && !r->linked) || r->writer)
 		return -1;
-	if (is_wanted(r) && run_link_committed(&r->link) && r->wanted_ns < r->next_ns)
+	if (is_wanted(r) && (!r->linked || run_link_committed(&r->link)) && r->wanted_ns < r->next_ns)
 		return r->wanted_ns;
 	return r->next_ns;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * cptdev-run: safeguards that tests can take away, in a program that is built for them alone
- * (tests/Makefile rules: cptdev-run-mutant): RUN_MUTANT=page, thread, registers or destroy.
+ * (tests/Makefile rules: cptdev-run-mutant): RUN_MUTANT=page, thread, registers, destroy,
+ * timer (an expiration is lost) or count (timers as kernels before 6.15 make them).
  */
 #ifndef RUN_MUTANTS_H
 #define RUN_MUTANTS_H

@@ -17,6 +17,7 @@ void run_process_free(struct run_process *p)
 	free(p->directory);
 	free(p->pending.v);
 	free(p->cpu);
+	run_timers_free(&p->timers);
 	*p = (struct run_process) { 0 };
 }
 
@@ -154,14 +155,6 @@ static void check_children(pid_t pid, struct run_report *r)
 	}
 	if (d)
 		closedir(d);
-}
-
-static void check_timers(pid_t pid, struct run_report *r)
-{
-	char text[64];
-
-	if (!run_proc_line(pid, "timers", "ID", text, sizeof(text)))
-		run_refused(r, "POSIX timer %s (timer_create)", text);
 }
 
 static void check_session(struct run_process *p, pid_t pid, const char *stat, struct run_report *r)
@@ -333,7 +326,6 @@ int run_process_read(struct run_process *p, pid_t pid, pid_t like, struct run_si
 	check_likeness(pid, like, r);
 	check_seccomp(pid, r);
 	check_children(pid, r);
-	check_timers(pid, r);
 	check_session(p, pid, stat, r);
 	if (signs->ignored & 1ULL << (SIGTRAP - 1))
 		run_refused(r, "process %d: it ignores SIGTRAP, which the tracer needs", pid);

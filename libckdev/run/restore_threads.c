@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "restore.h"
+#include "timers.h"
 
 #define XFEATURES_AT	464		/* in the extended state: what the processor has of it */
 #define ROBUST_LEN	24
@@ -104,18 +105,17 @@ static int set_pending(struct run_puppet *p, pid_t host, pid_t tid, const struct
  * Threads
  */
 
-/* It stops before it has done anything. */
+/* It stops before it has done anything; this may have been seen already while its maker made a step. */
 static int wait_for(struct run_puppet *p, pid_t tid)
 {
-	struct run_tracee *v;
+	struct run_tracee *v = run_trace_find(p->trace, tid);
 	int status;
 
-	if (waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status) ||
-	    status >> 16 != PTRACE_EVENT_STOP)
-		return hs_fail(p->e, ECHILD, "a new thread has ended");
-	v = run_trace_find(p->trace, tid);
 	if (!v)
-		return hs_fail(p->e, ENOMEM, "no memory for the list of threads");
+		return hs_fail(p->e, ECHILD, "a new thread has ended");
+	if (!v->stopped && (waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status) ||
+			    status >> 16 != PTRACE_EVENT_STOP))
+		return hs_fail(p->e, ECHILD, "a new thread has ended");
 	v->stopped = true;
 	return run_inject_begin(p->trace, v, p->e);
 }
@@ -211,10 +211,14 @@ int run_restore_threads(struct run_puppet *p)
 	for (i = 0; i < threads->nr; i++) {
 		struct run_thread *t = &threads->v[i];
 
-		if (register_memory(p, t) || set_pending(p, t->host, t->tid, &t->pending) ||
-		    set_registers(p, t) || set_schedule(t))
+		if (register_memory(p, t) || set_registers(p, t) || set_schedule(t))
 			return -1;
 	}
+	if (run_restore_timers(p))
+		return -1;
+	for (i = 0; i < threads->nr; i++)
+		if (set_pending(p, threads->v[i].host, threads->v[i].tid, &threads->v[i].pending))
+			return -1;
 	return set_pending(p, p->tid, 0, &p->state->process.pending);
 }
 

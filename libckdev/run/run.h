@@ -26,7 +26,7 @@ struct run {
 	int64_t wanted_ns;		/* one that is wanted isn't taken before */
 	int64_t again_ns;		/* after a failure: the next try, and 0 if there was none */
 	uint32_t failed;		/* tries in turn that failed */
-	uint32_t unaccepted;		/* of them: those that found connections waiting */
+	uint32_t busy;			/* of them: those for which the program has to do something */
 	bool told_not_held;		/* that output of its connections isn't held */
 	uint64_t generation, written, refused;
 	uint64_t pause[RUN_PAUSES];	/* of the last cuts */

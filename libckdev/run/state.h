@@ -111,6 +111,38 @@ struct run_threads {
 	struct run_thread *v;		/* the first one is the process's */
 };
 
+/**
+ * struct run_timer - a timer of timer_create(2)
+ * @id:		its number
+ * @clock:	CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI or CLOCK_PROCESS_CPUTIME_ID
+ * @notify:	SIGEV_*
+ * @signal:	unless SIGEV_NONE
+ * @tid:	SIGEV_THREAD_ID: number of the thread in the program's own space, else 0
+ * @value:	what comes with the signal
+ * @interval:	nanoseconds, 0: it expires once
+ * @left:	nanoseconds until it expires next, 0: it isn't set
+ * @waits:	it has expired, and its signal waits to be taken: that isn't in struct run_pending
+ * @overrun:	how often it has expired beside: since that signal was sent if @waits, else
+ *		timer_getoverrun(2), of the last signal that was taken
+ */
+struct run_timer {
+	int id, clock, notify, signal;
+	pid_t tid;
+	uint64_t value;
+	int64_t interval, left;
+	bool waits;
+	int overrun;
+	/* Not saved: */
+	int64_t error;			/* @left may be that much less */
+	bool waited;			/* at the first look */
+};
+
+struct run_timers {
+	uint32_t nr;
+	struct run_timer *v;		/* in ascending order of @id */
+	const struct run_timer *unknown;	/* its signal waits, and its overruns aren't known (not saved) */
+};
+
 /* In the order of struct prctl_mm_map. */
 enum run_mm {
 	RUN_START_CODE, RUN_END_CODE, RUN_START_DATA, RUN_END_DATA, RUN_START_BRK, RUN_BRK,
@@ -128,6 +160,7 @@ struct run_process {
 	uint8_t auxv[RUN_AUXV_MAX];
 	struct rlimit limit[RLIM_NLIMITS];
 	struct itimerval timer[3];
+	struct run_timers timers;
 	struct run_action action[RUN_SIGNALS + 1];
 	struct run_pending pending;	/* for the process as a whole */
 	int64_t monotonic_ns, boottime_ns, realtime_ns;	/* the program's clocks */
@@ -162,6 +195,7 @@ void run_maps_free(struct run_maps *maps);
 void run_threads_free(struct run_threads *threads);
 void run_fds_free(struct run_fds *fds);
 void run_process_free(struct run_process *p);
+void run_timers_free(struct run_timers *timers);
 void run_state_free(struct run_state *s);
 
 static inline uint64_t run_page_up(uint64_t n)

@@ -9,9 +9,11 @@
 
 #include "../hotspare/js.h"
 #include "texts.h"
+#include "timers.h"
 
 #define MAKER		"cptdev-run"
-#define VERSION_NOW	1
+#define VERSION_NOW	2
+#define VERSION_MIN	1		/* without POSIX timers */
 #define LOWEST		0x1000UL
 #define TID_MAX		4194304
 #define THREADS_MAX	65536U
@@ -66,6 +68,7 @@ static struct json_object *process_json(const struct run_process *p)
 	js_put_hex(o, "auxv", p->auxv, p->auxv_len);
 	js_put_hex(o, "limits", p->limit, sizeof(p->limit));
 	js_put_hex(o, "timers", p->timer, sizeof(p->timer));
+	json_object_object_add(o, "posix_timers", run_timers_json(&p->timers));
 	put_pending(o, &p->pending);
 	js_put_i64(o, "monotonic_ns", p->monotonic_ns);
 	js_put_i64(o, "boottime_ns", p->boottime_ns);
@@ -238,6 +241,7 @@ static void get_process(struct js_from *from, struct run_process *p)
 	free(auxv);
 	get_fixed(from, "limits", p->limit, sizeof(p->limit));
 	get_fixed(from, "timers", p->timer, sizeof(p->timer));
+	run_timers_parse(&p->timers, from);
 	get_pending(from, &p->pending);
 	p->monotonic_ns = js_get_i64(from, "monotonic_ns", 0, INT64_MAX);
 	p->boottime_ns = js_get_i64(from, "boottime_ns", 0, INT64_MAX);
@@ -381,10 +385,12 @@ static int parse_fds(struct json_object *o, struct run_fds *fds, struct hs_error
 
 static int parse_build(struct js_from *from, struct run_state *s, struct hs_error *e)
 {
+	const int64_t version = js_get_i64(from, "version", 0, INT_MAX);
+
 	if (strcmp(js_get_text(from, "made_by"), MAKER))
 		return hs_fail(e, ENOEXEC, "the checkpoint isn't one of cptdev-run: restart it by its own "
 			       "program");
-	if (js_get_i64(from, "version", 0, INT_MAX) != VERSION_NOW)
+	if (version < VERSION_MIN || version > VERSION_NOW)
 		return hs_fail(e, EPROTONOSUPPORT, "the checkpoint is of another version of cptdev-run: "
 			       "use that one");
 	s->process.cpu = strdup(js_get_text(from, "cpu"));
@@ -421,6 +427,17 @@ static int parse_one(const struct run_texts *t, enum hs_section_type type, struc
 	return ret;
 }
 
+/* 0: no thread is meant. */
+static bool has_thread(const struct run_threads *threads, pid_t tid)
+{
+	uint32_t i;
+
+	for (i = 0; tid && i < threads->nr; i++)
+		if (threads->v[i].tid == tid)
+			return true;
+	return !tid;
+}
+
 /* What is between the parts. */
 static int check_whole(const struct run_state *s, struct hs_error *e)
 {
@@ -432,6 +449,9 @@ static int check_whole(const struct run_state *s, struct hs_error *e)
 		return complain(e, "ranges", "vdso");
 	if (s->threads.v[0].tid != s->process.pid)
 		return complain(e, "threads", "tid");
+	for (i = 0; i < s->process.timers.nr; i++)
+		if (!has_thread(&s->threads, s->process.timers.v[i].tid))
+			return complain(e, "process", "posix_timers");
 	return 0;
 }
 

@@ -16,6 +16,8 @@
 
 /* Until a thread has stopped that the scheduler, or a device, keeps from it. */
 #define PATIENCE_S	10
+/* Until a thread has taken a signal that waits. */
+#define TAKE_S		2
 
 struct run_tracee *run_trace_find(struct run_trace *t, pid_t tid)
 {
@@ -287,6 +289,34 @@ int run_trace_stop(struct run_trace *t, struct hs_error *e)
 		return hs_fail(e, EAGAIN, "the program is stopped by a signal");
 	errno = err;
 	return -1;
+}
+
+/*
+ * The thread takes a signal before anything else. When that is reported the thread is interrupted anew:
+ * it stops at the beginning of the signal's handler.
+ */
+int run_trace_take(struct run_trace *t, pid_t tid, struct hs_error *e)
+{
+	struct run_tracee *v = run_trace_find(t, tid);
+	uint64_t start = now_s();
+	sigset_t child;
+	int status;
+	pid_t pid;
+
+	if (!v || !v->stopped)
+		return 0;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	v->stopped = false;
+	ptrace(PTRACE_CONT, tid, 0, 0);
+	while (!(pid = waitpid(tid, &status, __WALL | WNOHANG)) && now_s() - start < TAKE_S)
+		wait_for_news(&child);
+	ptrace(PTRACE_INTERRUPT, tid, 0, 0);
+	if (pid == tid)
+		run_trace_event(t, tid, status);
+	if (wait_all(t, e))
+		return -1;
+	return any_in_group(t) ? hs_fail(e, EAGAIN, "the program is stopped by a signal") : 0;
 }
 
 /* Threads that a signal has stopped stay so until SIGCONT. */

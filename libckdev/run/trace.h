@@ -58,6 +58,11 @@ bool run_trace_event(struct run_trace *t, pid_t tid, int status);
  */
 int run_trace_stop(struct run_trace *t, struct hs_error *e);
 void run_trace_go_on(struct run_trace *t);
+/*
+ * When all threads are stopped: this one takes a signal that waits and that it doesn't block, and is
+ * stopped again. Returns 0; or -1 with errno and @e as run_trace_stop(), and the program hasn't gone on.
+ */
+int run_trace_take(struct run_trace *t, pid_t tid, struct hs_error *e);
 void run_trace_end(struct run_trace *t);
 
 /* The thread, or NULL. Adding one that the tracer has made. */

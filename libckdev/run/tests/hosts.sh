@@ -61,6 +61,8 @@ begin() {
 finish() { # STATUS
 	# shellcheck disable=SC2086
 	kill $daemons 2>/dev/null
+	# shellcheck disable=SC2046
+	[ "$1" = 0 ] || kill -9 $(jobs -p) 2>/dev/null
 	wait
 	daemons=''
 	[ "$1" = 0 ] || tail -n 3 ./*.log ./*.err | sed 's/^/# /'
@@ -104,6 +106,17 @@ test_move() { # the program of a host that is lost goes on with the other one
 	begin && move_once "$built/ledger" 3000 && same "status" "$status" 0 &&
 		sort moved | cmp -s - wanted
 	finish $?
+}
+
+test_timers() { # and its POSIX timers: no expiration is lost, none comes twice
+	local ret
+
+	"$built/timers" 3000 | sort >wanted
+	begin && move_once "$built/timers" 3000 && same "status" "$status" 0 &&
+		sort moved | cmp -s - wanted
+	ret=$?
+	[ $ret = 0 ] || grep WRONG moved | sed 's/^/# /'
+	finish $ret
 }
 
 test_attach() { # and a process that runs already, when it is attached to

@@ -27,11 +27,19 @@ test_ledger() { # threads, pipes, timers, signals, epoll: nothing lost, nothing 
 	ORDER='sort' same_moved "$MOVES" "$built/ledger" 1500
 }
 
-# A ledger that somebody else has started: its process is $own, that of cptdev-run $pid.
-attach() { # ENTRIES
+test_timers() { # POSIX timers: numbers, signals, values; no expiration is lost, none comes twice
+	same_moved "$MOVES" "$built/timers" 1500
+}
+
+test_timers_counted() { # the same where the kernel can't be told a timer's number, and they are counted
+	RUN=cptdev-run-mutant RUN_MUTANT=count same_moved 2 "$built/timers" 1000
+}
+
+# A program that somebody else has started: its process is $own, that of cptdev-run $pid.
+attach() { # PROGRAM HOW-LONG
 	rm -f ck moved
-	"$built/ledger" "$1" | sort >wanted
-	start_alone "$built/ledger" "$1" </dev/null >moved 2>errors &
+	"$built/$1" "$2" | sort >wanted
+	start_alone "$built/$1" "$2" </dev/null >moved 2>errors &
 	own=$!
 	"$built/cptdev-run" --pid "$own" --file ck --every "$EVERY" 2>>errors &
 	pid=$!
@@ -41,7 +49,7 @@ attach() { # ENTRIES
 test_attach() { # a process that runs already, killed, goes on from a checkpoint
 	local own pid ended status
 
-	attach 1500 && kill_later "$pid" || return
+	attach ledger 1500 && kill_later "$pid" || return
 	[ -z "$ended" ] || fail "it has ended too early: $(tail -n 1 errors)" || return
 	until_true has_ended "$own" || return
 	wait "$own"
@@ -52,8 +60,18 @@ test_attach() { # a process that runs already, killed, goes on from a checkpoint
 test_let_go() { # a process that runs already goes on without cptdev-run, if that is ended
 	local own pid
 
-	attach 600 && kill "$pid" && wait "$pid" && ! has_ended "$own" &&
+	attach ledger 600 && let_go
+}
+
+let_go() {
+	kill "$pid" && wait "$pid" && ! has_ended "$own" &&
 		grep -q "^TracerPid:.0$" "/proc/$own/status" && wait "$own" && sort moved | cmp -s - wanted
+}
+
+test_let_go_timers() { # and its POSIX timers do
+	local own pid
+
+	attach timers 1000 && let_go
 }
 
 test_pair() { # a socket pair within the program, and its data
@@ -91,13 +109,13 @@ test_terminal() { # an interactive bc goes on in another terminal
 }
 
 # Something must be wrong with a program that was restored without a part: in some of the moves.
-sees_mutant() { # NAME
-	local i
+sees_mutant() { # NAME [PROGRAM]
+	local i program=$built/${2:-ledger}
 
 	[ -e input ] || : >input
-	"$built/ledger" 1000 | sort >wanted
+	"$program" 1000 | sort >wanted
 	for i in 1 2 3; do
-		PATIENCE=500 RUN=cptdev-run-mutant RUN_MUTANT=$1 run_moved 3 "$built/ledger" 1000 || return 0
+		PATIENCE=500 RUN=cptdev-run-mutant RUN_MUTANT=$1 run_moved 3 "$program" 1000 || return 0
 		sort moved | cmp -s - wanted || return 0
 	done
 	fail "nobody has noticed '$1' in $i runs"
@@ -113,6 +131,10 @@ test_mutant_thread() { # it is seen when the threads weren't stopped
 
 test_mutant_registers() { # it is seen when registers are those of the checkpoint before
 	sees_mutant registers
+}
+
+test_mutant_timer() { # it is seen when an expiration of a timer is lost
+	sees_mutant timer timers && has "expirations are lost" moved
 }
 
 # Those that are asked for, in the script that the plan is read from.

@@ -63,7 +63,16 @@ test_connection_file() { # a connection isn't part of a file; it is part of what
 
 test_process() { # what a process has beside these
 	lists seccomp "seccomp filter" && lists child "process [0-9]* (refused): a child" &&
-		lists timer "POSIX timer 0" && lists trap "SIGTRAP"
+		lists trap "SIGTRAP"
+}
+
+test_timers() { # POSIX timers that can't be restored
+	lists timer-thread-clock "POSIX timer 0 .*a thread's processor time" &&
+		lists timer-trap "POSIX timer 0 .*SIGTRAP" &&
+		lists timer-of-none "POSIX timer 0 .*thread that it signals has ended" || return
+	# Only where there is a clock that wakes the machine.
+	[ -e /sys/class/rtc/rtc0 ] || { echo "# no real-time clock"; return 0; }
+	lists timer-alarm "POSIX timer 0 .*its clock (9)"
 }
 
 test_pid() { # a process that runs already is listed, and goes on

@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -65,12 +66,30 @@ static int child(void)
 	_exit(0);
 }
 
-static int timer(void)
+static int timer(clockid_t clock, int signal)
 {
-	struct sigevent none = { .sigev_notify = SIGEV_NONE };
+	struct sigevent e = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = signal };
 	timer_t id;
 
-	return timer_create(CLOCK_MONOTONIC, &none, &id);
+	return timer_create(clock, &e, &id);
+}
+
+static void *end_with_timer(void *ret)
+{
+	struct sigevent e = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1 };
+	timer_t id;
+
+	e._sigev_un._tid = gettid();
+	*(int *)ret = timer_create(CLOCK_MONOTONIC, &e, &id);
+	return NULL;
+}
+
+static int timer_of_none(void)
+{
+	pthread_t thread;
+	int ret;
+
+	return pthread_create(&thread, NULL, end_with_timer, &ret) || pthread_join(thread, NULL) ? -1 : ret;
 }
 
 static int bound(void)
@@ -119,8 +138,14 @@ static int have(const char *what)
 		return filter();
 	if (is(what, "child"))
 		return child();
-	if (is(what, "timer"))
-		return timer();
+	if (is(what, "timer-thread-clock"))
+		return timer(CLOCK_THREAD_CPUTIME_ID, SIGUSR1);
+	if (is(what, "timer-alarm"))
+		return timer(CLOCK_BOOTTIME_ALARM, SIGUSR1);
+	if (is(what, "timer-trap"))
+		return timer(CLOCK_MONOTONIC, SIGTRAP);
+	if (is(what, "timer-of-none"))
+		return timer_of_none();
 	if (is(what, "packet"))
 		return socket(AF_NETLINK, SOCK_RAW, 0) < 0 ? -1 : 0;
 	if (is(what, "bound"))
