@@ -710,6 +710,26 @@ int ckdev_replica_promote(int fd, uint64_t *term, uint64_t *generation);
 int ckdev_replica_claim(int fd, uint64_t *term, uint64_t *generation, unsigned int flags);
 
 /**
+ * ckdev_replica_copied() - report how far the program's own copy of a replica is
+ * @fd:		replica
+ * @commits:	number of the last commit that the copy has completely, as ckdev_restore_since()
+ *		returns it in *@commits; 0: the program has no copy
+ * @behind:	out: pages with data that changed after this commit; all pages with data, if
+ *		there is no copy. NULL: not wanted.
+ *
+ * For a program that waits for the promotion and copies the replica ahead, after each pass.
+ * "cptdevctl status" shows the newest copy of all descriptors of the replica. The number is
+ * forgotten when @fd is closed. It changes nothing in the replica.
+ *
+ * Returns 0, or
+ * -EINVAL	the replica has no such commit yet
+ * -EACCES	the replica belongs to another user
+ * -ENOENT	the replica was removed
+ * -ENOTTY	@fd isn't a replica, or the module is older than this call
+ */
+int ckdev_replica_copied(int fd, uint64_t commits, uint64_t *behind);
+
+/**
  * ckdev_replica_remove() - remove the replica
  * @fd:		replica
  *

@@ -97,6 +97,15 @@ int ckdev_replica_claim(int fd, uint64_t *term, uint64_t *generation, unsigned i
 	return ret;
 }
 
+int ckdev_replica_copied(int fd, uint64_t commits, uint64_t *behind)
+{
+	struct cptdev_replica_copied arg = { .size = sizeof(arg), .commits = commits };
+	int ret = ckdev_ioctl(fd, CPTDEV_IOC_REPLICA_COPIED, &arg);
+
+	ckdev_set_out(behind, arg.behind);
+	return ret;
+}
+
 int ckdev_replica_remove(int fd)
 {
 	struct cptdev_replica_remove arg = { .size = sizeof(arg) };

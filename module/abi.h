@@ -263,4 +263,10 @@ ABI_FIELD(cptdev_replica_claim, term, 8, 8);
 ABI_FIELD(cptdev_replica_claim, generation, 16, 8);
 ABI_FIELD(cptdev_replica_claim, promoted_ns, 24, 8);
 
+ABI_STRUCT(cptdev_replica_copied, 24);
+ABI_FIELD(cptdev_replica_copied, size, 0, 4);
+ABI_FIELD(cptdev_replica_copied, flags, 4, 4);
+ABI_FIELD(cptdev_replica_copied, commits, 8, 8);
+ABI_FIELD(cptdev_replica_copied, behind, 16, 8);
+
 #endif /* _CPTDEV_ABI_H */

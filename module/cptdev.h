@@ -453,6 +453,7 @@ struct cptdev_replica {
 	u64 visited;			/* pages, by the last commit */
 	struct cptdev_layout *layout;	/* or NULL */
 	struct cptdev_blob *meta;	/* or NULL */
+	struct list_head copiers;	/* descriptors that have a copy: copied.c */
 	struct work_struct free_work;
 	wait_queue_head_t wq;
 };
@@ -464,12 +465,16 @@ struct cptdev_replica_file {
 	atomic_t waits;			/* it was polled for the promotion */
 	u64 promotions;			/* that it was too late for */
 	u64 seen;			/* commits at the last IMAGE_INFO */
+	/* Under @replica->sem. */
+	u64 copied;			/* the last commit that the program's copy has */
+	struct list_head copier;	/* in @replica->copiers, unless @copied is 0 */
 };
 
 extern struct mutex cptdev_replicas_lock;
 extern struct list_head cptdev_replicas;
 extern const struct file_operations cptdev_replica_fops;
 u64 cptdev_replicas_count(void);
+int cptdev_replica_may(const struct cptdev_replica *r);
 struct cptdev_replica *cptdev_replica_find(const char *name);
 bool cptdev_replica_of_other(const char *name, kuid_t uid);
 void cptdev_replica_put(struct cptdev_replica *r);
@@ -521,6 +526,12 @@ void cptdev_since_mark(struct cptdev_replica *r, unsigned long index);
 void cptdev_since_trim(struct cptdev_replica *r);
 int cptdev_since_extents(struct cptdev_replica *r, u64 since, u64 *next,
 			 struct cptdev_extent *batch, u32 max, bool *more);
+u64 cptdev_since_pages(struct cptdev_replica *r, u64 since);
+
+/* copied.c */
+int cptdev_copied(struct cptdev_call *call, void *arg);
+void cptdev_copied_forget(struct cptdev_replica_file *rf);
+u64 cptdev_copied_newest(struct cptdev_replica *r);
 
 /* repio.c */
 ssize_t cptdev_replica_read(struct kiocb *iocb, struct iov_iter *to);

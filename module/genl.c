@@ -154,6 +154,16 @@ static int put_session(struct sk_buff *skb, struct cptdev_session *s, enum tell 
 	return 0;
 }
 
+/* Not in events, of which there are many: to count what changed takes a look at the replica. */
+static bool put_copied(struct sk_buff *skb, struct cptdev_replica *r)
+{
+	u64 copied = cptdev_copied_newest(r);
+
+	return !nla_put_u64_64bit(skb, CPTDEV_A_REPLICA_COPIED, copied, CPTDEV_A_REPLICA_PAD) &&
+		!nla_put_u64_64bit(skb, CPTDEV_A_REPLICA_BEHIND, cptdev_since_pages(r, copied),
+				   CPTDEV_A_REPLICA_PAD);
+}
+
 static int put_replica(struct sk_buff *skb, struct cptdev_replica *r, enum tell tell)
 {
 	u64 term, generation, pages, commits;
@@ -200,7 +210,8 @@ static int put_replica(struct sk_buff *skb, struct cptdev_replica *r, enum tell 
 	    nla_put_u64_64bit(skb, CPTDEV_A_REPLICA_COMMITS, commits,
 			      CPTDEV_A_REPLICA_PAD) ||
 	    nla_put_u32(skb, CPTDEV_A_REPLICA_OPENERS, atomic_read(&r->openers)) ||
-	    nla_put_u32(skb, CPTDEV_A_REPLICA_WAITERS, atomic_read(&r->waiters))) {
+	    nla_put_u32(skb, CPTDEV_A_REPLICA_WAITERS, atomic_read(&r->waiters)) ||
+	    (tell && !put_copied(skb, r))) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}

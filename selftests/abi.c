@@ -37,6 +37,7 @@ union arg {
 	struct cptdev_replica_promote promote;
 	struct cptdev_replica_remove remove;
 	struct cptdev_replica_claim claim;
+	struct cptdev_replica_copied copied;
 	struct { __u32 size, flags; } head;
 	char raw[4096];
 };
@@ -190,6 +191,11 @@ ARG_FN(fill_claim)
 	t_ioctl(self->fd[REPLICA], CPTDEV_IOC_REPLICA_PROMOTE, &p);
 }
 
+ARG_FN(fill_copied)
+{
+	a->copied.commits = t_image_info(self->fd[REPLICA]).commits;
+}
+
 #define OP(cmd, kind, type, fn)							\
 	{ #cmd, CPTDEV_IOC_##cmd, kind, sizeof(struct type), sizeof(struct type), fn }
 /* A struct that has grown: @last was the last field of its first version. */
@@ -233,6 +239,7 @@ static const struct op {
 	OP(REPLICA_FREEZE, REPLICA, cptdev_replica_freeze, fill_nothing),
 	OP(REPLICA_PROMOTE, REPLICA, cptdev_replica_promote, fill_promote),
 	OP(REPLICA_CLAIM, REPLICA, cptdev_replica_claim, fill_claim),
+	OP(REPLICA_COPIED, REPLICA, cptdev_replica_copied, fill_copied),
 	OP(REPLICA_REMOVE, REPLICA, cptdev_replica_remove, fill_nothing),
 };
 

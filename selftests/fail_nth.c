@@ -669,6 +669,13 @@ static int call_freeze(void)
 	return ret ?: t_ioctl(t.fd, CPTDEV_IOC_REPLICA_FREEZE, &arg);
 }
 
+static int call_copied(void)
+{
+	struct cptdev_replica_copied arg = { .size = sizeof(arg), .commits = 1 };
+
+	return t_ioctl(t.fd, CPTDEV_IOC_REPLICA_COPIED, &arg);
+}
+
 static int call_promote(void)
 {
 	struct cptdev_replica_promote arg = { .size = sizeof(arg) };
@@ -1000,6 +1007,8 @@ static const struct step steps[] = {
 	{ .name = "REPLICA_ABORT", .prepare = prepare_commit, .call = call_abort,
 	  .check = check_content },
 	{ .name = "REPLICA_FREEZE", .prepare = call_nothing, .call = call_freeze,
+	  .check = check_content },
+	{ .name = "REPLICA_COPIED", .prepare = call_nothing, .call = call_copied,
 	  .check = check_content },
 	{ .name = "IMAGE_* of a replica", .prepare = call_nothing, .call = call_image },
 	{ .name = "read from a replica", .prepare = call_nothing, .call = call_replica_read,

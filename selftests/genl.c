@@ -404,6 +404,24 @@ static int commit(int fd, uint64_t generation)
 		t_ioctl(fd, CPTDEV_IOC_REPLICA_COMMIT, &c);
 }
 
+/* The first @n pages, on top of the generation before. */
+static int commit_pages(int fd, uint64_t generation, unsigned int n)
+{
+	struct cptdev_segment layout = {
+		.addr = 0x100000, .len = 16 * PAGE, .kind = CPTDEV_SEGMENT_ANON, .prot = 3,
+	};
+	struct cptdev_replica_begin b = {
+		.size = sizeof(b), .uuid = { 7 }, .term = 2, .base = generation - 1,
+		.generation = generation, .layout = (unsigned long)&layout, .layout_len = 1,
+	};
+	struct cptdev_replica_commit c = { .size = sizeof(c), .generation = generation };
+	int ret = t_ioctl(fd, CPTDEV_IOC_REPLICA_BEGIN, &b);
+
+	while (!ret && n--)
+		ret = t_pwrite(fd, "x", 1, layout.addr + n * PAGE) == 1 ? 0 : -EIO;
+	return ret ?: t_ioctl(fd, CPTDEV_IOC_REPLICA_COMMIT, &c);
+}
+
 static int promote(int fd)
 {
 	struct cptdev_replica_promote a = { .size = sizeof(a) };
@@ -449,6 +467,47 @@ static uint32_t waiters_after(FIXTURE_DATA(genl) *self, int fd, short events)
 
 	poll(&p, 1, 0);
 	return get_replica(self, self->name) ? ~0U : u32(self, CPTDEV_A_REPLICA_WAITERS);
+}
+
+/* The attributes of copies after a report on @fd: "copied behind", or the error. */
+static const char *copy_after(FIXTURE_DATA(genl) *self, int fd, uint64_t commits)
+{
+	struct cptdev_replica_copied a = { .size = sizeof(a), .commits = commits };
+	static char text[64];
+	int ret = fd < 0 ? 0 : t_ioctl(fd, CPTDEV_IOC_REPLICA_COPIED, &a);
+
+	ret = ret ?: get_replica(self, self->name);
+	if (ret)
+		return strerrorname_np(-ret);
+	snprintf(text, sizeof(text), "%llu %llu",
+		 (unsigned long long)u64(self, CPTDEV_A_REPLICA_COPIED),
+		 (unsigned long long)u64(self, CPTDEV_A_REPLICA_BEHIND));
+	return text;
+}
+
+/* What programs report of their copies counts until the descriptor is closed: the newest copy. */
+TEST_F(genl, replica_copied)
+{
+	int fd = open_replica(self), other = open_replica(self);
+
+	ASSERT_LE(0, fd);
+	ASSERT_LE(0, other);
+	EXPECT_STREQ("0 0", copy_after(self, -1, 0));
+	ASSERT_EQ(0, commit_pages(fd, 1, 3));
+	EXPECT_STREQ("0 3", copy_after(self, -1, 0));
+	EXPECT_STREQ("1 0", copy_after(self, fd, 1));
+	ASSERT_EQ(0, commit_pages(fd, 2, 2));
+	EXPECT_STREQ("1 2", copy_after(self, -1, 0));
+	EXPECT_STREQ("2 0", copy_after(self, other, 2));
+	EXPECT_STREQ("2 0", copy_after(self, fd, 0));
+	EXPECT_STREQ("EINVAL", copy_after(self, fd, 3));
+	EXPECT_STREQ("2 0", copy_after(self, fd, 1));
+	close(other);
+	EXPECT_STREQ("1 2", copy_after(self, -1, 0));
+	EXPECT_STREQ("0 3", copy_after(self, fd, 0));
+	EXPECT_EQ(0, remove_replica(fd));
+	EXPECT_STREQ("ENOENT", copy_after(self, fd, 1));
+	close(fd);
 }
 
 /* A descriptor that has waited for the promotion counts until it is closed. */

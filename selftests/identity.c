@@ -326,6 +326,13 @@ static int op_replica_claim(struct subject *s)
 	return ret ? 1 : t_ioctl(s->ro, CPTDEV_IOC_REPLICA_CLAIM, &a);
 }
 
+static int op_replica_copied(struct subject *s)
+{
+	struct cptdev_replica_copied a = { .size = sizeof(a) };
+
+	return t_ioctl(s->ro, CPTDEV_IOC_REPLICA_COPIED, &a);
+}
+
 static int op_replica_remove(struct subject *s)
 {
 	return r_remove(s->ro);
@@ -553,6 +560,7 @@ static const struct op {
 	{ "replica: promote", op_replica_promote, { B, B, B, B, B, B, B, B, B, B } },
 	{ "replica: freeze", op_replica_freeze, { 0, 0, 0, 0, 0, 0, A, A, A, A } },
 	{ "replica: claim", op_replica_claim, { 0, 0, 0, 0, 0, 0, A, A, A, A } },
+	{ "replica: copied", op_replica_copied, { 0, 0, 0, 0, 0, 0, A, A, A, A } },
 	{ "replica: remove", op_replica_remove, { 0, 0, 0, 0, 0, 0, A, A, A, A } },
 	/* opened to write, passed on: whoever has the capability gave the right away */
 	{ "writable: feed", op_write_feed, { 0 } },

@@ -53,6 +53,9 @@ struct replica_rec {
 	u64 commits;
 	u32 openers;
 	u32 waiters;
+	/* Of programs' own copies. UINT64_MAX: it wasn't told, as in events or by an older module */
+	u64 copied;			/* the last commit that one has, 0: there is none */
+	u64 behind;			/* pages that this copy lacks */
 };
 
 /* One message: exactly one of the two is there. */

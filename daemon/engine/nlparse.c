@@ -61,6 +61,8 @@ static const struct attr_spec replica_attrs[] = {
 	R(COMMITS, KIND_U64, commits),
 	R(OPENERS, KIND_U32, openers),
 	R(WAITERS, KIND_U32, waiters),
+	R(COPIED, KIND_U64, copied),
+	R(BEHIND, KIND_U64, behind),
 };
 
 static void store(const struct nlattr *attr, enum kind kind, void *to)
@@ -98,7 +100,7 @@ bool nlparse_event(const struct nlmsghdr *nlh, kernel_event_fn fn, void *arg)
 	struct session_rec session = {
 		.user_held_max = UINT64_MAX, .user_held = UINT64_MAX, .group_left = UINT64_MAX,
 	};
-	struct replica_rec replica = {};
+	struct replica_rec replica = { .copied = UINT64_MAX, .behind = UINT64_MAX };
 	const struct nlattr *attr;
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*genl))

@@ -99,7 +99,7 @@ static int soft_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 	for (; r; r = LIST_NEXT(r, entry)) {
 		if (!r->named)
 			continue;
-		ev.replica = soft_replica_rec(s, r);
+		ev.replica = soft_replica_answer(s, r);
 		fn(&ev, arg);
 	}
 	return 0;
@@ -191,7 +191,7 @@ int soft_info(struct soft *s, struct cptdev_info *info)
 	info->page_size = SOFT_PAGE;
 	info->features = CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
 		CPTDEV_FEATURE_CLAIM | CPTDEV_FEATURE_LEASE | CPTDEV_FEATURE_ALIVE |
-		CPTDEV_FEATURE_SINCE;
+		CPTDEV_FEATURE_SINCE | CPTDEV_FEATURE_COPIED;
 	info->session_flags = CPTDEV_SESSION_REPLACE;
 	info->replica_flags = CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_EXCL |
 		CPTDEV_REPLICA_WRITE;

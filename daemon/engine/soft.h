@@ -128,6 +128,7 @@ struct soft_file {
 	bool waits;		/* stands for a program that waits for the promotion */
 	u64 seen;		/* commits at the last IMAGE_INFO */
 	u64 promotions;		/* that it was too late for */
+	u64 copied;		/* the last commit that the program's own copy has, 0: it has none */
 };
 
 /* The caller of a request. */
@@ -193,8 +194,10 @@ struct soft_file *soft_file(const struct soft *s, int fd);
 
 /* The replica of the name, or NULL. */
 struct soft_replica *soft_replica_find(struct soft *s, const char *name);
-/* Its record, brought up to date. */
+/* Its record, brought up to date, as in events: nothing of copies. */
 const struct replica_rec *soft_replica_rec(struct soft *s, struct soft_replica *r);
+/* The same, as in answers. */
+const struct replica_rec *soft_replica_answer(struct soft *s, struct soft_replica *r);
 void soft_replica_remove(struct soft *s, struct soft_replica *r);
 /* Bytes of all replicas, staged ones as well. */
 u64 soft_replica_bytes(const struct soft *s);

@@ -306,6 +306,7 @@ static const struct call calls[] = {
 	REPLICA(CPTDEV_IOC_REPLICA_FREEZE, call_replica, cptdev_replica_freeze, generation),
 	REPLICA(CPTDEV_IOC_REPLICA_PROMOTE, call_replica, cptdev_replica_promote, generation),
 	REPLICA(CPTDEV_IOC_REPLICA_CLAIM, call_replica, cptdev_replica_claim, promoted_ns),
+	REPLICA(CPTDEV_IOC_REPLICA_COPIED, call_replica, cptdev_replica_copied, behind),
 	REPLICA(CPTDEV_IOC_REPLICA_REMOVE, call_replica, cptdev_replica_remove, flags),
 	REPLICA(SOFT_REPLICA_WAIT, soft_wait_replica, soft_replica_wait, reserved),
 	REPLICA(SOFT_REPLICA_CONTENT, call_content, soft_replica_content, flags),

@@ -59,6 +59,21 @@ const struct replica_rec *soft_replica_rec(struct soft *s, struct soft_replica *
 	r->rec.flags = (r->promoted ? CPTDEV_GENL_REPLICA_PROMOTED : 0) |
 		(r->taken_ns ? CPTDEV_GENL_REPLICA_TAKEN : 0) |
 		(r->frozen ? CPTDEV_GENL_REPLICA_FROZEN : 0);
+	r->rec.copied = UINT64_MAX;
+	r->rec.behind = UINT64_MAX;
+	return &r->rec;
+}
+
+const struct replica_rec *soft_replica_answer(struct soft *s, struct soft_replica *r)
+{
+	u32 fd;
+
+	soft_replica_rec(s, r);
+	r->rec.copied = 0;
+	for (fd = 0; fd < s->nr_files; fd++)
+		if (s->file[fd] && s->file[fd]->replica == r)
+			r->rec.copied = MAX(r->rec.copied, s->file[fd]->copied);
+	r->rec.behind = soft_since_pages(&r->since, &r->content.set, r->rec.copied);
 	return &r->rec;
 }
 
@@ -284,6 +299,24 @@ static int replica_claim(struct soft *s, const struct soft_file *f,
 	return ret;
 }
 
+static int replica_copied(struct soft_file *f, struct cptdev_replica_copied *arg,
+			  const struct soft_caller *who)
+{
+	const struct soft_replica *r = f->replica;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (replica_may(r, who))
+		return -EACCES;
+	if (!r->named)
+		return -ENOENT;
+	if (arg->commits > r->rec.commits)
+		return -EINVAL;
+	f->copied = arg->commits;
+	arg->behind = soft_since_pages(&r->since, &r->content.set, arg->commits);
+	return 0;
+}
+
 static int replica_remove(struct soft *s, struct soft_replica *r,
 			  const struct cptdev_replica_remove *arg,
 			  const struct soft_caller *who)
@@ -334,6 +367,8 @@ int soft_replica_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 		return replica_freeze(f, arg, who);
 	case CPTDEV_IOC_REPLICA_CLAIM:
 		return replica_claim(s, f, arg, who);
+	case CPTDEV_IOC_REPLICA_COPIED:
+		return replica_copied(f, arg, who);
 	case CPTDEV_IOC_REPLICA_REMOVE:
 		return replica_remove(s, f->replica, arg, who);
 	case CPTDEV_IOC_REPLICA_BEGIN:

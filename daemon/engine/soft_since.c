@@ -187,6 +187,27 @@ int soft_since_extents(const struct soft_since *s, u64 commits, const struct sof
 	return 0;
 }
 
+static u64 pages_in_group(const struct soft_group *g, u64 data, u64 since)
+{
+	u64 page, n = 0;
+
+	for (page = 0; page < GROUP; page++)
+		n += page_kind(g, data, page, since) == CPTDEV_EXTENT_DATA;
+	return n;
+}
+
+u64 soft_since_pages(const struct soft_since *s, const struct soft_set *content, u64 since)
+{
+	u64 i, n = 0;
+
+	if (!since || since < s->min)
+		return content->pages;
+	for (i = 0; i < s->nr; i++)
+		if (s->v[i]->newest > since)
+			n += pages_in_group(s->v[i], soft_set_bits(content, s->v[i]->index), since);
+	return n;
+}
+
 void soft_since_free(struct soft_since *s)
 {
 	u64 i;

@@ -37,6 +37,8 @@ void soft_since_trim(struct soft_since *s, u64 commits, const struct soft_set *c
 /* IMAGE_EXTENTS with @since. */
 int soft_since_extents(const struct soft_since *s, u64 commits, const struct soft_set *content,
 		       struct cptdev_image_vec *arg);
+/* Pages with data that changed after @since; all of them, if that isn't known, or @since is 0. */
+u64 soft_since_pages(const struct soft_since *s, const struct soft_set *content, u64 since);
 void soft_since_free(struct soft_since *s);
 
 #endif

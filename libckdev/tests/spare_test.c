@@ -216,6 +216,13 @@ static int test_replica(void)
 	CHECK(pages == 1);
 	CHECK(pread(r, back, PAGE, 0x11000) == PAGE && !memcmp(page, back, PAGE));
 
+	CHECK_RET(ckdev_replica_copied(r, 0, &pages), 0);
+	CHECK(pages == 1);
+	CHECK_RET(ckdev_replica_copied(r, 1, &pages), 0);
+	CHECK(pages == 0);
+	CHECK_RET(ckdev_replica_copied(r, 2, NULL), -EINVAL);
+	CHECK_RET(ckdev_replica_copied(dev, 0, NULL), -ENOTTY);
+
 	CHECK_RET(ckdev_replica_begin(w, &b), -ESTALE);
 	b.base = 4;
 	b.generation = 5;
@@ -243,6 +250,7 @@ static int test_replica(void)
 	CHECK_RET(ckdev_image_extents(r, &e, 1, &pos), 0);
 	CHECK_RET(ckdev_snapshot_pread_at(r, back, 1, (void *)0x11000), -EINVAL);
 	CHECK_RET(ckdev_replica_remove(r), 0);
+	CHECK_RET(ckdev_replica_copied(r, 0, NULL), -ENOENT);
 	CHECK_RET(ckdev_replica_open(dev, "tr", 0, 0), -ENOENT);
 	close(w);
 	close(r);

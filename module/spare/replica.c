@@ -81,7 +81,7 @@ bool cptdev_replica_of_other(const char *name, kuid_t uid)
 }
 
 /* For the owner and holders of the capability. Others that got a descriptor may only read. */
-static int replica_may(const struct cptdev_replica *r)
+int cptdev_replica_may(const struct cptdev_replica *r)
 {
 	return uid_eq(r->uid, current_euid()) || cptdev_capable() ? 0 : -EACCES;
 }
@@ -122,6 +122,7 @@ static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *ar
 	mutex_init(&r->stage_lock);
 	init_rwsem(&r->sem);
 	init_waitqueue_head(&r->wq);
+	INIT_LIST_HEAD(&r->copiers);
 	cptdev_since_init(r);
 	strscpy(r->name, arg->name, sizeof(r->name));
 	r->uid = current_euid();
@@ -164,7 +165,7 @@ static struct cptdev_replica *replica_get(const struct cptdev_replica_open *arg,
 	if (r) {
 		if (arg->flags & CPTDEV_REPLICA_EXCL)
 			return ERR_PTR(-EEXIST);
-		if (replica_may(r))
+		if (cptdev_replica_may(r))
 			return ERR_PTR(-EACCES);
 		kref_get(&r->ref);
 		return r;
@@ -194,6 +195,7 @@ static struct file *replica_file(struct cptdev_replica *r, bool write)
 		return ERR_PTR(-ENOMEM);
 	rf->replica = r;
 	rf->write = write;
+	INIT_LIST_HEAD(&rf->copier);
 	down_read(&r->sem);
 	rf->promotions = r->promoted ? r->promotions : 0;
 	up_read(&r->sem);
@@ -256,6 +258,7 @@ static int replica_release(struct inode *inode, struct file *filp)
 	down_write(&r->sem);
 	if (rf->froze)
 		r->frozen--;
+	cptdev_copied_forget(rf);
 	up_write(&r->sem);
 	mutex_unlock(&r->stage_lock);
 	atomic_dec(&r->openers);
@@ -436,7 +439,7 @@ static int replica_freeze(struct cptdev_call *call, void *uarg)
 
 	if (arg->flags & ~CPTDEV_FREEZE_THAW)
 		return -EOPNOTSUPP;
-	if (replica_may(r))
+	if (cptdev_replica_may(r))
 		return -EACCES;
 	down_write(&r->sem);
 	if (rf->froze != freeze) {
@@ -526,7 +529,7 @@ static int replica_claim(struct cptdev_call *call, void *uarg)
 		return -EOPNOTSUPP;
 	if (arg->term > CPTDEV_TERM_MAX)
 		return -EINVAL;
-	if (replica_may(r))
+	if (cptdev_replica_may(r))
 		return -EACCES;
 	down_write(&r->sem);
 	ret = claim(r, rf, arg);
@@ -547,7 +550,7 @@ static int replica_remove(struct cptdev_call *call, void *uarg)
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
-	if (replica_may(r))
+	if (cptdev_replica_may(r))
 		return -EACCES;
 	/* First of all nothing comes in any more: then the name may go. */
 	mutex_lock(&r->stage_lock);
@@ -612,6 +615,8 @@ static const struct cptdev_ioctl_op replica_ops[] = {
 		  flags),
 	CPTDEV_OP(CPTDEV_IOC_REPLICA_CLAIM, replica_claim, cptdev_replica_claim,
 		  promoted_ns),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_COPIED, cptdev_copied, cptdev_replica_copied,
+		  behind),
 };
 
 static long replica_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)

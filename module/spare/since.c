@@ -12,6 +12,7 @@
  * fail. The record stays when its last page is gone. When there are too many of these they are
  * dropped, and a reader whose last look was before that has to take everything (r->since_min).
  */
+#include <linux/sched/signal.h>
 #include <linux/xarray.h>
 
 #include "../cptdev.h"
@@ -218,4 +219,30 @@ int cptdev_since_extents(struct cptdev_replica *r, u64 since, u64 *next,
 out:
 	*next = (u64)index << PAGE_SHIFT;
 	return n;
+}
+
+/*
+ * Pages with data that changed after @since; all of them, if that isn't known. The lock is released
+ * between two batches, and commits may come meanwhile: the number is only shown.
+ */
+u64 cptdev_since_pages(struct cptdev_replica *r, u64 since)
+{
+	struct cptdev_extent batch[8];
+	u64 next = 0, pages = 0;
+	bool more = true;
+	int i, n = 0;
+
+	while (more && n >= 0 && !fatal_signal_pending(current)) {
+		down_read(&r->sem);
+		n = since ? cptdev_since_extents(r, since, &next, batch, ARRAY_SIZE(batch),
+						 &more) : -ESTALE;
+		if (n < 0)
+			pages = r->nr_pages;
+		up_read(&r->sem);
+		for (i = 0; i < n; i++)
+			if (batch[i].kind == CPTDEV_EXTENT_DATA)
+				pages += batch[i].len >> PAGE_SHIFT;
+		cond_resched();
+	}
+	return pages;
 }

@@ -337,6 +337,13 @@ static void fill_claim(struct thread *t, int fd, void *arg)
 	a->term = rnd(t, 2) ? 0 : image_of(t, fd).term;
 }
 
+static void fill_copied(struct thread *t, int fd, void *arg)
+{
+	struct cptdev_replica_copied *a = arg;
+
+	a->commits = rnd(t, image_of(t, fd).commits + 2);
+}
+
 /*
  * What to do with an answer
  */
@@ -527,6 +534,9 @@ static const struct kind ops[] = {
 	   ERRORS(EINVAL, ESTALE, EALREADY, EACCES, ENOENT),
 	   FIELDS(NUMBER(cptdev_replica_claim, term), OUT(cptdev_replica_claim, generation),
 		  OUT(cptdev_replica_claim, promoted_ns))),
+	OP("REPLICA_COPIED", 3, REPLICA_COPIED, REPLICA, cptdev_replica_copied, 0, 0,
+	   fill_copied, NULL, ERRORS(EINVAL, EACCES, ENOENT),
+	   FIELDS(NUMBER(cptdev_replica_copied, commits), OUT(cptdev_replica_copied, behind))),
 	OP("REPLICA_REMOVE", 1, REPLICA_REMOVE, REPLICA, cptdev_replica_remove, 0, 0,
 	   fill_nothing, NULL, ERRORS(EACCES),
 	   FIELDS({ 0 })),

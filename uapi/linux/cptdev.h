@@ -126,6 +126,7 @@ enum cptdev_ioc_nr {
 	CPTDEV_NR_REPLICA_PROMOTE = 0x65,
 	CPTDEV_NR_REPLICA_REMOVE = 0x66,
 	CPTDEV_NR_REPLICA_CLAIM	= 0x67,
+	CPTDEV_NR_REPLICA_COPIED = 0x68,
 };
 
 /*
@@ -243,6 +244,7 @@ struct cptdev_info {
 #define CPTDEV_FEATURE_LEASE	(1ULL << 6)	/* leases and states: ACK, WAIT, the session page */
 #define CPTDEV_FEATURE_ALIVE	(1ULL << 7)	/* CPTDEV_IOC_SESSION_ALIVE */
 #define CPTDEV_FEATURE_SINCE	(1ULL << 8)	/* @since of CPTDEV_IOC_IMAGE_EXTENTS */
+#define CPTDEV_FEATURE_COPIED	(1ULL << 9)	/* CPTDEV_IOC_REPLICA_COPIED */
 
 /**
  * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: give the session a name and limits
@@ -1043,6 +1045,32 @@ struct cptdev_replica_claim {
  */
 #define CPTDEV_CLAIM_OLD	(1U << 0)
 
+/**
+ * struct cptdev_replica_copied - CPTDEV_IOC_REPLICA_COPIED: how far the program's own copy is
+ * @size:	sizeof(struct cptdev_replica_copied)
+ * @flags:	0
+ * @commits:	number of the last commit that the copy has completely (@commits of IMAGE_INFO);
+ *		0: the program has no copy
+ * @behind:	out: pages with data that changed after this commit, so they are left to copy.
+ *		All pages with data, if there is no copy or if the replica has forgotten what
+ *		changed (ESTALE of IMAGE_EXTENTS)
+ *
+ * A program that waits for the promotion may copy the replica ahead (@since of
+ * CPTDEV_IOC_IMAGE_EXTENTS), and reports its progress with this call after each pass.
+ * The number changes nothing in the replica. Netlink shows the highest number of all
+ * descriptors of the replica. The descriptor's number is forgotten when the descriptor is
+ * closed. The call doesn't need CPTDEV_REPLICA_WRITE.
+ *
+ * Errors: EINVAL @commits is above the replica's number of commits; EACCES the replica
+ * belongs to another user, and the caller has no capability; ENOENT the replica was removed.
+ */
+struct cptdev_replica_copied {
+	__u32 size;
+	__u32 flags;
+	__u64 commits;
+	__u64 behind;
+};
+
 #define CPTDEV_IOC_INFO		_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_INFO)
 #define CPTDEV_IOC_SESSION_SETUP	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_SESSION_SETUP)
 #define CPTDEV_IOC_RANGE_ADD	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_RANGE_ADD)
@@ -1068,5 +1096,6 @@ struct cptdev_replica_claim {
 #define CPTDEV_IOC_REPLICA_PROMOTE _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_PROMOTE)
 #define CPTDEV_IOC_REPLICA_REMOVE _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_REMOVE)
 #define CPTDEV_IOC_REPLICA_CLAIM _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_CLAIM)
+#define CPTDEV_IOC_REPLICA_COPIED _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_COPIED)
 
 #endif /* _UAPI_LINUX_CPTDEV_H */

@@ -11,7 +11,7 @@
  *	  CPTDEV_A_SESSION_ID ... CPTDEV_A_SESSION_GROUP_LEFT
  *   replica-get	do (by name) and dump
  *	CPTDEV_A_REPLICA (nest)
- *	  CPTDEV_A_REPLICA_NAME ... CPTDEV_A_REPLICA_WAITERS
+ *	  CPTDEV_A_REPLICA_NAME ... CPTDEV_A_REPLICA_BEHIND
  *   *-ntf		events, multicast group "events", with the same nests: the
  *			state right after the event
  *
@@ -134,6 +134,9 @@ enum cptdev_genl_replica_attr {
 	CPTDEV_A_REPLICA_COMMITS,	/* u64, commits since it was created */
 	CPTDEV_A_REPLICA_OPENERS,	/* u32, open descriptors */
 	CPTDEV_A_REPLICA_WAITERS,	/* u32, those of them that were polled for POLLPRI */
+	/* The next two are in answers, not in events. */
+	CPTDEV_A_REPLICA_COPIED,	/* u64, last commit that a program has copied, 0: none */
+	CPTDEV_A_REPLICA_BEHIND,	/* u64, pages that this copy lacks */
 
 	__CPTDEV_A_REPLICA_MAX,
 	CPTDEV_A_REPLICA_MAX = __CPTDEV_A_REPLICA_MAX - 1
