@@ -4,6 +4,7 @@
  * their meaning are in cptdevctl(8). The text format: OpenMetrics 1.0, "Text format".
  */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "metrics.h"
@@ -206,6 +207,18 @@ static double replica_waiters(const struct view *v, const struct replica_rec *r)
 	return r->waiters;
 }
 
+static double replica_warm(const struct view *v, const struct replica_rec *r)
+{
+	(void)v;
+	return r->copied == UINT64_MAX ? NAN : r->waiters && r->copied;
+}
+
+static double replica_behind(const struct view *v, const struct replica_rec *r)
+{
+	return r->behind == UINT64_MAX ? NAN : (double)r->behind * v->page_size;
+}
+
+/* NAN: it isn't known, so there is no sample. */
 static const struct replica_family {
 	const char *name, *unit, *help;
 	double (*value)(const struct view *v, const struct replica_rec *r);
@@ -217,6 +230,12 @@ static const struct replica_family {
 	{ "cptdev_replica_bytes", "bytes", "The replica's memory.", replica_bytes },
 	{ "cptdev_replica_waiters", NULL, "The programs that wait for the promotion.",
 	  replica_waiters },
+	{ "cptdev_replica_warm", NULL,
+	  "Whether a program that waits for the promotion has copied the replica ahead.",
+	  replica_warm },
+	{ "cptdev_replica_behind_bytes", "bytes",
+	  "What the newest copy of the replica in a program lacks; without a copy all of it.",
+	  replica_behind },
 };
 
 static void replica_metrics(const struct metrics *m)
@@ -228,10 +247,13 @@ static void replica_metrics(const struct metrics *m)
 		family(m, f->name, "gauge", f->unit, f->help);
 		for (i = 0; i < m->v->nr_replicas; i++) {
 			const struct replica_rec *r = &m->v->replicas[i];
+			double value = f->value(m->v, r);
 
+			if (isnan(value))
+				continue;
 			fprintf(m->to, "%s{", f->name);
 			label(m->to, "replica", r->name);
-			fprintf(m->to, "} %.17g\n", f->value(m->v, r));
+			fprintf(m->to, "} %.17g\n", value);
 		}
 	}
 }

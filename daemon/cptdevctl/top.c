@@ -83,10 +83,10 @@ static const struct replica_rec *same_replica(const struct view *v, const struct
 static void replicas(const struct view *old, const struct view *v, double seconds, FILE *to)
 {
 	static const char *const headings[] = {
-		"REPLICA", "STATE", "COMMITS/s", "GENERATION", "SIZE", "WAITING",
+		"REPLICA", "STATE", "COMMITS/s", "GENERATION", "SIZE", "WAITING", "PROGRAM",
 	};
+	char size[16], copy[40];
 	struct table t;
-	char size[16];
 	u32 i;
 
 	if (!v->nr_replicas)
@@ -102,6 +102,7 @@ static void replicas(const struct view *old, const struct view *v, double second
 		table_cell(&t, "%llu", r->generation);
 		table_cell(&t, "%s", size_text(r->pages * v->page_size, size));
 		table_cell(&t, "%u", r->waiters);
+		table_cell(&t, "%s", view_copy(v, r, copy));
 	}
 	fputc('\n', to);
 	table_print(&t, to);

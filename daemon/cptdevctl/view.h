@@ -33,6 +33,11 @@ struct json_object *view_json(const struct view *v);
 
 /* In a word or two, as the status shows it. */
 const char *view_session_state(const struct view *v, const struct session_rec *s);
+/*
+ * The program that waits for the replica's promotion: "none", "cold", "warm", or as "warm, 4.0 KiB
+ * behind"; "waits": the kernel's side is older, and doesn't tell more. Maybe in @text.
+ */
+const char *view_copy(const struct view *v, const struct replica_rec *r, char text[40]);
 /* What the daemon says of shipping the session, whichever peer has it, or NULL. */
 struct json_object *view_shipped(const struct view *v, const struct session_rec *s);
 /* What it says of the session's protection, or NULL. */

@@ -2,13 +2,13 @@
 /* What is shown, as JSON. cptdevctl(8) describes the keys. */
 #include "view.h"
 
-/* A limit that isn't there, or that nobody told. */
-static void limit(struct json_object *o, const char *key, u64 bytes)
+/* UINT64_MAX: a limit that isn't there, or that nobody told. */
+static void limit(struct json_object *o, const char *key, u64 n)
 {
-	if (bytes == UINT64_MAX)
+	if (n == UINT64_MAX)
 		js_null(o, key);
 	else
-		js_u64(o, key, bytes);
+		js_u64(o, key, n);
 }
 
 struct json_object *session_json(const struct session_rec *s)
@@ -65,6 +65,9 @@ struct json_object *replica_json(const struct replica_rec *r, u64 page_size)
 	js_u64(o, "commits", r->commits);
 	js_u64(o, "openers", r->openers);
 	js_u64(o, "waiters", r->waiters);
+	limit(o, "copied", r->copied);
+	limit(o, "behind", r->behind);
+	limit(o, "behind_bytes", r->behind == UINT64_MAX ? r->behind : r->behind * page_size);
 	return o;
 }
 

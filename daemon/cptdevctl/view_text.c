@@ -180,11 +180,27 @@ static void sessions_text(const struct view *v, FILE *to)
 	}
 }
 
+const char *view_copy(const struct view *v, const struct replica_rec *r, char text[40])
+{
+	char size[16];
+
+	if (!r->waiters)
+		return "none";
+	if (r->copied == UINT64_MAX)
+		return "waits";
+	if (!r->copied)
+		return "cold";
+	if (!r->behind)
+		return "warm";
+	snprintf(text, 40, "warm, %s behind", size_text(r->behind * v->page_size, size));
+	return text;
+}
+
 static void replica_row(struct table *t, const struct view *v, const struct replica_rec *r)
 {
 	bool promoted = r->flags & CPTDEV_GENL_REPLICA_PROMOTED;
 	bool frozen = r->flags & CPTDEV_GENL_REPLICA_FROZEN;
-	char size[16];
+	char size[16], copy[40];
 
 	table_cell(t, "%s", r->name);
 	table_cell(t, "%llu", r->term);
@@ -192,6 +208,7 @@ static void replica_row(struct table *t, const struct view *v, const struct repl
 	table_cell(t, "%s", size_text(r->pages * v->page_size, size));
 	table_cell(t, "%u", r->uid);
 	table_cell(t, "%llu", r->commits);
+	table_cell(t, "%s", view_copy(v, r, copy));
 	if (!r->generation)
 		table_cell(t, "empty");
 	else
@@ -202,7 +219,7 @@ static void replica_row(struct table *t, const struct view *v, const struct repl
 void replicas_text(const struct view *v, FILE *to)
 {
 	static const char *const headings[] = {
-		"NAME", "TERM", "GENERATION", "SIZE", "OWNER", "COMMITS", "STATE",
+		"NAME", "TERM", "GENERATION", "SIZE", "OWNER", "COMMITS", "PROGRAM", "STATE",
 	};
 	struct table t;
 	u32 i;

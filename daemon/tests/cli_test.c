@@ -85,11 +85,12 @@ static struct session_rec sessions[] = {
 };
 
 static struct replica_rec replicas[] = {
-	{ .name = "other", .uid = 0, .term = 2, .generation = 9, .pages = 256,
+	{ .name = "other", .uid = 0, .term = 2, .generation = 9, .pages = 256, .waiters = 1,
+	  .copied = 8, .behind = 3,
 	  .commits = 9, .flags = CPTDEV_GENL_REPLICA_PROMOTED, .max_bytes = 1 << 30 },
-	{ .name = "web", .uid = 33 },
-	{ .name = "zoo", .uid = 1, .term = 1, .generation = 4, .pages = 1, .commits = 4,
-	  .flags = CPTDEV_GENL_REPLICA_FROZEN },
+	{ .name = "web", .uid = 33, .copied = UINT64_MAX, .behind = UINT64_MAX },
+	{ .name = "zoo", .uid = 1, .term = 1, .generation = 4, .pages = 1, .commits = 4, .waiters = 1,
+	  .copied = 4, .flags = CPTDEV_GENL_REPLICA_FROZEN },
 };
 
 static const char daemon_status[] =
@@ -154,10 +155,10 @@ static void the_status_of_a_host(void **state)
 		"  session 3: its control group has 40.0 MiB left for copies\n"
 		"  queue: the spare keeps another session's memory\n"
 		"Replicas\n"
-		"  NAME   TERM  GENERATION  SIZE     OWNER  COMMITS  STATE\n"
-		"  other  2     9           1.0 MiB  0      9        PROMOTED\n"
-		"  web    0     0           0 B      33     0        empty\n"
-		"  zoo    1     4           4.0 KiB  1      4        follows, frozen\n");
+		"  NAME   TERM  GENERATION  SIZE     OWNER  COMMITS  PROGRAM                STATE\n"
+		"  other  2     9           1.0 MiB  0      9        warm, 12.0 KiB behind  PROMOTED\n"
+		"  web    0     0           0 B      33     0        none                   empty\n"
+		"  zoo    1     4           4.0 KiB  1      4        warm                   follows, frozen\n");
 }
 
 /* A session's section may say the same as the section for all. */
@@ -179,6 +180,28 @@ static void the_rules_of_single_sessions(void **state)
 		"Rules of cache: alone = go-on\n"
 		"Sessions: none\n"
 		"Replicas: none\n");
+}
+
+/* A program that waits has a copy or none; an older module doesn't tell. */
+static void the_copy_of_a_program(void **state)
+{
+	struct replica_rec r = { .waiters = 1, .pages = 9, .behind = 9 };
+	struct view v = { .page_size = 4096 };
+	char copy[40];
+
+	(void)state;
+	assert_string_equal(view_copy(&v, &r, copy), "cold");
+	r.copied = 3;
+	assert_string_equal(view_copy(&v, &r, copy), "warm, 36.0 KiB behind");
+	r.behind = 0;
+	assert_string_equal(view_copy(&v, &r, copy), "warm");
+	r.waiters = 0;
+	assert_string_equal(view_copy(&v, &r, copy), "none");
+	r = (struct replica_rec) { .waiters = 2, .copied = UINT64_MAX, .behind = UINT64_MAX };
+	assert_string_equal(view_copy(&v, &r, copy), "waits");
+	r.copied = 1;
+	r.behind = UINT64_MAX / 4096;
+	assert_string_equal(view_copy(&v, &r, copy), "warm, 16384.0 PiB behind");
 }
 
 static void the_status_without_module_and_daemon(void **state)
@@ -281,7 +304,11 @@ static void the_status_in_json(void **state)
 		"{\"name\":\"other\",\"uuid\":\"00000000-0000-0000-0000-000000000000\","
 		"\"uid\":0,\"term\":2,\"generation\":9,\"staging\":0,\"pages\":256,"
 		"\"bytes\":1048576,\"staged\":0,\"max_bytes\":1073741824,\"promoted\":true,"
-		"\"frozen\":false,\"commits\":9,\"openers\":0,\"waiters\":0}");
+		"\"frozen\":false,\"commits\":9,\"openers\":0,\"waiters\":1,\"copied\":8,"
+		"\"behind\":3,\"behind_bytes\":12288}");
+	assert_null(js_at(at(o, "replicas", 1), "copied"));
+	assert_null(js_at(at(o, "replicas", 1), "behind"));
+	assert_null(js_at(at(o, "replicas", 1), "behind_bytes"));
 	assert_string_equal(js_get_str(js_at(o, "daemon"), "version"), "1.0.0");
 	assert_null(js_at(o, "daemon_error"));
 	json_object_put(o);
@@ -998,6 +1025,7 @@ int main(void)
 #define F(fn) cmocka_unit_test_setup_teardown(fn, setup_fake, teardown_fake)
 #define D(fn) cmocka_unit_test_setup_teardown(fn, setup_daemon, teardown_daemon)
 		T(the_status_of_a_host),
+		T(the_copy_of_a_program),
 		T(the_status_without_module_and_daemon),
 		T(the_status_of_an_idle_host),
 		T(the_rules_of_single_sessions),

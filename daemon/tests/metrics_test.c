@@ -30,7 +30,8 @@ static struct session_rec sessions[] = {
 };
 
 static struct replica_rec replicas[] = {
-	{ .name = "web", .term = 3, .generation = 9, .pages = 256, .waiters = 1,
+	{ .name = "web", .term = 3, .generation = 9, .pages = 256, .waiters = 1, .copied = 8,
+	  .behind = 5,
 	  .flags = CPTDEV_GENL_REPLICA_PROMOTED },
 };
 
@@ -107,6 +108,8 @@ static void every_value(void **state)
 	has(text, "cptdev_replica_generation{replica=\"web\"} 9");
 	has(text, "cptdev_replica_bytes{replica=\"web\"} 1048576");
 	has(text, "cptdev_replica_waiters{replica=\"web\"} 1");
+	has(text, "cptdev_replica_warm{replica=\"web\"} 1");
+	has(text, "cptdev_replica_behind_bytes{replica=\"web\"} 20480");
 	has(text, "cptdev_peer_link_up{peer=\"a\\\"b\\\\c\\nd\",direction=\"outgoing\"} 1");
 	has(text, "cptdev_peer_link_up{peer=\"a\\\"b\\\\c\\nd\",direction=\"incoming\"} 0");
 	has(text, "cptdev_peer_link_up{peer=\"192.0.2.2:7475\",direction=\"outgoing\"} 0");
@@ -126,6 +129,26 @@ static void what_cannot_be_asked(void **state)
 	has(text, "cptdev_daemon_up 0");
 	has(text, "cptdev_problems 2");
 	assert_null(strstr(text, "cptdev_held_bytes"));
+}
+
+/* An older module doesn't tell of copies: nothing is said, rather than a number that isn't so. */
+static void what_nobody_tells(void **state)
+{
+	struct replica_rec r = { .name = "old", .waiters = 1, .copied = UINT64_MAX,
+				 .behind = UINT64_MAX };
+	struct view v = { .page_size = 4096, .replicas = &r, .nr_replicas = 1,
+			  .daemon_why = "no daemon" };
+	char *text = text_of(&v);
+
+	(void)state;
+	has(text, "cptdev_replica_waiters{replica=\"old\"} 1");
+	assert_null(strstr(text, "cptdev_replica_warm{"));
+	assert_null(strstr(text, "cptdev_replica_behind_bytes{"));
+	r.copied = 0;
+	r.behind = 1;
+	text = text_of(&v);
+	has(text, "cptdev_replica_warm{replica=\"old\"} 0");
+	has(text, "cptdev_replica_behind_bytes{replica=\"old\"} 4096");
 }
 
 /* The number of samples, or -1. */
@@ -232,7 +255,7 @@ static void rates_since_the_last_look(void **state)
 	has(text, "  kv       followed              20.0           0       0       41.0      2      64.0 MiB  8.0 KiB");
 	has(text, "  queue    not protected         -              2       1500    0.0       0      0 B       0 B");
 	has(text, "  old      FENCED                0.0            0       0       0.0       0      0 B       0 B");
-	has(text, "  web      PROMOTED  1.5        9           1.0 MiB  1");
+	has(text, "  web      PROMOTED  1.5        9           1.0 MiB  1        warm, 20.0 KiB behind");
 	has(text, "d         alive     up          2.0 MiB  0.3            12            down");
 	/* Without an earlier look there are no rates. */
 	has(text, "  kv       followed              -              0       0       41.0      2      64.0 MiB  8.0 KiB");
@@ -248,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(every_value),
 		T(what_cannot_be_asked),
+		T(what_nobody_tells),
 		T(a_parser_reads_them),
 		T(what_is_waited_for),
 		T(rates_since_the_last_look),

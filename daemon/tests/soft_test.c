@@ -261,6 +261,8 @@ static int wait_warm(int r, u64 timeout_ns, struct ckdev_restore *restore, uint6
 			restore->flags |= CKDEV_RESTORE_AHEAD;
 			err = ckdev_restore_since(r, restore, commits);
 			restore->flags = CKDEV_RESTORE_MAP;
+			if (!err)
+				err = ckdev_replica_copied(r, *commits, NULL);
 		}
 	} while (!err && !(ret & CKDEV_PROMOTED));
 	return err ? err : *commits ? ret : -EIO;
@@ -363,6 +365,18 @@ static void wait_for_waiter(const struct world *w)
 		assert_true(clock_mono() < until);
 }
 
+/* Until it is said how far the program's own copy is: it has everything, or there is none. */
+static void wait_for_copy(const struct world *w)
+{
+	const char *text = warm ? "  warm  " : "  cold  ";
+	u64 until = deadline();
+
+	while (!says(w, "beta", "replica list", text))
+		assert_true(clock_mono() < until);
+	assert_true(says(w, "beta", "metrics", warm ? "cptdev_replica_warm{replica=\"kv\"} 1" :
+			 "cptdev_replica_warm{replica=\"kv\"} 0"));
+}
+
 static int take_over(const char *failover, u64 generation, u64 timeout_ns)
 {
 	struct world w;
@@ -373,6 +387,9 @@ static int take_over(const char *failover, u64 generation, u64 timeout_ns)
 	program = start_primary(&w.a);
 	other = start_spare(&w.b, generation, timeout_ns);
 	wait_for_waiter(&w);
+	/* One that gives up soon might be gone before the answer. */
+	if (strcmp(failover, "manual"))
+		wait_for_copy(&w);
 	/* A host that doesn't even refuse a connection any more, with all that was on it. */
 	kill(w.a.pid, SIGSTOP);
 	end(&program, SIGKILL);
