@@ -31,9 +31,22 @@ static uint64_t copied;			/* pages that the replica had then */
 static uint64_t max_kib = UINT64_MAX;
 static uint64_t bytes;			/* that the pass copied */
 
-static void cold(const char *why)
+/*
+ * Say how far the copy is: "cptdevctl status" shows it. An older module or cptdevd doesn't know the
+ * call, and shows nothing.
+ */
+static void report(int fd)
 {
+	ckdev_replica_copied(fd, since, NULL);
+}
+
+static void cold(int fd, const char *why)
+{
+	bool first = wanted;
+
 	hs_warm_end();
+	if (first)
+		report(fd);
 	if (!told)
 		hs_say("libhotspare: the memory is copied only after the promotion: %s", why);
 	told = true;
@@ -93,17 +106,17 @@ static uint64_t available_kib(void)
 }
 
 /* The replica has its memory already, and the copy of its @pages takes as much once more. */
-static bool has_room(uint64_t pages)
+static bool has_room(int fd, uint64_t pages)
 {
 	uint64_t kib = pages * (HS_PAGE >> 10), have = since ? copied * (HS_PAGE >> 10) : 0;
 
 	have = ckdev_min(have, kib);
 	if (kib > max_kib) {
-		cold("there is more of it than " WARM " allows");
+		cold(fd, "there is more of it than " WARM " allows");
 		return false;
 	}
 	if (available_kib() < LEFT_KIB + kib - have) {
-		cold("there is too little free memory to have it twice");
+		cold(fd, "there is too little free memory to have it twice");
 		return false;
 	}
 	return true;
@@ -123,19 +136,19 @@ static bool locks_all(void)
 	return resident & 1;
 }
 
-static bool reserve(void)
+static bool reserve(int fd)
 {
 	if (there)
 		return true;
 	since = 0;
 	if (locks_all())
-		cold("the program locks all its memory (mlockall)");
+		cold(fd, "the program locks all its memory (mlockall)");
 	else if (!hs_arena_reserve())
 		there = true;
 	else if (errno == EEXIST)
-		cold("something is mapped already where the memory of hs_malloc(3) will be");
+		cold(fd, "something is mapped already where the memory of hs_malloc(3) will be");
 	else
-		cold("there are too few addresses (ulimit -v, or vm.overcommit_memory is 2)");
+		cold(fd, "there are too few addresses (ulimit -v, or vm.overcommit_memory is 2)");
 	return there;
 }
 
@@ -177,6 +190,8 @@ static int copy_extent(int content, const struct cptdev_extent *e, bool live)
 		return 0;
 	if (e->kind == CPTDEV_EXTENT_DATA)
 		return copy_data(content, from, to, live);
+	if (warm_mutant(HS_WARM_NO_HOLES))
+		return 0;
 	return madvise(ckdev_pointer(from), to - from, MADV_DONTNEED) ? -errno : 0;
 }
 
@@ -206,15 +221,21 @@ static int pass(int fd, int content, bool live)
 	if (!info.commits)
 		return -EOPNOTSUPP;
 	bytes = 0;
-	if ((live && !has_room(info.pages)) || !reserve())
+	if ((live && !has_room(fd, info.pages)) || !reserve(fd))
 		return -ENOMEM;
 	ret = copy_changes(fd, content, live);
 	if (ret == -ESTALE && since) {
-		hs_warm_anew();
-		return reserve() ? pass(fd, content, live) : -ENOMEM;
+		if (warm_mutant(HS_WARM_NO_ANEW))
+			since = 0;
+		else
+			hs_warm_anew();
+		report(fd);
+		return reserve(fd) ? pass(fd, content, live) : -ENOMEM;
 	}
 	if (ret)
 		return ret;
+	if (warm_mutant(HS_WARM_LATE))
+		ckdev_image_info(fd, &info);
 	since = info.commits;
 	copied = info.pages;
 	return 0;
@@ -231,9 +252,11 @@ void hs_warm_pass(int fd)
 	if (content >= 0)
 		ckdev_close(content);
 	if (ret == -EOPNOTSUPP)
-		cold("the module or cptdevd is too old to report what changed");
+		cold(fd, "the module or cptdevd is too old to report what changed");
 	else if (ret)
-		cold(ckdev_strerror(ret));
+		cold(fd, ckdev_strerror(ret));
+	else
+		report(fd);
 }
 
 bool hs_warm_last(int fd, int content)
@@ -241,7 +264,7 @@ bool hs_warm_last(int fd, int content)
 	/* Never copied: the cold way does no more than is left. */
 	if (!wanted || !there || !since)
 		return false;
-	if (pass(fd, content, false)) {
+	if (!warm_mutant(HS_WARM_NO_LAST) && pass(fd, content, false)) {
 		hs_warm_anew();
 		return false;
 	}

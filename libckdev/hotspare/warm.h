@@ -15,6 +15,20 @@
 /* Passes are at least so far apart. */
 #define HS_WARM_MS	100
 
+/*
+ * Each takes a safeguard away: tests/mutants.sh shows that it is missed.
+ */
+#define HS_WARM_NO_LAST		(1 << 0)	/* the pass after the promotion */
+#define HS_WARM_LATE		(1 << 1)	/* commits that come during a pass aren't copied by it */
+#define HS_WARM_NO_HOLES	(1 << 2)	/* pages that lost their data */
+#define HS_WARM_NO_ANEW		(1 << 3)	/* nothing is left of a copy that is too old */
+#ifdef HS_MUTANTS
+extern unsigned int hs_warm_mutant;
+#define warm_mutant(x)		(hs_warm_mutant & (x))
+#else
+#define warm_mutant(x)		0
+#endif
+
 /* Asks the environment. From now on there may be passes. */
 void hs_warm_start(void);
 /* Does the spare copy ahead? */

@@ -183,14 +183,27 @@ static void a_cold_spare_too(void **state)
 
 static bool says(const char *path, const char *text);
 
+/* Until the host lists its replica with @copy: how far the copy of the program that waits is. */
+static void wait_for_copy(const struct host *h, const char *copy)
+{
+	char command[400];
+
+	snprintf(command, sizeof(command), "exec \"$(dirname %s)/cptdevctl\" --socket %s replica list >list",
+		 CPTDEVD, strchr(h->control, '=') + 1);
+	while (!a_program_has_ended() && (system(command) || !says("list", copy)))
+		rest(10);
+	assert_false(a_program_has_ended());
+}
+
 /* What the spare of a lost program said. */
-static void take_over_with(const char *how)
+static void take_over_with(const char *how, const char *copy)
 {
 	pid_t spare = start_on(&hosts[1], "spare", "-s", "ERR=errors", how), program;
 	unsigned long saved;
 
 	program = start_on(&hosts[0], "master", "-m");
 	wait_for("master", "saved", 50);
+	wait_for_copy(&hosts[1], copy);
 	lose(&hosts[0], program);
 	saved = last("master", "saved");
 	wait_for("spare", "again", saved);
@@ -200,7 +213,7 @@ static void take_over_with(const char *how)
 static void a_warm_spare_has_it_in_place(void **state)
 {
 	(void)state;
-	take_over_with("HOTSPARE_WARM=yes");
+	take_over_with("HOTSPARE_WARM=yes", "  warm");
 	assert_true(says("errors", " KiB of the memory were left to copy"));
 	assert_false(says("errors", "only after the promotion"));
 }
@@ -209,7 +222,7 @@ static void a_warm_spare_has_it_in_place(void **state)
 static void with_a_limit_it_is_cold(void **state)
 {
 	(void)state;
-	take_over_with("HOTSPARE_WARM=0");
+	take_over_with("HOTSPARE_WARM=0", "  cold  ");
 	assert_true(says("errors", "only after the promotion: there is more of it than HOTSPARE_WARM allows"));
 	assert_false(says("errors", "were left to copy"));
 }

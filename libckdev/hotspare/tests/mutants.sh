@@ -1,15 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# written_test with a safeguard taken away must fail, in the test that is for that one. TAP
-# on stdout.
+# written_test or warm_test with a safeguard taken away must fail, in the test that is for that one.
+# TAP on stdout.
 #
-#	mutants.sh PROGRAM [TELLER]	PROGRAM: written_mutant; TELLER: PAGEMAP_SCAN
-#					(default) or soft-dirty
+#	mutants.sh PROGRAM [TELLER]	PROGRAM: written_mutant or warm_mutant; TELLER, for the
+#					first: PAGEMAP_SCAN (default) or soft-dirty
 
 set -u
 program=${1:?usage: mutants.sh PROGRAM [TELLER]}
 export TELLER=${2:-PAGEMAP_SCAN}
+with_none="with none, and more time around the fork, nothing is missed"
+if [ "${program##*/}" = warm_mutant ]; then
+	TELLER=warm
+	with_none="with none, nothing is missed"
+fi
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 
@@ -31,6 +36,11 @@ no_canary: others_may_clear_the_bits: the page that tells whether others cleared
 widen no_others: another_thread_may_fork: the question whether another thread has forked
 widen no_others: the_next_cut_may_come_early: the question whether the next cut has begun
 no_ksm: pages_may_be_merged: the question whether pages may be merged' ;;
+warm) list='
+no_last: a_commit_at_every_moment: the pass after the promotion
+late: a_commit_at_every_moment: commits during a pass left to the next one
+no_holes: a_commit_at_every_moment: pages that lost their data
+no_anew: what_the_replica_forgot: an empty copy when the replica forgot what changed' ;;
 *)
 	echo "mutants.sh: $TELLER isn't a teller" >&2
 	exit 2 ;;
@@ -54,7 +64,7 @@ if grep -q '^not ok' "$out" || ! grep -q '^ok' "$out"; then
 	echo -n "not "
 	failed=1
 fi
-echo "ok 1 with none, and more time around the fork, nothing is missed"
+echo "ok 1 $with_none"
 while IFS=: read -r mutant test text; do
 	number=$((number + 1))
 	run "$mutant" "${test# }"
