@@ -253,6 +253,8 @@ void hs_warm_pass(int fd)
 		ckdev_close(content);
 	if (ret == -EOPNOTSUPP)
 		cold(fd, "the module or cptdevd is too old to report what changed");
+	else if (ret == -ECONNRESET)
+		hs_warm_anew();		/* cptdevd has ended: the replica of the next one is copied */
 	else if (ret)
 		cold(fd, ckdev_strerror(ret));
 	else

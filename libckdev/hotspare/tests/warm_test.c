@@ -37,6 +37,8 @@ static struct {
 	uint64_t moments;		/* that there were */
 	uint64_t at;			/* a commit comes in this one, */
 	unsigned int often;		/* and then in each of so many at random, 0: in no other */
+	uint64_t end;			/* cptdevd ends in this one */
+	bool ended;
 	bool frozen;
 } replica;
 
@@ -90,6 +92,7 @@ static void moment(void)
 {
 	uint64_t now = replica.moments++;
 
+	replica.ended |= now == replica.end;
 	if (!replica.frozen && (now == replica.at ||
 				(replica.often && random() % replica.often == 0)))
 		commit();
@@ -137,7 +140,7 @@ int __wrap_ckdev_image_info(int fd, struct cptdev_image_info *info)
 	for (page = 0; page < PAGES; page++)
 		info->pages += !!replica.fill[page];
 	moment();
-	return 0;
+	return replica.ended ? -ECONNRESET : 0;
 }
 
 /* At most two at a time, as the replica is then. */
@@ -148,6 +151,8 @@ int __wrap_ckdev_image_extents_since(int fd, struct cptdev_extent *vec, unsigned
 
 	assert_int_equal(fd, REPLICA);
 	moment();
+	if (replica.ended)
+		return -ECONNRESET;
 	if (since > replica.commits)
 		return -EINVAL;
 	if (since && since < replica.forgotten)
@@ -188,6 +193,8 @@ int __wrap_ckdev_replica_content_live(int fd)
 {
 	assert_int_equal(fd, REPLICA);
 	moment();
+	if (replica.ended)
+		return -ECONNRESET;
 	return replica.commits ? CONTENT : -ENODATA;
 }
 
@@ -217,6 +224,7 @@ static void begin(unsigned int seed)
 	hs_warm_anew();
 	memset(&replica, 0, sizeof(replica));
 	replica.at = NEVER;
+	replica.end = NEVER;
 	reported = NEVER;
 	reports = 0;
 	srandom(seed);
@@ -318,6 +326,34 @@ static void a_report_after_each_pass(void **state)
 	take_over();
 }
 
+/* As for an update: the spare copies the replica of the next one, and is as warm as before. */
+static void cptdevd_may_end_at_every_moment(void **state)
+{
+	unsigned int at;
+
+	(void)state;
+	for (at = 0;; at++) {
+		begin(1);
+		commit_all();
+		hs_warm_pass(REPLICA);
+		commit();
+		replica.end = replica.moments + at;
+		hs_warm_pass(REPLICA);
+		if (!replica.ended)
+			break;
+		assert_int_equal(reported, 1);
+		hs_warm_anew();				/* as the program that waits does */
+		memset(&replica, 0, sizeof(replica));
+		replica.at = replica.end = NEVER;
+		commit_all();
+		commit();
+		hs_warm_pass(REPLICA);
+		assert_int_equal(reported, 2);
+		take_over();
+	}
+	assert_true(at > 3);
+}
+
 /* In a process of its own, as what the environment said stays. */
 static void starts_with(const char *warm, uint64_t report, unsigned int nr)
 {
@@ -388,6 +424,7 @@ int main(void)
 		cmocka_unit_test(commits_all_the_time),
 		cmocka_unit_test(what_the_replica_forgot),
 		cmocka_unit_test(a_report_after_each_pass),
+		cmocka_unit_test(cptdevd_may_end_at_every_moment),
 		cmocka_unit_test(a_cold_spare_says_so),
 		cmocka_unit_test(one_that_never_copies_says_nothing),
 	};
