@@ -208,6 +208,42 @@ test_no_checkpoint() { # one that can't be had is told
 	finish $ret
 }
 
+# A daemon that is stopped answers too late, after 10 seconds: is the checkpoint refused for that? Then it
+# continues.
+refuses_late_mark() { # SECONDS
+	local daemon ret=1 i
+
+	stopped=''
+	begin && daemon=${daemons# } && daemon=${daemon%% *} &&
+		on_host a /usr/bin/python3 "$here/count.py" numbers && ctl wait job >said || return
+	kill -STOP "$daemon" && stopped=1
+	for ((i = 0; i < $1 && ret; i++)); do
+		sleep 1
+		grep -q "no checkpoint: .*held output can't be marked" a.err && ret=0
+	done
+	kill -CONT "$daemon"
+	return $ret
+}
+
+test_late_mark() { # a daemon that marks held output too late: that checkpoint isn't taken, a later one is
+	local ret stopped EVERY=20
+
+	refuses_late_mark 120 && ctl checkpoint job >said && has "a spare has generation" said
+	ret=$?
+	kill -9 "$pid" 2>/dev/null
+	finish $ret
+}
+
+test_mutant_mark() { # it is seen when such a mark counts
+	local ret stopped EVERY=20
+
+	RUN=cptdev-run-mutant RUN_MUTANT=mark refuses_late_mark 15
+	ret=$?
+	kill -9 "$pid" 2>/dev/null
+	finish 0
+	[ -n "$stopped" ] && { [ $ret != 0 ] || fail "nobody has noticed"; }
+}
+
 test_end() { # a program that ends in order isn't continued
 	local ret
 
