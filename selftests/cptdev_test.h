@@ -113,16 +113,22 @@ static inline int t_wait(int fd, uint64_t generation, uint64_t timeout_ns,
 	return ret;
 }
 
-static inline int t_delta(int fd, uint64_t id, uint64_t since, struct cptdev_delta *out)
+static inline int t_delta_flags(int fd, uint64_t id, uint64_t since, uint32_t flags,
+				struct cptdev_delta *out)
 {
 	struct cptdev_delta arg = {
-		.size = sizeof(arg), .session_id = id, .since = since,
+		.size = sizeof(arg), .flags = flags, .session_id = id, .since = since,
 	};
 	int ret = t_ioctl(fd, CPTDEV_IOC_DELTA, &arg);
 
 	if (out)
 		*out = arg;
 	return ret ?: arg.fd;
+}
+
+static inline int t_delta(int fd, uint64_t id, uint64_t since, struct cptdev_delta *out)
+{
+	return t_delta_flags(fd, id, since, 0, out);
 }
 
 static inline int t_ack(int fd, uint64_t id, uint64_t generation, uint32_t flags)

@@ -285,6 +285,36 @@ TEST_F(publish, new_spare)
 	EXPECT_EQ(1ULL, self->d.pages);
 }
 
+/* Another spare goes on, and whoever waits for what it can commit isn't told anything. */
+TEST_F(publish, new_spare_beside_another)
+{
+	struct pollfd pri = { .fd = self->fd, .events = POLLPRI };
+	int other = t_open(), fd;
+	struct cptdev_delta d;
+
+	publish(self);
+	ASSERT_EQ(1, follow(self));
+	self->m[0]++;
+	publish(self);
+	EXPECT_EQ(-EOPNOTSUPP, t_delta_flags(other, self->id, 0, 1U << 1, NULL));
+	EXPECT_EQ(-ESTALE, t_delta_flags(other, self->id, 0, CPTDEV_DELTA_OTHERS, NULL));
+	EXPECT_EQ(-ETIMEDOUT, wait_for(self, 2));
+	EXPECT_EQ(0, poll(&pri, 1, 0));
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(0, wait_for(self, 2));
+	/* The next one reaches back all the same. */
+	self->m[PAGE]++;
+	publish(self);
+	fd = t_delta_flags(other, self->id, 0, CPTDEV_DELTA_OTHERS, &d);
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(0ULL, d.base);
+	EXPECT_EQ(PAGES, d.pages);
+	close(fd);
+	EXPECT_EQ(1, follow(self));
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+	close(other);
+}
+
 /* A spare that missed some gets what changed since, not everything. */
 TEST_F(publish, behind)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The ioctls, one function each. */
+#include <errno.h>
 #include <string.h>
 
 #include "kernel.h"
@@ -16,13 +17,15 @@ int kernel_info(struct kernel *k, struct cptdev_info *info)
 	return ret;
 }
 
-int kernel_delta(struct kernel *k, int dev, u64 id, u64 since)
+int kernel_delta(struct kernel *k, int dev, u64 id, u64 since, u32 flags)
 {
 	struct cptdev_delta arg = {
-		.size = sizeof(arg), .session_id = id, .since = since,
+		.size = sizeof(arg), .flags = flags, .session_id = id, .since = since,
 	};
 	int ret = k->ops->ioctl(k, dev, CPTDEV_IOC_DELTA, &arg);
 
+	if (ret == -EOPNOTSUPP && flags)
+		return kernel_delta(k, dev, id, since, 0);
 	return ret ? ret : arg.fd;
 }
 

@@ -38,7 +38,8 @@ struct kernel *kernel_module(void);
 
 int kernel_info(struct kernel *k, struct cptdev_info *info);
 
-int kernel_delta(struct kernel *k, int dev, u64 id, u64 since);
+/* @flags: CPTDEV_DELTA_*; an engine that doesn't know them acts as without. */
+int kernel_delta(struct kernel *k, int dev, u64 id, u64 since, u32 flags);
 int kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
 /* What needs no attached spare; @arg without its size. */
 int kernel_tell(struct kernel *k, struct cptdev_ack *arg);

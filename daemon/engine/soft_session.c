@@ -380,9 +380,10 @@ static int follow(struct soft *s, int fd, struct soft_session *se)
 }
 
 /* The oldest snapshot that brings a spare with @since further, or NULL: *@ret says why. */
-static struct soft_snap *delta_find(struct soft *s, struct soft_session *se, u64 since,
-				    int *ret)
+static struct soft_snap *delta_find(struct soft *s, struct soft_session *se,
+				    const struct cptdev_delta *arg, int *ret)
 {
+	u64 since = arg->since;
 	struct soft_snap *snap;
 
 	TAILQ_FOREACH(snap, &se->published, entry)
@@ -391,11 +392,16 @@ static struct soft_snap *delta_find(struct soft *s, struct soft_session *se, u64
 	*ret = since > se->rec.published ? -EINVAL : -ENODATA;
 	if (since >= se->rec.published)
 		return NULL;
-	/* Only a new snapshot can help, and who waits for an old one is told. */
+	/*
+	 * Only a new snapshot can help this spare. A WAIT for an older one gets ECANCELED, unless
+	 * other spares suffice.
+	 */
 	se->base = MIN(se->base, since);
+	*ret = -ESTALE;
+	if (arg->flags & CPTDEV_DELTA_OTHERS)
+		return NULL;
 	se->cancelled = se->rec.published;
 	tell(s, se, CPTDEV_CMD_DROPPED_NTF);
-	*ret = -ESTALE;
 	return NULL;
 }
 
@@ -425,7 +431,7 @@ int soft_session_delta(struct soft *s, int fd, struct cptdev_delta *arg)
 	int ret;
 
 	arg->fd = -1;
-	if (arg->flags)
+	if (arg->flags & ~CPTDEV_DELTA_OTHERS)
 		return -EOPNOTSUPP;
 	if (arg->reserved)
 		return -EINVAL;
@@ -434,7 +440,7 @@ int soft_session_delta(struct soft *s, int fd, struct cptdev_delta *arg)
 	ret = follow(s, fd, se);
 	if (ret)
 		return ret;
-	snap = delta_find(s, se, arg->since, &ret);
+	snap = delta_find(s, se, arg, &ret);
 	return snap ? delta_open(s, snap, arg) : ret;
 }
 

@@ -105,6 +105,7 @@ struct ship {
 	u64 since;			/* newest generation that was sent */
 	u64 asked;			/* newest published one at a DELTA that gave none */
 	bool lacks;			/* nothing that is kept reaches back to the spare */
+	bool spared;			/* and other spares suffice for what was published */
 	bool followed;			/* SESSION_STATE said so */
 	bool outdated;			/* the spare can't be promoted before its next commit */
 	bool goes_on;			/* it was told that we go on if it leaves in order */
@@ -580,6 +581,8 @@ int members_telling(struct ship *s, u16 flags);
 int members_told(struct ship *s);
 /* Do the members know of this one, which isn't one yet? */
 bool members_may_join(const struct ship *s);
+/* Can others fulfil the policy for what was published, though @s lacks what isn't kept? */
+bool members_suffice(const struct ship *s);
 /* Those that count; @m has room for RECORD_FOLLOWERS_MAX. Returns their number. */
 u32 members_list(struct daemon *d, const struct known *k, struct ack_member *m);
 /* The newest generation that the policy allows to be acknowledged. */

@@ -118,6 +118,12 @@ static struct ship *ship_to(struct daemon *d, const struct known *k, const u8 *n
 	return NULL;
 }
 
+/* Does it get what is published from now on, and what was before? */
+static bool fed(const struct ship *s)
+{
+	return s && ship_follows(s) && !s->lacks;
+}
+
 static u64 has(struct daemon *d, const struct known *k, const u8 *node)
 {
 	const struct ship *s = ship_to(d, k, node);
@@ -270,6 +276,36 @@ u64 members_generation(struct daemon *d, const struct known *k)
 	return ack_generation(&p, m, members_list(d, k, m));
 }
 
+/*
+ * A generation isn't given up for one spare that lacks what is before it as long as those that
+ * are fed are enough, or the session needs none.
+ */
+bool members_suffice(const struct ship *s)
+{
+	struct daemon *d = s->out->d;
+	const struct known *k = s->session;
+	const struct record *r = members_of(d, k);
+	struct ack_member m[RECORD_FOLLOWERS_MAX];
+	const struct record_follower *f;
+	const struct ship *other;
+	struct ack_policy p;
+	u32 i, n = 0;
+
+	for (i = 0; r && i < r->nr_followers; i++) {
+		f = &r->followers[i];
+		if (!counts(d, f))
+			continue;
+		other = ship_to(d, k, f->node);
+		m[n++] = (struct ack_member) {
+			.name = f->name, .knows = f->unsure,
+			.committed = fed(other) && other != s ? k->rec.published :
+				has(d, k, f->node),
+		};
+	}
+	members_policy(d, k->rec.name, &p);
+	return k->alone || (n && ack_generation(&p, m, n) >= k->rec.published);
+}
+
 static void acknowledge(struct daemon *d, struct known *k)
 {
 	u64 generation = members_generation(d, k);
@@ -346,6 +382,9 @@ static void look_at_ship(struct daemon *d, struct known *k, struct ship *s)
 		     k->rec.name, s->out->node.name);
 		return;
 	}
+	/* Others were enough, and aren't any more. */
+	if (s->lacks && s->spared && s->state == SHIP_WAITING && !members_suffice(s))
+		ship_event(s, SHIP_SNAPSHOT);
 	s->ask_again = flags != s->told;
 	if (s->ask_again && s->state == SHIP_WAITING && !s->in_flight && !s->delta)
 		ship_event(s, SHIP_RETRY);

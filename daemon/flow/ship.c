@@ -207,6 +207,20 @@ static void ship_owner(struct ship *s)
 	s->delta->layout_before = s->layout;
 }
 
+/*
+ * A spare that lacks what isn't kept any more cancels no WAIT that other spares can fulfil; if
+ * they can't, the program is told to take another snapshot.
+ */
+static int ship_delta(struct ship *s)
+{
+	struct kernel *k = s->out->d->kernel;
+	u64 id = s->session->rec.id;
+	int fd = kernel_delta(k, s->dev, id, s->since, CPTDEV_DELTA_OTHERS);
+
+	s->spared = fd == -ESTALE && members_suffice(s);
+	return fd == -ESTALE && !s->spared ? kernel_delta(k, s->dev, id, s->since, 0) : fd;
+}
+
 static int ship_fetch(struct ship *s)
 {
 	struct daemon *d = s->out->d;
@@ -218,7 +232,7 @@ static int ship_fetch(struct ship *s)
 	ret = ship_attach(s);
 	if (ret)
 		return ship_trouble(s, "can't open " CPTDEV_DEVICE, ret);
-	fd = kernel_delta(d->kernel, s->dev, s->session->rec.id, s->since);
+	fd = ship_delta(s);
 	/* ENOENT: the event that it is gone will follow. */
 	if (fd == -ENODATA || fd == -ESTALE || fd == -ENOENT)
 		return ship_nothing(s, fd);

@@ -92,7 +92,7 @@ static void attach_from(struct world *w, u64 since)
 	int fd;
 
 	pthread_mutex_lock(&w->lock);
-	fd = kernel_delta(k, w->dev, w->id, since);
+	fd = kernel_delta(k, w->dev, w->id, since, 0);
 	if (fd >= 0)
 		k->ops->close(k, fd);
 	pthread_mutex_unlock(&w->lock);
@@ -405,6 +405,60 @@ static void no_sign_of_life_is_told_once(void **state)
 	assert_int_equal(hung_events(w), 2);
 }
 
+static int delta_flags(struct world *w, int dev, u64 since, u32 flags)
+{
+	struct kernel *k = &w->soft.kernel;
+	struct cptdev_delta arg = {
+		.size = sizeof(arg), .flags = flags, .session_id = w->id, .since = since,
+	};
+	int ret;
+
+	pthread_mutex_lock(&w->lock);
+	ret = k->ops->ioctl(k, dev, CPTDEV_IOC_DELTA, &arg);
+	if (!ret)
+		k->ops->close(k, arg.fd);
+	pthread_mutex_unlock(&w->lock);
+	return ret;
+}
+
+static int open_spare(struct world *w)
+{
+	int dev;
+
+	pthread_mutex_lock(&w->lock);
+	dev = w->soft.kernel.ops->open(&w->soft.kernel);
+	pthread_mutex_unlock(&w->lock);
+	return dev;
+}
+
+/* A second spare lacks everything, while the first one goes on. */
+static void a_spare_that_lacks_cancels_nothing_that_another_commits(void **state)
+{
+	struct world *w = *state;
+	int other = open_spare(w);
+	u32 st;
+
+	publish(w, 0);
+	assert_int_equal(delta_flags(w, w->dev, 0, CPTDEV_DELTA_OTHERS), 0);
+	assert_int_equal(ack(w, 0, 1, 0), 0);
+	publish(w, 1);
+	assert_int_equal(delta_flags(w, other, 0, 2), -EOPNOTSUPP);
+	assert_int_equal(delta_flags(w, other, 0, CPTDEV_DELTA_OTHERS), -ESTALE);
+	assert_int_equal(wait_state(w, 2, 0, &st), -ETIMEDOUT);
+	assert_int_equal(delta_flags(w, w->dev, 1, 0), 0);
+	assert_int_equal(ack(w, 0, 2, 0), 0);
+	assert_int_equal(wait_state(w, 2, 0, &st), 0);
+	/* The next one reaches back all the same. */
+	assert_int_equal(publish(w, 0), 3);
+	assert_int_equal(delta_flags(w, other, 0, CPTDEV_DELTA_OTHERS), 0);
+	/* Without the flag who waits is told. */
+	assert_int_equal(delta_flags(w, w->dev, 2, 0), 0);
+	assert_int_equal(ack(w, 0, 3, 0), 0);
+	publish(w, 3);
+	assert_int_equal(delta_flags(w, other, 0, 0), -ESTALE);
+	assert_int_equal(wait_state(w, 4, 0, &st), -ECANCELED);
+}
+
 #define CASE(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -418,6 +472,7 @@ int main(void)
 		CASE(what_is_wanted_is_told_until_it_is_published),
 		CASE(the_page_cannot_be_written_to),
 		CASE(no_sign_of_life_is_told_once),
+		CASE(a_spare_that_lacks_cancels_nothing_that_another_commits),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -42,6 +42,7 @@ struct fake_session *fake_session_with(struct fake *f, const char *name, u32 pag
 	s->used = true;
 	s->pages = pages;
 	s->segments = 1;
+	s->lacked = s->base = ~0ULL;
 	s->mem = calloc(pages, FAKE_PAGE);
 	s->frozen = calloc(pages, FAKE_PAGE);
 	s->changed = calloc(pages, sizeof(*s->changed));
@@ -135,8 +136,12 @@ u64 fake_publish(struct fake *f, struct fake_session *s)
 	memset(s->dirty, 0, s->pages * sizeof(*s->dirty));
 	s->state.flags &= ~CPTDEV_STATE_WANTED;
 	s->rec.flags &= ~CPTDEV_GENL_SESSION_WANTED;
-	if (s->reach_next)
+	s->base = ~0ULL;
+	if (s->reach_next) {
 		s->reach = 0;
+		s->base = s->lacked;
+		s->lacked = ~0ULL;
+	}
 	s->reach_next = false;
 	session_event(f, CPTDEV_CMD_SNAPSHOT_NTF, s);
 	return s->rec.generation;
@@ -281,6 +286,8 @@ static int device_delta(struct fake *f, int fd, struct cptdev_delta *arg)
 	struct fake_session *s = session_by_id(f, arg->session_id);
 
 	f->asked++;
+	if (arg->flags & ~CPTDEV_DELTA_OTHERS)
+		return -EOPNOTSUPP;
 	if (!s)
 		return -ENOENT;
 	if (f->fail_delta)
@@ -293,10 +300,14 @@ static int device_delta(struct fake *f, int fd, struct cptdev_delta *arg)
 	if (arg->since < s->reach) {
 		/* The next publication reaches back; the module tells each time. */
 		s->reach_next = true;
-		session_event(f, CPTDEV_CMD_DROPPED_NTF, s);
+		s->lacked = MIN(s->lacked, arg->since);
+		if (!(arg->flags & CPTDEV_DELTA_OTHERS)) {
+			s->cancelled = s->rec.published;
+			session_event(f, CPTDEV_CMD_DROPPED_NTF, s);
+		}
 		return -ESTALE;
 	}
-	arg->fd = snapshot_new(f, s, arg->since);
+	arg->fd = snapshot_new(f, s, MIN(arg->since, s->base));
 	return arg->fd < 0 ? arg->fd : 0;
 }
 

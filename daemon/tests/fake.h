@@ -30,6 +30,9 @@ struct fake_session {
 	u32 meta_len;
 	u64 reach;		/* DELTA for less answers ESTALE, until the next */
 	bool reach_next;	/* publication reaches back */
+	u64 lacked;		/* to this one */
+	u64 base;		/* of what was published last, if it reaches back: else ~0 */
+	u64 cancelled;		/* WAIT for those up to it gets ECANCELED */
 	u64 deltas;		/* that were fetched */
 	u64 delta_pages;	/* in all of them */
 	bool fenced;

@@ -124,7 +124,7 @@ static bool same(struct mesh *m, u32 nr)
 	return r && fake_same(r, m->s);
 }
 
-static void mesh_open(struct mesh *m, u32 hosts, const char *ack, u32 failover)
+static void mesh_make(struct mesh *m, const char *ack, u32 failover)
 {
 	u32 i;
 
@@ -133,6 +133,12 @@ static void mesh_open(struct mesh *m, u32 hosts, const char *ack, u32 failover)
 		strcpy(m->h[i].conf.sessions.ack, ack);
 		m->h[i].conf.sessions.failover = failover;
 	}
+}
+
+static void mesh_start(struct mesh *m, u32 hosts)
+{
+	u32 i;
+
 	for (i = 0; i < HOSTS; i++) {
 		know(m, i, hosts);
 		if (i < hosts)
@@ -143,6 +149,12 @@ static void mesh_open(struct mesh *m, u32 hosts, const char *ack, u32 failover)
 	WAIT(m, nr_members(m) == hosts - 1);
 	publish(m, 0, 1);
 	WAIT(m, committed(m));
+}
+
+static void mesh_open(struct mesh *m, u32 hosts, const char *ack, u32 failover)
+{
+	mesh_make(m, ack, failover);
+	mesh_start(m, hosts);
 }
 
 static void mesh_close(struct mesh *m)
@@ -447,6 +459,96 @@ static void each_is_caught_up_from_where_it_was(void **state)
 	mesh_close(m);
 }
 
+/* The spare is back, and lacks what isn't kept; what was published last isn't acknowledged. */
+static struct mesh *one_lacks(const char *ack)
+{
+	struct mesh *m = calloc(1, sizeof(*m));
+	u32 i;
+
+	mesh_make(m, ack, FAILOVER_MANUAL);
+	/* Those that don't run for a while are waited for. */
+	for (i = 0; i < HOSTS; i++)
+		m->h[i].conf.timeout_ms = 60000;
+	mesh_start(m, HOSTS);
+	host_kill(&m->h[4]);
+	publish(m, 3, 7);
+	WAIT(m, same(m, 1) && same(m, 2) && same(m, 3));
+	m->s->reach = m->s->rec.published;
+	m->h[1].runs = m->h[2].runs = m->h[3].runs = false;
+	publish(m, 3, 8);
+	host_start(&m->h[4]);
+	WAIT(m, ship_to(m, 4) && ship_to(m, 4)->lacks);
+	return m;
+}
+
+static void others_serve(struct mesh *m)
+{
+	m->h[1].runs = m->h[2].runs = m->h[3].runs = true;
+}
+
+/* The others can fulfil the policy: whoever waits for the generation gets it. */
+static void one_that_lacks_cancels_nothing_that_others_commit(void **state)
+{
+	static const char *const policies[] = { "any", "2", "beta gamma" };
+	struct mesh *m;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(policies); i++) {
+		m = one_lacks(policies[i]);
+		assert_int_not_equal(m->s->rec.committed, m->s->rec.published);
+		assert_int_equal(m->s->cancelled, 0);
+		others_serve(m);
+		WAIT(m, committed(m));
+		assert_int_equal(m->s->cancelled, 0);
+		/* The next one reaches back. */
+		publish(m, 4, 9);
+		WAIT(m, same(m, 4) && committed(m));
+		mesh_close(m);
+	}
+}
+
+/* It can't be fulfilled without it: the program is told to take another one. */
+static void one_that_lacks_and_is_needed_cancels(void **state)
+{
+	static const char *const policies[] = { "all", "4", "epsilon" };
+	struct mesh *m;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(policies); i++) {
+		m = one_lacks(policies[i]);
+		assert_int_equal(m->s->cancelled, m->s->rec.published);
+		others_serve(m);
+		publish(m, 4, 9);
+		WAIT(m, same(m, 4) && committed(m));
+		mesh_close(m);
+	}
+}
+
+/* The others were enough, until they were lost. */
+static void one_that_lacks_is_needed_later(void **state)
+{
+	struct mesh *m = one_lacks("any");
+	u32 i;
+
+	(void)state;
+	assert_int_equal(m->s->cancelled, 0);
+	m->h[1].runs = m->h[2].runs = m->h[3].runs = true;
+	host_kill(&m->h[1]);
+	host_kill(&m->h[2]);
+	m->h[3].runs = false;
+	for (i = 0; i < 50; i++)
+		run(m);
+	assert_int_equal(m->s->cancelled, 0);
+	m->h[3].runs = true;
+	host_kill(&m->h[3]);
+	WAIT(m, m->s->cancelled == m->s->rec.published);
+	publish(m, 4, 9);
+	WAIT(m, same(m, 4) && committed(m));
+	mesh_close(m);
+}
+
 /* It holds back nobody if the policy doesn't ask for it, and is shown. */
 static void a_spare_that_lags_is_left_behind(void **state)
 {
@@ -649,6 +751,9 @@ int main(void)
 		cmocka_unit_test(none_of_several_is_promoted_by_itself),
 		cmocka_unit_test(a_spare_that_was_away_gets_one_delta),
 		cmocka_unit_test(each_is_caught_up_from_where_it_was),
+		cmocka_unit_test(one_that_lacks_cancels_nothing_that_others_commit),
+		cmocka_unit_test(one_that_lacks_and_is_needed_cancels),
+		cmocka_unit_test(one_that_lacks_is_needed_later),
 		cmocka_unit_test(a_spare_that_lags_is_left_behind),
 		cmocka_unit_test(spares_come_and_go),
 		cmocka_unit_test(a_spare_counts_when_the_others_know_of_it),

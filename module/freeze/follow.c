@@ -61,7 +61,7 @@ void cptdev_unfollow_all(struct cptdev_session *owner)
 }
 
 /* The oldest snapshot that brings a spare with @since further, referenced. */
-static struct cptdev_snap *delta_find(struct cptdev_session *s, u64 since)
+static struct cptdev_snap *delta_find(struct cptdev_session *s, u64 since, u32 flags)
 {
 	struct cptdev_snap *snap;
 
@@ -78,9 +78,13 @@ static struct cptdev_snap *delta_find(struct cptdev_session *s, u64 since)
 	} else if (since == s->pub_newest) {
 		snap = ERR_PTR(-ENODATA);
 	} else {
-		/* Only a new snapshot can help. A WAIT for an older one gets ECANCELED. */
+		/*
+		 * Only a new snapshot can help this spare. A WAIT for an older one gets
+		 * ECANCELED, unless other spares suffice.
+		 */
 		s->pub_base = min(s->pub_base, since);
-		s->cancelled = s->pub_newest;
+		if (!(flags & CPTDEV_DELTA_OTHERS))
+			s->cancelled = s->pub_newest;
 		snap = ERR_PTR(-ESTALE);
 	}
 out:
@@ -91,11 +95,11 @@ out:
 static int delta_open(struct cptdev_session *s, struct cptdev_delta *arg,
 		      struct cptdev_call *call)
 {
-	struct cptdev_snap *snap = delta_find(s, arg->since);
+	struct cptdev_snap *snap = delta_find(s, arg->since, arg->flags);
 	struct file *file;
 
 	if (IS_ERR(snap)) {
-		if (PTR_ERR(snap) == -ESTALE) {
+		if (PTR_ERR(snap) == -ESTALE && !(arg->flags & CPTDEV_DELTA_OTHERS)) {
 			wake_up_all(&s->wq);
 			cptdev_event_session(s, CPTDEV_CMD_DROPPED_NTF);
 		}
@@ -118,7 +122,7 @@ int cptdev_delta(struct cptdev_call *call, void *uarg)
 	struct cptdev_delta *arg = uarg;
 	int ret;
 
-	if (arg->flags)
+	if (arg->flags & ~CPTDEV_DELTA_OTHERS)
 		return -EOPNOTSUPP;
 	if (arg->reserved)
 		return -EINVAL;

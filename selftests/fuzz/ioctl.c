@@ -461,7 +461,7 @@ static const struct kind ops[] = {
 	   FIELDS(NUMBER(cptdev_wait, generation), NUMBER(cptdev_wait, timeout_ns),
 		  OUT(cptdev_wait, committed), OUT(cptdev_wait, state),
 		  RESERVED(cptdev_wait, reserved))),
-	OP("DELTA", 6, DELTA, DEVICE, cptdev_delta, 0, CAP | NEW_FD, fill_delta, done_delta,
+	OP("DELTA", 6, DELTA, DEVICE, cptdev_delta, 1, CAP | NEW_FD, fill_delta, done_delta,
 	   ERRORS(ENOENT, EINVAL, ENODATA, ESTALE),
 	   FIELDS(NUMBER(cptdev_delta, session_id), NUMBER(cptdev_delta, since),
 		  OUT(cptdev_delta, fd), RESERVED(cptdev_delta, reserved), OUT(cptdev_delta,

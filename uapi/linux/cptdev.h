@@ -595,7 +595,7 @@ struct cptdev_session_alive {
 /**
  * struct cptdev_delta - CPTDEV_IOC_DELTA: fetch a published snapshot of any session
  * @size:	sizeof(struct cptdev_delta)
- * @flags:	0
+ * @flags:	CPTDEV_DELTA_OTHERS
  * @session_id:	number of the session
  * @since:	generation that the spare has; 0: none
  * @fd:		out: descriptor of the snapshot
@@ -614,7 +614,8 @@ struct cptdev_session_alive {
  *
  * Errors: EPERM no capability; ENOENT no such session; ENODATA nothing newer is published;
  * EINVAL @since is newer than every published generation; ESTALE the next published
- * snapshot will reach back to @since, and every WAIT for an older one fails with ECANCELED.
+ * snapshot will reach back to @since, and every WAIT for an older one fails with ECANCELED
+ * unless CPTDEV_DELTA_OTHERS was given.
  */
 struct cptdev_delta {
 	__u32 size;
@@ -627,6 +628,12 @@ struct cptdev_delta {
 	__u64 base;
 	__u64 pages;
 };
+
+/*
+ * Other spares can still commit what is published: if the call fails with ESTALE, WAIT goes on.
+ * Modules before version 1.1 answer EOPNOTSUPP.
+ */
+#define CPTDEV_DELTA_OTHERS	(1U << 0)
 
 /**
  * struct cptdev_ack - CPTDEV_IOC_ACK: acknowledge a generation, or set a session's state
