@@ -189,13 +189,16 @@ static int ship_nothing(struct ship *s, int err)
 
 /*
  * Runs are for what the spare has when everything before is committed: pages of the delta before it. If
- * that fails, this one does, too.
+ * that fails, this one does, too. A delta that reaches back further, for another spare, also leads
+ * on from there: of the pages that this one has already only the sums are sent.
  */
 static void ship_owner(struct ship *s)
 {
-	const struct cptdev_image_info *info = &s->delta->info;
+	struct cptdev_image_info *info = &s->delta->info;
 	struct thin *t = s->delta->thin;
 
+	if (info->base)
+		info->base = MAX(info->base, s->since);
 	if (!info->base || info->base != s->since || !info->segments) {
 		s->owner = 0;
 	} else if (!s->owner) {

@@ -438,6 +438,40 @@ static void a_spare_that_was_away_gets_one_delta(void **state)
 	mesh_close(m);
 }
 
+static u64 sent_to(struct mesh *m, u32 nr)
+{
+	return ship_to(m, nr)->out->conn->stats.bytes_out;
+}
+
+/* The next snapshot reaches back for one spare; the others have what is in it. */
+static void what_one_lacks_is_not_sent_to_the_others_again(void **state)
+{
+	struct mesh *m = plain_mesh("2", CHANGED + 1);
+	u64 before[HOSTS] = {};
+	u32 i;
+
+	(void)state;
+	m->h[0].conf.differences_mib = 64;
+	m->h[0].daemon.conf.differences_mib = 64;
+	host_kill(&m->h[4]);
+	for (i = 0; i < CHANGED; i++)
+		fake_write(m->s, i, 100 + i % 100);
+	publish(m, 0, 100);
+	WAIT(m, committed(m) && same(m, 1) && same(m, 2) && same(m, 3));
+	m->s->reach = m->s->rec.published;
+	host_start(&m->h[4]);
+	WAIT(m, ship_to(m, 4) && ship_to(m, 4)->lacks);
+	for (i = 1; i < 4; i++)
+		before[i] = sent_to(m, i);
+	publish(m, CHANGED, 9);
+	for (i = 1; i < HOSTS; i++)
+		WAIT(m, same(m, i));
+	assert_int_equal(ship_to(m, 4)->bytes, (CHANGED + 1) * FAKE_PAGE);
+	for (i = 1; i < 4; i++)
+		assert_true(sent_to(m, i) - before[i] < CHANGED * FAKE_PAGE / 20);
+	mesh_close(m);
+}
+
 /* Two that were away at different times get different deltas. */
 static void each_is_caught_up_from_where_it_was(void **state)
 {
@@ -750,6 +784,7 @@ int main(void)
 		cmocka_unit_test(those_that_are_named_are_needed),
 		cmocka_unit_test(none_of_several_is_promoted_by_itself),
 		cmocka_unit_test(a_spare_that_was_away_gets_one_delta),
+		cmocka_unit_test(what_one_lacks_is_not_sent_to_the_others_again),
 		cmocka_unit_test(each_is_caught_up_from_where_it_was),
 		cmocka_unit_test(one_that_lacks_cancels_nothing_that_others_commit),
 		cmocka_unit_test(one_that_lacks_and_is_needed_cancels),
