@@ -374,6 +374,7 @@ int cptdev_snapshot(struct cptdev_call *call, void *arg);
 void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap);
 u64 cptdev_publish_base(struct cptdev_session *s);
 u64 cptdev_publish_drop(struct cptdev_session *s);
+u64 cptdev_publish_forget(struct cptdev_session *s);
 void cptdev_unpublish_all(struct cptdev_session *s);
 void cptdev_unpublish(struct list_head *gone);
 int cptdev_wait_committed(struct cptdev_session *s, u64 generation,

@@ -660,6 +660,47 @@ TEST_F(publish, limit_keeps_the_chain)
 	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
 }
 
+/* One of two spares fetches nothing: what the other one has fetched isn't kept beyond the limit. */
+TEST_F(publish, a_slow_spare_does_not_stop_the_program)
+{
+	uint64_t g = 1, next;
+	int slow = t_open(), fd, i;
+
+	close(self->fd);
+	self->fd = t_open();
+	ASSERT_EQ(0, t_setup(self->fd, "pub-slow", 0, 2 * PAGES * PAGE));
+	ASSERT_EQ(0, t_add(self->fd, self->m, LEN));
+	self->id = t_info(self->fd).session_id;
+	ASSERT_EQ(g, publish(self));
+	close(t_delta(slow, self->id, 0, NULL));
+	close(delta(self, 0));
+	EXPECT_EQ(0, ack(self, g));
+	for (i = 2; i < 20; i++) {
+		memset(self->m, i, LEN);
+		next = publish(self);
+		ASSERT_LT(g, next);
+		fd = delta(self, g);
+		ASSERT_LE(0, fd);
+		close(fd);
+		EXPECT_GE(2 * PAGES * PAGE, t_info(self->fd).session_held);
+		g = next;
+	}
+	/* What is on its way isn't cancelled for that. */
+	EXPECT_EQ(-ETIMEDOUT, wait_for(self, g));
+	EXPECT_EQ(-ESTALE, t_delta_flags(slow, self->id, 1, CPTDEV_DELTA_OTHERS, NULL));
+	g = publish(self);
+	fd = t_delta(slow, self->id, 1, &self->d);
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(1ULL, self->d.base);
+	EXPECT_EQ(PAGES, self->d.pages);
+	close(fd);
+	EXPECT_EQ(-ENODATA, delta(self, g));
+	EXPECT_EQ(0, ack(self, g));
+	EXPECT_EQ(0, wait_for(self, g));
+	EXPECT_EQ(0ULL, t_info(self->fd).session_held);
+	close(slow);
+}
+
 #include "publish_ack.h"
 
 TEST_HARNESS_MAIN

@@ -253,6 +253,22 @@ static bool drop_untaken(struct soft *s, struct soft_session *se)
 	return any;
 }
 
+/*
+ * Forget what was fetched and isn't open any more: it is on its way to a spare. A spare that needs
+ * it all the same, a slow one of several or one whose link broke, asks, and then the next one
+ * reaches back to it.
+ */
+static void forget_taken(struct soft_session *se)
+{
+	struct soft_snap *snap, *next;
+
+	for (snap = TAILQ_FIRST(&se->published); snap; snap = next) {
+		next = TAILQ_NEXT(snap, entry);
+		if (snap->taken && snap->refs == 1)
+			snap_unlist(se, snap);
+	}
+}
+
 static bool fits(const struct soft *s, const struct soft_session *se, u64 pages)
 {
 	u64 more = pages * SOFT_PAGE;
@@ -265,6 +281,8 @@ static int publish_check(struct soft *s, struct soft_session *se, const struct s
 {
 	if (snap->base > se->rec.published)
 		return -EINVAL;
+	if (!fits(s, se, snap->pages))
+		forget_taken(se);
 	if (!fits(s, se, snap->pages) && drop_untaken(s, se) &&
 	    snap->base > soft_session_reach(se))
 		return -EILSEQ;

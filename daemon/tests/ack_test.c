@@ -459,6 +459,69 @@ static void a_spare_that_lacks_cancels_nothing_that_another_commits(void **state
 	assert_int_equal(wait_state(w, 4, 0, &st), -ECANCELED);
 }
 
+/* The session of the test is another one, with room for so many pages. */
+static void with_room_for(struct world *w, u64 pages)
+{
+	u64 before = w->id;
+
+	close(w->fd);
+	w->fd = ckdev_soft_open(w->path);
+	assert_true(w->fd >= 0);
+	assert_int_equal(ckdev_session(w->fd, "small", 0, 0, pages * PAGE), 0);
+	while (__atomic_load_n(&w->id, __ATOMIC_RELAXED) == before)
+		usleep(1000);
+}
+
+static u64 held(struct world *w)
+{
+	struct cptdev_info info = { .size = sizeof(info) };
+
+	assert_int_equal(ckdev_info(w->fd, &info), 0);
+	return info.session_held;
+}
+
+/* What one spare has fetched is kept for the other one, but not beyond the limit. */
+static void a_slow_spare_does_not_stop_the_program(void **state)
+{
+	struct world *w = *state;
+	int slow = open_spare(w);
+	u64 generation;
+	u32 st;
+
+	with_room_for(w, 4);
+	publish(w, 0);
+	assert_int_equal(delta_flags(w, w->dev, 0, CPTDEV_DELTA_OTHERS), 0);
+	assert_int_equal(delta_flags(w, slow, 0, CPTDEV_DELTA_OTHERS), 0);
+	for (generation = 2; generation < 50; generation++) {
+		assert_int_equal(publish(w, generation - 1), generation);
+		assert_int_equal(delta_flags(w, w->dev, generation - 1, CPTDEV_DELTA_OTHERS), 0);
+		assert_true(held(w) <= 4 * PAGE);
+	}
+	/* What is on its way isn't cancelled for that. */
+	assert_int_equal(wait_state(w, 49, 0, &st), -ETIMEDOUT);
+	assert_int_equal(delta_flags(w, slow, 1, CPTDEV_DELTA_OTHERS), -ESTALE);
+	assert_int_equal(publish(w, 1), 50);
+	assert_int_equal(delta_flags(w, slow, 1, CPTDEV_DELTA_OTHERS), 0);
+	assert_int_equal(ack(w, 0, 50, 0), 0);
+	assert_int_equal(wait_state(w, 50, 0, &st), 0);
+	assert_int_equal(held(w), 0);
+}
+
+/* What no spare has fetched is given up only if there is no other way, and who waits is told. */
+static void what_nobody_fetched_is_cancelled(void **state)
+{
+	struct world *w = *state;
+	u64 generation;
+	u32 st;
+
+	with_room_for(w, 1);
+	publish(w, 0);
+	assert_int_equal(wait_state(w, 1, 0, &st), -ETIMEDOUT);
+	generation = publish(w, 0);
+	assert_int_equal(wait_state(w, 1, 0, &st), -ECANCELED);
+	assert_int_equal(wait_state(w, generation, 0, &st), -ETIMEDOUT);
+}
+
 #define CASE(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -473,6 +536,8 @@ int main(void)
 		CASE(the_page_cannot_be_written_to),
 		CASE(no_sign_of_life_is_told_once),
 		CASE(a_spare_that_lacks_cancels_nothing_that_another_commits),
+		CASE(a_slow_spare_does_not_stop_the_program),
+		CASE(what_nobody_fetched_is_cancelled),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

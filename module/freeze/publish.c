@@ -165,6 +165,25 @@ u64 cptdev_publish_drop(struct cptdev_session *s)
 	return pages;
 }
 
+/*
+ * A limit is reached: forget the snapshots that were fetched and aren't open any more. They are on
+ * their way to a spare. A spare that needs them all the same (a slow one of several, or one whose
+ * link broke) calls DELTA, and then the next snapshot reaches back to what it has. So no WAIT is
+ * cancelled here. Returns how many pages were held.
+ */
+u64 cptdev_publish_forget(struct cptdev_session *s)
+{
+	struct cptdev_snap *snap, *tmp;
+	LIST_HEAD(gone);
+
+	spin_lock(&s->pub_lock);
+	list_for_each_entry_safe(snap, tmp, &s->published, entry)
+		if (cptdev_snap_fetched(snap))
+			list_move(&snap->entry, &gone);
+	spin_unlock(&s->pub_lock);
+	return list_empty(&gone) ? 0 : snaps_put_now(&gone);
+}
+
 /* The session ends: nobody will fetch these. */
 void cptdev_unpublish_all(struct cptdev_session *s)
 {

@@ -113,6 +113,12 @@ static inline bool cptdev_snap_unfetched(const struct cptdev_snap *snap)
 	return !READ_ONCE(snap->taken) && kref_read(&snap->ref) == 1;
 }
 
+/* Likewise: a spare has fetched it, and no descriptor has it open any more. */
+static inline bool cptdev_snap_fetched(const struct cptdev_snap *snap)
+{
+	return READ_ONCE(snap->taken) && kref_read(&snap->ref) == 1;
+}
+
 /*
  * How many pages may be pushed. Holes leave their charge to what comes next, and huge pages their
  * places in the list of those that are held.

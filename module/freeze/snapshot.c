@@ -127,6 +127,15 @@ static int snapshot_try(struct cut *cut, struct cptdev_session *s,
 	return ret ?: cut_seal(cut);
 }
 
+/* Something was given up: there may be room now. */
+static int snapshot_again(struct cut *cut, struct cptdev_session *s,
+			  struct cptdev_snapshot *arg, struct cptdev_blob *meta)
+{
+	cptdev_snap_put(cut->snap);
+	cptdev_gone_settle();
+	return snapshot_try(cut, s, arg, meta);
+}
+
 static int snapshot_take(struct cut *cut, struct cptdev_session *s,
 			 struct cptdev_snapshot *arg, struct cptdev_blob *meta,
 			 struct cptdev_call *call)
@@ -134,12 +143,11 @@ static int snapshot_take(struct cut *cut, struct cptdev_session *s,
 	int ret;
 
 	ret = snapshot_try(cut, s, arg, meta);
-	/* Before the program gets an error, what nobody has fetched goes. */
-	if (ret == -EDQUOT && arg->reason == CPTDEV_REASON_GROUP && cptdev_publish_drop(s)) {
-		cptdev_snap_put(cut->snap);
-		cptdev_gone_settle();
-		ret = snapshot_try(cut, s, arg, meta);
-	}
+	/* Before the program gets an error, what spares have fetched goes, and what nobody has. */
+	if (ret == -EDQUOT && cptdev_publish_forget(s))
+		ret = snapshot_again(cut, s, arg, meta);
+	if (ret == -EDQUOT && arg->reason == CPTDEV_REASON_GROUP && cptdev_publish_drop(s))
+		ret = snapshot_again(cut, s, arg, meta);
 	if (!ret && !(arg->flags & CPTDEV_SNAPSHOT_NOFD)) {
 		call->new_file = cptdev_snapfile(cut->snap);
 		ret = PTR_ERR_OR_ZERO(call->new_file);

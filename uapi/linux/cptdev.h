@@ -460,6 +460,10 @@ struct cptdev_scan {
  * becomes short between two snapshots. It never drops a snapshot that a descriptor has
  * open.
  *
+ * Before a snapshot fails with EDQUOT, the module forgets the published snapshots that a spare
+ * has fetched and that no descriptor has open. They are on their way, so no WAIT fails. If a
+ * spare needs them all the same, the next snapshot reaches back to what this spare has.
+ *
  * Errors: EDQUOT the snapshot would pass a limit on held memory; EINTR a fatal signal;
  * EFAULT, EOPNOTSUPP, EHWPOISON the page at @bad_addr can't be frozen; with
  * CPTDEV_SNAPSHOT_WAIT also the errors of CPTDEV_IOC_WAIT: then the snapshot was taken,
