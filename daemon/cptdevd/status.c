@@ -71,6 +71,7 @@ static struct json_object *ship(struct ship *s)
 	js_u64(o, "lag_ms", lag_ns(&s->lag, s->out->d->loop.now) / NSEC_PER_MSEC);
 	js_u64(o, "bytes_shipped", s->bytes);
 	js_u64(o, "bytes_on_wire", s->wire);
+	js_u64(o, "full_copies", s->full_copies);
 	fault(o, &s->last);
 	return o;
 }

@@ -107,6 +107,7 @@ struct ship {
 	bool lacks;			/* nothing that is kept reaches back to the spare */
 	bool spared;			/* and other spares suffice for what was published */
 	bool followed;			/* SESSION_STATE said so */
+	bool was_member;		/* before that */
 	bool outdated;			/* the spare can't be promoted before its next commit */
 	bool goes_on;			/* it was told that we go on if it leaves in order */
 	u16 told;			/* flags of the last SESSION: WIRE_SESSION_OTHERS, UNSURE */
@@ -121,6 +122,7 @@ struct ship {
 	u64 committed;
 	u64 bytes;			/* of pages, sent */
 	u64 wire;			/* of the frames that they were sent in */
+	u64 full_copies;		/* deltas that had everything */
 	u32 owner;			/* of the pages in the link's shadow, 0: none are its */
 	u64 layout;			/* of the last delta that was sent, see delta.h */
 	u32 back_off_ms;

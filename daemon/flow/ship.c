@@ -224,6 +224,30 @@ static int ship_delta(struct ship *s)
 	return fd == -ESTALE && !s->spared ? kernel_delta(k, s->dev, id, s->since, 0) : fd;
 }
 
+static const char *why_all(const struct ship *s)
+{
+	if (s->since)
+		return "another spare needs one, and the snapshot is the same for all";
+	if (s->peer.generation)
+		return "it has another program's state";
+	if (s->was_member)
+		return "it was a spare, and its replica was lost";
+	return "it has nothing of the session";
+}
+
+/* Everything is sent: that takes long, and a spare that is in step needs it only once. */
+static void ship_tell_full(struct ship *s)
+{
+	const struct delta *delta = s->delta;
+
+	if (delta->info.base)
+		return;
+	s->full_copies++;
+	tell(&s->out->d->tell, LOG_INFO, TELL_SESSION, ship_name(s),
+	     "session %s: %s gets a full copy, %zu MiB: %s", ship_name(s), s->out->node.name,
+	     delta->len >> 20, why_all(s));
+}
+
 static int ship_fetch(struct ship *s)
 {
 	struct daemon *d = s->out->d;
@@ -246,6 +270,7 @@ static int ship_fetch(struct ship *s)
 	ret = delta_open(d->kernel, fd, out_thin(s->out), &s->delta);
 	if (ret)
 		return ship_trouble(s, "can't read a delta", ret);
+	ship_tell_full(s);
 	ship_owner(s);
 	s->delta->alone = s->session->alone || !s->member;
 	return ship_event(s, SHIP_DELTA);
@@ -337,6 +362,7 @@ static int ship_resume(struct ship *s)
 		return ship_event(s, SHIP_TROUBLE);
 	}
 	s->member = false;
+	s->was_member = members_has(s->out->d, s->session, s->out->node.uuid);
 	ret = counts_at_once(s) ? ship_rely(s) : 0;
 	if (ret)
 		return ret;

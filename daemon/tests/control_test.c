@@ -56,6 +56,7 @@ static void the_status_has_links_and_sessions(void **state)
 	assert_int_equal(js_get_u64(ship, "committed"), 1);
 	assert_int_equal(js_get_u64(ship, "lag_generations"), 0);
 	assert_int_equal(js_get_u64(ship, "bytes_shipped"), 100 * 4096);
+	assert_int_equal(js_get_u64(ship, "full_copies"), 1);
 	assert_int_equal(js_get_u64(ship, "bytes_on_wire"),
 			 js_get_u64(js_at(peer, "outgoing"), "page_bytes_on_wire"));
 	json_object_put(o);

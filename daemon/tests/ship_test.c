@@ -426,6 +426,44 @@ static void nothing_reaches_back_so_the_next_one_does(void **state)
 	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
 }
 
+/* Each copy of everything has its line, which says why; nothing else has one. */
+static void a_full_copy_is_told_with_its_cause(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+
+	lines_keep();
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, pair_committed(s));
+	assert_int_equal(lines_with("session kv: beta gets a full copy"), 1);
+	assert_int_equal(lines_with("it has nothing of the session"), 1);
+	assert_int_equal(host_ship(&p->a, "kv")->full_copies, 1);
+	/* A link that was lost, and changes, are none. */
+	host_kill(&p->b);
+	host_start(&p->b);
+	publish_some(&p->a, s, 2, 2);
+	WAIT_FOR(p, pair_committed(s));
+	assert_int_equal(host_ship(&p->a, "kv")->full_copies, 0);
+	assert_int_equal(lines_with("full copy"), 1);
+	/* Its replica is lost. */
+	lines_keep();
+	fake_replica_remove(&p->b.fake, fake_replica(&p->b.fake, "kv"));
+	WAIT_FOR(p, fake_attached(&p->a.fake, s) == 0 || host_ship(&p->a, "kv")->full_copies);
+	publish_some(&p->a, s, 2, 3);
+	WAIT_FOR(p, pair_committed(s));
+	assert_int_equal(lines_with("full copy"), 1);
+	assert_int_equal(lines_with("its replica was lost"), 1);
+	/* Another program under the same name: another session. */
+	lines_keep();
+	fake_session_end(&p->a.fake, s);
+	s = fake_session_with(&p->a.fake, "kv", 10, 1, CPTDEV_GENL_SESSION_REPLACE);
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, pair_committed(s));
+	assert_int_equal(lines_with("full copy"), 1);
+	assert_int_equal(lines_with("it has another program's state"), 1);
+	lines_drop();
+}
+
 /* Somebody removes the replica of a program that is idle: it has no spare, and knows. */
 static void a_replica_is_removed_under_its_session(void **state)
 {
@@ -754,6 +792,7 @@ int main(void)
 		T(memory_that_was_unmapped_comes_back),
 		T(two_deltas_are_on_their_way_at_most),
 		T(nothing_reaches_back_so_the_next_one_does),
+		T(a_full_copy_is_told_with_its_cause),
 		T(a_replica_is_removed_under_its_session),
 		T(a_replica_is_removed_in_the_middle),
 		T(a_session_without_a_name_is_not_shipped),
