@@ -116,28 +116,31 @@ static int wait_until(pid_t pid, int64_t end)
 static int run(const struct hs_command *c, const char *event, char **env, struct hs_error *e)
 {
 	int64_t end = hs_now_ms() + c->limit * 1000LL;
+	const char *option = c->option ?: "-x";
 	int status, err;
 	pid_t pid;
 
 	err = spawn(&pid, c->text, env);
 	if (err)
-		return hs_fail(e, err, "the command of -x can't be run: %s", strerror(err));
+		return hs_fail(e, err, "the command of %s can't be run: %s", option,
+			       strerror(err));
 	err = wait_until(pid, end);
 	if (err)
 		kill(-pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (err == ETIMEDOUT)
-		return hs_fail(e, err, "the command of -x took more than %u seconds for '%s', and "
-			       "was killed: -t gives it more time", c->limit, event);
+		return hs_fail(e, err, "the command of %s took more than %u seconds for '%s', and "
+			       "was killed: -t gives it more time", option, c->limit, event);
 	if (err)
-		return hs_fail(e, err, "the command of -x can't be waited for: %s", strerror(err));
+		return hs_fail(e, err, "the command of %s can't be waited for: %s", option,
+			       strerror(err));
 	if (WIFSIGNALED(status))
-		return hs_fail(e, ECHILD, "the command of -x was killed by signal %d for '%s'",
+		return hs_fail(e, ECHILD, "the command of %s was killed by signal %d for '%s'", option,
 			       WTERMSIG(status), event);
 	if (WEXITSTATUS(status))
-		return hs_fail(e, ECHILD, "the command of -x failed with exit status %d for '%s'",
-			       WEXITSTATUS(status), event);
+		return hs_fail(e, ECHILD, "the command of %s failed with exit status %d for '%s'",
+			       option, WEXITSTATUS(status), event);
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 
 struct hs_command {
 	const char *text;		/* for sh(1); NULL: none */
+	const char *option;		/* that gives it, for messages; NULL: "-x" */
 	char **env;			/* kept here: the variable may be among what comes back */
 	unsigned int limit;		/* seconds */
 };

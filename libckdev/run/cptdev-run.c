@@ -6,6 +6,7 @@
  *   cptdev-run.c	the command, and the loop that it is in while the program runs
  *   options.c		the command line
  *   checkpoint.c	the next checkpoint, and what becomes of it
+ *   around.c		commands, those around a checkpoint as well
  *   launch.c, init.c	a program starts, in a process number space of its own
  *   trace.c		following its threads, stopping all of them
  *   inject.c		system calls that the program makes for us
@@ -32,6 +33,7 @@
 #include <unistd.h>
 
 #include "../hotspare/command.h"
+#include "around.h"
 #include "capture.h"
 #include "image.h"
 #include "init.h"
@@ -104,6 +106,8 @@ static void handle_events(struct run *r)
 	while (!r->trace.ended && (pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
 		if (pid == r->writer)
 			run_on_writer(r, status);
+		else if (pid == r->hook)
+			run_on_hook(r, status);
 		else
 			run_trace_event(&r->trace, pid, status);
 	}
@@ -122,8 +126,10 @@ static bool is_wanted(const struct run *r)
 /* When the next checkpoint is taken; one is under way at a time. -1: nobody knows. */
 static int64_t next_checkpoint_ns(struct run *r)
 {
-	if ((!r->o.file && !r->linked) || r->writer)
+	if ((!r->o.file && !r->linked) || r->writer || r->hook)
 		return -1;
+	if (r->prepared)
+		return 0;
 	if (is_wanted(r) && (!r->linked || run_link_committed(&r->link)) && r->wanted_ns < r->next_ns)
 		return r->wanted_ns;
 	return r->next_ns;
@@ -146,9 +152,9 @@ static void wait_for_something(struct run *r)
 
 static void loop(struct run *r)
 {
-	int status;
-
+	bool possible;
 	int64_t at;
+	int status;
 
 	r->next_ns = run_clock_ns(CLOCK_MONOTONIC) + (int64_t)r->o.every_ms * 1000000;
 	while (!r->trace.ended && !r->let_go) {
@@ -158,8 +164,9 @@ static void loop(struct run *r)
 		at = next_checkpoint_ns(r);
 		if (at >= 0 && run_clock_ns(CLOCK_MONOTONIC) >= at) {
 			/* The next one has what has changed meanwhile. */
-			if (!r->linked || (run_link_up(r) && run_link_committed(&r->link)))
-				run_checkpoint(r);
+			possible = !r->linked || (run_link_up(r) && run_link_committed(&r->link));
+			if (possible || r->prepared)
+				run_take(r, possible);
 			r->next_ns = run_clock_ns(CLOCK_MONOTONIC) +
 				(int64_t)r->o.every_ms * 1000000;
 			continue;
@@ -168,6 +175,7 @@ static void loop(struct run *r)
 	}
 	if (r->writer && waitpid(r->writer, &status, 0) == r->writer)
 		run_on_writer(r, status);
+	run_hook_end(r);
 }
 
 static int compare(const void *a, const void *b)
@@ -265,11 +273,7 @@ static int check_program(struct run *r, const sigset_t *mask)
 
 static int call_hook(const struct run *r, const char *event, struct hs_error *e)
 {
-	const struct hs_command c = { .text = r->o.hook, .env = environ, .limit = r->o.hook_s };
-	struct hs_image_head head = { .generation = r->generation };
-
-	snprintf(head.app, sizeof(head.app), "%s", r->name);
-	return hs_command_run(&c, event, &head, e);
+	return run_command(r, r->o.hook, event, e);
 }
 
 /* For events after which the program continues even if the command fails. */
@@ -355,6 +359,13 @@ static int begin(struct run *r, const sigset_t *mask, struct hs_error *e)
 	}
 	if (!ret)
 		ret = continue_it(r, &s, e);
+	/* Whoever waits for a service has more of one without the command than of none. */
+	if (!ret && r->o.spare)
+		run_around(r, RUN_EVENT_RESTART);
+	else if (!ret && run_command(r, r->o.around, RUN_EVENT_RESTART, e)) {
+		run_init_kill(r->init);
+		ret = -1;
+	}
 	err = errno;
 	run_state_free(&s);
 	errno = err;

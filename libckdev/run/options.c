@@ -42,7 +42,8 @@ static const char usage[] =
 	"      --programs SOCKET   cptdevd's socket for programs (/run/cptdevd/programs)\n"
 	"  -x, --hook COMMAND  run by sh(1) before the program begins, waits or continues: it moves the\n"
 	"                      service's address, see hotspare-address(8)\n"
-	"  -t, --hook-timeout SECONDS   the command is killed after this time (10)\n"
+	"      --checkpoint-hook COMMAND   run by sh(1) before and after each checkpoint and at a restart\n"
+	"  -t, --hook-timeout SECONDS   a command is killed after this time (10)\n"
 	"  -r, --restart FILE  restart the program from a checkpoint\n"
 	"      --untied        the program goes on without checkpoints if cptdev-run dies\n"
 	"      --stats         say at the end how many checkpoints were taken, and their pauses\n"
@@ -52,7 +53,7 @@ static const char usage[] =
 	"The exit status is the program's; 128 and the signal's number if a signal ended it; 125 if\n"
 	"cptdev-run failed. With --check: 0 if nothing was refused, else 1. See cptdev-run(1).\n";
 
-enum { AFTER = 256, PID, PROGRAMS, UNTIED, STATS };
+enum { AFTER = 256, AROUND, PID, PROGRAMS, UNTIED, STATS };
 
 static const struct option list[] = {
 	{ "check", no_argument, NULL, 'c' },
@@ -64,6 +65,7 @@ static const struct option list[] = {
 	{ "spare", no_argument, NULL, 's' },
 	{ "programs", required_argument, NULL, PROGRAMS },
 	{ "hook", required_argument, NULL, 'x' },
+	{ "checkpoint-hook", required_argument, NULL, AROUND },
 	{ "hook-timeout", required_argument, NULL, 't' },
 	{ "restart", required_argument, NULL, 'r' },
 	{ "untied", no_argument, NULL, UNTIED },
@@ -102,8 +104,8 @@ static uint64_t number(const char *what, const char *text, uint64_t min, uint64_
 static void check(const struct run_options *o)
 {
 	if (o->check) {
-		if (o->file || o->restart || o->spare)
-			wrong("--check takes neither --file nor --restart nor --spare");
+		if (o->file || o->restart || o->spare || o->around)
+			wrong("--check takes neither --file nor --restart nor --spare nor --checkpoint-hook");
 		if (!o->program == !o->pid)
 			wrong("--check needs a program or --pid, and not both");
 		return;
@@ -162,6 +164,9 @@ void run_options_parse(struct run_options *o, int argc, char **argv)
 			break;
 		case 'x':
 			o->hook = optarg;
+			break;
+		case AROUND:
+			o->around = optarg;
 			break;
 		case 't':
 			o->hook_s = (unsigned int)number("--hook-timeout", optarg, 1, HOOK_S_MAX);

@@ -21,7 +21,8 @@
  * @untied:	the program goes on if cptdev-run dies
  * @stats:	say at the end what it cost
  * @hook:	a command that is told what becomes of the program, or NULL
- * @hook_s:	how long it may take, seconds
+ * @around:	a command that is run before and after each checkpoint and at a restart, or NULL
+ * @hook_s:	how long these may take, seconds
  * @program:	and its arguments, up to NULL
  */
 struct run_options {
@@ -31,7 +32,7 @@ struct run_options {
 	const char *name, *file, *restart, *programs;
 	uint64_t every_ms;
 	bool untied, stats, spare;
-	const char *hook;
+	const char *hook, *around;
 	unsigned int hook_s;
 	char **program;
 };

@@ -20,6 +20,9 @@ struct run {
 	struct run_link link;
 	bool linked;			/* checkpoints go to cptdevd, not to a file */
 	pid_t init, writer;
+	pid_t hook;			/* a process that runs the command of --checkpoint-hook, or 0 */
+	bool preparing;			/* that is for the event before a checkpoint */
+	bool prepared;			/* that command has succeeded, and a checkpoint follows */
 	int signals;			/* signalfd */
 	bool let_go;			/* a process that isn't ours continues without us */
 	int64_t next_ns;		/* when the next checkpoint is due */

@@ -101,6 +101,57 @@ test_checkpoint() { # the same is said instead of a checkpoint; the program goes
 		{ [ ! -e ck ] || fail "there is a checkpoint"; }
 }
 
+# Each event is a line of "events"; a file with its name lets it fail.
+cat >hook <<-'END'
+	echo "$HOTSPARE_EVENT" >>events
+	[ ! -e "fail-$HOTSPARE_EVENT" ]
+END
+
+test_hook() { # a command before and after each checkpoint, and at a restart
+	local ret
+
+	rm -f ck events fail-*
+	"$run" --file ck --every 20 --checkpoint-hook 'sh ./hook' -- "$built/refused" nothing \
+		>out </dev/null 2>errors &
+	until_true test -s ck && until_true grep -q post-checkpoint events || return
+	kill %%
+	wait %%
+	same "status" $? 143 && same "events" "$(head -n 2 events | tr '\n' ' ')" \
+		"pre-checkpoint post-checkpoint " &&
+		same "unpaired" "$(grep -c pre- events)" "$(grep -c post- events)" || return
+	touch fail-restart
+	"$run" --restart ck --checkpoint-hook 'sh ./hook' </dev/null >out 2>errors
+	ret=$?
+	same "status" $ret 125 && has "failed with exit status 1 for 'restart'" errors &&
+		same "the last event" "$(tail -n 1 events)" restart
+}
+
+three_events() {
+	[ -e events ] && [ "$(grep -c pre- events)" -gt 2 ]
+}
+
+test_hook_fails() { # no checkpoint is taken if the command before fails, or takes too long
+	rm -f ck events fail-*
+	touch fail-pre-checkpoint
+	"$run" --file ck --every 20 --checkpoint-hook 'sh ./hook' -- "$built/refused" nothing \
+		>out </dev/null 2>errors &
+	until_true three_events || return
+	has "failed with exit status 1 for 'pre-checkpoint'" errors || return
+	[ ! -e ck ] || fail "there is a checkpoint" || return
+	rm fail-pre-checkpoint
+	until_true test -s ck || return
+	kill %%
+	wait %%
+	rm -f ck
+	"$run" --file ck --every 20 --checkpoint-hook 'sleep 60' -t 1 -- "$built/refused" nothing \
+		>out </dev/null 2>errors &
+	until_true grep -q "more than 1 seconds for 'pre-checkpoint'" errors || return
+	[ ! -e ck ] || fail "there is a checkpoint" || return
+	kill %%
+	wait %%
+	same "status" $? 143
+}
+
 test_status() { # the exit status is the program's
 	"$run" --file ck -- sh -c 'exit 7'
 	same "of exit 7" $? 7 || return
