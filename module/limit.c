@@ -183,6 +183,18 @@ static u64 group_others(struct cptdev_session *s, struct mem_cgroup *memcg)
 	return pages;
 }
 
+/* Has the group, or one above it, a limit that is below what the machine has? Mostly none has. */
+static bool group_limited(struct cptdev_session *s)
+{
+	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(s->mm), *m;
+
+	for (m = memcg; m; m = parent_mem_cgroup(m))
+		if (READ_ONCE(m->memory.max) < totalram_pages())
+			break;
+	mem_cgroup_put(memcg);
+	return m;
+}
+
 /*
  * Pages that the process may still be charged for, U64_MAX where there is no limit. Under
  * cptdev_sessions_lock.
@@ -213,6 +225,11 @@ static u64 group_left(struct cptdev_session *s)
 	return left;
 }
 #else
+static bool group_limited(struct cptdev_session *s)
+{
+	return false;
+}
+
 static u64 group_left(struct cptdev_session *s)
 {
 	return U64_MAX;
@@ -240,7 +257,7 @@ u64 cptdev_group_room(struct cptdev_session *s)
 	u64 left, held;
 
 	lockdep_assert_held(&s->lock);
-	if (mem_cgroup_disabled())
+	if (mem_cgroup_disabled() || !group_limited(s))
 		return U64_MAX;
 	mutex_lock(&cptdev_sessions_lock);
 	left = group_left(s);

@@ -145,10 +145,11 @@ void cptdev_table_look(const struct cptdev_walk *w, struct cptdev_table *t)
  * a cut, those whose pages have one number together: a visit gives each its own. Ends where there
  * are no tables: walk.c steps over these. Returns how many.
  */
-static unsigned int list_tables(struct cptdev_walk *w, unsigned int nr)
+static __always_inline unsigned int list_tables(struct cptdev_walk *w, unsigned int nr,
+						const bool cut)
 {
 	struct cptdev_chunk *c = cptdev_chunk_find(w->s, w->start);
-	const u64 newer = w->cut ? w->newer : U64_MAX;
+	const u64 newer = cut ? w->newer : U64_MAX;
 	struct cptdev_swept *swept = w->s->swept;
 	const pmd_t *pmdp = w->pmd;
 	unsigned int i;
@@ -157,7 +158,7 @@ static unsigned int list_tables(struct cptdev_walk *w, unsigned int nr)
 		pmd_t pmd = READ_ONCE(pmdp[i]);
 
 		swept->chunk = c;
-		if (likely(c && c->newest <= newer && !(w->cut && c->all) &&
+		if (likely(c && c->newest <= newer && !(cut && c->all) &&
 			   cptdev_pmd_table(pmd))) {
 			swept->ptes = cptdev_pmd_ptes(pmd);
 		} else {
@@ -281,7 +282,7 @@ unsigned int cptdev_sweep(struct cptdev_walk *w, unsigned long end)
 		list_busy(w, nr);
 		w->end = min(end, base + nr * CHUNK_SIZE);
 	} else {
-		nr = list_tables(w, nr);
+		nr = w->cut ? list_tables(w, nr, true) : list_tables(w, nr, false);
 		w->end = min(end, base + nr * CHUNK_SIZE);
 		found = cptdev_simd_usable() ?
 			cptdev_sweep_simd(w->s->swept, nr, w->bits, where.mark, where.third) :
