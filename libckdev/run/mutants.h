@@ -2,7 +2,8 @@
 /*
  * cptdev-run: safeguards that tests can take away, in a program that is built for them alone
  * (tests/Makefile rules: cptdev-run-mutant): RUN_MUTANT=page, thread, registers, destroy,
- * mark (a mark that comes too late counts), timer (an expiration is lost) or count (timers as kernels before 6.15 make them).
+ * mark (a mark that comes too late counts), timer (an expiration is lost) or count (timers as kernels
+ * before 6.15 make them).
  */
 #ifndef RUN_MUTANTS_H
 #define RUN_MUTANTS_H
