@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # docs-links.py DIR: each link and picture of the HTML pages below DIR that doesn't leave it. Prints
