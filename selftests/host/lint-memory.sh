@@ -5,8 +5,8 @@
 # changed that they could see. To be sourced by lint, after common.sh.
 #
 # lint/ in the cache has a directory for each circumstance: the checks themselves with their options,
-# a tool, its version, and all other files that its findings depend on. In it is an empty file for each
-# file of the tree that was clean, named by content and path. Nothing else is remembered: findings
+# a tool, its version, and other files that all of its findings depend on. In it is an empty file for each
+# file of the tree that was clean, named by content and path, and by the content of what it includes. Nothing else is remembered: findings
 # are found again.
 
 memory=$cptdev_cache/lint
@@ -25,12 +25,14 @@ circumstance() {
 	} | sha256sum | cut -c 1-64
 }
 
-# entries: of the files on stdin, "name in the memory <tab> file"
+# entries: of the files on stdin, "name in the memory <tab> file". With $depends, lines of lint-depends.py,
+# the name also says what each file depends on.
 entries() {
-	xargs -r -d '\n' sha256sum | sed -E 's/^([^ ]*)  (.*)$/\1 \2\t\2/' |
-		while IFS=$'\t' read -r name file; do
-			printf '%s\t%s\n' "${name//\//,}" "$file"
-		done
+	xargs -r -d '\n' sha256sum | sed -E 's/^([^ ]*)  (.*)$/\1\t\2/' |
+		awk -F '\t' -v OFS='\t' '
+			known { with[$2] = $1 ","; next }
+			{ name = $2; gsub("/", ",", name); print with[$2] $1 " " name, $2 }' \
+			known=1 "${depends:-/dev/null}" known=0 -
 }
 
 # look_at circumstance command [argument...]: the command gets the names of those files of stdin that it
