@@ -5,4 +5,4 @@
 # written to, and what it tells of descriptors, differs.
 
 dir=$(dirname "$0")
-exec "$dir/move.sh" "$dir" ledger static timers
+exec "$dir/move.sh" "$dir" ledger static

@@ -77,12 +77,12 @@ same_moved() { # MOVES, program...
 	"$@" <input >alone || { fail "without cptdev-run: status $?"; return; }
 	run_moved "$moves" "$@"
 	ret=$?
-	[ "$ret" -eq 0 ] || fail "SEED=$SEED, move $moved: status $ret: $(tail -n 2 errors)" || return
+	[ "$ret" -eq 0 ] || fail "SEED=$SEED, move $moved: status $ret: $(tail -n 2 errors) $(tail -n 1 moved)" || return
 	${ORDER:-cat} alone >wanted
 	${ORDER:-cat} moved >got
 	cmp -s wanted got || fail "SEED=$SEED, $moved moves: other output: $(diff wanted got | head -n 3)" ||
 		return
-	[ "$moved" -gt 0 ] || fail "it was never moved"
+	[ "$moved" -gt 0 ] || fail "it was never moved: $(tail -n 2 errors)"
 }
 
 # Without what this script has inherited, and cptdev-run would have closed before it starts a program.
