@@ -635,7 +635,7 @@ static void spares_come_and_go(void **state)
 	WAIT(m, m->s->state.flags & CPTDEV_STATE_WANTED);
 	publish(m, 2, 7);
 	WAIT(m, nr_members(m) == SPARES);
-	assert_true(same(m, 3) && same(m, 4));
+	WAIT(m, same(m, 3) && same(m, 4));
 	/* The third leaves for good, and the others, but one. */
 	for (i = 4; i > 1; i--) {
 		know(m, 0, i);
