@@ -51,7 +51,7 @@ look_at() {
 	done < <(entries)
 	[ ${#known[@]} -eq 0 ] || printf '%s\0' "${known[@]}" | xargs -0 touch -c
 	[ ${#new[@]} -gt 0 ] || return 0
-	printf '%s\n' "${new[@]}" | entries >"$work/before"
+	printf '%s\n' "${new[@]}" | entries | LC_ALL=C sort >"$work/before"
 	findings=$(printf '%s\n' "${new[@]}" | "$@" 2>&1) || status=$?
 	if [ -n "$findings" ]; then
 		printf '%s\n' "$findings"
@@ -59,7 +59,7 @@ look_at() {
 		printf '%s ended with the status %d, and says nothing\n' "$1" $status
 	else
 		# A file that was changed meanwhile is neither this nor that.
-		printf '%s\n' "${new[@]}" | entries | comm -12 - "$work/before" | cut -f 1 |
+		printf '%s\n' "${new[@]}" | entries | LC_ALL=C sort | LC_ALL=C comm -12 - "$work/before" | cut -f 1 |
 			(cd "$clean" && xargs -r -d '\n' touch)
 	fi
 }
