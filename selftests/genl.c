@@ -485,7 +485,7 @@ static const char *copy_after(FIXTURE_DATA(genl) *self, int fd, uint64_t commits
 	return text;
 }
 
-/* What programs report of their copies counts until the descriptor is closed: the newest copy. */
+/* The number of the newest copy that programs report, until its descriptor is closed. */
 TEST_F(genl, replica_copied)
 {
 	int fd = open_replica(self), other = open_replica(self);

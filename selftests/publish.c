@@ -685,7 +685,7 @@ TEST_F(publish, a_slow_spare_does_not_stop_the_program)
 		EXPECT_GE(2 * PAGES * PAGE, t_info(self->fd).session_held);
 		g = next;
 	}
-	/* What is on its way isn't cancelled for that. */
+	/* A snapshot that is on its way isn't cancelled for that. */
 	EXPECT_EQ(-ETIMEDOUT, wait_for(self, g));
 	EXPECT_EQ(-ESTALE, t_delta_flags(slow, self->id, 1, CPTDEV_DELTA_OTHERS, NULL));
 	g = publish(self);

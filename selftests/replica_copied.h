@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * How far a program's own copy of a replica is: CPTDEV_IOC_REPLICA_COPIED. Part of replica.c, asked
- * of each engine. What others see of it is in genl.c and in daemon/tests/soft_test.c.
+ * of each engine. genl.c and daemon/tests/soft_test.c test how others see it.
  */
 
 /* Pages that the copy lacks, or -errno. */
@@ -21,7 +21,7 @@ TEST_F(replica, copied)
 	ASSERT_EQ(0, put(self, 0, 10, 0, 16, 'a'));
 	EXPECT_EQ(16, behind(self->ro, 0));
 	EXPECT_EQ(0, behind(self->ro, 1));
-	/* What is staged isn't left to copy yet; holes cost nothing. */
+	/* Staged pages aren't left to copy yet; holes cost nothing. */
 	ASSERT_EQ(0, begin(self, 10, 20));
 	ASSERT_EQ(0, stage(self, 4, 2, 'b'));
 	ASSERT_EQ(0, hole(self, 8, 2));

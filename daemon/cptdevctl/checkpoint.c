@@ -33,16 +33,18 @@ static bool look(struct ctl *c, struct checkpoint *p, u64 before, bool last)
 	s = wait_session(&v, p->name);
 	p->generation = s ? s->published : 0;
 	p->committed = s ? s->committed : 0;
-	if (!s)
+	if (!s) {
 		wait_is_over(&v, p->name, false, p->why, sizeof(p->why));
-	else if (s->published <= before)
+	} else if (s->published <= before) {
 		snprintf(p->why, sizeof(p->why), "the program hasn't taken one");
-	else if (!last)
+	} else if (!last) {
 		done = true;
-	/* What goes on alone is committed without a spare. */
-	else if (!problems_session(&v, s, p->why, sizeof(p->why)))
-		done = s->committed > before ||
-			!snprintf(p->why, sizeof(p->why), "no spare has it yet");
+	/* A session that goes on alone commits without a spare: then there is a problem. */
+	} else if (!problems_session(&v, s, p->why, sizeof(p->why))) {
+		done = s->committed > before;
+		if (!done)
+			snprintf(p->why, sizeof(p->why), "no spare has it yet");
+	}
 	view_free(&v);
 	return done;
 }

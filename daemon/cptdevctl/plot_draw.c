@@ -5,15 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "plot.h"
 
 #define SECONDS(p)	((double)((p)->last - (p)->first) / NSEC_PER_SEC)
@@ -49,64 +48,74 @@ static void put_marks(const struct plot *p, FILE *to, bool words)
 	}
 }
 
-/* Of $data. Without a range gnuplot complains about values that are all the same. */
-static void put_plot(const struct plot *p, FILE *to, const char *label, const char *style,
-		     double most)
+/* One of the three pictures, as its points come. */
+struct graph {
+	FILE *to;
+	double most;
+};
+
+static void begin_graph(struct graph *g)
 {
-	fprintf(to, "set ylabel '%s'\nset yrange [0:%.6f]\n", label, most > 0 ? most * 1.1 : 1);
-	put_marks(p, to, !strcmp(style, "impulses"));
-	fprintf(to, "plot $data with %s lw 1.5 lc rgb '#2060a0' notitle\n", style);
+	g->most = 0;
+	fprintf(g->to, "$data << END\n");
 }
 
-static void put_pauses(const struct plot *p, FILE *to)
+static void put_point(struct graph *g, double at, double value)
 {
-	double most = 0;
-	size_t i;
-
-	fprintf(to, "$data << END\n");
-	for (i = 0; i < p->nr_snapshots; i++) {
-		fprintf(to, "%.3f %.6f\n", p->snapshots[i].at, p->snapshots[i].pause_ms);
-		most = MAX(most, p->snapshots[i].pause_ms);
-	}
-	fprintf(to, "END\n");
-	put_plot(p, to, "pause, ms", "impulses", most);
+	fprintf(g->to, "%.3f %.6f\n", at, value);
+	g->most = MAX(g->most, value);
 }
 
-static void put_lags(const struct plot *p, FILE *to)
+/* Without a range gnuplot complains about values that are all the same. */
+static void end_graph(const struct plot *p, const struct graph *g, const char *label, const char *style,
+		      bool words)
 {
-	double most = 0;
-	size_t i;
-
-	fprintf(to, "$data << END\n");
-	for (i = 0; i < p->nr_lags; i++) {
-		fprintf(to, "%.3f %.3f\n", p->lags[i].at, p->lags[i].seconds);
-		most = MAX(most, p->lags[i].seconds);
-	}
-	fprintf(to, "END\n");
-	put_plot(p, to, "lag, s", "lines", most);
+	fprintf(g->to, "END\nset ylabel '%s'\nset yrange [0:%.6f]\n", label,
+		g->most > 0 ? g->most * 1.1 : 1);
+	put_marks(p, g->to, words);
+	fprintf(g->to, "plot $data with %s lw 1.5 lc rgb '#2060a0' notitle\n", style);
 }
 
-/* What changed between two snapshots, over the time between them. */
-static void put_rates(const struct plot *p, FILE *to)
+static void put_pauses(const struct plot *p, struct graph *g)
 {
-	double most = 0, rate, seconds;
 	size_t i;
 
-	fprintf(to, "$data << END\n0 0\n");
+	begin_graph(g);
+	for (i = 0; i < p->nr_snapshots; i++)
+		put_point(g, p->snapshots[i].at, p->snapshots[i].pause_ms);
+	end_graph(p, g, "pause, ms", "impulses", true);
+}
+
+static void put_lags(const struct plot *p, struct graph *g)
+{
+	size_t i;
+
+	begin_graph(g);
+	for (i = 0; i < p->nr_lags; i++)
+		put_point(g, p->lags[i].at, p->lags[i].seconds);
+	end_graph(p, g, "lag, s", "lines", false);
+}
+
+/* Of each snapshot: the changes since the one before, over the time between them. */
+static void put_rates(const struct plot *p, struct graph *g)
+{
+	double seconds;
+	size_t i;
+
+	begin_graph(g);
+	put_point(g, 0, 0);
 	for (i = 1; i < p->nr_snapshots; i++) {
 		seconds = MAX(p->snapshots[i].at - p->snapshots[i - 1].at, 0.001);
-		rate = p->snapshots[i].mib / seconds;
-		fprintf(to, "%.3f %.6f\n", p->snapshots[i].at, rate);
-		most = MAX(most, rate);
+		put_point(g, p->snapshots[i].at, p->snapshots[i].mib / seconds);
 	}
-	fprintf(to, "END\nset xlabel 'seconds'\n");
-	put_plot(p, to, "changed, MiB/s", "fsteps", most);
+	end_graph(p, g, "changed, MiB/s", "fsteps", false);
 }
 
 /* A file in memory, at its beginning; or a negative errno. */
 static int script(const struct plot *p)
 {
 	int fd = memfd_create("plot", MFD_CLOEXEC), copy;
+	struct graph g;
 	FILE *to;
 
 	if (fd < 0)
@@ -114,38 +123,22 @@ static int script(const struct plot *p)
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	to = copy < 0 ? NULL : fdopen(copy, "w");
 	if (!to) {
+		if (copy >= 0)
+			close(copy);
 		close(fd);
 		return -ENOMEM;
 	}
+	g.to = to;
 	put_head(p, to);
-	put_pauses(p, to);
-	put_lags(p, to);
-	put_rates(p, to);
+	put_pauses(p, &g);
+	put_lags(p, &g);
+	fprintf(to, "set xlabel 'seconds'\n");
+	put_rates(p, &g);
 	if (fclose(to) || lseek(fd, 0, SEEK_SET)) {
 		close(fd);
 		return -ENOSPC;
 	}
 	return fd;
-}
-
-static int run(int in, int out)
-{
-	const char *const argv[] = { "gnuplot", "-d", NULL };
-	posix_spawn_file_actions_t actions;
-	int status, ret;
-	pid_t pid;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, in, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, 1);
-	ret = -posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (ret)
-		return ret;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return status ? -EPROTO : 0;
 }
 
 static int copy_to(int fd, FILE *to)
@@ -161,12 +154,15 @@ static int copy_to(int fd, FILE *to)
 
 int plot_draw(const struct plot *p, FILE *to)
 {
+	const char *const gnuplot[] = { "gnuplot", "-d", NULL };
 	int in = script(p), out, ret;
 
 	if (in < 0)
 		return in;
 	out = memfd_create("picture", MFD_CLOEXEC);
-	ret = out < 0 ? -errno : run(in, out);
+	ret = out < 0 ? -errno : child_run(gnuplot, in, out, -1);
+	if (ret > 0)
+		ret = -EPROTO;
 	if (!ret && lseek(out, 0, SEEK_END) <= 0)
 		ret = -EPROTO;
 	if (!ret && lseek(out, 0, SEEK_SET))

@@ -7,14 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "ctl.h"
 
 #define SELF	"/proc/self/exe"
@@ -42,29 +41,6 @@ static const struct part {
 	{ "meminfo.txt", { "cat", "/proc/meminfo" } },
 };
 
-/* Returns the exit status, 128 + a signal, or -errno. */
-static int run(const char *const *argv, int out)
-{
-	posix_spawn_file_actions_t actions;
-	int status, ret;
-	pid_t pid;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	if (out >= 0) {
-		posix_spawn_file_actions_adddup2(&actions, out, 1);
-		posix_spawn_file_actions_adddup2(&actions, out, 2);
-	}
-	ret = -posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (ret)
-		return ret;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 /* Its last lines tell how a command ended that failed: that is a fact as well. */
 static int add(const struct ctl *c, int dir, const char *self, const struct part *p)
 {
@@ -83,7 +59,7 @@ static int add(const struct ctl *c, int dir, const char *self, const struct part
 		argv[n++] = "--socket";
 		argv[n++] = c->socket;
 	}
-	ret = run(argv, fd);
+	ret = child_run(argv, -1, fd, fd);
 	if (ret < 0)
 		dprintf(fd, "[%s couldn't be run: %s]\n", argv[0], strerror(-ret));
 	else if (ret)
@@ -119,7 +95,7 @@ static int collect(const struct ctl *c, const char *path, int fd)
 	for (i = 0; i < ARRAY_SIZE(parts) && !ret; i++)
 		ret = add(c, dir, self, &parts[i]);
 	if (!ret)
-		ret = run(tar, fd);
+		ret = child_run(tar, -1, fd, fd);
 	remove_all(dir, path);
 	close(dir);
 	if (!ret && fsync(fd) && errno != EINVAL)

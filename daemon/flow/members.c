@@ -131,21 +131,35 @@ static u64 has(struct daemon *d, const struct known *k, const u8 *node)
 	return s ? s->committed : 0;
 }
 
-u32 members_list(struct daemon *d, const struct known *k, struct ack_member *m)
+/*
+ * Those that count. With @but, as it will be when each that is fed has what is published, but @but, which
+ * may never have it.
+ */
+static u32 list_members(struct daemon *d, const struct known *k, const struct ship *but,
+			struct ack_member *m)
 {
 	const struct record *r = members_of(d, k);
 	const struct record_follower *f;
+	const struct ship *s;
 	u32 i, n = 0;
 
 	for (i = 0; r && i < r->nr_followers; i++) {
 		f = &r->followers[i];
 		if (!counts(d, f))
 			continue;
+		s = ship_to(d, k, f->node);
 		m[n++] = (struct ack_member) {
-			.name = f->name, .committed = has(d, k, f->node), .knows = f->unsure,
+			.name = f->name, .knows = f->unsure,
+			.committed = but && s != but && fed(s) ? k->rec.published :
+				s ? s->committed : 0,
 		};
 	}
 	return n;
+}
+
+u32 members_list(struct daemon *d, const struct known *k, struct ack_member *m)
+{
+	return list_members(d, k, NULL, m);
 }
 
 /* Besides @node, those that wait for the others to know of them. */
@@ -284,24 +298,10 @@ bool members_suffice(const struct ship *s)
 {
 	struct daemon *d = s->out->d;
 	const struct known *k = s->session;
-	const struct record *r = members_of(d, k);
 	struct ack_member m[RECORD_FOLLOWERS_MAX];
-	const struct record_follower *f;
-	const struct ship *other;
+	u32 n = list_members(d, k, s, m);
 	struct ack_policy p;
-	u32 i, n = 0;
 
-	for (i = 0; r && i < r->nr_followers; i++) {
-		f = &r->followers[i];
-		if (!counts(d, f))
-			continue;
-		other = ship_to(d, k, f->node);
-		m[n++] = (struct ack_member) {
-			.name = f->name, .knows = f->unsure,
-			.committed = fed(other) && other != s ? k->rec.published :
-				has(d, k, f->node),
-		};
-	}
 	members_policy(d, k->rec.name, &p);
 	return k->alone || (n && ack_generation(&p, m, n) >= k->rec.published);
 }

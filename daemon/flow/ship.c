@@ -190,7 +190,7 @@ static int ship_nothing(struct ship *s, int err)
 /*
  * Runs are for what the spare has when everything before is committed: pages of the delta before it. If
  * that fails, this one does, too. A delta that reaches back further, for another spare, also leads
- * on from there: of the pages that this one has already only the sums are sent.
+ * on from there: for pages that this one has already, runs without any change are sent.
  */
 static void ship_owner(struct ship *s)
 {

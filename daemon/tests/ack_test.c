@@ -480,7 +480,7 @@ static u64 held(struct world *w)
 	return info.session_held;
 }
 
-/* What one spare has fetched is kept for the other one, but not beyond the limit. */
+/* A snapshot that one spare has fetched is kept for the other one, but not beyond the limit. */
 static void a_slow_spare_does_not_stop_the_program(void **state)
 {
 	struct world *w = *state;
@@ -497,7 +497,7 @@ static void a_slow_spare_does_not_stop_the_program(void **state)
 		assert_int_equal(delta_flags(w, w->dev, generation - 1, CPTDEV_DELTA_OTHERS), 0);
 		assert_true(held(w) <= 4 * PAGE);
 	}
-	/* What is on its way isn't cancelled for that. */
+	/* A snapshot that is on its way isn't cancelled for that. */
 	assert_int_equal(wait_state(w, 49, 0, &st), -ETIMEDOUT);
 	assert_int_equal(delta_flags(w, slow, 1, CPTDEV_DELTA_OTHERS), -ESTALE);
 	assert_int_equal(publish(w, 1), 50);
@@ -507,7 +507,7 @@ static void a_slow_spare_does_not_stop_the_program(void **state)
 	assert_int_equal(held(w), 0);
 }
 
-/* What no spare has fetched is given up only if there is no other way, and who waits is told. */
+/* A snapshot that no spare has fetched is given up only if there is no other way; WAIT tells it. */
 static void what_nobody_fetched_is_cancelled(void **state)
 {
 	struct world *w = *state;

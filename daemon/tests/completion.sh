@@ -2,19 +2,7 @@
 # The shells' completion of cptdevctl: the words that a person is offered. TAP.
 
 ctl=$BIN/cptdevctl
-points=0
-
-point() {
-	points=$((points + 1))
-	if [ "$2" = "$3" ]; then
-		echo "ok $points - $1"
-	else
-		echo "not ok $points - $1"
-		echo "# have: $2"
-		echo "# want: $3"
-		failed=1
-	fi
-}
+. "$TOP/daemon/tests/shell/point.sh"
 
 # offered word...: for what bash completes, with the last word as far as it is typed
 offered() {
@@ -62,5 +50,4 @@ point 'an unknown shell' "$("$ctl" completion tcsh 2>&1; echo $?)" \
 	"cptdevctl: completion needs the name of a shell: bash or zsh
 Next: cptdevctl completion bash
 2"
-echo "1..$points"
-exit "${failed:-0}"
+points_end

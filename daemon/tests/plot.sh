@@ -2,22 +2,10 @@
 # cptdevctl plot: a recording by hand, of which each value is known. TAP.
 
 ctl=$BIN/cptdevctl
-points=0
+. "$TOP/daemon/tests/shell/point.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit
-
-point() {
-	points=$((points + 1))
-	if [ "$2" = "$3" ]; then
-		echo "ok $points - $1"
-	else
-		echo "not ok $points - $1"
-		echo "# have: $2"
-		echo "# want: $3"
-		failed=1
-	fi
-}
 
 # session SECONDS event name published committed [pages pause_ns]
 session() {
@@ -126,5 +114,4 @@ Next: install gnuplot (Debian's gnuplot-nox), or use --json
 printf '#!/bin/sh\necho half\nexit 1\n' >bin/gnuplot
 chmod +x bin/gnuplot
 point 'gnuplot fails: nothing is written' "$(PATH=$work/bin:$PATH "$ctl" plot shop events 2>/dev/null; echo $?)" 1
-echo "1..$points"
-exit "${failed:-0}"
+points_end

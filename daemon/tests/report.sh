@@ -2,21 +2,9 @@
 # cptdevctl report: what is in the archive, and what must not be. TAP.
 
 ctl=$BIN/cptdevctl
-points=0
+. "$TOP/daemon/tests/shell/point.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-point() {
-	points=$((points + 1))
-	if [ "$2" = "$3" ]; then
-		echo "ok $points - $1"
-	else
-		echo "not ok $points - $1"
-		echo "# have: $2"
-		echo "# want: $3"
-		failed=1
-	fi
-}
 
 # The socket of nobody: a report is wanted most where nothing runs.
 report() {
@@ -58,5 +46,4 @@ done
 point 'without tar' "$(PATH=$work/bin report without.tar.gz 2>&1 | head -n 1; test -e without.tar.gz; echo $?)" \
 	"cptdevctl: no report was written to without.tar.gz: No such file or directory
 1"
-echo "1..$points"
-exit "${failed:-0}"
+points_end

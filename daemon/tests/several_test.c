@@ -12,13 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "internal.h"
+#include "machine.h"
 #include "pair.h"
 
 #define BASE	0x200000000000UL
@@ -81,27 +80,6 @@ static void machine_conf(const struct world *w, u32 nr, const char *ack)
 	assert_int_equal(fclose(f), 0);
 }
 
-static void machine_start(struct machine *m)
-{
-	m->pid = fork();
-	assert_true(m->pid >= 0);
-	if (!m->pid) {
-		/* A test that fails leaves nobody behind. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(CPTDEVD, "cptdevd", "--foreground", "--config", m->conf, NULL);
-		_exit(127);
-	}
-}
-
-static void machine_end(struct machine *m, int sig)
-{
-	if (m->pid <= 0)
-		return;
-	kill(m->pid, sig);
-	waitpid(m->pid, NULL, 0);
-	m->pid = 0;
-}
-
 /* As soon as its daemon is there. */
 static int session_open(const struct machine *m)
 {
@@ -135,7 +113,7 @@ static void change(struct world *w, u64 page, u8 value)
 	w->changed[page] = w->generation + 1;
 }
 
-/* What changed after @base. */
+/* The pages that changed after @base. */
 static int publish(struct world *w, u64 base, u64 *generation, u64 *reach)
 {
 	static const struct cptdev_segment layout = {
@@ -212,7 +190,7 @@ static int replica_open(const struct machine *m, int *session)
 	return r;
 }
 
-/* What its replica has, 0: there is none. */
+/* The generation of its replica, 0: there is none. */
 static u64 generation_of(const struct machine *m)
 {
 	struct cptdev_image_info info = { .size = sizeof(info) };
@@ -266,7 +244,7 @@ static struct world *world_open(const char *ack)
 		machine_make(w, i);
 	for (i = 0; i < HOSTS; i++) {
 		machine_conf(w, i, ack);
-		machine_start(&w->m[i]);
+		w->m[i].pid = machine_start(w->m[i].conf);
 	}
 	w->fd = session_open(&w->m[0]);
 	assert_int_equal(ckdev_session(w->fd, "kv", 0, 0, 0), 0);
@@ -282,7 +260,7 @@ static void world_close(struct world *w)
 
 	close(w->fd);
 	for (i = 0; i < HOSTS; i++)
-		machine_end(&w->m[i], SIGTERM);
+		machine_end(&w->m[i].pid, SIGTERM);
 	snprintf(cmd, sizeof(cmd), "rm -r %s", w->dir);
 	assert_int_equal(system(cmd), 0);
 	free(w);
@@ -352,7 +330,7 @@ static void one_is_killed_and_comes_back(const char *ack, bool goes_on)
 	assert_true(same(w, 1));
 	assert_true(same(w, 2));
 	/* Its replica is lost with it. */
-	machine_end(&w->m[2], SIGKILL);
+	machine_end(&w->m[2].pid, SIGKILL);
 	for (i = 0; i < 3; i++) {
 		change(w, 4 + i, 0x40 + i);
 		if (goes_on) {
@@ -364,7 +342,7 @@ static void one_is_killed_and_comes_back(const char *ack, bool goes_on)
 		}
 		assert_true(same(w, 1));
 	}
-	machine_start(&w->m[2]);
+	w->m[2].pid = machine_start(w->m[2].conf);
 	again = until_all_have_it(w);
 	/* It lacks everything, and whoever waits for the other one isn't told of that. */
 	if (goes_on)

@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "internal.h"
+#include "machine.h"
 #include "pair.h"
 #include "softwire.h"
 #include "unix_bind.h"
@@ -62,27 +63,6 @@ static void machine_conf(const struct world *w, struct machine *m, const char *n
 	assert_int_equal(fclose(f), 0);
 }
 
-static void machine_start(struct machine *m)
-{
-	m->pid = fork();
-	assert_true(m->pid >= 0);
-	if (!m->pid) {
-		/* A test that fails leaves nobody behind. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(CPTDEVD, "cptdevd", "--foreground", "--config", m->conf, NULL);
-		_exit(127);
-	}
-}
-
-static void end(pid_t *pid, int sig)
-{
-	if (*pid <= 0)
-		return;
-	kill(*pid, sig);
-	waitpid(*pid, NULL, 0);
-	*pid = 0;
-}
-
 static void world_open(struct world *w, const char *failover)
 {
 	memset(w, 0, sizeof(*w));
@@ -96,16 +76,16 @@ static void world_open(struct world *w, const char *failover)
 	snprintf(w->b.programs, sizeof(w->b.programs), "%s/beta.programs", w->dir);
 	machine_conf(w, &w->a, "alpha", &w->b, failover);
 	machine_conf(w, &w->b, "beta", &w->a, failover);
-	machine_start(&w->a);
-	machine_start(&w->b);
+	w->a.pid = machine_start(w->a.conf);
+	w->b.pid = machine_start(w->b.conf);
 }
 
 static void world_close(struct world *w)
 {
 	char cmd[96];
 
-	end(&w->a.pid, SIGTERM);
-	end(&w->b.pid, SIGTERM);
+	machine_end(&w->a.pid, SIGTERM);
+	machine_end(&w->b.pid, SIGTERM);
 	snprintf(cmd, sizeof(cmd), "rm -r %s", w->dir);
 	assert_int_equal(system(cmd), 0);
 }
@@ -392,9 +372,9 @@ static int take_over(const char *failover, u64 generation, u64 timeout_ns)
 		wait_for_copy(&w);
 	/* A host that doesn't even refuse a connection any more, with all that was on it. */
 	kill(w.a.pid, SIGSTOP);
-	end(&program, SIGKILL);
+	machine_end(&program, SIGKILL);
 	ret = status_of(other);
-	end(&w.a.pid, SIGKILL);
+	machine_end(&w.a.pid, SIGKILL);
 	world_close(&w);
 	return ret;
 }
@@ -440,7 +420,7 @@ static void a_person_sees_and_promotes(void **state)
 	assert_true(says(&w, "alpha", "--json status", "\"name\": \"kv\""));
 	assert_true(says(&w, "alpha", "status", "engine soft"));
 	assert_true(says(&w, "alpha", "check", "engine soft"));
-	end(&program, SIGKILL);
+	machine_end(&program, SIGKILL);
 	assert_false(says(&w, "beta", "promote kv --force", "can't"));
 	assert_int_equal(status_of(other), SPARE_EXACT);
 	world_close(&w);
@@ -546,7 +526,7 @@ static void a_person_lets_it_go_on_alone(void **state)
 	world_open(&w, "auto");
 	fd = served(&w, &page);
 	assert_true(says(&w, "alpha", "alone kv", "the peer is linked"));
-	end(&w.b.pid, SIGKILL);
+	machine_end(&w.b.pid, SIGKILL);
 	WAIT_UNTIL(!may_serve(page));
 	assert_true(says(&w, "alpha", "status --check", "neither acknowledges nor answers"));
 	assert_true(says(&w, "alpha", "alone kv", "its data is on this host only"));
@@ -570,7 +550,7 @@ static int one_setup(void **state)
 {
 	(void)state;
 	world_open(&one, "manual");
-	end(&one.b.pid, SIGKILL);
+	machine_end(&one.b.pid, SIGKILL);
 	session = session_open(&one.a);
 	assert_true(session >= 0);
 	return 0;
@@ -858,7 +838,7 @@ static void end_of_the_daemon_is_told(void **state)
 		_exit(ret == -ECONNRESET ? 0 : 1);
 	}
 	usleep(100000);
-	end(&one.a.pid, SIGKILL);
+	machine_end(&one.a.pid, SIGKILL);
 	assert_int_equal(status_of(pid), 0);
 	assert_int_equal(ckdev_wait(session, 0, 0, NULL), -ECONNRESET);
 }

@@ -122,7 +122,7 @@ static int ask_timer(struct asker *a, struct run_timer *t)
 	return 0;
 }
 
-/* @now: when: all timers are of one moment. What is due and hasn't expired yet is left to do so. */
+/* All timers are of one moment, @now. A timer that is due and hasn't expired yet is left to do so. */
 static int read_timers(struct asker *a, struct run_process *p, int64_t *now)
 {
 	struct run_timer *t = p->timers.v, *end = t + p->timers.nr;

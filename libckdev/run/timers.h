@@ -25,7 +25,7 @@
 #define RUN_TIMERS_COUNT	10000
 
 /*
- * All but times and overruns. What can't be restored is refused in @r. Returns 0, or -1 with errno and
+ * All but times and overruns. A timer that can't be restored is refused in @r. Returns 0, or -1 with errno and
  * @e.
  */
 int run_timers_read(struct run_timers *timers, pid_t pid, const struct run_threads *threads,
@@ -46,7 +46,7 @@ static inline bool run_clock_has_past(int clock)
 /* The signal of this timer among those that wait, or NULL. */
 struct run_info *run_timers_signal(const struct run_pending *p, int id);
 
-/* As a checkpoint has them; an older one has none. What is wrong is in @from->bad. */
+/* As a checkpoint has them; an older one has none. A mistake is in @from->bad. */
 struct json_object *run_timers_json(const struct run_timers *timers);
 void run_timers_parse(struct run_timers *timers, struct js_from *from);
 

@@ -50,7 +50,7 @@ static void drop_capabilities(void)
 
 	for (i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
 		keep[kept[i]] = true;
-	/* What the kernel doesn't know ends the list. exec() drops what is bounded. */
+	/* A number that the kernel doesn't know ends the list. exec() drops what isn't in the set. */
 	for (i = 0; i <= CAP_LAST_CAP && prctl(PR_CAPBSET_READ, i) >= 0; i++)
 		if (!keep[i] && prctl(PR_CAPBSET_DROP, i))
 			fail("a capability can't be dropped");

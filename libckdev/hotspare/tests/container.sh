@@ -18,17 +18,6 @@ built=${1:?usage: container.sh DIR}
 contained=$built/contained
 page=$here/../../Documentation/containers.rst
 
-# The answers of B count on from the last one of A.
-counts_on() {
-	local last next
-
-	last=$(sed -n 's/^a \([0-9]*\)$/\1/p' client | tail -n 1)
-	launch after c "$program" ask 10.9.0.2
-	until_true says "^b [0-9]*" after || return
-	next=$(sed -n 's/^b \([0-9]*\).*/\1/p' after | head -n 1)
-	[ "$next" -gt "$last" ] || fail "b says $next, a had said $last"
-}
-
 client_is_served() {
 	until_true says serves master || return
 	launch client c "$program" ask 10.9.0.1

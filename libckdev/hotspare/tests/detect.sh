@@ -31,17 +31,6 @@ goes_on() {
 	until_true says "^a [0-9]*$" client && ! says serves spare
 }
 
-# The last answer of A counts on in those of B: all that was told is there.
-counts_on() {
-	local last next
-
-	last=$(sed -n 's/^a \([0-9]*\)$/\1/p' client | tail -n 1)
-	launch after c "$program" ask 10.9.0.2
-	until_true says "^b [0-9]*" after || return
-	next=$(sed -n 's/^b \([0-9]*\).*/\1/p' after | head -n 1)
-	[ "$next" -gt "$last" ] || fail "b says $next, a had said $last"
-}
-
 test_host_lost() { # a host that is lost is taken over from when its time is up
 	local ret
 

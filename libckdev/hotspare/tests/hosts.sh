@@ -160,6 +160,17 @@ pull_the_plug() {
 	ip link set to-a down && kill_program a
 }
 
+# The last answer of A counts on in those of B: all that was told is there. The client on c writes to "client".
+counts_on() {
+	local last next
+
+	last=$(sed -n 's/^a \([0-9]*\)$/\1/p' client | tail -n 1)
+	launch after c "$program" ask 10.9.0.2
+	until_true says "^b [0-9]*" after || return
+	next=$(sed -n 's/^b \([0-9]*\).*/\1/p' after | head -n 1)
+	[ "$next" -gt "$last" ] || fail "b says $next, a had said $last"
+}
+
 # The host's cptdevd, without the module. LINE: more of [sessions], or further sections.
 host_daemon() { # HOST PEER [LINE]...
 	local host=$1

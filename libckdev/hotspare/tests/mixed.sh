@@ -37,17 +37,6 @@ answers() {
 	until_true says "^$1 [0-9]*$" "$2"
 }
 
-# The last answer of A counts on in those of B.
-counts_on() {
-	local last next
-
-	last=$(sed -n 's/^a \([0-9]*\)$/\1/p' client | tail -n 1)
-	launch after c "$program" ask 10.9.0.2
-	until_true says "^b [0-9]*" after || return
-	next=$(sed -n 's/^b \([0-9]*\).*/\1/p' after | head -n 1)
-	[ "$next" -gt "$last" ] || fail "b says $next, a had said $last"
-}
-
 # A service goes on alone, by its policy, and doesn't say so to clients.
 has_spare() {
 	[ ! -e daemon-b.err ] || until_true says "follows from" daemon-b.err

@@ -103,7 +103,7 @@ static bool has(unsigned int page, unsigned int offset)
 	return *(unsigned char *)(address(page) + offset) == replica.fill[page];
 }
 
-/* What changed until the commit @number is in place, but for what changed again. */
+/* Changes until the commit @number are in place, but for pages that changed again. */
 static void expect_in_place(uint64_t number)
 {
 	unsigned int page;

@@ -3,7 +3,7 @@
  * A program that knows nothing of checkpoints, and keeps a ledger: threads under a lock, a pipe, a
  * timer with a signal on an alternate stack, signals between threads, timerfd, eventfd and epoll,
  * floating point, memory that is mapped, moved and unmapped. A step that is lost or made twice is
- * told and ends it. What it prints at the end is the same each time.
+ * told and ends it. At the end it prints the same each time.
  *
  * ledger [STEPS [pair]]	STEPS of each thread (300), a millisecond each; a socket pair, not a pipe
  */

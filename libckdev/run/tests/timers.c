@@ -3,7 +3,7 @@
  * A program with POSIX timers, and a ledger of what has expired: periodic ones with a signal for the
  * process, for a thread, and by SIGEV_THREAD; a chain of single ones, each of which sets the next; one of
  * processor time; one whose overruns are known. An expiration that is lost or comes twice is told and
- * ends it. What it prints at the end is the same each time.
+ * ends it. At the end it prints the same each time.
  *
  * The clock of the ledger is a timer without notification, that is set for days: it stands still
  * when the others do.
@@ -104,7 +104,7 @@ static bool waits(int sig)
 	return sigismember(&set_of, sig);
 }
 
-/* What is left of a timer, and when that is, unless something came between. */
+/* The time that is left of a timer, and when that is, unless something came between. */
 static bool look(timer_t id, int64_t *left, int64_t *at)
 {
 	*at = running();
