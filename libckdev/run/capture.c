@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../internal.h"
+#include "../hotspare/mark.h"
 #include "ask.h"
 #include "capture.h"
 #include "inject.h"
@@ -211,18 +211,13 @@ static int check_refused(const struct run_cut *cut, struct hs_error *e)
 	return -1;
 }
 
-/*
- * Output that was sent before the mark may leave with the checkpoint; so mark before sockets are read.
- * A daemon that doesn't answer in time may set the mark when the program has sent more.
- */
+/* Output that was sent before the mark may leave with the checkpoint; so mark before sockets are read. */
 static int mark_output(struct run_cut *cut, struct hs_error *e)
 {
-	const int ret = cut->session >= 0 ? ckdev_soft_mark(cut->session) : 0;
+	const int ret = cut->session >= 0 ? hs_mark(cut->session, e) : 0;
 
 	cut->held = ret > 0;
-	if (ret != -ETIME || run_mutant("mark"))
-		return 0;
-	return hs_fail(e, ETIME, "cptdevd doesn't answer, so that held output can't be marked");
+	return ret < 0 && !run_mutant("mark") ? -1 : 0;
 }
 
 /*

@@ -305,6 +305,71 @@ static void without_a_spare_it_is_told(void **state)
 	kill_off(program);
 }
 
+/*
+ * The mark of held output. LATE=PID: when the first one is asked for, that daemon is stopped, and answers
+ * when the call has given up. COUNTS=1: the program doesn't notice.
+ */
+
+int __real_ckdev_soft_mark(int fd);
+int __wrap_ckdev_soft_mark(int fd);
+
+/* A daemon that a signal has reached may still run for a moment. */
+static bool is_stopped(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "r");
+	CHECK(f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1 && !fclose(f));
+	return state == 'T';
+}
+
+int __wrap_ckdev_soft_mark(int fd)
+{
+	const pid_t daemon = atoi(setting("LATE"));
+	static bool stopped;
+	int ret;
+
+	if (!daemon || stopped)
+		return __real_ckdev_soft_mark(fd);
+	stopped = true;
+	CHECK(!kill(daemon, SIGSTOP));
+	while (!is_stopped(daemon))
+		rest(1);
+	ret = __real_ckdev_soft_mark(fd);
+	CHECK(!kill(daemon, SIGCONT));
+	return ret == -ETIME && *setting("COUNTS") ? 1 : ret;
+}
+
+/* Is the checkpoint with a late mark refused, and a later one taken? */
+static bool refuses_a_late_mark(const char *counts)
+{
+	char late[32];
+	pid_t program;
+	bool refused;
+
+	snprintf(late, sizeof(late), "LATE=%d", (int)hosts[0].pid);
+	program = start_on(&hosts[0], "master", "-m", "LISTEN=1", "SAY=1", late, counts, "ERR=errors");
+	wait_for("master", "saved", 20);
+	refused = says("errors", "held output can't be marked");
+	kill_off(program);
+	return refused;
+}
+
+static void a_late_mark_is_refused(void **state)
+{
+	(void)state;
+	assert_true(refuses_a_late_mark("COUNTS="));
+}
+
+/* The control. */
+static void a_late_mark_that_counts_is_noticed(void **state)
+{
+	(void)state;
+	assert_false(refuses_a_late_mark("COUNTS=1"));
+}
+
 static void the_name_is_one_program_s(void **state)
 {
 	pid_t program = start_on(&hosts[0], "master", "-m");
@@ -740,6 +805,8 @@ int main(int argc, char **argv)
 		test(a_daemon_is_replaced),
 		test(a_spare_s_daemon_is_replaced),
 		test(without_a_spare_it_is_told),
+		test(a_late_mark_is_refused),
+		test(a_late_mark_that_counts_is_noticed),
 		test(the_name_is_one_program_s),
 		test(without_a_daemon_it_does_not_begin),
 		test(started_anew_it_is_the_spare),
@@ -770,6 +837,8 @@ int main(int argc, char **argv)
 	own_network();
 	if (!mkdtemp(dir) || chdir(dir))
 		return 1;
+	if (getenv("ONLY"))
+		cmocka_set_test_filter(getenv("ONLY"));
 	ret = cmocka_run_group_tests(tests, NULL, NULL);
 	if (chdir("/") || rmdir(dir))
 		printf("# %s: %s\n", dir, strerrorname_np(errno));

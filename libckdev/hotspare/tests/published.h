@@ -126,11 +126,19 @@ static void work(void *arg)
 			CHECK(errno == ENOTCONN || errno == ETIMEDOUT || errno == EDQUOT ||
 			      errno == ECONNRESET || errno == ECONNREFUSED || errno == ENOENT ||
 			      errno == ECANCELED);
-			if (errno == EDQUOT)
+			if (errno == EDQUOT || *setting("SAY"))
 				fprintf(stderr, "%s\n", hs_error());
 			tell("alone", ++s->alone);
 		}
 	}
+}
+
+/* With a TCP socket, output of the program may be held. */
+static void listen_too(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK(fd >= 0 && !listen(fd, 1) && !hs_fdreg(fd));
 }
 
 static int program(int argc, char **argv)
@@ -140,7 +148,8 @@ static int program(int argc, char **argv)
 
 	end_with_parent();
 	open_out();
-	CHECK(!*setting("ERR") || freopen(setting("ERR"), "a", stderr));
+	CHECK(!*setting("ERR") || (freopen(setting("ERR"), "a", stderr) &&
+				   !setvbuf(stderr, NULL, _IOLBF, BUFSIZ)));
 	if (hs_init(argc, argv) < 0) {
 		tell("refused", (unsigned long)errno);
 		return 3;
@@ -156,6 +165,8 @@ static int program(int argc, char **argv)
 	CHECK(!*setting("LARGE") || !hs_range(large, sizeof(large)));
 	CHECK(!pipe(s->pipe) && !hs_fdreg(s->pipe[0]) && !hs_fdreg(s->pipe[1]));
 	CHECK(write(s->pipe[1], &none, sizeof(none)) == sizeof(none));
+	if (*setting("LISTEN"))
+		listen_too();
 	CHECK(!hs_threadreg(work, s));
 	work(s);
 	return 0;
