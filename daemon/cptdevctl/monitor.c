@@ -23,7 +23,18 @@ u64 monitor_clock(clockid_t clock)
 
 static void show(const struct kernel_event *ev, void *arg)
 {
-	monitor_record(arg, monitor_clock(CLOCK_REALTIME), ev);
+	struct kernel_event whole = *ev;
+	struct replica_rec replica;
+	struct ctl *c = arg;
+
+	if (ev->replica && ev->cmd != CPTDEV_CMD_REPLICA_GONE_NTF) {
+		replica = *ev->replica;
+		whole.replica = &replica;
+		/* Its end is told, too. */
+		if (kernel_replica_whole(c->kernel, &replica))
+			return;
+	}
+	monitor_record(c, monitor_clock(CLOCK_REALTIME), &whole);
 }
 
 static int show_all(struct ctl *c)

@@ -17,6 +17,11 @@ int kernel_info(struct kernel *k, struct cptdev_info *info)
 	return ret;
 }
 
+int kernel_replica_whole(struct kernel *k, struct replica_rec *rec)
+{
+	return rec->term || !k->ops->replica ? 0 : k->ops->replica(k, rec);
+}
+
 int kernel_delta(struct kernel *k, int dev, u64 id, u64 since, u32 flags)
 {
 	struct cptdev_delta arg = {

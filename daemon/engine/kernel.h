@@ -27,6 +27,8 @@ struct kernel_ops {
 	/* As netlink_events() and netlink_dump(). */
 	int (*events)(struct kernel *k, kernel_event_fn fn, void *arg);
 	int (*dump)(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg);
+	/* All of a replica, by its name: 0 or a negative errno. NULL: events say all. */
+	int (*replica)(struct kernel *k, struct replica_rec *rec);
 };
 
 struct kernel {
@@ -37,6 +39,11 @@ struct kernel {
 struct kernel *kernel_module(void);
 
 int kernel_info(struct kernel *k, struct cptdev_info *info);
+/*
+ * The replica of an event: everybody may listen to the module's, so neither UUID nor term is in
+ * them, and both are asked for here. They are what they are by now. 0 or a negative errno.
+ */
+int kernel_replica_whole(struct kernel *k, struct replica_rec *rec);
 
 /* @flags: CPTDEV_DELTA_*; an engine that doesn't know them acts as without. */
 int kernel_delta(struct kernel *k, int dev, u64 id, u64 since, u32 flags);

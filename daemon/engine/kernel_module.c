@@ -2,9 +2,8 @@
 /*
  * The kernel's side as it is: the device and the netlink family of the module.
  *
- * An event has neither UUID nor term, as everybody may listen: they are asked for. Those of a
- * session are kept, as nothing changes them but its set-up; a replica is asked about each time,
- * and what is told of it is what it is by then.
+ * An event has neither UUID nor term, as everybody may listen. Those of a session are asked for once
+ * and kept, as nothing changes them but its set-up; of a replica, the receiver has to ask for them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -219,16 +218,14 @@ static bool complete_session(struct module *m, u8 cmd, struct session_rec *rec)
 	return e || cmd == CPTDEV_CMD_SESSION_GONE_NTF;
 }
 
-static bool complete_replica(struct module *m, u8 cmd, struct replica_rec *rec)
+static int module_replica(struct kernel *k, struct replica_rec *rec)
 {
 	struct replica_rec now = {};
+	int ret = netlink_get_replica(&to_module(k)->dumps, rec->name, take_replica, &now);
 
-	if (cmd == CPTDEV_CMD_REPLICA_GONE_NTF)
-		return true;
-	if (netlink_get_replica(&m->dumps, rec->name, take_replica, &now))
-		return false;
-	*rec = now;
-	return true;
+	if (!ret)
+		*rec = now;
+	return ret;
 }
 
 static void complete(const struct kernel_event *ev, void *arg)
@@ -236,18 +233,12 @@ static void complete(const struct kernel_event *ev, void *arg)
 	struct module *m = arg;
 	struct kernel_event whole = *ev;
 	struct session_rec session;
-	struct replica_rec replica;
 
 	/* A module of an earlier version says it all. */
 	if (ev->session && uuid_same(ev->session->uuid, uuid_none)) {
 		session = *ev->session;
 		whole.session = &session;
 		if (!complete_session(m, ev->cmd, &session))
-			return;
-	} else if (ev->replica && !ev->replica->term) {
-		replica = *ev->replica;
-		whole.replica = &replica;
-		if (!complete_replica(m, ev->cmd, &replica))
 			return;
 	}
 	m->fn(&whole, m->arg);
@@ -293,6 +284,7 @@ static const struct kernel_ops module_ops = {
 	.listen	= module_listen,
 	.events	= module_events,
 	.dump	= module_dump,
+	.replica = module_replica,
 };
 
 struct kernel *kernel_module(void)

@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <libmnl/libmnl.h>
@@ -18,10 +20,12 @@
 #define CTRL_GROUP_NOTIFY	GENL_ID_CTRL
 #define RCVBUF			(1 << 20)
 /*
- * Datagrams that are read in one go. What is done about an event may cause the next one,
- * and others of the caller's loop have to get their turn.
+ * Datagrams that are read in one call, and calls in a row: what is done about an event may cause the
+ * next one, and others of the caller's loop have to get their turn.
  */
-#define EVENTS_AT_A_TIME	64
+#define EVENTS_AT_A_TIME	16
+#define EVENTS_CALLS		4
+#define EVENT_MAX		8192	/* bytes */
 
 struct events {
 	struct netlink *nl;
@@ -203,18 +207,29 @@ static int event_cb(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-/* One datagram. 1: there may be more, 0: that was all. */
+/* As many as there are, up to a number: 1: there may be more, 0: that was all. */
 static int events_read(struct events *ev)
 {
-	char buf[8192];
-	int n = recv(netlink_fd(ev->nl), buf, sizeof(buf), MSG_DONTWAIT);
+	static char buf[EVENTS_AT_A_TIME][EVENT_MAX];
+	struct iovec iov[EVENTS_AT_A_TIME];
+	struct mmsghdr msg[EVENTS_AT_A_TIME] = {};
+	int n, i;
 
+	for (i = 0; i < EVENTS_AT_A_TIME; i++) {
+		iov[i] = (struct iovec) { buf[i], EVENT_MAX };
+		msg[i].msg_hdr.msg_iov = &iov[i];
+		msg[i].msg_hdr.msg_iovlen = 1;
+	}
+	n = recvmmsg(netlink_fd(ev->nl), msg, EVENTS_AT_A_TIME, MSG_DONTWAIT, NULL);
 	if (n < 0 && errno == EINTR)
 		return 1;
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	/* Events carry no sequence number and come from no port. */
-	return mnl_cb_run(buf, n, 0, 0, event_cb, ev) < 0 ? -errno : 1;
+	for (i = 0; i < n; i++)
+		if (mnl_cb_run(buf[i], msg[i].msg_len, 0, 0, event_cb, ev) < 0)
+			return -errno;
+	return n == EVENTS_AT_A_TIME;
 }
 
 int netlink_events(struct netlink *nl, kernel_event_fn fn, void *arg)
@@ -222,7 +237,7 @@ int netlink_events(struct netlink *nl, kernel_event_fn fn, void *arg)
 	struct events ev = { .nl = nl, .fn = fn, .arg = arg };
 	int ret = 1, i;
 
-	for (i = 0; i < EVENTS_AT_A_TIME && ret > 0 && !ev.family_changed; i++)
+	for (i = 0; i < EVENTS_CALLS && ret > 0 && !ev.family_changed; i++)
 		ret = events_read(&ev);
 	if (ev.family_changed)
 		return NETLINK_FAMILY_CHANGED;
@@ -242,12 +257,19 @@ static int dump_cb(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
+/* The answer is one message. */
+static int get_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	dump_cb(nlh, arg);
+	return MNL_CB_STOP;
+}
+
 static int get(struct netlink *nl, struct nlmsghdr *nlh, kernel_event_fn fn, void *arg)
 {
 	struct events ev = { .nl = nl, .fn = fn, .arg = arg };
 	int ret = send_request(nl, nlh);
 
-	return ret ? ret : answer(nl, dump_cb, &ev);
+	return ret ? ret : answer(nl, get_cb, &ev);
 }
 
 int netlink_get_session(struct netlink *nl, u64 id, kernel_event_fn fn, void *arg)
@@ -258,7 +280,7 @@ int netlink_get_session(struct netlink *nl, u64 id, kernel_event_fn fn, void *ar
 
 	if (!nl->family)
 		return -ENOENT;
-	nlh = request(buf, nl->family, NLM_F_ACK, CPTDEV_CMD_SESSION_GET, CPTDEV_GENL_VERSION);
+	nlh = request(buf, nl->family, 0, CPTDEV_CMD_SESSION_GET, CPTDEV_GENL_VERSION);
 	nest = mnl_attr_nest_start(nlh, CPTDEV_A_SESSION);
 	mnl_attr_put_u64(nlh, CPTDEV_A_SESSION_ID, id);
 	mnl_attr_nest_end(nlh, nest);
@@ -273,7 +295,7 @@ int netlink_get_replica(struct netlink *nl, const char *name, kernel_event_fn fn
 
 	if (!nl->family)
 		return -ENOENT;
-	nlh = request(buf, nl->family, NLM_F_ACK, CPTDEV_CMD_REPLICA_GET, CPTDEV_GENL_VERSION);
+	nlh = request(buf, nl->family, 0, CPTDEV_CMD_REPLICA_GET, CPTDEV_GENL_VERSION);
 	nest = mnl_attr_nest_start(nlh, CPTDEV_A_REPLICA);
 	mnl_attr_put_strz(nlh, CPTDEV_A_REPLICA_NAME, name);
 	mnl_attr_nest_end(nlh, nest);

@@ -394,6 +394,19 @@ static bool chan_feeds(const struct chan *c)
 		c->state == CHAN_STAGING;
 }
 
+bool chan_committed(struct daemon *d, const char *name, u64 term, u64 generation)
+{
+	struct chan *c;
+	struct in *in;
+
+	LIST_FOREACH(in, &d->ins, entry) {
+		c = chan_find_name(in, name);
+		if (c && c->session.term == term && c->committed == generation)
+			return true;
+	}
+	return false;
+}
+
 /* What would be committed from now on would be lost: the sender is told. */
 void chan_replica_gone(struct daemon *d, const char *name)
 {

@@ -737,6 +737,8 @@ void chan_close(struct chan *c);
 struct chan *chan_find_name(struct in *in, const char *name);
 /* The replica was removed under the channels that feed it. */
 void chan_replica_gone(struct daemon *d, const char *name);
+/* Is that what a channel of this term has committed last? */
+bool chan_committed(struct daemon *d, const char *name, u64 term, u64 generation);
 
 /* replay.c: what a channel does with its replica; 0, or -1 with @chan->last */
 int replay_open(struct chan *c, struct msg_state *m);

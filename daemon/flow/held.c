@@ -46,12 +46,33 @@ static void held_update(struct daemon *d, const struct replica_rec *rec)
 	fence_held(d, h);
 }
 
+/* A commit of this daemon's own, of the term that is known, says nothing new: don't ask about it. */
+static bool is_own_commit(struct daemon *d, const struct kernel_event *ev)
+{
+	const struct held *h = held_find(d, ev->replica->name);
+
+	return h && ev->cmd == CPTDEV_CMD_REPLICA_COMMITTED_NTF &&
+		chan_committed(d, h->name, h->term, ev->replica->generation);
+}
+
+static void held_changed(struct daemon *d, const struct kernel_event *ev)
+{
+	struct replica_rec rec = *ev->replica;
+
+	/* If it is gone by now, that will be told. */
+	if (is_own_commit(d, ev) || kernel_replica_whole(d->kernel, &rec))
+		return;
+	if (ev->cmd == CPTDEV_CMD_REPLICA_PROMOTED_NTF)
+		promotion_seen(d, &rec);
+	held_update(d, &rec);
+}
+
 void held_event(struct daemon *d, const struct kernel_event *ev)
 {
 	struct held *h;
 
 	if (ev->cmd != CPTDEV_CMD_REPLICA_GONE_NTF) {
-		held_update(d, ev->replica);
+		held_changed(d, ev);
 		return;
 	}
 	h = held_find(d, ev->replica->name);

@@ -106,8 +106,6 @@ static void known_event(const struct kernel_event *ev, void *arg)
 	struct daemon *d = arg;
 	struct known *k;
 
-	if (ev->replica && ev->cmd == CPTDEV_CMD_REPLICA_PROMOTED_NTF)
-		promotion_seen(d, ev->replica);
 	if (!ev->session) {
 		held_event(d, ev);
 		return;

@@ -463,8 +463,42 @@ static void ignore(const struct kernel_event *ev, void *arg)
 	(void)arg;
 }
 
+/* As the module's, which everybody may listen to: without UUID and term of a replica. */
+struct listener {
+	kernel_event_fn fn;
+	void *arg;
+};
+
+static void event_bare(const struct kernel_event *ev, void *arg)
+{
+	const struct listener *l = arg;
+	struct kernel_event bare = *ev;
+	struct replica_rec rec;
+
+	if (ev->replica) {
+		rec = *ev->replica;
+		rec.term = 0;
+		memset(rec.uuid, 0, sizeof(rec.uuid));
+		bare.replica = &rec;
+	}
+	l->fn(&bare, l->arg);
+}
+
+static int fake_replica_whole(struct kernel *k, struct replica_rec *rec)
+{
+	struct fake *f = to_fake(k);
+	struct soft_replica *r = soft_replica_find(&f->soft, rec->name);
+
+	f->replicas_asked++;
+	if (!r)
+		return -ENOENT;
+	*rec = *soft_replica_rec(&f->soft, r);
+	return 0;
+}
+
 static int fake_events(struct kernel *k, kernel_event_fn fn, void *arg)
 {
+	struct listener l = { fn, arg };
 	struct fake *f = to_fake(k);
 	struct kernel *soft = &f->soft.kernel;
 
@@ -477,7 +511,7 @@ static int fake_events(struct kernel *k, kernel_event_fn fn, void *arg)
 		soft->ops->events(soft, ignore, NULL);
 		return ret;
 	}
-	return soft->ops->events(soft, fn, arg);
+	return soft->ops->events(soft, event_bare, &l);
 }
 
 static int fake_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
@@ -509,6 +543,7 @@ static const struct kernel_ops fake_ops = {
 	.listen	= fake_listen,
 	.events	= fake_events,
 	.dump	= fake_dump,
+	.replica = fake_replica_whole,
 };
 
 void fake_init(struct fake *f)

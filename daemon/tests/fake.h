@@ -69,6 +69,7 @@ struct fake {
 	u32 stages;			/* calls of STAGE, and of others: */
 	u64 asked;			/* DELTA, whatever the answer */
 	u64 dumps;
+	u64 replicas_asked;		/* what events don't say of one */
 };
 
 void fake_init(struct fake *f);

@@ -11,6 +11,7 @@
 
 #include "lines.h"
 #include "pair.h"
+#include "soft_parts.h"
 
 static void a_snapshot_arrives_and_is_acknowledged(void **state)
 {
@@ -683,6 +684,35 @@ static void lost_events_are_made_good_by_a_dump(void **state)
 	assert_null(host_ship(&p->a, "kv"));
 }
 
+/* The module's events don't say the term of a replica. To ask about each commit would cost more than it. */
+static void only_commits_of_others_are_asked_about(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	struct fake *spare = &p->b.fake;
+	struct soft_replica *r;
+	u64 asked;
+	u32 i;
+
+	publish_some(&p->a, s, 1, 1);
+	WAIT_FOR(p, pair_committed(s) && held_find(&p->b.daemon, "kv"));
+	pair_run(p, 10);
+	asked = spare->replicas_asked;
+	for (i = 0; i < 20; i++) {
+		publish_some(&p->a, s, i % 10, i);
+		WAIT_FOR(p, pair_committed(s));
+		pair_run(p, 10);
+	}
+	assert_int_equal(spare->replicas_asked, asked);
+	/* By somebody else on this host, with a term that is news. */
+	r = fake_replica(spare, "kv");
+	r->rec.term += 5;
+	r->rec.generation++;
+	soft_replica_tell(&spare->soft, r, CPTDEV_CMD_REPLICA_COMMITTED_NTF);
+	WAIT_FOR(p, held_find(&p->b.daemon, "kv")->term == r->rec.term);
+	assert_true(spare->replicas_asked > asked);
+}
+
 static void the_module_comes_later(void **state)
 {
 	struct pair *p = *state;
@@ -805,6 +835,7 @@ int main(void)
 		T(a_commit_that_fails_is_tried_again),
 		T(trouble_of_the_own_kernel_is_tried_again),
 		T(lost_events_are_made_good_by_a_dump),
+		T(only_commits_of_others_are_asked_about),
 		T(the_module_comes_later),
 		T(more_sessions_than_allowed_wait),
 		T(the_spares_limit_may_be_another),
