@@ -30,8 +30,8 @@ static inline long ckdev_result(long ret, int saved_errno)
 
 /* soft.c: the same for a connection to cptdevd's soft engine; -ENOTTY: it isn't one. */
 int ckdev_soft_ioctl(int fd, unsigned long cmd, void *arg);
-/* A descriptor of the session page, for reading; the caller closes it. */
-int ckdev_soft_session_page(int fd);
+/* A descriptor of the session page, for reading; the caller closes it. @flags: SOFT_PAGE_HEEDED */
+int ckdev_soft_session_page(int fd, unsigned int flags);
 /* Returns whether output of the session is held: 1 or 0, or -errno. */
 int ckdev_soft_mark(int fd);
 int ckdev_soft_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns);
@@ -41,6 +41,17 @@ int ckdev_replica_content_live(int fd);
 
 /* Sends struct soft_end and doesn't wait for the answer. @file: passed along, -1: none. */
 int ckdev_soft_say(int fd, unsigned int kind, unsigned int status, int file);
+
+/*
+ * session.c: as ckdev_session_page(), and the engine hears that this program takes no checkpoint while
+ * ckdev_held_off() is not 0.
+ */
+int ckdev_session_page_heeded(int fd, const struct cptdev_session_page **page);
+/*
+ * For how long checkpoints of the session are held off, in nanoseconds; 0: they aren't. @page: of the soft
+ * engine, or NULL.
+ */
+uint64_t ckdev_held_off(const struct cptdev_session_page *page);
 
 /* ending.c: the library will report how the session ends. Does nothing with the module. */
 void ckdev_promise_end(int fd);

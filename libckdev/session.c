@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "internal.h"
+#include "softwire.h"
 
 /* Fields whose meaning differs are worse than a program that doesn't start. */
 static int check_version(int fd)
@@ -159,7 +160,7 @@ static int page_map(int fd, const struct cptdev_session_page **page)
 	return ret;
 }
 
-int ckdev_session_page(int fd, const struct cptdev_session_page **page)
+static int session_page(int fd, unsigned int flags, const struct cptdev_session_page **page)
 {
 	struct cptdev_info info = { .size = sizeof(info) };
 	int ret = ckdev_info(fd, &info), soft;
@@ -168,7 +169,7 @@ int ckdev_session_page(int fd, const struct cptdev_session_page **page)
 		return ret;
 	if (!(info.features & CPTDEV_FEATURE_LEASE))
 		return -EOPNOTSUPP;
-	soft = ckdev_soft_session_page(fd);
+	soft = ckdev_soft_session_page(fd, flags);
 	if (soft == -ENOTTY)
 		return page_map(fd, page);
 	if (soft < 0)
@@ -176,6 +177,28 @@ int ckdev_session_page(int fd, const struct cptdev_session_page **page)
 	ret = page_map(soft, page);
 	ckdev_close(soft);
 	return ret;
+}
+
+int ckdev_session_page(int fd, const struct cptdev_session_page **page)
+{
+	return session_page(fd, 0, page);
+}
+
+int ckdev_session_page_heeded(int fd, const struct cptdev_session_page **page)
+{
+	return session_page(fd, SOFT_PAGE_HEEDED, page);
+}
+
+uint64_t ckdev_held_off(const struct cptdev_session_page *page)
+{
+	const struct soft_page_content *soft = (const void *)page;
+	uint64_t until, now;
+
+	until = soft ? __atomic_load_n(&soft->held_off_until_ns, __ATOMIC_ACQUIRE) : 0;
+	if (!until)
+		return 0;
+	now = ckdev_boottime();
+	return until > now ? until - now : 0;
 }
 
 uint64_t ckdev_boottime(void)

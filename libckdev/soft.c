@@ -341,14 +341,17 @@ int ckdev_soft_replica_wait(int fd, unsigned int flags, uint64_t timeout_ns)
 	return ret < 0 ? ret : (int)arg.result;
 }
 
-int ckdev_soft_session_page(int fd)
+int ckdev_soft_session_page(int fd, unsigned int flags)
 {
-	struct soft_session_page arg = { .size = sizeof(arg) };
+	struct soft_session_page arg = { .size = sizeof(arg), .flags = flags };
 	int got = -1, ret;
 
 	if (!ckdev_is_soft(fd))
 		return -ENOTTY;
 	ret = soft_simple(fd, SOFT_SESSION_PAGE, &arg, &got);
+	/* An older daemon, which holds nothing off. */
+	if (ret == -EOPNOTSUPP && flags == SOFT_PAGE_HEEDED)
+		return ckdev_soft_session_page(fd, 0);
 	return ret < 0 ? ret : got;
 }
 

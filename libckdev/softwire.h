@@ -68,7 +68,20 @@ struct soft_publish {
  */
 struct soft_session_page {
 	__u32 size;
-	__u32 flags;
+	__u32 flags;		/* SOFT_PAGE_HEEDED */
+};
+
+/* The program takes no checkpoint while they are held off. Older daemons answer -EOPNOTSUPP. */
+#define SOFT_PAGE_HEEDED	(1U << 0)
+
+/*
+ * The content of the session page: the struct that every engine has, and more. Checkpoints are held off
+ * (cptdevctl hold) until @held_off_until_ns, CLOCK_BOOTTIME; 0: they aren't. The time passes by itself, so
+ * that a daemon that hangs or is gone holds nobody off for longer.
+ */
+struct soft_page_content {
+	struct cptdev_session_page page;
+	__u64 held_off_until_ns;
 };
 
 /*

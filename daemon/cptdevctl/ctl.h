@@ -55,6 +55,8 @@ int verb_metrics(struct ctl *c, int argc, char **argv);
 int verb_promote(struct ctl *c, int argc, char **argv);
 int verb_ack(struct ctl *c, int argc, char **argv);
 int verb_checkpoint(struct ctl *c, int argc, char **argv);
+int verb_hold(struct ctl *c, int argc, char **argv);
+int verb_release(struct ctl *c, int argc, char **argv);
 int verb_alone(struct ctl *c, int argc, char **argv);
 int verb_switchover(struct ctl *c, int argc, char **argv);
 int verb_forget(struct ctl *c, int argc, char **argv);

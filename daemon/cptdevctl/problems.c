@@ -81,6 +81,10 @@ static void look_at_session(struct problems *p, const struct view *v,
 	else if (*s->name && !s->attached)
 		problem(p, EXIT_UNSAFE, "no-spare", "session %s (pid %u) has no spare%s%s",
 			s->name, s->pid, error ? ": " : "", error ? error : "");
+	else if (js_at(view_protection(v, s), "held_off"))
+		problem(p, EXIT_UNSAFE, "held-off",
+			"session %s (pid %u): its checkpoints are held off: what it does isn't saved. Next: cptdevctl release %s",
+			s->name, s->pid, s->name);
 	if (s->flags & CPTDEV_GENL_SESSION_HUNG)
 		problem(p, EXIT_UNSAFE, "hung", "session %s (pid %u) gives no sign of life",
 			s->name, s->pid);

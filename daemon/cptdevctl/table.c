@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "table.h"
 
@@ -84,5 +85,15 @@ char *size_text(u64 bytes, char text[16])
 		u++;
 	}
 	snprintf(text, 16, u ? "%.1f %s" : "%.0f %s", value, units[u]);
+	return text;
+}
+
+const char *utc_text(u64 unix_ms, char text[32])
+{
+	time_t s = unix_ms / 1000;
+	struct tm tm;
+
+	gmtime_r(&s, &tm);
+	strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return text;
 }

@@ -23,6 +23,9 @@ void table_cell(struct table *t, const char *fmt, ...)
 /* Print it, indented, and free it. */
 void table_print(struct table *t, FILE *to);
 
+/* In UTC, as monitor has it, into @text, which is returned. */
+const char *utc_text(u64 unix_ms, char text[32]);
+
 /* "4.0 MiB" into @text, which is returned. */
 char *size_text(u64 bytes, char text[16]);
 

@@ -2,8 +2,8 @@
 /* What is shown, as text. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "holdoff.h"
 #include "table.h"
 #include "uuid.h"
 #include "view.h"
@@ -81,6 +81,8 @@ const char *view_session_state(const struct view *v, const struct session_rec *s
 		return "HUNG";
 	if (word)
 		return word;
+	if (js_at(view_protection(v, s), "held_off"))
+		return "HELD OFF";
 	if (s->attached)
 		return "followed";
 	if (js_get_str(view_shipped(v, s), "error"))
@@ -176,6 +178,7 @@ static void sessions_text(const struct view *v, FILE *to)
 		if (error)
 			fprintf(to, "  %s: %s\n", v->sessions[i].name, error);
 		spares_text(view_protection(v, &v->sessions[i]), to);
+		holdoff_text(view_protection(v, &v->sessions[i]), to);
 		limits_text(&v->sessions[i], to);
 	}
 }
@@ -274,17 +277,6 @@ static void link_text(struct json_object *link, const char *what, const char *mo
 	fputc('\n', to);
 }
 
-/* In UTC, as monitor has it. */
-static const char *when(u64 unix_ms, char text[32])
-{
-	time_t s = unix_ms / 1000;
-	struct tm tm;
-
-	gmtime_r(&s, &tm);
-	strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return text;
-}
-
 static void failover_text(struct json_object *f, FILE *to)
 {
 	u64 own = js_get_u64(f, "replicas_promoted");
@@ -296,7 +288,7 @@ static void failover_text(struct json_object *f, FILE *to)
 	if (!f)
 		return;
 	fprintf(to, "  last counted as dead: %s, after %llu ms of silence; ",
-		when(js_get_u64(f, "decided_unix_ms"), text), js_get_u64(f, "silence_ms"));
+		utc_text(js_get_u64(f, "decided_unix_ms"), text), js_get_u64(f, "silence_ms"));
 	if (own)
 		fprintf(to, "%llu replicas promoted in %.1f ms", own,
 			js_get_u64(f, "promotion_us") / 1000.0);
@@ -314,7 +306,7 @@ static void promotion_text(struct json_object *p, FILE *to)
 
 	if (p)
 		fprintf(to, "Last promotion: %s, %s at generation %llu to term %llu by %s\n",
-			when(js_get_u64(p, "unix_ms"), text), js_get_str(p, "name"),
+			utc_text(js_get_u64(p, "unix_ms"), text), js_get_str(p, "name"),
 			js_get_u64(p, "generation"), js_get_u64(p, "term"),
 			js_get_str(p, "by"));
 }

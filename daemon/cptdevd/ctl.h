@@ -25,6 +25,10 @@ struct client {
 	size_t out_sent;
 };
 
+/* ctl_hold.c: the answer to "hold" and "release". */
+struct json_object *ctl_hold(struct client *c, const char *command, const char *name,
+			     struct json_object *request);
+
 /* Takes over @fd when it returns 0. */
 int client_new(struct daemon *d, int fd);
 void client_drop(struct client *c);

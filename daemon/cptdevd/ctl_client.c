@@ -232,6 +232,8 @@ static struct json_object *command_checkpoint(struct client *c, const char *name
 
 	if (!k || k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
 		return refusal("no-session", "no program has this session on this host");
+	if (k->off.until)
+		return refusal("held-off", "its checkpoints are held off. Next: cptdevctl release");
 	arg.session_id = k->rec.id;
 	ret = kernel_tell(c->d->kernel, &arg);
 	if (ret)
@@ -358,6 +360,8 @@ static struct json_object *client_change(struct client *c, const char *command,
 		return command_checkpoint(c, name);
 	if (!strcmp(command, "switchover"))
 		return command_switchover(c, name, request);
+	if (!strcmp(command, "hold") || !strcmp(command, "release"))
+		return ctl_hold(c, command, name, request);
 	return command_forget(c, name, force);
 }
 
@@ -377,11 +381,12 @@ static struct json_object *answer_to(struct client *c, const char *line)
 		o = client_start(c, request);
 	else if (!strcmp(command, "promote") || !strcmp(command, "forget") ||
 		 !strcmp(command, "alone") || !strcmp(command, "switchover") ||
-		 !strcmp(command, "ack") || !strcmp(command, "checkpoint"))
+		 !strcmp(command, "ack") || !strcmp(command, "checkpoint") ||
+		 !strcmp(command, "hold") || !strcmp(command, "release"))
 		o = client_change(c, command, request);
 	else
 		o = refusal("unknown-command",
-			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\", \"ack\" and \"checkpoint\"");
+			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\", \"ack\", \"checkpoint\", \"hold\" and \"release\"");
 	json_object_put(request);
 	return o;
 }

@@ -131,6 +131,7 @@ struct json_object *status_session(struct daemon *d, struct known *k)
 	       "go-on" : "block");
 	js_u64(o, "alone_since_unix_s", r && k->alone ? r->alone_since : 0);
 	js_bool(o, "checkpoint_wanted", k->rec.flags & CPTDEV_GENL_SESSION_WANTED);
+	js_put(o, "held_off", status_holdoff(d, k));
 	js_bool(o, "hung", k->rec.flags & CPTDEV_GENL_SESSION_HUNG);
 	if (k->lease_until)
 		js_u64(o, "lease_ms", k->lease_until > now ?

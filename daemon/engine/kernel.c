@@ -56,6 +56,11 @@ int kernel_tell(struct kernel *k, struct cptdev_ack *arg)
 	return ret;
 }
 
+int kernel_hold_off(struct kernel *k, u64 id, u64 until)
+{
+	return k->ops->hold_off ? k->ops->hold_off(k, id, until) : -ENOTTY;
+}
+
 int kernel_image_info(struct kernel *k, int fd, struct cptdev_image_info *info)
 {
 	*info = (struct cptdev_image_info) { .size = sizeof(*info) };

@@ -29,6 +29,8 @@ struct kernel_ops {
 	int (*dump)(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg);
 	/* All of a replica, by its name: 0 or a negative errno. NULL: events say all. */
 	int (*replica)(struct kernel *k, struct replica_rec *rec);
+	/* As kernel_hold_off(). NULL: the engine can't tell the program. */
+	int (*hold_off)(struct kernel *k, u64 id, u64 until);
 };
 
 struct kernel {
@@ -50,6 +52,12 @@ int kernel_delta(struct kernel *k, int dev, u64 id, u64 since, u32 flags);
 int kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
 /* What needs no attached spare; @arg without its size. */
 int kernel_tell(struct kernel *k, struct cptdev_ack *arg);
+
+/*
+ * The program takes no checkpoint before @until, CLOCK_BOOTTIME in ns; 0: it may again. -ENOENT:
+ * no such session; -ENOTTY: the engine can't tell the program; -EOPNOTSUPP: the program doesn't look.
+ */
+int kernel_hold_off(struct kernel *k, u64 id, u64 until);
 
 int kernel_image_info(struct kernel *k, int fd, struct cptdev_image_info *info);
 /*

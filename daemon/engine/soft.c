@@ -258,6 +258,11 @@ static int soft_create(struct kernel *k, const char *name, u32 uid)
 	return soft_replica_find(s, name) ? 0 : soft_replica_create(s, name, 0, &who, &r);
 }
 
+static int soft_hold_off(struct kernel *k, u64 id, u64 until)
+{
+	return soft_session_hold_off(to_soft(k), id, until);
+}
+
 static const struct kernel_ops soft_ops = {
 	.name	= "soft",
 	.open	= soft_kernel_open,
@@ -268,6 +273,7 @@ static const struct kernel_ops soft_ops = {
 	.listen	= soft_listen,
 	.events	= soft_events,
 	.dump	= soft_dump,
+	.hold_off = soft_hold_off,
 };
 
 /* As the module: three quarters of the memory for replicas, a half for snapshots. */

@@ -105,6 +105,8 @@ struct soft_session {
 	struct cptdev_session_page *page;
 	bool output_waits;	/* for a checkpoint; the program is told as if one was wanted */
 	void *client;		/* the program, NULL: played by a test */
+	bool heeds;		/* the program takes no checkpoint while they are held off */
+	u64 held_off_until;	/* CLOCK_BOOTTIME, ns; 0: they aren't */
 };
 
 #define SOFT_NO_BASE	(~0ULL)

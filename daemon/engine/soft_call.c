@@ -137,10 +137,11 @@ static int call_page(struct soft_client *c, struct soft_message *m, struct soft_
 	const struct soft_session_page *arg = (void *)m->arg;
 	int fd;
 
-	if (arg->flags)
+	if (arg->flags & ~SOFT_PAGE_HEEDED)
 		return -EOPNOTSUPP;
 	if (!c->session)
 		return -EINVAL;
+	c->session->heeds |= arg->flags & SOFT_PAGE_HEEDED;
 	fd = soft_page_fd(c->session);
 	if (fd < 0)
 		return fd;

@@ -9,20 +9,24 @@
 #include <unistd.h>
 
 #include "soft_parts.h"
+#include "softwire.h"
 
 #define SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
 
 #define SHOW(page, field, value) \
 	__atomic_store_n(&(page)->field, value, __ATOMIC_RELEASE)
 
-/* A program that is blocked has something else to do than checkpoints for its output. */
+/*
+ * A program that is blocked has something else to do than checkpoints for its output. While checkpoints
+ * are held off, none is wanted.
+ */
 static u32 shown_flags(const struct soft_session *se)
 {
 	u32 flags = se->state.flags;
 
 	if (se->output_waits && !(flags & CPTDEV_STATE_BLOCKED))
 		flags |= CPTDEV_STATE_WANTED;
-	return flags;
+	return se->held_off_until ? flags & ~CPTDEV_STATE_WANTED : flags;
 }
 
 /*
@@ -35,6 +39,7 @@ void soft_page_update(struct soft_session *se)
 
 	if (!p)
 		return;
+	SHOW((struct soft_page_content *)p, held_off_until_ns, se->held_off_until);
 	SHOW(p, flags, shown_flags(se));
 	SHOW(p, lease_until_ns, se->state.lease_until);
 	SHOW(p, committed, se->rec.committed);

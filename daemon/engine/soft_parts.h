@@ -67,6 +67,9 @@ int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg);
 void soft_session_unfollow(struct soft *s, int fd);
 const struct session_rec *soft_session_rec(const struct soft *s, struct soft_session *se);
 
+/* As kernel_hold_off(). */
+int soft_session_hold_off(struct soft *s, u64 id, u64 until);
+
 /* Has a session of another user than @uid this name? */
 bool soft_session_of_other(const struct soft *s, const char *name, u32 uid);
 

@@ -367,6 +367,20 @@ void soft_session_hung(struct soft *s, struct soft_session *se, bool hung)
 		   soft_session_rec(s, se), NULL);
 }
 
+int soft_session_hold_off(struct soft *s, u64 id, u64 until)
+{
+	struct soft_session *se = session_by_id(s, id);
+
+	if (!se)
+		return -ENOENT;
+	if (!se->heeds)
+		return -EOPNOTSUPP;
+	se->held_off_until = until;
+	soft_page_update(se);
+	soft_program_session(s, se);
+	return 0;
+}
+
 /*
  * The spares
  */

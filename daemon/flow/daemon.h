@@ -64,6 +64,11 @@ struct known {
 	bool lease_told;		/* that it has run out */
 	char barred[720];		/* why it isn't shipped, whoever is linked; empty: it is */
 	char fence_why[WIRE_TEXT_MAX + 1];	/* it couldn't be fenced yet */
+	struct {			/* checkpoints are held off, see holdoff.c */
+		u64 until;		/* ns, 0: they aren't */
+		u64 since_wall;		/* ns, CLOCK_REALTIME */
+		u64 published;		/* the newest generation then */
+	} off;
 };
 
 /* A replica of this host, as the kernel tells. */
@@ -320,6 +325,7 @@ struct daemon {
 	u32 nr_clients;
 	u32 nr_monitors;		/* of them */
 	bool stopping;
+	struct timer hold_off;		/* the next end of one */
 };
 
 /* daemon.c */
@@ -342,6 +348,17 @@ void known_close(struct daemon *d);
 /* Ask the kernel for all sessions and replicas. */
 void known_refresh(struct daemon *d);
 struct known *known_find_name(struct daemon *d, const char *name);
+
+/* holdoff.c: no checkpoints of a session for a while, by word of a person */
+#define HOLD_OFF_S	60U		/* unless another time is given */
+#define HOLD_OFF_S_MAX	3600U
+
+void holdoff_open(struct daemon *d);
+void holdoff_close(struct daemon *d);
+/* Hold off for @seconds from now. NULL, or the code of a refusal and @why. */
+const char *holdoff_begin(struct daemon *d, const char *name, u32 seconds, char *why, size_t size);
+/* The program may take checkpoints again. The same. */
+const char *holdoff_end(struct daemon *d, const char *name, char *why, size_t size);
 
 /* held.c */
 struct held *held_find(struct daemon *d, const char *name);
@@ -791,6 +808,8 @@ struct json_object *status_records(struct daemon *d);
 struct json_object *status_record(struct daemon *d, const struct recorded *e);
 /* What protects a session of this host. */
 struct json_object *status_session(struct daemon *d, struct known *k);
+/* status_holdoff.c: checkpoints that are held off, NULL: they aren't */
+struct json_object *status_holdoff(struct daemon *d, const struct known *k);
 /* status_members.c: the spares of a session */
 struct json_object *status_members(struct daemon *d, const struct known *k);
 /* status_policies.c: for all sessions, and for those that have a section */

@@ -103,6 +103,9 @@ const char *switch_check(struct daemon *d, const struct known *k, const char *na
 		return switch_refuse(records_split(d, name) ? "split-brain" :
 			      records_overtaken(d, name) ? "overtaken" : "blocked", why, size,
 			      "%s. Next: cptdevctl status, on both hosts", k->barred);
+	if (k->off.until)
+		return switch_refuse("held-off", why, size, "its checkpoints are held off. Next: cptdevctl release %s",
+				     name);
 	if (!k->decided || k->undecided || d->stopping)
 		return switch_refuse("busy", why, size, "%s. Next: try again", d->stopping ?
 				     "this daemon is being stopped" : "the program was just started");

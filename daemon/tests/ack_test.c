@@ -20,6 +20,7 @@
 #include "boottime.h"
 #include "internal.h"
 #include "soft.h"
+#include "softwire.h"
 
 #define BASE	0x200000000000UL
 #define PAGE	4096UL
@@ -173,7 +174,7 @@ static int teardown(void **state)
 
 static void page_map(struct world *w)
 {
-	int fd = ckdev_soft_session_page(w->fd);
+	int fd = ckdev_soft_session_page(w->fd, 0);
 
 	assert_true(fd >= 0);
 	w->page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
@@ -328,11 +329,48 @@ static void what_is_wanted_is_told_until_it_is_published(void **state)
 	assert_int_equal(w->page->flags, 0);
 }
 
+static int hold_off(struct world *w, u64 id, u64 until)
+{
+	int ret;
+
+	pthread_mutex_lock(&w->lock);
+	ret = kernel_hold_off(&w->soft.kernel, id, until);
+	pthread_mutex_unlock(&w->lock);
+	return ret;
+}
+
+/* Of a program that has said that it looks; while they are, none is wanted. */
+static void checkpoints_are_held_off_on_the_page(void **state)
+{
+	const u64 until = clock_mono() + 3600 * NSEC_PER_SEC;
+	struct world *w = *state;
+	const struct soft_page_content *content;
+	int fd;
+
+	page_map(w);
+	content = (const void *)w->page;
+	assert_int_equal(hold_off(w, w->id, until), -EOPNOTSUPP);
+	assert_int_equal(content->held_off_until_ns, 0);
+	fd = ckdev_soft_session_page(w->fd, SOFT_PAGE_HEEDED);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(hold_off(w, w->id + 1, until), -ENOENT);
+	assert_int_equal(ack(w, CPTDEV_ACK_WANT, 0, 0), 0);
+	assert_int_equal(w->page->flags, CPTDEV_STATE_WANTED);
+	assert_int_equal(hold_off(w, w->id, until), 0);
+	assert_int_equal(content->held_off_until_ns, until);
+	assert_int_equal(w->page->flags, 0);
+	assert_int_equal(hold_off(w, w->id, 0), 0);
+	assert_int_equal(content->held_off_until_ns, 0);
+	assert_int_equal(w->page->flags, CPTDEV_STATE_WANTED);
+	assert_int_equal(ckdev_soft_session_page(w->fd, SOFT_PAGE_HEEDED << 1), -EOPNOTSUPP);
+}
+
 /* Whatever a program does with the page's descriptor: it can only read. */
 static void the_page_cannot_be_written_to(void **state)
 {
 	struct world *w = *state;
-	int fd = ckdev_soft_session_page(w->fd), again;
+	int fd = ckdev_soft_session_page(w->fd, 0), again;
 	char path[64];
 
 	assert_true(fd >= 0);
@@ -533,6 +571,7 @@ int main(void)
 		CASE(a_block_ends_with_an_unblock_only),
 		CASE(alone_is_said_until_a_spare_has_something),
 		CASE(what_is_wanted_is_told_until_it_is_published),
+		CASE(checkpoints_are_held_off_on_the_page),
 		CASE(the_page_cannot_be_written_to),
 		CASE(no_sign_of_life_is_told_once),
 		CASE(a_spare_that_lacks_cancels_nothing_that_another_commits),

@@ -380,6 +380,100 @@ static void sessions_are_monitored(void **state)
 	close(other);
 }
 
+#define HOLD(more)	"{\"command\":\"hold\",\"name\":\"kv\"" more "}\n"
+#define RELEASE		"{\"command\":\"release\",\"name\":\"kv\"}\n"
+
+/* How the session stands after the event. */
+static struct json_object *held_off_after(struct pair *p, int fd, const char *word)
+{
+	struct json_object *o = session_event(p, fd, word);
+	struct json_object *off = json_object_get(js_at(js_at(o, "session"), "held_off"));
+
+	json_object_put(o);
+	return off;
+}
+
+static void checkpoints_are_held_off(void **state)
+{
+	struct pair *p = *state;
+	int fd = dial(&p->a), other = dial(&p->a);
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	struct json_object *o, *off;
+
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s) && fake_allows(s));
+	json_object_put(ask(p, fd, MONITOR));
+	refused(p, "{\"command\":\"hold\",\"name\":\"none\"}\n", "no-session");
+	refused(p, HOLD(",\"seconds\":3601"), "bad-request");
+	refused(p, RELEASE, "not-held-off");
+	o = ask(p, other, HOLD(",\"seconds\":3600"));
+	off = js_at(o, "held_off");
+	assert_string_equal(js_get_str(o, "name"), "kv");
+	assert_in_range(js_get_u64(off, "left_ms"), 3500000, 3600000);
+	assert_int_equal(js_get_u64(off, "generation"), s->rec.published);
+	assert_false(js_get_bool(off, "output_held"));
+	json_object_put(o);
+	assert_true(s->held_off);
+	off = held_off_after(p, fd, "held-off");
+	assert_non_null(off);
+	json_object_put(off);
+	refused(p, "{\"command\":\"checkpoint\",\"name\":\"kv\"}\n", "held-off");
+	refused(p, "{\"command\":\"switchover\",\"name\":\"kv\"}\n", "held-off");
+	o = ask(p, other, RELEASE);
+	assert_null(js_at(o, "held_off"));
+	json_object_put(o);
+	assert_null(held_off_after(p, fd, "released"));
+	assert_int_equal(s->held_off, 0);
+	close(fd);
+	close(other);
+}
+
+/* Nobody releases it. The first time counts, and a second "hold" begins it anew. */
+static void a_hold_ends_by_itself(void **state)
+{
+	struct pair *p = *state;
+	int fd = dial(&p->a), other = dial(&p->a);
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	struct json_object *o;
+	u64 since;
+
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s) && fake_allows(s));
+	json_object_put(ask(p, fd, MONITOR));
+	o = ask(p, other, HOLD());
+	since = js_get_u64(js_at(o, "held_off"), "since_unix_ms");
+	assert_in_range(js_get_u64(js_at(o, "held_off"), "left_ms"), 50000, 60000);
+	json_object_put(o);
+	o = ask(p, other, HOLD(",\"seconds\":1"));
+	assert_int_equal(js_get_u64(js_at(o, "held_off"), "since_unix_ms"), since);
+	assert_in_range(js_get_u64(js_at(o, "held_off"), "left_ms"), 0, 1000);
+	json_object_put(o);
+	assert_null(held_off_after(p, fd, "released"));
+	assert_int_equal(s->held_off, 0);
+	refused(p, RELEASE, "not-held-off");
+	close(fd);
+	close(other);
+}
+
+/* An older library, or an engine that can't tell it. */
+static void who_would_not_look_is_not_held_off(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	struct kernel_ops ops = *p->a.fake.kernel.ops;
+	const struct kernel_ops *were = p->a.fake.kernel.ops;
+
+	publish_some(&p->a, s, 0, 1);
+	WAIT_FOR(p, pair_committed(s) && fake_allows(s));
+	s->deaf = true;
+	refused(p, HOLD(), "version");
+	ops.hold_off = NULL;
+	p->a.fake.kernel.ops = &ops;
+	refused(p, HOLD(), "version");
+	p->a.fake.kernel.ops = were;
+	assert_int_equal(known_find_name(&p->a.daemon, "kv")->off.until, 0);
+}
+
 /* Whoever monitors later is told as well how things stand; of what is well, nothing. */
 static void what_is_wrong_is_told_at_once(void **state)
 {
@@ -665,6 +759,9 @@ int main(void)
 		T(peers_are_monitored),
 		T(the_policy_of_a_session_is_changed),
 		T(sessions_are_monitored),
+		T(checkpoints_are_held_off),
+		T(a_hold_ends_by_itself),
+		T(who_would_not_look_is_not_held_off),
 		T(what_is_wrong_is_told_at_once),
 		T(a_session_without_a_spare_is_told_at_once),
 		T(a_peer_that_leaves),

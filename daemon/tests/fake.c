@@ -533,6 +533,21 @@ static int fake_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 	return f->soft.kernel.ops->dump(&f->soft.kernel, cmd, fn, arg);
 }
 
+static int fake_hold_off(struct kernel *k, u64 id, u64 until)
+{
+	struct fake *f = to_fake(k);
+	int i;
+
+	for (i = 0; i < FAKE_SESSIONS; i++) {
+		if (!f->session[i].used || f->session[i].rec.id != id)
+			continue;
+		if (!f->session[i].deaf)
+			f->session[i].held_off = until;
+		return f->session[i].deaf ? -EOPNOTSUPP : 0;
+	}
+	return -ENOENT;
+}
+
 static const struct kernel_ops fake_ops = {
 	.name	= "module",
 	.open	= fake_open,
@@ -544,6 +559,7 @@ static const struct kernel_ops fake_ops = {
 	.events	= fake_events,
 	.dump	= fake_dump,
 	.replica = fake_replica_whole,
+	.hold_off = fake_hold_off,
 };
 
 void fake_init(struct fake *f)

@@ -37,6 +37,8 @@ struct fake_session {
 	u64 delta_pages;	/* in all of them */
 	bool fenced;
 	struct soft_state state;
+	bool deaf;		/* the program wouldn't look whether checkpoints are held off */
+	u64 held_off;		/* they are, until then, ns; 0: they aren't */
 };
 
 enum fake_kind { FAKE_NONE, FAKE_DEVICE, FAKE_SNAPSHOT };

@@ -31,6 +31,8 @@ ctl_client.c a checkpoint of %s was asked for
 ctl_client.c the switch-over of %s was cancelled
 ctl_client.c is acknowledged by policy
 ctl_client.c by word of user
+ctl_hold.c are held off for at most
+ctl_hold.c are held off no longer
 peer.c no memory for the peer
 private.c the program has ended
 records.c can't be used

@@ -457,7 +457,7 @@ static int served(struct world *w, const struct cptdev_session_page **page)
 	assert_int_equal(ckdev_session(fd, "kv", 0, 0, 0), 0);
 	fill(content, 1);
 	assert_int_equal(checkpoint(fd, content, 0, &generation), 0);
-	map = ckdev_soft_session_page(fd);
+	map = ckdev_soft_session_page(fd, 0);
 	assert_true(map >= 0);
 	*page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, map, 0);
 	assert_ptr_not_equal(*page, MAP_FAILED);

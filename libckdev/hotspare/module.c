@@ -13,6 +13,7 @@
 
 #include <ckdev.h>
 
+#include "../internal.h"
 #include "../softwire.h"
 #include "arena.h"
 #include "handover.h"
@@ -160,7 +161,7 @@ static int choose_named(struct hs_error *e)
 	*(ckdev_is_soft(fd) ? &soft : &session) = fd;
 	hs_own(fd, fd == soft ? "cptdevd's socket" : CPTDEV_DEVICE);
 	/* A module that hasn't it tells the same by a call. */
-	if (ckdev_session_page(fd, &page))
+	if (ckdev_session_page_heeded(fd, &page))
 		page = NULL;
 	return 0;
 }

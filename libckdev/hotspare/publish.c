@@ -7,6 +7,7 @@
 
 #include <ckdev.h>
 
+#include "../internal.h"
 #include "clock.h"
 #include "detect.h"
 #include "handover.h"
@@ -341,9 +342,46 @@ static int take_later(int fd, struct hs_error *e)
 	return 0;
 }
 
+/* For how long a person holds checkpoints off, in ns; only the soft engine can tell. */
+static uint64_t held_off(void)
+{
+	return hs_handed_over() ? ckdev_held_off(hs_session_page()) : 0;
+}
+
+static int still_held_off(int err, struct hs_error *e)
+{
+	return hs_fail(e, err, "checkpoints are held off for at most %llu s by \"cptdevctl hold\": see "
+		       "\"cptdevctl status\"", (unsigned long long)(held_off() / 1000000000 + 1));
+}
+
+/*
+ * The session, when no person holds checkpoints off. An asynchronous one doesn't wait for that, and others no
+ * longer than for a spare. Returns -1 with errno and @e otherwise.
+ */
+static int session_released(int flags, struct hs_error *e)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_NS };
+	uint64_t end = 0, now;
+	int fd;
+
+	while ((fd = session(e)) >= 0 && held_off()) {
+		now = hs_now_ns();
+		end = end ?: now + timeout_ns;
+		if (flags & HSCPT_ASYNC)
+			return still_held_off(EAGAIN, e);
+		if (now >= end)
+			return still_held_off(ETIMEDOUT, e);
+		hs_watchdog_sign(fd);
+		hs_pool_unlock();
+		nanosleep(&pause, NULL);
+		hs_pool_lock();
+	}
+	return fd;
+}
+
 int hs_publish_take(int flags, struct hs_error *e)
 {
-	int fd = session(e);
+	int fd = session_released(flags, e);
 
 	if (fd < 0)
 		return -1;
@@ -361,7 +399,7 @@ int hs_publish_wait(struct hs_error *e)
 	ret = fd < 0 || settle(&newest, e) ? -1 : connection(wait_unlocked(fd, newest, e));
 	/* Dropped: what the memory has now is newer. */
 	if (ret && errno == ECANCELED)
-		return take_and_wait(fd, e);
+		return hs_publish_take(0, e);
 	err = errno;
 	for (; unsettled; unsettled--)
 		hs_stats_end(ret ? err : 0);

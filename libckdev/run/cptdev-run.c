@@ -123,16 +123,44 @@ static bool is_wanted(const struct run *r)
 	return r->link.fd >= 0 && (r->again_ns || run_link_wanted(&r->link));
 }
 
-/* When the next checkpoint is taken; one is under way at a time. -1: nobody knows. */
+/* When the next checkpoint is due. */
+static int64_t due_ns(struct run *r)
+{
+	if (is_wanted(r) && (!r->linked || run_link_committed(&r->link)) && r->wanted_ns < r->next_ns)
+		return r->wanted_ns;
+	return r->next_ns;
+}
+
+/* A person holds checkpoints off, or does so no longer. */
+static void tell_held_off(struct run *r, uint64_t left)
+{
+	char text[160] = "checkpoints are held off no longer";
+
+	if (r->held_off == !!left)
+		return;
+	r->held_off = left;
+	if (left)
+		snprintf(text, sizeof(text), "checkpoints are held off for at most %llu s (cptdevctl hold)",
+			 (unsigned long long)(left / 1000000000 + 1));
+	run_say(r, text);
+}
+
+/*
+ * When the next checkpoint is taken; one is under way at a time. -1: nobody knows. If a command has
+ * prepared for it, it isn't held off any more.
+ */
 static int64_t next_checkpoint_ns(struct run *r)
 {
+	const uint64_t left = run_link_held_off(&r->link);
+	int64_t end;
+
+	tell_held_off(r, left);
 	if ((!r->o.file && !r->linked) || r->writer || r->hook)
 		return -1;
 	if (r->prepared)
 		return 0;
-	if (is_wanted(r) && (!r->linked || run_link_committed(&r->link)) && r->wanted_ns < r->next_ns)
-		return r->wanted_ns;
-	return r->next_ns;
+	end = left ? run_clock_ns(CLOCK_MONOTONIC) + (int64_t)left : 0;
+	return end > due_ns(r) ? end : due_ns(r);
 }
 
 /* The daemon tells of commits, and of output that waits. */

@@ -9,6 +9,7 @@
 #include <ckdev.h>
 
 #include "../hotspare/ask.h"
+#include "../internal.h"
 #include "link.h"
 
 #define BATCH	(256U << 10)
@@ -45,7 +46,7 @@ int run_link_open(struct run_link *l, struct hs_error *e)
 	}
 	l->again = true;
 	l->generation = 0;
-	if (ckdev_session_page(l->fd, &l->page))
+	if (ckdev_session_page_heeded(l->fd, &l->page))
 		l->page = NULL;
 	/* A program that is restored is a child of ours at first. */
 	else
@@ -82,6 +83,11 @@ bool run_link_wanted(const struct run_link *l)
 {
 	return l->page &&
 		__atomic_load_n(&l->page->flags, __ATOMIC_ACQUIRE) & CPTDEV_STATE_WANTED;
+}
+
+uint64_t run_link_held_off(const struct run_link *l)
+{
+	return ckdev_held_off(l->page);
 }
 
 /*

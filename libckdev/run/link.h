@@ -57,6 +57,9 @@ bool run_link_committed(struct run_link *l);
  */
 bool run_link_wanted(const struct run_link *l);
 
+/* For how long a person holds checkpoints off, in ns; 0: nobody does. */
+uint64_t run_link_held_off(const struct run_link *l);
+
 void run_link_drop(struct run_link *l);
 
 #endif /* RUN_LINK_H */

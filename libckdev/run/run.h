@@ -30,6 +30,7 @@ struct run {
 	int64_t again_ns;		/* after a failure: the next try, and 0 if there was none */
 	uint32_t failed;		/* tries in turn that failed */
 	uint32_t busy;			/* of them: those for which the program has to do something */
+	bool held_off;			/* it was told that a person holds checkpoints off */
 	bool told_not_held;		/* that output of its connections isn't held */
 	uint64_t generation, written, refused;
 	uint64_t pause[RUN_PAUSES];	/* of the last cuts */

@@ -489,19 +489,24 @@ static void wait_for_words(const char *path, const char *text)
 	assert_true(says(path, text));
 }
 
-/* As a person does with cptdevctl. */
-static void tell_daemon(const struct host *h, const char *command)
+/* As a person does with cptdevctl; @more of the request. */
+static void tell_daemon_more(const struct host *h, const char *command, const char *more)
 {
 	struct hs_error e = { "" };
 	struct json_object *answer;
 	char request[160];
 
-	snprintf(request, sizeof(request), "{\"command\":\"%s\",\"name\":\"" NAME "\",\"force\":true}\n",
-		 command);
+	snprintf(request, sizeof(request), "{\"command\":\"%s\",\"name\":\"" NAME "\",\"force\":true%s}\n",
+		 command, more);
 	answer = hs_control_ask(strchr(h->control, '=') + 1, request, 10000, &e);
 	assert_non_null(answer);
 	assert_null(json_object_object_get(answer, "error"));
 	json_object_put(answer);
+}
+
+static void tell_daemon(const struct host *h, const char *command)
+{
+	tell_daemon_more(h, command, "");
 }
 
 static int begin_with(const char *policy, void **state)
@@ -774,6 +779,59 @@ static void what_was_fenced_is_kept(void **state)
 	kill_off(program);
 }
 
+/*
+ * A person holds checkpoints off
+ */
+
+/* The program takes none, and says why; then it is released. */
+static void held_off(const char *how)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+	unsigned long saved;
+
+	program = start_on(&hosts[0], "master", "-m", "-t", "1", how, "SAY=1", "ERR=errors");
+	wait_for("master", "saved", 20);
+	assert_false(says("errors", "held off"));
+	tell_daemon_more(&hosts[0], "hold", ",\"seconds\":3600");
+	wait_for_words("errors", "checkpoints are held off for at most");
+	/* One that was under way has ended by now. */
+	saved = last("master", "saved");
+	wait_for("master", "alone", last("master", "alone") + 2);
+	assert_int_equal(last("master", "saved"), saved);
+	tell_daemon(&hosts[0], "release");
+	wait_for("master", "saved", saved + 20);
+	take_over_from(program, spare);
+}
+
+static void a_person_holds_checkpoints_off(void **state)
+{
+	(void)state;
+	held_off("ASYNC=");
+}
+
+static void asynchronous_ones_do_not_wait_for_that(void **state)
+{
+	(void)state;
+	held_off("ASYNC=1");
+}
+
+/* The daemon is killed meanwhile: the next one holds nothing off. */
+static void a_lost_daemon_holds_nothing_off(void **state)
+{
+	pid_t program = start_on(&hosts[0], "master", "-m", "-t", "1", "SAY=1", "ERR=errors");
+	unsigned long saved;
+
+	(void)state;
+	wait_for("master", "saved", 20);
+	tell_daemon_more(&hosts[0], "hold", ",\"seconds\":3600");
+	wait_for_words("errors", "checkpoints are held off for at most");
+	saved = last("master", "saved");
+	host_end(&hosts[0]);
+	host_start(&hosts[0]);
+	wait_for("master", "saved", saved + 20);
+	kill_off(program);
+}
+
 /* Until the spare has everything. */
 static void then_it_is_dropped(void **state)
 {
@@ -823,6 +881,9 @@ int main(int argc, char **argv)
 		test(one_in_an_endless_loop_too),
 		test(one_that_is_idle_lives),
 		test(nobody_watches_one_that_promised_nothing),
+		test(a_person_holds_checkpoints_off),
+		test(asynchronous_ones_do_not_wait_for_that),
+		test(a_lost_daemon_holds_nothing_off),
 		test(what_was_fenced_is_kept),
 		test(then_it_is_dropped),
 	};

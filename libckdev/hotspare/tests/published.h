@@ -125,7 +125,7 @@ static void work(void *arg)
 		} else {
 			CHECK(errno == ENOTCONN || errno == ETIMEDOUT || errno == EDQUOT ||
 			      errno == ECONNRESET || errno == ECONNREFUSED || errno == ENOENT ||
-			      errno == ECANCELED);
+			      errno == ECANCELED || errno == EAGAIN);
 			if (errno == EDQUOT || *setting("SAY"))
 				fprintf(stderr, "%s\n", hs_error());
 			tell("alone", ++s->alone);

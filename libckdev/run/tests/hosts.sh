@@ -242,6 +242,66 @@ test_mutant_mark() { # it is seen when such a mark counts
 	[ -n "$stopped" ] && { [ $ret != 0 ] || fail "nobody has noticed"; }
 }
 
+# The newest checkpoint of the program.
+generation() {
+	ctl --json status | sed -n '/"generation":/{s/.*: *\([0-9]*\).*/\1/p;q}'
+}
+
+has_another() { # GENERATION
+	[ "$(generation)" -gt "$1" ]
+}
+
+# A program with many checkpoints, which are held off for so long. $last: the newest of them.
+hold_one() { # SECONDS
+	begin && on_host a /usr/bin/python3 "$here/count.py" numbers && ctl wait job >said &&
+		until_true has_another 5 && ctl hold job "$1" >said && has "HELD OFF since .* more" said &&
+		until_true grep -q "checkpoints are held off for at most" a.err && last=$(generation)
+}
+
+end_one() { # STATUS
+	kill -9 "$pid" 2>/dev/null
+	finish "$1"
+}
+
+test_hold() { # while a person holds them off there are no checkpoints, and the status says so
+	local last EVERY=20
+
+	hold_one 3600 && before=$(tail -n 1 numbers) && until_true counts_past $((before + 20)) &&
+		same generation "$(generation)" "$last" && ctl status >said &&
+		has "job .*HELD OFF" said && has "after generation $last nothing is saved" said &&
+		{ ctl status --check >said; same "status of --check" $? 7; } &&
+		has "Problem: .*held off" said &&
+		! ctl checkpoint job 2>errors && has "Next: cptdevctl release" errors &&
+		ctl release job >said && has "are taken again" said && until_true has_another "$last" &&
+		until_true grep -q "held off no longer" a.err && ! ctl release job 2>errors &&
+		has "aren't held off" errors
+	end_one $?
+}
+
+counts_past() { # NUMBER
+	[ "$(tail -n 1 numbers)" -gt "$1" ]
+}
+
+test_hold_ends() { # the time ends it if nobody does, even under a daemon that hangs or is killed
+	local last ret EVERY=20
+
+	hold_one 1 && until_true has_another "$last" && has "nobody has released it" a.log
+	end_one $? || return
+	hold_one 5 && kill -STOP "$(pid_of_daemon)" && until_true grep -q "held off no longer" a.err
+	ret=$?
+	kill -CONT "$(pid_of_daemon)"
+	end_one $ret || return
+	hold_one 3600 && kill -9 "$(pid_of_daemon)" && until_true grep -q "held off no longer" a.err
+	end_one $?
+}
+
+# Of host a.
+pid_of_daemon() {
+	local first=${daemons# }
+
+	echo "${first%% *}"
+}
+
 test_end() { # a program that ends in order isn't continued
 	local ret
 
