@@ -68,6 +68,7 @@ int verb_pki(struct ctl *c, int argc, char **argv);
 int verb_key(struct ctl *c, int argc, char **argv);
 int verb_replica(struct ctl *c, int argc, char **argv);
 int verb_inspect(struct ctl *c, int argc, char **argv);
+int verb_restart(struct ctl *c, int argc, char **argv);
 int verb_check(struct ctl *c, int argc, char **argv);
 int verb_report(struct ctl *c, int argc, char **argv);
 int verb_completion(struct ctl *c, int argc, char **argv);

@@ -189,8 +189,9 @@ static int run_verb(struct ctl *c, int argc, char **argv)
 	ret = check_options(c, v->fn);
 	if (ret)
 		return ret;
-	/* Some mind it themselves; the files of the last two may be large. */
-	if (v->fn != verb_monitor && v->fn != verb_top && v->fn != verb_report && !c->watch &&
+	/* Some mind it themselves, or become another program; the files of the last two may be large. */
+	if (v->fn != verb_monitor && v->fn != verb_top && v->fn != verb_report &&
+	    v->fn != verb_restart && !c->watch &&
 	    ((v->fn != verb_inspect && v->fn != verb_plot) || c->timeout_s))
 		arm_timeout(c, name);
 	return v->fn(c, argc ? argc - 1 : 0, argv + 1);

@@ -45,6 +45,8 @@ static const struct verb verbs[] = {
 	  "certificates for the links of hosts" },
 	{ "inspect", " FILE...", verb_inspect,
 	  "show and verify a checkpoint of libhotspare" },
+	{ "restart", " FILE [-- OPTIONS]", verb_restart,
+	  "restart a checkpoint that cptdev-run wrote" },
 	{ "check", " [module]", verb_check,
 	  "check the installation; next steps for problems" },
 	{ "report", " [FILE]", verb_report,

@@ -589,6 +589,32 @@ static void increments_follow_one_another(void **state)
 	json_object_put(o);
 }
 
+/* The verb that it has in common with "inspect": the file is read before anything is started. */
+static int restart(const char *path, const char *said)
+{
+	int ret;
+
+	clear();
+	ret = verb_restart(&ctl, 1, (char *[]) { (char *)path });
+	if (!strstr(printed(), said))
+		fail_msg("no '%s' in:\n%s", said, text);
+	return ret;
+}
+
+static void what_cannot_be_restarted_here_is_told(void **state)
+{
+	(void)state;
+	write_file(FILE_NAME, &whole, parts, NR);
+	assert_int_equal(restart(FILE_NAME, "is a whole checkpoint of counter with libhotspare"), EXIT_FAILED);
+	assert_non_null(strstr(text, "Next: counter -r image"));
+	assert_int_equal(truncate(FILE_NAME, 500), 0);
+	assert_int_equal(restart(FILE_NAME, "image can't be restarted: at byte"), EXIT_FAILED);
+	assert_non_null(strstr(text, "Next: cptdevctl inspect image"));
+	write_generation("i.10", 10, 9, 1);
+	assert_int_equal(restart("i.10", "is an increment of"), EXIT_FAILED);
+	assert_int_equal(restart("nowhere", "it can't be opened"), EXIT_FAILED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -604,6 +630,7 @@ int main(void)
 		T(no_content_confuses),
 		T(names_are_clean),
 		T(increments_follow_one_another),
+		T(what_cannot_be_restarted_here_is_told),
 	};
 	char dir[] = "/tmp/cptdevctl-inspect-test.XXXXXX";
 	int ret;

@@ -186,6 +186,43 @@ test_inspect() { # cptdevctl finds nothing wrong with a checkpoint
 	"$built/../../daemon/cptdevctl" inspect ck >list || fail "$(tail -n 2 list)"
 }
 
+restart() { # FILE ARGUMENT...
+	PATH=$built:$PATH "$built/../../daemon/cptdevctl" restart "$@" </dev/null >out 2>errors
+}
+
+test_restart() { # cptdevctl restarts it by cptdev-run, and the program's status is its own
+	rm -f ck again
+	"$run" --file ck --every 20 -- /usr/bin/python3 -c 'import time
+time.sleep(0.5)
+raise SystemExit(7)' >/dev/null </dev/null 2>errors &
+	until_true test -s ck || return
+	kill -9 %%
+	wait %% 2>/dev/null
+	restart ck -- --file again --every 20
+	same "status" $? 7 && { [ -s again ] || fail "no further checkpoint"; }
+}
+
+test_restart_refused() { # what can't be restarted is told, with the next step
+	local size
+
+	make_one || return
+	size=$(stat -c %s ck)
+	truncate -s $((size - 9)) ck
+	restart ck
+	same "status" $? 1 && has "ck can't be restarted: at byte" errors &&
+		has "Next: cptdevctl inspect ck" errors || return
+	restart /etc/passwd
+	same "status of no checkpoint" $? 1 && has "Next: name a checkpoint" errors || return
+	restart nowhere
+	same "status of no file" $? 1 && has "can't be opened" errors || return
+	make_one || return
+	PATH=/nowhere "$built/../../daemon/cptdevctl" restart ck >out 2>errors
+	same "status without cptdev-run" $? 1 && has "cptdev-run can't be run" errors &&
+		has "Next: install" errors || return
+	restart
+	same "status without a file" $? 2
+}
+
 test_damage() { # a checkpoint that was damaged or cut off isn't used
 	local size i ret
 
