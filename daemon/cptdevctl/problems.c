@@ -81,7 +81,7 @@ static void look_at_session(struct problems *p, const struct view *v,
 	else if (*s->name && !s->attached)
 		problem(p, EXIT_UNSAFE, "no-spare", "session %s (pid %u) has no spare%s%s",
 			s->name, s->pid, error ? ": " : "", error ? error : "");
-	else if (js_at(view_protection(v, s), "held_off"))
+	if (js_at(view_protection(v, s), "held_off"))
 		problem(p, EXIT_UNSAFE, "held-off",
 			"session %s (pid %u): its checkpoints are held off: what it does isn't saved. Next: cptdevctl release %s",
 			s->name, s->pid, s->name);
