@@ -53,8 +53,8 @@ void run_on_hook(struct run *r, int status)
 	if (r->prepared)
 		return;
 	r->refused++;
-	r->next_ns = run_clock_ns(CLOCK_MONOTONIC) + (int64_t)r->o.every_ms * 1000000;
-	r->wanted_ns = r->next_ns;
+	r->next_ns = run_period_end(r);
+	r->wanted_ns = r->o.every_ms ? r->next_ns : run_clock_ns(CLOCK_MONOTONIC) + RUN_AGAIN_NS;
 }
 
 void run_take(struct run *r, bool possible)

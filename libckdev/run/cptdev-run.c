@@ -123,11 +123,20 @@ static bool is_wanted(const struct run *r)
 	return r->link.fd >= 0 && (r->again_ns || run_link_wanted(&r->link));
 }
 
-/* When the next checkpoint is due. */
+int64_t run_period_end(const struct run *r)
+{
+	if (!r->o.every_ms)
+		return RUN_NEVER;
+	return run_clock_ns(CLOCK_MONOTONIC) + (int64_t)r->o.every_ms * 1000000;
+}
+
+/* When the next checkpoint is due. Without a period a session that was lost is looked for all the same. */
 static int64_t due_ns(struct run *r)
 {
 	if (is_wanted(r) && (!r->linked || run_link_committed(&r->link)) && r->wanted_ns < r->next_ns)
 		return r->wanted_ns;
+	if (r->next_ns == RUN_NEVER && r->link.fd < 0)
+		return r->looked_ns + RUN_AGAIN_NS;
 	return r->next_ns;
 }
 
@@ -172,7 +181,7 @@ static void wait_for_something(struct run *r)
 	};
 	int64_t at = next_checkpoint_ns(r), left = at - run_clock_ns(CLOCK_MONOTONIC);
 
-	poll(p, 2, at < 0 ? -1 : (int)(left > 0 ? (left + 999999) / 1000000 : 0));
+	poll(p, 2, at < 0 || at == RUN_NEVER ? -1 : (int)(left > 0 ? (left + 999999) / 1000000 : 0));
 	if (p[1].revents)
 		run_link_up(r);
 	drain_signals(r);
@@ -184,7 +193,7 @@ static void loop(struct run *r)
 	int64_t at;
 	int status;
 
-	r->next_ns = run_clock_ns(CLOCK_MONOTONIC) + (int64_t)r->o.every_ms * 1000000;
+	r->next_ns = run_period_end(r);
 	while (!r->trace.ended && !r->let_go) {
 		handle_events(r);
 		if (r->trace.ended)
@@ -195,8 +204,8 @@ static void loop(struct run *r)
 			possible = !r->linked || (run_link_up(r) && run_link_committed(&r->link));
 			if (possible || r->prepared)
 				run_take(r, possible);
-			r->next_ns = run_clock_ns(CLOCK_MONOTONIC) +
-				(int64_t)r->o.every_ms * 1000000;
+			r->next_ns = run_period_end(r);
+			r->looked_ns = run_clock_ns(CLOCK_MONOTONIC);
 			continue;
 		}
 		wait_for_something(r);

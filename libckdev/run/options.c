@@ -35,7 +35,7 @@ static const char usage[] =
 	"      --pid PID       a process that runs already, in place of a program that is started; it goes\n"
 	"                      on when cptdev-run is ended by SIGINT or SIGTERM\n"
 	"  -f, --file FILE     write checkpoints to FILE, each in place of the one before\n"
-	"  -e, --every MS      milliseconds between checkpoints (1000)\n"
+	"  -e, --every MS      milliseconds between checkpoints (1000); never: only when cptdevd wants one\n"
 	"  -n, --name NAME     without --file: the session's name at cptdevd, which brings checkpoints\n"
 	"                      to the other host; else only a name for messages\n"
 	"  -s, --spare         wait until NAME is promoted on this host, and continue the program\n"
@@ -114,6 +114,8 @@ static void check(const struct run_options *o)
 		wrong("--pid is a process that runs: it takes neither a program nor --restart nor --spare");
 	if (o->hook && (o->file || o->restart || !o->name))
 		wrong("--hook is for programs with a spare: use --name without --file");
+	if (!o->every_ms && (o->file || o->restart || !o->name))
+		wrong("--every never is for programs with a spare, whose cptdevd asks for checkpoints: use --name without --file");
 	if (o->restart && o->program)
 		wrong("--restart takes the program from the checkpoint");
 	if (o->spare) {
@@ -151,7 +153,7 @@ void run_options_parse(struct run_options *o, int argc, char **argv)
 			o->file = optarg;
 			break;
 		case 'e':
-			o->every_ms = number("--every", optarg, 1, MS_MAX);
+			o->every_ms = strcmp(optarg, "never") ? number("--every", optarg, 1, MS_MAX) : 0;
 			break;
 		case 'n':
 			o->name = optarg;

@@ -17,7 +17,7 @@
  * @programs:	cptdevd's socket for programs, NULL: its usual place
  * @file:	checkpoints go there, or NULL
  * @restart:	start from this file, or NULL
- * @every_ms:	time between checkpoints
+ * @every_ms:	time between checkpoints, 0: only those that cptdevd wants
  * @untied:	the program goes on if cptdev-run dies
  * @stats:	say at the end what it cost
  * @hook:	a command that is told what becomes of the program, or NULL

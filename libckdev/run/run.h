@@ -10,6 +10,9 @@
 #include "trace.h"
 
 #define RUN_PAUSES	65536U
+#define RUN_NEVER	INT64_MAX
+/* Without a period: a session, or a command that has failed, is tried again after this time. */
+#define RUN_AGAIN_NS	1000000000LL
 
 struct run {
 	struct run_options o;
@@ -25,7 +28,8 @@ struct run {
 	bool prepared;			/* that command has succeeded, and a checkpoint follows */
 	int signals;			/* signalfd */
 	bool let_go;			/* a process that isn't ours continues without us */
-	int64_t next_ns;		/* when the next checkpoint is due */
+	int64_t next_ns;		/* when the next checkpoint is due, RUN_NEVER: only if it is wanted */
+	int64_t looked_ns;		/* when a session was looked for last */
 	int64_t wanted_ns;		/* one that is wanted isn't taken before */
 	int64_t again_ns;		/* after a failure: the next try, and 0 if there was none */
 	uint32_t failed;		/* tries in turn that failed */
@@ -39,6 +43,9 @@ struct run {
 
 /* A message of the program's name on standard error. */
 void run_say(const struct run *r, const char *text);
+
+/* From now on: when the next checkpoint is due. */
+int64_t run_period_end(const struct run *r);
 
 /* checkpoint.c: the next one. A failure is reported, and the checkpoint is tried again later. */
 void run_checkpoint(struct run *r);

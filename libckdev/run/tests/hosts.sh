@@ -295,6 +295,24 @@ test_hold_ends() { # the time ends it if nobody does, even under a daemon that h
 	end_one $?
 }
 
+is_protected() {
+	ctl wait job --protected >said 2>&1
+}
+
+test_on_demand() { # without a period: one for the spare, one by command, one for a daemon that is new
+	local last EVERY=never
+
+	# A link that is lost for a moment may cost one more.
+	begin && on_host a /usr/bin/python3 "$here/count.py" numbers &&
+		until_true is_protected && last=$(generation) &&
+		before=$(tail -n 1 numbers) && until_true counts_past $((before + 1000)) &&
+		! has_another $((last + 3)) && last=$(generation) && ctl --timeout 120 checkpoint job >said &&
+		has "a spare has generation" said && has_another "$last" &&
+		kill -9 "$(pid_of_daemon)" && host a 127.0.0.1 127.0.0.2 &&
+		until_true is_protected
+	end_one $?
+}
+
 # Of host a.
 pid_of_daemon() {
 	local first=${daemons# }

@@ -168,7 +168,9 @@ test_words() { # wrong options are told
 	"$run" -- true 2>errors
 	same "without a file" $? 2 && has "name is missing" errors || return
 	"$run" --every x --file ck -- true 2>errors
-	same "a wrong number" $? 2 && has "number from 1" errors
+	same "a wrong number" $? 2 && has "number from 1" errors || return
+	"$run" --every never --file ck -- true 2>errors
+	same "never with a file" $? 2 && has "use --name without --file" errors
 }
 
 # A good checkpoint of the program.
