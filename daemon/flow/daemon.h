@@ -67,7 +67,6 @@ struct known {
 	struct {			/* checkpoints are held off, see holdoff.c */
 		u64 until;		/* ns, 0: they aren't */
 		u64 since_wall;		/* ns, CLOCK_REALTIME */
-		u64 published;		/* the newest generation then */
 	} off;
 };
 

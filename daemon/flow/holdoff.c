@@ -100,10 +100,8 @@ const char *holdoff_begin(struct daemon *d, const char *name, u32 seconds, char 
 	ret = k ? kernel_hold_off(d->kernel, k->rec.id, until) : -ENOENT;
 	if (ret)
 		return refuse(d, k, ret, why, size);
-	if (!k->off.until) {
+	if (!k->off.until)
 		k->off.since_wall = wall_clock();
-		k->off.published = k->rec.published;
-	}
 	k->off.until = until;
 	arm(d);
 	news_session(d, k, "held-off");
