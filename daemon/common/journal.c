@@ -39,6 +39,7 @@ static const struct {
 	[EVENT_LINK_LOST] = { "link-lost", "707b3dd311a74521a53a604e9fac2dba" },
 	[EVENT_PEER_DEAD] = { "peer-dead", "fc9e488d59f74956b22c41e50059f252" },
 	[EVENT_PERSON] = { "person", "52110a80b5f3408388e5e7a07458b3da" },
+	[EVENT_VERIFY_MISMATCH] = { "verify-mismatch", "be9c385513bb45bc842ddc8b67b6d4e7" },
 };
 
 static int journal = -1;

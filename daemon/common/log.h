@@ -22,6 +22,7 @@ enum log_event {
 	EVENT_LINK_LOST,
 	EVENT_PEER_DEAD,
 	EVENT_PERSON,		/* somebody, @user, told the daemon to do something */
+	EVENT_VERIFY_MISMATCH,	/* a replica isn't what was sent to it */
 };
 
 /* The fields of a message; NULL and EVENT_NONE: it has none. @user: by whose word. */

@@ -59,6 +59,7 @@ int verb_hold(struct ctl *c, int argc, char **argv);
 int verb_release(struct ctl *c, int argc, char **argv);
 int verb_alone(struct ctl *c, int argc, char **argv);
 int verb_switchover(struct ctl *c, int argc, char **argv);
+int verb_verify(struct ctl *c, int argc, char **argv);
 int verb_forget(struct ctl *c, int argc, char **argv);
 /* Refused with this code, and done with --force. */
 bool ctl_needs_force(const char *code);

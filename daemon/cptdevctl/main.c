@@ -161,8 +161,8 @@ static int check_options(struct ctl *c, verb_fn fn)
 	else if ((c->all || c->peer) && fn != verb_promote)
 		wrong = "--all and --peer are only for promote";
 	else if (c->force && fn != verb_promote && fn != verb_replica && fn != verb_forget &&
-		 fn != verb_alone && fn != verb_switchover)
-		wrong = "--force is only for promote, forget, alone, switchover --cancel and replica remove";
+		 fn != verb_alone && fn != verb_switchover && fn != verb_verify)
+		wrong = "--force is only for promote, forget, alone, verify, switchover --cancel and replica remove";
 	else if (c->cancel && fn != verb_switchover)
 		wrong = "--cancel is only for switchover";
 	else if (c->check && fn != verb_status)
@@ -191,7 +191,7 @@ static int run_verb(struct ctl *c, int argc, char **argv)
 		return ret;
 	/* Some mind it themselves, or become another program; the files of the last two may be large. */
 	if (v->fn != verb_monitor && v->fn != verb_top && v->fn != verb_report &&
-	    v->fn != verb_restart && !c->watch &&
+	    v->fn != verb_restart && v->fn != verb_verify && !c->watch &&
 	    ((v->fn != verb_inspect && v->fn != verb_plot) || c->timeout_s))
 		arm_timeout(c, name);
 	return v->fn(c, argc ? argc - 1 : 0, argv + 1);

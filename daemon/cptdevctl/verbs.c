@@ -27,6 +27,8 @@ static const struct verb verbs[] = {
 	  "end that before the time is over" },
 	{ "ack", " NAME all|any|N|NODE...|default", verb_ack,
 	  "the spares that must have acknowledged data" },
+	{ "verify", " NAME [--force]", verb_verify,
+	  "compare the replicas of a session with what was sent" },
 	{ "forget", " NAME [--force]", verb_forget,
 	  "delete the record of a name: its data may be lost" },
 	{ "promote", " NAME|--all|--peer PEER", verb_promote,
@@ -106,7 +108,8 @@ void verbs_usage(FILE *to)
 		"  -a, --all              promote: every replica of this host\n"
 		"  -p, --peer PEER        promote: every replica that this peer feeds\n"
 		"  -f, --force            promote: even if the primary is alive and linked;\n"
-		"                         replica remove: even if it follows a living session\n"
+		"                         replica remove: even if it follows a living session;\n"
+		"                         verify: send anew what can't be compared\n"
 		"  -c, --check            status: the exit status reports the worst problem\n"
 		"  -w, --watch            status: again each second\n"
 		"  -P, --protected        wait: until a spare may take the session over\n"

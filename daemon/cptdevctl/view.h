@@ -45,6 +45,9 @@ struct json_object *view_protection(const struct view *v, const struct session_r
 /* view_records.c: the daemon's @i-th record and its state, NULL: there are no more. */
 struct json_object *view_record(const struct view *v, size_t i, const char **state);
 void records_text(const struct view *v, FILE *to);
+/* view_verify.c: a comparison of a session's replicas, and the last one of each session */
+void verify_text(struct json_object *verify, const char *name, FILE *to);
+void verifies_text(struct json_object *sessions, FILE *to);
 void replicas_text(const struct view *v, FILE *to);
 struct json_object *session_json(const struct session_rec *s);
 struct json_object *replica_json(const struct replica_rec *r, u64 page_size);

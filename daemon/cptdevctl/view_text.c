@@ -419,6 +419,7 @@ static void daemon_text(const struct view *v, FILE *to)
 		peer_text(json_object_array_get_idx(peers, i), to);
 	promotion_text(js_at(v->daemon, "last_promotion"), to);
 	switchovers_text(js_at(v->daemon, "switchovers"), to);
+	verifies_text(js_at(v->daemon, "sessions"), to);
 	records_text(v, to);
 }
 

@@ -62,6 +62,7 @@ static const struct conf_key keys[] = {
 	RESTART("hold", "port", CONF_NUMBER, hold_port, 1, 65535),
 	RESTART("hold", "queue", CONF_NUMBER, hold_queue, 0, 65535),
 	KEY("limits", "max_sessions", CONF_NUMBER, max_sessions, 1, 4096),
+	KEY("limits", "checksums_mib", CONF_NUMBER, checksums_mib, 0, 65536),
 	KEY("limits", "max_clients", CONF_NUMBER, max_clients, 1, 1024),
 };
 
@@ -316,6 +317,7 @@ static void defaults(struct conf *c)
 		.peers[0].port = CONF_PORT,
 		.nr_peers = 1,
 		.differences_mib = 64,
+		.checksums_mib = 256,
 		.heartbeat_ms = 200,
 		.timeout_ms = 2000,
 		.fence_timeout_ms = 20000,

@@ -100,6 +100,7 @@ struct conf {
 	/* [limits] */
 	u32 max_sessions;
 	u32 max_clients;
+	u32 checksums_mib;		/* memory for checksums of pages that were sent, 0: none */
 };
 
 /*

@@ -315,6 +315,31 @@ static struct json_object *command_switchover(struct client *c, const char *name
 	return sw ? switch_document(sw) : refusal(code, why);
 }
 
+/* It goes on when the client is gone: "look" asks for how it stands. */
+static struct json_object *command_verify(struct client *c, const char *name,
+					  struct json_object *request)
+{
+	const char *code = "no-verify";
+	char why[400] = "it wasn't verified";
+	bool look = js_get_bool(request, "look");
+	struct json_object *o;
+	struct verify *v;
+
+	if (look)
+		v = verify_find(c->d, name);
+	else
+		v = verify_begin(c->d, name, js_get_bool(request, "force"), &code, why,
+				 sizeof(why));
+	if (!v)
+		return refusal(code, why);
+	if (!look)
+		log_person(c->cred.uid, name, "the spares of %s are verified by word of user %u",
+			   name, c->cred.uid);
+	o = js_document();
+	js_put(o, "verify", verify_json(v));
+	return o;
+}
+
 /* The user whose name it is may ask: what follows is what the configuration says. */
 static struct json_object *client_start(struct client *c, struct json_object *request)
 {
@@ -358,6 +383,8 @@ static struct json_object *client_change(struct client *c, const char *command,
 		return command_alone(c, name, force);
 	if (!strcmp(command, "checkpoint"))
 		return command_checkpoint(c, name);
+	if (!strcmp(command, "verify"))
+		return command_verify(c, name, request);
 	if (!strcmp(command, "switchover"))
 		return command_switchover(c, name, request);
 	if (!strcmp(command, "hold") || !strcmp(command, "release"))
@@ -382,11 +409,12 @@ static struct json_object *answer_to(struct client *c, const char *line)
 	else if (!strcmp(command, "promote") || !strcmp(command, "forget") ||
 		 !strcmp(command, "alone") || !strcmp(command, "switchover") ||
 		 !strcmp(command, "ack") || !strcmp(command, "checkpoint") ||
-		 !strcmp(command, "hold") || !strcmp(command, "release"))
+		 !strcmp(command, "hold") || !strcmp(command, "release") ||
+		 !strcmp(command, "verify"))
 		o = client_change(c, command, request);
 	else
 		o = refusal("unknown-command",
-			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\", \"ack\", \"checkpoint\", \"hold\" and \"release\"");
+			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\", \"ack\", \"checkpoint\", \"hold\", \"release\" and \"verify\"");
 	json_object_put(request);
 	return o;
 }

@@ -55,6 +55,7 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 	takeback_open(d);
 	switch_open(d);
 	holdoff_open(d);
+	verify_open(d);
 	if (records_open(d))
 		return -1;
 	if (ctl_open(d) || listen_open(d) || peer_open(d) || known_open(d))
@@ -76,6 +77,7 @@ void daemon_close(struct daemon *d)
 	takeback_close(d);
 	switch_close(d);
 	holdoff_close(d);
+	verify_close(d);
 	while (!LIST_EMPTY(&d->peers))
 		peer_close(LIST_FIRST(&d->peers));
 	ctl_close(d);

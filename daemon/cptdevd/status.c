@@ -116,6 +116,13 @@ static const char *protection(struct daemon *d, const struct known *k)
 	return "protected";
 }
 
+static struct json_object *last_verify(struct daemon *d, const struct known *k)
+{
+	const struct verify *v = verify_find(d, k->rec.name);
+
+	return v && !memcmp(v->session, k->rec.uuid, sizeof(v->session)) ? verify_json(v) : NULL;
+}
+
 struct json_object *status_session(struct daemon *d, struct known *k)
 {
 	const struct record *r = record_of(d, k->rec.name);
@@ -139,6 +146,7 @@ struct json_object *status_session(struct daemon *d, struct known *k)
 	else
 		js_null(o, "lease_ms");
 	js_put(o, "ack", status_members(d, k));
+	js_put(o, "last_verify", last_verify(d, k));
 	if (*k->barred)
 		js_str(o, "error", k->barred);
 	else

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Hidden from a user who may ask, but is neither root nor the daemon's user: UUIDs and
- * terms of other users' sessions, replicas and records, and the errors about them, which have the
- * terms in their text.
+ * terms of other users' sessions, replicas and records, the errors about them, which have the
+ * terms in their text, and addresses of their memory.
  *
  * Whatever is somebody's has the key "uid" (null: it isn't known whose it is, so it is nobody's).
  */
@@ -11,7 +11,7 @@
 #include "daemon.h"
 #include "json.h"
 
-static const char *const secret[] = { "uuid", "term" };
+static const char *const secret[] = { "uuid", "term", "last_verify" };
 
 static bool is_of(struct json_object *owner, u32 uid)
 {

@@ -282,6 +282,8 @@ static int chan_act(struct chan *c, unsigned int action, const u8 *payload, u32 
 		return chan_commit(c, payload, len);
 	case CHAN_DO_DROP:
 		return chan_abort(c, len);
+	case CHAN_DO_COMPARE:
+		return compare_frame(c, payload, len);
 	case CHAN_DO_FAIL:
 		chan_fail(c);
 		break;
@@ -323,6 +325,8 @@ static unsigned int event_of(u16 type)
 		return CHAN_COMMIT;
 	case WIRE_ABORT:
 		return CHAN_ABORT;
+	case WIRE_VERIFY:
+		return CHAN_VERIFY;
 	default:
 		return CHAN_GONE;
 	}

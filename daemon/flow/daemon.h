@@ -9,6 +9,7 @@
  *   known.c, ship.c, peer.c -> alone.c, lease.c: may the session go on?
  *   start.c -> takeback.c -> the peer's source.c: a program's state comes back
  *   ctl.c -> switching.c -> the peer's handover.c: a service is moved
+ *   ctl.c -> verify.c -> the peer's compare.c: is the replica what was sent?
  *   control socket -> ctl.c -> status.c
  */
 #ifndef CPTDEVD_DAEMON_H
@@ -34,8 +35,10 @@
 #include "resolve.h"
 #include "start.h"
 #include "switching.h"
+#include "sums.h"
 #include "tell.h"
 #include "thin.h"
+#include "verify.h"
 
 /* Deltas of one session that may be on their way at a time. */
 #define SHIP_WINDOW	2
@@ -68,6 +71,7 @@ struct known {
 		u64 until;		/* ns, 0: they aren't */
 		u64 since_wall;		/* ns, CLOCK_REALTIME */
 	} off;
+	struct sums *sums;		/* of the pages that were sent; NULL: none were */
 };
 
 /* A replica of this host, as the kernel tells. */
@@ -134,6 +138,9 @@ struct ship {
 	struct garbage garbage;
 	struct fault last;		/* why it isn't shipped, or wasn't */
 	struct lag lag;
+	bool copying;			/* everything is sent anew: verify.c */
+	u64 copy_generation;		/* by this delta; 0: it isn't fetched yet */
+	struct verify_question question;
 };
 
 /* The link on which this host ships. */
@@ -325,6 +332,9 @@ struct daemon {
 	u32 nr_monitors;		/* of them */
 	bool stopping;
 	struct timer hold_off;		/* the next end of one */
+	LIST_HEAD(verify_list, verify) verifies;	/* of each name the last one */
+	struct timer verifying;
+	struct sums_budget checksums;
 };
 
 /* daemon.c */
@@ -347,6 +357,8 @@ void known_close(struct daemon *d);
 /* Ask the kernel for all sessions and replicas. */
 void known_refresh(struct daemon *d);
 struct known *known_find_name(struct daemon *d, const char *name);
+/* Where the checksums of its pages are kept, or NULL: none are. */
+struct sums *known_sums(struct daemon *d, struct known *k);
 
 /* holdoff.c: no checkpoints of a session for a while, by word of a person */
 #define HOLD_OFF_S	60U		/* unless another time is given */
@@ -756,6 +768,9 @@ void chan_replica_gone(struct daemon *d, const char *name);
 /* Is that what a channel of this term has committed last? */
 bool chan_committed(struct daemon *d, const char *name, u64 term, u64 generation);
 
+/* compare.c: VERIFY */
+int compare_frame(struct chan *c, const u8 *payload, u32 len);
+
 /* replay.c: what a channel does with its replica; 0, or -1 with @chan->last */
 int replay_open(struct chan *c, struct msg_state *m);
 int replay_begin(struct chan *c, const struct collect *col);
@@ -815,6 +830,8 @@ struct json_object *status_members(struct daemon *d, const struct known *k);
 struct json_object *status_policies(const struct conf *c);
 /* The peer without its sessions and replicas. */
 struct json_object *status_peer(struct peer *p);
+/* status_verify.c: a comparison of a session's spares */
+struct json_object *verify_json(const struct verify *v);
 /* status_hide.c: take UUIDs and terms of whatever isn't of user @uid out of such a document. */
 void status_hide(struct json_object *o, u32 uid);
 

@@ -13,6 +13,7 @@
 
 #include "delta.h"
 #include "image.h"
+#include "sums.h"
 #include "thin.h"
 
 /* Extents that are looked at in one go. */
@@ -44,6 +45,7 @@ int delta_open(struct kernel *k, int fd, struct thin *thin, struct delta **dp)
 		return ret;
 	}
 	d->len = d->info.pages * sysconf(_SC_PAGESIZE);
+	d->reach = d->info.base;
 	*dp = d;
 	return 0;
 }
@@ -106,8 +108,11 @@ static int frame_begin(struct delta *d, struct conn *c, u32 channel)
 	return 0;
 }
 
-/* A page that isn't mapped any more is gone from the replica: no later difference may refer to it. */
-static int layout_trim(struct delta *d)
+/*
+ * A page that isn't mapped any more is gone from the replica: no later difference may refer to it,
+ * and its checksum isn't known.
+ */
+static int layout_trim(struct delta *d, bool shadow, bool sums)
 {
 	static struct cptdev_segment segs[WIRE_LAYOUT_PIECE];
 	u64 next = 0, from = 0, to;
@@ -119,7 +124,10 @@ static int layout_trim(struct delta *d)
 		if (n <= 0)
 			return n ? n : -EIO;
 		to = next < d->info.segments ? segs[n - 1].addr + segs[n - 1].len : ~0ULL;
-		shadow_trim(d->thin->shadow, d->owner, from, to, segs, n);
+		if (shadow)
+			shadow_trim(d->thin->shadow, d->owner, from, to, segs, n);
+		if (sums)
+			sums_trim(d->sums, d->info.generation, from, to, segs, n);
 		from = to;
 	}
 	return 0;
@@ -128,6 +136,7 @@ static int layout_trim(struct delta *d)
 static int frame_layout(struct delta *d, struct conn *c, u32 channel)
 {
 	static struct cptdev_segment segs[WIRE_LAYOUT_PIECE];
+	bool shadow, sums;
 	struct writer *w;
 	int n, i;
 
@@ -143,9 +152,9 @@ static int frame_layout(struct delta *d, struct conn *c, u32 channel)
 	if (d->next < d->info.segments)
 		return 0;
 	delta_advance(d);
-	if (!d->layout_before || d->layout_before == d->layout || !d->thin->shadow)
-		return 0;
-	return layout_trim(d);
+	shadow = d->layout_before && d->layout_before != d->layout && d->thin->shadow;
+	sums = d->sums && sums_layout(d->sums, d->info.generation, d->layout);
+	return shadow || sums ? layout_trim(d, shadow, sums) : 0;
 }
 
 static int frame_meta(struct delta *d, struct conn *c, u32 channel)
@@ -248,6 +257,28 @@ static int data_copy(struct delta *d, struct thin_frame *f)
 	return n == (ssize_t)f->bytes ? 0 : -EIO;
 }
 
+/* The pages are there, as the snapshot has them. */
+static void data_sums(struct delta *d, const struct thin_frame *f)
+{
+	const u8 *page = f->w->p + f->w->len - f->bytes;
+	u64 done;
+	u32 i;
+
+	for (i = 0; i < f->nr; i++) {
+		const struct cptdev_extent *e = &f->extents[i];
+
+		if (e->kind != CPTDEV_EXTENT_DATA) {
+			sums_holes(d->sums, d->info.generation, e->addr, e->len);
+			continue;
+		}
+		for (done = 0; done < e->len; done += d->thin->page_size) {
+			sums_page(d->sums, d->info.generation, e->addr + done,
+				  page_sum(page, d->thin->page_size));
+			page += d->thin->page_size;
+		}
+	}
+}
+
 /* The next runs, cut to what may be in a frame: 0 or a negative errno. */
 static int replica_runs(struct delta *d, struct thin_frame *f)
 {
@@ -316,6 +347,8 @@ static int frame_data(struct delta *d, struct conn *c, u32 channel)
 		conn_frame_cancel(c);
 		return ret;
 	}
+	if (d->sums)
+		data_sums(d, f);
 	data_end(d, c, f, channel);
 	d->pos += f->bytes;
 	if (d->extent >= d->info.extents)
@@ -327,6 +360,8 @@ static int frame_commit(struct delta *d, struct conn *c, u32 channel)
 {
 	commit_encode(conn_frame(c), d->info.generation);
 	conn_frame_end(c, WIRE_COMMIT, channel);
+	if (d->sums)
+		sums_sent(d->sums, d->reach, d->info.generation);
 	delta_advance(d);
 	return 0;
 }

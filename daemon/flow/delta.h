@@ -6,6 +6,7 @@
 #include "conn.h"
 #include "kernel.h"
 
+struct sums;
 struct thin;
 
 enum delta_phase {
@@ -29,6 +30,8 @@ struct delta {
 	u32 owner;			/* of pages in the link's shadow, 0: whole pages only */
 	u64 layout;			/* a sum of it; of the delta before: */
 	u64 layout_before;		/* 0: nothing of it is in the shadow */
+	u64 reach;			/* the base that the snapshot has, whoever gets it */
+	struct sums *sums;		/* NULL: no checksums are kept of its pages */
 };
 
 /* Takes over @fd, also when it fails with a negative errno. */

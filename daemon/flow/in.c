@@ -319,6 +319,7 @@ static int in_frame(struct conn *c, const struct frame *f, const u8 *payload)
 	case WIRE_PACKED:
 	case WIRE_COMMIT:
 	case WIRE_ABORT:
+	case WIRE_VERIFY:
 		return frame_channel(in, f, payload);
 	}
 	return fault_set(&c->fault, WIRE_E_PROTOCOL, "%s from the shipping side",

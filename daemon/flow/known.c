@@ -37,6 +37,19 @@ struct known *known_find_name(struct daemon *d, const char *name)
 	return newest;
 }
 
+struct sums *known_sums(struct daemon *d, struct known *k)
+{
+	d->checksums.max = (u64)d->conf.checksums_mib << 20;
+	if (!d->checksums.max) {
+		if (k->sums)
+			sums_clear(k->sums);
+		return NULL;
+	}
+	if (!k->sums)
+		k->sums = sums_new(&d->checksums, d->self.page_size);
+	return k->sums;
+}
+
 static void known_remove(struct daemon *d, struct known *k)
 {
 	struct peer *p;
@@ -44,6 +57,7 @@ static void known_remove(struct daemon *d, struct known *k)
 	LIST_FOREACH(p, &d->peers, entry)
 		out_gone(&p->out, k);
 	LIST_REMOVE(k, entry);
+	sums_free(k->sums);
 	free(k);
 	switch_look(d);
 }

@@ -385,7 +385,7 @@ static void look_at_ship(struct daemon *d, struct known *k, struct ship *s)
 	/* Others were enough, and aren't any more. */
 	if (s->lacks && s->spared && s->state == SHIP_WAITING && !members_suffice(s))
 		ship_event(s, SHIP_SNAPSHOT);
-	s->ask_again = flags != s->told;
+	s->ask_again = flags != s->told || (verify_wants_copy(s) && !s->copying);
 	if (s->ask_again && s->state == SHIP_WAITING && !s->in_flight && !s->delta)
 		ship_event(s, SHIP_RETRY);
 	else if (s->ready && !s->ask_again)

@@ -326,6 +326,7 @@ static int out_frame(struct conn *c, const struct frame *f, const u8 *payload)
 	case WIRE_SESSION_STATE:
 	case WIRE_COMMITTED:
 	case WIRE_FAILED:
+	case WIRE_VERIFIED:
 		return frame_channel(o, f, payload);
 	}
 	return fault_set(&c->fault, WIRE_E_PROTOCOL, "%s from the receiving side",

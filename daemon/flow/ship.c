@@ -226,6 +226,8 @@ static int ship_delta(struct ship *s)
 
 static const char *why_all(const struct ship *s)
 {
+	if (s->copying)
+		return "its replica is sent anew, after a verify";
 	if (s->since)
 		return "another spare needs one, and the snapshot is the same for all";
 	if (s->peer.generation)
@@ -270,7 +272,16 @@ static int ship_fetch(struct ship *s)
 	ret = delta_open(d->kernel, fd, out_thin(s->out), &s->delta);
 	if (ret)
 		return ship_trouble(s, "can't read a delta", ret);
+	/* One that is kept for others, and that the spare has had. */
+	if (s->copying && uuid_same(s->peer.uuid, s->session->rec.uuid) &&
+	    s->delta->info.generation <= s->peer.generation) {
+		ship_drop_delta(s);
+		return ship_nothing(s, -ESTALE);
+	}
 	ship_tell_full(s);
+	if (s->copying && !s->delta->info.base)
+		s->copy_generation = s->delta->info.generation;
+	s->delta->sums = known_sums(d, s->session);
 	ship_owner(s);
 	s->delta->alone = s->session->alone || !s->member;
 	return ship_event(s, SHIP_DELTA);
@@ -373,7 +384,9 @@ static int ship_resume(struct ship *s)
 		return ship_trouble(s, "can't open " CPTDEV_DEVICE, ret);
 	s->followed = true;
 	s->outdated = s->peer.flags & WIRE_STATE_OUTDATED;
-	s->since = same ? s->peer.generation : 0;
+	s->copying = verify_wants_copy(s);
+	s->copy_generation = 0;
+	s->since = same && !s->copying ? s->peer.generation : 0;
 	s->committed = s->since;
 	s->asked = 0;
 	s->lacks = false;
@@ -406,12 +419,23 @@ static void ship_fence(struct ship *s)
 	ship_detach(s);
 }
 
+/* What it has now is what was sent. */
+static void ship_copied(struct ship *s, u64 generation)
+{
+	if (!s->copy_generation || generation < s->copy_generation)
+		return;
+	s->copying = false;
+	s->copy_generation = 0;
+	verify_copied(s);
+}
+
 static int ship_committed(struct ship *s, bool fetch)
 {
 	int ret = 0;
 
 	s->outdated = s->outdated && s->window_alone[0];
 	ship_ack(s, s->window[0]);
+	ship_copied(s, s->window[0]);
 	s->back_off_ms = BACK_OFF_MIN_MS;
 	*s->last.text = '\0';
 	memmove(s->window, s->window + 1, --s->in_flight * sizeof(s->window[0]));
@@ -500,6 +524,8 @@ static int frame_state(struct ship *s, const u8 *payload, u32 len)
 	if (state_decode(payload, len, &m, &s->out->conn->fault) ||
 	    fence_told(s->out->d, s->session->rec.name, m.term, &s->out->conn->fault))
 		return -1;
+	/* Frames are in order: what was asked before SESSION isn't answered any more. */
+	s->question.nr = 0;
 	/* Whatever else speaks for or against it. */
 	if (m.term > s->session->rec.term && m.fault.code != WIRE_E_FENCED)
 		fault_set(&m.fault, WIRE_E_FENCED,
@@ -549,6 +575,8 @@ int ship_frame(struct ship *s, const struct frame *f, const u8 *payload)
 		return frame_state(s, payload, f->length);
 	if (f->type == WIRE_COMMITTED)
 		return frame_committed(s, payload, f->length);
+	if (f->type == WIRE_VERIFIED)
+		return verify_answer(s, payload, f->length);
 	return frame_failed(s, payload, f->length);
 }
 

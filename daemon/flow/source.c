@@ -362,6 +362,9 @@ int source_answer(struct out *o, const struct frame *f, const u8 *payload)
 		return answer_state(s, payload, f->length);
 	if (f->type == WIRE_COMMITTED)
 		return answer_committed(s, payload, f->length);
+	if (f->type == WIRE_VERIFIED)
+		return fault_set(&o->conn->fault, WIRE_E_PROTOCOL,
+				 "VERIFIED of a replica that goes back");
 	return answer_failed(s, payload, f->length);
 }
 

@@ -44,6 +44,8 @@ const char *wire_type_name(u16 type)
 	case WIRE_FAILED:		return "FAILED";
 	case WIRE_ABORT:		return "ABORT";
 	case WIRE_PACKED:		return "PACKED";
+	case WIRE_VERIFY:		return "VERIFY";
+	case WIRE_VERIFIED:		return "VERIFIED";
 	}
 	return NULL;
 }

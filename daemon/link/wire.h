@@ -66,6 +66,9 @@ enum wire_type {
 	WIRE_FAILED		= 0x26,
 	WIRE_ABORT		= 0x27,
 	WIRE_PACKED		= 0x28,		/* WIRE_FEATURE_ZSTD: DATA, compressed */
+	/* checksums of pages that the replica has: WIRE_FEATURE_VERIFY */
+	WIRE_VERIFY		= 0x30,
+	WIRE_VERIFIED		= 0x31,
 };
 
 /* A generation in ENDED that no replica has: the receiver lacks what was acknowledged. */
@@ -83,12 +86,13 @@ enum wire_type {
 #define WIRE_FEATURE_TAKE_BACK	(1ULL << 8)	/* a spare gives its replica back */
 #define WIRE_FEATURE_SWITCH	(1ULL << 9)	/* a primary hands over in order */
 #define WIRE_FEATURE_SPARES	(1ULL << 10)	/* a primary may have several spares */
+#define WIRE_FEATURE_VERIFY	(1ULL << 11)	/* replicas are compared: VERIFY, VERIFIED */
 #define WIRE_FEATURE_ZERO	(1ULL << 16)	/* extents of zeros in DATA */
 /* What this implementation has. */
 #define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE | \
 				 WIRE_FEATURE_END | WIRE_FEATURE_TAKE_BACK | \
 				 WIRE_FEATURE_SWITCH | WIRE_FEATURE_SPARES | WIRE_FEATURE_ZERO | \
-				 WIRE_FEATURE_ZSTD | WIRE_FEATURE_SUBPAGE)
+				 WIRE_FEATURE_ZSTD | WIRE_FEATURE_SUBPAGE | WIRE_FEATURE_VERIFY)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */

@@ -66,7 +66,7 @@ enum out_event {
 	OUT_CONNECTED,
 	OUT_WELCOME,		/* frames: */
 	OUT_REFUSE,
-	OUT_CHANNEL,		/* SESSION_STATE, COMMITTED, FAILED */
+	OUT_CHANNEL,		/* SESSION_STATE, COMMITTED, FAILED, VERIFIED */
 	OUT_HEARTBEAT,
 	OUT_TERM,		/* TERM: a term that the peer knows */
 	OUT_TAKE_BACK,		/* TAKE_BACK_STATE: does the peer give a replica back? */
@@ -143,7 +143,7 @@ enum in_event {
 	IN_HELLO,		/* HELLO, and nothing speaks against it */
 	IN_HELLO_BAD,		/* HELLO that is refused */
 	IN_STARTTLS,
-	IN_CHANNEL,		/* SESSION, GONE, BEGIN ... COMMIT, ABORT */
+	IN_CHANNEL,		/* SESSION, GONE, BEGIN ... COMMIT, ABORT, VERIFY */
 	IN_HEARTBEAT,
 	IN_TERM,		/* TERM: a term that the peer knows */
 	IN_LISTED,		/* every session of the peer was named */
@@ -195,6 +195,7 @@ enum chan_event {
 	CHAN_DATA,
 	CHAN_COMMIT,
 	CHAN_ABORT,
+	CHAN_VERIFY,
 	CHAN_GONE,
 	CHAN_WHOLE,		/* layout and meta-data are complete */
 	CHAN_REFUSED,		/* SESSION was answered with a refusal */
@@ -210,6 +211,7 @@ enum chan_action {
 	CHAN_DO_STAGE,
 	CHAN_DO_COMMIT,		/* and answer COMMITTED */
 	CHAN_DO_DROP,		/* forget what was begun */
+	CHAN_DO_COMPARE,	/* checksums with the replica's pages, answer VERIFIED */
 	CHAN_DO_FAIL,		/* abort, answer FAILED */
 	CHAN_DO_CLOSE,
 };

@@ -744,6 +744,59 @@ static void a_stale_socket_is_replaced(void **state)
 	close(dial(&p->a));
 }
 
+static struct json_object *verified(struct json_object *answer)
+{
+	return first(js_at(answer, "verify"), "spares");
+}
+
+static void a_verify_goes_on_by_itself(void **state)
+{
+	static const char look[] = "{\"command\":\"verify\",\"name\":\"kv\",\"look\":true}\n";
+	static const char begin[] = "{\"command\":\"verify\",\"name\":\"kv\"}\n";
+	struct pair *p = *state;
+	struct fake_session *s;
+	struct json_object *o;
+	int fd = dial(&p->a);
+
+	p->a.daemon.conf.checksums_mib = 16;
+	o = ask(p, fd, begin);
+	assert_string_equal(js_get_str(js_at(o, "error"), "code"), "no-session");
+	json_object_put(o);
+	s = fake_session(&p->a.fake, "kv", 1000);
+	fake_noise(s, 1);
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, pair_committed(s));
+	fake_flip(fake_replica(&p->b.fake, "kv"), 1, 0);
+	o = ask(p, fd, look);
+	assert_string_equal(js_get_str(js_at(o, "error"), "code"), "no-verify");
+	json_object_put(o);
+	o = ask(p, fd, begin);
+	assert_true(js_get_bool(js_at(o, "verify"), "runs"));
+	assert_string_equal(js_get_str(verified(o), "state"), "comparing");
+	json_object_put(o);
+	/* It doesn't need whoever has asked. */
+	close(fd);
+	WAIT_FOR(p, s->rec.flags & CPTDEV_GENL_SESSION_WANTED);
+	fd = dial(&p->a);
+	o = ask(p, fd, look);
+	assert_string_equal(js_get_str(verified(o), "state"), "copying");
+	json_object_put(o);
+	fake_publish(&p->a.fake, s);
+	WAIT_FOR(p, verify_find(&p->a.daemon, "kv")->ended);
+	o = ask(p, fd, look);
+	assert_false(js_get_bool(js_at(o, "verify"), "runs"));
+	assert_string_equal(js_get_str(verified(o), "name"), "beta");
+	assert_string_equal(js_get_str(verified(o), "state"), "repaired");
+	assert_int_equal(js_get_u64(verified(o), "differed"), 1);
+	assert_string_equal(json_object_get_string(first(verified(o), "addresses")), "0x10001000");
+	json_object_put(o);
+	o = ask(p, fd, STATUS);
+	assert_string_equal(js_get_str(first(js_at(first(o, "sessions"), "last_verify"), "spares"),
+				       "state"), "repaired");
+	json_object_put(o);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -758,6 +811,7 @@ int main(void)
 		T(a_client_that_doesnt_read_is_left_alone),
 		T(peers_are_monitored),
 		T(the_policy_of_a_session_is_changed),
+		T(a_verify_goes_on_by_itself),
 		T(sessions_are_monitored),
 		T(checkpoints_are_held_off),
 		T(a_hold_ends_by_itself),

@@ -612,6 +612,16 @@ u8 *fake_page(const struct soft_replica *r, u32 page)
 	return data;
 }
 
+void fake_flip(struct soft_replica *r, u32 page, u32 offset)
+{
+	u8 *data = fake_page(r, page);
+	u64 done;
+
+	data[offset] ^= 0x10;
+	if (soft_pages_write(&r->content, FAKE_BASE / FAKE_PAGE + page, data, 1, &done))
+		abort();
+}
+
 bool fake_same(const struct soft_replica *r, const struct fake_session *s)
 {
 	static const u8 zeros[FAKE_PAGE];

@@ -100,6 +100,8 @@ bool fake_allows(const struct fake_session *s);
 struct soft_replica *fake_replica(struct fake *f, const char *name);
 /* The content of page @page of a session's memory, until the next call; NULL: a hole. */
 u8 *fake_page(const struct soft_replica *r, u32 page);
+/* Memory that fails: a byte of page @page, which the replica has, changes without a word. */
+void fake_flip(struct soft_replica *r, u32 page, u32 offset);
 /* Is the replica what was published last? */
 bool fake_same(const struct soft_replica *r, const struct fake_session *s);
 void fake_replica_remove(struct fake *f, struct soft_replica *r);
