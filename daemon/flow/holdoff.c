@@ -40,20 +40,23 @@ static void end(struct daemon *d, struct known *k)
 	news_session(d, k, "released");
 }
 
+static void end_if_over(struct daemon *d, struct known *k)
+{
+	if (!k->off.until || k->off.until > clock_mono())
+		return;
+	tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
+	     "session %s: its checkpoints are held off no longer: the time is over and nobody has released it",
+	     k->rec.name);
+	end(d, k);
+}
+
 static void expired(struct timer *t)
 {
 	struct daemon *d = container_of(t, struct daemon, hold_off);
-	u64 now = clock_mono();
 	struct known *k;
 
-	LIST_FOREACH(k, &d->sessions, entry) {
-		if (!k->off.until || k->off.until > now)
-			continue;
-		tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
-		     "session %s: its checkpoints are held off no longer: the time is over and nobody has released it",
-		     k->rec.name);
-		end(d, k);
-	}
+	LIST_FOREACH(k, &d->sessions, entry)
+		end_if_over(d, k);
 	arm(d);
 }
 
