@@ -18,8 +18,8 @@
 #include "sums.h"
 #include "written.h"
 
-/* A section with memory is no longer than this. */
-#define MEMORY_MAX	(4UL << 20)
+/* A section with memory is no longer than this: a fault of a lazy restart reads a whole section. */
+#define MEMORY_MAX	(256UL << 10)
 
 static int state_capture(struct hs_state *to, struct hs_error *e)
 {
@@ -210,14 +210,11 @@ struct memory {
 
 static void write_data(struct hs_writer *w, const char *addr, size_t len)
 {
-	struct hs_piece piece;
 	size_t n;
 
 	for (; len; addr += n, len -= n) {
 		n = len < MEMORY_MAX ? len : MEMORY_MAX;
-		piece = (struct hs_piece) { (uintptr_t)addr, n };
-		hs_section_begin(w, HS_SECTION_MEMORY, "", sizeof(piece) + n);
-		hs_section_put(w, &piece, sizeof(piece));
+		hs_memory_begin(w, (uintptr_t)addr, n);
 		hs_section_put(w, addr, n);
 	}
 }

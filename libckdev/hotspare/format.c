@@ -160,6 +160,26 @@ void hs_section(struct hs_writer *w, enum hs_section_type type, const char *name
 	hs_section_put(w, buf, len);
 }
 
+/* Without snprintf(3): a child that writes may take no lock. */
+void hs_memory_name(char name[HS_SECTION_NAME], uint64_t addr)
+{
+	unsigned int i;
+
+	for (i = 0; i < 16; i++)
+		name[i] = "0123456789abcdef"[addr >> (60 - 4 * i) & 15];
+	name[i] = 0;
+}
+
+void hs_memory_begin(struct hs_writer *w, uint64_t addr, uint64_t len)
+{
+	const struct hs_piece piece = { addr, len };
+	char name[HS_SECTION_NAME];
+
+	hs_memory_name(name, addr);
+	hs_section_begin(w, HS_SECTION_MEMORY, name, sizeof(piece) + len);
+	hs_section_put(w, &piece, sizeof(piece));
+}
+
 /* Returns 0, or -1 with errno: what happened first. */
 int hs_image_finish(struct hs_writer *w)
 {

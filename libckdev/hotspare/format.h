@@ -91,6 +91,12 @@ void hs_section_begin(struct hs_writer *w, enum hs_section_type type, const char
 void hs_section_put(struct hs_writer *w, const void *buf, size_t len);
 void hs_section(struct hs_writer *w, enum hs_section_type type, const char *name,
 		const void *buf, size_t len);
+/*
+ * A section with the memory at @addr, of which @len bytes follow. It is named after the address, as
+ * hs_memory_name() writes it: so a reader that passes over the content may trust the address.
+ */
+void hs_memory_begin(struct hs_writer *w, uint64_t addr, uint64_t len);
+void hs_memory_name(char name[HS_SECTION_NAME], uint64_t addr);
 int hs_image_finish(struct hs_writer *w);
 
 /*

@@ -639,7 +639,6 @@ struct writing {
 
 static int write_data(struct writing *x, uint64_t addr, uint64_t len, off_t at)
 {
-	struct hs_piece piece;
 	ssize_t n;
 
 	for (; len; addr += (uint64_t)n, len -= (uint64_t)n, at += n) {
@@ -648,9 +647,7 @@ static int write_data(struct writing *x, uint64_t addr, uint64_t len, off_t at)
 			errno = n < 0 ? errno : EIO;
 			return -1;
 		}
-		piece = (struct hs_piece) { addr, (uint64_t)n };
-		hs_section_begin(x->w, HS_SECTION_MEMORY, "", sizeof(piece) + (size_t)n);
-		hs_section_put(x->w, &piece, sizeof(piece));
+		hs_memory_begin(x->w, addr, (uint64_t)n);
 		hs_section_put(x->w, x->buf, (size_t)n);
 	}
 	return 0;
