@@ -20,6 +20,7 @@
 #include "hooks.h"
 #include "hotspare.h"
 #include "job.h"
+#include "lazy.h"
 #include "lock.h"
 #include "output.h"
 #include "schedule.h"
@@ -133,6 +134,8 @@ int hs_cut(struct hs_job *j, struct hs_error *e)
 	struct hs_error text;
 	int ret, err;
 
+	/* Of a page that is missing it would have zeros. */
+	hs_lazy_wait();
 	/* A hook may accept connections: all that were acknowledged before are there then. */
 	if (j->publish && hs_output_mark(e))
 		return -1;

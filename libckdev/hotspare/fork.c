@@ -16,6 +16,7 @@
 #include "fork.h"
 #include "hooks.h"
 #include "hotspare.h"
+#include "lazy.h"
 #include "lock.h"
 #include "module.h"
 #include "pipe.h"
@@ -65,6 +66,8 @@ static void before_fork(void)
 {
 	pthread_mutex_t *const *l;
 
+	/* The child gets pages, and nobody who fills them. */
+	hs_lazy_wait();
 	hs_arena_lock();
 	for (l = __start_hs_locks; l != __stop_hs_locks; l++)
 		pthread_mutex_lock(*l);

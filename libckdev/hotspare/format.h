@@ -128,6 +128,8 @@ int hs_reader_create(struct hs_reader *r, int fd);
 int hs_reader_head(struct hs_reader *r);
 int hs_reader_next(struct hs_reader *r);
 int hs_reader_get(struct hs_reader *r, void *buf, size_t len);
+/* Passes over what is left of the section, of a file: @sum is what its content must have. */
+int hs_reader_skip(struct hs_reader *r, uint64_t *sum);
 void hs_reader_close(struct hs_reader *r);
 const char *hs_section_text(uint32_t type);
 /* JSON, of which each checkpoint has one. */

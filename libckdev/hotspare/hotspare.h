@@ -39,6 +39,7 @@ extern "C" {
  *	-f (--file) FILE for checkpoints.
  *	-r (--restart) FILE with the checkpoint to continue from.
  *	-g (--generation) N: with -r, the generation to continue from.
+ *	-l (--lazy): with -r, continue before all of the memory is read: see hs_restart_wait().
  *	-c (--check): with -r, report what would break if the program continued, and exit with 0,
  *	or with 1 if there are findings.
  *	-b (--backend) module, portable, compare or auto: see hs_backend(). The default is
@@ -115,6 +116,26 @@ int hs_wanted(void);
  * execve(2).
  */
 int hs_rejoin(void);
+
+/**
+ * hs_restart_missing - the memory that a lazy restart still has to read
+ *
+ * After a restart with -l of hs_init(), the program runs while the library reads the memory of
+ * hs_malloc() from the files. Memory that the program accesses is read at once.
+ *
+ * Returns bytes; 0 if everything is in place, and in every other program.
+ */
+uint64_t hs_restart_missing(void);
+
+/**
+ * hs_restart_wait - wait until a lazy restart has read all of the memory
+ *
+ * Until then the program can still end: if a file can't be read any more, or is damaged, the
+ * process ends with status 74. A program that must not promise anything before that calls
+ * hs_restart_wait() first. hs_cpt() and fork(2) wait by themselves; hs_cpt() with HSCPT_ASYNC doesn't
+ * wait but fails. In every other program the call returns at once.
+ */
+void hs_restart_wait(void);
 
 /**
  * hs_stop - report that the program is about to end, and that its spare shall end too
@@ -297,17 +318,17 @@ int hs_cpipe_loadfile(const char *filename);
  * the disk. A checkpoint for a spare is an increment whenever possible, with or without HSCPT_INCR.
  *
  * Errors: EINVAL: unknown flags. ENOENT: there is no pipe. EDEADLK: between hs_hold() and
- * hs_release(), or in a hook. EAGAIN: with HSCPT_ASYNC, as many checkpoints are under way as
- * there are pipes, or as -n permits. ECONNREFUSED, ECONNRESET: cptdevd has ended. ECHILD: this
- * process was forked from the process that takes the checkpoints, see hs_daemon(). EBADF: the
- * program has closed a descriptor that the library opened, and no further checkpoint can be
- * taken. ENOSPC and other errors of write(2). EFAULT: memory that was registered with hs_range()
- * isn't mapped any more, hs_error() gives the address; or an object that was registered with
- * hs_syncreg() isn't in saved memory. EIO. ENOMEM. The errors of descriptors at the cut, see
- * hs_fdreg(). With a spare: ESTALE: fenced, a spare has taken over, see hs_rejoin(). EDQUOT: the
- * spare is far behind, and no more checkpoints are kept for it. ENOTCONN: no spare is attached.
- * ETIMEDOUT: the spare doesn't have the checkpoint after the time of -t, and may still receive
- * it.
+ * hs_release(), or in a hook. EAGAIN: with HSCPT_ASYNC, as many checkpoints are under way as there
+ * are pipes, or as -n permits; or a lazy restart hasn't read all of the memory yet. ECONNREFUSED,
+ * ECONNRESET: cptdevd has ended. ECHILD: this process was forked from the process that takes the
+ * checkpoints, see hs_daemon(). EBADF: the program has closed a descriptor that the library opened,
+ * and no further checkpoint can be taken. ENOSPC and other errors of write(2). EFAULT: memory that
+ * was registered with hs_range() isn't mapped any more, hs_error() gives the address; or an object
+ * that was registered with hs_syncreg() isn't in saved memory. EIO. ENOMEM. The errors of
+ * descriptors at the cut, see hs_fdreg(). With a spare: ESTALE: fenced, a spare has taken over, see
+ * hs_rejoin(). EDQUOT: the spare is far behind, and no more checkpoints are kept for it. ENOTCONN:
+ * no spare is attached. ETIMEDOUT: the spare doesn't have the checkpoint after the time of -t, and
+ * may still receive it.
  *
  * After an error the program is unchanged, and the spare, or the file, has either the previous
  * checkpoint or this one.

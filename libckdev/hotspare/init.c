@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 #include "hotspare.h"
 #include "kept.h"
 #include "key.h"
+#include "lazy.h"
 #include "mirror.h"
 #include "module.h"
 #include "options.h"
@@ -225,6 +227,10 @@ static int read_file(struct hs_mirror *m, const char *path, struct hs_error *e)
 
 	if (fd < 0)
 		return hs_fail(e, errno, "%s: %s", path, strerror(errno));
+	m->path = path;
+	/* What is passed over needn't be read ahead. */
+	if (m->index)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	ret = hs_mirror_read(m, fd, &what);
 	err = errno;
 	close(fd);
@@ -315,13 +321,58 @@ static int read_increments(struct hs_mirror *m, const struct options *o, struct 
 }
 
 /* A whole checkpoint, and what has followed. */
+static int read_files(struct hs_mirror *m, const struct options *o, struct hs_error *e)
+{
+	return read_file(m, o->restart, e) || read_increments(m, o, e) ? -1 : 0;
+}
+
+/* What is in a pipe can't be read later. */
+static bool can_be_read_later(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) || S_ISREG(st.st_mode))
+		return true;
+	hs_say("libhotspare: all of the memory is read before the program continues: %s isn't a regular "
+	       "file", path);
+	return false;
+}
+
+/*
+ * Only heads are read, and where memory is is noted. Returns 0, 1: it has to be the eager way, or -1
+ * with errno and @e: it would fail as well.
+ */
+static int read_lazily(struct hs_mirror *m, const struct options *o, struct hs_error *e)
+{
+	int ret, err;
+
+	if (!o->lazy || o->check || !can_be_read_later(o->restart) || !hs_lazy_start())
+		return 1;
+	m->index = hs_index_create();
+	ret = m->index ? 0 : hs_fail(e, ENOMEM, "no memory for an index of the checkpoint");
+	if (!ret)
+		ret = read_files(m, o, e) || hs_mirror_indexed(m, e) ? -1 : 0;
+	if (!ret)
+		return 0;
+	err = errno;
+	hs_lazy_end();
+	hs_mirror_free(m);
+	errno = err;
+	if (err != EOPNOTSUPP && err != EFBIG && err != EMFILE && err != ENFILE)
+		return -1;
+	hs_say("libhotspare: all of the memory is read before the program continues: %s", e->text);
+	return 1;
+}
+
 static int restart(struct options *o, struct hs_error *e)
 {
 	struct hs_mirror m;
 	int ret;
 
 	hs_mirror_init(&m);
-	ret = read_file(&m, o->restart, e) || read_increments(&m, o, e) ? -1 : 0;
+	ret = read_lazily(&m, o, e);
+	if (ret > 0)
+		ret = read_files(&m, o, e);
 	if (!ret && o->check) {
 		hs_dry_run(&m, false);
 		hs_say("%s: %u findings in %s", program_invocation_short_name, hs_findings(), o->restart);

@@ -15,11 +15,14 @@
 
 #include "arena.h"
 #include "js.h"
+#include "lazy.h"
 #include "mirror.h"
 #include "warm.h"
 
 /* What is read at a time. */
 #define CHUNK		(256UL << 10)
+/* What isn't larger is read before the program continues: the heads of classes, small tables. */
+#define SMALL		(64UL << 10)
 
 void hs_mirror_init(struct hs_mirror *m)
 {
@@ -39,6 +42,7 @@ void hs_mirror_free(struct hs_mirror *m)
 {
 	hs_mirror_close(m);
 	hs_state_free(&m->state);
+	hs_index_free(m->index);
 	hs_mirror_init(m);
 }
 
@@ -98,6 +102,9 @@ struct coming {
 	uint32_t seen;			/* types of sections */
 	int stage;
 	struct holes holes;
+	struct hs_record *records;	/* with an index: of what was passed over */
+	size_t nr_records;
+	bool indexed;
 	char *buf;			/* CHUNK */
 };
 
@@ -161,6 +168,33 @@ static int read_piece(struct coming *c, struct hs_piece *p)
 	return 0;
 }
 
+/*
+ * Where it is. That is believed before the content is looked at, so the head of the section must say
+ * the same, which has a checksum of its own.
+ */
+static int note_memory(struct coming *c, const struct hs_piece *p)
+{
+	struct hs_record *v, one = {
+		.addr = p->addr, .len = p->len, .at = c->r.offset - sizeof(*p),
+	};
+	char name[HS_SECTION_NAME];
+
+	hs_memory_name(name, p->addr);
+	if (strcmp(c->r.section.name, name))
+		return hs_fail(c->e, *c->r.section.name ? EBADMSG : EOPNOTSUPP, *c->r.section.name ?
+			       "memory at %#llx is invalid" : "memory at %#llx has no address in its "
+			       "section's head: an older version of the library wrote this file",
+			       (unsigned long long)p->addr);
+	if (hs_reader_skip(&c->r, &one.sum))
+		return bad_section(c);
+	v = reallocarray(c->records, c->nr_records + 1, sizeof(*v));
+	if (!v)
+		return no_memory(c);
+	c->records = v;
+	v[c->nr_records++] = one;
+	return 0;
+}
+
 static int read_memory(struct coming *c)
 {
 	struct hs_piece p;
@@ -171,6 +205,8 @@ static int read_memory(struct coming *c)
 	if (p.len != c->r.left)
 		return hs_fail(c->e, EBADMSG, "memory at %#llx is invalid",
 			       (unsigned long long)p.addr);
+	if (c->indexed)
+		return note_memory(c, &p);
 	for (; p.len; p.addr += n, p.len -= n) {
 		n = p.len < CHUNK ? p.len : CHUNK;
 		if (hs_reader_get(&c->r, c->buf, n))
@@ -297,8 +333,31 @@ static int merge(struct hs_mirror *m, struct coming *c)
 	return 0;
 }
 
+/* Holes come behind all memory of their file, as merge() has them. */
+static int add_to_index(struct hs_mirror *m, struct coming *c)
+{
+	const bool whole = !(c->r.head.flags & HS_IMAGE_INCREMENT);
+	struct hs_record *v;
+	size_t i;
+
+	v = reallocarray(c->records, c->nr_records + c->holes.nr + 1, sizeof(*v));
+	if (!v)
+		return hs_fail(c->e, ENOMEM, "no memory for an index of the checkpoint");
+	c->records = v;
+	for (i = 0; i < c->holes.nr; i++)
+		v[c->nr_records++] = (struct hs_record) {
+			.addr = c->holes.v[i].addr, .len = c->holes.v[i].len,
+		};
+	if (hs_index_add(m->index, c->r.fd, m->path ?: "the checkpoint", whole, v, c->nr_records))
+		return hs_fail(c->e, errno, "the file can't be kept open: %s", strerror(errno));
+	c->records = NULL;
+	return 0;
+}
+
 static int take(struct hs_mirror *m, struct coming *c)
 {
+	if (m->index && add_to_index(m, c))
+		return -1;
 	if (!(c->r.head.flags & HS_IMAGE_INCREMENT)) {
 		if (m->fd >= 0)
 			close(m->fd);
@@ -356,7 +415,7 @@ static int read_one(struct hs_mirror *m, struct coming *c)
  */
 int hs_mirror_read(struct hs_mirror *m, int fd, struct hs_error *e)
 {
-	struct coming c = { .e = e, .stage = -1 };
+	struct coming c = { .e = e, .stage = -1, .indexed = m->index };
 	int ret = -1, saved;
 
 	m->whole_read = false;
@@ -375,6 +434,7 @@ int hs_mirror_read(struct hs_mirror *m, int fd, struct hs_error *e)
 	if (c.stage >= 0)
 		close(c.stage);
 	free(c.holes.v);
+	free(c.records);
 	free(c.buf);
 	errno = saved;
 	return ret;
@@ -408,6 +468,18 @@ static off_t next_in_replica(int fd, off_t from, off_t *end)
 	return x.addr > (uint64_t)from ? (off_t)x.addr : from;
 }
 
+static off_t next_in_index(const struct hs_index *ix, off_t from, off_t *end)
+{
+	const struct hs_extent *x = hs_index_from(ix, (uint64_t)from);
+
+	if (!x) {
+		errno = ENXIO;
+		return -1;
+	}
+	*end = (off_t)x->end;
+	return x->start > (uint64_t)from ? (off_t)x->start : from;
+}
+
 /* Where data begins, at or behind @from, and where that ends. Or -1, with errno ENXIO: nowhere. */
 static off_t next_data(const struct hs_mirror *m, off_t from, off_t *end)
 {
@@ -415,6 +487,8 @@ static off_t next_data(const struct hs_mirror *m, off_t from, off_t *end)
 
 	if (m->replica >= 0)
 		return next_in_replica(m->replica, from, end);
+	if (m->index)
+		return next_in_index(m->index, from, end);
 	at = lseek(m->fd, from, SEEK_DATA);
 	if (at < 0)
 		return -1;
@@ -456,6 +530,14 @@ static int nothing_else(struct restore *r)
 	return ret;
 }
 
+/* What is small is in before the program continues, and so is what can't be registered. */
+static int fill_later(struct restore *r, void *addr, size_t len)
+{
+	if (len > SMALL && !hs_lazy_piece(addr, len))
+		return 0;
+	return hs_index_read(r->m->index, addr, (uintptr_t)addr, len, r->e);
+}
+
 /* What there is of [addr, addr + len), which is zero. NULL: that was all. */
 static int fill(void *arg, void *addr, size_t len)
 {
@@ -467,6 +549,9 @@ static int fill(void *arg, void *addr, size_t len)
 		return -1;
 	if (!addr)
 		return 0;
+	r->next = to;
+	if (r->m->index)
+		return fill_later(r, addr, len);
 	for (at = (off_t)start; !r->warm && (at = next_data(r->m, at, &end)) >= 0; at = end) {
 		if ((uint64_t)at >= to)
 			break;
@@ -475,7 +560,6 @@ static int fill(void *arg, void *addr, size_t len)
 		if (pread_all(r->m->fd, (char *)(uintptr_t)at, (size_t)(end - at), at))
 			return hs_fail(r->e, errno, "the copy can't be read: %s", strerror(errno));
 	}
-	r->next = to;
 	return 0;
 }
 
@@ -485,6 +569,43 @@ static bool has_arena(const struct hs_mirror *m)
 	off_t end, at = next_data(m, (off_t)HS_BASE, &end);
 
 	return at >= 0 && (uint64_t)at < HS_END;
+}
+
+/* What isn't in the arena, from the index into @m->fd, where a restore of it looks. */
+static int read_elsewhere(struct hs_mirror *m, struct hs_error *e)
+{
+	char *buf = malloc(CHUNK);
+	off_t at, end;
+	int ret = buf ? 0 : hs_fail(e, ENOMEM, "no memory");
+
+	for (at = 0; !ret && (at = next_data(m, at, &end)) >= 0; at = end) {
+		if ((uint64_t)at >= HS_BASE && (uint64_t)at < HS_END) {
+			end = (off_t)HS_END;
+			continue;
+		}
+		if ((uint64_t)at < HS_BASE && (uint64_t)end > HS_BASE)
+			end = (off_t)HS_BASE;
+		if (end - at > (off_t)CHUNK)
+			end = at + (off_t)CHUNK;
+		ret = hs_index_read(m->index, buf, (uint64_t)at, (size_t)(end - at), e);
+		if (!ret && pwrite_all(m->fd, buf, (size_t)(end - at), at))
+			ret = hs_fail(e, errno, "no memory for a checkpoint: %s", strerror(errno));
+	}
+	free(buf);
+	return ret;
+}
+
+int hs_mirror_indexed(struct hs_mirror *m, struct hs_error *e)
+{
+	return hs_index_build(m->index, e) || read_elsewhere(m, e) ? -1 : 0;
+}
+
+static int run_lazily(struct hs_mirror *m, struct hs_error *e)
+{
+	struct hs_index *ix = m->index;
+
+	m->index = NULL;
+	return hs_lazy_run(ix, e);
 }
 
 /*
@@ -508,8 +629,12 @@ int hs_mirror_restore(struct hs_mirror *m, struct hs_error *e)
 	if (!r.warm)
 		hs_warm_end();
 	ret = arena ? hs_arena_restore(fill, &r) : 0;
+	if (!ret && hs_ranges_restore(&m->state.ranges, m->fd, e))
+		return -1;
 	if (!ret)
-		return hs_ranges_restore(&m->state.ranges, m->fd, e);
+		return m->index ? run_lazily(m, e) : 0;
+	if (m->index)
+		hs_lazy_end();
 	/* Whatever failed first has told why. */
 	return e->text[0] ? -1 : hs_fail(e, errno, "the memory can't be restored: %s",
 					 strerror(errno));

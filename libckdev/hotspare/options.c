@@ -25,6 +25,8 @@ static const char usage[] =
 	"                          when the spare takes over; NAME is the session there; no -a\n"
 	"  -f, --file FILE         write checkpoints to a file\n"
 	"  -r, --restart FILE      continue from a checkpoint in a file\n"
+	"  -l, --lazy              with -r: continue before all of the memory is read; the rest is read\n"
+	"                          meanwhile\n"
 	"  -c, --check             with -r: report what would break, and exit\n"
 	"  -g, --generation N      with -r: continue from generation N, and ignore later ones\n"
 	"  -t, --timeout SECONDS   of silence after which the other host counts as lost (5)\n"
@@ -80,6 +82,9 @@ static int option(int c, struct options *o, struct hs_error *e)
 	case 'c':
 		o->check = true;
 		return 0;
+	case 'l':
+		o->lazy = true;
+		return 0;
 	case 'g':
 		return number(optarg, "generation", LONG_MAX, &o->generation, e);
 	case 't':
@@ -98,6 +103,17 @@ static int option(int c, struct options *o, struct hs_error *e)
 	return hs_fail(e, EINVAL, "unknown option, or an option without its argument: see -h");
 }
 
+/* Returns 0, or -1 with errno and @e. */
+static int lazy_by_environment(struct options *o, struct hs_error *e)
+{
+	const char *text = getenv(LAZY) ?: "no";
+
+	if (strcmp(text, "yes") && strcmp(text, "no"))
+		return hs_fail(e, EINVAL, LAZY " must be yes or no, and is '%.60s'", text);
+	o->lazy |= o->restart && !strcmp(text, "yes");
+	return 0;
+}
+
 /* Up to "--", which getopt takes. */
 int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *e)
 {
@@ -105,7 +121,7 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 		{ "address", 1, NULL, 'a' }, { "backend", 1, NULL, 'b' },
 		{ "check", 0, NULL, 'c' }, { "command", 1, NULL, 'x' },
 		{ "file", 1, NULL, 'f' }, { "generation", 1, NULL, 'g' },
-		{ "key", 1, NULL, 'k' }, { "master", 0, NULL, 'm' },
+		{ "key", 1, NULL, 'k' }, { "lazy", 0, NULL, 'l' }, { "master", 0, NULL, 'm' },
 		{ "pipes", 1, NULL, 'n' }, { "port", 1, NULL, 'p' },
 		{ "restart", 1, NULL, 'r' }, { "session", 1, NULL, 'S' },
 		{ "spare", 0, NULL, 's' },
@@ -114,7 +130,7 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 	int c;
 
 	optind = 0;
-	while ((c = getopt_long(argc, argv, "+a:b:cf:g:k:mn:p:r:sS:t:w:x:h", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "+a:b:cf:g:k:lmn:p:r:sS:t:w:x:h", longs, NULL)) != -1)
 		if (option(c, o, e))
 			return -1;
 	/* By hs_rejoin(): the arguments are still those of the master. */
@@ -122,6 +138,7 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 		o->master = false;
 		o->spare = true;
 		o->restart = NULL;
+		o->lazy = false;
 	}
 	if (o->master == o->spare)
 		return hs_fail(e, EINVAL, "either -m or -s is needed, before \"--\": see -h");
@@ -132,6 +149,8 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 		return hs_fail(e, EINVAL, "-g limits the generations of -r: -r is missing");
 	if (o->check && !o->restart)
 		return hs_fail(e, EINVAL, "-c checks the files of -r: -r is missing");
+	if (o->lazy && !o->restart)
+		return hs_fail(e, EINVAL, "-l reads the files of -r while the program runs: -r is missing");
 	if (o->address && o->file)
 		return hs_fail(e, EINVAL, "either -a or -f: checkpoints go to one place");
 	if (o->key && (o->session || o->file))
@@ -140,7 +159,7 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 	if (o->session && (o->address || o->file))
 		return hs_fail(e, EINVAL, "with -S cptdevd knows where checkpoints go: leave out "
 			       "-a and -f");
-	return 0;
+	return lazy_by_environment(o, e);
 }
 
 /*

@@ -14,9 +14,11 @@
 #define PORT	7411
 /* In the environment of a program that hs_rejoin() has started anew. */
 #define REJOIN	"HOTSPARE_REJOIN"
+/* "yes": as -l, wherever there is -r. */
+#define LAZY	"HOTSPARE_LAZY"
 
 struct options {
-	bool master, spare, takes_back, check;
+	bool master, spare, takes_back, check, lazy;
 	const char *address, *file, *key, *restart, *session;
 	uint64_t term;			/* of the promotion that was taken */
 	char *absolute;			/* what @file is then */

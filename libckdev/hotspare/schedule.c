@@ -20,6 +20,7 @@
 #include "hooks.h"
 #include "hotspare.h"
 #include "job.h"
+#include "lazy.h"
 #include "lock.h"
 #include "own.h"
 #include "publish.h"
@@ -259,6 +260,11 @@ int hs_cpt(int flags)
 		return in_hook();
 	if (hs_fork_child(&why))
 		return -1;
+	if (flags & HSCPT_ASYNC && hs_lazy_missing())
+		return hs_fail(&why, EAGAIN, "%llu KiB of the memory are still to be read, see "
+			       "hs_restart_wait(3)",
+			       (unsigned long long)hs_restart_missing() >> 10);
+	hs_lazy_wait();
 	hs_pool_lock();
 	ret = hs_own_check(&why) ? -1 : take(flags, &why);
 	hs_pool_unlock();

@@ -1,20 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# written_test or warm_test with a safeguard taken away must fail, in the test that is for that one.
-# TAP on stdout.
+# written_test, warm_test or lazy_test with a safeguard taken away must fail, in the test that is for
+# that one. TAP on stdout.
 #
-#	mutants.sh PROGRAM [TELLER]	PROGRAM: written_mutant or warm_mutant; TELLER, for the
-#					first: PAGEMAP_SCAN (default) or soft-dirty
+#	mutants.sh PROGRAM [TELLER]	PROGRAM: written_mutant, warm_mutant or lazy_mutant; TELLER, for
+#					the first: PAGEMAP_SCAN (default) or soft-dirty
 
 set -u
 program=${1:?usage: mutants.sh PROGRAM [TELLER]}
 export TELLER=${2:-PAGEMAP_SCAN}
 with_none="with none, and more time around the fork, nothing is missed"
-if [ "${program##*/}" = warm_mutant ]; then
-	TELLER=warm
-	with_none="with none, nothing is missed"
-fi
+limit=300 all='*'
+case ${program##*/} in
+warm_mutant | lazy_mutant)
+	TELLER=${program##*/}
+	TELLER=${TELLER%_mutant}
+	with_none="with none, nothing is missed" ;;
+esac
+# Each of its tests starts programs; hotspare-lazy has all of them.
+[ "$TELLER" != lazy ] || limit=900 all=each_byte_is_as_in_the_eager_way
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 
@@ -41,6 +46,15 @@ no_last: a_commit_at_every_moment: the pass after the promotion
 late: a_commit_at_every_moment: commits during a pass left to the next one
 no_holes: a_commit_at_every_moment: pages that lost their data
 no_anew: what_the_replica_forgot: an empty copy when the replica forgot what changed' ;;
+lazy) list='
+zeros: each_byte_is_as_in_the_eager_way: the content of a page that is asked for
+old: each_byte_is_as_in_the_eager_way: the newest increment of a page
+old: an_index_has_the_newest_of_each_page: the order of the files in the index
+no_remove: what_is_given_back_is_zero: a look at memory that the program gave back
+no_sum: what_cannot_be_read_ends_the_program: the checksum of what is read late
+no_wait: the_next_checkpoint_has_everything: the wait before a checkpoint
+no_wait: a_forked_child_has_everything: the wait before fork(2)
+go_on: what_cannot_be_read_ends_the_program: the end of a program whose memory is lost' ;;
 *)
 	echo "mutants.sh: $TELLER isn't a teller" >&2
 	exit 2 ;;
@@ -48,12 +62,16 @@ esac
 
 # run MUTANT [TEST]: written_mutant with these, that one test or all, into $out
 run() {
-	MUTANT=$1 ONLY=${2:-*} CMOCKA_MESSAGE_OUTPUT=TAP timeout 300 "$program" >"$out" 2>/dev/null
+	MUTANT=$1 ONLY=${2:-$all} CMOCKA_MESSAGE_OUTPUT=TAP timeout "$limit" "$program" >"$out" 2>/dev/null
 }
 
 ROUNDS=5 run widen
 if grep -q '^1\.\.0 # SKIP' "$out"; then
 	echo "1..0 # SKIP the kernel has no $TELLER"
+	exit 0
+fi
+if [ "$TELLER" = lazy ] && grep -q '^ok.*# SKIP' "$out"; then
+	echo "1..0 # SKIP userfaultfd(2) isn't permitted here"
 	exit 0
 fi
 echo "TAP version 13"
