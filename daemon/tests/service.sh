@@ -55,9 +55,11 @@ until_true() {
 # The part: "start" and "role" are played
 #
 
+# Each has a directory of its own: a process of the one before may still ask.
+worlds=0
 new_world() {
-	export WORLD=$dir/world
-	rm -rf "$WORLD"
+	worlds=$((worlds + 1))
+	export WORLD=$dir/world-$BASHPID-$worlds
 	mkdir "$WORLD"
 	facts alpha spare none gone
 }
@@ -129,7 +131,6 @@ test_take_back() { # the daemon fetches a state while somebody asks: that goes o
 	runs spare || return 1
 	until_true eval '[ "$(grep -c ^start "$WORLD/asked")" -ge 2 ]' || return 1
 	answers refused
-	sleep 0.1
 }
 
 test_refused() { # where a person has to decide it waits, and doesn't need to be started again
@@ -394,13 +395,14 @@ counts_on() {
 	until_true eval '[ "$(last '"$1"')" -gt '"$2"' ]'
 }
 
-restarts() {
+# ended HOST: how often its program has ended
+ended() {
 	grep -c '^ended' "$dir/$1/err"
 }
 
 test_story() { # killed, and fenced: the program goes on where the state is, its address with it
 	local -x CPTDEV_PRIMARY="$hello -m -S kv --" CPTDEV_SPARE="$hello -s -S kv --"
-	local number node
+	local number node count
 
 	host alpha 127.0.0.73 beta 127.0.0.74
 	host beta 127.0.0.74 alpha 127.0.0.73
@@ -413,14 +415,15 @@ test_story() { # killed, and fenced: the program goes on where the state is, its
 	has 'starts as primary: fresh' "$dir/alpha/err" && has 'starts as spare' "$dir/beta/err" || return 1
 	until_true eval '[ -n "$(last alpha)" ]' || return 1
 
+	count=$(ended alpha)
 	kill -s KILL "$(cat "$dir/alpha/program")"
 	until_true safe beta alpha || return 1
 	number=$(last alpha)
 	counts_on beta "$number" || return 1
-	same "alpha's restarts" "$(restarts alpha)" 1 || return 1
-	same "beta's restarts" "$(restarts beta)" 0 || return 1
+	[ "$(ended alpha)" -gt "$count" ] || fail "alpha's program didn't end" || return 1
 	has 'starts as spare: spare' "$dir/alpha/err" || return 1
 
+	count=$(ended beta)
 	by_person || return 1
 	# It doesn't notice that it is fenced.
 	kill -s STOP "$(cat "$dir/beta/program")"
@@ -428,7 +431,7 @@ test_story() { # killed, and fenced: the program goes on where the state is, its
 	until_true safe alpha beta || return 1
 	number=$(last beta)
 	counts_on alpha "$number" || return 1
-	same "beta's restarts" "$(restarts beta)" 1 || return 1
+	[ "$(ended beta)" -gt "$count" ] || fail "beta's program wasn't ended" || return 1
 	has 'another host took over: restarts' "$dir/beta/followed" || return 1
 
 	# This one notices, and becomes the spare of the other by itself.
