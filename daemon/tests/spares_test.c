@@ -132,6 +132,7 @@ static void mesh_make(struct mesh *m, const char *ack, u32 failover)
 		host_open(&m->h[i], names[i], free_port());
 		strcpy(m->h[i].conf.sessions.ack, ack);
 		m->h[i].conf.sessions.failover = failover;
+		m->h[i].conf.checksums_mib = 1;
 	}
 }
 
@@ -772,6 +773,44 @@ static void the_others_follow_the_one_that_took_over(void **state)
 	mesh_close(m);
 }
 
+static bool rests(const struct verify *v)
+{
+	u32 i;
+
+	for (i = 0; i < v->nr; i++)
+		if (v->spare[i].state == VERIFY_COMPARING)
+			return false;
+	return true;
+}
+
+/* One replica is damaged: it is told which, the others are well, and in the end all are. */
+static void each_spare_is_verified(void **state)
+{
+	struct mesh *m = mesh("", FAILOVER_MANUAL);
+	struct verify *v;
+	char why[400];
+	const char *code;
+	u32 i;
+
+	(void)state;
+	fake_flip(fake_replica(&m->h[3].fake, "kv"), 5, 1);
+	v = verify_begin(&m->h[0].daemon, "kv", false, &code, why, sizeof(why));
+	assert_non_null(v);
+	assert_int_equal(v->nr, SPARES);
+	WAIT(m, rests(v));
+	for (i = 0; i < v->nr; i++)
+		assert_int_equal(v->spare[i].state, strcmp(v->spare[i].name, names[3]) ?
+				 VERIFY_SAME : VERIFY_COPYING);
+	WAIT(m, m->s->rec.flags & CPTDEV_GENL_SESSION_WANTED);
+	publish(m, 0, 2);
+	WAIT(m, v->ended);
+	for (i = 0; i < v->nr; i++)
+		assert_int_equal(v->spare[i].damaged, !strcmp(v->spare[i].name, names[3]));
+	WAIT(m, committed(m) && same(m, 1) && same(m, 2) && same(m, 3) && same(m, 4));
+	assert_int_equal(nr_members(m), SPARES);
+	mesh_close(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -795,6 +834,7 @@ int main(void)
 		cmocka_unit_test(the_policy_is_changed),
 		cmocka_unit_test(one_that_left_in_order_is_not_waited_for),
 		cmocka_unit_test(the_others_follow_the_one_that_took_over),
+		cmocka_unit_test(each_spare_is_verified),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
