@@ -98,7 +98,7 @@ struct hs_fd_socket {
 
 /* What lies in it unread; kept by the end that reads. */
 struct hs_fd_data {
-	int other;			/* the other end, registered as well */
+	int other;			/* the other end, registered as well; -1: a pipe's is closed */
 	int type;			/* pairs: SOCK_STREAM ... */
 	uint32_t size;			/* pipes: how much fits */
 	uint32_t len;

@@ -276,7 +276,7 @@ static void get_socket(struct js_from *from, struct hs_fd_socket *s)
 
 static void get_data(struct js_from *from, struct hs_fd *f)
 {
-	f->data.other = (int)js_get_i64(from, "other", 0, INT32_MAX);
+	f->data.other = (int)js_get_i64(from, "other", f->kind == HS_FD_PIPE ? -1 : 0, INT32_MAX);
 	if (f->kind == HS_FD_PIPE)
 		f->data.size = (uint32_t)js_get_i64(from, "size", 0, INT32_MAX);
 	else
@@ -417,7 +417,7 @@ static const char *check_links(const struct hs_fds *list, const struct hs_fd *f)
 		o = f->same_as < f->fd ? hs_fds_find(list, f->same_as) : NULL;
 		return o && o->same_as < 0 && o->kind == f->kind ? NULL : "same_as";
 	}
-	if (f->kind == HS_FD_PIPE || f->kind == HS_FD_PAIR) {
+	if ((f->kind == HS_FD_PIPE && f->data.other >= 0) || f->kind == HS_FD_PAIR) {
 		o = hs_fds_find(list, f->data.other);
 		if (!o || o == f || o->kind != f->kind || o->same_as >= 0 ||
 		    o->data.other != f->fd)

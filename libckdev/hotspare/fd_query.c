@@ -528,6 +528,14 @@ static int find_same(struct hs_fds *list, uint32_t i, struct hs_error *e)
 	return 0;
 }
 
+/* A process that writes has written its last, or nobody reads any more. */
+static bool other_is_closed(const struct hs_fd *f)
+{
+	struct pollfd p = { .fd = f->fd };
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
+}
+
 static int find_other_end(struct hs_fds *list, struct hs_fd *f, struct hs_error *e)
 {
 	uint32_t i;
@@ -544,8 +552,24 @@ static int find_other_end(struct hs_fds *list, struct hs_fd *f, struct hs_error 
 			return 0;
 		}
 	}
+	f->data.other = -1;
+	if (other_is_closed(f))
+		return 0;
 	return hs_fail(e, EPIPE, "descriptor %d: the other end of this pipe isn't "
 			  "registered", f->fd);
+}
+
+/* An end may have been opened again (/proc/self/fd): a pipe with more than two open files. */
+static int check_ends(const struct hs_fds *list, const struct hs_fd *f, struct hs_error *e)
+{
+	const struct hs_fd *o;
+
+	for (o = list->v; o < list->v + list->nr; o++)
+		if (o != f && o->kind == HS_FD_PIPE && o->same_as < 0 && o->inode == f->inode &&
+		    o->device == f->device && o->fd != f->data.other)
+			return hs_fail(e, EOPNOTSUPP, "descriptor %d: descriptor %d is the same end of this pipe, "
+				       "opened again", f->fd, o->fd);
+	return 0;
 }
 
 /*
@@ -595,7 +619,7 @@ int hs_fds_link(struct hs_fds *list, struct hs_error *e)
 		struct hs_fd *f = &list->v[i];
 
 		if (f->kind == HS_FD_PIPE && f->same_as < 0)
-			ret = find_other_end(list, f, e);
+			ret = find_other_end(list, f, e) || check_ends(list, f, e) ? -1 : 0;
 		else if (f->kind == HS_FD_EPOLL)
 			ret = check_epoll(list, f, e);
 	}

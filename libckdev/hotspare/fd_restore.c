@@ -229,6 +229,22 @@ static int finish_pair(struct restore *r, uint32_t i, uint32_t j)
 	return 0;
 }
 
+/* Of a pipe whose other end is closed. What waits in it comes before the end of the file. */
+static int make_end(struct restore *r, uint32_t i)
+{
+	struct hs_fd *f = &r->list->v[i];
+	bool reads = (f->flags & O_ACCMODE) != O_WRONLY;
+	int p[2], ret;
+
+	if (pipe2(p, O_CLOEXEC | O_NONBLOCK))
+		return fail(r, f, "a pipe");
+	ret = fcntl(p[0], F_SETPIPE_SZ, f->data.size) < 0 || (reads && fill(p[1], f)) ? -1 : 0;
+	if (keep(r, i, p[!reads]) || ret)
+		ret = fail(r, f, "a pipe");
+	close(p[reads]);
+	return ret;
+}
+
 static int make_ends(struct restore *r, uint32_t i)
 {
 	struct hs_fd *f = &r->list->v[i], *o;
@@ -236,6 +252,8 @@ static int make_ends(struct restore *r, uint32_t i)
 	bool reads = (f->flags & O_ACCMODE) != O_WRONLY;
 	int p[2], ret;
 
+	if (f->kind == HS_FD_PIPE && f->data.other < 0)
+		return make_end(r, i);
 	if (j == r->list->nr) {
 		errno = ENOENT;
 		return fail(r, f, "its other end");

@@ -240,13 +240,27 @@ static void make_pipe(void)
 		CHECK(!hs_fdreg(fd));
 	CHECK(!hs_fdreg(25));
 	CHECK(!hs_fdreg_pair(22, 23));
+	/* Nobody has the other end of these two. */
+	CHECK(!pipe(p));
+	at(26, p[0]);
+	CHECK(write(p[1], "rest", 4) == 4);
+	CHECK(!close(p[1]));
+	CHECK(!hs_fdreg(26));
+	CHECK(!pipe(p));
+	at(27, p[1]);
+	CHECK(!close(p[0]));
+	CHECK(!hs_fdreg(27));
 }
 
 static void look_pipe(void)
 {
+	struct pollfd nobody = { .fd = 27, .events = POLLOUT };
 	static char big[60000];
 	char buf[16];
 
+	CHECK(read(26, buf, sizeof(buf)) == 4 && !memcmp(buf, "rest", 4));
+	CHECK(!read(26, buf, sizeof(buf)));
+	CHECK(poll(&nobody, 1, 0) == 1 && nobody.revents & POLLERR);
 	CHECK(fcntl(20, F_GETPIPE_SZ) == 1 << 18);
 	CHECK(read(21, big, sizeof(big)) == 50003);
 	CHECK(big[0] == 'a' && !memcmp(big + 50000, "end", 3));
