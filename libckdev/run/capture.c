@@ -16,6 +16,7 @@
 #include "../hotspare/mark.h"
 #include "ask.h"
 #include "capture.h"
+#include "family.h"
 #include "inject.h"
 #include "maps.h"
 #include "mutants.h"
@@ -37,12 +38,24 @@ void run_threads_free(struct run_threads *threads)
 	*threads = (struct run_threads) { 0 };
 }
 
-void run_state_free(struct run_state *s)
+static void free_process(struct run_state *s)
 {
 	run_process_free(&s->process);
 	run_maps_free(&s->maps);
 	run_threads_free(&s->threads);
 	run_fds_free(&s->fds);
+}
+
+void run_state_free(struct run_state *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->nr_others; i++)
+		free_process(&s->others[i]);
+	free(s->others);
+	free(s->zombies);
+	free_process(s);
+	*s = (struct run_state) { 0 };
 }
 
 /*
@@ -144,7 +157,7 @@ static int get_threads(struct run_trace *t, struct run_threads *to, struct run_r
 	for (i = 0; i < to->nr; i++)
 		if (get_thread(t->pid, &to->v[i], r, e))
 			return -1;
-	run_covered(r, "%u thread(s): registers, masks, alternate stacks", to->nr);
+	run_covered(r, "%u thread(s) of process %d: registers, masks, alternate stacks", to->nr, t->pid);
 	return 0;
 }
 
@@ -153,13 +166,13 @@ static int get_threads(struct run_trace *t, struct run_threads *to, struct run_r
  */
 
 /* See mutants.h: the threads go on while memory is read. */
-static void let_run(struct run_trace *t)
+static void let_run(struct run_tree *tree)
 {
 	struct hs_error e;
 
-	run_trace_go_on(t);
+	run_tree_go_on(tree);
 	usleep(30000);
-	run_trace_stop(t, &e);
+	run_tree_stop(tree, &e);
 }
 
 /* See mutants.h: registers of the checkpoint before. */
@@ -191,9 +204,9 @@ static int check_waiting(const struct run_cut *cut, struct hs_error *e)
 }
 
 /* Mostly they are known, see ask.c. */
-static int check_timers(const struct run_cut *cut, struct hs_error *e)
+static int check_timers(const struct run_cut *cut, const struct run_state *s, struct hs_error *e)
 {
-	const struct run_timer *t = cut->state.process.timers.unknown;
+	const struct run_timer *t = s->process.timers.unknown;
 
 	if (!cut->patient || !t)
 		return 0;
@@ -201,10 +214,10 @@ static int check_timers(const struct run_cut *cut, struct hs_error *e)
 		       "it has expired", t->id);
 }
 
-/* --check lists all of it. */
+/* --check lists all of it before. */
 static int check_refused(const struct run_cut *cut, struct hs_error *e)
 {
-	if (!cut->report.refused || cut->report.list)
+	if (!cut->report.refused)
 		return 0;
 	*e = cut->report.first;
 	errno = EOPNOTSUPP;
@@ -250,56 +263,121 @@ static int take_signals(struct run_trace *t, struct run_first *first, struct hs_
 	return 0;
 }
 
-static int look(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
+/* The process number @i of the state. */
+static struct run_trace *trace_of(struct run_tree *tree, const struct run_state *s, uint32_t i)
+{
+	struct run_branch *b = i ? run_tree_find(tree, s->others[i - 1].process.host) : NULL;
+
+	return b ? &b->trace : &tree->root;
+}
+
+/* What can be seen from outside. */
+static int look_at(struct run_trace *t, struct run_cut *cut, struct run_state *s, struct run_signs *signs,
+		   struct hs_error *e)
+{
+	return run_process_read(&s->process, t->pid, cut->like, signs, &cut->report, e) ||
+		run_maps_read(&s->maps, t->pid, &cut->report, e) ||
+		get_threads(t, &s->threads, &cut->report, e) ||
+		run_timers_read(&s->process.timers, t->pid, &s->threads, &cut->report, e) ? -1 : 0;
+}
+
+/* What only the process itself can ask. */
+static int ask(struct run_trace *t, struct run_cut *cut, struct run_state *s, const struct run_signs *signs,
+	       const struct run_first *first, struct hs_error *e)
+{
+	struct run_map *m;
+
+	if ((!t->insn && run_find_syscall(t, &s->maps, e)) || run_ask(t, s, signs, first, e) ||
+	    check_timers(cut, s, e))
+		return -1;
+	for (m = s->maps.v; m < s->maps.v + s->maps.nr; m++)
+		m->sum = m->kind == RUN_VDSO ? t->vdso_sum : m->sum;
+	return 0;
+}
+
+static int take_memory(struct run_trace *t, struct run_cut *cut, struct run_state *s, struct hs_error *e)
+{
+	struct run_mirror *m = s->mirror ?: cut->mirror;
+
+	cut->touched = true;
+	if (m->fd < 0 && run_mirror_create(m, e))
+		return -1;
+	if (s->mirror && m->present.nr && run_mutant("child"))
+		return 0;
+	return run_mirror_update(m, t->pid, &s->maps, e);
+}
+
+static int take_all(struct run_tree *tree, struct run_cut *cut, const struct run_signs *signs,
+		    const struct run_first *first, struct hs_error *e)
+{
+	struct run_state *s = &cut->state;
+	uint32_t i;
+
+	for (i = 0; i <= s->nr_others; i++)
+		if (ask(trace_of(tree, s, i), cut, run_state_of(s, i), &signs[i], &first[i], e))
+			return -1;
+	if (run_mutant("thread"))
+		let_run(tree);
+	if (run_mutant("registers"))
+		keep_registers(s);
+	for (i = 0; i <= s->nr_others; i++)
+		if (take_memory(trace_of(tree, s, i), cut, run_state_of(s, i), e))
+			return -1;
+	return 0;
+}
+
+static int look_at_all(struct run_tree *tree, struct run_cut *cut, struct run_signs *signs,
+		       struct run_first *first, struct hs_error *e)
 {
 	/* Without a session only for --check. */
 	const bool connections = cut->session >= 0 || !cut->mirror;
 	struct run_state *s = &cut->state;
-	struct run_first first;
-	struct run_signs signs;
-	struct run_map *m;
+	uint32_t i;
 
-	if (take_signals(t, &first, e) || mark_output(cut, e))
+	for (i = 0; i <= s->nr_others; i++)
+		if (take_signals(trace_of(tree, s, i), &first[i], e))
+			return -1;
+	if (mark_output(cut, e) || run_fds_read(s, cut->std, connections, &cut->report, e) ||
+	    check_waiting(cut, e) || (!cut->report.list && check_refused(cut, e)))
 		return -1;
-	if (run_fds_read(&s->fds, t->pid, cut->std, connections, &cut->report, e) ||
-	    check_waiting(cut, e) || check_refused(cut, e) ||
-	    run_process_read(&s->process, t->pid, cut->like, &signs, &cut->report, e) ||
-	    run_maps_read(&s->maps, t->pid, &cut->report, e) ||
-	    get_threads(t, &s->threads, &cut->report, e) ||
-	    run_timers_read(&s->process.timers, t->pid, &s->threads, &cut->report, e))
+	for (i = 0; i <= s->nr_others; i++)
+		if (look_at(trace_of(tree, s, i), cut, run_state_of(s, i), &signs[i], e))
+			return -1;
+	run_family_check(s, &cut->report);
+	if (check_refused(cut, e))
 		return -1;
-	if (cut->report.refused) {
-		*e = cut->report.first;
-		errno = EOPNOTSUPP;
-		return -1;
-	}
-	if (!cut->mirror)
-		return 0;
-	if ((!t->insn && run_find_syscall(t, &s->maps, e)) || run_ask(t, s, &signs, &first, e) ||
-	    check_timers(cut, e))
-		return -1;
-	for (m = s->maps.v; m < s->maps.v + s->maps.nr; m++)
-		m->sum = m->kind == RUN_VDSO ? t->vdso_sum : m->sum;
-	if (run_mutant("thread"))
-		let_run(t);
-	if (run_mutant("registers"))
-		keep_registers(s);
-	cut->touched = true;
-	return run_mirror_update(cut->mirror, t->pid, &s->maps, e);
+	return cut->mirror ? take_all(tree, cut, signs, first, e) : 0;
 }
 
-int run_cut(struct run_trace *t, struct run_cut *cut, struct hs_error *e)
+static int look(struct run_tree *tree, struct run_cut *cut, struct hs_error *e)
+{
+	struct run_first *first;
+	struct run_signs *signs;
+	int ret;
+
+	if (run_family_read(&cut->state, tree, &cut->report, e))
+		return -1;
+	signs = calloc(cut->state.nr_others + 1, sizeof(*signs));
+	first = calloc(cut->state.nr_others + 1, sizeof(*first));
+	ret = signs && first ? look_at_all(tree, cut, signs, first, e) :
+		hs_fail(e, ENOMEM, "no memory for the list of processes");
+	free(signs);
+	free(first);
+	return ret;
+}
+
+int run_cut(struct run_tree *tree, struct run_cut *cut, struct hs_error *e)
 {
 	int64_t start = run_clock_ns(CLOCK_MONOTONIC);
 	int ret, err;
 
 	cut->state = (struct run_state) { 0 };
-	if (run_trace_stop(t, e))
+	if (run_tree_stop(tree, e))
 		return -1;
-	ret = look(t, cut, e);
+	ret = look(tree, cut, e);
 	err = errno;
 	if (err != EUCLEAN || !ret)
-		run_trace_go_on(t);
+		run_tree_go_on(tree);
 	cut->pause_ns = (uint64_t)(run_clock_ns(CLOCK_MONOTONIC) - start);
 	if (ret)
 		run_state_free(&cut->state);

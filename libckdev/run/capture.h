@@ -6,13 +6,13 @@
 #include "fds.h"
 #include "mirror.h"
 #include "state.h"
-#include "trace.h"
+#include "tree.h"
 
 /**
  * struct run_cut - arguments and results of run_cut()
  * @like:	see run_process_read()
  * @std:	see struct run_std
- * @mirror:	takes the memory, NULL: it is only looked at what would be refused
+ * @mirror:	takes the memory of the first process, NULL: it is only looked at what would be refused
  * @session:	-1: none. Else TCP connections are covered, and their output is marked there
  * @patient:	fail with EBUSY if connections wait that the program hasn't accepted, or the signal of a
  *		timer with an interval
@@ -35,9 +35,9 @@ struct run_cut {
 
 /*
  * Stop the program, look at it, let it go on. Returns 0, or -1 with errno and @e: those of
- * run_trace_stop(); EOPNOTSUPP: something was refused, see @report; EBUSY: see @patient; EUCLEAN: the program is in
+ * run_tree_stop(); EOPNOTSUPP: something was refused, see @report; EBUSY: see @patient; EUCLEAN: the program is in
  * disorder and has to be killed; others: the checkpoint failed, and the program goes on.
  */
-int run_cut(struct run_trace *t, struct run_cut *cut, struct hs_error *e);
+int run_cut(struct run_tree *tree, struct run_cut *cut, struct hs_error *e);
 
 #endif /* RUN_CAPTURE_H */

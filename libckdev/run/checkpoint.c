@@ -61,7 +61,7 @@ static void on_lost(struct run *r, int err, const struct hs_error *e)
 {
 	if (err == ESTALE) {
 		run_say(r, "fenced: a spare has taken over: the program is killed");
-		kill(r->trace.pid, SIGKILL);
+		kill(r->tree.root.pid, SIGKILL);
 		return;
 	}
 	say_once(r, "no checkpoint", e);
@@ -137,13 +137,13 @@ void run_checkpoint(struct run *r)
 	struct hs_error e = { { 0 } };
 	int err;
 
-	if (run_cut(&r->trace, &cut, &e)) {
+	if (run_cut(&r->tree, &cut, &e)) {
 		err = errno;
 		if (err == ECHILD)
 			return;
 		if (err == EUCLEAN) {
 			run_say(r, e.text);
-			kill(r->trace.pid, SIGKILL);
+			kill(r->tree.root.pid, SIGKILL);
 			return;
 		}
 		try_again(r, err);
@@ -151,7 +151,7 @@ void run_checkpoint(struct run *r)
 		if (cut.touched)
 			r->link.generation = 0;
 		r->refused++;
-		if ((!r->linked && err != EBUSY) || r->failed > QUIET_TRIES)
+		if (r->linked ? r->failed > QUIET_TRIES : err != EBUSY || r->busy > BUSY_TRIES)
 			say_once(r, "no checkpoint", &e);
 		return;
 	}

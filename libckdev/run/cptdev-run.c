@@ -8,14 +8,15 @@
  *   checkpoint.c	the next checkpoint, and what becomes of it
  *   around.c		commands, those around a checkpoint as well
  *   launch.c, init.c	a program starts, in a process number space of its own
- *   trace.c		following its threads, stopping all of them
+ *   trace.c		following the threads of a process, stopping all of them
+ *   tree.c, family.c	all its processes, and how they belong together
  *   inject.c		system calls that the program makes for us
  *   capture.c		the cut: everything of the program at one instant:
  *   ask.c		what only the program itself can ask
  *   timers.c		POSIX timers, read and restored
  *   proc.c, maps.c, fds.c, sockets.c, pairs.c, mirror.c	attributes, mappings, descriptors, memory
  *   report.c		what is covered, what is refused
- *   texts.c, image.c	the state as sections of a checkpoint, the checkpoint as a file
+ *   texts*.c, image.c	the state as sections of a checkpoint, the checkpoint as a file
  *   link.c, area.c	checkpoints by way of cptdevd, the state as pages
  *   spare.c		waiting for the promotion
  *   restore*.c		a program made from its state
@@ -74,7 +75,7 @@ static void forward(struct run *r, const struct signalfd_siginfo *info)
 		return;
 	}
 	if (info->ssi_code != SI_KERNEL)
-		kill(r->trace.pid, (int)info->ssi_signo);
+		kill(r->tree.root.pid, (int)info->ssi_signo);
 }
 
 static void drain_signals(struct run *r)
@@ -88,11 +89,11 @@ static void drain_signals(struct run *r)
 /* The shell that has started us shall see that the program is stopped. */
 static void follow_stop(const struct run *r)
 {
+	const struct run_trace *t = &r->tree.root;
 	uint32_t i;
 
-	for (i = 0; !r->o.pid && i < r->trace.nr; i++)
-		if (r->trace.v[i].stopped && r->trace.v[i].group && r->trace.v[i].tid == r->trace.pid &&
-		    isatty(STDIN_FILENO)) {
+	for (i = 0; !r->o.pid && i < t->nr; i++)
+		if (t->v[i].stopped && t->v[i].group && t->v[i].tid == t->pid && isatty(STDIN_FILENO)) {
 			raise(SIGSTOP);
 			return;
 		}
@@ -103,16 +104,16 @@ static void handle_events(struct run *r)
 	int status;
 	pid_t pid;
 
-	while (!r->trace.ended && (pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
+	while (!r->tree.root.ended && (pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
 		if (pid == r->writer)
 			run_on_writer(r, status);
 		else if (pid == r->hook)
 			run_on_hook(r, status);
 		else
-			run_trace_event(&r->trace, pid, status);
+			run_tree_event(&r->tree, pid, status);
 	}
 	follow_stop(r);
-	run_trace_go_on(&r->trace);
+	run_tree_go_on(&r->tree);
 }
 
 /* Is one wanted before it is due? */
@@ -194,9 +195,9 @@ static void loop(struct run *r)
 	int status;
 
 	r->next_ns = run_period_end(r);
-	while (!r->trace.ended && !r->let_go) {
+	while (!r->tree.root.ended && !r->let_go) {
 		handle_events(r);
-		if (r->trace.ended)
+		if (r->tree.root.ended)
 			break;
 		at = next_checkpoint_ns(r);
 		if (at >= 0 && run_clock_ns(CLOCK_MONOTONIC) >= at) {
@@ -236,11 +237,11 @@ static void tell_stats(struct run *r)
 
 static int exit_status(const struct run *r)
 {
-	if (!r->trace.ended)
+	if (!r->tree.root.ended)
 		return 0;
-	if (WIFSIGNALED(r->trace.status))
-		return 128 + WTERMSIG(r->trace.status);
-	return WEXITSTATUS(r->trace.status);
+	if (WIFSIGNALED(r->tree.root.status))
+		return 128 + WTERMSIG(r->tree.root.status);
+	return WEXITSTATUS(r->tree.root.status);
 }
 
 /*
@@ -253,7 +254,7 @@ static int list_what_is(struct run *r, pid_t like)
 		.like = like, .std = &r->std, .session = -1, .report = { .list = stdout },
 	};
 	struct hs_error e = { { 0 } };
-	int ret = run_cut(&r->trace, &cut, &e), err = errno;
+	int ret = run_cut(&r->tree, &cut, &e), err = errno;
 
 	if (!ret) {
 		run_state_free(&cut.state);
@@ -273,13 +274,13 @@ static int check_process(struct run *r)
 	int ret;
 
 	run_std_of(&r->std, r->o.pid);
-	if (run_trace_begin(&r->trace, r->o.pid, false, &e)) {
+	if (run_trace_begin(&r->tree.root, r->o.pid, false, &e)) {
 		run_say(r, e.text);
-		run_trace_end(&r->trace);
+		run_tree_end(&r->tree);
 		return FAILED;
 	}
 	ret = list_what_is(r, getpid());
-	run_trace_end(&r->trace);
+	run_tree_end(&r->tree);
 	return ret;
 }
 
@@ -288,18 +289,18 @@ static int check_program(struct run *r, const sigset_t *mask)
 	struct hs_error e;
 	int ret;
 
-	if (run_launch(r->o.program, mask, true, &r->trace, &r->init, &e)) {
+	if (run_launch(r->o.program, mask, true, &r->tree.root, &r->init, &e)) {
 		run_say(r, e.text);
 		return FAILED;
 	}
 	r->next_ns = run_clock_ns(CLOCK_MONOTONIC) + (int64_t)r->o.after_ms * 1000000;
 	r->o.file = "";
-	while (!r->trace.ended && run_clock_ns(CLOCK_MONOTONIC) < r->next_ns) {
+	while (!r->tree.root.ended && run_clock_ns(CLOCK_MONOTONIC) < r->next_ns) {
 		handle_events(r);
-		if (!r->trace.ended)
+		if (!r->tree.root.ended)
 			wait_for_something(r);
 	}
-	if (r->trace.ended) {
+	if (r->tree.root.ended) {
 		run_say(r, "the program has ended before it was looked at: use a smaller --after");
 		return FAILED;
 	}
@@ -349,7 +350,7 @@ static int continue_it(struct run *r, struct run_state *s, struct hs_error *e)
 			return -1;
 		run_say(r, e->text);
 	}
-	if (run_restore(s, &r->mirror, &how, &r->trace, &r->init, e))
+	if (run_restore(s, &r->mirror, &how, &r->tree, &r->init, e))
 		return -1;
 	if (r->o.spare)
 		try_hook(r, HS_EVENT_SERVE);
@@ -362,11 +363,11 @@ static int attach(struct run *r, struct hs_error *e)
 	int err;
 
 	run_std_of(&r->std, r->o.pid);
-	if (!run_trace_begin(&r->trace, r->o.pid, !r->o.untied, e) &&
+	if (!run_trace_begin(&r->tree.root, r->o.pid, !r->o.untied, e) &&
 	    !call_hook(r, HS_EVENT_MASTER, e))
 		return 0;
 	err = errno;
-	run_trace_end(&r->trace);
+	run_tree_end(&r->tree);
 	errno = err;
 	return -1;
 }
@@ -386,7 +387,7 @@ static int begin(struct run *r, const sigset_t *mask, struct hs_error *e)
 		return attach(r, e);
 	if (!r->o.restart && !r->o.spare)
 		return call_hook(r, HS_EVENT_MASTER, e) ||
-			run_launch(r->o.program, mask, !r->o.untied, &r->trace, &r->init, e) ? -1 : 0;
+			run_launch(r->o.program, mask, !r->o.untied, &r->tree.root, &r->init, e) ? -1 : 0;
 	if (r->o.spare) {
 		try_hook(r, HS_EVENT_SPARE);
 		ret = run_spare_wait(r->link.name, r->link.programs, &s, &r->mirror, &r->link.term,
@@ -421,16 +422,16 @@ static int run_program(struct run *r, const sigset_t *mask)
 		run_say(r, e.text);
 		return r->o.restart || r->o.spare ? FAILED : ret == ENOENT ? 127 : ret == EACCES ? 126 : FAILED;
 	}
-	run_trace_go_on(&r->trace);
+	run_tree_go_on(&r->tree);
 	/* The spare lacks everything, so that the daemon asks for a checkpoint; and output is held from now on. */
 	if (r->linked && r->link.fd < 0)
 		run_link_up(r);
 	loop(r);
-	run_trace_end(&r->trace);
+	run_tree_end(&r->tree);
 	if (r->o.stats)
 		tell_stats(r);
 	/* A program that a signal has ended has failed: the session ends without a word. */
-	if (r->linked && WIFSIGNALED(r->trace.status))
+	if (r->linked && WIFSIGNALED(r->tree.root.status))
 		_exit(exit_status(r));
 	return exit_status(r);
 }
@@ -454,6 +455,8 @@ int main(int argc, char **argv)
 
 	run_options_parse(&r.o, argc, argv);
 	r.linked = r.o.name && !r.o.file && !r.o.check && !r.o.restart;
+	/* A process that isn't ours has a parent, and maybe children, that aren't ours either. */
+	r.tree.root.tree = r.linked || r.o.pid ? NULL : &r.tree;
 	r.link = (struct run_link) { .name = r.o.name, .programs = r.o.programs, .fd = -1,
 				     .area = { .fd = -1 } };
 	/* Otherwise two of them might run. */

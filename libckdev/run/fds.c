@@ -2,12 +2,13 @@
 /*
  * cptdev-run: the descriptors of a program. A process that shares our memory, but not our
  * descriptors, takes a copy of each (pidfd_getfd(2)) under the number that it has in the
- * program: so libhotspare's code asks there as it does within a program. The copies are gone
- * before the program goes on: a pipe that it closes is closed.
+ * program: so libhotspare's code asks there as it does within a program. Those of other processes
+ * than the first get numbers above, see struct run_fds. The copies are gone before the program goes
+ * on: a pipe that it closes is closed.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,6 +21,8 @@
 #include <unistd.h>
 
 #include "fds.h"
+#include "fds_copy.h"
+#include "mutants.h"
 #include "pairs.h"
 #include "proc.h"
 #include "sockets.h"
@@ -31,6 +34,7 @@ void run_fds_free(struct run_fds *fds)
 {
 	hs_fds_free(&fds->list);
 	free(fds->inherited);
+	free(fds->places);
 	*fds = (struct run_fds) { 0 };
 }
 
@@ -53,80 +57,28 @@ void run_std_of(struct run_std *s, pid_t pid)
 
 /* What the two processes share. */
 struct job {
-	pid_t pid;
-	int pidfd;
+	struct run_copies copies;
 	const struct run_std *std;
 	bool connections;
-	uint32_t nr;
-	struct {
-		int fd;
-		bool cloexec;
-	} *v;
-	struct run_fds *to;
+	struct run_fds *to;		/* of the first process */
 	struct run_report *report;
 	struct hs_error *e;
 	int err;
 };
 
-static int compare(const void *a, const void *b)
+static pid_t host_of(const struct job *j, const struct run_copy *c)
 {
-	return *(const int *)a - *(const int *)b;
+	return run_copies_host(&j->copies, c);
 }
 
-static int list_numbers(struct job *j)
+static struct run_fds *fds_of(const struct job *j, const struct run_copy *c)
 {
-	char path[40], text[64];
-	struct dirent *entry;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", j->pid);
-	d = opendir(path);
-	if (!d)
-		return -1;
-	while ((entry = readdir(d))) {
-		int fd = atoi(entry->d_name);
-
-		if (entry->d_name[0] == '.')
-			continue;
-		if (!(j->nr % 64))
-			j->v = reallocarray(j->v, j->nr + 64, sizeof(*j->v)) ?: j->v;
-		snprintf(path, sizeof(path), "fdinfo/%d", fd);
-		if (run_proc_line(j->pid, path, "flags", text, sizeof(text)))
-			continue;
-		j->v[j->nr].fd = fd;
-		j->v[j->nr++].cloexec = strtoul(text, NULL, 8) & O_CLOEXEC;
-	}
-	closedir(d);
-	qsort(j->v, j->nr, sizeof(*j->v), compare);
-	return 0;
+	return &run_state_of(j->copies.state, c->of)->fds;
 }
 
 /*
  * In the other process
  */
-
-static int copy_all(struct job *j)
-{
-	int above = j->nr ? j->v[j->nr - 1].fd + 1 : 0, pidfd, fd;
-	uint32_t i;
-
-	pidfd = fcntl(j->pidfd, F_DUPFD_CLOEXEC, above);
-	if (pidfd < 0)
-		return hs_fail(j->e, errno, "descriptor %d: %s: raise the limit of open files of "
-			       "cptdev-run (ulimit -n)", above, strerror(errno));
-	for (i = 0; i < j->nr; i++) {
-		fd = (int)syscall(SYS_pidfd_getfd, pidfd, j->v[i].fd, 0);
-		if (fd < 0)
-			return hs_fail(j->e, errno, "descriptor %d can't be looked at: %s", j->v[i].fd,
-				       strerror(errno));
-		if (fd != j->v[i].fd) {
-			dup2(fd, j->v[i].fd);
-			close(fd);
-		}
-		fcntl(j->v[i].fd, F_SETFD, j->v[i].cloexec ? FD_CLOEXEC : 0);
-	}
-	return 0;
-}
 
 static bool is_terminal(const struct stat *st)
 {
@@ -154,36 +106,47 @@ static int inherited_from(const struct job *j, int fd, const struct stat *st)
 	return -1;
 }
 
-static int inherit(struct job *j, uint32_t i, int from)
+/* With the process that has it, if there are several. */
+static const char *name_of(const struct job *j, const struct run_copy *c, char *text, size_t len)
 {
-	struct run_fds *to = j->to;
+	if (c->of)
+		snprintf(text, len, "process %d: descriptor %d", host_of(j, c), c->fd);
+	else
+		snprintf(text, len, "descriptor %d", c->fd);
+	return text;
+}
+
+static int inherit(struct job *j, const struct run_copy *c, int from)
+{
+	struct run_fds *to = fds_of(j, c);
 	struct run_inherited *v = reallocarray(to->inherited, to->nr_inherited + 1, sizeof(*v));
+	char name[64];
 
 	if (!v)
 		return hs_fail(j->e, ENOMEM, "no memory for the list of descriptors");
 	to->inherited = v;
 	v[to->nr_inherited++] = (struct run_inherited) {
-		.fd = j->v[i].fd, .from = from, .cloexec = j->v[i].cloexec,
-		.flags = fcntl(j->v[i].fd, F_GETFL),
+		.fd = c->fd, .from = from, .cloexec = c->cloexec, .flags = fcntl(c->at, F_GETFL),
 	};
-	if (!tcgetattr(j->v[i].fd, &to->termios[from]))
-		to->has_termios[from] = true;
-	run_covered(j->report, "descriptor %d: standard %s of cptdev-run", j->v[i].fd,
+	if (!tcgetattr(c->at, &j->to->termios[from]))
+		j->to->has_termios[from] = true;
+	run_covered(j->report, "%s: standard %s of cptdev-run", name_of(j, c, name, sizeof(name)),
 		    from == 0 ? "input" : from == 1 ? "output" : "error");
 	return 0;
 }
 
 /* Those of the process: a copy of the descriptor doesn't show them. */
-static bool has_record_lock(const struct job *j, int fd)
+static bool has_record_lock(const struct job *j, const struct run_copy *c)
 {
 	char file[40], text[128];
 
-	snprintf(file, sizeof(file), "fdinfo/%d", fd);
-	return !run_proc_line(j->pid, file, "lock", text, sizeof(text)) && strstr(text, "POSIX");
+	snprintf(file, sizeof(file), "fdinfo/%d", c->fd);
+	return !run_proc_line(host_of(j, c), file, "lock", text, sizeof(text)) && strstr(text, "POSIX");
 }
 
 /* What libhotspare would take, but a restart without its library couldn't keep. */
-static const char *why_not(const struct job *j, int fd, const struct stat *st, const char *link)
+static const char *why_not(const struct job *j, const struct run_copy *c, const struct stat *st,
+			   const char *link)
 {
 	if (is_terminal(st))
 		return "another terminal than standard input, output and error";
@@ -195,7 +158,7 @@ static const char *why_not(const struct job *j, int fd, const struct stat *st, c
 		return "a file that was deleted";
 	if (!strncmp(link, "anon_inode:[io_uring]", 21))
 		return "io_uring: start the program with an option that avoids it";
-	if (has_record_lock(j, fd))
+	if (has_record_lock(j, c))
 		return "a record lock (fcntl F_SETLK)";
 	return NULL;
 }
@@ -223,88 +186,175 @@ static bool takes_ones(int fd, uint64_t count)
 	return got == 1;
 }
 
-static void look_at_event(const struct job *j, struct hs_fd *f)
+static void look_at_event(const struct job *j, const struct run_copy *c, struct hs_fd *f)
 {
+	const pid_t pid = host_of(j, c);
 	char file[40], text[64];
 
-	snprintf(file, sizeof(file), "fdinfo/%d", f->fd);
-	if (!run_proc_line(j->pid, file, "eventfd-semaphore", text, sizeof(text)) ||
-	    run_proc_line(j->pid, file, "eventfd-count", text, sizeof(text)))
+	snprintf(file, sizeof(file), "fdinfo/%d", c->fd);
+	if (!run_proc_line(pid, file, "eventfd-semaphore", text, sizeof(text)) ||
+	    run_proc_line(pid, file, "eventfd-count", text, sizeof(text)))
 		return;
 	f->kind = HS_FD_EVENT;
 	f->event.semaphore = takes_ones(f->fd, strtoull(text, NULL, 16));
 }
 
-static int take(struct job *j, uint32_t i)
+/* What libhotspare says of a copy, said of the descriptor. */
+static void refuse(struct job *j, const struct run_copy *c, const char *text)
 {
-	struct hs_fd seen = { .fd = j->v[i].fd, .same_as = -1,
-			      .what = HS_FD_NAME | HS_FD_PEER | HS_FD_REFRESH | HS_FD_UNCONNECTED };
+	char name[64];
+	int at, n = 0;
+
+	if (sscanf(text, "descriptor %d%n", &at, &n) == 1 && n && at == c->at)
+		run_refused(j->report, "%s%s", name_of(j, c, name, sizeof(name)), text + n);
+	else
+		run_refused(j->report, "%s", text);
+}
+
+/* The one of the list that is the same open file, or -1. Within the first process hs_fds_link() finds it. */
+static int same_as(const struct job *j, const struct run_copy *c, const struct stat *st)
+{
+	const struct hs_fds *list = &j->to->list;
+	const pid_t pid = getpid();
+	const struct hs_fd *f;
+
+	for (f = list->v; c->of && f < list->v + list->nr; f++)
+		if (f->device == st->st_dev && f->inode == st->st_ino &&
+		    !syscall(SYS_kcmp, pid, pid, KCMP_FILE, f->fd, c->at))
+			return f->fd;
+	return -1;
+}
+
+static int place(struct job *j, const struct run_copy *c, int at)
+{
+	struct run_fds *to = fds_of(j, c);
+	struct run_place *v;
+
+	if (j->copies.nr_processes == 1)
+		return 0;
+	v = reallocarray(to->places, to->nr_places + 1, sizeof(*v));
+	if (!v)
+		return hs_fail(j->e, ENOMEM, "no memory for the list of descriptors");
+	to->places = v;
+	v[to->nr_places++] = (struct run_place) { .fd = c->fd, .at = at, .cloexec = c->cloexec };
+	return 0;
+}
+
+static int capture(struct job *j, const struct run_copy *c, struct hs_fd *seen, const char *link)
+{
 	struct hs_error why = { { 0 } };
-	char link[4096] = "";
+	char name[64];
+
+	if (hs_fd_query(seen, NULL, &why)) {
+		refuse(j, c, why.text);
+		return 0;
+	}
+	run_tcp_look(seen);
+	if (hs_fd_capture(seen, &j->to->list.v[j->to->list.nr], &why)) {
+		refuse(j, c, why.text);
+	} else {
+		run_covered(j->report, "%s: %s%s", name_of(j, c, name, sizeof(name)), link,
+			    hs_fd_is_connection(seen) ? " (TCP, not with --file)" : "");
+		j->to->list.nr++;
+	}
+	hs_fd_clear(seen);
+	return place(j, c, c->at);
+}
+
+static int take(struct job *j, const struct run_copy *c)
+{
+	struct hs_fd seen = { .fd = c->at, .same_as = -1,
+			      .what = HS_FD_NAME | HS_FD_PEER | HS_FD_REFRESH | HS_FD_UNCONNECTED };
+	char link[4096] = "", name[64];
 	const char *no;
 	struct stat st;
 	int from, type;
 
 	if (fstat(seen.fd, &st) || hs_fd_link(seen.fd, link, sizeof(link)))
-		return hs_fail(j->e, errno, "descriptor %d: %s", seen.fd, strerror(errno));
-	from = inherited_from(j, seen.fd, &st);
+		return hs_fail(j->e, errno, "%s: %s", name_of(j, c, name, sizeof(name)), strerror(errno));
+	from = inherited_from(j, c->fd, &st);
 	if (from >= 0)
-		return inherit(j, i, from);
-	no = why_not(j, seen.fd, &st, link);
+		return inherit(j, c, from);
+	no = why_not(j, c, &st, link);
 	if (!no && S_ISSOCK(st.st_mode))
 		no = run_tcp_why_not(j->to, seen.fd, j->connections);
 	if (no) {
-		run_refused(j->report, "descriptor %d (%.100s): %s", seen.fd, link, no);
+		run_refused(j->report, "%s (%.100s): %s", name_of(j, c, name, sizeof(name)), link, no);
 		return 0;
 	}
+	from = same_as(j, c, &st);
+	if (from >= 0)
+		return place(j, c, from);
 	if (!strcmp(link, "anon_inode:[eventfd]"))
-		look_at_event(j, &seen);
+		look_at_event(j, c, &seen);
 	else if (S_ISSOCK(st.st_mode) && run_pair_is(seen.fd, &type))
 		seen.kind = HS_FD_PAIR;
 	if (seen.kind == HS_FD_PAIR)
 		seen.data.type = type;
 	seen.what |= j->connections ? HS_FD_CONNECTED : 0;
-	if (hs_fd_query(&seen, NULL, &why)) {
-		run_refused(j->report, "%s", why.text);
-		return 0;
-	}
-	run_tcp_look(&seen);
-	if (hs_fd_capture(&seen, &j->to->list.v[j->to->list.nr], &why)) {
-		run_refused(j->report, "%s", why.text);
-	} else {
-		run_covered(j->report, "descriptor %d: %s%s", seen.fd, link,
-			    hs_fd_is_connection(&seen) ? " (TCP, not with --file)" : "");
-		j->to->list.nr++;
-	}
-	hs_fd_clear(&seen);
-	return 0;
+	return capture(j, c, &seen, link);
 }
 
 /* Descriptors that need each other. */
 static void refuse_whole(struct job *j, const struct hs_error *why)
 {
-	int fd;
+	const struct run_copy *c = NULL;
+	char name[64];
+	int at;
 
-	if (errno == EPIPE && sscanf(why->text, "descriptor %d", &fd) == 1)
-		run_refused(j->report, "descriptor %d: the other end of this pipe is closed, or belongs to "
-			    "another process", fd);
+	if (sscanf(why->text, "descriptor %d", &at) == 1)
+		c = run_copies_at(&j->copies, at);
+	if (c && errno == EPIPE)
+		run_refused(j->report, "%s: the other end of this pipe belongs to a process that isn't a part "
+			    "of the program", name_of(j, c, name, sizeof(name)));
+	else if (c)
+		refuse(j, c, why->text);
 	else
 		run_refused(j->report, "%s", why->text);
+}
+
+/* What is in it is known by the numbers of the process that has put it in. */
+static void check_sets(struct job *j)
+{
+	const struct hs_fd *f;
+	const struct run_copy *c;
+	char name[64];
+
+	for (f = j->to->list.v; f < j->to->list.v + j->to->list.nr; f++) {
+		c = f->kind == HS_FD_EPOLL && f->same_as < 0 ? run_copies_at(&j->copies, f->fd) : NULL;
+		if (c && c->of)
+			run_refused(j->report, "%s: an epoll set of another process than the first",
+				    name_of(j, c, name, sizeof(name)));
+	}
+}
+
+/* See mutants.h: what waits in pipes. */
+static void forget_pipes(struct hs_fds *list)
+{
+	struct hs_fd *f;
+
+	for (f = list->v; f < list->v + list->nr; f++)
+		if (f->kind == HS_FD_PIPE)
+			f->data.len = 0;
 }
 
 static int work(void *arg)
 {
 	struct hs_error why = { { 0 } };
 	struct job *j = arg;
-	int ret = copy_all(j);
+	int ret = run_copies_make(&j->copies, j->e);
 	uint32_t i;
 
-	for (i = 0; !ret && i < j->nr; i++)
-		ret = take(j, i);
+	for (i = 0; !ret && i < j->copies.nr; i++)
+		ret = take(j, &j->copies.v[i]);
 	if (!ret)
 		run_pairs_settle(&j->to->list, j->report);
+	if (!ret)
+		check_sets(j);
 	if (!ret && (hs_fds_settle(&j->to->list, &why) || hs_fds_link(&j->to->list, &why)))
 		refuse_whole(j, &why);
+	if (run_mutant("pipe"))
+		forget_pipes(&j->to->list);
 	j->err = ret ? errno ?: EIO : 0;
 	return 0;
 }
@@ -335,106 +385,25 @@ static int run_job(struct job *j)
 	return j->err ? -1 : 0;
 }
 
-int run_fds_read(struct run_fds *to, pid_t pid, const struct run_std *std, bool connections,
-		 struct run_report *r, struct hs_error *e)
+static int read_all(struct job *j, struct run_state *s)
+{
+	if (run_copies_list(&j->copies, s, j->e))
+		return -1;
+	j->to->list.v = calloc(j->copies.nr + 1, sizeof(*j->to->list.v));
+	if (!j->to->list.v)
+		return hs_fail(j->e, ENOMEM, "no memory for the list of descriptors");
+	return run_job(j);
+}
+
+int run_fds_read(struct run_state *s, const struct run_std *std, bool connections, struct run_report *r,
+		 struct hs_error *e)
 {
 	struct job j = {
-		.pid = pid, .std = std, .connections = connections, .to = to, .report = r, .e = e,
+		.std = std, .connections = connections, .to = &s->fds, .report = r, .e = e,
 	};
-	int ret;
+	int ret = read_all(&j, s), err = errno;
 
-	*to = (struct run_fds) { 0 };
-	j.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (j.pidfd < 0 || list_numbers(&j)) {
-		ret = hs_fail(e, errno, "process %d: its descriptors: %s", pid, strerror(errno));
-	} else {
-		to->list.v = calloc(j.nr + 1, sizeof(*to->list.v));
-		ret = to->list.v ? run_job(&j) :
-			hs_fail(e, ENOMEM, "no memory for the list of descriptors");
-	}
-	if (j.pidfd >= 0)
-		close(j.pidfd);
-	free(j.v);
-	if (ret)
-		run_fds_free(to);
-	return ret;
-}
-
-/*
- * At the restart
- */
-
-static int close_others(const struct run_fds *fds, int keep)
-{
-	DIR *d = opendir("/proc/self/fd");
-	struct dirent *entry;
-	uint32_t i;
-	int fd;
-
-	if (!d)
-		return -1;
-	while ((entry = readdir(d))) {
-		fd = atoi(entry->d_name);
-		if (entry->d_name[0] == '.' || fd == keep || fd == dirfd(d) ||
-		    hs_fds_find(&fds->list, fd))
-			continue;
-		for (i = 0; i < fds->nr_inherited && fds->inherited[i].fd != fd; i++)
-			;
-		if (i == fds->nr_inherited)
-			close(fd);
-	}
-	closedir(d);
-	return 0;
-}
-
-/* Our own three are moved away first: the program may have others under these numbers. */
-static int place_inherited(const struct run_fds *fds, const int *own, struct hs_error *e)
-{
-	uint32_t i;
-
-	for (i = 0; i < fds->nr_inherited; i++) {
-		const struct run_inherited *n = &fds->inherited[i];
-
-		if (own[n->from] < 0 || dup3(own[n->from], n->fd, n->cloexec ? O_CLOEXEC : 0) < 0)
-			return hs_fail(e, errno ?: EBADF, "descriptor %d: the program had descriptor "
-				       "%d of cptdev-run, which isn't open now", n->fd, n->from);
-		if (n->flags & O_NONBLOCK)
-			fcntl(n->fd, F_SETFL, fcntl(n->fd, F_GETFL) | O_NONBLOCK);
-		if (fds->has_termios[n->from] && isatty(n->fd))
-			tcsetattr(n->fd, TCSANOW, &fds->termios[n->from]);
-	}
-	return 0;
-}
-
-static int highest(const struct run_fds *fds)
-{
-	int max = RUN_STD;
-	uint32_t i;
-
-	if (fds->list.nr && fds->list.v[fds->list.nr - 1].fd > max)
-		max = fds->list.v[fds->list.nr - 1].fd;
-	for (i = 0; i < fds->nr_inherited; i++)
-		max = fds->inherited[i].fd > max ? fds->inherited[i].fd : max;
-	return max;
-}
-
-int run_fds_prepare(struct run_fds *fds, struct hs_error *e)
-{
-	return hs_fds_prepare(&fds->list, e);
-}
-
-int run_fds_restore(struct run_fds *fds, int keep, struct hs_error *e)
-{
-	int own[RUN_STD], above = highest(fds) + 1, i, ret;
-
-	for (i = 0; i < RUN_STD; i++)
-		own[i] = fcntl(i, F_DUPFD_CLOEXEC, above);
-	ret = hs_fds_restore(&fds->list, e);
-	if (!ret)
-		ret = place_inherited(fds, own, e);
-	if (!ret && close_others(fds, keep))
-		ret = hs_fail(e, errno, "/proc/self/fd can't be read: %s", strerror(errno));
-	if (!ret)
-		run_tcp_go_on(&fds->list);
+	run_copies_free(&j.copies);
+	errno = err;
 	return ret;
 }

@@ -15,7 +15,8 @@ int run_image_write(const char *path, uint64_t generation, const struct run_stat
 
 /*
  * Read one. @m: empty. Returns 0, or -1 with errno and @e: see hs_reader_open() and
- * run_texts_parse(); nothing of it may be used then.
+ * run_texts_parse(); nothing of it may be used then. Memory of the other processes is in @s, and belongs
+ * to the caller.
  */
 int run_image_read(const char *path, struct run_state *s, struct run_mirror *m, struct hs_error *e);
 

@@ -63,7 +63,7 @@ int run_launch(char **program, const sigset_t *mask, bool tied, struct run_trace
 	struct run_init in = { .pid = RUN_FIRST_PID, .tied = tied, .fn = start, .arg = &s };
 	int ret, err;
 
-	*t = (struct run_trace) { 0 };
+	*t = (struct run_trace) { .tree = t->tree };
 	ret = run_init_start(&in, e);
 	if (!ret)
 		ret = run_trace_begin(t, in.host, tied, e);

@@ -2,8 +2,9 @@
 /*
  * cptdev-run: safeguards that tests can take away, in a program that is built for them alone
  * (tests/Makefile rules: cptdev-run-mutant): RUN_MUTANT=page, thread, registers, destroy,
- * mark (a mark that comes too late counts), timer (an expiration is lost) or count (timers as kernels
- * before 6.15 make them).
+ * mark (a mark that comes too late counts), timer (an expiration is lost), count (timers as kernels
+ * before 6.15 make them), child (a child's memory stays that of its first checkpoint) or pipe (what waits
+ * in pipes is left out).
  */
 #ifndef RUN_MUTANTS_H
 #define RUN_MUTANTS_H

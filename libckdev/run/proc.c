@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* cptdev-run: the attributes of a program that /proc tells, see proc.h. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -50,6 +49,13 @@ int run_proc_line(pid_t pid, const char *file, const char *key, char *text, size
 	return ret;
 }
 
+pid_t run_process_of(pid_t tid)
+{
+	char text[32];
+
+	return run_proc_line(tid, "status", "Tgid", text, sizeof(text)) ? -1 : (pid_t)atoi(text);
+}
+
 /* The last one in the line: that of the innermost space. -1: there is no such line. */
 static long last_number(pid_t pid, const char *key)
 {
@@ -59,6 +65,11 @@ static long last_number(pid_t pid, const char *key)
 		return -1;
 	last = strrchr(text, '\t');
 	return strtol(last ? last + 1 : text, NULL, 10);
+}
+
+pid_t run_number(pid_t pid, const char *key)
+{
+	return (pid_t)last_number(pid, key);
 }
 
 static uint64_t hex_number(pid_t pid, const char *key)
@@ -130,42 +141,15 @@ static void check_seccomp(pid_t pid, struct run_report *r)
 		run_refused(r, "process %d: a seccomp filter, which may forbid what is needed", pid);
 }
 
-/* "1234 1235 ": of each thread. */
-static void check_children(pid_t pid, struct run_report *r)
-{
-	char path[64], comm[64];
-	struct dirent *entry;
-	long child;
-	DIR *d;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	d = opendir(path);
-	while (d && (entry = readdir(d))) {
-		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/children", pid, entry->d_name);
-		f = fopen(path, "re");
-		while (f && fscanf(f, "%ld", &child) == 1) {
-			if (run_proc_line((pid_t)child, "status", "Name", comm, sizeof(comm)))
-				snprintf(comm, sizeof(comm), "ended");
-			run_refused(r, "process %ld (%s): a child of the program: only programs of "
-				    "one process are covered", child, comm);
-		}
-		if (f)
-			fclose(f);
-	}
-	if (d)
-		closedir(d);
-}
-
 static void check_session(struct run_process *p, pid_t pid, const char *stat, struct run_report *r)
 {
-	long self = last_number(pid, "NSpid"), session = last_number(pid, "NSsid");
-	long group = last_number(pid, "NSpgid");
 	int tty = 0;
 
 	sscanf(stat, "%*c %*d %*d %*d %d", &tty);
-	p->leads_session = session == self;
-	p->leads_group = group == self;
+	p->session = run_number(pid, "NSsid");
+	p->group = run_number(pid, "NSpgid");
+	p->leads_session = p->session == p->pid;
+	p->leads_group = p->group == p->pid;
 	if (p->leads_session && tty)
 		run_refused(r, "process %d: it leads a session that has a terminal", pid);
 }
@@ -192,6 +176,20 @@ static int read_stat(pid_t pid, char *text, size_t len)
 		return -1;
 	snprintf(text, len, "%s", name_end + 2);
 	return 0;
+}
+
+int64_t run_stat(pid_t pid, int field)
+{
+	char stat[2048];
+	const char *s = stat;
+
+	if (read_stat(pid, stat, sizeof(stat)))
+		return -1;
+	for (; s && field > 3; field--) {
+		s = strchr(s, ' ');
+		s = s ? s + 1 : NULL;
+	}
+	return s ? strtoll(s, NULL, 10) : -1;
 }
 
 static void read_mm(struct run_process *p, const char *stat)
@@ -300,7 +298,9 @@ int run_process_read(struct run_process *p, pid_t pid, pid_t like, struct run_si
 	char stat[2048], text[256];
 	int i;
 
-	*p = (struct run_process) { .pid = (pid_t)last_number(pid, "NSpid") };
+	*p = (struct run_process) {
+		.host = pid, .pid = run_number(pid, "NSpid"), .parent = p->parent,
+	};
 	p->exe = link_of(pid, "exe");
 	p->directory = link_of(pid, "cwd");
 	if (p->pid <= 0 || !p->exe || !p->directory || read_stat(pid, stat, sizeof(stat)) ||
@@ -325,7 +325,6 @@ int run_process_read(struct run_process *p, pid_t pid, pid_t like, struct run_si
 	p->cpu = run_cpu_flags();
 	check_likeness(pid, like, r);
 	check_seccomp(pid, r);
-	check_children(pid, r);
 	check_session(p, pid, stat, r);
 	if (signs->ignored & 1ULL << (SIGTRAP - 1))
 		run_refused(r, "process %d: it ignores SIGTRAP, which the tracer needs", pid);

@@ -6,11 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "maps.h"
 #include "proc.h"
 #include "restore.h"
+#include "shells.h"
 
 int64_t run_puppet_call(struct run_puppet *p, pid_t tid, const char *what,
 			const struct run_call *call)
@@ -106,94 +105,26 @@ static int check_clocks(struct hs_error *e)
 
 int run_restore_check(const struct run_state *s, struct hs_error *e)
 {
-	return check_clocks(e) || check_cpu(s->process.cpu, e) || check_files(&s->maps, e) ? -1 : 0;
-}
-
-/*
- * In the new process: what it can do by itself
- */
-
-struct shell {
-	struct run_state *state;
-};
-
-struct ready {
-	int err, gate;
-	struct hs_error why;
-};
-
-/* Connections are there; the tracer sees to the addresses, and says when we may go on. */
-static int wait_for_addresses(int gate, struct hs_error *e)
-{
-	const struct ready r = { .gate = gate };
-	char byte;
-
-	if (send(gate, &r, sizeof(r), MSG_NOSIGNAL) == sizeof(r) && recv(gate, &byte, 1, 0) == 1)
-		return 0;
-	return hs_fail(e, EPIPE, "cptdev-run has ended");
-}
-
-static int become(struct run_state *s, int gate, struct hs_error *e)
-{
-	struct run_process *p = &s->process;
-	int sig;
-
-	for (sig = 1; sig <= RUN_SIGNALS; sig++)
-		signal(sig, sig == SIGTTOU ? SIG_IGN : SIG_DFL);
-	if (p->leads_session && setsid() < 0)
-		return hs_fail(e, errno, "a session: %s", strerror(errno));
-	if (p->leads_group && !p->leads_session && setpgid(0, 0))
-		return hs_fail(e, errno, "a process group: %s", strerror(errno));
-	umask(p->umask);
-	if (chdir(p->directory))
-		return hs_fail(e, errno, "directory %s: %s", p->directory, strerror(errno));
-	if (run_fds_prepare(&s->fds, e) || wait_for_addresses(gate, e) ||
-	    run_fds_restore(&s->fds, gate, e))
-		return -1;
-	signal(SIGTTOU, SIG_DFL);
-	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return hs_fail(e, errno, "no_new_privs: %s", strerror(errno));
-	return 0;
-}
-
-/* Above all descriptors of the program. */
-static int move_gate(const struct run_fds *fds, int gate)
-{
-	int above = fds->list.nr ? fds->list.v[fds->list.nr - 1].fd + 1 : RUN_STD;
 	uint32_t i;
 
-	for (i = 0; i < fds->nr_inherited; i++)
-		above = fds->inherited[i].fd >= above ? fds->inherited[i].fd + 1 : above;
-	return fcntl(gate, F_DUPFD_CLOEXEC, above);
-}
-
-static void shell(void *arg, int gate)
-{
-	struct shell *sh = arg;
-	struct ready r = { .gate = move_gate(&sh->state->fds, gate) };
-	char byte;
-
-	if (r.gate < 0)
-		r.err = hs_fail(&r.why, errno, "a descriptor: %s", strerror(errno)) ? errno : 0;
-	else if (become(sh->state, r.gate, &r.why))
-		r.err = errno ?: EIO;
-	send(r.gate < 0 ? gate : r.gate, &r, sizeof(r), MSG_NOSIGNAL);
-	/* From here on by the tracer's hand. */
-	while (!r.err && recv(r.gate, &byte, 1, 0) > 0)
-		;
-	_exit(1);
+	if (check_clocks(e) || check_cpu(s->process.cpu, e) || check_files(&s->maps, e))
+		return -1;
+	for (i = 0; i < s->nr_others; i++)
+		if (check_files(&s->others[i].maps, e))
+			return -1;
+	return 0;
 }
 
 /*
  * The tracer's side
  */
 
-static int hear_shell(const struct run_init *in, int *gate, struct hs_error *e)
+static int hear(int from, int *gate, struct hs_error *e)
 {
-	struct ready r;
+	struct run_ready r;
 	ssize_t n;
 
-	n = recv(in->gate, &r, sizeof(r), 0);
+	n = recv(from, &r, sizeof(r), 0);
 	if (n != sizeof(r))
 		return hs_fail(e, EPIPE, "the new process has ended");
 	if (r.err) {
@@ -204,14 +135,124 @@ static int hear_shell(const struct run_init *in, int *gate, struct hs_error *e)
 	return 0;
 }
 
-static int start_shell(struct run_init *in, const struct run_how *how, int *gate, struct hs_error *e)
+static int let_go_on(int gate, struct hs_error *e)
 {
-	if (run_init_start(in, e) || hear_shell(in, gate, e) ||
-	    (how->addresses && how->addresses(how->arg, e)))
+	return send(gate, "", 1, MSG_NOSIGNAL) == 1 ? 0 : hs_fail(e, EPIPE, "the new process has ended");
+}
+
+/* Above all numbers of the program, which the shells put in place. */
+static int move_up(int *fd, int above)
+{
+	int up = fcntl(*fd, F_DUPFD_CLOEXEC, above);
+
+	close(*fd);
+	*fd = up;
+	return up < 0 ? -1 : 0;
+}
+
+static int make_gates(struct run_shells *sh, struct hs_error *e)
+{
+	uint32_t i, nr = run_shells_nr(sh->state) - 1;
+
+	sh->above = run_fds_above(sh->state);
+	sh->gate = calloc(nr + 1, sizeof(*sh->gate));
+	if (!sh->gate)
+		return hs_fail(e, ENOMEM, "no memory for the list of processes");
+	for (i = 0; i < nr; i++)
+		sh->gate[i][0] = sh->gate[i][1] = -1;
+	for (i = 0; i < nr; i++)
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sh->gate[i]) ||
+		    move_up(&sh->gate[i][0], sh->above) || move_up(&sh->gate[i][1], sh->above))
+			return hs_fail(e, errno, "a socket: %s", strerror(errno));
+	return 0;
+}
+
+/* @end: 0: ours, 1: the shells'. */
+static void close_gates(struct run_shells *sh, int end)
+{
+	uint32_t i, nr = run_shells_nr(sh->state) - 1;
+
+	for (i = 0; sh->gate && i < nr; i++) {
+		if (sh->gate[i][end] >= 0)
+			close(sh->gate[i][end]);
+		sh->gate[i][end] = -1;
+	}
+}
+
+/* Each of them, that of the first process included. */
+static int gate_of(const struct run_shells *sh, const struct run_init *in, uint32_t i)
+{
+	return i ? sh->gate[i - 1][0] : in->gate;
+}
+
+static int start_shells(struct run_init *in, struct run_shells *sh, const struct run_how *how, int *gates,
+			struct hs_error *e)
+{
+	uint32_t i, nr = run_shells_nr(sh->state);
+	int ret = run_init_start(in, e);
+
+	close_gates(sh, 1);
+	if (ret || hear(in->gate, gates, e) || (how->addresses && how->addresses(how->arg, e)) ||
+	    let_go_on(in->gate, e))
 		return -1;
-	if (send(in->gate, "", 1, MSG_NOSIGNAL) != 1)
-		return hs_fail(e, EPIPE, "the new process has ended");
-	return hear_shell(in, gate, e);
+	for (i = 0; i < nr; i++)
+		if (hear(gate_of(sh, in, i), &gates[i], e))
+			return -1;
+	for (i = 0; i < nr; i++)
+		if (let_go_on(gate_of(sh, in, i), e))
+			return -1;
+	for (i = 0; i < nr; i++)
+		if (hear(gate_of(sh, in, i), &gates[i], e))
+			return -1;
+	return 0;
+}
+
+/*
+ * The numbers that they have here
+ */
+
+static int on_shell(void *arg, pid_t host)
+{
+	const pid_t pid = run_number(host, "NSpid");
+	struct run_state *s = arg;
+	uint32_t i;
+
+	for (i = 0; i < s->nr_others; i++)
+		if (s->others[i].process.pid == pid)
+			s->others[i].process.host = host;
+	for (i = 0; i < s->nr_zombies; i++)
+		if (s->zombies[i].pid == pid)
+			s->zombies[i].host = host;
+	return 0;
+}
+
+/* Its parent isn't traced yet, and ignores SIGCHLD: a signal that waits in the program comes later. */
+static int wait_for_end(pid_t host, struct hs_error *e)
+{
+	char text[32];
+
+	while (!run_proc_line(host, "status", "State", text, sizeof(text))) {
+		if (*text == 'Z')
+			return 0;
+		usleep(1000);
+	}
+	return hs_fail(e, ESRCH, "a process that has ended is gone");
+}
+
+static int find_shells(struct run_state *s, pid_t first, struct hs_error *e)
+{
+	uint32_t i;
+
+	s->process.host = first;
+	for (i = 0; i <= s->nr_others; i++) {
+		if (!run_state_of(s, i)->process.host)
+			return hs_fail(e, ESRCH, "process %d has ended", run_state_of(s, i)->process.pid);
+		run_children(run_state_of(s, i)->process.host, on_shell, s);
+	}
+	for (i = 0; i < s->nr_zombies; i++)
+		if (!s->zombies[i].host || wait_for_end(s->zombies[i].host, e))
+			return hs_fail(e, ESRCH, "process %d is gone", s->zombies[i].pid);
+	return 0;
 }
 
 /* The program's clocks go on from what it saw, plus the time that has passed since. */
@@ -256,30 +297,87 @@ static int set_outside(struct run_puppet *p)
 static int build(struct run_puppet *p)
 {
 	return begin_puppet(p, p->e) || run_restore_memory(p) || run_restore_threads(p) ||
-		set_outside(p) || run_restore_finish(p) ? -1 : 0;
+		set_outside(p) ? -1 : 0;
+}
+
+/* A process other than the first gets its place in the tree, with its memory. */
+static int adopt(struct run_puppet *p, struct run_state *s, struct run_tree *tree)
+{
+	struct run_branch *b = run_tree_add(tree, s->process.host);
+
+	if (!b)
+		return hs_fail(p->e, ENOMEM, "no memory for the list of processes");
+	b->mirror = *s->mirror;
+	free(s->mirror);
+	s->mirror = &b->mirror;
+	p->trace = &b->trace;
+	p->mirror = &b->mirror;
+	return 0;
+}
+
+/* None of them goes on before all are whole. */
+static int build_all(struct run_puppet *v, struct run_state *s, struct run_tree *tree)
+{
+	uint32_t i;
+
+	for (i = 0; i <= s->nr_others; i++) {
+		v[i].state = run_state_of(s, i);
+		v[i].tid = v[i].state->process.host;
+		if ((i && adopt(&v[i], run_state_of(s, i), tree)) || build(&v[i]))
+			return -1;
+	}
+	for (i = 0; i <= s->nr_others; i++)
+		if (run_restore_finish(&v[i]))
+			return -1;
+	return 0;
+}
+
+static int restore(struct run_state *s, const struct run_mirror *m, const struct run_how *how,
+		   struct run_tree *tree, struct run_init *in, struct run_shells *sh, struct hs_error *e)
+{
+	const uint32_t nr = run_shells_nr(s);
+	struct run_puppet *v = calloc(nr, sizeof(*v));
+	int *gates = calloc(nr, sizeof(*gates)), ret = -1;
+	uint32_t i;
+
+	if (!v || !gates)
+		hs_fail(e, ENOMEM, "no memory for the list of processes");
+	else if (!make_gates(sh, e) && !start_shells(in, sh, how, gates, e) && !find_shells(s, in->host, e))
+		ret = 0;
+	for (i = 0; !ret && i < nr; i++)
+		v[i] = (struct run_puppet) {
+			.trace = &tree->root, .mirror = m, .gate = gates[i], .e = e,
+		};
+	if (!ret)
+		ret = build_all(v, s, tree);
+	free(v);
+	free(gates);
+	return ret;
 }
 
 int run_restore(struct run_state *s, const struct run_mirror *m, const struct run_how *how,
-		struct run_trace *t, pid_t *init, struct hs_error *e)
+		struct run_tree *tree, pid_t *init, struct hs_error *e)
 {
-	struct shell sh = { .state = s };
-	struct run_init in = { .pid = s->process.pid, .tied = how->tied, .fn = shell, .arg = &sh };
-	struct run_puppet p = { .trace = t, .state = s, .mirror = m, .e = e };
+	struct run_shells sh = { .state = s };
+	struct run_init in = { .pid = s->process.pid, .tied = how->tied, .fn = run_shell, .arg = &sh,
+			       .gate = -1 };
 	int ret, err;
 
-	*t = (struct run_trace) { 0 };
 	if (run_restore_check(s, e))
 		return -1;
+	if (s->nr_others && !tree->root.tree)
+		return hs_fail(e, ENOTSUP, "the checkpoint has several processes: restart it with --restart");
 	set_clocks(&s->process, &in);
-	ret = start_shell(&in, how, &p.gate, e);
-	p.tid = in.host;
-	if (!ret)
-		ret = build(&p);
+	ret = restore(s, m, how, tree, &in, &sh, e);
 	err = errno;
-	close(in.gate);
+	if (in.gate >= 0)
+		close(in.gate);
+	close_gates(&sh, 0);
+	close_gates(&sh, 1);
+	free(sh.gate);
 	if (ret) {
 		run_init_kill(in.init);
-		run_trace_free(t);
+		run_tree_free(tree);
 	}
 	*init = in.init;
 	errno = err;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * cptdev-run: a program made from its state. A new process with the program's number makes the
- * descriptors (restore.c), then is a puppet of the tracer: its memory is replaced by the program's
- * (restore_memory.c), and its threads are made (restore_threads.c), all by injected calls.
+ * descriptors and its children (shells.c). Then each process is a puppet of the tracer (restore.c): its
+ * memory is replaced by the program's (restore_memory.c), and its threads are made (restore_threads.c), all
+ * by injected calls.
  */
 #ifndef RUN_RESTORE_H
 #define RUN_RESTORE_H
@@ -10,7 +11,7 @@
 #include "inject.h"
 #include "mirror.h"
 #include "state.h"
-#include "trace.h"
+#include "tree.h"
 
 /*
  * Could the program be restarted on this host: processor, kernel, files? Returns 0, or -1 with
@@ -33,11 +34,12 @@ struct run_how {
 };
 
 /*
- * Returns 0: the program is there, stopped, and traced by @t; run_trace_go_on() lets it go on.
- * @init: process 1 of its space. Or -1 with errno and @e: nothing is left of it.
+ * Returns 0: the program is there, stopped, and traced by @tree; run_tree_go_on() lets it go on.
+ * @m: memory of its first process. @init: process 1 of its space. Or -1 with errno and @e: nothing is
+ * left of it.
  */
 int run_restore(struct run_state *s, const struct run_mirror *m, const struct run_how *how,
-		struct run_trace *t, pid_t *init, struct hs_error *e);
+		struct run_tree *tree, pid_t *init, struct hs_error *e);
 
 /**
  * struct run_puppet - a process that becomes the program

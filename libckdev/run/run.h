@@ -7,7 +7,7 @@
 #include "link.h"
 #include "mirror.h"
 #include "options.h"
-#include "trace.h"
+#include "tree.h"
 
 #define RUN_PAUSES	65536U
 #define RUN_NEVER	INT64_MAX
@@ -17,7 +17,7 @@
 struct run {
 	struct run_options o;
 	const char *name;
-	struct run_trace trace;
+	struct run_tree tree;
 	struct run_std std;
 	struct run_mirror mirror;
 	struct run_link link;

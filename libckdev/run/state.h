@@ -149,8 +149,11 @@ enum run_mm {
 	RUN_START_STACK, RUN_ARG_START, RUN_ARG_END, RUN_ENV_START, RUN_ENV_END, RUN_MM
 };
 
+/* The numbers of a session and a group are 0 if these are outside of the program's space. */
 struct run_process {
+	pid_t host;			/* its number here (not saved) */
 	pid_t pid;
+	pid_t parent, session, group;
 	char comm[16];
 	char *exe, *directory;
 	mode_t umask;
@@ -173,8 +176,26 @@ struct run_inherited {
 	bool cloexec;
 };
 
+/**
+ * struct run_place - a descriptor of a process, where the program has several
+ * @fd:		its number there
+ * @at:		that of the same open file in the list that all processes have in common
+ * @cloexec:	it is closed by execve(2)
+ */
+struct run_place {
+	int fd, at;
+	bool cloexec;
+};
+
+/*
+ * A program of several processes has one list: that of the first one, whose numbers are those that this
+ * process has itself, and above all others for open files that only other processes have. So an open file
+ * that processes share is one, and a pipe between them has both its ends.
+ */
 struct run_fds {
 	struct hs_fds list;
+	uint32_t nr_places;
+	struct run_place *places;	/* if there are several processes */
 	uint32_t nr_inherited;
 	struct run_inherited *inherited;
 	bool has_termios[RUN_STD];
@@ -184,11 +205,36 @@ struct run_fds {
 	uint32_t nr_waiting;		/* connections that the program hasn't accepted yet */
 };
 
+/**
+ * struct run_zombie - a process that has ended and that its parent hasn't waited for
+ * @status:	as wait(2) has it
+ */
+struct run_zombie {
+	pid_t host;			/* its number here (not saved) */
+	pid_t pid, parent, session, group;
+	int status;
+};
+
+#define RUN_PROCESSES_MAX	1024U
+
+struct run_mirror;
+
+/**
+ * struct run_state - a process, and all of the program if it is the first one
+ * @mirror:	memory of one of @others; not a part of the state
+ * @nr_others:	other processes of the program; each is behind its parent
+ * @others:	these
+ * @zombies:	those that have ended
+ */
 struct run_state {
 	struct run_process process;
 	struct run_maps maps;
 	struct run_threads threads;
 	struct run_fds fds;
+	struct run_mirror *mirror;
+	uint32_t nr_others, nr_zombies;
+	struct run_state *others;
+	struct run_zombie *zombies;
 };
 
 void run_maps_free(struct run_maps *maps);
@@ -197,6 +243,12 @@ void run_fds_free(struct run_fds *fds);
 void run_process_free(struct run_process *p);
 void run_timers_free(struct run_timers *timers);
 void run_state_free(struct run_state *s);
+
+/* The process number @i of the program, 0: the first one. */
+static inline struct run_state *run_state_of(struct run_state *s, uint32_t i)
+{
+	return i ? &s->others[i - 1] : s;
+}
 
 static inline uint64_t run_page_up(uint64_t n)
 {

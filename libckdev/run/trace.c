@@ -13,6 +13,7 @@
 
 #include "proc.h"
 #include "trace.h"
+#include "tree.h"
 
 /* Until a thread has stopped that the scheduler, or a device, keeps from it. */
 #define PATIENCE_S	10
@@ -54,12 +55,13 @@ static void drop(struct run_trace *t, const struct run_tracee *v)
 void run_trace_free(struct run_trace *t)
 {
 	free(t->v);
-	*t = (struct run_trace) { 0 };
+	*t = (struct run_trace) { .tree = t->tree };
 }
 
-static int options(bool kill)
+static int options(const struct run_trace *t)
 {
-	return PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | (kill ? PTRACE_O_EXITKILL : 0);
+	return PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | (t->kill ? PTRACE_O_EXITKILL : 0) |
+		(t->tree ? PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEVFORKDONE : 0);
 }
 
 static int thread_line(pid_t pid, pid_t tid, const char *key, char *text, size_t len)
@@ -86,9 +88,9 @@ static bool is_over(pid_t pid, pid_t tid)
 }
 
 /* Returns 0 also if the thread has ended, unless it is the first. */
-static int seize(struct run_trace *t, pid_t tid, bool kill)
+static int seize(struct run_trace *t, pid_t tid)
 {
-	int err = ptrace(PTRACE_SEIZE, tid, 0, options(kill)) ? errno : 0;
+	int err = ptrace(PTRACE_SEIZE, tid, 0, options(t)) ? errno : 0;
 
 	if (err && tid != t->pid && is_over(t->pid, tid))
 		return 0;
@@ -100,7 +102,7 @@ static int seize(struct run_trace *t, pid_t tid, bool kill)
 }
 
 /* Until there is none that isn't followed: those that are make no others unseen. */
-static int seize_all(struct run_trace *t, bool kill, struct hs_error *e)
+static int seize_all(struct run_trace *t, struct hs_error *e)
 {
 	char path[40];
 	struct dirent *entry;
@@ -118,7 +120,7 @@ static int seize_all(struct run_trace *t, bool kill, struct hs_error *e)
 
 			if (tid <= 0 || run_trace_find(t, tid))
 				continue;
-			if (seize(t, tid, kill)) {
+			if (seize(t, tid)) {
 				int err = errno;
 
 				closedir(d);
@@ -135,20 +137,31 @@ static int seize_all(struct run_trace *t, bool kill, struct hs_error *e)
 
 int run_trace_begin(struct run_trace *t, pid_t pid, bool kill, struct hs_error *e)
 {
-	*t = (struct run_trace) { .pid = pid };
-	return seize_all(t, kill, e);
+	free(t->v);
+	*t = (struct run_trace) { .tree = t->tree, .pid = pid, .kill = kill };
+	return seize_all(t, e);
 }
 
 /*
  * What happens
  */
 
+/*
+ * A thread, or a process: clone(2) makes both. It may have begun and ended before this is reported: then it
+ * isn't followed any more.
+ */
 static void on_clone(struct run_trace *t, pid_t tid)
 {
 	unsigned long new;
+	pid_t pid;
 
-	if (!ptrace(PTRACE_GETEVENTMSG, tid, 0, &new))
-		run_trace_add(t, (pid_t)new);
+	if (!ptrace(PTRACE_GETEVENTMSG, tid, 0, &new) && is_followed((pid_t)new, (pid_t)new)) {
+		pid = run_process_of((pid_t)new);
+		if (pid == t->pid)
+			run_trace_add(t, (pid_t)new);
+		else if (pid > 0 && t->tree)
+			run_tree_add(t->tree, pid);
+	}
 	ptrace(PTRACE_CONT, tid, 0, 0);
 }
 
@@ -166,7 +179,12 @@ static void on_stop(struct run_trace *t, struct run_tracee *v, int status)
 {
 	int sig = WSTOPSIG(status), event = status >> 16;
 
-	if (event == PTRACE_EVENT_CLONE) {
+	/* A list of threads may move when one is added. */
+	if (event == PTRACE_EVENT_VFORK)
+		v->waits = true;
+	else if (event == PTRACE_EVENT_VFORK_DONE)
+		v->waits = false;
+	if (event == PTRACE_EVENT_CLONE || event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK) {
 		on_clone(t, v->tid);
 	} else if (event == PTRACE_EVENT_EXEC) {
 		on_exec(t, v->tid);
@@ -212,6 +230,21 @@ static bool all_stopped(const struct run_trace *t)
 	return true;
 }
 
+static bool any_waits(const struct run_trace *t)
+{
+	uint32_t i;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->v[i].waits)
+			return true;
+	return false;
+}
+
+static int in_vfork(const struct run_trace *t, struct hs_error *e)
+{
+	return hs_fail(e, EBUSY, "process %d: it waits for a child that it has made by vfork(2)", t->pid);
+}
+
 static uint64_t now_s(void)
 {
 	struct timespec now;
@@ -228,6 +261,16 @@ static void wait_for_news(const sigset_t *child)
 	sigtimedwait(child, NULL, &moment);
 }
 
+/* Any other stop takes the place of the one that was asked for: so it is asked for again. */
+static void interrupt_again(const struct run_trace *t, pid_t tid)
+{
+	uint32_t i;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->v[i].tid == tid && !t->v[i].stopped)
+			ptrace(PTRACE_INTERRUPT, tid, 0, 0);
+}
+
 static int wait_all(struct run_trace *t, struct hs_error *e)
 {
 	uint64_t start = now_s();
@@ -240,12 +283,15 @@ static int wait_all(struct run_trace *t, struct hs_error *e)
 	while (!t->ended && !all_stopped(t)) {
 		bool news = false;
 
+		if (any_waits(t))
+			return in_vfork(t, e);
 		for (i = 0; i < t->nr; i++) {
 			pid_t tid = t->v[i].tid;
 
 			if (t->v[i].stopped || waitpid(tid, &status, __WALL | WNOHANG) != tid)
 				continue;
 			run_trace_event(t, tid, status);
+			interrupt_again(t, tid);
 			news = true;
 			break;
 		}
@@ -270,23 +316,44 @@ static bool any_in_group(const struct run_trace *t)
 	return false;
 }
 
-int run_trace_stop(struct run_trace *t, struct hs_error *e)
+static int in_group(struct hs_error *e)
+{
+	return hs_fail(e, EAGAIN, "the program is stopped by a signal");
+}
+
+int run_trace_ready(const struct run_trace *t, struct hs_error *e)
+{
+	if (any_in_group(t))
+		return in_group(e);
+	return any_waits(t) ? in_vfork(t, e) : 0;
+}
+
+void run_trace_interrupt(struct run_trace *t)
 {
 	uint32_t i;
-	int err;
 
-	if (any_in_group(t))
-		return hs_fail(e, EAGAIN, "the program is stopped by a signal");
 	for (i = 0; i < t->nr; i++)
 		ptrace(PTRACE_INTERRUPT, t->v[i].tid, 0, 0);
-	if (!wait_all(t, e) && !any_in_group(t))
+}
+
+int run_trace_wait(struct run_trace *t, struct hs_error *e)
+{
+	int ret = wait_all(t, e);
+
+	return any_in_group(t) ? in_group(e) : ret;
+}
+
+int run_trace_stop(struct run_trace *t, struct hs_error *e)
+{
+	int err;
+
+	if (run_trace_ready(t, e))
+		return -1;
+	run_trace_interrupt(t);
+	if (!run_trace_wait(t, e))
 		return 0;
 	err = errno;
-	if (any_in_group(t))
-		err = EAGAIN;
 	run_trace_go_on(t);
-	if (err == EAGAIN)
-		return hs_fail(e, EAGAIN, "the program is stopped by a signal");
 	errno = err;
 	return -1;
 }
@@ -316,7 +383,7 @@ int run_trace_take(struct run_trace *t, pid_t tid, struct hs_error *e)
 		run_trace_event(t, tid, status);
 	if (wait_all(t, e))
 		return -1;
-	return any_in_group(t) ? hs_fail(e, EAGAIN, "the program is stopped by a signal") : 0;
+	return any_in_group(t) ? in_group(e) : 0;
 }
 
 /* Threads that a signal has stopped stay so until SIGCONT. */

@@ -18,12 +18,17 @@ struct run_tracee {
 	pid_t tid;			/* here */
 	bool stopped;			/* in the stop of PTRACE_INTERRUPT */
 	bool group;			/* by a signal such as SIGSTOP */
+	bool waits;			/* in vfork(2), for its child: it can't be stopped */
 	uint64_t mask;			/* while calls are injected: the thread's own */
 	bool masked;
 };
 
+struct run_tree;
+
 /**
- * struct run_trace - a traced program
+ * struct run_trace - a traced process
+ * @tree:	its children are followed there, NULL: they aren't followed
+ * @kill:	it is killed when cptdev-run ends
  * @pid:	its number here
  * @nr:		number of its threads
  * @v:		these
@@ -34,6 +39,8 @@ struct run_tracee {
  * @stops:	signals that stop a program and came while a call was injected
  */
 struct run_trace {
+	struct run_tree *tree;
+	bool kill;
 	pid_t pid;
 	uint32_t nr;
 	struct run_tracee *v;
@@ -44,7 +51,10 @@ struct run_trace {
 	int stops;
 };
 
-/* Follow @pid and all its threads. @kill: they are killed when cptdev-run ends. 0, or -1 and @e. */
+/*
+ * Follow @pid and all its threads, and its children if @t->tree is set. @kill: they are killed when
+ * cptdev-run ends. 0, or -1 and @e.
+ */
 int run_trace_begin(struct run_trace *t, pid_t pid, bool kill, struct hs_error *e);
 void run_trace_free(struct run_trace *t);
 
@@ -53,10 +63,14 @@ bool run_trace_event(struct run_trace *t, pid_t tid, int status);
 
 /*
  * Stop all threads. Returns 0; or -1 with errno and @e, and the program goes on: ECHILD: it has
- * ended; EAGAIN: it is stopped by a signal; ETIME: a thread doesn't stop, or the first one has
- * ended.
+ * ended; EAGAIN: it is stopped by a signal; EBUSY: a thread is in vfork(2); ETIME: a thread doesn't
+ * stop, or the first one has ended.
  */
 int run_trace_stop(struct run_trace *t, struct hs_error *e);
+/* The same in three steps: can it be stopped now, stop, and wait for that. 0, or -1 with errno and @e. */
+int run_trace_ready(const struct run_trace *t, struct hs_error *e);
+void run_trace_interrupt(struct run_trace *t);
+int run_trace_wait(struct run_trace *t, struct hs_error *e);
 void run_trace_go_on(struct run_trace *t);
 /*
  * When all threads are stopped: this one takes a signal that waits and that it doesn't block, and is

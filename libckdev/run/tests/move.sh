@@ -90,6 +90,26 @@ test_python() { # python3 with threads, locks and a queue
 	same_moved "$MOVES" /usr/bin/python3 "$here/threads.py"
 }
 
+test_family() { # processes, pipes, a socket pair, groups and sessions, one that has ended; one file offset
+	same_moved "$MOVES" "$built/family" "$work/numbers" 1500 || return
+	seq 0 1499 | cmp - numbers || fail "SEED=$SEED: other numbers in the file"
+}
+
+test_pipeline() { # a shell and four programs, of which each waits for the one before
+	# shellcheck disable=SC2016
+	same_moved "$MOVES" /bin/sh -c "seq 1 150000 | awk '{ print \$1 * 7919 % 100003 }' | sort -n |
+		sha256sum; echo \$?"
+}
+
+test_make() { # make with two jobs at a time: processes come and go, and vfork(2)
+	# shellcheck disable=SC2016
+	printf '%s\n' 'all: $(addprefix n,$(shell seq 1 24))' 'n%: again' \
+		'	@sleep 0.1; echo $@ $$(expr 7 + 1) >$@' 'again:' >makefile
+	/usr/bin/make -s -f "$work/makefile" && cat n? n?? >alone_files && rm -f n? n??
+	same_moved "$MOVES" /usr/bin/make -s -j 2 -f "$work/makefile" || return
+	cat n? n?? | cmp - alone_files || fail "SEED=$SEED: other files"
+}
+
 test_bc() { # bc, which reads its program from a file
 	local ret
 
@@ -121,12 +141,34 @@ sees_mutant() { # NAME [PROGRAM]
 	fail "nobody has noticed '$1' in $i runs"
 }
 
+# A program that waits for ever has noticed it, too.
+sees_family() { # NAME
+	local i
+
+	: >input
+	for i in 1 2 3; do
+		rm -f numbers
+		PATIENCE=500 RUN=cptdev-run-mutant RUN_MUTANT=$1 run_moved 3 "$built/family" numbers 1500 >&2 ||
+			return 0
+		seq 0 1499 | cmp -s - numbers || return 0
+	done
+	fail "nobody has noticed '$1' in $i runs"
+}
+
 test_mutant_page() { # it is seen when a page is left out
 	sees_mutant page
 }
 
 test_mutant_thread() { # it is seen when the threads weren't stopped
 	sees_mutant thread
+}
+
+test_mutant_child() { # it is seen when a child's memory is that of its first checkpoint
+	sees_family child
+}
+
+test_mutant_pipe() { # it is seen when what waits in pipes is left out
+	sees_family pipe
 }
 
 test_mutant_registers() { # it is seen when registers are those of the checkpoint before

@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,6 +66,48 @@ static int child(void)
 		return pid < 0 ? -1 : 0;
 	pause();
 	_exit(0);
+}
+
+/* A child whose parent, another child, has ended. */
+static int orphan(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(child() ? 1 : 0);
+	return pid < 0 || waitpid(pid, NULL, 0) != pid ? -1 : 0;
+}
+
+static int wait_for_ever(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* @flags: what it shares with us. */
+static int clone_child(int flags)
+{
+	static char stack[65536];
+
+	return clone(wait_for_ever, stack + sizeof(stack), flags, NULL) < 0 ? -1 : 0;
+}
+
+/* A child whose process group has lost its first process. */
+static int lost_group(void)
+{
+	pid_t leader = fork(), member;
+
+	if (!leader) {
+		setpgid(0, 0);
+		pause();
+	}
+	member = fork();
+	if (!member)
+		wait_for_ever(NULL);
+	setpgid(leader, leader);
+	return setpgid(member, leader) || kill(leader, SIGKILL) || waitpid(leader, NULL, 0) != leader ? -1 : 0;
 }
 
 static int timer(clockid_t clock, int signal)
@@ -138,6 +182,14 @@ static int have(const char *what)
 		return filter();
 	if (is(what, "child"))
 		return child();
+	if (is(what, "orphan"))
+		return orphan();
+	if (is(what, "shares-memory"))
+		return clone_child(CLONE_VM | SIGCHLD);
+	if (is(what, "other-signal"))
+		return clone_child(SIGUSR1);
+	if (is(what, "lost-group"))
+		return lost_group();
 	if (is(what, "timer-thread-clock"))
 		return timer(CLOCK_THREAD_CPUTIME_ID, SIGUSR1);
 	if (is(what, "timer-alarm"))
@@ -154,8 +206,6 @@ static int have(const char *what)
 		return connection(-1);
 	if (is(what, "closing"))
 		return connection(SHUT_WR);
-	if (is(what, "half"))
-		return pipe(pair) || close(pair[0]);
 	if (is(what, "pair"))
 		return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || close(pair[0]);
 	if (is(what, "trap"))

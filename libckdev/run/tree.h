@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cptdev-run: a program of several processes: the first one and its descendants, which are followed
+ * from their beginning. For a checkpoint all of them stand still at the same time.
+ */
+#ifndef RUN_TREE_H
+#define RUN_TREE_H
+
+#include "mirror.h"
+#include "trace.h"
+
+/**
+ * struct run_branch - a process that the first one, or one of its descendants, has made
+ * @trace:	of it
+ * @mirror:	its memory; no file before its first checkpoint
+ */
+struct run_branch {
+	struct run_trace trace;
+	struct run_mirror mirror;
+};
+
+/**
+ * struct run_tree - a traced program
+ * @root:	its first process; @root.tree is this tree if descendants are followed
+ * @nr:		number of the others
+ * @v:		these
+ */
+struct run_tree {
+	struct run_trace root;
+	uint32_t nr;
+	struct run_branch **v;
+};
+
+/* The process with this number here, or NULL. Adding one that isn't there yet; NULL: no memory. */
+struct run_branch *run_tree_find(struct run_tree *tree, pid_t pid);
+struct run_branch *run_tree_add(struct run_tree *tree, pid_t pid);
+
+/* What wait(2) said about @tid. False: it is no thread of the program. */
+bool run_tree_event(struct run_tree *tree, pid_t tid, int status);
+/* Processes that have ended are taken away. */
+void run_tree_sweep(struct run_tree *tree);
+
+/* As run_trace_stop(), for all processes: one that is born meanwhile is stopped too. */
+int run_tree_stop(struct run_tree *tree, struct hs_error *e);
+void run_tree_go_on(struct run_tree *tree);
+/* They are followed no more, and go on. */
+void run_tree_end(struct run_tree *tree);
+void run_tree_free(struct run_tree *tree);
+
+/*
+ * Calls @fn for each child of the process @pid, also for one that has ended and wasn't waited for; until
+ * @fn returns other than 0, which is returned.
+ */
+int run_children(pid_t pid, int (*fn)(void *arg, pid_t child), void *arg);
+
+#endif /* RUN_TREE_H */
