@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #include "cptdev_test.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define LEN	(16 * PAGE)
 

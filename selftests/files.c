@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 
 #include "cptdev_test.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "cptdev_test.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define PAGES	64UL
 #define LEN	(PAGES * PAGE)

@@ -15,7 +15,7 @@
 #include <linux/cptdev_netlink.h>
 
 #include "cptdev_test.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define LEN	(16 * PAGE)
 #define PUBLISH	(CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD)

@@ -13,7 +13,7 @@
 
 #include "cptdev_test.h"
 #include "io_uring.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "uffd_move.h"
 
 #ifndef MADV_COLLAPSE

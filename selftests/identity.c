@@ -18,7 +18,7 @@
 #include <linux/cptdev_netlink.h>
 
 #include "cptdev_test.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define OWNER		1000
 #define GROUP		997		/* of the device */

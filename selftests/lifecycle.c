@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 
 #include "cptdev_test.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "slow.h"
 
 #define PAGES	256UL

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "cptdev_test.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /*
  * A control group with a limit (memory.max): what a snapshot holds is copied when the process

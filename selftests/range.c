@@ -12,7 +12,7 @@
 
 #include "cptdev_test.h"
 #include "io_uring.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define LEN	(64 * PAGE)
 

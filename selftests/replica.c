@@ -6,7 +6,7 @@
  */
 #include "cptdev_test.h"
 #include "tracing.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define BASE	0x10000000UL
 #define PAGES	64UL

@@ -7,7 +7,7 @@
 
 #include "cptdev_test.h"
 #include "slow.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define PAGES	64UL
 #define LEN	(PAGES * PAGE)

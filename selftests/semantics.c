@@ -22,7 +22,7 @@
 
 #include "cptdev_test.h"
 #include "io_uring.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 
 #define PAGES	64UL

@@ -10,7 +10,7 @@
 
 #include <linux/cptdev.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 
 TEST(device_has_mode_0660)
 {

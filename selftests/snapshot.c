@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 
 #include "cptdev_test.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define PAGES	64UL
 #define LEN	(PAGES * PAGE)

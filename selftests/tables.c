@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "cptdev_test.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /* More than the module sweeps at a time, and it begins and ends within a table. */
 #define TABLES	40UL
