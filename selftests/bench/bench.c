@@ -6,7 +6,7 @@
  * Documentation/performance.rst says what they mean.
  *
  *   bench KERNEL [ROUNDS [METHOD...]]	all methods, or these: fork, pagemap_scan, uffd_wp,
- *	sigsegv, softdirty, snapshot, snapshot_open, snapshot_full, scan, held, chain, bytes,
+ *	sigsegv, softdirty, criu, redis, snapshot, snapshot_open, snapshot_full, scan, held, chain, bytes,
  *	ship, seeds, shapes
  *
  * Under QEMU's instruction counting a figure is a number of instructions, the same in
@@ -145,6 +145,9 @@ static const struct {
 	{ "scan_1pct_over_pagemap_scan", "scan_find_256mib_1pct", "pagemap_scan_find_256mib_1pct" },
 	{ "scan_over_softdirty", "softdirty_find_256mib_1pct", "scan_find_256mib_1pct" },
 	{ "sync_1page_over_tcp", "sync_1page_instr", "tcp_1page_instr" },
+	{ "pause_1pct_over_criu_predump", "snapshot_256mib_1pct", "criu_predump_256mib_1pct" },
+	{ "pause_1pct_over_criu_dump", "snapshot_256mib_1pct", "criu_dump_256mib_1pct" },
+	{ "pause_over_redis_bgsave", "snapshot_keys", "redis_bgsave_500000keys" },
 	{ "full_pause_over_fork", "snapshot_full_256mib_100pct", "fork_256mib_100pct" },
 };
 
@@ -172,12 +175,18 @@ int main(int argc, char **argv)
 		die("SCHED_FIFO: %s", strerror(errno));
 	for (i = 0; i < NR(sizes); i++)
 		measure_size(peers, sizes[i]);
+	if (is_wanted("criu"))
+		criu_measure();
+	if (is_wanted("redis"))
+		redis_measure();
 	if (is_wanted("seeds"))
 		seeds_fork();
 	if (is_wanted("shapes"))
 		shapes_fork();
 	for (i = 0; i < NR(sizes); i++)
 		measure_size(ours, sizes[i]);
+	if (is_wanted("redis"))
+		redis_cptdev();
 	if (is_wanted("seeds"))
 		seeds_cptdev();
 	if (is_wanted("shapes"))

@@ -139,6 +139,13 @@ void bytes_measure(void);
 /* ship.c: the same in instructions, and its parts */
 void ship_measure(void);
 
+/* criu.c: how long CRIU keeps the same program frozen */
+void criu_measure(void);
+
+/* redis.c: how long BGSAVE stops Redis, and SNAPSHOT as much memory */
+void redis_measure(void);
+void redis_cptdev(void);
+
 /* seeds.c: what was measured before, by others, once more */
 void seeds_fork(void);
 void seeds_cptdev(void);
