@@ -32,7 +32,7 @@ static int reload(struct pair *p, const char *failover, const char *more)
 		peer_address, ntohs(((struct sockaddr_in *)&c->peers[0].addr)->sin_port), insecure);
 	if (peer_name)
 		fprintf(f, "name = %s\n", peer_name);
-	fprintf(f, "[failover]\n%s\n[limits]\n%s\n", failover, more);
+	fprintf(f, "[failover]\n%s\n[limits]\nchecksums_mib = 0\n%s\n", failover, more);
 	fclose(f);
 	lines_keep();
 	ret = daemon_reload(&p->a.daemon, path);
