@@ -49,7 +49,7 @@ attach() { # PROGRAM HOW-LONG
 test_attach() { # a process that runs already, killed, goes on from a checkpoint
 	local own pid ended status
 
-	attach ledger 1500 && kill_later "$pid" || return
+	attach ledger 4000 && kill_later "$pid" || return
 	[ -z "$ended" ] || fail "it has ended too early: $(tail -n 1 errors)" || return
 	until_true has_ended "$own" || return
 	wait "$own"
@@ -60,7 +60,7 @@ test_attach() { # a process that runs already, killed, goes on from a checkpoint
 test_let_go() { # a process that runs already goes on without cptdev-run, if that is ended
 	local own pid
 
-	attach ledger 600 && let_go
+	attach ledger 3000 && let_go
 }
 
 let_go() {
@@ -71,7 +71,7 @@ let_go() {
 test_let_go_timers() { # and its POSIX timers do
 	local own pid
 
-	attach timers 1000 && let_go
+	attach timers 5000 && let_go
 }
 
 test_pair() { # a socket pair within the program, and its data
