@@ -100,7 +100,10 @@ static void forget(void)
 {
 	int fd = open(IMAGE, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || fsync(fd) || (errno = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)))
+	if (fd < 0 || fsync(fd))
+		err(1, IMAGE);
+	errno = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (errno)
 		err(1, IMAGE);
 	close(fd);
 }
