@@ -21,7 +21,7 @@ static void spare_text(struct json_object *sp, FILE *to)
 {
 	u64 pages = js_get_u64(sp, "pages"), compared = js_get_u64(sp, "compared");
 	u64 newer = js_get_u64(sp, "changed_meanwhile");
-	const char *note = js_get_str(sp, "note"), *state = js_get_str(sp, "state");
+	const char *note = js_get_str(sp, "note"), *state = js_get_str(sp, "state") ?: "";
 
 	fprintf(to, "  %s: %s, generation %llu, %llu of %llu pages compared, %llu differed",
 		js_get_str(sp, "name"), state, js_get_u64(sp, "generation"), compared, pages,
@@ -30,7 +30,7 @@ static void spare_text(struct json_object *sp, FILE *to)
 		fprintf(to, ", %llu changed meanwhile", newer);
 	fprintf(to, "%s%s\n", note ? ": " : "", note ? note : "");
 	addresses_text(sp, to);
-	if (!note && state && !strcmp(state, "copying"))
+	if (!note && !strcmp(state, "copying"))
 		fprintf(to, "    a full copy is sent with the program's next checkpoint\n");
 }
 

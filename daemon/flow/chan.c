@@ -403,7 +403,7 @@ bool chan_committed(struct daemon *d, const char *name, u64 term, u64 generation
 	struct chan *c;
 	struct in *in;
 
-	LIST_FOREACH(in, &d->ins, entry) {
+	for (in = LIST_FIRST(&d->ins); in; in = LIST_NEXT(in, entry)) {
 		c = chan_find_name(in, name);
 		if (c && c->session.term == term && c->committed == generation)
 			return true;
