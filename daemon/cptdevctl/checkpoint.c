@@ -52,15 +52,19 @@ static bool look(struct ctl *c, struct checkpoint *p, u64 before, bool last)
 static int ask_for_one(struct ctl *c, char **argv)
 {
 	struct json_object *answer, *error;
+	const char *code, *next;
 	int ret = EXIT_DONE;
 
 	answer = ctl_ask(c, "checkpoint", 1, argv, &ret);
 	if (!answer)
 		return ret;
 	error = js_at(answer, "error");
-	if (error)
-		ret = ctl_fail(c, EXIT_FAILED, js_get_str(error, "code"), "cptdevctl status",
-			       "no checkpoint of %s: %s", argv[0], js_get_str(error, "message"));
+	if (error) {
+		code = js_get_str(error, "code") ?: "failed";
+		next = strcmp(code, "held-off") ? "cptdevctl status" : "cptdevctl release";
+		ret = ctl_fail(c, EXIT_FAILED, code, next, "no checkpoint of %s: %s", argv[0],
+			       js_get_str(error, "message"));
+	}
 	json_object_put(answer);
 	return ret;
 }

@@ -233,7 +233,7 @@ static struct json_object *command_checkpoint(struct client *c, const char *name
 	if (!k || k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
 		return refusal("no-session", "no program has this session on this host");
 	if (k->off.until)
-		return refusal("held-off", "its checkpoints are held off. Next: cptdevctl release");
+		return refusal("held-off", "its checkpoints are held off");
 	arg.session_id = k->rec.id;
 	ret = kernel_tell(c->d->kernel, &arg);
 	if (ret)
