@@ -383,13 +383,13 @@ TEST_F(scan, cleaned_pages_keep_their_data)
 	t_swap_on("/dev/vdb");
 	memset(self->m, 1, LEN);
 	for (round = 2; round < 6; round++) {
-		ASSERT_EQ(0, madvise(self->m, LEN, MADV_PAGEOUT));
+		ASSERT_TRUE(t_page_out(self->m, PAGES));
 		for (i = 0; i < PAGES; i++)
 			c = self->m[i * PAGE];
 		(void)c;
 		memset(self->m, round, LEN);
 		EXPECT_STREQ("0-63 D", dirty(self, CLEAR));
-		ASSERT_EQ(0, madvise(self->m, LEN, MADV_PAGEOUT));
+		ASSERT_TRUE(t_page_out(self->m, PAGES));
 		for (i = 0; i < LEN; i += PAGE / 4)
 			ASSERT_EQ((char)round, self->m[i]);
 	}
