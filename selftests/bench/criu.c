@@ -19,7 +19,7 @@
 
 #define DIR	"/tmp/criu"
 #define MIB_FROZEN	256
-#define MIB_RESTORED	1024
+#define MIB_RESTORED	256
 /* Stacks, libraries and what CRIU itself touches. */
 #define OTHER_PAGES	600
 

@@ -50,7 +50,7 @@ static const struct shape {
 } shapes[] = {
 	{ "64mib", 64, "no" },
 	{ "warm_64mib", 64, "yes" },
-	{ "warm_1024mib", 1024, "yes" },
+	{ "warm_256mib", 256, "yes" },
 };
 
 struct host {
