@@ -5,18 +5,6 @@
 #include "json.h"
 #include "uuid.h"
 
-static struct ship *ship_of(struct daemon *d, const struct known *k, const u8 *node)
-{
-	struct peer *p;
-	struct ship *s;
-
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && uuid_same(p->out.node.uuid, node))
-				return s;
-	return NULL;
-}
-
 /* As it stands to the session: the last word that fits. */
 static const char *state_of(const struct ship *s, const struct record_follower *f)
 {
@@ -57,7 +45,7 @@ static struct json_object *spares(struct daemon *d, const struct known *k)
 
 	for (i = 0; r && r->spare && i < r->nr_followers; i++)
 		json_object_array_add(list, spare(k, r->followers[i].name,
-						  ship_of(d, k, r->followers[i].node),
+						  ship_find(d, k, r->followers[i].node),
 						  &r->followers[i]));
 	LIST_FOREACH(p, &d->peers, entry)
 		TAILQ_FOREACH(s, &p->out.ships, entry)

@@ -727,6 +727,8 @@ u64 link_lease_ns(u64 features, u32 timeout_ms, u32 other_ms);
 
 /* ship.c */
 struct ship *ship_new(struct out *o, struct known *k);
+/* That of the session to this node, NULL: there is none. */
+struct ship *ship_find(struct daemon *d, const struct known *k, const u8 *node);
 void ship_free(struct ship *s);
 /* Is there a spare at the other end? */
 bool ship_follows(const struct ship *s);

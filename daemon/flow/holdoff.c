@@ -6,18 +6,9 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon.h"
 #include "log.h"
-
-static u64 wall_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
 
 static void arm(struct daemon *d)
 {
@@ -104,7 +95,7 @@ const char *holdoff_begin(struct daemon *d, const char *name, u32 seconds, char 
 	if (ret)
 		return refuse(d, k, ret, why, size);
 	if (!k->off.until)
-		k->off.since_wall = wall_clock();
+		k->off.since_wall = clock_wall();
 	k->off.until = until;
 	arm(d);
 	news_session(d, k, "held-off");

@@ -90,6 +90,18 @@ struct ship *ship_new(struct out *o, struct known *k)
 	return s;
 }
 
+struct ship *ship_find(struct daemon *d, const struct known *k, const u8 *node)
+{
+	struct peer *p;
+	struct ship *s;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		TAILQ_FOREACH(s, &p->out.ships, entry)
+			if (s->session == k && uuid_same(p->out.node.uuid, node))
+				return s;
+	return NULL;
+}
+
 /* Forget the delta that is on its way; the peer forgets what it has of it. */
 static void ship_drop_delta(struct ship *s)
 {

@@ -28,8 +28,8 @@ void sums_free(struct sums *s);
 void sums_clear(struct sums *s);
 
 /*
- * A delta is sent, from @base to @generation: its pages and holes, then sums_sent(). What a delta
- * that isn't finished brought does no harm. Pages that find no room are unknown.
+ * A delta is sent, from @base to @generation: its pages and holes, then sums_sent(). Pages of a
+ * delta that isn't finished do no harm. Pages that find no room are unknown.
  */
 void sums_page(struct sums *s, u64 generation, u64 addr, u64 sum);
 void sums_holes(struct sums *s, u64 generation, u64 addr, u64 len);
@@ -43,7 +43,7 @@ void sums_trim(struct sums *s, u64 generation, u64 from, u64 to,
 u64 sums_generation(const struct sums *s);
 
 /*
- * What a spare that has @generation has to have from @addr on: fills in the next piece of which
+ * The pages that a spare with @generation has to have, from @addr on: fills in the next piece of which
  * something is known; false: there is none. *@newer: pages in it that changed in a later
  * generation.
  */

@@ -19,8 +19,12 @@
 #include "log.h"
 #include "uuid.h"
 
-/* How often it is looked at whether something has changed. */
+/*
+ * How often it is looked at whether something has changed. A full copy may be wanted for as long as the
+ * program is idle; when it is there, verify_copied() says so.
+ */
 #define LOOK_NS		(5 * NSEC_PER_MSEC)
+#define LOOK_COPYING_NS	NSEC_PER_SEC
 #define PAUSE_MIN_NS	NSEC_PER_MSEC
 #define PAUSE_SHARE	3U
 /* A delta that takes longer isn't waited for: 200 looks. */
@@ -50,18 +54,6 @@ static struct known *session_of(struct daemon *d, const struct verify *v)
 	LIST_FOREACH(k, &d->sessions, entry)
 		if (uuid_same(k->rec.uuid, v->session))
 			return k;
-	return NULL;
-}
-
-static struct ship *ship_to(struct daemon *d, const struct known *k, const u8 *node)
-{
-	struct peer *p;
-	struct ship *s;
-
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && uuid_same(p->out.node.uuid, node))
-				return s;
 	return NULL;
 }
 
@@ -203,7 +195,7 @@ static void impatient(struct verify_spare *sp, const struct ship *s)
 static void look_at(struct daemon *d, struct verify *v, struct verify_spare *sp)
 {
 	struct known *k = session_of(d, v);
-	struct ship *s = k ? ship_to(d, k, sp->node) : NULL;
+	struct ship *s = k ? ship_find(d, k, sp->node) : NULL;
 
 	if (!k)
 		end(sp, VERIFY_BROKEN, "the program has ended");
@@ -224,8 +216,8 @@ static void look_at(struct daemon *d, struct verify *v, struct verify_spare *sp)
 static void verify_timer(struct timer *t)
 {
 	struct daemon *d = container_of(t, struct daemon, verifying);
-	struct verify *v = NULL;
-	bool again = false, runs;
+	struct verify *v;
+	bool runs, copying = false, comparing = false;
 	u32 i;
 
 	LIST_FOREACH(v, &d->verifies, entry) {
@@ -234,15 +226,16 @@ static void verify_timer(struct timer *t)
 			if (is_under_way(&v->spare[i]))
 				look_at(d, v, &v->spare[i]);
 			runs |= is_under_way(&v->spare[i]);
+			copying |= v->spare[i].state == VERIFY_COPYING;
+			comparing |= v->spare[i].state == VERIFY_COMPARING;
 		}
-		again |= runs;
 		if (runs || v->ended)
 			continue;
 		v->ended = d->loop.now;
 		news(d, v, "verified");
 	}
-	if (again && !t->armed)
-		loop_arm(&d->loop, t, LOOK_NS);
+	if ((copying || comparing) && !t->armed)
+		loop_arm(&d->loop, t, comparing ? LOOK_NS : LOOK_COPYING_NS);
 }
 
 /*
@@ -290,37 +283,26 @@ static void add_spares(struct daemon *d, struct verify *v, const struct known *k
 				add_spare(v, &p->out, d->loop.now);
 }
 
-static struct verify *refuse(const char **code, const char *word, char *why, size_t size,
-			     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-
-static struct verify *refuse(const char **code, const char *word, char *why, size_t size,
-			     const char *fmt, ...)
-{
-	va_list ap;
-
-	*code = word;
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return NULL;
-}
-
 struct verify *verify_begin(struct daemon *d, const char *name, bool force, const char **code,
 			    char *why, size_t size)
 {
 	struct verify *v = verify_find(d, name), *old = v;
 	struct known *k = known_find_name(d, name);
 
-	if (!k || k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
-		return refuse(code, "no-session", why, size,
-			      "no program has this session on this host. Next: cptdevctl status; verify runs on the primary's host");
+	if (!k || k->rec.flags & CPTDEV_GENL_SESSION_FENCED) {
+		*code = switch_refuse("no-session", why, size,
+				      "no program has this session on this host. Next: cptdevctl status; verify runs on the primary's host");
+		return NULL;
+	}
 	if (v && !v->ended && uuid_same(v->session, k->rec.uuid)) {
 		v->force |= force;
 		return v;
 	}
 	v = calloc(1, sizeof(*v));
-	if (!v)
-		return refuse(code, "memory", why, size, "no memory");
+	if (!v) {
+		*code = switch_refuse("memory", why, size, "no memory");
+		return NULL;
+	}
 	d->loop.now = clock_mono();
 	*v = (struct verify) {
 		.uid = k->rec.uid, .force = force, .wall = clock_wall(), .began = d->loop.now,
@@ -330,8 +312,8 @@ struct verify *verify_begin(struct daemon *d, const char *name, bool force, cons
 	add_spares(d, v, k);
 	if (!v->nr) {
 		free(v);
-		return refuse(code, "no-spare", why, size,
-			      "no spare follows. Next: cptdevctl status");
+		*code = switch_refuse("no-spare", why, size, "no spare follows. Next: cptdevctl status");
+		return NULL;
 	}
 	if (old) {
 		LIST_REMOVE(old, entry);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Payloads of VERIFY, or of VERIFIED behind a first byte that is odd. What is taken encodes to
+ * Payloads of VERIFY, or of VERIFIED behind a first byte that is odd. A payload that is taken encodes to
  * the same bytes.
  */
 #include <stdlib.h>
