@@ -20,8 +20,8 @@
 #include "uuid.h"
 
 /*
- * How often it is looked at whether something has changed. A full copy may be wanted for as long as the
- * program is idle; when it is there, verify_copied() says so.
+ * How often it is looked at whether something has changed. A full copy may be wanted for as long
+ * as the program is idle; when it is there, verify_copied() says so.
  */
 #define LOOK_NS		(5 * NSEC_PER_MSEC)
 #define LOOK_COPYING_NS	NSEC_PER_SEC
