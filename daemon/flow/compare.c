@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * VERIFY, on the spare's host: the primary says what pages the replica has to have. They are compared
- * with the engine's answers to reads, from which a program that takes over gets its memory, too.
+ * VERIFY, on the spare's host: the primary says what pages the replica has to have. They are
+ * compared with the engine's answers to reads, from which a program that takes over gets its
+ * memory, too.
  */
 #include <errno.h>
 #include <string.h>

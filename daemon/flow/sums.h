@@ -43,8 +43,8 @@ void sums_trim(struct sums *s, u64 generation, u64 from, u64 to,
 u64 sums_generation(const struct sums *s);
 
 /*
- * The pages that a spare with @generation has to have, from @addr on: fills in the next piece of which
- * something is known; false: there is none. *@newer: pages in it that changed in a later
+ * The pages that a spare with @generation has to have, from @addr on: fills in the next piece of
+ * which something is known; false: there is none. *@newer: pages in it that changed in a later
  * generation.
  */
 bool sums_next(const struct sums *s, u64 generation, u64 addr, struct msg_verify *m, u32 *newer);

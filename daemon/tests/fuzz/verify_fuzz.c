@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Payloads of VERIFY, or of VERIFIED behind a first byte that is odd. A payload that is taken encodes to
- * the same bytes.
+ * Payloads of VERIFY, or of VERIFIED behind a first byte that is odd. A payload that is taken
+ * encodes to the same bytes.
  */
 #include <stdlib.h>
 #include <string.h>
