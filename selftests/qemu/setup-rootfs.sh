@@ -75,7 +75,8 @@ rootfs_release() {
 }
 
 # rootfs_run root command...: what uname tells there is the release of its own kernel, which
-# runs only later, in a guest. What apt downloads stays in the cache.
+# runs only later, in a guest. What apt downloads stays in the cache, which all tests share: apt gives up
+# if another one has locked it, so one command runs at a time.
 # shellcheck disable=SC2016 # for the shell there
 rootfs_run() {
 	local root=$1
@@ -83,7 +84,7 @@ rootfs_run() {
 	printf '#!/bin/sh\n[ "$*" = -r ] || exec /bin/uname "$@"\necho %s\n' \
 		"$(rootfs_release "$root")" >"$root/usr/local/bin/uname"
 	chmod 755 "$root/usr/local/bin/uname"
-	unshare --mount bash -c 'set -e
+	flock -o "$rootfs_cache/archives.lock" unshare --mount bash -c 'set -e
 		mount -t proc proc "$0/proc"
 		mount --rbind /dev "$0/dev"
 		mount --bind "$1" "$0/var/cache/apt/archives"
