@@ -241,11 +241,18 @@ static int pass(int fd, int content, bool live)
 	return 0;
 }
 
+/* Nothing was committed yet. The soft engine then has no content; the module has one, without commits. */
+static bool is_empty(int fd)
+{
+	struct cptdev_image_info info = { .size = sizeof(info) };
+
+	return ckdev_image_info(fd, &info) == 0 && !info.generation;
+}
+
 void hs_warm_pass(int fd)
 {
-	int content = wanted ? ckdev_replica_content_live(fd) : -ENODATA, ret;
+	int content = wanted && !is_empty(fd) ? ckdev_replica_content_live(fd) : -ENODATA, ret;
 
-	/* Nothing was committed yet. */
 	if (content == -ENODATA)
 		return;
 	ret = content < 0 ? content : pass(fd, content, true);

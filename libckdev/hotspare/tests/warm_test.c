@@ -40,6 +40,7 @@ static struct {
 	uint64_t end;			/* cptdevd ends in this one */
 	bool ended;
 	bool frozen;
+	bool module;			/* has a content before the first commit, too */
 } replica;
 
 static uint64_t reported;		/* NEVER: nothing */
@@ -195,7 +196,7 @@ int __wrap_ckdev_replica_content_live(int fd)
 	moment();
 	if (replica.ended)
 		return -ECONNRESET;
-	return replica.commits ? CONTENT : -ENODATA;
+	return replica.commits || replica.module ? CONTENT : -ENODATA;
 }
 
 int __wrap_ckdev_replica_copied(int fd, uint64_t commits, uint64_t *behind)
@@ -307,10 +308,10 @@ static void what_the_replica_forgot(void **state)
 	}
 }
 
-static void a_report_after_each_pass(void **state)
+static void reports_after_each_pass(bool module)
 {
-	(void)state;
 	begin(1);
+	replica.module = module;
 	hs_warm_pass(REPLICA);
 	assert_int_equal(reports, 0);			/* nothing was committed yet */
 	commit();
@@ -324,6 +325,13 @@ static void a_report_after_each_pass(void **state)
 	hs_warm_pass(REPLICA);
 	assert_int_equal(reported, 3);
 	take_over();
+}
+
+static void a_report_after_each_pass(void **state)
+{
+	(void)state;
+	reports_after_each_pass(false);
+	reports_after_each_pass(true);
 }
 
 /* As for an update: the spare copies the replica of the next one, and is as warm as before. */
