@@ -241,7 +241,7 @@ static int pass(int fd, int content, bool live)
 	return 0;
 }
 
-/* Nothing was committed yet. The soft engine then has no content; the module has one, without commits. */
+/* Nothing was committed yet: the soft engine has no content, the module one without commits. */
 static bool is_empty(int fd)
 {
 	struct cptdev_image_info info = { .size = sizeof(info) };
