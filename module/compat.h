@@ -79,12 +79,13 @@ static inline bool cptdev_pte_marker(pte_t pte)
 }
 #endif
 
+/* VM_MTE, on arm64: the memory has tags, which no snapshot contains. */
 #ifdef VM_DROPPABLE
-#define CPTDEV_VM_SPECIAL	(VM_SHADOW_STACK | VM_DROPPABLE)
+#define CPTDEV_VM_SPECIAL	(VM_SHADOW_STACK | VM_DROPPABLE | VM_MTE)
 #elif defined(VM_SHADOW_STACK)
-#define CPTDEV_VM_SPECIAL	VM_SHADOW_STACK
+#define CPTDEV_VM_SPECIAL	(VM_SHADOW_STACK | VM_MTE)
 #else
-#define CPTDEV_VM_SPECIAL	0
+#define CPTDEV_VM_SPECIAL	VM_MTE
 #endif
 
 /* How many page-table entries map the folio: each of them holds one reference. */
@@ -139,8 +140,7 @@ static inline bool cptdev_pmd_still(pmd_t *pmdp, pmd_t val)
 static inline spinlock_t *cptdev_table_lock(struct mm_struct *mm, pte_t *ptes)
 {
 #if defined(CONFIG_SPLIT_PTE_PTLOCKS) || USE_SPLIT_PTE_PTLOCKS
-	unsigned long pfn = ((unsigned long)ptes - PAGE_OFFSET) >> PAGE_SHIFT;
-	struct page *table = pfn_to_page(pfn);
+	struct page *table = cptdev_ptes_page(ptes);
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 	return ptlock_ptr(table);

@@ -65,7 +65,7 @@
 #include <linux/cptdev.h>
 #include <linux/cptdev_netlink.h>
 
-#include "arch/x86/pte.h"
+#include "arch/pte.h"
 #include "compat.h"
 #include "track/walk.h"
 

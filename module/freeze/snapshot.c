@@ -105,7 +105,7 @@ static int snapshot_try(struct cut *cut, struct cptdev_session *s,
 	int ret;
 
 	*cut = (struct cut) {
-		.walk = { .s = s, .bits = _PAGE_RW, .cut = true,
+		.walk = { .s = s, .bits = CPTDEV_PTE_WRITE, .cut = true,
 			  .table = cptdev_cut_table, .quick = cptdev_cut_quick,
 			  .empty = cptdev_cut_empty },
 	};

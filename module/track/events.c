@@ -47,7 +47,7 @@ static void harvest_table(struct cptdev_session *s, struct cptdev_chunk *c, pmd_
 	unsigned int i;
 
 	for (i = 0; i < CHUNK_WORDS; i++)
-		cptdev_mark_set(&c->cut, i, cptdev_ptes64(ptep + i * 64, _PAGE_RW));
+		cptdev_mark_set(&c->cut, i, cptdev_ptes64(ptep + i * 64, CPTDEV_PTE_WRITE));
 	if (!exclusive)
 		return;
 	/* The lock keeps the pages where they are while they are looked at. */

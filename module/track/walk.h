@@ -103,9 +103,4 @@ pmd_t *cptdev_walk_pmd(struct mm_struct *mm, unsigned long addr,
 void cptdev_table_look(const struct cptdev_walk *w, struct cptdev_table *t);
 unsigned int cptdev_sweep(struct cptdev_walk *w, unsigned long end);
 
-/* arch/x86/simd.c: the tables of a sweep at once, with the processor's wide registers. */
-void cptdev_simd_init(void);
-bool cptdev_simd_usable(void);
-u32 cptdev_sweep_simd(struct cptdev_swept *swept, u32 nr, u64 bits, u64 mark, u64 third);
-
 #endif /* _CPTDEV_WALK_H */

@@ -26,6 +26,9 @@ static inline bool cptdev_pmd_replace(pmd_t *pmdp, pmd_t old, pmd_t new)
 	return try_cmpxchg(&pmdp->pmd, &old.pmd, new.pmd);
 }
 
+/* The bit of a PTE that can be written through. */
+#define CPTDEV_PTE_WRITE	_PAGE_RW
+
 /* Bits of a PTE that says its page is dirty. */
 #ifdef _PAGE_DIRTY_BITS
 #define CPTDEV_PTE_DIRTY	_PAGE_DIRTY_BITS
@@ -99,6 +102,12 @@ static inline pte_t *cptdev_pmd_ptes(pmd_t pmd)
 	return __va(pmd_val(pmd) & PTE_PFN_MASK);
 }
 
+/* The page that a table of PTEs is, as cptdev_pmd_ptes() has it: in the direct map. */
+static inline struct page *cptdev_ptes_page(const pte_t *ptes)
+{
+	return pfn_to_page(((unsigned long)ptes - PAGE_OFFSET) >> PAGE_SHIFT);
+}
+
 /*
  * What a cut asks of nearly all pages, with as few instructions as it takes. A plain PTE
  * maps a page that has a struct page: pte_page() needs no second look.
@@ -118,5 +127,12 @@ static inline struct page *cptdev_plain_page(pteval_t pte)
 {
 	return pfn_to_page((pte & PTE_PFN_MASK) >> PAGE_SHIFT);
 }
+
+/* simd.c: the tables of a sweep (track/walk.h) at once, with the processor's wide registers. */
+struct cptdev_swept;
+
+void cptdev_simd_init(void);
+bool cptdev_simd_usable(void);
+u32 cptdev_sweep_simd(struct cptdev_swept *swept, u32 nr, u64 bits, u64 mark, u64 third);
 
 #endif /* _CPTDEV_ARCH_X86_PTE_H */

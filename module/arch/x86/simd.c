@@ -7,6 +7,7 @@
 #include <linux/cpufeature.h>
 
 #include "../../track/walk.h"
+#include "pte.h"
 
 u32 cptdev_sweep_avx2(struct cptdev_swept *swept, u32 nr, u64 bits, u64 mark, u64 third);
 
