@@ -38,10 +38,19 @@ u64 node_without(const struct conf *conf)
 	return conf->compression == COMPRESSION_OFF ? WIRE_FEATURE_ZSTD : 0;
 }
 
+#if defined(__x86_64__)
+#define MACHINE	WIRE_MACHINE_X86_64
+#elif defined(__aarch64__)
+#define MACHINE	WIRE_MACHINE_ARM64
+#else
+#error "This processor has no number in link/wire.h. Next: give it one."
+#endif
+
 void node_self(struct node *n, const struct conf *conf)
 {
 	*n = (struct node) {
 		.page_size = sysconf(_SC_PAGESIZE),
+		.machine = MACHINE,
 		.heartbeat_ms = conf->heartbeat_ms,
 		.timeout_ms = conf->timeout_ms,
 		.without = node_without(conf),

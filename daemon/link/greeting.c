@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The handshake: what is said, and what two nodes agree on. No I/O. */
+#include <stdio.h>
+
 #include "greeting.h"
 #include "name.h"
 
 /* Slower than this a peer can't be: the limits of the configuration. */
 #define HEARTBEAT_MAX_MS	60000
 #define TIMEOUT_MAX_MS		600000
+
+/* Type, length and value of WIRE_TLV_MACHINE. */
+#define MACHINE_TAIL_LEN	6
 
 static void node_times_encode(struct writer *w, const struct node *n)
 {
@@ -14,9 +19,14 @@ static void node_times_encode(struct writer *w, const struct node *n)
 	write_u32(w, n->heartbeat_ms);
 	write_u32(w, n->timeout_ms);
 	write_u16(w, len);
-	write_u16(w, 0);		/* no tail */
+	write_u16(w, n->machine ? MACHINE_TAIL_LEN : 0);
 	write_u32(w, 0);
 	write_copy(w, n->name, len);
+	if (n->machine) {
+		write_u16(w, WIRE_TLV_MACHINE);
+		write_u16(w, sizeof(n->machine));
+		write_u16(w, n->machine);
+	}
 }
 
 void hello_encode(struct writer *w, const struct hello *m)
@@ -40,20 +50,39 @@ void welcome_encode(struct writer *w, const struct welcome *m)
 	node_times_encode(w, &m->node);
 }
 
-/* The tail is for what comes later: it has to be well-formed, and nothing critical. */
-static int tail_decode(struct reader *r, size_t len, struct fault *f)
+static int machine_decode(const u8 *p, size_t len, struct node *n, struct fault *f)
+{
+	struct reader r = { .p = p, .left = len };
+
+	if (len != sizeof(n->machine))
+		return fault_set(f, WIRE_E_PROTOCOL, "greeting: processor of %zu bytes", len);
+	n->machine = read_u16(&r);
+	return 0;
+}
+
+/*
+ * The tail has the processor, and is for what comes later: that has to be well-formed, and nothing
+ * critical.
+ */
+static int tail_decode(struct reader *r, size_t len, struct node *node, struct fault *f)
 {
 	struct reader tail = { .p = read_bytes(r, len), .left = len };
+	const u8 *p;
 
 	if (!tail.p)
 		return fault_set(f, WIRE_E_PROTOCOL, "greeting is cut short");
 	while (tail.left) {
 		u16 type = read_u16(&tail), n = read_u16(&tail);
 
-		read_bytes(&tail, n);
+		p = read_bytes(&tail, n);
 		if (tail.short_of)
 			return fault_set(f, WIRE_E_PROTOCOL,
 					 "greeting's tail is cut short");
+		if (type == WIRE_TLV_MACHINE) {
+			if (machine_decode(p, n, node, f))
+				return -1;
+			continue;
+		}
 		if (type & WIRE_TLV_CRITICAL)
 			return fault_set(f, WIRE_E_FEATURE,
 					 "greeting asks for 0x%x, which isn't known here",
@@ -69,6 +98,7 @@ static int node_times_decode(struct reader *r, struct node *n, struct fault *f)
 	const u8 *name;
 
 	n->without = 0;
+	n->machine = WIRE_MACHINE_X86_64;
 	n->heartbeat_ms = read_u32(r);
 	n->timeout_ms = read_u32(r);
 	name_len = read_u16(r);
@@ -86,7 +116,7 @@ static int node_times_decode(struct reader *r, struct node *n, struct fault *f)
 	if (tail_len > WIRE_TLV_MAX)
 		return fault_set(f, WIRE_E_PROTOCOL, "greeting: tail of %u bytes",
 				 tail_len);
-	if (tail_decode(r, tail_len, f))
+	if (tail_decode(r, tail_len, n, f))
 		return -1;
 	if (r->left)
 		return fault_set(f, WIRE_E_PROTOCOL, "greeting: %zu bytes too many",
@@ -157,6 +187,31 @@ static int features_check(u64 required, struct fault *f)
 			 missing);
 }
 
+static const char *machine_name(u16 machine, char text[8])
+{
+	switch (machine) {
+	case WIRE_MACHINE_X86_64:
+		return "x86-64";
+	case WIRE_MACHINE_ARM64:
+		return "arm64";
+	}
+	snprintf(text, 8, "%u", machine);
+	return text;
+}
+
+/* Memory and registers of a program mean nothing to another processor. */
+static int machine_check(const struct node *peer, const struct node *self, struct fault *f)
+{
+	char theirs[8], ours[8];
+
+	if (peer->machine == self->machine)
+		return 0;
+	return fault_set(f, WIRE_E_MACHINE,
+			 "peer is a machine of %s, this node of %s, and no program can be "
+			 "continued on another processor. Next: name a spare of the same processor",
+			 machine_name(peer->machine, theirs), machine_name(self->machine, ours));
+}
+
 int hello_answer(const struct hello *peer, const struct node *self, struct welcome *m,
 		 struct fault *f)
 {
@@ -165,6 +220,8 @@ int hello_answer(const struct hello *peer, const struct node *self, struct welco
 				 "peer speaks versions %u to %u, this node version %u",
 				 peer->version_min, peer->version_max, WIRE_VERSION);
 	if (features_check(peer->required, f))
+		return -1;
+	if (machine_check(&peer->node, self, f))
 		return -1;
 	if (peer->node.page_size != self->page_size)
 		return fault_set(f, WIRE_E_PAGE_SIZE,
@@ -197,6 +254,8 @@ int welcome_check(const struct welcome *m, const struct node *self, struct fault
 		return fault_set(f, WIRE_E_FEATURE,
 				 "peer agreed to features 0x%llx that nobody offered",
 				 m->features & (~WIRE_FEATURES | self->without));
+	if (machine_check(&m->node, self, f))
+		return -1;
 	if (m->node.page_size != self->page_size)
 		return fault_set(f, WIRE_E_PAGE_SIZE,
 				 "peer has pages of %u bytes, this node of %u",

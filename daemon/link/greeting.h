@@ -11,6 +11,7 @@ struct node {
 	u8 uuid[CPTDEV_UUID_LEN];
 	char name[CPTDEV_NAME_MAX];
 	u32 page_size;
+	u16 machine;		/* its processor: enum wire_machine, or one that isn't known here */
 	u32 heartbeat_ms;
 	u32 timeout_ms;
 	u64 without;		/* features that it doesn't want; not told as such */

@@ -62,6 +62,7 @@ const char *wire_code_name(u32 code)
 	case WIRE_E_IDENTITY:		return "identity";
 	case WIRE_E_LIMIT:		return "limit";
 	case WIRE_E_TIMEOUT:		return "timeout";
+	case WIRE_E_MACHINE:		return "machine";
 	case WIRE_E_FENCED:		return "fenced";
 	case WIRE_E_OTHER:		return "other-session";
 	case WIRE_E_CONFLICT:		return "conflict";

@@ -97,7 +97,17 @@ enum wire_type {
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */
 #define WIRE_TLV_AUTH_DATA	2		/* reserved */
+#define WIRE_TLV_MACHINE	0x8003		/* u16: enum wire_machine, unless it is 0 */
 #define WIRE_TLV_CRITICAL	0x8000		/* refuse it when it isn't known */
+
+/*
+ * Processors. x86-64 isn't said: the greetings of versions that know no other processor stay what
+ * they are. The others have to be understood.
+ */
+enum wire_machine {
+	WIRE_MACHINE_X86_64	= 0,
+	WIRE_MACHINE_ARM64	= 1,
+};
 
 /* Codes of REFUSE, SESSION_STATE and FAILED. */
 enum wire_code {
@@ -111,6 +121,7 @@ enum wire_code {
 	WIRE_E_IDENTITY		= 6,	/* not the node that is expected here */
 	WIRE_E_LIMIT		= 7,	/* too many sessions or connections */
 	WIRE_E_TIMEOUT		= 8,
+	WIRE_E_MACHINE		= 9,	/* another processor */
 	/* a session */
 	WIRE_E_FENCED		= 16,	/* a newer term exists: stop */
 	WIRE_E_OTHER		= 17,	/* another session's content is in the way */

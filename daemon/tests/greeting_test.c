@@ -2,6 +2,7 @@
 /* The handshake: bytes, and what two nodes agree on. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,6 +153,37 @@ static void the_tail_is_for_later_versions(void **state)
 	assert_int_equal(hello_decode(b, n, &h, &f), -1);
 }
 
+/* What a node with another processor than x86-64 appends. */
+#define ARM64_TAIL	"03 80 02 00 01 00"
+
+static void a_processor_is_said_and_read_back(void **state)
+{
+	struct node arm = other;
+	struct writer w;
+	struct hello h, back;
+	struct fault f;
+	u8 b[256], c[256];
+	size_t n;
+
+	(void)state;
+	arm.machine = WIRE_MACHINE_ARM64;
+	hello_make(&h, &arm);
+	w = (struct writer) { .p = c, .cap = sizeof(c) };
+	hello_encode(&w, &h);
+	n = with_tail(b, sizeof(b), ARM64_TAIL);
+	assert_int_equal(w.len, n);
+	assert_memory_equal(c, b, n);
+	assert_int_equal(hello_decode(b, n, &back, &f), 0);
+	assert_int_equal(back.node.machine, WIRE_MACHINE_ARM64);
+	/* A greeting of x86-64 doesn't keep what was there before. */
+	n = hex_bytes(HELLO_BYTES, b, sizeof(b));
+	assert_int_equal(hello_decode(b, n, &back, &f), 0);
+	assert_int_equal(back.node.machine, WIRE_MACHINE_X86_64);
+	n = with_tail(b, sizeof(b), "03 80 01 00 01");
+	assert_int_equal(hello_decode(b, n, &back, &f), -1);
+	assert_non_null(strstr(f.text, "processor of 1 bytes"));
+}
+
 static void answer_fails(const struct hello *h, u32 code, const char *word)
 {
 	struct welcome w;
@@ -234,6 +266,45 @@ static void pages_and_identities_are_compared(void **state)
 	answer_fails(&h, WIRE_E_IDENTITY, "this node itself (beta)");
 }
 
+static void says_both(const struct fault *f, const char *theirs, const char *ours)
+{
+	char words[64];
+
+	assert_int_equal(f->code, WIRE_E_MACHINE);
+	snprintf(words, sizeof(words), "peer is a machine of %s, this node of %s,", theirs, ours);
+	assert_non_null(strstr(f->text, words));
+	assert_non_null(strstr(f->text, "Next: name a spare of the same processor"));
+}
+
+/* Each side refuses the other: whoever greets, and whoever answers. */
+static void processors_have_to_be_the_same(void **state)
+{
+	struct node arm = other, arm_self = self;
+	struct welcome w;
+	struct hello h;
+	struct fault f;
+
+	(void)state;
+	arm.machine = arm_self.machine = WIRE_MACHINE_ARM64;
+	hello_make(&h, &arm);
+	assert_int_equal(hello_answer(&h, &self, &w, &f), -1);
+	says_both(&f, "arm64", "x86-64");
+	hello_make(&h, &other);
+	assert_int_equal(hello_answer(&h, &arm_self, &w, &f), -1);
+	says_both(&f, "x86-64", "arm64");
+	w = (struct welcome) { .node = self, .version = WIRE_VERSION };
+	assert_int_equal(welcome_check(&w, &arm, &f), -1);
+	says_both(&f, "x86-64", "arm64");
+	w.node.machine = 777;
+	assert_int_equal(welcome_check(&w, &other, &f), -1);
+	says_both(&f, "777", "x86-64");
+
+	hello_make(&h, &arm);
+	assert_int_equal(hello_answer(&h, &arm_self, &w, &f), 0);
+	assert_int_equal(w.node.machine, WIRE_MACHINE_ARM64);
+	assert_int_equal(welcome_check(&w, &arm, &f), 0);
+}
+
 static void a_welcome_is_not_believed_blindly(void **state)
 {
 	struct welcome w = { .node = self, .version = WIRE_VERSION };
@@ -259,10 +330,12 @@ int main(void)
 		cmocka_unit_test(all_lengths_but_the_right_one_are_refused),
 		cmocka_unit_test(each_wrong_field_is_named),
 		cmocka_unit_test(the_tail_is_for_later_versions),
+		cmocka_unit_test(a_processor_is_said_and_read_back),
 		cmocka_unit_test(versions_have_to_meet),
 		cmocka_unit_test(features_are_agreed_on),
 		cmocka_unit_test(a_node_may_do_without_a_feature),
 		cmocka_unit_test(pages_and_identities_are_compared),
+		cmocka_unit_test(processors_have_to_be_the_same),
 		cmocka_unit_test(a_welcome_is_not_believed_blindly),
 	};
 
