@@ -86,6 +86,14 @@ selftests:
 	@$(MAKE) -s -C selftests OUTPUT=$(BUILD)/obj/selftests COLLECTION=cptdev emit_tests \
 		>$(BUILD)/selftests/kselftest-list.txt
 
+# The tests that guests of arm64 run: static, as these guests have no libraries.
+ARM64_TESTS := smoke snapshot scan exact tables atomicity
+ARM64_OBJ := $(BUILD)/obj/selftests-arm64
+selftests-arm64:
+	@$(MAKE) -s -C selftests OUTPUT=$(ARM64_OBJ) CROSS_COMPILE=aarch64-linux-gnu- USERLDFLAGS=-static \
+		TEST_GEN_PROGS="$(ARM64_TESTS:%=$(ARM64_OBJ)/%)" TEST_GEN_PROGS_EXTENDED= TEST_GEN_FILES= \
+		TEST_PROGS= TEST_FILES= INSTALL_PATH=$(BUILD)/selftests-arm64 install
+
 # Tests: selftests/qemu/check selects the tests and the kernels of a tier. K= and T= select from
 # all kernels and tests.
 CHECK = K="$(K)" $(HARNESS)/check
@@ -100,7 +108,7 @@ check: setup
 	@CPTDEV_TIER=check $(CHECK)
 
 ##	check-all	run every test on every kernel, also on debug kernels: hours [T=] [K=] [J=]
-check-all: KERNELS := $(if $(K),$(KERNELS),$(KERNELS) $(call KERNELS_OF,debug))
+check-all: KERNELS := $(if $(K),$(KERNELS),$(KERNELS) $(call KERNELS_OF,debug) $(call KERNELS_OF,foreign))
 check-all: setup
 	@CPTDEV_TIER=all $(CHECK)
 
@@ -235,6 +243,6 @@ clean:
 help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
-.PHONY: all tests tests-all setup module selftests check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris demo-redis \
+.PHONY: all tests tests-all setup module selftests selftests-arm64 check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris demo-redis \
 	bench docs install uninstall deb clean help needs \
 	install-uapi install-man install-module module-of-kdir uninstall-module

@@ -573,9 +573,13 @@ static long faults(void)
 	return u.ru_minflt;
 }
 
-/* Who is scanned doesn't notice. */
+/*
+ * A program that is scanned doesn't notice. If the processor itself sets no dirty bits, the first
+ * store to a page after each scan faults.
+ */
 TEST_F(scan, no_faults)
 {
+	long expected = getenv("CPTDEV_SOFT_DIRTY") ? 10 * PAGES : 0;
 	unsigned int i, round;
 	long before;
 
@@ -588,7 +592,7 @@ TEST_F(scan, no_faults)
 		self->s.end = 0;
 		t_ioctl(self->fd, CPTDEV_IOC_SCAN, &self->s);
 	}
-	EXPECT_EQ(0, faults() - before);
+	EXPECT_EQ(expected, faults() - before);
 }
 
 static void *slow_scan(void *arg)

@@ -72,6 +72,19 @@ on_time() {
 	printf '%d\n' $(($2 * $(kernel_field "$1" 6)))
 }
 
+# kernel_arch name: of the machine that it is for, x86_64 or arm64
+kernel_arch() {
+	case $(kernel_field "$1" 4) in
+	*-arm64) printf 'arm64\n' ;;
+	*) printf 'x86_64\n' ;;
+	esac
+}
+
+# arch_tools architecture: what the names of compiler and binutils begin with
+arch_tools() {
+	[ "$1" != arm64 ] || printf 'aarch64-linux-gnu-\n'
+}
+
 kernel_known() {
 	[ -n "$(kernel_field "$1" 1)" ]
 }
@@ -140,7 +153,9 @@ can_place() {
 
 # run_kbuild kernel directory module-in-there argument...
 run_kbuild() {
-	local kbuild=(make -s -j"$(nproc)" -C "$(kernel_headers "$1")" CONFIG_CPTDEV=m "${@:4}")
+	local kbuild=(make -s -j"$(nproc)" -C "$(kernel_headers "$1")" CONFIG_CPTDEV=m "${@:4}") arch
+	arch=$(kernel_arch "$1")
+	[ "$arch" = x86_64 ] || kbuild+=("ARCH=$arch" "CROSS_COMPILE=$(arch_tools "$arch")")
 	if [ -d "$(kernel_dir "$1")/chroot" ] || ! can_place; then
 		in_userland "$1" "$2" "${kbuild[@]}" M="$2/$3"
 	else

@@ -84,21 +84,32 @@ stage_skeleton() {
 	printf 'PS1="cptdev:\\w# "\n' >"$root/etc/profile"
 }
 
+# stage_busybox root program: the applets are those of this machine's
 stage_busybox() {
 	local root=$1 applet
-	cp -L "$(command -v busybox)" "$root/usr/bin/busybox"
-	"$root/usr/bin/busybox" --list | while read -r applet; do
+	cp -L "$2" "$root/usr/bin/busybox"
+	busybox --list | while read -r applet; do
 		[ "$applet" = busybox ] || ln -s busybox "$root/usr/bin/$applet"
 	done
 	# Where the kernel looks for it.
 	ln -s ../bin/busybox "$root/usr/sbin/modprobe"
 }
 
+# stage_userland root unpacked-packages: what a guest of another architecture has is static
+stage_userland() {
+	stage_busybox "$1" "$2/bin/busybox"
+	rm -f "$1/usr/bin/bash"
+	cp "$2/bin/bash-static" "$1/usr/bin/bash"
+}
+
+# build_execd [architecture]: guest/execd, or guest/execd-<architecture>
 build_execd() {
-	fresh "$guest_work/execd" "$cptdev_qemu/guest/execd.c" && return 0
+	local execd=$guest_work/execd${1:+-$1} tools
+	fresh "$execd" "$cptdev_qemu/guest/execd.c" && return 0
 	mkdir -p "$guest_work"
-	gcc -O2 -Wall -Wextra -Werror -static -o "$guest_work/execd.$BASHPID" "$cptdev_qemu/guest/execd.c"
-	mv "$guest_work/execd.$BASHPID" "$guest_work/execd"
+	tools=$(arch_tools "${1:-}")
+	"${tools}gcc" -O2 -Wall -Wextra -Werror -static -o "$execd.$BASHPID" "$cptdev_qemu/guest/execd.c"
+	mv "$execd.$BASHPID" "$execd"
 }
 
 # What talks to execd from here.
@@ -111,24 +122,30 @@ build_channel() {
 
 # build_base kernel: prints the archive's name
 build_base() {
-	local archive=$guest_work/base-$1.cpio root release
-	build_execd
+	local archive=$guest_work/base-$1.cpio root release arch
+	arch=$(kernel_arch "$1")
+	arch=${arch#x86_64}
+	build_execd "$arch"
 	build_channel
 	printf '%s\n' "$archive"
-	fresh "$archive" "$cptdev_qemu/guest" "$cptdev_qemu/initramfs.sh" "$guest_work/execd" \
+	fresh "$archive" "$cptdev_qemu/guest" "$cptdev_qemu/initramfs.sh" "$guest_work/execd${arch:+-$arch}" \
 		"$(kernel_dir "$1")/stamp" && return 0
 	root=$(mktemp -d "$guest_work/root.XXXXXX")
 	release=$(kernel_release "$1")
 	stage_skeleton "$root"
-	stage_busybox "$root"
-	stage_program "$root" usr/sbin "${guest_programs[@]}"
+	if [ -n "$arch" ]; then
+		stage_userland "$root" "$(kernel_dir "$1")/userland"
+	else
+		stage_busybox "$root" "$(command -v busybox)"
+		stage_program "$root" usr/sbin "${guest_programs[@]}"
+		mv "$root/usr/sbin/bash" "$root/usr/bin/bash"
+		ln -s mke2fs "$root/usr/sbin/mkfs.ext4"
+	fi
 	# Not busybox for sh: its shell would prefer its own applets to the real programs.
-	mv "$root/usr/sbin/bash" "$root/usr/bin/bash"
 	ln -sf bash "$root/usr/bin/sh"
-	ln -s mke2fs "$root/usr/sbin/mkfs.ext4"
 	cp "$cptdev_qemu/guest/init" "$root/init"
 	chmod 755 "$root/init"
-	cp "$guest_work/execd" "$root/usr/sbin/execd"
+	cp "$guest_work/execd${arch:+-$arch}" "$root/usr/sbin/execd"
 	mkdir -p "$root/usr/lib/modules"
 	cp -r "$(kernel_dir "$1")/lib/modules/$release" "$root/usr/lib/modules/"
 	pack "$root" "$archive"
@@ -154,10 +171,14 @@ own_libraries() {
 	done
 }
 
-# build_tests: prints the archive's name
+# build_tests architecture: prints the archive's name
 build_tests() {
 	local archive=$guest_work/tests.cpio tests=${CPTDEV_TESTS:-$cptdev_build/selftests} root
 	local programs libraries
+	if [ "$1" != x86_64 ]; then
+		build_tests_static "$1"
+		return
+	fi
 	[ -z "${CPTDEV_TESTS:-}" ] || archive=$guest_work/tests-${CPTDEV_TESTS##*/}.cpio
 	mkdir -p "$guest_work"
 	printf '%s\n' "$archive"
@@ -178,6 +199,17 @@ build_tests() {
 	rm -rf "$root"
 }
 
+# build_tests_static architecture: the tests alone, which "make selftests-<architecture>" has built
+build_tests_static() {
+	local archive=$guest_work/tests-$1.cpio tests=$cptdev_build/selftests-$1 root
+	printf '%s\n' "$archive"
+	fresh "$archive" "$cptdev_qemu/initramfs.sh" "$tests" && return 0
+	root=$(mktemp -d "$guest_work/root.XXXXXX")
+	[ ! -d "$tests" ] || cp -r "$tests" "$root/tests"
+	pack "$root" "$archive"
+	rm -rf "$root"
+}
+
 # stage_files root file[:path in the guest]...
 stage_files() {
 	local root=$1 item source target
@@ -194,7 +226,7 @@ stage_files() {
 	done
 }
 
-# build_extra archive module programs files: the last two are lists of words
+# build_extra archive module programs files tools: programs and files are lists of words
 build_extra() {
 	local archive=$1 module=$2 programs files root
 	read -ra programs <<<"$3"
@@ -202,7 +234,7 @@ build_extra() {
 	root=$(mktemp -d "$guest_work/root.XXXXXX")
 	mkdir -p "$root/usr/lib/cptdev"
 	# Eleven megabytes for debuggers, to be unpacked and read at each boot.
-	[ -z "$module" ] || strip -g -o "$root/usr/lib/cptdev/cptdev.ko" "$module"
+	[ -z "$module" ] || "$5strip" -g -o "$root/usr/lib/cptdev/cptdev.ko" "$module"
 	[ ${#programs[@]} -eq 0 ] || stage_program "$root" usr/bin "${programs[@]}"
 	[ ${#files[@]} -eq 0 ] || stage_files "$root" "${files[@]}"
 	pack "$root" "$archive"

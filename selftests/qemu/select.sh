@@ -63,7 +63,7 @@ default_kernels() {
 	mapfile -t kernels < <(kernel_names default)
 	case $tier in
 	quick) kernels=("${kernels[0]}") ;;
-	all) mapfile -t -O "${#kernels[@]}" kernels < <(kernel_names debug) ;;
+	all) mapfile -t -O "${#kernels[@]}" kernels < <(kernel_names debug; kernel_names foreign) ;;
 	esac
 }
 
@@ -180,8 +180,9 @@ guest_test_names() {
 	} | sort -u
 }
 
-# on_kernel test kernel: its settings may name some. A mutant shows that a test can fail:
-# once is enough, and not where it takes longest.
+# on_kernel test kernel: its settings may name some; a kernel of another architecture has only
+# those that name it. A mutant shows that a test can fail: once is enough, and not where it takes
+# longest.
 on_kernel() {
 	local -A all=()
 	test_settings all "$1"
@@ -191,7 +192,10 @@ on_kernel() {
 	elif [ -n "${all[KERNELS]:-}" ]; then
 		[[ " ${all[KERNELS]} " == *" $2 "* ]]
 	else
-		[ -z "${all[MUTANT]:-}" ] || [ "$(kernel_field "$2" 2)" != debug ]
+		case $(kernel_field "$2" 2) in
+		foreign) return 1 ;;
+		debug) [ -z "${all[MUTANT]:-}" ] ;;
+		esac
 	fi
 }
 
@@ -341,6 +345,14 @@ host_test_on_kernels() {
 	done
 }
 
+# not_foreign kernel...: those that run on this architecture
+not_foreign() {
+	local kernel
+	for kernel; do
+		[ "$(kernel_field "$kernel" 2)" = foreign ] || printf '%s\n' "$kernel"
+	done
+}
+
 # A script of selftests/twohost runs once for each kernel, or for each pair "6.1+6.12"
 # that its settings name. Those with the longest time limits come first.
 twohost_tests() {
@@ -354,7 +366,7 @@ twohost_tests_by_name() {
 		test=twohost/$(basename "$program" .sh)
 		local -A all=()
 		host_settings all "$test" "$program"
-		for pair in ${all[KERNELS]:-${kernels[*]}}; do
+		for pair in ${all[KERNELS]:-$(not_foreign "${kernels[@]}")}; do
 			[[ " ${kernels[*]} " == *" ${pair%+*} "* && " ${kernels[*]} " == *" ${pair#*+} "* ]] || continue
 			! in_tier all "$test" "$pair" ||
 				host_test all "$pair" "$test" "$program" "${pair%+*}" "${pair#*+}" 1

@@ -64,8 +64,12 @@ apt_write_sources() {
 	done | sort -u
 }
 
+# Set by setup: an architecture whose packages are fetched too, but not installed.
+apt_foreign=''
+
 # Options that make apt use the scratch configuration.
 apt_scratch_options() {
+	[ -z "$apt_foreign" ] || printf '%s\n' -o APT::Architectures::=amd64 -o "APT::Architectures::=$apt_foreign"
 	printf '%s\n' \
 		-o "Dir::Etc::SourceList=$apt_scratch/sources.list" \
 		-o "Dir::Etc::SourceParts=/dev/null" \
@@ -120,10 +124,11 @@ need_root() {
 		"Next: run 'make setup' as root once; everything else runs as any user."
 }
 
+# apt_install_packages [list]: the packages that a file here names
 apt_install_packages() {
 	local missing
 	# One call for the usual case, that all is there.
-	mapfile -t missing < <(apt_missing_quick)
+	mapfile -t missing < <(apt_missing_quick "${1:-packages}")
 	[ ${#missing[@]} -gt 0 ] || return 0
 	mapfile -t missing < <(apt_missing "${missing[@]}")
 	[ ${#missing[@]} -gt 0 ] || return 0
@@ -159,28 +164,32 @@ apt_missing_quick() {
 	comm -13 \
 		<(dpkg-query -W -f '${db:Status-Status} ${Package}\n' |
 			sed -n 's/^installed //p' | sort -u) \
-		<(list_file "$cptdev_qemu/packages" | sort -u)
+		<(list_file "$cptdev_qemu/$1" | sort -u)
 }
 
-# Nothing if there is none.
+# qemu_version machine: nothing if there is none
 qemu_version() {
-	{ qemu-system-x86_64 --version 2>/dev/null || true; } | sed -n 's/.*version \([0-9]*\)\..*/\1/p'
+	{ "qemu-system-$1" --version 2>/dev/null || true; } | sed -n 's/.*version \([0-9]*\)\..*/\1/p'
 }
 
 # QEMU 7.2, the release's own, crashes 6.12 in early boot. Only what has to come from
 # backports does: with the whole suite as the target, systemd would.
+# apt_install_qemu machine package package...: the first has the machine, it needs the others
 apt_install_qemu() {
-	local version packages
-	version=$(qemu_version)
+	local machine=$1 version packages
+	version=$(qemu_version "$machine")
 	[ "${version:-0}" -lt 10 ] || return 0
-	need_root "qemu-system-x86 10 of bookworm-backports"
+	shift
+	need_root "$1 10 of bookworm-backports"
 	apt_scratch_update
-	say "setup: installing QEMU from backports${version:+ (version $version is too old)}"
-	packages=({qemu-system-x86,qemu-system-common,qemu-system-data,seabios}/bookworm-backports)
-	apt_possible "${packages[@]}" || packages=(-t bookworm-backports qemu-system-x86)
+	say "setup: installing QEMU ($machine) from backports${version:+ (version $version is too old)}"
+	packages=("${@/%//bookworm-backports}")
+	apt_possible "${packages[@]}" || packages=(-t bookworm-backports "$1")
 	apt_run "install QEMU from backports" apt_with apt-get install -y \
 		--no-install-recommends -o DPkg::Lock::Timeout=300 "${packages[@]}"
 }
+
+# In the functions below, a package of another architecture is "name:architecture".
 
 # apt_show package suite field: of the candidate, or of what the suite has
 apt_show() {
@@ -197,7 +206,7 @@ apt_fetch() {
 	[ -n "$version" ] || die "there is no package $package in the suite" \
 		"Next: see that the mirror in /etc/apt is up to date (apt-get update)."
 	mkdir -p "$3"
-	(cd "$3" && compgen -G "${package}_${version//:/%3a}_*.deb" >/dev/null) && return 0
+	(cd "$3" && compgen -G "${package%:*}_${version//:/%3a}_*.deb" >/dev/null) && return 0
 	say "setup: fetching $package $version"
 	(cd "$3" && apt_run "fetch $package" apt_with apt-get download "$package=$version")
 }
@@ -205,7 +214,7 @@ apt_fetch() {
 # apt_unpack package directory target
 apt_unpack() {
 	local deb
-	deb=$(compgen -G "$2/${1}_*.deb" | tail -n 1)
+	deb=$(compgen -G "$2/${1%:*}_*.deb" | tail -n 1)
 	mkdir -p "$3"
 	dpkg-deb -x "$deb" "$3"
 }

@@ -13,6 +13,7 @@
 #   lib/modules/<release>	the modules of the list, uncompressed, with modules.dep
 #   wanted	the list, or of a kernel that was built, debug.config
 #   headers/usr/src/linux-headers-<release>	KDIR
+#   userland	of another architecture: static programs for guests
 #   stamp	made last: all the rest is there
 
 debs=$cptdev_cache/debs
@@ -51,11 +52,11 @@ kernel_image_package() {
 	apt_show "$1" "$2" Depends | grep -oE 'linux-image-[0-9][^ ,]*' | head -n 1
 }
 
-# fetch_deb name new-directory final-directory
+# fetch_deb name new-directory final-directory [architecture]: if it isn't this machine's
 fetch_deb() {
-	local name=$1 new=$2 final=$3 suite image
+	local name=$1 new=$2 final=$3 of=${4:+:$4} suite image
 	suite=$(kernel_field "$name" 5)
-	image=$(kernel_image_package "$(kernel_field "$name" 4)" "$suite")
+	image=$(kernel_image_package "$(kernel_field "$name" 4)$of" "$suite")
 	[ -n "$image" ] || die "the suite names no kernel for '$name'" \
 		"Next: see that the mirror has bookworm-backports and security updates."
 	case ${image#linux-image-} in
@@ -64,14 +65,29 @@ fetch_deb() {
 		"Next: bring selftests/qemu/kernels up to date." ;;
 	esac
 	printf '%s\n' "${image#linux-image-}" >"$new/release"
-	apt_show "$image" "$suite" Version >"$new/version"
-	fetch_image "$image" "$suite" "$new"
-	fetch_headers "linux-headers-${image#linux-image-}" "$suite" "$new" "$final"
+	apt_show "$image$of" "$suite" Version >"$new/version"
+	fetch_image "$image" "$suite" "$new" "$of"
+	fetch_headers "linux-headers-${image#linux-image-}" "$suite" "$new" "$final" "$of"
+}
+
+# A kernel of another architecture. Its packages are fetched and unpacked, not installed. kbuild's
+# programs are those of this machine (linux-kbuild), which are the same version.
+
+# fetch_cross name new-directory final-directory
+fetch_cross() {
+	local arch package
+	arch=$(kernel_arch "$1")
+	fetch_deb "$@" "$arch"
+	for package in busybox-static bash-static; do
+		apt_fetch "$package:$arch" - "$debs"
+		apt_unpack "$package" "$debs" "$2/userland"
+	done
+	rm -rf "$2/userland/usr"
 }
 
 fetch_image() {
 	local image=$1 suite=$2 new=$3 release=${1#linux-image-}
-	apt_fetch "$image" "$suite" "$debs"
+	apt_fetch "$image${4:-}" "$suite" "$debs"
 	apt_unpack "$image" "$debs" "$new/unpacked"
 	mv "$new/unpacked/boot/config-$release" "$new/config"
 	unpack_vmlinux "$new/unpacked/boot/vmlinuz-$release" "$new/boot"
@@ -84,6 +100,11 @@ fetch_image() {
 # Documentation/x86/boot.rst tells where the payload is.
 unpack_vmlinux() {
 	local image=$1 sectors offset length unpacked
+	# arm64's isn't packed (Documentation/arm64/booting.rst).
+	if [ "$(od -An -tx1 -j 56 -N 4 "$image" | tr -d ' ')" = 41524d64 ]; then
+		cp "$image" "$2"
+		return
+	fi
 	sectors=$(od -An -tu1 -j $((0x1f1)) -N 1 "$image")
 	offset=$(od -An -tu4 -j $((0x248)) -N 4 "$image")
 	length=$(od -An -tu4 -j $((0x24c)) -N 4 "$image")
@@ -125,8 +146,8 @@ keep_modules() {
 
 # fetch_headers package suite new-directory final-directory
 fetch_headers() {
-	local headers=$1 suite=$2 new=$3 final=$4 package flavour
-	for package in "$headers" $(headers_depend_on "$headers" "$suite"); do
+	local headers=$1 suite=$2 new=$3 final=$4 of=${5:-} package flavour
+	for package in "$headers$of" $(headers_depend_on "$headers$of" "$suite"); do
 		apt_fetch "$package" "$suite" "$debs"
 		apt_unpack "$package" "$debs" "$new/headers"
 	done
@@ -135,7 +156,7 @@ fetch_headers() {
 	sed -i "s,^include /usr/src/,include $final/headers/usr/src/," "$flavour/Makefile"
 	# With a vmlinux, kbuild would want pahole to make type information for modules.
 	rm -f "$flavour/vmlinux"
-	prune_architectures "$new"/headers/usr/src/linux-headers-*-common*/arch
+	prune_architectures "$new"/headers/usr/src/linux-headers-*-common*/arch "${of:-x86}"
 	rm -rf "$new/headers/usr/share"
 }
 
@@ -144,8 +165,8 @@ headers_depend_on() {
 		grep -oE 'linux-(headers-[^ ,]*-common(-rt)?|kbuild-[^ ,]*)' | sort -u
 }
 
-prune_architectures() {
-	find "$1" -mindepth 1 -maxdepth 1 -type d ! -name x86 -exec rm -rf {} +
+prune_architectures() { # directory the-one-that-is-kept
+	find "$1" -mindepth 1 -maxdepth 1 -type d ! -name "${2#:}" -exec rm -rf {} +
 }
 
 

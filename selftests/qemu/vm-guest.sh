@@ -40,6 +40,10 @@ vm_alive() {
 # with it, once per boot of this machine.
 vm_accel() {
 	local file=$cptdev_cache/accel boot answer=''
+	if [ "$(kernel_arch "$1")" != x86_64 ]; then
+		printf 'tcg\n'
+		return
+	fi
 	if [ -n "${CPTDEV_ACCEL:-}" ]; then
 		printf '%s\n' "$CPTDEV_ACCEL"
 		return
@@ -80,9 +84,9 @@ vm_build_initrd() {
 	module=$(vm_module "$kernel" "$(vm_setting "$name" MUTANT)")
 	[ -e "$module" ] || module=''
 	base=$(build_base "$kernel")
-	tests=$(build_tests)
+	tests=$(build_tests "$(kernel_arch "$kernel")")
 	build_extra "$dir/extra" "$module" "$(vm_setting "$name" PROGS)" \
-		"$(vm_setting "$name" FILES | sed "s/@KERNEL@/$kernel/g")"
+		"$(vm_setting "$name" FILES | sed "s/@KERNEL@/$kernel/g")" "$(arch_tools "$(kernel_arch "$kernel")")"
 	cat "$base" "$tests" "$dir/extra" >"$dir/initrd"
 	rm -f "$dir/extra"
 }
@@ -96,8 +100,10 @@ vm_args_machine() {
 	accel=$(vm_accel "$kernel")
 	# Instructions are counted by the emulator only.
 	[ -z "$icount" ] || accel=tcg
-	case $accel in
-	kvm) printf '%s\n' -accel kvm -cpu "${cpu:-host}" ;;
+	# The signatures of pointers that arm64 itself computes are slow to emulate.
+	case $accel/$(kernel_arch "$kernel") in
+	kvm/*) printf '%s\n' -accel kvm -cpu "${cpu:-host}" ;;
+	*/arm64) printf '%s\n' -machine virt -accel tcg -cpu "${cpu:-max,pauth-impdef=on}" ;;
 	*) printf '%s\n' -accel tcg -cpu "${cpu:-max}" ;;
 	esac
 	[ -z "$icount" ] || printf '%s\n' -icount "shift=$icount"
@@ -120,8 +126,10 @@ vm_args_boot() {
 	# An oops ends the guest: what comes after it proves nothing. About maxcpus see
 	# guest/init. On a busy host the timer may be too slow for the kernel's check of it.
 	# Tests write to memory that is read-only, as debuggers do: newer kernels ask for it.
+	local console=ttyS0
+	[ "$(kernel_arch "$2")" != arm64 ] || console=ttyAMA0
 	printf '%s\n' -kernel "$(kernel_dir "$2")/boot" -initrd initrd -append \
-		"console=ttyS0 ignore_loglevel printk.devkmsg=on maxcpus=1 no_timer_check panic=-1 oops=panic proc_mem.force_override=always $(vm_setting "$1" CMDLINE)"
+		"console=$console ignore_loglevel printk.devkmsg=on maxcpus=1 no_timer_check panic=-1 oops=panic proc_mem.force_override=always $(vm_setting "$1" CMDLINE)"
 }
 
 vm_args_ports() {
@@ -197,14 +205,15 @@ vm_args_net() {
 # and it holds both ends of its pipes, so that it never sees an end of file.
 # shellcheck disable=SC2016 # for the shell there
 vm_qemu() {
-	local parent=$1 dir args
+	local parent=$1 dir args emulator=qemu-system-x86_64
 	shift
 	dir=$(vm_dir "$1")
+	[ "$(kernel_arch "$2")" != arm64 ] || emulator=qemu-system-aarch64
 	mapfile -t args < <(vm_args_machine "$1" "$2"; vm_args_boot "$1" "$2"; vm_args_disks "$1"; vm_args_net "$1")
 	shift 2
 	cd "$dir" || exit
 	exec setpriv --pdeathsig KILL bash -c '[ "$PPID" = "$0" ] || exit; exec "$@"' "$parent" \
-		qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
+		"$emulator" -nodefaults -no-user-config -display none -no-reboot \
 		"${args[@]}" "$@" 8<>in 9<>qmp.in
 }
 
