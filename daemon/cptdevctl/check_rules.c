@@ -107,7 +107,7 @@ static void rule_module(const struct facts *f, struct findings *out)
 {
 	if (f->loaded && another_is_loaded(f))
 		finding(out, LEVEL_WARN, "module",
-			"when no program uses it any more: systemctl stop cptdevd; rmmod cptdev; modprobe cptdev; systemctl start cptdevd; or reboot",
+			"when no program uses it any more: systemctl stop cptdevd; cptdevctl replica remove NAME (for each replica); rmmod cptdev; modprobe cptdev; systemctl start cptdevd; or reboot",
 			"the module that is loaded (version %s) isn't the one that is installed",
 			*f->version ? f->version : "unknown");
 	else if (f->loaded)
