@@ -42,6 +42,7 @@ struct conf_session {
 	u32 alone;			/* enum conf_alone: it has no spare */
 	u32 on_restart;			/* enum conf_on_restart: it is started anew */
 	char ack[CONF_ACK_MAX];		/* which spares must have it, see ack.h; empty: all */
+	char spares[CONF_ACK_MAX];	/* nodes that may be its spares, by names; empty: all */
 };
 
 #define CONF_SESSIONS_MAX	64
@@ -113,6 +114,8 @@ int conf_parse(struct conf *c, FILE *from, const char *name, FILE *errors);
 
 /* What is configured for a session of this name. */
 const struct conf_session *conf_session(const struct conf *c, const char *name);
+/* May @node be a spare of the session @name? An empty name isn't known yet, and may be. */
+bool conf_may_be_spare(const struct conf *c, const char *name, const char *node);
 
 bool conf_peer_given(const struct conf_peer *p);
 

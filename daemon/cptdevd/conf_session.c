@@ -49,6 +49,26 @@ const struct conf_session *conf_session(const struct conf *c, const char *name)
 	return n ? &n->session : &c->sessions;
 }
 
+static bool has_name(const char *names, const char *name)
+{
+	size_t len = strlen(name), n;
+
+	while (*(names += strspn(names, " \t"))) {
+		n = strcspn(names, " \t");
+		if (n == len && !memcmp(names, name, n))
+			return true;
+		names += n;
+	}
+	return false;
+}
+
+bool conf_may_be_spare(const struct conf *c, const char *name, const char *node)
+{
+	const char *spares = conf_session(c, name)->spares;
+
+	return !*spares || !*node || has_name(spares, node);
+}
+
 bool conf_key_per_session(const struct conf_key *key)
 {
 	size_t begin = offsetof(struct conf, sessions);
@@ -96,23 +116,45 @@ static bool is_node(const struct conf *c, const char *name)
 	return !strcmp(c->name, name);
 }
 
-/* A name that is written wrong is never heard of, and nothing is acknowledged. */
-static void check_ack(struct parse *p, int line, const char *section, const char *ack)
+/* The nodes that a value of ack or spares names. Returns their number. */
+static u32 named(const char *value, struct ack_policy *names)
 {
-	struct ack_policy policy;
 	char why[256];
-	u32 i;
+
+	if (!*value || ack_parse(value, names, why, sizeof(why)) || names->kind != ACK_NAMED)
+		return 0;
+	return names->nr;
+}
+
+/* A name that is written wrong is never heard of. */
+static void check_names(struct parse *p, int line, const char *section, const char *key,
+			const char *value)
+{
+	struct ack_policy names;
+	u32 i, nr = named(value, &names);
 
 	/* Whatever it is called. */
 	if (!*p->conf->peers[0].name)
 		return;
-	if (!*ack || ack_parse(ack, &policy, why, sizeof(why)) || policy.kind != ACK_NAMED)
-		return;
-	for (i = 0; i < policy.nr; i++)
-		if (!is_node(p->conf, policy.names[i]))
+	for (i = 0; i < nr; i++)
+		if (!is_node(p->conf, names.names[i]))
 			conf_warn(p, line,
-				  "[%s] ack: %s is no peer of this host; as long as it has no section [peer %s], it can't be a spare of a session of this host",
-				  section, policy.names[i], policy.names[i]);
+				  "[%s] %s: %s is no peer of this host; as long as it has no section [peer %s], it can't be a spare of a session of this host",
+				  section, key, names.names[i], names.names[i]);
+}
+
+/* Nothing would ever be acknowledged. */
+static void check_ack_of_spares(struct parse *p, int line, const char *section,
+				const struct conf_session *s)
+{
+	struct ack_policy names;
+	u32 i, nr = named(s->ack, &names);
+
+	for (i = 0; *s->spares && i < nr; i++)
+		if (!has_name(s->spares, names.names[i]))
+			conf_mistake(p, line,
+				     "[%s] ack needs %s, which spares doesn't allow: name it in both, or in neither",
+				     section, names.names[i]);
 }
 
 static void check_one(struct parse *p, const struct conf_named *n, int line)
@@ -132,14 +174,22 @@ static void check_one(struct parse *p, const struct conf_named *n, int line)
 			  "[%s] on_exit = failover has no effect on this host: with failover = manual only a person promotes",
 			  section);
 	if (conf_given(n, "sessions", "ack"))
-		check_ack(p, line, section, s->ack);
+		check_names(p, line, section, "ack", s->ack);
+	if (conf_given(n, "sessions", "spares"))
+		check_names(p, line, section, "spares", s->spares);
+	if (conf_given(n, "sessions", "ack") || conf_given(n, "sessions", "spares"))
+		check_ack_of_spares(p, line, section, s);
 }
 
 void conf_check_sessions(struct parse *p)
 {
+	const struct conf_session *all = &p->conf->sessions;
+	int line = conf_line(p, "sessions", "spares");
 	u32 i;
 
-	check_ack(p, conf_line(p, "sessions", "ack"), "sessions", p->conf->sessions.ack);
+	check_names(p, conf_line(p, "sessions", "ack"), "sessions", "ack", all->ack);
+	check_names(p, line, "sessions", "spares", all->spares);
+	check_ack_of_spares(p, line, "sessions", all);
 	for (i = 0; i < p->conf->nr_named; i++)
 		check_one(p, &p->conf->named[i], p->named_line[i]);
 }

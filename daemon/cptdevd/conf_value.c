@@ -212,6 +212,25 @@ static int take_ack(const struct conf_key *key, const char *value, char *to, cha
 	return 0;
 }
 
+static int take_spares(const struct conf_key *key, const char *value, char *to, char *why,
+		       size_t size)
+{
+	struct ack_policy p;
+	char unused[256];
+
+	if (ack_parse(value, &p, unused, sizeof(unused)) ||
+	    (p.kind != ACK_ALL && p.kind != ACK_NAMED)) {
+		snprintf(why, size,
+			 "allowed are all, and names of up to %d nodes with blanks between them, in less than %d characters",
+			 ACK_NODES_MAX, ACK_TEXT_MAX);
+		return -1;
+	}
+	memset(to, 0, key->size);
+	if (p.kind == ACK_NAMED)
+		strcpy(to, value);
+	return 0;
+}
+
 int conf_value(const struct conf_key *key, const char *value, struct conf *c, char *why,
 	       size_t size)
 {
@@ -252,6 +271,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(insecures, value, to, why, size);
 	case CONF_ACK:
 		return take_ack(key, value, to, why, size);
+	case CONF_SPARES:
+		return take_spares(key, value, to, why, size);
 	case CONF_COMPRESSION:
 		return take_word(compressions, value, to, why, size);
 	}

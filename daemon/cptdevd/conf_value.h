@@ -23,6 +23,7 @@ enum conf_kind {
 	CONF_ON_RESTART,
 	CONF_PRIVATE,
 	CONF_ACK,		/* char[], see ack.h */
+	CONF_SPARES,		/* char[], names of nodes; empty: all */
 };
 
 struct conf_key {

@@ -24,6 +24,7 @@ static struct json_object *policy(const char *name, const struct conf_session *s
 	js_str(o, "on_hang", s->on_hang == ON_HANG_FAILOVER ? "failover" : "stay");
 	js_str(o, "alone", s->alone == CONF_GO_ON ? "go-on" : "block");
 	js_str(o, "ack", *s->ack ? s->ack : "all");
+	js_str(o, "spares", *s->spares ? s->spares : "all");
 	js_str(o, "on_restart", restart[s->on_restart]);
 	return o;
 }

@@ -59,12 +59,15 @@ static bool peer_is_gone(const struct peer *p)
 	return p->out.state != OUT_UP && (state == DET_DEAD || state == DET_LEFT);
 }
 
-static bool peers_are_gone(struct daemon *d)
+/* No host can become the session's spare now. */
+static bool peers_are_gone(struct daemon *d, const struct known *k)
 {
 	struct peer *p;
 
 	LIST_FOREACH(p, &d->peers, entry)
-		if (!p->gone && !peer_is_gone(p))
+		if (!p->gone && !peer_is_gone(p) &&
+		    conf_may_be_spare(&d->conf, k->rec.name,
+				      *p->node.name ? p->node.name : peer_conf(p)->name))
 			return false;
 	return true;
 }
@@ -130,7 +133,7 @@ static enum alone decide(struct daemon *d, const struct known *k)
 		.automatic = may_be_automatic(d, k),
 		.asked = was_asked(d, k),
 		.lent = old_primary_may_serve(d, k),
-		.gone = peers_are_gone(d),
+		.gone = peers_are_gone(d, k),
 		.without = clock_mono() - k->without,
 		.patience = d->conf.timeout_ms * NSEC_PER_MSEC,
 	};

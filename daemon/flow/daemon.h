@@ -598,8 +598,8 @@ const char *members_policy_text(struct daemon *d, const char *name);
 void members_policy(struct daemon *d, const char *name, struct ack_policy *p);
 /* A person gives a policy, or with an empty one takes it back. 0, or a negative errno and *@why. */
 int members_set(struct daemon *d, const char *name, const char *text, const char **why);
-/* Is the node in the configuration, as far as is known? */
-bool members_configured(struct daemon *d, const struct record_follower *f);
+/* Is the node in the configuration as a spare of the session @name, as far as is known? */
+bool members_configured(struct daemon *d, const char *name, const struct record_follower *f);
 /* May the node's spare be promoted, and is waited for? */
 bool members_has(struct daemon *d, const struct known *k, const u8 *node);
 /* Has the session none so far? */

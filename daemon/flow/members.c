@@ -47,10 +47,12 @@ static bool is_node(const struct peer *p, const struct record_follower *f)
 	return !*peer_conf(p)->name || !*f->name || !strcmp(peer_conf(p)->name, f->name);
 }
 
-bool members_configured(struct daemon *d, const struct record_follower *f)
+bool members_configured(struct daemon *d, const char *name, const struct record_follower *f)
 {
 	struct peer *p;
 
+	if (!conf_may_be_spare(&d->conf, name, f->name))
+		return false;
 	LIST_FOREACH(p, &d->peers, entry)
 		if (is_node(p, f))
 			return true;
@@ -83,9 +85,9 @@ bool members_has(struct daemon *d, const struct known *k, const u8 *node)
 }
 
 /* It may be promoted, and isn't about to be forgotten. */
-static bool counts(struct daemon *d, const struct record_follower *f)
+static bool counts(struct daemon *d, const struct record *r, const struct record_follower *f)
 {
-	return !f->left && members_configured(d, f);
+	return !f->left && members_configured(d, r->name, f);
 }
 
 static u32 nr_counting(struct daemon *d, const struct record *r)
@@ -93,7 +95,7 @@ static u32 nr_counting(struct daemon *d, const struct record *r)
 	u32 i, n = 0;
 
 	for (i = 0; r && i < r->nr_followers; i++)
-		n += counts(d, &r->followers[i]);
+		n += counts(d, r, &r->followers[i]);
 	return n;
 }
 
@@ -145,7 +147,7 @@ static u32 list_members(struct daemon *d, const struct known *k, const struct sh
 
 	for (i = 0; r && i < r->nr_followers; i++) {
 		f = &r->followers[i];
-		if (!counts(d, f))
+		if (!counts(d, r, f))
 			continue;
 		s = ship_to(d, k, f->node);
 		m[n++] = (struct ack_member) {
@@ -331,7 +333,7 @@ static bool others_have_all(struct daemon *d, const struct known *k, const struc
 	u32 i;
 
 	for (i = 0; i < r->nr_followers; i++)
-		if (counts(d, &r->followers[i]) &&
+		if (counts(d, r, &r->followers[i]) &&
 		    has(d, k, r->followers[i].node) < k->rec.committed)
 			return false;
 	return nr_counting(d, r);
@@ -347,12 +349,12 @@ static void forget_gone(struct daemon *d, const struct known *k)
 		return;
 	for (i = r->nr_followers; i-- > 0;) {
 		f = r->followers[i];
-		if (counts(d, &f) || records_unfollow(d, k->rec.name, f.node))
+		if (counts(d, r, &f) || records_unfollow(d, k->rec.name, f.node))
 			continue;
 		tell(&d->tell, LOG_NOTICE, TELL_SESSION, k->rec.name,
 		     "session %s: %s isn't one of its spares any more: it %s", k->rec.name,
 		     *f.name ? f.name : "the old spare",
-		     f.left ? "left in order" : "isn't configured");
+		     f.left ? "left in order" : "isn't configured as one");
 		/* The record may have moved. */
 		r = record_of(d, k->rec.name);
 	}

@@ -129,6 +129,12 @@ static struct ship *out_ship(struct out *o, struct known *k)
 	return NULL;
 }
 
+/* The configuration names the spares of the session. */
+static bool may_be_spare(const struct out *o, const struct known *k)
+{
+	return conf_may_be_spare(&o->d->conf, k->rec.name, o->node.name);
+}
+
 /* Something happened to a session of this host. */
 void out_known(struct out *o, struct known *k)
 {
@@ -140,6 +146,8 @@ void out_known(struct out *o, struct known *k)
 		out_gone(o, k);
 		return;
 	}
+	if (!may_be_spare(o, k))
+		return;
 	s = out_ship(o, k);
 	if (!s)
 		return;
@@ -185,7 +193,7 @@ void out_listed(struct out *o)
 	    !(o->features & WIRE_FEATURE_TERMS))
 		return;
 	LIST_FOREACH(k, &o->d->sessions, entry)
-		if (k->rec.name[0] && !ship_of(o, k))
+		if (k->rec.name[0] && !ship_of(o, k) && may_be_spare(o, k))
 			return;
 	conn_send(o->conn, WIRE_LISTED, 0, NULL);
 	o->listed = true;
@@ -731,12 +739,36 @@ void out_open(struct out *o, struct peer *p)
 		loop_arm(&o->d->loop, &o->retry, 0);
 }
 
+/*
+ * `spares` was changed: sessions that the peer may have by now are announced. One that it has, and may
+ * not have any more, isn't in the list that it gets on a new link: it promotes what isn't there by no
+ * time-out.
+ */
+static void out_spares(struct out *o)
+{
+	struct known *k;
+	struct ship *s;
+
+	TAILQ_FOREACH(s, &o->ships, entry) {
+		if (may_be_spare(o, s->session))
+			continue;
+		log_notice("session %s: %s isn't one of its spares any more, by the configuration: the link is made anew",
+			   s->session->rec.name, o->node.name);
+		out_moved(o);
+		return;
+	}
+	LIST_FOREACH(k, &o->d->sessions, entry)
+		if (!ship_of(o, k))
+			out_known(o, k);
+}
+
 void out_reload(struct out *o)
 {
 	if (o->state != OUT_UP)
 		return;
 	o->heartbeat_ms = link_heartbeat_ms(&o->d->self, &o->node);
 	tcp_tune(o->conn->fd, o->d->conf.timeout_ms);
+	out_spares(o);
 }
 
 void out_moved(struct out *o)

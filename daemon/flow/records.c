@@ -607,7 +607,7 @@ static bool others_count(struct daemon *d, const struct record *r, const u8 *nod
 
 	for (i = 0; i < r->nr_followers; i++)
 		if (!uuid_same(r->followers[i].node, node) && !r->followers[i].left &&
-		    members_configured(d, &r->followers[i]))
+		    members_configured(d, r->name, &r->followers[i]))
 			return true;
 	return false;
 }

@@ -221,11 +221,11 @@ static void sessions_have_sections_of_their_own(void **state)
 	says(PEER "[session kv]\non_exit = die\n",
 	     "test.conf:4: on_exit = die: allowed are failover, stay");
 	says(PEER "[session kv]\nnome = x\n",
-	     "test.conf:4: unknown key 'nome' in [session kv]; its keys are: failover, on_promote, on_exit, on_hang, alone, on_restart, ack\n");
-	says(PEER "[session kv]\nname = x\n", "ack; 'name' belongs in [node] or [peer], for all sessions\n");
+	     "test.conf:4: unknown key 'nome' in [session kv]; its keys are: failover, on_promote, on_exit, on_hang, alone, on_restart, ack, spares\n");
+	says(PEER "[session kv]\nname = x\n", "spares; 'name' belongs in [node] or [peer], for all sessions\n");
 	says(PEER "[session kv]\ntimeout_ms = 900\n", "; 'timeout_ms' belongs in [failover], for all sessions\n");
 	says(PEER "[sessions]\nfailover = auto\n",
-	     "test.conf:4: unknown key 'failover' in [sessions]; its keys are: on_exit, on_hang, alone, on_restart, ack; 'failover' belongs in [failover]\n");
+	     "test.conf:4: unknown key 'failover' in [sessions]; its keys are: on_exit, on_hang, alone, on_restart, ack, spares; 'failover' belongs in [failover]\n");
 	says(PEER "[session a234567890123456789012345678901234567890123]\non_exit = stay\n",
 	     "is longer than 49 characters");
 	assert_int_equal(parse(PEER "[session a2345678901234567890123456789012345678901]\non_exit = stay\n"), 0);
@@ -234,6 +234,39 @@ static void sessions_have_sections_of_their_own(void **state)
 	     "test.conf:5: 'on_exit' in [session kv] was given already");
 	says(PEER "[session kv]\non_exit = stay\n[session db]\nalone = go-on\n[session kv]\nalone = go-on\n",
 	     "test.conf:7: [session kv] begins in line 3 already; put all its keys there");
+}
+
+static void the_spares_of_a_session_are_named(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(PEER "[session kv]\nspares = beta\tgamma\n[session db]\nspares = all\n"
+			       "[sessions]\nspares = delta\n"), 0);
+	assert_string_equal(errors, "");
+	assert_true(conf_may_be_spare(&conf, "kv", "beta"));
+	assert_true(conf_may_be_spare(&conf, "kv", "gamma"));
+	assert_false(conf_may_be_spare(&conf, "kv", "delta"));
+	assert_false(conf_may_be_spare(&conf, "kv", "bet"));
+	assert_false(conf_may_be_spare(&conf, "kv", "betaa"));
+	/* One that wasn't heard yet. */
+	assert_true(conf_may_be_spare(&conf, "kv", ""));
+	assert_true(conf_may_be_spare(&conf, "db", "epsilon"));
+	assert_true(conf_may_be_spare(&conf, "other", "delta"));
+	assert_false(conf_may_be_spare(&conf, "other", "beta"));
+	says(PEER "[session kv]\nspares = any\n",
+	     "test.conf:4: spares = any: allowed are all, and names of up to 16 nodes with blanks between them, in less than 256 characters");
+	says(PEER "[session kv]\nspares = 2\n", "test.conf:4: spares = 2: allowed are all, and names");
+	says(PEER "[session kv]\nspares = a/b\n", "test.conf:4: spares = a/b: allowed are all, and names");
+	/* Nothing would be acknowledged. */
+	says(PEER "[session kv]\nspares = beta\nack = beta gamma\n",
+	     "test.conf:3: [session kv] ack needs gamma, which spares doesn't allow: name it in both, or in neither\n");
+	says(PEER "[session kv]\nspares = beta\n[sessions]\nack = gamma\n",
+	     "test.conf:3: [session kv] ack needs gamma, which spares doesn't allow");
+	says(PEER "[sessions]\nack = gamma\nspares = beta\n",
+	     "test.conf:5: [sessions] ack needs gamma, which spares doesn't allow");
+	assert_int_equal(parse(PEER "[session kv]\nspares = beta gamma\nack = gamma\n"), 0);
+	assert_string_equal(errors, "");
+	assert_int_equal(parse(PEER "name = beta\n[node]\nname = alpha\n[session kv]\nspares = alpha beta gama\n"), 0);
+	assert_string_equal(errors, "test.conf:6: warning: [session kv] spares: gama is no peer of this host; as long as it has no section [peer gama], it can't be a spare of a session of this host\n");
 }
 
 static void as_many_sessions_as_there_is_room_for(void **state)
@@ -617,6 +650,7 @@ int main(void)
 		T(one_peer_only),
 		T(further_peers_have_sections_of_their_own),
 		T(policies_of_acknowledgement),
+		T(the_spares_of_a_session_are_named),
 		T(as_many_sessions_as_there_is_room_for),
 		T(a_session_has_its_own_failover),
 		T(a_rule_without_effect_is_a_warning),

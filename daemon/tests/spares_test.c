@@ -136,7 +136,8 @@ static void mesh_make(struct mesh *m, const char *ack, u32 failover)
 	}
 }
 
-static void mesh_start(struct mesh *m, u32 hosts)
+/* @spares of the hosts that run are spares of the session. */
+static void mesh_start_with(struct mesh *m, u32 hosts, u32 spares)
 {
 	u32 i;
 
@@ -147,9 +148,14 @@ static void mesh_start(struct mesh *m, u32 hosts)
 	}
 	m->s = fake_session(&m->h[0].fake, "kv", 64);
 	/* The first may be the only one for a moment. */
-	WAIT(m, nr_members(m) == hosts - 1);
+	WAIT(m, nr_members(m) == spares);
 	publish(m, 0, 1);
 	WAIT(m, committed(m));
+}
+
+static void mesh_start(struct mesh *m, u32 hosts)
+{
+	mesh_start_with(m, hosts, hosts - 1);
 }
 
 static void mesh_open(struct mesh *m, u32 hosts, const char *ack, u32 failover)
@@ -612,8 +618,12 @@ static void reload(struct mesh *m, u32 nr)
 	struct daemon *d = &m->h[nr].daemon;
 	const struct conf was = d->conf;
 
+	struct peer *p;
+
 	d->conf = m->h[nr].conf;
 	peer_reload(d, &was);
+	LIST_FOREACH(p, &d->peers, entry)
+		out_reload(&p->out);
 	members_look_all(d);
 }
 
@@ -655,6 +665,93 @@ static void spares_come_and_go(void **state)
 	host_lose(&m->h[0]);
 	WAIT(m, record(m, 1)->role == RECORD_PROMOTED);
 	mesh_close(m);
+}
+
+static struct out *out_to(struct mesh *m, u32 nr)
+{
+	struct peer *p = peer_of_name(&m->h[0].daemon, names[nr]);
+
+	assert_non_null(p);
+	return &p->out;
+}
+
+/* It is linked, and no session is for it. */
+static bool has_none(struct mesh *m, u32 nr)
+{
+	return out_to(m, nr)->state == OUT_UP && out_to(m, nr)->listed && !ship_to(m, nr);
+}
+
+/* The session's spares by the configuration of the primary's host. */
+static void may_be_spares(struct mesh *m, const char *spares)
+{
+	strcpy(m->h[0].conf.sessions.spares, spares);
+	reload(m, 0);
+}
+
+static void only_those_that_are_named_are_spares(void **state)
+{
+	struct mesh *m = calloc(1, sizeof(*m));
+	u32 i;
+
+	(void)state;
+	mesh_make(m, "all", FAILOVER_AUTO);
+	strcpy(m->h[0].conf.sessions.spares, "beta gamma");
+	mesh_start_with(m, HOSTS, 2);
+	WAIT(m, has_none(m, 3) && has_none(m, 4));
+	assert_null(fake_replica(&m->h[3].fake, "kv"));
+	assert_null(fake_replica(&m->h[4].fake, "kv"));
+	/* All of them may be. */
+	may_be_spares(m, "");
+	WAIT(m, m->s->state.flags & CPTDEV_STATE_WANTED);
+	publish(m, 2, 7);
+	WAIT(m, nr_members(m) == SPARES && committed(m));
+	WAIT(m, same(m, 3) && same(m, 4));
+	/* One of the new ones remains, and is the only one that goes on by itself. */
+	may_be_spares(m, "delta");
+	WAIT(m, record(m, 0)->nr_followers == 1);
+	publish(m, 3, 7);
+	WAIT(m, committed(m) && same(m, 3) && !record(m, 3)->others);
+	WAIT(m, has_none(m, 1) && has_none(m, 2) && has_none(m, 4));
+	assert_false(same(m, 1) || same(m, 2) || same(m, 4));
+	for (i = 1; i < HOSTS; i++)
+		fake_replica(&m->h[i].fake, "kv")->rec.waiters = 1;
+	host_lose(&m->h[0]);
+	WAIT(m, record(m, 3)->role == RECORD_PROMOTED);
+	for (i = 1; i < HOSTS; i++)
+		assert_true(i == 3 || record(m, i)->role == RECORD_SPARE);
+	mesh_close(m);
+}
+
+/* The only spare that the session had: is it one when the primary's host is lost? */
+static void loses_the_primary(const char *spares, bool promoted)
+{
+	struct mesh *m = calloc(1, sizeof(*m));
+	struct peer *p;
+
+	mesh_open(m, 2, "", FAILOVER_AUTO);
+	fake_replica(&m->h[1].fake, "kv")->rec.waiters = 1;
+	may_be_spares(m, spares);
+	p = LIST_FIRST(&m->h[1].daemon.peers);
+	WAIT(m, p->in && LIST_EMPTY(&p->feeds) == !promoted && has_none(m, 1) == !promoted);
+	publish(m, 2, 7);
+	if (promoted)
+		WAIT(m, committed(m));
+	run_ms(m, 100);
+	assert_int_equal(committed(m), promoted);
+	host_lose(&m->h[0]);
+	WAIT(m, p->detector.state == DET_DEAD && peer_lease_over(p));
+	WAIT(m, !promoted || record(m, 1)->role == RECORD_PROMOTED);
+	run_ms(m, 300);
+	assert_int_equal(record(m, 1)->role, promoted ? RECORD_PROMOTED : RECORD_SPARE);
+	mesh_close(m);
+}
+
+static void one_that_is_no_spare_any_more_is_not_promoted_by_itself(void **state)
+{
+	(void)state;
+	loses_the_primary("gamma", false);
+	/* The control. */
+	loses_the_primary("gamma beta", true);
 }
 
 static void the_policy_is_changed(void **state)
@@ -830,6 +927,8 @@ int main(void)
 		cmocka_unit_test(one_that_lacks_is_needed_later),
 		cmocka_unit_test(a_spare_that_lags_is_left_behind),
 		cmocka_unit_test(spares_come_and_go),
+		cmocka_unit_test(only_those_that_are_named_are_spares),
+		cmocka_unit_test(one_that_is_no_spare_any_more_is_not_promoted_by_itself),
 		cmocka_unit_test(a_spare_counts_when_the_others_know_of_it),
 		cmocka_unit_test(the_policy_is_changed),
 		cmocka_unit_test(one_that_left_in_order_is_not_waited_for),
