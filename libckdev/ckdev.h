@@ -730,6 +730,69 @@ int ckdev_replica_claim(int fd, uint64_t *term, uint64_t *generation, unsigned i
 int ckdev_replica_copied(int fd, uint64_t commits, uint64_t *behind);
 
 /**
+ * ckdev_replica_keep() - keep past generations of a replica
+ * @fd:		replica, opened with CPTDEV_REPLICA_WRITE
+ * @generations: how many to keep, at most CPTDEV_HISTORY_MAX; 0: none
+ * @max_bytes:	most memory that their pages may take, 0: only the replica's limits
+ *
+ * A commit then keeps the pages that it replaces. See struct cptdev_replica_history for when the
+ * oldest generation is forgotten.
+ *
+ * Returns 0, or
+ * -EBADF	@fd was opened without CPTDEV_REPLICA_WRITE
+ * -EINVAL	@generations is above CPTDEV_HISTORY_MAX
+ * -ENOTTY	@fd isn't a replica, or the module is older than this call
+ */
+int ckdev_replica_keep(int fd, unsigned int generations, uint64_t max_bytes);
+
+/**
+ * ckdev_replica_history() - list the past generations of a replica
+ * @fd:		replica
+ * @past:	gets the newest @nr of them, the newest first
+ * @nr:		number of entries that fit
+ *
+ * Returns how many there are, which may be more than @nr, or
+ * -EFAULT	@past can't be written
+ * -ENOMEM	no memory
+ * -ENOTTY	@fd isn't a replica, or the module is older than this call
+ */
+int ckdev_replica_history(int fd, struct cptdev_past *past, unsigned int nr);
+
+/**
+ * ckdev_replica_at() - show another generation of a replica
+ * @fd:		replica
+ * @generation:	the present generation, or one of ckdev_replica_history(); 0: always the newest
+ *
+ * pread() and the ckdev_image_*() calls on @fd then show this generation, while others are
+ * committed. They fail with -ESTALE once it is forgotten.
+ *
+ * Returns 0, or
+ * -ENODATA	the replica doesn't have the generation, or not any more
+ * -EACCES	the replica belongs to another user
+ * -ENOMEM	no memory
+ * -ENOTTY	@fd isn't a replica, or it is one of the soft engine, or the module is older than
+ *		this call
+ */
+int ckdev_replica_at(int fd, uint64_t generation);
+
+/**
+ * ckdev_replica_back() - promote the replica, and go back to a past generation
+ * @fd:		replica, opened with CPTDEV_REPLICA_WRITE, that shows this generation; see
+ *		ckdev_replica_at()
+ * @term:	as for ckdev_replica_promote()
+ * @generation:	out: generation that the spare continues from
+ *
+ * All later generations are lost for good, also if they were acknowledged.
+ *
+ * Returns 0, an error of ckdev_replica_promote(), or
+ * -EINVAL	@fd shows no generation to go back to
+ * -ESTALE	this generation was forgotten
+ * -EBUSY	the replica is frozen
+ * -ENOMEM	no memory
+ */
+int ckdev_replica_back(int fd, uint64_t *term, uint64_t *generation);
+
+/**
  * ckdev_replica_remove() - remove the replica
  * @fd:		replica
  *

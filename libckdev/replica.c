@@ -73,16 +73,26 @@ int ckdev_replica_thaw(int fd)
 	return replica_freeze(fd, CPTDEV_FREEZE_THAW, NULL);
 }
 
-int ckdev_replica_promote(int fd, uint64_t *term, uint64_t *generation)
+static int replica_promote(int fd, __u32 flags, uint64_t *term, uint64_t *generation)
 {
 	struct cptdev_replica_promote arg = {
-		.size = sizeof(arg), .term = term ? *term : 0,
+		.size = sizeof(arg), .flags = flags, .term = term ? *term : 0,
 	};
 	int ret = ckdev_ioctl(fd, CPTDEV_IOC_REPLICA_PROMOTE, &arg);
 
 	ckdev_set_out(term, arg.term);
 	ckdev_set_out(generation, arg.generation);
 	return ret;
+}
+
+int ckdev_replica_promote(int fd, uint64_t *term, uint64_t *generation)
+{
+	return replica_promote(fd, 0, term, generation);
+}
+
+int ckdev_replica_back(int fd, uint64_t *term, uint64_t *generation)
+{
+	return replica_promote(fd, CPTDEV_PROMOTE_AT, term, generation);
 }
 
 int ckdev_replica_claim(int fd, uint64_t *term, uint64_t *generation, unsigned int flags)
@@ -104,6 +114,33 @@ int ckdev_replica_copied(int fd, uint64_t commits, uint64_t *behind)
 
 	ckdev_set_out(behind, arg.behind);
 	return ret;
+}
+
+int ckdev_replica_history(int fd, struct cptdev_past *past, unsigned int nr)
+{
+	struct cptdev_replica_history arg = {
+		.size = sizeof(arg), .vec = CKDEV_PTR(past), .vec_len = nr,
+	};
+	int ret = ckdev_ioctl(fd, CPTDEV_IOC_REPLICA_HISTORY, &arg);
+
+	return ret < 0 ? ret : (int)arg.nr;
+}
+
+int ckdev_replica_keep(int fd, unsigned int generations, uint64_t max_bytes)
+{
+	struct cptdev_replica_history arg = {
+		.size = sizeof(arg), .flags = CPTDEV_HISTORY_SET, .keep = generations,
+		.max_bytes = max_bytes,
+	};
+
+	return ckdev_ioctl(fd, CPTDEV_IOC_REPLICA_HISTORY, &arg);
+}
+
+int ckdev_replica_at(int fd, uint64_t generation)
+{
+	struct cptdev_replica_at arg = { .size = sizeof(arg), .generation = generation };
+
+	return ckdev_ioctl(fd, CPTDEV_IOC_REPLICA_AT, &arg);
 }
 
 int ckdev_replica_remove(int fd)

@@ -272,6 +272,17 @@ static int soft_vec(int fd, __u32 cmd, struct cptdev_image_vec *arg)
 	return soft_call(fd, &c);
 }
 
+static int soft_history(int fd, struct cptdev_replica_history *arg)
+{
+	struct call c = {
+		.cmd = CPTDEV_IOC_REPLICA_HISTORY, .size = arg->size, .arg = arg, .file = -1,
+		.got = -1, .entries = ckdev_pointer(arg->vec), .timeout_ns = ANSWER_NS,
+		.room = ckdev_min(arg->vec_len * sizeof(struct cptdev_past), SOFT_ENTRIES_MAX),
+	};
+
+	return soft_call(fd, &c);
+}
+
 static int soft_open_replica(int fd, struct cptdev_replica_open *arg)
 {
 	int got = -1, ret = soft_simple(fd, CPTDEV_IOC_REPLICA_OPEN, arg, &got);
@@ -299,6 +310,8 @@ int ckdev_soft_ioctl(int fd, unsigned long cmd, void *arg)
 		return soft_wait_session(fd, arg);
 	case CPTDEV_IOC_REPLICA_OPEN:
 		return soft_open_replica(fd, arg);
+	case CPTDEV_IOC_REPLICA_HISTORY:
+		return soft_history(fd, arg);
 	case CPTDEV_IOC_IMAGE_LAYOUT:
 	case CPTDEV_IOC_IMAGE_EXTENTS:
 	case CPTDEV_IOC_IMAGE_META:

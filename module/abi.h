@@ -269,4 +269,26 @@ ABI_FIELD(cptdev_replica_copied, flags, 4, 4);
 ABI_FIELD(cptdev_replica_copied, commits, 8, 8);
 ABI_FIELD(cptdev_replica_copied, behind, 16, 8);
 
+ABI_STRUCT(cptdev_past, 32);
+ABI_FIELD(cptdev_past, generation, 0, 8);
+ABI_FIELD(cptdev_past, term, 8, 8);
+ABI_FIELD(cptdev_past, committed_ns, 16, 8);
+ABI_FIELD(cptdev_past, pages, 24, 8);
+
+ABI_STRUCT(cptdev_replica_history, 48);
+ABI_FIELD(cptdev_replica_history, size, 0, 4);
+ABI_FIELD(cptdev_replica_history, flags, 4, 4);
+ABI_FIELD(cptdev_replica_history, vec, 8, 8);
+ABI_FIELD(cptdev_replica_history, vec_len, 16, 4);
+ABI_FIELD(cptdev_replica_history, nr, 20, 4);
+ABI_FIELD(cptdev_replica_history, keep, 24, 4);
+ABI_FIELD(cptdev_replica_history, reserved, 28, 4);
+ABI_FIELD(cptdev_replica_history, max_bytes, 32, 8);
+ABI_FIELD(cptdev_replica_history, bytes, 40, 8);
+
+ABI_STRUCT(cptdev_replica_at, 16);
+ABI_FIELD(cptdev_replica_at, size, 0, 4);
+ABI_FIELD(cptdev_replica_at, flags, 4, 4);
+ABI_FIELD(cptdev_replica_at, generation, 8, 8);
+
 #endif /* _CPTDEV_ABI_H */

@@ -401,11 +401,13 @@ int cptdev_copy_in_flight(struct cptdev_snap *snap, u64 *copied);
 struct cptdev_staging {
 	u64 generation;
 	u64 base;
+	u64 back;			/* no delta: the way back to this commit */
 	u64 term;
 	uuid_t uuid;
 	struct cptdev_layout *layout;
 	struct cptdev_blob *meta;	/* or NULL */
 	struct cptdev_gone *gone;	/* for what is given up in the end */
+	struct cptdev_undo *undo;	/* in a commit: for what it replaces, or NULL */
 	unsigned long first;		/* page numbers between which there is something */
 	unsigned long last;
 	int failed;			/* it can't be whole any more: why */
@@ -436,6 +438,14 @@ struct cptdev_replica {
 	struct xarray records;		/* since.c; what they say is under @sem */
 	u64 nr_records;
 	u64 records_max;		/* then those that aren't needed are dropped */
+	/* history.c; these change under @sem, too. */
+	struct list_head past;		/* generations, the newest first */
+	struct list_head views;		/* of descriptors that show one */
+	u32 nr_past;
+	u32 keep;			/* how many of them */
+	u64 past_pages;			/* that they have */
+	u64 past_max;			/* most of these pages, 0: no limit */
+	u64 past_bytes_max;		/* the same, as it was set */
 
 	struct rw_semaphore sem;	/* the content */
 	struct xarray *pages;
@@ -443,6 +453,7 @@ struct cptdev_replica {
 	uuid_t uuid;
 	u64 term;
 	u64 generation;			/* 0: nothing was ever committed */
+	u64 committed_ns;		/* CLOCK_REALTIME */
 	bool promoted;
 	u64 promotions;			/* that there were */
 	u64 promoted_ns;		/* CLOCK_REALTIME, 0: not promoted */
@@ -469,6 +480,7 @@ struct cptdev_replica_file {
 	/* Under @replica->sem. */
 	u64 copied;			/* the last commit that the program's copy has */
 	struct list_head copier;	/* in @replica->copiers, unless @copied is 0 */
+	struct cptdev_view *view;	/* what it shows; NULL: the newest. Written under @stage_lock */
 };
 
 extern struct mutex cptdev_replicas_lock;
@@ -529,6 +541,61 @@ int cptdev_since_extents(struct cptdev_replica *r, u64 since, u64 *next,
 			 struct cptdev_extent *batch, u32 max, bool *more);
 u64 cptdev_since_pages(struct cptdev_replica *r, u64 since);
 
+int cptdev_since_each(struct cptdev_replica *r, u64 number,
+		      int (*fn)(struct cptdev_replica *r, unsigned long index, void *arg),
+		      void *arg);
+
+/* history.c */
+
+/* A generation after its commit. */
+struct cptdev_past_state {
+	u64 number;			/* of the commit, see since.c */
+	u64 generation;
+	u64 term;
+	u64 committed_ns;
+	u64 pages;
+	struct cptdev_layout *layout;
+	struct cptdev_blob *meta;	/* or NULL */
+};
+
+void cptdev_past_state_get(const struct cptdev_replica *r, struct cptdev_past_state *s);
+void cptdev_past_state_put(struct cptdev_past_state *s);
+struct cptdev_undo *cptdev_past_begin(struct cptdev_replica *r);
+void cptdev_past_cancel(struct cptdev_undo *p);
+bool cptdev_past_keep(struct cptdev_undo *p, unsigned long index, struct page *page);
+void cptdev_past_add(struct cptdev_replica *r, struct cptdev_undo *p);
+bool cptdev_past_has(const struct cptdev_replica *r, u64 number);
+void cptdev_past_trim(struct cptdev_replica *r);
+void cptdev_past_clear(struct cptdev_replica *r);
+bool cptdev_past_give_way(struct cptdev_replica *r, bool all);
+void cptdev_past_exit(struct cptdev_replica *r);
+int cptdev_past_each(struct cptdev_replica *r, u64 number,
+		     int (*fn)(struct xarray *pages, unsigned long index, struct page *page,
+			       void *arg), void *arg);
+int cptdev_past_find(const struct cptdev_replica *r, u64 generation,
+		     struct cptdev_past_state *s);
+int cptdev_history(struct cptdev_call *call, void *arg);
+
+/* view.c */
+
+/* What a descriptor shows. */
+struct cptdev_view {
+	struct list_head entry;		/* in replica->views */
+	struct cptdev_past_state state;
+	struct xarray replaced;		/* its pages that aren't content any more */
+	u64 indexed;			/* commits whose pages are in @replaced */
+};
+
+struct cptdev_view *cptdev_view_lock(struct cptdev_replica_file *rf);
+struct page *cptdev_view_page(struct cptdev_replica *r, struct cptdev_view *v,
+			      unsigned long index);
+int cptdev_view_extents(struct cptdev_replica *r, struct cptdev_view *v, u64 *next,
+			struct cptdev_extent *batch, u32 max, bool *more);
+void cptdev_view_close(struct cptdev_replica_file *rf);
+int cptdev_view_at(struct cptdev_call *call, void *arg);
+int cptdev_view_back(struct cptdev_replica_file *rf);
+void cptdev_view_back_take(struct cptdev_replica *r);
+
 /* copied.c */
 int cptdev_copied(struct cptdev_call *call, void *arg);
 void cptdev_copied_forget(struct cptdev_replica_file *rf);
@@ -538,15 +605,24 @@ u64 cptdev_copied_newest(struct cptdev_replica *r);
 ssize_t cptdev_replica_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t cptdev_replica_write(struct kiocb *iocb, struct iov_iter *from);
 
-/* stage.c */
+/* page.c */
 struct xarray *cptdev_pages_alloc(void);
 void cptdev_pages_free(struct cptdev_replica *r, struct xarray *pages);
 u64 cptdev_replica_limit(const struct cptdev_replica *r);
-int cptdev_stage_owner_hint(const struct cptdev_replica_file *rf);
-void cptdev_stage_drop(struct cptdev_replica *r);
 struct page *cptdev_page_take(struct cptdev_replica *r);
 void cptdev_page_drop(struct cptdev_replica *r, void *entry);
 void cptdev_pool_free(struct cptdev_replica *r);
+
+/* stage.c */
+
+/* Staged: the page becomes a hole. */
+#define CPTDEV_STAGED_HOLE	xa_mk_value(0)
+
+int cptdev_stage_owner_hint(const struct cptdev_replica_file *rf);
+void cptdev_stage_drop(struct cptdev_replica *r);
+int cptdev_trimmed(struct cptdev_replica *r, const struct cptdev_layout *layout,
+		   int (*fn)(struct cptdev_replica *r, u64 start, u64 end, void *arg), void *arg);
+int cptdev_stage_apply(struct cptdev_replica *r);
 int cptdev_stage_put(struct cptdev_replica_file *rf, u64 pos, size_t len,
 		     struct page *page);
 int cptdev_stage_begin(struct cptdev_call *call, void *arg);

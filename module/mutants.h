@@ -233,6 +233,10 @@ static inline int mutant_count_failed(struct cptdev_snap *snap)
 	(cptdev_mutant(NO_NUMBER) && page_private((struct page *)(p)) ? (void)0 : \
 	 set_page_private(p, number))
 
+/* NO_INDEX: a past generation doesn't find the pages that commits have replaced. */
+#define cptdev_past_each(r, number, fn, arg)					\
+	cptdev_past_each(r, cptdev_mutant(NO_INDEX) ? U64_MAX : (number), fn, arg)
+
 #else /* !CPTDEV_MUTANTS */
 
 static inline void cptdev_mutants_tell(void)

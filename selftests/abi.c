@@ -38,6 +38,8 @@ union arg {
 	struct cptdev_replica_remove remove;
 	struct cptdev_replica_claim claim;
 	struct cptdev_replica_copied copied;
+	struct cptdev_replica_history history;
+	struct cptdev_replica_at at;
 	struct { __u32 size, flags; } head;
 	char raw[4096];
 };
@@ -196,6 +198,12 @@ ARG_FN(fill_copied)
 	a->copied.commits = t_image_info(self->fd[REPLICA]).commits;
 }
 
+ARG_FN(fill_at)
+{
+	fill_promote(self, a);
+	a->at.generation = t_image_info(self->fd[REPLICA]).generation;
+}
+
 #define OP(cmd, kind, type, fn)							\
 	{ #cmd, CPTDEV_IOC_##cmd, kind, sizeof(struct type), sizeof(struct type), fn }
 /* A struct that has grown: @last was the last field of its first version. */
@@ -240,6 +248,8 @@ static const struct op {
 	OP(REPLICA_PROMOTE, REPLICA, cptdev_replica_promote, fill_promote),
 	OP(REPLICA_CLAIM, REPLICA, cptdev_replica_claim, fill_claim),
 	OP(REPLICA_COPIED, REPLICA, cptdev_replica_copied, fill_copied),
+	OP(REPLICA_HISTORY, REPLICA, cptdev_replica_history, fill_nothing),
+	OP(REPLICA_AT, REPLICA, cptdev_replica_at, fill_at),
 	OP(REPLICA_REMOVE, REPLICA, cptdev_replica_remove, fill_nothing),
 };
 

@@ -35,6 +35,7 @@ static struct {
 	uint64_t seed;
 	uint64_t generation;		/* of the replica */
 	char *content;			/* what it must have */
+	char *past;			/* the same of the generation before */
 	char *staged;			/* what the next commit makes of it */
 	char meta[3000];
 	struct mnl_socket *nl, *events;
@@ -858,6 +859,89 @@ static int prepare_netlink(void)
 	return fresh_socket() ?: fresh_range() ?: call_replica_open();
 }
 
+/*
+ * A past generation: of all pages, the first three were another byte.
+ */
+
+static int history_keep(void)
+{
+	struct cptdev_replica_history arg = {
+		.size = sizeof(arg), .flags = CPTDEV_HISTORY_SET, .keep = 4,
+	};
+
+	return t_ioctl(t.fd, CPTDEV_IOC_REPLICA_HISTORY, &arg);
+}
+
+static int prepare_past_commit(void)
+{
+	return prepare_commit() ?: history_keep();
+}
+
+static int prepare_past(void)
+{
+	int ret = prepare_replica_open() ?: prepare_begin() ?: history_keep() ?: call_begin();
+
+	if (ret)
+		return ret;
+	memcpy(t.past, t.content, LEN);
+	t.m[PAGE]++;
+	return call_stage() ?: call_commit();
+}
+
+static int call_history(void)
+{
+	struct cptdev_past v[4];
+	struct cptdev_replica_history arg = {
+		.size = sizeof(arg), .vec = (unsigned long)v, .vec_len = 4,
+	};
+	int ret = t_ioctl(t.fd, CPTDEV_IOC_REPLICA_HISTORY, &arg);
+
+	return ret ?: arg.nr == 1 && v[0].generation == t.generation - 1 ? 0 : -EBADMSG;
+}
+
+static int call_at(void)
+{
+	struct cptdev_replica_at arg = { .size = sizeof(arg), .generation = t.generation - 1 };
+
+	return t_ioctl(t.fd, CPTDEV_IOC_REPLICA_AT, &arg);
+}
+
+static int check_past(void)
+{
+	int ret = call_replica_read();
+
+	return ret ?: memcmp(copy, t.past, LEN) ? -EBADMSG : 0;
+}
+
+/* It shows the past one; another one reads the content. */
+static int prepare_back(void)
+{
+	return prepare_past() ?: call_at();
+}
+
+static int call_back(void)
+{
+	struct cptdev_replica_promote arg = {
+		.size = sizeof(arg), .flags = CPTDEV_PROMOTE_AT,
+	};
+	int ret = t_ioctl(t.fd, CPTDEV_IOC_REPLICA_PROMOTE, &arg);
+
+	if (ret)
+		return arg.generation == t.generation && arg.term == 1 ? ret : -EBADMSG;
+	t.generation--;
+	memcpy(t.content, t.past, LEN);
+	return 0;
+}
+
+/* What has failed before has left the history and the content as they were. */
+static int retry_back(void)
+{
+	struct cptdev_replica_at newest = { .size = sizeof(newest) };
+
+	return check_past() ?: t_ioctl(t.fd, CPTDEV_IOC_REPLICA_AT, &newest) ?:
+		check_content() ?: call_at() ?: call_back();
+}
+
 static int call_dump_sessions(void)
 {
 	return talk(request(t.family, CPTDEV_CMD_SESSION_GET, NLM_F_DUMP), count_cb,
@@ -1013,6 +1097,14 @@ static const struct step steps[] = {
 	{ .name = "IMAGE_* of a replica", .prepare = call_nothing, .call = call_image },
 	{ .name = "read from a replica", .prepare = call_nothing, .call = call_replica_read,
 	  .check = check_content },
+	{ .name = "REPLICA_COMMIT with a history", .prepare = prepare_past_commit,
+	  .call = call_commit, .check = check_content },
+	{ .name = "REPLICA_HISTORY", .prepare = prepare_past, .call = call_history,
+	  .check = check_content, .allocates = true },
+	{ .name = "REPLICA_AT", .prepare = prepare_past, .call = call_at, .check = check_past,
+	  .allocates = true },
+	{ .name = "REPLICA_PROMOTE, back", .prepare = prepare_back, .call = call_back,
+	  .retry = retry_back, .check = check_content, .allocates = true },
 	{ .name = "REPLICA_PROMOTE", .prepare = call_nothing, .call = call_promote,
 	  .check = check_content },
 	{ .name = "REPLICA_REMOVE", .prepare = call_nothing, .call = call_remove },
@@ -1117,6 +1209,7 @@ int main(void)
 	t.dirty = calloc(PAGES, sizeof(*t.dirty));
 	copy = t_map(LEN);
 	t.content = t_map(LEN);
+	t.past = t_map(LEN);
 	t.staged = t_map(LEN);
 	memset(copy, 0, LEN);
 	if (pipe(t.pipe))

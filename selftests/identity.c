@@ -333,6 +333,27 @@ static int op_replica_copied(struct subject *s)
 	return t_ioctl(s->ro, CPTDEV_IOC_REPLICA_COPIED, &a);
 }
 
+static int op_replica_history(struct subject *s)
+{
+	struct cptdev_replica_history a = { .size = sizeof(a) };
+
+	return t_ioctl(s->ro, CPTDEV_IOC_REPLICA_HISTORY, &a);
+}
+
+static int op_replica_keep(struct subject *s)
+{
+	struct cptdev_replica_history a = { .size = sizeof(a), .flags = CPTDEV_HISTORY_SET };
+
+	return t_ioctl(s->ro, CPTDEV_IOC_REPLICA_HISTORY, &a);
+}
+
+static int op_replica_at(struct subject *s)
+{
+	struct cptdev_replica_at a = { .size = sizeof(a) };
+
+	return t_ioctl(s->ro, CPTDEV_IOC_REPLICA_AT, &a);
+}
+
 static int op_replica_remove(struct subject *s)
 {
 	return r_remove(s->ro);
@@ -561,6 +582,9 @@ static const struct op {
 	{ "replica: freeze", op_replica_freeze, { 0, 0, 0, 0, 0, 0, A, A, A, A } },
 	{ "replica: claim", op_replica_claim, { 0, 0, 0, 0, 0, 0, A, A, A, A } },
 	{ "replica: copied", op_replica_copied, { 0, 0, 0, 0, 0, 0, A, A, A, A } },
+	{ "replica: history", op_replica_history, { 0 } },
+	{ "replica: keep a history", op_replica_keep, { B, B, B, B, B, B, B, B, B, B } },
+	{ "replica: at", op_replica_at, { 0, 0, 0, 0, 0, 0, A, A, A, A } },
 	{ "replica: remove", op_replica_remove, { 0, 0, 0, 0, 0, 0, A, A, A, A } },
 	/* opened to write, passed on: whoever has the capability gave the right away */
 	{ "writable: feed", op_write_feed, { 0 } },

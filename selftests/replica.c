@@ -902,6 +902,7 @@ TEST_F(replica, immense)
 
 #include "replica_since.h"
 #include "replica_copied.h"
+#include "replica_history.h"
 
 #ifdef T_ENGINE_KERNEL
 #include "replica_kernel.h"

@@ -6,5 +6,7 @@
 
 /* CLOCK_BOOTTIME in nanoseconds: the clock of timers, time-outs and leases. */
 u64 clock_mono(void);
+/* Nanoseconds of CLOCK_REALTIME, for what is shown. */
+u64 clock_wall(void);
 
 #endif

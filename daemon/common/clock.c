@@ -14,3 +14,11 @@ u64 clock_mono(void)
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
+
+u64 clock_wall(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}

@@ -103,14 +103,39 @@ int kernel_replica_open(struct kernel *k, const char *name, u32 flags)
 	return ret;
 }
 
-int kernel_replica_promote(struct kernel *k, int fd, u64 *term, u64 *generation)
+static int promote(struct kernel *k, int fd, u32 flags, u64 *term, u64 *generation)
 {
-	struct cptdev_replica_promote arg = { .size = sizeof(arg), .term = *term };
+	struct cptdev_replica_promote arg = {
+		.size = sizeof(arg), .flags = flags, .term = *term,
+	};
 	int ret = k->ops->ioctl(k, fd, CPTDEV_IOC_REPLICA_PROMOTE, &arg);
 
 	*term = arg.term;
 	*generation = arg.generation;
 	return ret;
+}
+
+int kernel_replica_promote(struct kernel *k, int fd, u64 *term, u64 *generation)
+{
+	return promote(k, fd, 0, term, generation);
+}
+
+int kernel_replica_back(struct kernel *k, int fd, u64 *term, u64 *generation)
+{
+	return promote(k, fd, CPTDEV_PROMOTE_AT, term, generation);
+}
+
+int kernel_replica_at(struct kernel *k, int fd, u64 generation)
+{
+	struct cptdev_replica_at arg = { .size = sizeof(arg), .generation = generation };
+
+	return k->ops->ioctl(k, fd, CPTDEV_IOC_REPLICA_AT, &arg);
+}
+
+int kernel_replica_history(struct kernel *k, int fd, struct cptdev_replica_history *arg)
+{
+	arg->size = sizeof(*arg);
+	return k->ops->ioctl(k, fd, CPTDEV_IOC_REPLICA_HISTORY, arg);
 }
 
 int kernel_replica_commit(struct kernel *k, int fd, u64 generation, u64 *pages)

@@ -73,6 +73,12 @@ int kernel_replica_open(struct kernel *k, const char *name, u32 flags);
 int kernel_replica_open_on(struct kernel *k, int dev, const char *name, u32 flags);
 /* @term: 0 for the next one; both are answers as well. */
 int kernel_replica_promote(struct kernel *k, int fd, u64 *term, u64 *generation);
+/* Show this generation, 0: the newest; CPTDEV_IOC_REPLICA_AT. */
+int kernel_replica_at(struct kernel *k, int fd, u64 generation);
+/* Promote it and go back to the generation that the descriptor shows. */
+int kernel_replica_back(struct kernel *k, int fd, u64 *term, u64 *generation);
+/* CPTDEV_IOC_REPLICA_HISTORY; @arg without its size. */
+int kernel_replica_history(struct kernel *k, int fd, struct cptdev_replica_history *arg);
 int kernel_replica_commit(struct kernel *k, int fd, u64 generation, u64 *pages);
 int kernel_replica_remove(struct kernel *k, int fd);
 /* No generation is committed until the descriptor is closed. */

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "kernel.h"
+#include "soft_past.h"
 #include "soft_set.h"
 #include "soft_since.h"
 #include "soft_state.h"
@@ -41,11 +42,23 @@ struct soft_blob {
 	u32 len;
 };
 
+/* A generation after its commit. */
+struct soft_state_of {
+	u64 number;		/* of the commit */
+	u64 generation;
+	u64 term;
+	u64 committed_ns;	/* CLOCK_REALTIME */
+	u64 pages;
+	struct soft_layout layout;
+	struct soft_blob meta;
+};
+
 /* What is staged. */
 struct soft_stage {
 	int owner;		/* descriptor, -1: nobody stages */
 	int failed;		/* it can't be whole any more: why */
 	u64 base;
+	bool back;		/* no delta: the way back to a past generation */
 	u64 term;
 	u8 uuid[CPTDEV_UUID_LEN];
 	struct soft_pages data;
@@ -68,6 +81,7 @@ struct soft_replica {
 	struct soft_since since;	/* which of them changed when */
 	struct soft_layout layout;
 	struct soft_blob meta;
+	struct soft_history history;
 	struct soft_stage stage;
 };
 
@@ -131,6 +145,8 @@ struct soft_file {
 	u64 seen;		/* commits at the last IMAGE_INFO */
 	u64 promotions;		/* that it was too late for */
 	u64 copied;		/* the last commit that the program's own copy has, 0: it has none */
+	bool shows;		/* the generation of @state, not always the newest */
+	struct soft_state_of state;
 };
 
 /* The caller of a request. */

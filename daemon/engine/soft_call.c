@@ -227,6 +227,25 @@ static int call_vec(struct soft_client *c, struct soft_message *m, struct soft_r
 	return 0;
 }
 
+/* As above. What is past is read by calls of the engine only: AT isn't among these. */
+static int call_history(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
+{
+	static struct cptdev_past past[SOFT_ENTRIES_MAX / sizeof(struct cptdev_past)];
+	struct cptdev_replica_history *arg = (void *)m->arg;
+	u32 len = arg->vec_len;
+	u64 theirs = arg->vec;
+	int ret;
+
+	arg->vec = (unsigned long)past;
+	arg->vec_len = MIN(len, ARRAY_SIZE(past));
+	ret = soft_replica_ioctl(c->s, c->file, m->cmd, arg, &c->who);
+	r->entries = past;
+	r->bytes = MIN(arg->nr, arg->vec_len) * sizeof(*past);
+	arg->vec = theirs;
+	arg->vec_len = len;
+	return ret;
+}
+
 struct listing {
 	struct soft_caller who;
 	u64 wanted;
@@ -308,6 +327,7 @@ static const struct call calls[] = {
 	REPLICA(CPTDEV_IOC_REPLICA_PROMOTE, call_replica, cptdev_replica_promote, generation),
 	REPLICA(CPTDEV_IOC_REPLICA_CLAIM, call_replica, cptdev_replica_claim, promoted_ns),
 	REPLICA(CPTDEV_IOC_REPLICA_COPIED, call_replica, cptdev_replica_copied, behind),
+	REPLICA(CPTDEV_IOC_REPLICA_HISTORY, call_history, cptdev_replica_history, bytes),
 	REPLICA(CPTDEV_IOC_REPLICA_REMOVE, call_replica, cptdev_replica_remove, flags),
 	REPLICA(SOFT_REPLICA_WAIT, soft_wait_replica, soft_replica_wait, reserved),
 	REPLICA(SOFT_REPLICA_CONTENT, call_content, soft_replica_content, flags),

@@ -137,35 +137,35 @@ static int allocate(struct soft_pages *p, const struct soft_set *new)
 	return ret;
 }
 
-static int copy_run(int to, int from, u64 start, u64 end, void *buf)
+/* @nr pages from page @at of @from to page @to_at of @to. */
+static int copy_run(int to, u64 to_at, int from, u64 at, u64 nr, void *buf)
 {
-	u64 pos = start * SOFT_PAGE, stop = end * SOFT_PAGE;
+	u64 pos, stop = nr * SOFT_PAGE;
 	size_t len, n;
 	ssize_t got;
 
-	while (pos < stop) {
+	for (pos = 0; pos < stop; pos += len) {
 		len = MIN(stop - pos, COPY);
-		if (read_all(from, buf, len, pos))
+		if (read_all(from, buf, len, at * SOFT_PAGE + pos))
 			return -EIO;
 		for (n = 0; n < len; n += got) {
-			got = pwrite(to, (u8 *)buf + n, len - n, pos + n);
+			got = pwrite(to, (u8 *)buf + n, len - n, to_at * SOFT_PAGE + pos + n);
 			if (got < 0 && errno == EINTR)
 				got = 0;
 			else if (got <= 0)
 				return -EIO;
 		}
-		pos += len;
 	}
 	return 0;
 }
 
-static int copy_pages(int to, const struct soft_pages *from, void *buf)
+static int copy_pages(int to, int from, const struct soft_set *which, void *buf)
 {
 	u64 pos = 0, start, end;
 	int ret = 0;
 
-	while (!ret && soft_set_run(&from->set, pos, &start, &end)) {
-		ret = copy_run(to, from->fd, start, end, buf);
+	while (!ret && soft_set_run(which, pos, &start, &end)) {
+		ret = copy_run(to, start, from, start, end - start, buf);
 		pos = end;
 	}
 	return ret;
@@ -187,18 +187,77 @@ static void trim(struct soft_set *s, const struct soft_layout *layout)
 static int set_apply(struct soft_set *s, const struct soft_set *new,
 		     const struct soft_set *holes, const struct soft_layout *layout)
 {
-	u64 pos = 0, start, end;
-	int ret = 0;
+	int ret = soft_set_with(s, new);
 
-	while (!ret && soft_set_run(new, pos, &start, &end)) {
-		ret = soft_set_add(s, start, end);
+	if (ret)
+		return ret;
+	soft_set_without(s, holes);
+	trim(s, layout);
+	return 0;
+}
+
+int soft_pages_after(const struct soft_pages *p, const struct soft_pages *new,
+		     const struct soft_set *holes, const struct soft_layout *layout,
+		     struct soft_set *set)
+{
+	int ret = soft_set_copy(set, &p->set);
+
+	if (!ret)
+		ret = set_apply(set, &new->set, holes, layout);
+	if (ret)
+		soft_set_free(set);
+	return ret;
+}
+
+/* Pages one behind the other in @file, from page @at on, are those of @which in @p, or become them. */
+static int pack(int file, u64 at, int p, const struct soft_set *which, bool in)
+{
+	u64 pos = 0, start, end;
+	void *buf = malloc(COPY);
+	int ret = buf ? 0 : -ENOMEM;
+
+	while (!ret && soft_set_run(which, pos, &start, &end)) {
+		ret = in ? copy_run(file, at, p, start, end - start, buf) :
+			copy_run(p, start, file, at, end - start, buf);
+		at += end - start;
 		pos = end;
 	}
-	for (pos = 0; !ret && soft_set_run(holes, pos, &start, &end); pos = end)
-		soft_set_del(s, start, end);
-	if (!ret)
-		trim(s, layout);
+	free(buf);
 	return ret;
+}
+
+int soft_pages_pack(const struct soft_pages *p, const struct soft_set *which, int file, u64 at)
+{
+	return pack(file, at, p->fd, which, true);
+}
+
+int soft_pages_unpack(struct soft_pages *p, const struct soft_set *which, int file, u64 at)
+{
+	int ret = allocate(p, which);
+
+	if (!ret)
+		ret = pack(file, at, p->fd, which, false);
+	return ret ? ret : soft_set_with(&p->set, which);
+}
+
+int soft_packed_read(int file, u64 at, const struct soft_set *which, u64 page, void *data)
+{
+	return read_all(file, data, SOFT_PAGE, (at + soft_set_count(which, 0, page)) * SOFT_PAGE);
+}
+
+int soft_packed_file(void)
+{
+	struct soft_pages p = { .fd = -1 };
+	int ret = have_file(&p);
+
+	if (ret && p.fd >= 0)
+		close(p.fd);
+	return ret ? ret : p.fd;
+}
+
+void soft_packed_drop(int file, u64 at, u64 nr)
+{
+	punch(file, at, at + nr);
 }
 
 int soft_pages_apply(struct soft_pages *p, const struct soft_pages *new,
@@ -206,17 +265,15 @@ int soft_pages_apply(struct soft_pages *p, const struct soft_pages *new,
 {
 	struct soft_set set;
 	void *buf = malloc(COPY);
-	int ret = buf ? soft_set_copy(&set, &p->set) : -ENOMEM;
+	int ret = buf ? soft_pages_after(p, new, holes, layout, &set) : -ENOMEM;
 
 	if (ret) {
 		free(buf);
 		return ret;
 	}
-	ret = set_apply(&set, &new->set, holes, layout);
+	ret = allocate(p, &new->set);
 	if (!ret)
-		ret = allocate(p, &new->set);
-	if (!ret)
-		ret = copy_pages(p->fd, new, buf);
+		ret = copy_pages(p->fd, new->fd, &new->set, buf);
 	free(buf);
 	if (ret) {
 		soft_set_free(&set);

@@ -28,6 +28,20 @@ int soft_pages_write(struct soft_pages *p, u64 page, const void *data, u64 nr, u
 /* One page: zeros if it isn't in @p. */
 int soft_pages_read(const struct soft_pages *p, u64 page, void *data);
 /*
+ * Pages one behind the other in a file of soft_packed_file(), from page @at of it on: those of @which
+ * in @p go there, or come from there into @p, which may have some of them. On failure some are there.
+ */
+int soft_packed_file(void);
+int soft_pages_pack(const struct soft_pages *p, const struct soft_set *which, int file, u64 at);
+int soft_pages_unpack(struct soft_pages *p, const struct soft_set *which, int file, u64 at);
+/* One of them, which @which has. */
+int soft_packed_read(int file, u64 at, const struct soft_set *which, u64 page, void *data);
+void soft_packed_drop(int file, u64 at, u64 nr);
+/* The pages that soft_pages_apply() would leave in @p. */
+int soft_pages_after(const struct soft_pages *p, const struct soft_pages *new,
+		     const struct soft_set *holes, const struct soft_layout *layout,
+		     struct soft_set *set);
+/*
  * Bring @p to what @new and @holes make of it, and to nothing outside @layout. On failure it
  * is as it was, or, on -EIO, torn.
  */
@@ -93,8 +107,7 @@ void soft_program_close(struct soft *s);
 
 /* soft_image.c: what is in a replica. */
 int soft_image_info(struct soft *s, struct soft_file *f, struct cptdev_image_info *info);
-int soft_image_vec(const struct soft_replica *r, unsigned int cmd,
-		   struct cptdev_image_vec *arg);
+int soft_image_vec(const struct soft_file *f, unsigned int cmd, struct cptdev_image_vec *arg);
 /* Entries of a list, from @arg's start on. */
 int soft_list_read(const void *v, u64 nr, u32 entry, struct cptdev_image_vec *arg);
 
@@ -104,6 +117,8 @@ int soft_stage_begin(struct soft_replica *r, int fd, const struct cptdev_replica
 int soft_stage(struct soft *s, struct soft_replica *r, const struct cptdev_replica_stage *arg);
 int soft_stage_commit(struct soft *s, struct soft_replica *r,
 		      struct cptdev_replica_commit *arg);
+/* The same of what soft_past_back() has staged, without an event. */
+int soft_stage_back(struct soft *s, struct soft_replica *r);
 int soft_stage_abort(struct soft_replica *r, struct cptdev_replica_commit *arg);
 
 /* soft_replica.c: names, descriptors, who may what. */

@@ -4,8 +4,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "boottime.h"
 #include "bounds.h"
 #include "name.h"
 #include "soft_parts.h"
@@ -32,7 +32,7 @@ u64 soft_replica_bytes(const struct soft *s)
 	u64 pages = 0;
 
 	LIST_FOREACH(r, &s->replicas, entry)
-		pages += r->content.set.pages + r->stage.data.set.pages;
+		pages += r->content.set.pages + r->stage.data.set.pages + r->history.pages;
 	return pages * SOFT_PAGE;
 }
 
@@ -107,6 +107,7 @@ int soft_replica_create(struct soft *s, const char *name, u64 max_bytes,
 	r->stage.owner = -1;
 	soft_pages_init(&r->content);
 	soft_pages_init(&r->stage.data);
+	soft_past_init(&r->history);
 	r->max_bytes = max_bytes;
 	r->rec.uid = who->uid;
 	strncpy(r->rec.name, name, sizeof(r->rec.name) - 1);
@@ -122,6 +123,7 @@ static void replica_release(struct soft_replica *r)
 	if (r->named || r->rec.openers)
 		return;
 	soft_stage_drop(r);
+	soft_past_exit(r);
 	soft_pages_free(&r->content);
 	soft_since_free(&r->since);
 	soft_layout_free(&r->layout);
@@ -199,6 +201,7 @@ void soft_replica_close(struct soft *s, int fd)
 		return;
 	if (r->stage.owner == fd)
 		soft_stage_drop(r);
+	soft_past_close(s, f);
 	r->frozen -= f->froze;
 	r->rec.waiters -= f->waits;
 	r->rec.openers--;
@@ -221,20 +224,26 @@ static int replica_freeze(struct soft_file *f, struct cptdev_replica_freeze *arg
 	return 0;
 }
 
-static u64 wall_ns(void)
+/* Go back to the generation that the descriptor shows; it shows the newest one then. */
+static int promote_at(struct soft *s, int fd)
 {
-	struct timespec ts;
+	struct soft_file *f = soft_file(s, fd);
+	int ret = soft_past_back(f, fd);
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	if (!ret)
+		ret = soft_stage_back(s, f->replica);
+	if (!ret)
+		soft_past_close(s, f);
+	return ret;
 }
 
-static int replica_promote(struct soft *s, struct soft_replica *r,
-			   struct cptdev_replica_promote *arg)
+static int replica_promote(struct soft *s, int fd, struct cptdev_replica_promote *arg)
 {
+	struct soft_replica *r = soft_file(s, fd)->replica;
 	u64 wanted = arg->term;
+	int ret = 0;
 
-	if (arg->flags)
+	if (arg->flags & ~CPTDEV_PROMOTE_AT)
 		return -EOPNOTSUPP;
 	if (wanted > CPTDEV_TERM_MAX)
 		return -EINVAL;
@@ -250,10 +259,15 @@ static int replica_promote(struct soft *s, struct soft_replica *r,
 		return -EOVERFLOW;
 	if (term_jumps(r->rec.term, wanted))
 		return -ERANGE;
+	if (arg->flags & CPTDEV_PROMOTE_AT)
+		ret = promote_at(s, fd);
+	arg->generation = r->rec.generation;
+	if (ret)
+		return ret;
 	r->rec.term = wanted ? wanted : r->rec.term + 1;
 	r->promoted = true;
 	r->promotions++;
-	r->promoted_ns = wall_ns();
+	r->promoted_ns = clock_wall();
 	r->taken_ns = 0;
 	arg->term = r->rec.term;
 	soft_stage_drop(r);
@@ -274,7 +288,7 @@ static int claim(struct soft_replica *r, const struct soft_file *f,
 		return -EALREADY;
 	if (r->promotions == f->promotions && !(arg->flags & CPTDEV_CLAIM_OLD))
 		return -EALREADY;
-	r->taken_ns = wall_ns();
+	r->taken_ns = clock_wall();
 	return 0;
 }
 
@@ -338,7 +352,7 @@ static int write_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg)
 	if (cmd == CPTDEV_IOC_REPLICA_BEGIN)
 		return soft_stage_begin(r, fd, arg);
 	if (cmd == CPTDEV_IOC_REPLICA_PROMOTE)
-		return replica_promote(s, r, arg);
+		return replica_promote(s, fd, arg);
 	/* May this descriptor go on with what it has begun? */
 	if (!r->named)
 		return -ENOENT;
@@ -362,7 +376,11 @@ int soft_replica_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 	case CPTDEV_IOC_IMAGE_LAYOUT:
 	case CPTDEV_IOC_IMAGE_EXTENTS:
 	case CPTDEV_IOC_IMAGE_META:
-		return soft_image_vec(f->replica, cmd, arg);
+		return soft_image_vec(f, cmd, arg);
+	case CPTDEV_IOC_REPLICA_HISTORY:
+		return soft_past_history(s, f, arg);
+	case CPTDEV_IOC_REPLICA_AT:
+		return replica_may(f->replica, who) ? -EACCES : soft_past_at(s, f, arg);
 	case CPTDEV_IOC_REPLICA_FREEZE:
 		return replica_freeze(f, arg, who);
 	case CPTDEV_IOC_REPLICA_CLAIM:

@@ -181,6 +181,26 @@ void soft_set_del(struct soft_set *s, u64 start, u64 end)
 	s->nr -= i - to;
 }
 
+int soft_set_with(struct soft_set *s, const struct soft_set *more)
+{
+	u64 pos = 0, start, end;
+	int ret = 0;
+
+	while (!ret && soft_set_run(more, pos, &start, &end)) {
+		ret = soft_set_add(s, start, end);
+		pos = end;
+	}
+	return ret;
+}
+
+void soft_set_without(struct soft_set *s, const struct soft_set *less)
+{
+	u64 pos = 0, start, end;
+
+	for (; soft_set_run(less, pos, &start, &end); pos = end)
+		soft_set_del(s, start, end);
+}
+
 void soft_set_free(struct soft_set *s)
 {
 	free(s->v);

@@ -32,6 +32,9 @@ int soft_set_add(struct soft_set *s, u64 start, u64 end);
 int soft_set_copy(struct soft_set *to, const struct soft_set *from);
 /* Taking away may split nothing that needs memory. */
 void soft_set_del(struct soft_set *s, u64 start, u64 end);
+/* Add all pages of another set: 0, or -ENOMEM with some of them added. */
+int soft_set_with(struct soft_set *s, const struct soft_set *more);
+void soft_set_without(struct soft_set *s, const struct soft_set *less);
 void soft_set_free(struct soft_set *s);
 
 #endif

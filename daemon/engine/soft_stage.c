@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "boottime.h"
 #include "bounds.h"
 #include "log.h"
 #include "soft_parts.h"
@@ -30,6 +31,7 @@ void soft_stage_drop(struct soft_replica *r)
 	blob_free(&st->meta);
 	st->owner = -1;
 	st->failed = 0;
+	st->back = false;
 	r->rec.staging = 0;
 }
 
@@ -105,15 +107,27 @@ int soft_stage_begin(struct soft_replica *r, int fd, const struct cptdev_replica
 	return 0;
 }
 
-/* How many more pages there is room for. */
-static u64 room(const struct soft *s, const struct soft_replica *r)
+/* How many more pages there is room for. *@all: the limit of all replicas is the reason. */
+static u64 room(const struct soft *s, const struct soft_replica *r, bool *all)
 {
-	u64 own = (r->content.set.pages + r->stage.data.set.pages) * SOFT_PAGE;
-	u64 all = soft_replica_bytes(s), limit = soft_replica_limit(s, r);
+	u64 own = (r->content.set.pages + r->stage.data.set.pages + r->history.pages) * SOFT_PAGE;
+	u64 sum = soft_replica_bytes(s), limit = soft_replica_limit(s, r);
+	u64 own_room = own < limit ? (limit - own) / SOFT_PAGE : 0;
+	u64 all_room = sum < s->replica_max ? (s->replica_max - sum) / SOFT_PAGE : 0;
 
-	if (own >= limit || all >= s->replica_max)
-		return 0;
-	return MIN(limit - own, s->replica_max - all) / SOFT_PAGE;
+	*all = all_room < own_room;
+	return MIN(own_room, all_room);
+}
+
+/* The same when past generations have given way for @wanted pages. */
+static u64 make_room(struct soft *s, struct soft_replica *r, u64 wanted)
+{
+	bool all;
+	u64 left = room(s, r, &all);
+
+	while (left < wanted && soft_past_give_way(s, r, all))
+		left = room(s, r, &all);
+	return left;
 }
 
 /* Without these pages the delta isn't what the primary sent. */
@@ -127,10 +141,11 @@ static int stage_fail(struct soft_replica *r, int err)
 static int stage_pages(struct soft *s, struct soft_replica *r, u64 page, const void *data,
 		       u64 nr, u64 *done)
 {
-	u64 left = room(s, r), n = nr;
+	u64 left, n = nr;
 	int ret;
 
 	*done = 0;
+	left = make_room(s, r, n - soft_set_count(&r->stage.data.set, page, page + n));
 	/* As many as there is room for: those that were staged before take none. */
 	while (n && n - soft_set_count(&r->stage.data.set, page, page + n) > left)
 		n--;
@@ -264,6 +279,7 @@ static void content_lost(struct soft_replica *r)
 	blob_free(&r->meta);
 	r->rec.generation = 0;
 	soft_since_all(&r->since, r->rec.commits + 1);
+	soft_past_clear(r);
 }
 
 static int commit_delta(struct soft_replica *r)
@@ -298,24 +314,22 @@ static int commit_content(struct soft_replica *r)
 	return 0;
 }
 
-int soft_stage_commit(struct soft *s, struct soft_replica *r,
-		      struct cptdev_replica_commit *arg)
+/* What is staged becomes the content. */
+static int stage_apply(struct soft *s, struct soft_replica *r)
 {
 	struct soft_stage *st = &r->stage;
-	int ret;
+	struct soft_past *past;
+	int ret = r->frozen ? -EBUSY : st->failed;
 
-	if (arg->flags)
-		return -EOPNOTSUPP;
-	if (arg->generation != r->rec.staging)
-		return -EINVAL;
-	ret = st->failed;
-	if (!ret && r->frozen)
-		ret = -EBUSY;
-	if (!ret)
-		ret = commit_content(r);
-	arg->pages = r->content.set.pages;
 	if (ret)
 		return ret;
+	past = soft_past_begin(r);
+	ret = commit_content(r);
+	if (ret) {
+		soft_past_cancel(r, past);
+		return ret;
+	}
+	soft_past_add(r, past);
 	soft_layout_free(&r->layout);
 	r->layout = st->layout;
 	memset(&st->layout, 0, sizeof(st->layout));
@@ -323,14 +337,40 @@ int soft_stage_commit(struct soft *s, struct soft_replica *r,
 	r->meta = st->meta;
 	memset(&st->meta, 0, sizeof(st->meta));
 	memcpy(r->rec.uuid, st->uuid, CPTDEV_UUID_LEN);
-	r->rec.generation = arg->generation;
+	r->rec.generation = r->rec.staging;
 	r->rec.term = st->term;
 	r->promoted = false;
 	r->promoted_ns = r->taken_ns = 0;
+	r->history.committed_ns = clock_wall();
 	r->rec.commits++;
 	soft_stage_drop(r);
-	soft_replica_tell(s, r, CPTDEV_CMD_REPLICA_COMMITTED_NTF);
+	soft_past_trim(s, r);
 	return 0;
+}
+
+int soft_stage_commit(struct soft *s, struct soft_replica *r,
+		      struct cptdev_replica_commit *arg)
+{
+	int ret;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (arg->generation != r->rec.staging)
+		return -EINVAL;
+	ret = stage_apply(s, r);
+	arg->pages = r->content.set.pages;
+	if (!ret)
+		soft_replica_tell(s, r, CPTDEV_CMD_REPLICA_COMMITTED_NTF);
+	return ret;
+}
+
+int soft_stage_back(struct soft *s, struct soft_replica *r)
+{
+	int ret = stage_apply(s, r);
+
+	if (ret)
+		soft_stage_drop(r);
+	return ret;
 }
 
 int soft_stage_abort(struct soft_replica *r, struct cptdev_replica_commit *arg)

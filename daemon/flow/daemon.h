@@ -18,6 +18,7 @@
 #include <sys/queue.h>
 
 #include "acceptor.h"
+#include "boottime.h"
 #include "conf.h"
 #include "conn.h"
 #include "delta.h"
@@ -676,12 +677,17 @@ void failover_ran(struct daemon *d);
 void failover_command(struct daemon *d, const char *name, u64 generation, u64 term);
 
 /* promotion.c */
-u64 clock_wall(void);			/* ns, CLOCK_REALTIME */
 /*
  * Promote the replica: the record first, then the kernel. @term: 0 for the next one; both are
  * answers as well. ENODATA: nothing was committed to it.
  */
 int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation, bool force);
+/*
+ * The same, and go back to the past generation *@generation, by force: what was acknowledged later is
+ * given up. ESTALE, ENODATA: the replica doesn't have the generation, or not any more; EINVAL: it is
+ * the newest one; EBUSY: a program reads the replica.
+ */
+int promotion_back(struct daemon *d, const char *name, u64 *term, u64 *generation);
 /* The kernel tells that the replica was promoted. */
 void promotion_seen(struct daemon *d, const struct replica_rec *r);
 
@@ -751,6 +757,8 @@ void listen_again(struct daemon *d);
 int daemon_reload(struct daemon *d, const char *path);
 
 /* in.c */
+/* The configuration was read anew. */
+void in_reload(struct in *in);
 void in_accept(struct daemon *d, int fd, const struct sockaddr_storage *from);
 void in_close_all(struct daemon *d);
 void in_stop(struct in *in);
@@ -774,6 +782,8 @@ bool chan_committed(struct daemon *d, const char *name, u64 term, u64 generation
 int compare_frame(struct chan *c, const u8 *payload, u32 len);
 
 /* replay.c: what a channel does with its replica; 0, or -1 with @chan->last */
+/* Keep as many generations of the replica as is configured. */
+void replay_history(struct chan *c);
 int replay_open(struct chan *c, struct msg_state *m);
 int replay_begin(struct chan *c, const struct collect *col);
 /* Runs are applied to the replica's pages. */

@@ -6,18 +6,9 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon.h"
 #include "log.h"
-
-u64 clock_wall(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
 
 static void note(struct daemon *d, const char *name, u64 generation, u64 term, bool own)
 {
@@ -35,26 +26,31 @@ static void promotion_own(struct daemon *d, const char *name, u64 generation, u6
 	snprintf(d->own_promotion, sizeof(d->own_promotion), "%s %llu", name, term);
 }
 
+/* With @back the replica goes back to that generation, and the record has it. */
 static int promote(struct daemon *d, int fd, const char *name, u64 *term, u64 *generation,
-		   bool force)
+		   u64 back, bool force)
 {
 	struct cptdev_image_info info;
-	int ret = kernel_image_info(d->kernel, fd, &info);
+	int ret = back ? kernel_replica_at(d->kernel, fd, back) : 0;
 
+	if (!ret)
+		ret = kernel_image_info(d->kernel, fd, &info);
 	if (!ret && !info.generation)
 		ret = -ENODATA;
 	if (!ret)
 		ret = records_promote(d, name, term, &info, force);
 	if (ret)
 		return ret;
-	ret = kernel_replica_promote(d->kernel, fd, term, generation);
+	ret = back ? kernel_replica_back(d->kernel, fd, term, generation) :
+		kernel_replica_promote(d->kernel, fd, term, generation);
 	records_promoted(d, name, !ret);
 	if (!ret)
 		promotion_own(d, name, *generation, *term);
 	return ret;
 }
 
-int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation, bool force)
+static int promotion(struct daemon *d, const char *name, u64 *term, u64 *generation, u64 back,
+		     bool force)
 {
 	int fd, ret;
 
@@ -65,9 +61,19 @@ int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation,
 	fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE);
 	if (fd < 0)
 		return fd;
-	ret = promote(d, fd, name, term, generation, force);
+	ret = promote(d, fd, name, term, generation, back, force);
 	d->kernel->ops->close(d->kernel, fd);
 	return ret;
+}
+
+int promotion_do(struct daemon *d, const char *name, u64 *term, u64 *generation, bool force)
+{
+	return promotion(d, name, term, generation, 0, force);
+}
+
+int promotion_back(struct daemon *d, const char *name, u64 *term, u64 *generation)
+{
+	return promotion(d, name, term, generation, *generation, true);
 }
 
 /* The replica was promoted after its host counted as dead: that is the end of that failover. */

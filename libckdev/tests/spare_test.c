@@ -185,6 +185,7 @@ static int test_replica(void)
 		.addr = 0x11000, .len = PAGE, .kind = CPTDEV_EXTENT_DATA,
 	};
 	int dev = ckdev_open(), w, r;
+	struct cptdev_past past;
 	uint64_t generation, term, pages, pos = 0;
 	char page[PAGE], back[PAGE];
 
@@ -222,6 +223,17 @@ static int test_replica(void)
 	CHECK(pages == 0);
 	CHECK_RET(ckdev_replica_copied(r, 2, NULL), -EINVAL);
 	CHECK_RET(ckdev_replica_copied(dev, 0, NULL), -ENOTTY);
+
+	CHECK_RET(ckdev_replica_keep(r, 3, 0), -EBADF);
+	CHECK_RET(ckdev_replica_keep(w, CPTDEV_HISTORY_MAX + 1, 0), -EINVAL);
+	CHECK_RET(ckdev_replica_keep(w, 3, 0), 0);
+	CHECK_RET(ckdev_replica_history(r, &past, 1), 0);
+	CHECK_RET(ckdev_replica_at(r, 99), -ENODATA);
+	CHECK_RET(ckdev_replica_at(r, 0), 0);
+	CHECK_RET(ckdev_replica_back(w, NULL, NULL), -EINVAL);
+	CHECK_RET(ckdev_replica_back(r, NULL, NULL), -EBADF);
+	CHECK_RET(ckdev_replica_history(dev, &past, 1), -ENOTTY);
+	CHECK_RET(ckdev_replica_at(dev, 0), -ENOTTY);
 
 	CHECK_RET(ckdev_replica_begin(w, &b), -ESTALE);
 	b.base = 4;

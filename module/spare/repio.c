@@ -19,26 +19,33 @@ static size_t page_part(loff_t pos, size_t count)
 #define READ_BATCH	16
 
 /*
- * Reference the content from @pos on, up to @count bytes; a hole is the zero page.
- * Returns the number of pages, or the error if there is none. The generation must be
+ * Reference what the descriptor shows from @pos on, up to @count bytes; a hole is the zero
+ * page. Returns the number of pages, or the error if there is none. The generation must be
  * *@generation, unless that is 0.
  */
-static int read_gather(struct cptdev_replica *r, loff_t pos, size_t count,
+static int read_gather(struct cptdev_replica_file *rf, loff_t pos, size_t count,
 		       struct page **pages, u64 *generation)
 {
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_view *v = cptdev_view_lock(rf);
 	const struct cptdev_segment *seg;
+	struct cptdev_layout *layout;
+	u64 shown;
 	int n, ret = 0;
 
-	down_read(&r->sem);
-	if (*generation && *generation != r->generation)
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	layout = v ? v->state.layout : r->layout;
+	shown = v ? v->state.generation : r->generation;
+	if (*generation && *generation != shown)
 		count = 0;
-	*generation = r->generation;
+	*generation = shown;
 	for (n = 0; n < READ_BATCH && count; n++) {
 		size_t part = page_part(pos, count);
 		struct page *page;
 
-		seg = r->layout ? cptdev_layout_find(r->layout, pos) : NULL;
-		page = seg ? xa_load(r->pages, pos >> PAGE_SHIFT) : NULL;
+		seg = layout ? cptdev_layout_find(layout, pos) : NULL;
+		page = seg ? cptdev_view_page(r, v, pos >> PAGE_SHIFT) : NULL;
 		if (!seg)
 			ret = -EFAULT;
 		else if (!page && seg->kind != CPTDEV_SEGMENT_ANON)
@@ -68,7 +75,7 @@ ssize_t cptdev_replica_read(struct kiocb *iocb, struct iov_iter *to)
 	int i, n, ret = 0;
 
 	while (!ret && iov_iter_count(to)) {
-		n = read_gather(rf->replica, iocb->ki_pos, iov_iter_count(to), pages,
+		n = read_gather(rf, iocb->ki_pos, iov_iter_count(to), pages,
 				&generation);
 		if (n <= 0) {
 			ret = n;

@@ -35,8 +35,9 @@ u64 cptdev_replicas_count(void)
 static void replica_free_work(struct work_struct *work)
 {
 	struct cptdev_replica *r = container_of(work, struct cptdev_replica, free_work);
-	u64 pages = r->nr_pages;
+	u64 pages = r->nr_pages + r->past_pages;
 
+	cptdev_past_exit(r);
 	cptdev_pages_free(r, r->pages);
 	cptdev_pool_free(r);
 	cptdev_since_exit(r);
@@ -53,7 +54,7 @@ static void replica_free(struct kref *ref)
 	struct cptdev_replica *r = container_of(ref, struct cptdev_replica, ref);
 
 	INIT_WORK(&r->free_work, replica_free_work);
-	cptdev_gone_run(&r->free_work, r->nr_pages);
+	cptdev_gone_run(&r->free_work, r->nr_pages + r->past_pages);
 }
 
 void cptdev_replica_put(struct cptdev_replica *r)
@@ -123,6 +124,8 @@ static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *ar
 	init_rwsem(&r->sem);
 	init_waitqueue_head(&r->wq);
 	INIT_LIST_HEAD(&r->copiers);
+	INIT_LIST_HEAD(&r->past);
+	INIT_LIST_HEAD(&r->views);
 	cptdev_since_init(r);
 	strscpy(r->name, arg->name, sizeof(r->name));
 	r->uid = current_euid();
@@ -255,6 +258,7 @@ static int replica_release(struct inode *inode, struct file *filp)
 	mutex_lock(&r->stage_lock);
 	if (r->stager == rf)
 		cptdev_stage_drop(r);
+	cptdev_view_close(rf);
 	down_write(&r->sem);
 	if (rf->froze)
 		r->frozen--;
@@ -275,6 +279,9 @@ static int replica_info(struct cptdev_call *call, void *uarg)
 	struct cptdev_replica *r = rf->replica;
 	struct cptdev_image_info *info = uarg;
 	u32 size = info->size;
+	const struct cptdev_layout *layout;
+	const struct cptdev_blob *meta;
+	struct cptdev_view *v;
 
 	if (info->flags)
 		return -EOPNOTSUPP;
@@ -289,7 +296,9 @@ static int replica_info(struct cptdev_call *call, void *uarg)
 	info->staging = r->staging.generation;
 	mutex_unlock(&r->stage_lock);
 
-	down_read(&r->sem);
+	v = cptdev_view_lock(rf);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
 	if (READ_ONCE(r->removed))
 		info->state |= CPTDEV_IMAGE_REMOVED;
 	if (r->promoted)
@@ -301,11 +310,13 @@ static int replica_info(struct cptdev_call *call, void *uarg)
 	if (r->frozen)
 		info->state |= CPTDEV_IMAGE_FROZEN;
 	export_uuid(info->uuid, &r->uuid);
-	info->term = r->term;
-	info->generation = r->generation;
-	info->pages = r->nr_pages;
-	info->segments = r->layout ? r->layout->nr : 0;
-	info->meta_len = r->meta ? r->meta->len : 0;
+	info->term = v ? v->state.term : r->term;
+	info->generation = v ? v->state.generation : r->generation;
+	info->pages = v ? v->state.pages : r->nr_pages;
+	layout = v ? v->state.layout : r->layout;
+	info->segments = layout ? layout->nr : 0;
+	meta = v ? v->state.meta : r->meta;
+	info->meta_len = meta ? meta->len : 0;
 	info->commits = r->commits;
 	rf->seen = r->commits;
 	up_read(&r->sem);
@@ -317,10 +328,14 @@ static int replica_layout(struct cptdev_call *call, void *uarg)
 	struct cptdev_replica_file *rf = call->filp->private_data;
 	struct cptdev_replica *r = rf->replica;
 	struct cptdev_layout *layout;
+	struct cptdev_view *v = cptdev_view_lock(rf);
 	int ret;
 
-	down_read(&r->sem);
-	layout = r->layout ? cptdev_layout_get(r->layout) : NULL;
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	layout = v ? v->state.layout : r->layout;
+	if (layout)
+		cptdev_layout_get(layout);
 	up_read(&r->sem);
 	ret = cptdev_layout_read(layout, uarg);
 	cptdev_layout_put(layout);
@@ -331,11 +346,13 @@ static int replica_meta(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
 	struct cptdev_replica *r = rf->replica;
+	struct cptdev_view *v = cptdev_view_lock(rf);
 	struct cptdev_blob *meta;
 	int ret;
 
-	down_read(&r->sem);
-	meta = cptdev_blob_get(r->meta);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	meta = cptdev_blob_get(v ? v->state.meta : r->meta);
 	up_read(&r->sem);
 	ret = cptdev_blob_read(meta, uarg);
 	cptdev_blob_put(meta);
@@ -400,6 +417,7 @@ static int replica_extents(struct cptdev_call *call, void *uarg)
 	struct cptdev_image_vec *arg = uarg;
 	struct cptdev_extent __user *vec = u64_to_user_ptr(arg->vec);
 	struct cptdev_extent batch[EXTENT_BATCH];
+	struct cptdev_view *v;
 	bool more;
 	u32 max;
 	int n;
@@ -412,8 +430,14 @@ static int replica_extents(struct cptdev_call *call, void *uarg)
 	arg->next = arg->start;
 	do {
 		max = min(arg->vec_len - arg->nr, EXTENT_BATCH);
-		down_read(&r->sem);
-		if (arg->since)
+		v = cptdev_view_lock(rf);
+		if (IS_ERR(v))
+			return PTR_ERR(v);
+		if (v && arg->since)
+			n = -EINVAL;
+		else if (v)
+			n = cptdev_view_extents(r, v, &arg->next, batch, max, &more);
+		else if (arg->since)
 			n = cptdev_since_extents(r, arg->since, &arg->next, batch, max, &more);
 		else
 			n = replica_batch(r, &arg->next, batch, max, &more);
@@ -451,39 +475,46 @@ static int replica_freeze(struct cptdev_call *call, void *uarg)
 	return 0;
 }
 
+static int promote_valid(const struct cptdev_replica *r, u64 term)
+{
+	if (r->removed)
+		return -ENOENT;
+	if (!r->generation)
+		return -ENODATA;
+	if (term && term <= r->term)
+		return -ESTALE;
+	if (r->term == CPTDEV_TERM_MAX)
+		return -EOVERFLOW;
+	return cptdev_term_jumps(r->term, term) ? -ERANGE : 0;
+}
+
+/* Under replica->stage_lock the term doesn't change. */
 static int replica_promote(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
 	struct cptdev_replica *r = rf->replica;
 	struct cptdev_replica_promote *arg = uarg;
-	int ret = 0;
+	int ret;
 
-	if (arg->flags)
+	if (arg->flags & ~CPTDEV_PROMOTE_AT)
 		return -EOPNOTSUPP;
 	if (arg->term > CPTDEV_TERM_MAX)
 		return -EINVAL;
 	if (!rf->write)
 		return -EBADF;
 	mutex_lock(&r->stage_lock);
+	ret = promote_valid(r, arg->term);
+	if (!ret && arg->flags & CPTDEV_PROMOTE_AT)
+		ret = cptdev_view_back(rf);
 	down_write(&r->sem);
-	arg->generation = r->generation;
-	if (r->removed) {
-		ret = -ENOENT;
-	} else if (!r->generation) {
-		ret = -ENODATA;
-	} else if (arg->term && arg->term <= r->term) {
-		ret = -ESTALE;
-	} else if (r->term == CPTDEV_TERM_MAX) {
-		ret = -EOVERFLOW;
-	} else if (cptdev_term_jumps(r->term, arg->term)) {
-		ret = -ERANGE;
-	} else {
+	if (!ret) {
 		r->term = arg->term ?: r->term + 1;
 		r->promoted = true;
 		r->promotions++;
 		r->promoted_ns = ktime_get_real_ns();
 		r->taken_ns = 0;
 	}
+	arg->generation = r->generation;
 	arg->term = r->term;
 	up_write(&r->sem);
 	if (!ret)
@@ -617,6 +648,9 @@ static const struct cptdev_ioctl_op replica_ops[] = {
 		  promoted_ns),
 	CPTDEV_OP(CPTDEV_IOC_REPLICA_COPIED, cptdev_copied, cptdev_replica_copied,
 		  behind),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_HISTORY, cptdev_history, cptdev_replica_history,
+		  bytes),
+	CPTDEV_OP(CPTDEV_IOC_REPLICA_AT, cptdev_view_at, cptdev_replica_at, generation),
 };
 
 static long replica_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)

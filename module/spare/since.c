@@ -186,6 +186,34 @@ static bool batch_add(struct cptdev_extent *batch, u32 max, u32 *n,
 }
 
 /*
+ * Call @fn for each page with data that a commit after @number brought, as long as it returns 0.
+ * Under replica->stage_lock: nothing changes.
+ */
+int cptdev_since_each(struct cptdev_replica *r, u64 number,
+		      int (*fn)(struct cptdev_replica *r, unsigned long index, void *arg),
+		      void *arg)
+{
+	unsigned long group, index, first;
+	void *record, *page;
+	int ret;
+
+	lockdep_assert_held(&r->stage_lock);
+	xa_for_each(&r->records, group, record) {
+		if (xa_to_value(record) <= number)
+			continue;
+		first = group << GROUP_SHIFT;
+		xa_for_each_range(r->pages, index, page, first,
+				  first | ((1UL << GROUP_SHIFT) - 1)) {
+			ret = page_private((struct page *)page) > number ? fn(r, index, arg) : 0;
+			if (ret)
+				return ret;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
  * Up to @max extents from *@next on, and *@next behind them. Returns their number; *@more: there
  * may be others. Or -ESTALE, -EINVAL. Under replica->sem.
  */

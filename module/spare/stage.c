@@ -13,133 +13,10 @@
 #include "../trace.h"
 #include "../mutants.h"
 
-/* Staged: the page becomes a hole. */
-#define STAGED_HOLE	xa_mk_value(0)
 /* Extents copied in at a time. */
 #define STAGE_BATCH	64U
-/* Pages that a replica keeps for what is staged next. */
-#define POOL_MAX	1024U
 /* So few pages are taken out of what is staged one by one: see content_merge(). */
 #define ERASE_MAX	64U
-
-struct xarray *cptdev_pages_alloc(void)
-{
-	struct xarray *pages = kmalloc(sizeof(*pages), GFP_KERNEL_ACCOUNT);
-
-	if (pages)
-		xa_init_flags(pages, XA_FLAGS_ACCOUNT);
-	return pages;
-}
-
-static void page_uncharge(struct cptdev_replica *r)
-{
-	atomic64_dec(&r->taken);
-	atomic64_dec(&cptdev_replica_pages);
-}
-
-/*
- * Pages that a commit replaced are filled again by the next delta: to free one and to take
- * another, which the kernel may clear, costs more than to copy the content. They don't count
- * for the limits. Nobody finds a page any more that was given up, so its count only falls: a
- * reader that still has it is seen.
- */
-static bool pool_put(struct cptdev_replica *r, struct page *page)
-{
-	bool kept = false;
-
-	if (page_count(page) != 1)
-		return false;
-	spin_lock(&r->pool_lock);
-	if (r->pooled < POOL_MAX) {
-		list_add(&page->lru, &r->pool);
-		r->pooled++;
-		kept = true;
-	}
-	spin_unlock(&r->pool_lock);
-	return kept;
-}
-
-static struct page *pool_get(struct cptdev_replica *r)
-{
-	struct page *page;
-
-	spin_lock(&r->pool_lock);
-	page = list_first_entry_or_null(&r->pool, struct page, lru);
-	if (page) {
-		list_del(&page->lru);
-		r->pooled--;
-	}
-	spin_unlock(&r->pool_lock);
-	return page;
-}
-
-void cptdev_pool_free(struct cptdev_replica *r)
-{
-	struct page *page;
-
-	while ((page = pool_get(r)))
-		__free_page(page);
-}
-
-void cptdev_page_drop(struct cptdev_replica *r, void *entry)
-{
-	if (!entry || xa_is_value(entry))
-		return;
-	if (!pool_put(r, entry))
-		__free_page(entry);
-	page_uncharge(r);
-}
-
-void cptdev_pages_free(struct cptdev_replica *r, struct xarray *pages)
-{
-	unsigned long index;
-	void *entry;
-
-	if (!pages)
-		return;
-	xa_for_each(pages, index, entry) {
-		cptdev_page_drop(r, entry);
-		cond_resched();
-	}
-	xa_destroy(pages);
-	kfree(pages);
-}
-
-u64 cptdev_replica_limit(const struct cptdev_replica *r)
-{
-	return r->max_bytes ? min(r->max_bytes, cptdev_replica_max()) :
-		cptdev_replica_max();
-}
-
-static bool page_charge(struct cptdev_replica *r)
-{
-	u64 own = atomic64_inc_return(&r->taken);
-	u64 all = atomic64_inc_return(&cptdev_replica_pages);
-
-	if (own <= cptdev_replica_limit(r) >> PAGE_SHIFT &&
-	    all <= cptdev_replica_max() >> PAGE_SHIFT)
-		return true;
-	page_uncharge(r);
-	return false;
-}
-
-/* A page for the replica, charged. No lock is held. */
-struct page *cptdev_page_take(struct cptdev_replica *r)
-{
-	struct page *page;
-
-	if (!page_charge(r)) {
-		/* What the last commit replaced may still be on its way out. */
-		cptdev_gone_settle();
-		if (!page_charge(r))
-			return ERR_PTR(-EDQUOT);
-	}
-	page = pool_get(r) ?: alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT);
-	if (page)
-		return page;
-	page_uncharge(r);
-	return ERR_PTR(-ENOMEM);
-}
 
 /*
  * Staging. Under replica->stage_lock.
@@ -414,7 +291,7 @@ static int stage_holes(struct cptdev_replica *r, unsigned long index,
 	if (!r->staging.base)
 		return 0;
 	xa_for_each_range(r->pages, i, entry, index, end - 1) {
-		ret = stage_store(r, i, STAGED_HOLE);
+		ret = stage_store(r, i, CPTDEV_STAGED_HOLE);
 		if (ret) {
 			r->staging.failed = ret;
 			break;
@@ -536,51 +413,55 @@ static void content_replace(struct cptdev_replica *r, unsigned long index, void 
 			return;
 		r->nr_pages++;
 	}
-	if (old) {
-		r->nr_pages--;
-		gone->nr++;
-		list_add(&old->lru, &gone->list);
-	}
+	if (!old)
+		return;
+	r->nr_pages--;
+	if (cptdev_past_keep(r->staging.undo, index, old))
+		return;
+	gone->nr++;
+	list_add(&old->lru, &gone->list);
 }
 
-static void content_erase(struct cptdev_replica *r, u64 start, u64 end,
-			  struct cptdev_gone *gone)
+static int content_erase(struct cptdev_replica *r, u64 start, u64 end, void *gone)
 {
 	unsigned long index;
 	void *entry;
 
-	if (start >= end)
-		return;
 	xa_for_each_range(r->pages, index, entry, start >> PAGE_SHIFT,
 			  (end - 1) >> PAGE_SHIFT)
-		content_replace(r, index, STAGED_HOLE, gone);
+		content_replace(r, index, CPTDEV_STAGED_HOLE, gone);
+	return 0;
 }
 
 /*
  * What isn't mapped any more mustn't come back when it is mapped again. All content lies in
- * the old layout: what is visited is what lies between the segments of the new one there.
+ * the old layout: @fn gets what lies between the segments of the new one there.
  */
-static void content_trim(struct cptdev_replica *r, const struct cptdev_layout *layout,
-			 struct cptdev_gone *gone)
+int cptdev_trimmed(struct cptdev_replica *r, const struct cptdev_layout *layout,
+		   int (*fn)(struct cptdev_replica *r, u64 start, u64 end, void *arg), void *arg)
 {
 	const struct cptdev_segment *seg = layout->v, *last = layout->v + layout->nr;
 	const struct cptdev_layout *old = r->layout;
+	int ret = 0;
 	u32 i;
 
-	for (i = 0; old && i < old->nr; i++) {
+	for (i = 0; !ret && old && i < old->nr; i++) {
 		u64 pos = old->v[i].addr, end = pos + old->v[i].len;
 
 		while (seg < last && seg->addr + seg->len <= pos)
 			seg++;
 		/* The segment that reaches beyond the old one meets the next, too. */
-		for (; seg < last && seg->addr < end; seg++) {
-			content_erase(r, pos, seg->addr, gone);
+		for (; !ret && seg < last && seg->addr < end; seg++) {
+			if (pos < seg->addr)
+				ret = fn(r, pos, seg->addr, arg);
 			pos = seg->addr + seg->len;
 			if (pos >= end)
 				break;
 		}
-		content_erase(r, pos, end, gone);
+		if (!ret && pos < end)
+			ret = fn(r, pos, end, arg);
 	}
+	return ret;
 }
 
 /*
@@ -617,26 +498,32 @@ static void content_commit(struct cptdev_replica *r, struct cptdev_gone *gone)
 		r->nr_pages = r->nr_staged;
 	} else {
 		content_merge(r, gone);
-		content_trim(r, r->staging.layout, gone);
+		cptdev_trimmed(r, r->staging.layout, content_erase, gone);
 	}
 }
 
 /*
- * Under the content's lock FREEZE has either returned, and nothing is committed, or hasn't
- * read the generation yet.
+ * What is staged becomes the content, under replica->stage_lock. Under the content's lock FREEZE has
+ * either returned, and nothing is committed, or hasn't read the generation yet.
  */
-static int stage_apply(struct cptdev_replica *r)
+int cptdev_stage_apply(struct cptdev_replica *r)
 {
 	struct cptdev_gone *gone = r->staging.gone;
 	struct cptdev_layout *layout = r->layout;
 	struct cptdev_blob *meta = r->meta;
+	struct cptdev_undo *undo = cptdev_past_begin(r);
 
 	down_write(&r->sem);
 	if (r->frozen) {
 		up_write(&r->sem);
+		cptdev_past_cancel(undo);
 		return -EBUSY;
 	}
+	if (r->staging.back)
+		cptdev_view_back_take(r);
+	r->staging.undo = undo;
 	content_commit(r, gone);
+	cptdev_past_add(r, undo);
 	r->layout = r->staging.layout;
 	r->meta = r->staging.meta;
 	r->uuid = r->staging.uuid;
@@ -645,9 +532,14 @@ static int stage_apply(struct cptdev_replica *r)
 	r->promoted = false;
 	r->promoted_ns = 0;
 	r->taken_ns = 0;
+	r->committed_ns = ktime_get_real_ns();
 	r->commits++;
 	up_write(&r->sem);
 
+	if (undo)
+		cptdev_past_trim(r);
+	else
+		cptdev_past_clear(r);
 	if (r->pages != r->staged) {
 		xa_destroy(r->staged);
 		kfree(r->staged);
@@ -689,7 +581,7 @@ int cptdev_stage_commit(struct cptdev_call *call, void *uarg)
 	staged = r->nr_staged;
 	ret = commit_valid(r, rf, arg);
 	if (!ret)
-		ret = stage_apply(r);
+		ret = cptdev_stage_apply(r);
 	arg->pages = r->nr_pages;
 	trace_cptdev_commit(r, staged, ret);
 	mutex_unlock(&r->stage_lock);

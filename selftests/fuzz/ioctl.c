@@ -326,6 +326,7 @@ static void fill_promote(struct thread *t, int fd, void *arg)
 {
 	struct cptdev_replica_promote *a = arg;
 
+	a->flags = rnd(t, 2) ? CPTDEV_PROMOTE_AT : 0;
 	a->term = rnd(t, 2) ? 0 : image_of(t, fd).term + 1;
 }
 
@@ -342,6 +343,29 @@ static void fill_copied(struct thread *t, int fd, void *arg)
 	struct cptdev_replica_copied *a = arg;
 
 	a->commits = rnd(t, image_of(t, fd).commits + 2);
+}
+
+static void fill_history(struct thread *t, int fd, void *arg)
+{
+	struct cptdev_replica_history *a = arg;
+
+	(void)fd;
+	a->flags = rnd(t, 2) ? CPTDEV_HISTORY_SET : 0;
+	a->vec = (unsigned long)t->data;
+	a->vec_len = rnd(t, 40);
+	if (a->flags) {
+		a->keep = rnd(t, 20);
+		a->max_bytes = rnd(t, 3) ? 0 : rnd(t, 100) * PAGE;
+	}
+}
+
+/* One that is there, mostly; or what the descriptor shows already. */
+static void fill_at(struct thread *t, int fd, void *arg)
+{
+	struct cptdev_replica_at *a = arg;
+	uint64_t newest = image_of(t, fd).generation;
+
+	a->generation = rnd(t, 4) ? newest - rnd(t, newest < 8 ? newest + 1 : 8) : 0;
 }
 
 /*
@@ -488,16 +512,16 @@ static const struct kind ops[] = {
 	   fill_vec, NULL, NO_ERRORS,
 	   vec_fields),
 	OP("replica IMAGE_INFO", 3, IMAGE_INFO, REPLICA, cptdev_image_info, 0, 0,
-	   fill_nothing, NULL, NO_ERRORS,
+	   fill_nothing, NULL, ERRORS(ESTALE),
 	   FIELDS(OUT(cptdev_image_info, kind))),
 	OP("replica IMAGE_LAYOUT", 3, IMAGE_LAYOUT, REPLICA, cptdev_image_vec, 0, 0,
-	   fill_vec, NULL, NO_ERRORS,
+	   fill_vec, NULL, ERRORS(ESTALE),
 	   vec_fields),
 	OP("replica IMAGE_EXTENTS", 3, IMAGE_EXTENTS, REPLICA, cptdev_image_vec, 0, 0,
-	   fill_replica_extents, NULL, ERRORS(EINVAL),
+	   fill_replica_extents, NULL, ERRORS(ESTALE, EINVAL),
 	   vec_fields),
 	OP("replica IMAGE_META", 3, IMAGE_META, REPLICA, cptdev_image_vec, 0, 0,
-	   fill_vec, NULL, NO_ERRORS,
+	   fill_vec, NULL, ERRORS(ESTALE),
 	   vec_fields),
 
 	OP("REPLICA_BEGIN", 6, REPLICA_BEGIN, REPLICA, cptdev_replica_begin,
@@ -524,9 +548,9 @@ static const struct kind ops[] = {
 	OP("REPLICA_FREEZE", 3, REPLICA_FREEZE, REPLICA, cptdev_replica_freeze,
 	   CPTDEV_FREEZE_THAW, 0, fill_freeze, NULL, ERRORS(EACCES),
 	   FIELDS(OUT(cptdev_replica_freeze, generation))),
-	OP("REPLICA_PROMOTE", 2, REPLICA_PROMOTE, REPLICA, cptdev_replica_promote, 0, 0,
-	   fill_promote, NULL, ERRORS(EBADF, ESTALE, ENODATA, EINVAL, EOVERFLOW,
-	   ENOENT, ERANGE),
+	OP("REPLICA_PROMOTE", 2, REPLICA_PROMOTE, REPLICA, cptdev_replica_promote,
+	   CPTDEV_PROMOTE_AT, 0, fill_promote, NULL, ERRORS(EBADF, ESTALE, ENODATA, EINVAL,
+	   EOVERFLOW, ENOENT, ERANGE, EBUSY),
 	   FIELDS(NUMBER(cptdev_replica_promote, term), OUT(cptdev_replica_promote,
 		  generation))),
 	OP("REPLICA_CLAIM", 3, REPLICA_CLAIM, REPLICA, cptdev_replica_claim,
@@ -537,6 +561,15 @@ static const struct kind ops[] = {
 	OP("REPLICA_COPIED", 3, REPLICA_COPIED, REPLICA, cptdev_replica_copied, 0, 0,
 	   fill_copied, NULL, ERRORS(EINVAL, EACCES, ENOENT),
 	   FIELDS(NUMBER(cptdev_replica_copied, commits), OUT(cptdev_replica_copied, behind))),
+	OP("REPLICA_HISTORY", 3, REPLICA_HISTORY, REPLICA, cptdev_replica_history,
+	   CPTDEV_HISTORY_SET, 0, fill_history, NULL, ERRORS(EBADF, EINVAL, EFAULT),
+	   FIELDS(POINTER(cptdev_replica_history, vec), LENGTH(cptdev_replica_history, vec_len),
+		  OUT(cptdev_replica_history, nr), LENGTH(cptdev_replica_history, keep),
+		  RESERVED(cptdev_replica_history, reserved),
+		  NUMBER(cptdev_replica_history, max_bytes), OUT(cptdev_replica_history, bytes))),
+	OP("REPLICA_AT", 4, REPLICA_AT, REPLICA, cptdev_replica_at, 0, 0, fill_at, NULL,
+	   ERRORS(ENODATA, EACCES),
+	   FIELDS(NUMBER(cptdev_replica_at, generation))),
 	OP("REPLICA_REMOVE", 1, REPLICA_REMOVE, REPLICA, cptdev_replica_remove, 0, 0,
 	   fill_nothing, NULL, ERRORS(EACCES),
 	   FIELDS({ 0 })),

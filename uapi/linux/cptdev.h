@@ -127,6 +127,8 @@ enum cptdev_ioc_nr {
 	CPTDEV_NR_REPLICA_REMOVE = 0x66,
 	CPTDEV_NR_REPLICA_CLAIM	= 0x67,
 	CPTDEV_NR_REPLICA_COPIED = 0x68,
+	CPTDEV_NR_REPLICA_HISTORY = 0x69,
+	CPTDEV_NR_REPLICA_AT	= 0x6a,
 };
 
 /*
@@ -245,6 +247,7 @@ struct cptdev_info {
 #define CPTDEV_FEATURE_ALIVE	(1ULL << 7)	/* CPTDEV_IOC_SESSION_ALIVE */
 #define CPTDEV_FEATURE_SINCE	(1ULL << 8)	/* @since of CPTDEV_IOC_IMAGE_EXTENTS */
 #define CPTDEV_FEATURE_COPIED	(1ULL << 9)	/* CPTDEV_IOC_REPLICA_COPIED */
+#define CPTDEV_FEATURE_HISTORY	(1ULL << 10)	/* CPTDEV_IOC_REPLICA_HISTORY, _AT */
 
 /**
  * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: give the session a name and limits
@@ -981,7 +984,7 @@ struct cptdev_replica_freeze {
 /**
  * struct cptdev_replica_promote - CPTDEV_IOC_REPLICA_PROMOTE: the spare takes over
  * @size:	sizeof(struct cptdev_replica_promote)
- * @flags:	0
+ * @flags:	CPTDEV_PROMOTE_*
  * @term:	in: the new term, higher than the replica's, at most CPTDEV_TERM_MAX; 0:
  *		the next term. out: the term of the replica.
  * @generation:	out: generation that the spare continues from
@@ -991,9 +994,17 @@ struct cptdev_replica_freeze {
  * replica can be promoted again: this raises the term again, and the new promotion can be
  * taken. Needs CPTDEV_REPLICA_WRITE.
  *
- * Errors: ESTALE @term isn't higher than the replica's; EINVAL @term is above
- * CPTDEV_TERM_MAX; ERANGE @term is more than CPTDEV_TERM_STEP above the replica's; EOVERFLOW
- * there is no next term; ENODATA nothing was ever committed; ENOENT the replica was removed.
+ * With CPTDEV_PROMOTE_AT the replica goes back to the generation that this descriptor shows
+ * (CPTDEV_IOC_REPLICA_AT). All later generations and the history are gone then. For programs
+ * that copy the replica ahead this is one more commit: the list of changes has what the way back
+ * has changed. Afterwards the descriptor shows the newest generation.
+ *
+ * Errors: ESTALE @term isn't higher than the replica's, or the generation to go back to was
+ * forgotten; EINVAL @term is above CPTDEV_TERM_MAX, or the descriptor shows no generation to go
+ * back to; ERANGE @term is more than CPTDEV_TERM_STEP above the replica's; EOVERFLOW
+ * there is no next term; ENODATA nothing was ever committed; ENOENT the replica was removed;
+ * EBUSY the way back would change what a descriptor has frozen; ENOMEM. After an error nothing
+ * has changed.
  */
 struct cptdev_replica_promote {
 	__u32 size;
@@ -1001,6 +1012,8 @@ struct cptdev_replica_promote {
 	__u64 term;
 	__u64 generation;
 };
+
+#define CPTDEV_PROMOTE_AT	(1U << 0)	/* go back to the generation that is shown */
 
 /**
  * struct cptdev_replica_remove - CPTDEV_IOC_REPLICA_REMOVE: remove the replica
@@ -1082,6 +1095,89 @@ struct cptdev_replica_copied {
 	__u64 behind;
 };
 
+/**
+ * struct cptdev_past - a generation of a replica's history
+ * @generation:	its number
+ * @term:	term with which it was committed
+ * @committed_ns: CLOCK_REALTIME when it was committed
+ * @pages:	pages with data that the next generation replaced; they are kept for this one
+ */
+struct cptdev_past {
+	__u64 generation;
+	__u64 term;
+	__u64 committed_ns;
+	__u64 pages;
+};
+
+/**
+ * struct cptdev_replica_history - CPTDEV_IOC_REPLICA_HISTORY: list past generations
+ * @size:	sizeof(struct cptdev_replica_history)
+ * @flags:	0, or CPTDEV_HISTORY_SET
+ * @vec:	pointer to struct cptdev_past[]
+ * @vec_len:	number of entries that fit
+ * @nr:		out: number of past generations that there are. The newest @vec_len of them
+ *		are in @vec, the newest first.
+ * @keep:	with CPTDEV_HISTORY_SET in: how many to keep, at most CPTDEV_HISTORY_MAX; 0,
+ *		which a new replica has: none. out: what is set.
+ * @reserved:	0
+ * @max_bytes:	with CPTDEV_HISTORY_SET in: most memory that their pages may take; 0: no limit
+ *		of their own. out: what is set.
+ * @bytes:	out: memory that their pages take
+ *
+ * A commit replaces pages. A replica with a history keeps the replaced ones, and so each of its
+ * last @keep generations before the present one. A generation shares all other pages with the
+ * generations after it. CPTDEV_IOC_REPLICA_AT shows a past generation, and the promotion can go
+ * back to one.
+ *
+ * The pages count for the replica's limits. Whenever there are more generations than @keep, more
+ * memory than @max_bytes, or no room for a staged page, the oldest generation is forgotten. A
+ * generation that a descriptor shows isn't forgotten because of @keep. A delta with everything
+ * (@base 0) and a promotion that goes back end the history: it begins anew after them.
+ *
+ * Errors: EBADF CPTDEV_HISTORY_SET without CPTDEV_REPLICA_WRITE; EINVAL @keep is above
+ * CPTDEV_HISTORY_MAX, or @keep or @max_bytes isn't 0 without CPTDEV_HISTORY_SET; EFAULT @vec can't
+ * be written. INFO reports CPTDEV_FEATURE_HISTORY if the module knows the call.
+ */
+struct cptdev_replica_history {
+	__u32 size;
+	__u32 flags;
+	__u64 vec;
+	__u32 vec_len;
+	__u32 nr;
+	__u32 keep;
+	__u32 reserved;
+	__u64 max_bytes;
+	__u64 bytes;
+};
+
+#define CPTDEV_HISTORY_SET	(1U << 0)	/* set @keep and @max_bytes */
+
+/* The most past generations that a replica keeps. */
+#define CPTDEV_HISTORY_MAX	1024
+
+/**
+ * struct cptdev_replica_at - CPTDEV_IOC_REPLICA_AT: show another generation
+ * @size:	sizeof(struct cptdev_replica_at)
+ * @flags:	0
+ * @generation:	the present one, or one of the history; 0: always the newest
+ *
+ * From now on read() and the calls CPTDEV_IOC_IMAGE_* on this descriptor show this generation,
+ * while others are committed. All other calls are still about the replica: poll() reports
+ * commits, and staged are changes of the newest generation. The list of changes (@since of
+ * struct cptdev_image_vec) is only there for the newest generation.
+ *
+ * When the generation is forgotten, read() and CPTDEV_IOC_IMAGE_* fail with ESTALE until another
+ * CPTDEV_IOC_REPLICA_AT. The memory for the index of changed pages belongs to the caller.
+ *
+ * Errors: ENODATA the replica doesn't have the generation, or not any more; EACCES the replica
+ * belongs to another user, and the caller has no capability; ENOMEM.
+ */
+struct cptdev_replica_at {
+	__u32 size;
+	__u32 flags;
+	__u64 generation;
+};
+
 #define CPTDEV_IOC_INFO		_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_INFO)
 #define CPTDEV_IOC_SESSION_SETUP	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_SESSION_SETUP)
 #define CPTDEV_IOC_RANGE_ADD	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_RANGE_ADD)
@@ -1108,5 +1204,7 @@ struct cptdev_replica_copied {
 #define CPTDEV_IOC_REPLICA_REMOVE _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_REMOVE)
 #define CPTDEV_IOC_REPLICA_CLAIM _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_CLAIM)
 #define CPTDEV_IOC_REPLICA_COPIED _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_COPIED)
+#define CPTDEV_IOC_REPLICA_HISTORY _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_HISTORY)
+#define CPTDEV_IOC_REPLICA_AT	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_AT)
 
 #endif /* _UAPI_LINUX_CPTDEV_H */
