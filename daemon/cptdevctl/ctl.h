@@ -29,6 +29,7 @@ struct ctl {
 	const char *socket;		/* of the daemon */
 	u64 term;			/* promote */
 	bool term_given;
+	u64 generation;			/* promote: to go back to; 0: the newest */
 	bool check;			/* status */
 	bool watch;			/* status */
 	bool force;			/* promote, replica remove */
@@ -61,6 +62,7 @@ int verb_alone(struct ctl *c, int argc, char **argv);
 int verb_switchover(struct ctl *c, int argc, char **argv);
 int verb_verify(struct ctl *c, int argc, char **argv);
 int verb_forget(struct ctl *c, int argc, char **argv);
+int verb_history(struct ctl *c, int argc, char **argv);
 /* Refused with this code, and done with --force. */
 bool ctl_needs_force(const char *code);
 int verb_start(struct ctl *c, int argc, char **argv);

@@ -55,6 +55,13 @@ static int parse_term(struct ctl *c, const char *text)
 	return -1;
 }
 
+static int parse_generation(struct ctl *c, const char *text)
+{
+	if (!number(text, 1, ~0ULL, &c->generation))
+		return bad_number(c, "--generation", text, "whole numbers from 1");
+	return -1;
+}
+
 /* Returns an exit status, or -1 to go on. */
 static int parse_option(struct ctl *c, int option)
 {
@@ -69,6 +76,8 @@ static int parse_option(struct ctl *c, int option)
 		return -1;
 	case 'T':
 		return parse_term(c, optarg);
+	case 'g':
+		return parse_generation(c, optarg);
 	case 'a':
 		c->all = true;
 		return -1;
@@ -110,7 +119,7 @@ static int parse_options(struct ctl *c, int argc, char **argv)
 		c->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");
 	opterr = 0;
 	while (status < 0 &&
-	       (option = getopt_long(argc, argv, "jt:s:T:ap:fcwCPVh", verbs_options, NULL)) != -1)
+	       (option = getopt_long(argc, argv, "jt:s:T:g:ap:fcwCPVh", verbs_options, NULL)) != -1)
 		status = parse_option(c, option);
 	return status;
 }
@@ -158,6 +167,8 @@ static int check_options(struct ctl *c, verb_fn fn)
 
 	if (c->term_given && fn != verb_promote)
 		wrong = "--term is only for promote";
+	else if (c->generation && fn != verb_promote)
+		wrong = "--generation is only for promote";
 	else if ((c->all || c->peer) && fn != verb_promote)
 		wrong = "--all and --peer are only for promote";
 	else if (c->force && fn != verb_promote && fn != verb_replica && fn != verb_forget &&

@@ -80,6 +80,8 @@ static int promote_by_daemon(struct ctl *c, const char *name, u64 *term, u64 *ge
 	js_str(request, "command", "promote");
 	js_str(request, "name", name);
 	js_u64(request, "term", *term);
+	if (c->generation)
+		js_u64(request, "generation", c->generation);
 	js_bool(request, "force", c->force);
 	answer = client_command(c->socket, request, &err);
 	if (!answer && (err == ENOENT || err == ECONNREFUSED))
@@ -104,8 +106,11 @@ static int promote_by_daemon(struct ctl *c, const char *name, u64 *term, u64 *ge
 /* The daemon may be what is broken. It writes the term down when it is started. */
 static int promote_alone(struct ctl *c, const char *name, int fd, u64 *term, u64 *generation)
 {
-	int ret = kernel_replica_promote(c->kernel, fd, term, generation);
+	int ret = c->generation ? kernel_replica_at(c->kernel, fd, c->generation) : 0;
 
+	if (!ret)
+		ret = c->generation ? kernel_replica_back(c->kernel, fd, term, generation) :
+			kernel_replica_promote(c->kernel, fd, term, generation);
 	if (ret)
 		return ctl_fail_replica(c, name, "promote", -ret);
 	if (!c->json)
@@ -117,8 +122,13 @@ static int promote(struct ctl *c, const char *name, int fd)
 {
 	u64 term = c->term, generation;
 	char known[300];
-	int ret = ask_for_primary(c, name, known, sizeof(known));
+	int ret;
 
+	if (c->generation && !c->force)
+		return ctl_fail(c, EXIT_FAILED, "goes-back", "cptdevctl history; then --force",
+				"%s isn't promoted: all that was acknowledged after generation %llu would be lost for good",
+				name, c->generation);
+	ret = ask_for_primary(c, name, known, sizeof(known));
 	if (ret)
 		return ret;
 	ret = promote_by_daemon(c, name, &term, &generation);
@@ -154,6 +164,9 @@ int verb_promote(struct ctl *c, int argc, char **argv)
 	if (argc + c->all + !!c->peer != 1)
 		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl replica list",
 				"promote needs the name of one replica, --all, or --peer NAME");
+	if (c->generation && !argc)
+		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl history",
+				"--generation is only for one replica");
 	if (c->term_given && !argc)
 		return ctl_fail(c, EXIT_USAGE, "usage", "leave --term away: each gets its next term",
 				"--term is only for one replica");

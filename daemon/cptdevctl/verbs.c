@@ -31,6 +31,8 @@ static const struct verb verbs[] = {
 	  "compare the replicas of a session with what was sent" },
 	{ "forget", " NAME [--force]", verb_forget,
 	  "delete the record of a name: its data may be lost" },
+	{ "history", " NAME", verb_history,
+	  "the past generations that a replica has kept" },
 	{ "promote", " NAME|--all|--peer PEER", verb_promote,
 	  "promote the replica: this host goes on from it" },
 	{ "switchover", " NAME [PEER] [--cancel]", verb_switchover,
@@ -63,6 +65,7 @@ const struct option verbs_options[] = {
 	{ "timeout", required_argument, NULL, 't' },
 	{ "socket", required_argument, NULL, 's' },
 	{ "term", required_argument, NULL, 'T' },
+	{ "generation", required_argument, NULL, 'g' },
 	{ "all", no_argument, NULL, 'a' },
 	{ "peer", required_argument, NULL, 'p' },
 	{ "force", no_argument, NULL, 'f' },
@@ -105,6 +108,7 @@ void verbs_usage(FILE *to)
 		"                         top, status --watch, inspect, plot: never)\n"
 		"  -s, --socket PATH      control socket of the daemon\n"
 		"  -T, --term N           promote: the new term\n"
+		"  -g, --generation N     promote: go back to a past generation, with --force\n"
 		"  -a, --all              promote: every replica of this host\n"
 		"  -p, --peer PEER        promote: every replica that this peer feeds\n"
 		"  -f, --force            promote: even if the primary is alive and linked;\n"

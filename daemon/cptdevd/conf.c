@@ -58,6 +58,8 @@ static const struct conf_key keys[] = {
 	KEY("sessions", "on_restart", CONF_ON_RESTART, sessions.on_restart, 0, 0),
 	KEY("sessions", "ack", CONF_ACK, sessions.ack, 0, 0),
 	KEY("sessions", "spares", CONF_SPARES, sessions.spares, 0, 0),
+	KEY("sessions", "history", CONF_NUMBER, sessions.history, 0, CPTDEV_HISTORY_MAX),
+	KEY("sessions", "history_mib", CONF_NUMBER, sessions.history_mib, 0, 1 << 24),
 	RESTART("hold", "session", CONF_NAME, hold_session, 0, 0),
 	RESTART("hold", "address", CONF_ADDRESS, hold_address, 0, 0),
 	RESTART("hold", "port", CONF_NUMBER, hold_port, 1, 65535),

@@ -43,6 +43,8 @@ struct conf_session {
 	u32 on_restart;			/* enum conf_on_restart: it is started anew */
 	char ack[CONF_ACK_MAX];		/* which spares must have it, see ack.h; empty: all */
 	char spares[CONF_ACK_MAX];	/* nodes that may be its spares, by names; empty: all */
+	u32 history;			/* past generations that a replica keeps */
+	u32 history_mib;		/* most memory for them, 0: no limit of their own */
 };
 
 #define CONF_SESSIONS_MAX	64

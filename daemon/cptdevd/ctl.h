@@ -29,6 +29,13 @@ struct client {
 struct json_object *ctl_hold(struct client *c, const char *command, const char *name,
 			     struct json_object *request);
 
+/* ctl_history.c: the answer to "history"; what going back costs; why it failed, or NULL. */
+struct json_object *ctl_history(struct client *c, struct json_object *request);
+extern const char ctl_history_loss[];
+const char *ctl_history_failure(int err);
+
+/* May the client change something? That is for root, and for the user of the daemon. */
+bool client_may(const struct client *c);
 /* Takes over @fd when it returns 0. */
 int client_new(struct daemon *d, int fd);
 void client_drop(struct client *c);

@@ -97,8 +97,7 @@ static struct json_object *refusal(const char *code, const char *message)
 	return o;
 }
 
-/* Changing something is for root, and for whoever runs the daemon. */
-static bool client_may(const struct client *c)
+bool client_may(const struct client *c)
 {
 	return c->cred.uid == 0 || c->cred.uid == geteuid();
 }
@@ -157,18 +156,26 @@ static const char *failure(int err)
 	return strerror(err);
 }
 
-static struct json_object *command_promote(struct client *c, const char *name, u64 term,
-					   bool force)
+static struct json_object *command_promote(struct client *c, const char *name,
+					   struct json_object *request)
 {
+	u64 term = js_get_u64(request, "term"), back = js_get_u64(request, "generation");
+	bool force = js_get_bool(request, "force");
 	const uid_t uid = c->cred.uid;
 	struct json_object *o;
-	u64 generation = 0;
-	int ret = promotion_do(c->d, name, &term, &generation, force);
+	u64 generation = back;
+	int ret;
 
+	if (back && !force)
+		return refusal("goes-back", ctl_history_loss);
+	ret = back ? promotion_back(c->d, name, &term, &generation) :
+		promotion_do(c->d, name, &term, &generation, force);
+	if (ret && back && ctl_history_failure(-ret))
+		return refusal("failed", ctl_history_failure(-ret));
 	if (ret)
 		return refusal("failed", failure(-ret));
-	log_promoted(&uid, name, "promoted %s by user %u: generation %llu, term %llu", name, uid,
-		     generation, term);
+	log_promoted(&uid, name, "promoted %s by user %u: %sgeneration %llu, term %llu", name, uid,
+		     back ? "back to " : "", generation, term);
 	o = js_document();
 	js_str(o, "name", name);
 	js_u64(o, "generation", generation);
@@ -376,7 +383,7 @@ static struct json_object *client_change(struct client *c, const char *command,
 	if (!name || !name_valid(name, strlen(name)))
 		return refusal("bad-request", "\"name\" is missing, or isn't a name");
 	if (!strcmp(command, "promote"))
-		return command_promote(c, name, js_get_u64(request, "term"), force);
+		return command_promote(c, name, request);
 	if (!strcmp(command, "ack"))
 		return command_ack(c, name, request);
 	if (!strcmp(command, "alone"))
@@ -406,6 +413,8 @@ static struct json_object *answer_to(struct client *c, const char *line)
 		o = client_monitor(c);
 	else if (!strcmp(command, "start"))
 		o = client_start(c, request);
+	else if (!strcmp(command, "history"))
+		o = ctl_history(c, request);
 	else if (!strcmp(command, "promote") || !strcmp(command, "forget") ||
 		 !strcmp(command, "alone") || !strcmp(command, "switchover") ||
 		 !strcmp(command, "ack") || !strcmp(command, "checkpoint") ||
@@ -414,7 +423,7 @@ static struct json_object *answer_to(struct client *c, const char *line)
 		o = client_change(c, command, request);
 	else
 		o = refusal("unknown-command",
-			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\", \"ack\", \"checkpoint\", \"hold\", \"release\" and \"verify\"");
+			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\", \"ack\", \"checkpoint\", \"hold\", \"release\", \"verify\" and \"history\"");
 	json_object_put(request);
 	return o;
 }

@@ -102,6 +102,7 @@ static void apply(struct daemon *d, struct conf *c)
 	LIST_FOREACH(p, &d->peers, entry) {
 		apply_to_peer(p, &ch);
 		lease_reload(&p->out);
+		in_reload(p->in);
 	}
 	members_look_all(d);
 	alone_look(d);

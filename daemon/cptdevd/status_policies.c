@@ -25,6 +25,8 @@ static struct json_object *policy(const char *name, const struct conf_session *s
 	js_str(o, "alone", s->alone == CONF_GO_ON ? "go-on" : "block");
 	js_str(o, "ack", *s->ack ? s->ack : "all");
 	js_str(o, "spares", *s->spares ? s->spares : "all");
+	js_u64(o, "history", s->history);
+	js_u64(o, "history_mib", s->history_mib);
 	js_str(o, "on_restart", restart[s->on_restart]);
 	return o;
 }

@@ -426,6 +426,17 @@ static bool in_allowed(struct daemon *d, const struct sockaddr_storage *from,
 	return false;
 }
 
+void in_reload(struct in *in)
+{
+	struct chan *c;
+
+	if (!in)
+		return;
+	LIST_FOREACH(c, &in->channels, entry)
+		if (c->fd >= 0)
+			replay_history(c);
+}
+
 void in_drop_strangers(struct daemon *d)
 {
 	struct in *in, *next;

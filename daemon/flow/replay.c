@@ -193,8 +193,26 @@ int replay_open(struct chan *c, struct msg_state *m)
 	}
 	if (records_is_outdated(c->in->d, c->session.name))
 		m->flags |= WIRE_STATE_OUTDATED;
+	replay_history(c);
 	c->last.code = WIRE_OK;
 	return 0;
+}
+
+/* Without it the replica is as good: a module that doesn't know the call says nothing of importance. */
+void replay_history(struct chan *c)
+{
+	struct daemon *d = c->in->d;
+	const struct conf_session *s = conf_session(&d->conf, c->session.name);
+	struct cptdev_replica_history arg = {
+		.flags = CPTDEV_HISTORY_SET, .keep = s->history,
+		.max_bytes = (u64)s->history_mib << 20,
+	};
+	int ret = kernel_replica_history(d->kernel, c->fd, &arg);
+
+	if (ret && s->history)
+		tell(&d->tell, LOG_WARNING, TELL_REPLAY, c->session.name,
+		     "replica %s: no past generations are kept: %s", c->session.name,
+		     ret == -ENOTTY ? "the module is too old" : strerror(-ret));
 }
 
 /*

@@ -38,6 +38,7 @@ private.c the program has ended
 records.c can't be used
 records.c this host was restarted
 records.c can't read the records
+out.c spares any more, by the configuration
 moved.c stays until it is lost
 moved.c is left: the configuration
 daemon.c [peer] psk_file

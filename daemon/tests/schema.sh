@@ -34,7 +34,7 @@ run() {
 # Tests whose clients ask for themselves, and those of the daemon's work, with a client that looks on.
 run_all() {
 	export ANSWERS="$dir/answers"
-	for test in control answers; do
+	for test in control answers history; do
 		run $test
 	done
 	export ANSWERS_LOOK=1
