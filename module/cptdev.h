@@ -480,7 +480,7 @@ struct cptdev_replica_file {
 	/* Under @replica->sem. */
 	u64 copied;			/* the last commit that the program's copy has */
 	struct list_head copier;	/* in @replica->copiers, unless @copied is 0 */
-	struct cptdev_view *view;	/* what it shows; NULL: the newest. Written under @stage_lock */
+	struct cptdev_view *view;	/* what it shows; NULL: the newest; and @stage_lock */
 };
 
 extern struct mutex cptdev_replicas_lock;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: past generations of a replica. A commit replaces pages of the content. With a history they
- * are kept, by their address, for the generation that the commit ends. That is all that a past
- * generation has of its own: every page has the number of the commit that brought it (since.c). So a
- * page belongs to the generation after commit n if its number is at most n, and if it is in the
- * content or was replaced by a later commit. Pages with higher numbers came after it. See view.c for
- * what makes use of this.
+ * cptdev: past generations of a replica. A commit replaces pages of the content. With a history
+ * they are kept, by their address, for the generation that the commit ends. That is all that a past
+ * generation has of its own: every page has the number of the commit that brought it (since.c). So
+ * a page belongs to the generation after commit n if its number is at most n, and if it is in the
+ * content or was replaced by a later commit. Pages with higher numbers came after it. See view.c
+ * for what makes use of this.
  *
  * The history is less important than the replica itself: a commit never fails because of it. If
  * memory for it can't be had, or a limit is reached, the oldest generations are forgotten.
@@ -16,7 +16,7 @@
 
 #include "../cptdev.h"
 
-/* What is kept for a generation. Changes under replica->stage_lock and, for writing, replica->sem. */
+/* What is kept for a generation. Changes under replica->stage_lock and, written, replica->sem. */
 struct cptdev_undo {
 	struct list_head entry;		/* in replica->past */
 	struct cptdev_past_state state;
@@ -249,8 +249,8 @@ static struct cptdev_replica *with_history(struct cptdev_replica *r)
 }
 
 /*
- * There is no room for a page of @r: forget a generation, of another replica only if the limit of all
- * replicas is the reason. No lock is held. False: there is none.
+ * There is no room for a page of @r: forget a generation, of another replica only if the limit of
+ * all replicas is the reason. No lock is held. False: there is none.
  */
 bool cptdev_past_give_way(struct cptdev_replica *r, bool all)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: pages of replicas: how they count for the limits, and the pool of those that were given up.
+ * cptdev: pages of replicas: how they count for the limits, and the pool of those that were
+ * given up.
  */
 #include <linux/slab.h>
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: a descriptor that shows a past generation, and the promotion that goes back to one. A view
- * has an index of the pages that belong to its generation and aren't in the content any more; all
- * others it finds there (history.c). The index grows as commits replace pages. It points to pages of
- * the history without a reference: they stay as long as the history reaches back to the generation,
- * and that is looked at under the content's lock before each use.
+ * cptdev: a descriptor that shows a past generation, and the promotion that goes back to one. A
+ * view has an index of the pages that belong to its generation and aren't in the content any more;
+ * all others it finds there (history.c). The index grows as commits replace pages. It points to
+ * pages of the history without a reference: they stay as long as the history reaches back to the
+ * generation, and that is looked at under the content's lock before each use.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -212,8 +212,8 @@ int cptdev_view_at(struct cptdev_call *call, void *uarg)
 }
 
 /*
- * The way back, as a commit of what has changed since: pages of the history, and holes for what came
- * after the generation. First comes all that may fail.
+ * The way back, as a commit of what has changed since: pages of the history, and holes for what
+ * came after the generation. First comes all that may fail.
  */
 
 /* A place for a page that comes back. */
@@ -321,8 +321,8 @@ static int back_begin(struct cptdev_replica_file *rf)
 }
 
 /*
- * The replica goes back to the generation that the descriptor shows; the descriptor shows the newest
- * one then. Under replica->stage_lock. After an error the content is as it was.
+ * The replica goes back to the generation that the descriptor shows; the descriptor shows the
+ * newest one then. Under replica->stage_lock. After an error the content is as it was.
  */
 int cptdev_view_back(struct cptdev_replica_file *rf)
 {
