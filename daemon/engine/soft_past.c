@@ -79,7 +79,7 @@ static void past_free(struct soft_past *p)
  * A commit.
  */
 
-/* Pages of @of from page @from to page @to that are, or with !@in aren't, in @other, into @result. */
+/* Add the pages of @of to @result that are in @other, or with !@in those that aren't. */
 static int select_pages(struct soft_set *result, const struct soft_set *of,
 			const struct soft_set *other, bool in)
 {
@@ -266,7 +266,7 @@ static int history_list(const struct soft_replica *r, struct cptdev_replica_hist
 	const struct soft_past *p;
 	u32 n = 0;
 
-	TAILQ_FOREACH(p, &r->history.past, entry) {
+	for (p = TAILQ_FIRST(&r->history.past); p; p = TAILQ_NEXT(p, entry)) {
 		const struct cptdev_past e = {
 			.generation = p->state.generation,
 			.term = p->state.term,
@@ -308,7 +308,7 @@ static int find(const struct soft_replica *r, u64 generation, struct soft_state_
 
 	if (generation == now.generation)
 		return state_copy(to, &now);
-	TAILQ_FOREACH(p, &r->history.past, entry)
+	for (p = TAILQ_FIRST(&r->history.past); p; p = TAILQ_NEXT(p, entry))
 		if (p->state.generation == generation)
 			return state_copy(to, &p->state);
 	return -ENODATA;
@@ -366,7 +366,7 @@ int soft_past_set(const struct soft_file *f, struct soft_set *set)
 	const struct soft_past *p;
 	int ret = soft_set_copy(set, &f->replica->content.set);
 
-	TAILQ_FOREACH(p, &f->replica->history.past, entry) {
+	for (p = TAILQ_FIRST(&f->replica->history.past); p; p = TAILQ_NEXT(p, entry)) {
 		if (ret || p->state.number < f->state.number)
 			break;
 		soft_set_without(set, &p->born);
@@ -382,7 +382,7 @@ int soft_past_read(const struct soft_file *f, u64 page, void *data)
 	const struct soft_past *p;
 
 	/* The oldest commits first: the first that touched the page has it. */
-	TAILQ_FOREACH_REVERSE(p, &f->replica->history.past, soft_pasts, entry) {
+	for (p = oldest(f->replica); p; p = TAILQ_PREV(p, soft_pasts, entry)) {
 		if (p->state.number < f->state.number)
 			continue;
 		if (soft_set_has(&p->old, page))
@@ -405,7 +405,7 @@ static int back_pages(struct soft_file *f, struct soft_stage *st)
 	const struct soft_past *p;
 	int ret = 0;
 
-	TAILQ_FOREACH(p, &f->replica->history.past, entry) {
+	for (p = TAILQ_FIRST(&f->replica->history.past); p; p = TAILQ_NEXT(p, entry)) {
 		if (ret || p->state.number < f->state.number)
 			break;
 		soft_set_without(&st->data.set, &p->born);
