@@ -572,6 +572,9 @@ void cptdev_past_exit(struct cptdev_replica *r);
 int cptdev_past_each(struct cptdev_replica *r, u64 number,
 		     int (*fn)(struct xarray *pages, unsigned long index, struct page *page,
 			       void *arg), void *arg);
+int cptdev_past_some(struct cptdev_replica *r, u64 number, unsigned long *index,
+		     int (*fn)(struct xarray *pages, unsigned long index, struct page *page,
+			       void *arg), void *arg);
 int cptdev_past_find(const struct cptdev_replica *r, u64 generation,
 		     struct cptdev_past_state *s);
 int cptdev_history(struct cptdev_call *call, void *arg);
@@ -583,7 +586,8 @@ struct cptdev_view {
 	struct list_head entry;		/* in replica->views */
 	struct cptdev_past_state state;
 	struct xarray replaced;		/* its pages that aren't content any more */
-	u64 indexed;			/* commits whose pages are in @replaced */
+	u64 indexed;			/* commits whose pages are all in @replaced */
+	unsigned long next;		/* and of the next commit those below */
 };
 
 struct cptdev_view *cptdev_view_lock(struct cptdev_replica_file *rf);

@@ -234,8 +234,8 @@ static inline int mutant_count_failed(struct cptdev_snap *snap)
 	 set_page_private(p, number))
 
 /* NO_INDEX: a past generation doesn't find the pages that commits have replaced. */
-#define cptdev_past_each(r, number, fn, arg)					\
-	cptdev_past_each(r, cptdev_mutant(NO_INDEX) ? U64_MAX : (number), fn, arg)
+#define cptdev_past_some(r, number, index, fn, arg)				\
+	(cptdev_mutant(NO_INDEX) ? 0 : cptdev_past_some(r, number, index, fn, arg))
 
 #else /* !CPTDEV_MUTANTS */
 

@@ -16,6 +16,9 @@
 
 #include "../cptdev.h"
 
+/* Pages that are looked at before others get the staging lock. */
+#define PAST_SOME	2048U
+
 /* What is kept for a generation. Changes under replica->stage_lock and, written, replica->sem. */
 struct cptdev_undo {
 	struct list_head entry;		/* in replica->past */
@@ -309,6 +312,36 @@ int cptdev_past_each(struct cptdev_replica *r, u64 number,
 	return ret;
 }
 
+/*
+ * Call @fn for pages that the commit after @number replaced, from *@index on: for some of them, as
+ * long as it returns 0. Returns what it does, 1: there are more, from *@index on, or 0: that was all.
+ * Under replica->stage_lock.
+ */
+int cptdev_past_some(struct cptdev_replica *r, u64 number, unsigned long *index,
+		     int (*fn)(struct xarray *pages, unsigned long index, struct page *page,
+			       void *arg), void *arg)
+{
+	unsigned int n = 0;
+	struct cptdev_undo *p;
+	struct page *page;
+	int ret;
+
+	lockdep_assert_held(&r->stage_lock);
+	list_for_each_entry(p, &r->past, entry) {
+		if (p->state.number != number)
+			continue;
+		xa_for_each_start(p->pages, *index, page, *index) {
+			if (n++ == PAST_SOME)
+				return 1;
+			ret = fn(p->pages, *index, page, arg);
+			if (ret)
+				return ret;
+		}
+		break;
+	}
+	return 0;
+}
+
 /* The state of a generation, with references; -ENODATA. Under replica->sem. */
 int cptdev_past_find(const struct cptdev_replica *r, u64 generation, struct cptdev_past_state *s)
 {
@@ -343,9 +376,11 @@ static int history_set(struct cptdev_replica_file *rf, const struct cptdev_repli
 	if (arg->keep > CPTDEV_HISTORY_MAX)
 		return -EINVAL;
 	mutex_lock(&r->stage_lock);
+	down_write(&r->sem);
 	r->keep = arg->keep;
 	r->past_bytes_max = arg->max_bytes;
 	r->past_max = arg->max_bytes ? max(arg->max_bytes >> PAGE_SHIFT, 1ULL) : 0;
+	up_write(&r->sem);
 	cptdev_past_trim(r);
 	mutex_unlock(&r->stage_lock);
 	return 0;

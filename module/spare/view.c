@@ -34,16 +34,40 @@ static int index_page(struct xarray *pages, unsigned long index, struct page *pa
 	return xa_err(xa_store(&v->replaced, index, page, GFP_KERNEL_ACCOUNT));
 }
 
-/* Index what commits have replaced since the last time. Under replica->stage_lock. */
-static int view_update(struct cptdev_replica *r, struct cptdev_view *v)
+/*
+ * Index some of what commits have replaced since the last time. Returns 1 if there is more, 0 or an
+ * error. Under replica->stage_lock. A commit waits for this lock, and with it the daemon, so no call
+ * indexes everything at once.
+ */
+static int view_index(struct cptdev_replica *r, struct cptdev_view *v)
 {
 	int ret;
 
 	if (!cptdev_past_has(r, v->state.number))
 		return -ESTALE;
-	ret = cptdev_past_each(r, v->indexed, index_page, v);
-	if (!ret)
-		v->indexed = r->commits;
+	if (v->indexed == r->commits)
+		return 0;
+	ret = cptdev_past_some(r, v->indexed, &v->next, index_page, v);
+	if (ret)
+		return ret;
+	v->next = 0;
+	return ++v->indexed != r->commits;
+}
+
+/* Index what the descriptor needs, as far as it is there by now. No lock is held. */
+static int index_more(struct cptdev_replica_file *rf)
+{
+	struct cptdev_replica *r = rf->replica;
+	int ret;
+
+	do {
+		mutex_lock(&r->stage_lock);
+		ret = rf->view ? view_index(r, rf->view) : 0;
+		mutex_unlock(&r->stage_lock);
+		if (ret > 0 && fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	} while (ret > 0);
 	return ret;
 }
 
@@ -67,15 +91,8 @@ struct cptdev_view *cptdev_view_lock(struct cptdev_replica_file *rf)
 		else if (v->indexed == r->commits)
 			return v;
 		up_read(&r->sem);
-		if (!ret && fatal_signal_pending(current))
-			ret = -EINTR;
-		if (ret)
-			return ERR_PTR(ret);
-		mutex_lock(&r->stage_lock);
-		v = rf->view;
-		if (v)
-			ret = view_update(r, v);
-		mutex_unlock(&r->stage_lock);
+		if (!ret)
+			ret = index_more(rf);
 		if (ret)
 			return ERR_PTR(ret);
 	}
@@ -184,8 +201,6 @@ static struct cptdev_view *view_alloc(struct cptdev_replica *r, u64 generation)
 	ret = cptdev_past_find(r, generation, &v->state);
 	v->indexed = v->state.number;
 	if (!ret)
-		ret = view_update(r, v);
-	if (!ret)
 		return v;
 	view_free(v);
 	return ERR_PTR(ret);
@@ -197,6 +212,7 @@ int cptdev_view_at(struct cptdev_call *call, void *uarg)
 	struct cptdev_replica *r = rf->replica;
 	struct cptdev_replica_at *arg = uarg;
 	struct cptdev_view *v = NULL;
+	int ret;
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
@@ -208,7 +224,16 @@ int cptdev_view_at(struct cptdev_call *call, void *uarg)
 	if (!IS_ERR(v))
 		view_set(rf, v);
 	mutex_unlock(&r->stage_lock);
-	return PTR_ERR_OR_ZERO(v);
+	if (IS_ERR_OR_NULL(v))
+		return PTR_ERR_OR_ZERO(v);
+	ret = index_more(rf);
+	if (!ret)
+		return 0;
+	/* Without memory for the index it shows the newest. */
+	mutex_lock(&r->stage_lock);
+	view_set(rf, NULL);
+	mutex_unlock(&r->stage_lock);
+	return ret == -ESTALE ? -ENODATA : ret;
 }
 
 /*
@@ -333,7 +358,10 @@ int cptdev_view_back(struct cptdev_replica_file *rf)
 	lockdep_assert_held(&r->stage_lock);
 	if (!v || v->state.number == r->commits)
 		return -EINVAL;
-	ret = view_update(r, v);
+	do {
+		ret = view_index(r, v);
+		cond_resched();
+	} while (ret > 0);
 	if (ret)
 		return ret;
 	cptdev_stage_drop(r);

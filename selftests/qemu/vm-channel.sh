@@ -105,7 +105,7 @@ vm_qmp() {
 		: >"$dir/qmp.greeted"
 		printf '%s,"id":%d}\n' "${2%\}}" "$number" 1<>"$dir/qmp.in"
 	) 7>"$dir/qmp.lock"
-	vm_wait_for "$1" 20 vm_qmp_answered "$1" "$number" || return 1
+	vm_wait_for "$1" 120 vm_qmp_answered "$1" "$number" || return 1
 	grep "\"id\": ${number}[,}]" "$dir/qmp.out"
 }
 

@@ -1003,8 +1003,8 @@ struct cptdev_replica_freeze {
  * forgotten; EINVAL @term is above CPTDEV_TERM_MAX, or the descriptor shows no generation to go
  * back to; ERANGE @term is more than CPTDEV_TERM_STEP above the replica's; EOVERFLOW
  * there is no next term; ENODATA nothing was ever committed; ENOENT the replica was removed;
- * EBUSY the way back would change what a descriptor has frozen; ENOMEM. After an error nothing
- * has changed.
+ * EBUSY the way back would change what a descriptor has frozen; ENOMEM. After an error the content
+ * and the history are as they were.
  */
 struct cptdev_replica_promote {
 	__u32 size;
@@ -1167,7 +1167,7 @@ struct cptdev_replica_history {
  * struct cptdev_image_vec) is only there for the newest generation.
  *
  * When the generation is forgotten, read() and CPTDEV_IOC_IMAGE_* fail with ESTALE until another
- * CPTDEV_IOC_REPLICA_AT. The memory for the index of changed pages belongs to the caller.
+ * CPTDEV_IOC_REPLICA_AT. The memory for the index of replaced pages is charged to the caller.
  *
  * Errors: ENODATA the replica doesn't have the generation, or not any more; EACCES the replica
  * belongs to another user, and the caller has no capability; ENOMEM.
