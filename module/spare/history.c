@@ -314,8 +314,8 @@ int cptdev_past_each(struct cptdev_replica *r, u64 number,
 
 /*
  * Call @fn for pages that the commit after @number replaced, from *@index on: for some of them, as
- * long as it returns 0. Returns what it does, 1: there are more, from *@index on, or 0: that was all.
- * Under replica->stage_lock.
+ * long as it returns 0. Returns what it does, 1: there are more, from *@index on, or 0: that was
+ * all. Under replica->stage_lock.
  */
 int cptdev_past_some(struct cptdev_replica *r, u64 number, unsigned long *index,
 		     int (*fn)(struct xarray *pages, unsigned long index, struct page *page,

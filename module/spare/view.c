@@ -35,9 +35,9 @@ static int index_page(struct xarray *pages, unsigned long index, struct page *pa
 }
 
 /*
- * Index some of what commits have replaced since the last time. Returns 1 if there is more, 0 or an
- * error. Under replica->stage_lock. A commit waits for this lock, and with it the daemon, so no call
- * indexes everything at once.
+ * Index some of what commits have replaced since the last time. Returns 1 if there is more, 0 or
+ * an error. Under replica->stage_lock. A commit waits for this lock, and with it the daemon, so no
+ * call indexes everything at once.
  */
 static int view_index(struct cptdev_replica *r, struct cptdev_view *v)
 {
