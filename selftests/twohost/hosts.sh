@@ -62,7 +62,7 @@ finish() {
 	until_true vm_run b 'cptdevctl replica remove kv >/dev/null 2>&1'
 	t 'both hosts stop in order: a' vm_stop a
 	t 'both hosts stop in order: b' vm_stop b
-	printf '1..%d\n' $points
+	printf '1..%d\n' "$points"
 }
 
 # until_true command...: wait for it, and rest as long as the question took. To ask is work for the
