@@ -444,8 +444,7 @@ struct cptdev_replica {
 	u32 nr_past;
 	u32 keep;			/* how many of them */
 	u64 past_pages;			/* that they have */
-	u64 past_max;			/* most of these pages, 0: no limit */
-	u64 past_bytes_max;		/* the same, as it was set */
+	u64 past_max_bytes;		/* most memory for them, 0: no limit */
 
 	struct rw_semaphore sem;	/* the content */
 	struct xarray *pages;
@@ -569,9 +568,6 @@ void cptdev_past_trim(struct cptdev_replica *r);
 void cptdev_past_clear(struct cptdev_replica *r);
 bool cptdev_past_give_way(struct cptdev_replica *r, bool all);
 void cptdev_past_exit(struct cptdev_replica *r);
-int cptdev_past_each(struct cptdev_replica *r, u64 number,
-		     int (*fn)(struct xarray *pages, unsigned long index, struct page *page,
-			       void *arg), void *arg);
 int cptdev_past_some(struct cptdev_replica *r, u64 number, unsigned long *index,
 		     int (*fn)(struct xarray *pages, unsigned long index, struct page *page,
 			       void *arg), void *arg);

@@ -236,8 +236,6 @@ static inline int mutant_count_failed(struct cptdev_snap *snap)
 /* NO_INDEX: a past generation doesn't find the pages that commits have replaced. */
 #define cptdev_past_some(r, number, index, fn, arg)				\
 	(cptdev_mutant(NO_INDEX) ? 0 : cptdev_past_some(r, number, index, fn, arg))
-#define cptdev_past_each(r, number, fn, arg)					\
-	cptdev_past_each(r, cptdev_mutant(NO_INDEX) ? U64_MAX : (number), fn, arg)
 
 #else /* !CPTDEV_MUTANTS */
 

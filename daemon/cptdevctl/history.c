@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cptdevctl history: the past generations of a replica, to which a promotion can go back. */
-#include <errno.h>
-#include <string.h>
-
-#include "client.h"
 #include "ctl.h"
 #include "table.h"
 
@@ -48,19 +44,15 @@ static void print_text(struct ctl *c, struct json_object *answer)
 
 int verb_history(struct ctl *c, int argc, char **argv)
 {
-	struct json_object *request, *answer, *error;
-	int err, ret = EXIT_DONE;
+	struct json_object *answer, *error;
+	int ret = EXIT_DONE;
 
 	if (argc != 1)
 		return ctl_fail(c, EXIT_USAGE, "usage", "cptdevctl replica list",
 				"history needs the name of one replica");
-	request = js_new();
-	js_str(request, "command", "history");
-	js_str(request, "name", argv[0]);
-	answer = client_command(c->socket, request, &err);
+	answer = ctl_ask(c, "history", 1, argv, &ret);
 	if (!answer)
-		return ctl_fail(c, EXIT_DAEMON, "no-daemon", "systemctl start cptdevd",
-				"cptdevd can't be asked: %s", strerror(err));
+		return ret;
 	error = js_at(answer, "error");
 	if (error)
 		ret = ctl_fail(c, EXIT_FAILED, js_get_str(error, "code"), "cptdevctl replica list",

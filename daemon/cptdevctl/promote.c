@@ -108,9 +108,17 @@ static int promote_alone(struct ctl *c, const char *name, int fd, u64 *term, u64
 {
 	int ret = c->generation ? kernel_replica_at(c->kernel, fd, c->generation) : 0;
 
+	if (ret == -ENODATA)
+		return ctl_fail(c, EXIT_FAILED, "failed", NULL,
+				"%s isn't promoted: the replica doesn't have generation %llu, or not any more",
+				name, c->generation);
 	if (!ret)
 		ret = c->generation ? kernel_replica_back(c->kernel, fd, term, generation) :
 			kernel_replica_promote(c->kernel, fd, term, generation);
+	if (ret == -EINVAL && c->generation)
+		return ctl_fail(c, EXIT_FAILED, "failed", "leave --generation away",
+				"%s isn't promoted: generation %llu is the newest one, so there is nothing to go back to",
+				name, c->generation);
 	if (ret)
 		return ctl_fail_replica(c, name, "promote", -ret);
 	if (!c->json)

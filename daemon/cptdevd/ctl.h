@@ -25,6 +25,9 @@ struct client {
 	size_t out_sent;
 };
 
+/* An answer that says why something isn't done: a word for programs, and the cause for a person. */
+struct json_object *refusal(const char *code, const char *message);
+
 /* ctl_hold.c: the answer to "hold" and "release". */
 struct json_object *ctl_hold(struct client *c, const char *command, const char *name,
 			     struct json_object *request);

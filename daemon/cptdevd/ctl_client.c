@@ -89,7 +89,7 @@ static void client_answer(struct client *c, struct json_object *o)
 	json_object_put(o);
 }
 
-static struct json_object *refusal(const char *code, const char *message)
+struct json_object *refusal(const char *code, const char *message)
 {
 	struct json_object *o = js_document();
 

@@ -28,14 +28,6 @@ const char *ctl_history_failure(int err)
 	return NULL;
 }
 
-static struct json_object *refusal(const char *code, const char *message)
-{
-	struct json_object *o = js_document();
-
-	js_error(o, code, message);
-	return o;
-}
-
 static void put_past(struct json_object *list, const struct cptdev_past *p)
 {
 	struct json_object *o = js_new();

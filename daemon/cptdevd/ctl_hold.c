@@ -6,14 +6,6 @@
 #include "json.h"
 #include "log.h"
 
-static struct json_object *refusal(const char *code, const char *message)
-{
-	struct json_object *o = js_document();
-
-	js_error(o, code, message);
-	return o;
-}
-
 static struct json_object *hold(struct client *c, const char *name, u64 seconds)
 {
 	const char *code;

@@ -227,7 +227,7 @@ static int call_vec(struct soft_client *c, struct soft_message *m, struct soft_r
 	return 0;
 }
 
-/* As above. What is past is read by calls of the engine only: AT isn't among these. */
+/* As above. A program can list past generations, but not read them: AT isn't among the calls. */
 static int call_history(struct soft_client *c, struct soft_message *m, struct soft_reply *r)
 {
 	static struct cptdev_past past[SOFT_ENTRIES_MAX / sizeof(struct cptdev_past)];

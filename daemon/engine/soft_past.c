@@ -353,7 +353,7 @@ void soft_past_close(struct soft *s, struct soft_file *f)
 }
 
 /*
- * What is shown.
+ * The generation that a descriptor shows.
  */
 
 int soft_past_check(const struct soft_file *f)

@@ -72,7 +72,7 @@ static void as_many_as_configured_are_kept(void **state)
 {
 	struct pair *p = *state;
 	struct fake_session *s;
-	struct json_object *o;
+	struct json_object *o, *first;
 
 	assert_string_equal(past(p), "no-replica");
 	p->b.daemon.conf.sessions.history = 3;
@@ -82,10 +82,10 @@ static void as_many_as_configured_are_kept(void **state)
 	assert_int_equal(js_get_u64(o, "generation"), 6);
 	assert_int_equal(js_get_u64(o, "keep"), 3);
 	assert_int_equal(js_get_u64(o, "bytes"), 6 * 4096);
-	o = json_object_get(json_object_array_get_idx(js_at(o, "past"), 0));
-	assert_int_equal(js_get_u64(o, "pages"), 2);
-	assert_int_equal(js_get_u64(o, "term"), 1);
-	assert_true(js_get_u64(o, "committed_unix_ms") > 1600000000000ULL);
+	first = json_object_array_get_idx(js_at(o, "past"), 0);
+	assert_int_equal(js_get_u64(first, "pages"), 2);
+	assert_int_equal(js_get_u64(first, "term"), 1);
+	assert_true(js_get_u64(first, "committed_unix_ms") > 1600000000000ULL);
 	json_object_put(o);
 
 	/* The configuration was read anew. */

@@ -116,7 +116,7 @@ static int past_reserve_all(struct cptdev_undo *p, struct cptdev_replica *r)
 }
 
 /*
- * What the commit of a delta needs to keep what it replaces, or NULL: nothing is kept, and then
+ * Prepare to keep the pages that the commit of a delta replaces. NULL: nothing is kept, and then
  * the history ends. Nothing but the commit changes the replica until then.
  */
 struct cptdev_undo *cptdev_past_begin(struct cptdev_replica *r)
@@ -218,7 +218,8 @@ static bool past_drop(struct cptdev_replica *r)
 void cptdev_past_trim(struct cptdev_replica *r)
 {
 	lockdep_assert_held(&r->stage_lock);
-	while (r->past_max && r->past_pages > r->past_max)
+	while (r->past_max_bytes &&
+	       r->past_pages > max(r->past_max_bytes >> PAGE_SHIFT, 1ULL))
 		past_drop(r);
 	while (r->nr_past > r->keep && !is_shown(r, oldest(r)))
 		past_drop(r);
@@ -288,30 +289,6 @@ void cptdev_past_exit(struct cptdev_replica *r)
  * For views.
  */
 
-/* Call @fn for each page that a commit after @number replaced. Under replica->stage_lock. */
-int cptdev_past_each(struct cptdev_replica *r, u64 number,
-		     int (*fn)(struct xarray *pages, unsigned long index, struct page *page,
-			       void *arg), void *arg)
-{
-	struct cptdev_undo *p;
-	unsigned long index;
-	struct page *page;
-	int ret = 0;
-
-	lockdep_assert_held(&r->stage_lock);
-	list_for_each_entry(p, &r->past, entry) {
-		if (p->state.number < number)
-			break;
-		xa_for_each(p->pages, index, page) {
-			ret = fn(p->pages, index, page, arg);
-			if (ret)
-				return ret;
-			cond_resched();
-		}
-	}
-	return ret;
-}
-
 /*
  * Call @fn for pages that the commit after @number replaced, from *@index on: for some of them, as
  * long as it returns 0. Returns what it does, 1: there are more, from *@index on, or 0: that was
@@ -378,8 +355,7 @@ static int history_set(struct cptdev_replica_file *rf, const struct cptdev_repli
 	mutex_lock(&r->stage_lock);
 	down_write(&r->sem);
 	r->keep = arg->keep;
-	r->past_bytes_max = arg->max_bytes;
-	r->past_max = arg->max_bytes ? max(arg->max_bytes >> PAGE_SHIFT, 1ULL) : 0;
+	r->past_max_bytes = arg->max_bytes;
 	up_write(&r->sem);
 	cptdev_past_trim(r);
 	mutex_unlock(&r->stage_lock);
@@ -419,7 +395,7 @@ static int history_list(struct cptdev_replica *r, struct cptdev_replica_history 
 	n = past_list(r, v, max);
 	arg->nr = r->nr_past;
 	arg->keep = r->keep;
-	arg->max_bytes = r->past_bytes_max;
+	arg->max_bytes = r->past_max_bytes;
 	arg->bytes = r->past_pages << PAGE_SHIFT;
 	up_read(&r->sem);
 	if (copy_to_user(u64_to_user_ptr(arg->vec), v, n * sizeof(*v)))

@@ -503,7 +503,7 @@ static void content_commit(struct cptdev_replica *r, struct cptdev_gone *gone)
 }
 
 /*
- * What is staged becomes the content, under replica->stage_lock. Under the content's lock FREEZE
+ * The staged delta becomes the content, under replica->stage_lock. Under the content's lock FREEZE
  * has either returned, and nothing is committed, or hasn't read the generation yet.
  */
 int cptdev_stage_apply(struct cptdev_replica *r)

@@ -314,7 +314,14 @@ static int back_take(struct xarray *pages, unsigned long index, struct page *pag
 /* What is staged becomes complete. Under replica->stage_lock and, for writing, replica->sem. */
 void cptdev_view_back_take(struct cptdev_replica *r)
 {
-	cptdev_past_each(r, r->staging.back, back_take, r);
+	unsigned long index;
+	u64 number;
+
+	for (number = r->staging.back; number < r->commits; number++) {
+		index = 0;
+		while (cptdev_past_some(r, number, &index, back_take, r) > 0)
+			cond_resched();
+	}
 }
 
 static int back_begin(struct cptdev_replica_file *rf)
