@@ -79,6 +79,12 @@ program_signal() { # host signal
 	vm_run "$1" "kill -s $2 \$(pidof sqlite-hotspare)" 2>/dev/null || true
 }
 
+# program_end host: and its supervisor
+program_end() {
+	vm_signal "$1" "${program[$1]}" 9
+	program_signal "$1" KILL
+}
+
 # add host number: so many rows, each of which must be safe
 add() {
 	local i

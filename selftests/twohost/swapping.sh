@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Swap torture: a database over cptdevd that is moved from host to host again and again, by
+# hand and by failures, each time with another failure while the first is being mended. On
+# each host something starts the program anew. A client keeps a ledger and asks both hosts: a row
+# that it was told is safe is there once in every answer of every host from then on; one that it
+# was told nothing of is there once or not at all; and there is no other. To be sourced behind
+# database.sh by tests that say what the hosts are, and how many SWAPS there are. TAP.
+#
+# SEED is of the schedule: the run prints it.
+
+# In rows is the last one that was written; the ledger has a line for each: safe or maybe.
+work=$vm_root
+ledger_file=$work/ledger
+
+# A random number below $1.
+RANDOM=$((SEED % 32768))
+below() {
+	chosen=$((RANDOM % $1))
+}
+
+# write host: one row, tried once. What its answer says goes into the ledger.
+write_row() {
+	local word=maybe
+	rows=$((rows + 1))
+	! says_safe "$1" "insert into t values ($rows, $((rows * 7919)))" || word=safe
+	printf '%s %s\n' "$rows" "$word" >>"$ledger_file"
+	[ $word = safe ]
+}
+
+# agrees: is an answer of all rows what the ledger says? Its copy, made before the question.
+agrees() { # ledger
+	awk '
+		NR == FNR { word[$1] = $2; next }
+		/"ok":/ { whole = 1; next }
+		/"error":/ { print; wrong = 1 }
+		match($0, /"a":-?[0-9]+/) {
+			a = substr($0, RSTART + 4, RLENGTH - 4)
+			match($0, /"n":[0-9]+/); n = substr($0, RSTART + 4, RLENGTH - 4)
+			match($0, /"bad":[0-9]+/); bad = substr($0, RSTART + 6, RLENGTH - 6)
+			if (n != 1 || bad != 0) { print "row " a " is there " n " times, " bad " wrong"; wrong = 1 }
+			if (!(a in word) && a > last) { print "row " a " was never written"; wrong = 1 }
+			there[a] = 1
+		}
+		END {
+			for (a in word)
+				if (whole && word[a] == "safe" && !(a in there)) { print "row " a " was safe and is lost"; wrong = 1 }
+			exit wrong ? 1 : whole ? 0 : 2
+		}' last="$rows" "$1" -
+}
+
+# look host: 0 it answered what is right, 1 it answered something wrong, 2 it didn't answer
+look() {
+	local answer ret=0
+	cp "$ledger_file" "$ledger_file.$1"
+	answer=$(ask "$1" 'select a, count(*) n, sum(b <> a * 7919) bad from t group by a')
+	printf '%s\n' "$answer" | agrees "$ledger_file.$1" >"$work/wrong" || ret=$?
+	[ $ret -ne 1 ] || say_why "$1: $(paste -sd ';' "$work/wrong")"
+	return $ret
+}
+
+# Whoever answers, answers right.
+both_right() {
+	local host ret
+	for host in a b; do
+		ret=0
+		look $host || ret=$?
+		[ $ret -ne 1 ] || return 1
+	done
+}
+
+right() { # host: it answers, and right
+	local ret=0
+	look "$1" || ret=$?
+	[ $ret -eq 0 ]
+}
+
+# The swaps. $1 has the database, $2 waits.
+
+swap_hand() {
+	vm_run "$2" 'cptdevctl promote --force db >/dev/null'
+}
+
+swap_host() {
+	vm_kill "$1"
+}
+
+swap_cut() {
+	vm_net "$1" drop
+}
+
+# A program that dies while another one waits is taken over from at once.
+swap_program() {
+	program_signal "$1" KILL
+}
+
+# What was broken is mended.
+mend_hand() {
+	:
+}
+
+mend_program() {
+	:
+}
+
+mend_host() {
+	host_launch "$1"
+	host_ready "$1"
+	host_begin "$1" s
+}
+
+mend_cut() {
+	vm_net "$1" pass
+}
+
+# The second failure: $1 had the database, $2 has it now.
+
+second_none() {
+	:
+}
+
+second_program() {
+	program_signal "$1" KILL
+}
+
+second_daemon() {
+	daemon_end "$1" 9
+	daemon_start "$1" auto
+}
+
+second_daemon_new() {
+	daemon_end "$2" 9
+	daemon_start "$2" auto
+}
+
+second_short_cut() {
+	vm_net "$2" drop
+	sleep 2.5
+	vm_net "$2" pass
+}
+
+second_long_cut() {
+	vm_net "$2" drop
+	sleep $(((timeout_ms + margin_ms) / 1000 + 1))
+	vm_net "$2" pass
+}
+
+second_stop() {
+	program_signal "$2" STOP
+	sleep 2
+	program_signal "$2" CONT
+}
+
+swaps=(hand host cut program)
+seconds=(none program daemon daemon_new short_cut long_cut stop)
+
+# swap host: a swap that fails is the last one, since nobody knows who has what
+swap() {
+	swap_from "$1" || {
+		touch "$work/failed"
+		return 1
+	}
+}
+
+# swap_from host: the database goes from there to the other one
+swap_from() {
+	local from=$1 to=${other[$1]} first second
+	below ${#swaps[@]}
+	first=${swaps[$chosen]}
+	below ${#seconds[@]}
+	second=${seconds[$chosen]}
+	what="swap $i, $first and $second, from $from to $to"
+	write_row "$from" || say_why "$what: row $rows isn't safe yet"
+	both_right || return 1
+	"swap_$first" "$from" "$to"
+	until_true serves "$to" || return 1
+	both_right || return 1
+	write_row "$to" || true
+	# Whoever was cut off doesn't know that row: it mustn't answer any more.
+	both_right || return 1
+	"mend_$first" "$from"
+	"second_$second" "$from" "$to"
+	both_right || return 1
+	write_row "$to" || true
+	until_true safe_somewhere || return 1
+	both_right || return 1
+	one_serves "$at"
+}
+
+# Somebody serves, and the other one is the spare. Who it is, is in $at: a cut that lasts longer
+# than the time-out moves the database back if the spare was in step already.
+safe_somewhere() {
+	both_right || touch "$work/failed"
+	for at in a b; do
+		! says_safe $at 'delete from t where a < 0' || return 0
+	done
+	return 1
+}
+
+one_serves() {
+	[ ! -e "$work/failed" ] && right "$1" && not serves "${other[$1]}"
+}
+
+# The comparison can fail.
+test_controls() {
+	cp "$ledger_file" "$work/kept"
+	printf '%s safe\n' $((rows + 1)) >>"$ledger_file"
+	t 'control: a row that is lost is noticed' not right a
+	sed '$d' "$work/kept" >"$ledger_file"
+	rows=$((rows - 1))
+	t 'control: a row that was never written is noticed' not right a
+	rows=$((rows + 1))
+	cp "$work/kept" "$ledger_file"
+	says_safe a "insert into t values (1, 7919)"
+	t 'control: a row that counts twice is noticed' not right a
+	says_safe a "delete from t where a = 1"
+	says_safe a "insert into t values (1, 7918)"
+	t 'control: a row that is wrong is noticed' not right a
+	says_safe a "update t set b = 7919 where a = 1"
+	t 'control: that is all' right a
+}
+
+main() {
+	local at=a what i
+	mkdir -p "$work"
+	: >"$ledger_file"
+	begin
+	host_begin b s
+	t 'the spare waits' until_true waits_since b 0
+	host_begin a m
+	t 'the master serves' until_true serves a
+	t 'a table is safe' until_true says_safe a 'create table if not exists t (a integer, b integer)'
+	write_row a
+	write_row a
+	test_controls
+	for ((i = 1; i <= SWAPS; i++)); do
+		what=''
+		t "swap $i" swap "$at"
+		say_why "$what"
+		[ ! -e "$work/failed" ] || break
+	done
+	say_why "$rows rows, $(grep -c safe "$ledger_file") of them safe"
+	for host in a b; do
+		program_end $host
+	done
+	for host in a b; do
+		daemon_end $host 15
+		vm_run $host 'cptdevctl replica remove --force db >/dev/null'
+	done
+	t 'both hosts stop in order: a' vm_stop a
+	t 'both hosts stop in order: b' vm_stop b
+	printf '1..%d\n' $points
+}
