@@ -86,13 +86,22 @@ selftests:
 	@$(MAKE) -s -C selftests OUTPUT=$(BUILD)/obj/selftests COLLECTION=cptdev emit_tests \
 		>$(BUILD)/selftests/kselftest-list.txt
 
-# The tests that guests of arm64 run: static, as these guests have no libraries.
+# What guests of arm64 get. The tests are static; cptdevd, cptdevctl and libckdev take the libraries
+# that set-up has unpacked for them.
 ARM64_TESTS := smoke snapshot scan exact tables atomicity
 ARM64_OBJ := $(BUILD)/obj/selftests-arm64
-selftests-arm64:
+ARM64_ROOT = $(shell . $(HARNESS)/common.sh && sysroot_dir arm64)/usr
+ARM64_LIB = lib/aarch64-linux-gnu
+ARM64_ARGS = CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar PKG_CONFIG=pkg-config \
+	CPPFLAGS="-isystem $(ARM64_ROOT)/include -isystem $(ARM64_ROOT)/include/aarch64-linux-gnu" \
+	LDFLAGS="-L$(ARM64_ROOT)/$(ARM64_LIB) -Wl,-rpath-link,$(ARM64_ROOT)/$(ARM64_LIB):$(ARM64_ROOT)/../$(ARM64_LIB)"
+arm64: export PKG_CONFIG_LIBDIR = $(ARM64_ROOT)/$(ARM64_LIB)/pkgconfig
+arm64:
 	@$(MAKE) -s -C selftests OUTPUT=$(ARM64_OBJ) CROSS_COMPILE=aarch64-linux-gnu- USERLDFLAGS=-static \
-		TEST_GEN_PROGS="$(ARM64_TESTS:%=$(ARM64_OBJ)/%)" TEST_GEN_PROGS_EXTENDED= TEST_GEN_FILES= \
-		TEST_PROGS= TEST_FILES= INSTALL_PATH=$(BUILD)/selftests-arm64 install
+		TEST_GEN_PROGS="$(ARM64_TESTS:%=$(ARM64_OBJ)/%)" TEST_GEN_PROGS_EXTENDED=$(ARM64_OBJ)/ledger \
+		TEST_GEN_FILES= TEST_PROGS= TEST_FILES= INSTALL_PATH=$(BUILD)/arm64/selftests install
+	@$(MAKE) -C libckdev O=$(BUILD)/arm64/libckdev $(ARM64_ARGS) lib
+	@$(MAKE) -C daemon O=$(BUILD)/arm64/daemon UNITDIR=$(BUILD)/arm64/unit $(ARM64_ARGS)
 
 # Tests: selftests/qemu/check selects the tests and the kernels of a tier. K= and T= select from
 # all kernels and tests.
@@ -243,6 +252,6 @@ clean:
 help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
-.PHONY: all tests tests-all setup module selftests selftests-arm64 check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris demo-redis \
+.PHONY: all tests tests-all setup module selftests arm64 check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris demo-redis \
 	bench docs install uninstall deb clean help needs \
 	install-uapi install-man install-module module-of-kdir uninstall-module

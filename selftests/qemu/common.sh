@@ -85,6 +85,11 @@ arch_tools() {
 	[ "$1" != arm64 ] || printf 'aarch64-linux-gnu-\n'
 }
 
+# sysroot_dir architecture: the libraries of another one
+sysroot_dir() {
+	printf '%s\n' "$cptdev_cache/sysroot/$1"
+}
+
 kernel_known() {
 	[ -n "$(kernel_field "$1" 1)" ]
 }

@@ -176,7 +176,7 @@ build_tests() {
 	local archive=$guest_work/tests.cpio tests=${CPTDEV_TESTS:-$cptdev_build/selftests} root
 	local programs libraries
 	if [ "$1" != x86_64 ]; then
-		build_tests_static "$1"
+		build_tests_foreign "$1"
 		return
 	fi
 	[ -z "${CPTDEV_TESTS:-}" ] || archive=$guest_work/tests-${CPTDEV_TESTS##*/}.cpio
@@ -199,15 +199,38 @@ build_tests() {
 	rm -rf "$root"
 }
 
-# build_tests_static architecture: the tests alone, which "make selftests-<architecture>" has built
-build_tests_static() {
-	local archive=$guest_work/tests-$1.cpio tests=$cptdev_build/selftests-$1 root
+# build_tests_foreign architecture: what "make <architecture>" has built, with its libraries
+build_tests_foreign() {
+	local archive=$guest_work/tests-$1.cpio built=$cptdev_build/$1 root
 	printf '%s\n' "$archive"
-	fresh "$archive" "$cptdev_qemu/initramfs.sh" "$tests" && return 0
+	fresh "$archive" "$cptdev_qemu/initramfs.sh" "$built" && return 0
 	root=$(mktemp -d "$guest_work/root.XXXXXX")
-	[ ! -d "$tests" ] || cp -r "$tests" "$root/tests"
+	[ ! -d "$built/selftests" ] || cp -r "$built/selftests" "$root/tests"
+	mkdir -p "$root/usr/bin"
+	cp "$built"/daemon/{cptdevd,cptdevctl} "$root/usr/bin/"
+	stage_foreign_libraries "$1" "$root" "$root"/usr/bin/*
+	"$(arch_tools "$1")strip" -g "$root"/usr/bin/*
 	pack "$root" "$archive"
 	rm -rf "$root"
+}
+
+# stage_foreign_libraries architecture root file...: all of these that the files need, and they themselves
+stage_foreign_libraries() {
+	local arch=$1 root=$2 name found
+	shift 2
+	while [ $# -gt 0 ]; do
+		for name in $("$(arch_tools "$arch")readelf" -ld "$1" |
+			sed -n 's,.*interpreter: .*/\(.*\)\],\1,p; s/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
+			[ ! -e "$root/usr/lib/$name" ] || continue
+			found=$(find "$cptdev_build/$arch/libckdev" "$(sysroot_dir "$arch")" -name "$name" -print -quit)
+			[ -n "$found" ] || die "a guest program of $arch needs $name, which isn't there" \
+				"Next: name its package in selftests/qemu/sysroot-$arch."
+			mkdir -p "$root/usr/lib"
+			cp -L "$found" "$root/usr/lib/$name"
+			set -- "$@" "$root/usr/lib/$name"
+		done
+		shift
+	done
 }
 
 # stage_files root file[:path in the guest]...

@@ -85,6 +85,22 @@ fetch_cross() {
 	rm -rf "$2/userland/usr"
 }
 
+# fetch_sysroot architecture: unless it is there as its list says
+fetch_sysroot() {
+	local dir list=$cptdev_qemu/sysroot-$1 package
+	dir=$(sysroot_dir "$1")
+	! cmp -s "$list" "$dir/wanted" || [ -n "${REFRESH:-}" ] || return 0
+	apt_scratch_update
+	rm -rf "$dir.new"
+	for package in $(list_file "$list"); do
+		apt_fetch "$package:$1" - "$debs"
+		apt_unpack "$package" "$debs" "$dir.new"
+	done
+	cp "$list" "$dir.new/wanted"
+	rm -rf "$dir"
+	mv "$dir.new" "$dir"
+}
+
 fetch_image() {
 	local image=$1 suite=$2 new=$3 release=${1#linux-image-}
 	apt_fetch "$image${4:-}" "$suite" "$debs"

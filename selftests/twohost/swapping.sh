@@ -234,6 +234,7 @@ main() {
 	write_row a
 	write_row a
 	test_controls
+	# shellcheck disable=SC2153 # of the test that sources this
 	for ((i = 1; i <= SWAPS; i++)); do
 		what=''
 		t "swap $i" swap "$at"
@@ -250,5 +251,5 @@ main() {
 	done
 	t 'both hosts stop in order: a' vm_stop a
 	t 'both hosts stop in order: b' vm_stop b
-	printf '1..%d\n' $points
+	printf '1..%d\n' "$points"
 }
