@@ -98,7 +98,8 @@ int hs_may_serve(void);
  * returns 1 when a person moves the program to the spare's host ("cptdevctl switchover"): once
  * while the program serves, and once when it is stopped and hs_may_serve() returns 0. If cptdevd
  * holds output of the program's service ([hold] in cptdevd.conf(5)), the call also returns 1 while
- * output waits and no checkpoint is under way.
+ * output waits and no checkpoint is under way. Without the module, the call also returns 1, at most ten
+ * times a second, while the program's cptdevd is gone: the checkpoint looks for the next one.
  */
 int hs_wanted(void);
 

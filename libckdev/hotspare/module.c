@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +240,15 @@ int hs_snapshot_session(struct hs_error *e)
 	if (session < 0 && soft < 0 && hs_backend_choose(wanted, e))
 		return -1;
 	return soft >= 0 ? soft : session;
+}
+
+bool hs_session_lost(void)
+{
+	struct pollfd p = { .fd = soft, .events = POLLIN };
+
+	if (session >= 0)
+		return false;
+	return soft < 0 || (poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
 static int make_room(int *fd, const struct hs_fds *fds, struct hs_error *e)

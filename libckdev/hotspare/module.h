@@ -61,6 +61,8 @@ int hs_engine_open(struct hs_error *e);
 void hs_snapshot_name(const char *name, uint64_t term);
 /* Its descriptor, opened if it isn't. Or -1 with errno and @e. */
 int hs_snapshot_session(struct hs_error *e);
+/* Has the soft engine's daemon ended? Nothing is opened. */
+bool hs_session_lost(void);
 /* What the session may do, or NULL: it isn't open, or the module is older than that. */
 const struct cptdev_session_page *hs_session_page(void);
 /* It gets a descriptor that none of @fds has: these are about to come back. */

@@ -24,6 +24,8 @@
 #define MOMENT_NS	1000000000ULL
 /* A program that waits looks as often whether it is stopped for a switch-over. */
 #define LOOK_NS		5000000ULL
+/* One that is idle looks as often whether its cptdevd has ended. */
+#define LOST_NS		100000000ULL
 
 static bool publishing;
 static unsigned int most;		/* asynchronous ones; 0: no limit */
@@ -454,7 +456,26 @@ int hs_may_serve(void)
 	return flag(CPTDEV_STATE_FENCED) ? overtaken() : 0;
 }
 
+/*
+ * The daemon has ended: the next checkpoint looks for another one, which knows nothing of the session. True
+ * now and then, as that may fail. Threads that ask at once do no harm.
+ */
+static bool lost(void)
+{
+	static _Atomic uint64_t looked;
+	const uint64_t now = hs_now_ns();
+	const int saved = errno;
+	bool ret;
+
+	if (now - looked < LOST_NS)
+		return false;
+	looked = now;
+	ret = hs_session_lost();
+	errno = saved;
+	return ret;
+}
+
 int hs_wanted(void)
 {
-	return publishing && flag(CPTDEV_STATE_WANTED);
+	return publishing && (flag(CPTDEV_STATE_WANTED) || lost());
 }

@@ -276,6 +276,22 @@ static void a_daemon_is_replaced(void **state)
 	take_over_from(program, spare);
 }
 
+/* Also one that nobody gives a reason to take a checkpoint. */
+static void an_idle_program_finds_it_too(void **state)
+{
+	pid_t spare = start_on(&hosts[1], "spare", "-s"), program;
+
+	(void)state;
+	program = start_on(&hosts[0], "master", "-m", "-t", "2", "IDLE=30", "HEEDS=1");
+	wait_for("master", "idle", 1);
+	host_end(&hosts[0]);
+	host_start(&hosts[0]);
+	wait_for("master", "wanted", 1);
+	lose(&hosts[0], program);
+	wait_for("spare", "again", 30);
+	kill_off(spare);
+}
+
 /* And under a spare: what the next daemon has is newer than what the program waited for. */
 static void a_spare_s_daemon_is_replaced(void **state)
 {
@@ -861,6 +877,7 @@ int main(int argc, char **argv)
 		test(with_a_limit_it_is_cold),
 		test(what_is_not_saved_is_missed),
 		test(a_daemon_is_replaced),
+		test(an_idle_program_finds_it_too),
 		test(a_spare_s_daemon_is_replaced),
 		test(without_a_spare_it_is_told),
 		test(a_late_mark_is_refused),

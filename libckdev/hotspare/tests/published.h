@@ -74,12 +74,14 @@ static int take(struct state *s)
 /* Idle, but there: until the test ends it. */
 static void idle(void)
 {
-	unsigned long n;
+	unsigned long n, wanted = 0;
 
 	for (n = 0;; rest(10)) {
 		tell("idle", ++n);
 		if (hs_may_serve() < 0)
 			hs_rejoin();
+		if (*setting("HEEDS") && hs_wanted() && !hs_cpt(HSCPT_INCR))
+			tell("wanted", ++wanted);
 	}
 }
 
