@@ -265,8 +265,9 @@ static void link_text(struct json_object *link, const char *what, const char *mo
 
 	fprintf(to, "  %s: %s", what, state ? state : "off");
 	if (state && !strcmp(state, "up"))
-		fprintf(to, ", %s%s, heard %llu ms ago, round trip %.1f ms, %s, %s/s",
+		fprintf(to, ", %s%s%s, heard %llu ms ago, round trip %.1f ms, %s, %s/s",
 			key ? "TLS with key " : "not encrypted", key ? key : "",
+			js_get_bool(link, "ktls") ? " (kernel)" : "",
 			js_get_u64(link, "last_heard_ms"),
 			js_get_u64(link, "rtt_us") / 1000.0,
 			size_text(js_get_u64(link, moved), sum),

@@ -51,6 +51,7 @@ static void link_stats(struct json_object *o, struct daemon *d, const struct con
 		js_str(o, "tls_key", tls_key_id(c->tls));
 	else
 		js_null(o, "tls_key");
+	js_bool(o, "ktls", c->tls && tls_by_kernel(c->tls));
 }
 
 static struct json_object *ship(struct ship *s)

@@ -58,6 +58,11 @@ const char *tls_peer_name(const struct tls *t)
 	return t->seen.name;
 }
 
+bool tls_by_kernel(const struct tls *t)
+{
+	return BIO_get_ktls_send(SSL_get_wbio(t->ssl));
+}
+
 static bool pin_known(const struct tls_keys *k, const struct tls_seen *seen)
 {
 	char id[TLS_ID_TEXT_LEN];

@@ -50,6 +50,11 @@ void tls_free(struct tls *t);
  */
 #define TLS_ID_TEXT_LEN	17
 const char *tls_key_id(const struct tls *t);
+/*
+ * Does the kernel encrypt what is sent (kTLS)? It takes the bytes straight from the caller's buffer, which
+ * after EAGAIN therefore has to be the same one.
+ */
+bool tls_by_kernel(const struct tls *t);
 /* The node whose certificate the other side has; empty with a pre-shared key. */
 const char *tls_peer_name(const struct tls *t);
 /* Is it still one of these? */

@@ -101,7 +101,8 @@ SSL_CTX *tls_context(struct tls_keys *k, const SSL_METHOD *method)
 	SSL_CTX_set_app_data(c, k);
 	SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 			 SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_options(c, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+	/* By the kernel, where it has that: else it remains OpenSSL's. */
+	SSL_CTX_set_options(c, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_ENABLE_KTLS);
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
 	if (SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION) &&
 	    SSL_CTX_set_ciphersuites(c, SUITE) && SSL_CTX_set_num_tickets(c, 0))

@@ -101,10 +101,13 @@ rest() {
 
 # The hosts
 
-# host_launch name number: a's link can be made slow
+# host_launch name number: a's link can be made slow, and the kernels can encrypt (the guests' modprobe
+# doesn't find ciphers by what the kernel calls them)
 host_launch() {
 	local -A kernel=([a]=$KERNEL [b]=$KERNEL_B)
-	vm_launch "$1" "${kernel[$1]}" NET="$2" SMP=1 MEM=320 MODULES=sch_netem
+	local modules='sch_netem tls gcm'
+	[ "$(kernel_arch "${kernel[$1]}")" != x86_64 ] || modules+=' aesni_intel'
+	vm_launch "$1" "${kernel[$1]}" NET="$2" SMP=1 MEM=320 MODULES="$modules"
 }
 
 # host_ready name

@@ -12,10 +12,17 @@ keyed() {
 	[ "$(vm_run a 'cptdevctl status' | grep -c 'up, TLS with key')" = 2 ]
 }
 
+# The kernel does it, as its module is there.
+by_kernel() {
+	[ "$(vm_run "$1" 'cptdevctl status' | grep -c 'TLS with key [0-9a-f]* (kernel)')" = 2 ]
+}
+
 test_begin() {
 	app_start 1
 	t 'checkpoints are acknowledged' until_true acked_since 3
 	t 'both links are under TLS' keyed
+	t 'the kernel of a encrypts what it sends' by_kernel a
+	t 'so does that of b' by_kernel b
 	t 'the replica that is being written is right' replica_right
 	t 'and goes on after it was read' goes_on
 }
