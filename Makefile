@@ -121,6 +121,10 @@ check-all: KERNELS := $(if $(K),$(KERNELS),$(KERNELS) $(call KERNELS_OF,debug) $
 check-all: setup
 	@CPTDEV_TIER=all $(CHECK)
 
+##	torture		move a database from failure to failure between two Debian hosts [N=1000] [SEED=]
+torture: setup
+	@T=twohost/swap-units SWAPS=$(or $(N),1000) CPTDEV_LENGTH=soak $(CHECK)
+
 ##	soak		run tests with ten times as many repetitions: hours [T=] [K=] [J=]
 soak: setup
 	@CPTDEV_TIER=all CPTDEV_LENGTH=soak K="$(KERNELS)" $(HARNESS)/check
@@ -174,6 +178,11 @@ demo-redis:
 bench: setup all selftests module
 	@$(MAKE) -C libckdev O=$(BUILD)/libckdev bench
 	@selftests/bench/run
+
+##	bench-scale	measure 1,000 sessions and 16 spares, on this machine itself
+bench-scale: all
+	@$(MAKE) -C daemon O=$(BUILD)/daemon UNITDIR=$(BUILD)/unit $(BUILD)/unit/daemon-scale
+	@selftests/bench/scale
 
 ##	install		install everything [PREFIX=] [DESTDIR=] [KDIR=] [INSTALL_MODULE=no]
 install: $(if $(filter yes,$(INSTALL_MODULE)),module-of-kdir) all $(BUILT_ROOMS:%=install-%) \
@@ -252,6 +261,6 @@ clean:
 help:
 	@sed -n 's/^##\t/  /p' $(MAKEFILE_LIST)
 
-.PHONY: all tests tests-all setup module selftests arm64 check check-quick check-all check-debug soak unit lint vm demo demo-sqlite demo-tetris demo-redis \
-	bench docs install uninstall deb clean help needs \
+.PHONY: all tests tests-all setup module selftests arm64 check check-quick check-all check-debug torture soak unit lint vm demo demo-sqlite demo-tetris demo-redis \
+	bench bench-scale docs install uninstall deb clean help needs \
 	install-uapi install-man install-module module-of-kdir uninstall-module

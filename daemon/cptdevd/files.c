@@ -9,12 +9,20 @@
 #define PER_SHIPPED	4
 /* A session that is replayed: the replica, and the device while it is opened. */
 #define PER_REPLAYED	2
+/* The soft engine, for a session: the program's socket, process, memory map, watchdog, page, checkpoints. */
+#define PER_SOFT_SESSION	8
+/* For a replica: its content, and a program that waits for it. */
+#define PER_SOFT_REPLICA	6
 /* Links, greetings, listening sockets, netlink, the loop's own, those in reserve. */
 #define OTHERS		64
 
 u64 files_needed(const struct conf *c)
 {
-	return (PER_SHIPPED + PER_REPLAYED) * (u64)c->max_sessions + c->max_clients + OTHERS;
+	u64 each = PER_SHIPPED + PER_REPLAYED;
+
+	if (c->engine != ENGINE_MODULE)
+		each += PER_SOFT_SESSION + PER_SOFT_REPLICA;
+	return each * c->max_sessions + c->max_clients + OTHERS;
 }
 
 void files_raise(const struct conf *c)

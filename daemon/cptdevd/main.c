@@ -171,6 +171,7 @@ static struct kernel *engine_soft(const struct conf *conf)
 	struct soft *s = soft_daemon();
 	int ret = soft_open(s, 0);
 
+	s->clients_max = SOFT_CLIENTS(conf->max_sessions);
 	if (!ret)
 		ret = soft_programs_open(s, conf->programs);
 	if (ret) {

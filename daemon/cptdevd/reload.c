@@ -11,6 +11,7 @@
 #include "daemon.h"
 #include "files.h"
 #include "log.h"
+#include "soft.h"
 #include "tcp.h"
 
 struct changes {
@@ -95,6 +96,7 @@ static void apply(struct daemon *d, struct conf *c)
 	d->conf = *c;
 	log_level(c->log_level);
 	files_raise(c);
+	soft_daemon()->clients_max = SOFT_CLIENTS(c->max_sessions);
 	d->self.heartbeat_ms = c->heartbeat_ms;
 	d->self.timeout_ms = c->timeout_ms;
 	d->self.without = node_without(c);

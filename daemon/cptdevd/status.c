@@ -83,22 +83,20 @@ static bool in_step(const struct ship *s)
 }
 
 /* One that is in step, if there is one. */
-static const struct ship *best_spare(struct daemon *d, const struct known *k)
+static const struct ship *best_spare(const struct known *k)
 {
 	const struct ship *s, *best = NULL;
-	struct peer *p;
 
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && ship_follows(s) && (!best || in_step(s)))
-				best = s;
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (ship_follows(s) && (!best || in_step(s)))
+			best = s;
 	return best;
 }
 
 /* In which of these is it? The gravest first. */
-static const char *protection(struct daemon *d, const struct known *k)
+static const char *protection(const struct known *k)
 {
-	const struct ship *s = best_spare(d, k);
+	const struct ship *s = best_spare(k);
 
 	if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED)
 		return "fenced";
@@ -134,7 +132,7 @@ struct json_object *status_session(struct daemon *d, struct known *k)
 	js_uuid(o, "uuid", k->rec.uuid);
 	js_u64(o, "uid", k->rec.uid);
 	js_u64(o, "session_id", k->rec.id);
-	js_str(o, "state", protection(d, k));
+	js_str(o, "state", protection(k));
 	js_str(o, "alone_policy", conf_session(&d->conf, k->rec.name)->alone == CONF_GO_ON ?
 	       "go-on" : "block");
 	js_u64(o, "alone_since_unix_s", r && k->alone ? r->alone_since : 0);

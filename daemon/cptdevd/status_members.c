@@ -39,19 +39,16 @@ static struct json_object *spares(struct daemon *d, const struct known *k)
 {
 	const struct record *r = record_of(d, k->rec.name);
 	struct json_object *list = js_list();
-	struct peer *p;
 	struct ship *s;
 	u32 i;
 
 	for (i = 0; r && r->spare && i < r->nr_followers; i++)
 		json_object_array_add(list, spare(k, r->followers[i].name,
-						  ship_find(d, k, r->followers[i].node),
+						  ship_find(k, r->followers[i].node),
 						  &r->followers[i]));
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && s->followed && !s->member &&
-			    !(r && record_follows(r, p->out.node.uuid)))
-				json_object_array_add(list, spare(k, p->out.node.name, s, NULL));
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (s->followed && !s->member && !(r && record_follows(r, s->out->node.uuid)))
+			json_object_array_add(list, spare(k, s->out->node.name, s, NULL));
 	return list;
 }
 

@@ -92,7 +92,7 @@ static int soft_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 
 	se = cmd == CPTDEV_CMD_SESSION_GET ? LIST_FIRST(&s->sessions) : NULL;
 	for (; se; se = LIST_NEXT(se, entry)) {
-		ev.session = soft_session_rec(s, se);
+		ev.session = soft_session_rec(se);
 		fn(&ev, arg);
 	}
 	r = cmd == CPTDEV_CMD_REPLICA_GET ? LIST_FIRST(&s->replicas) : NULL;
@@ -288,9 +288,9 @@ int soft_open(struct soft *s, u64 replica_max)
 	s->kernel.ops = &soft_ops;
 	s->replica_max = replica_max ? replica_max : memory_quarters(3);
 	s->held_max = memory_quarters(2);
+	s->clients_max = SOFT_CLIENTS(0);
 	LIST_INIT(&s->replicas);
 	LIST_INIT(&s->sessions);
-	LIST_INIT(&s->follows);
 	LIST_INIT(&s->clients);
 	s->epoll = -1;
 	s->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -111,6 +111,7 @@ struct soft_session {
 	LIST_ENTRY(soft_session) entry;
 	struct session_rec rec;
 	TAILQ_HEAD(soft_snaps, soft_snap) published;	/* the oldest first */
+	LIST_HEAD(, soft_follow) follows;
 	u64 base;		/* the next one must reach back to it; SOFT_NO_BASE */
 	u64 cancelled;		/* those up to it won't be committed */
 	struct soft_state state;
@@ -127,7 +128,7 @@ struct soft_session {
 
 /* A spare that follows a session: a descriptor of the device. */
 struct soft_follow {
-	LIST_ENTRY(soft_follow) entry;
+	LIST_ENTRY(soft_follow) entry;	/* of the session */
 	struct soft_session *session;
 	int fd;
 };
@@ -137,6 +138,7 @@ enum soft_kind { SOFT_DEVICE, SOFT_SNAPSHOT, SOFT_REPLICA };
 /* An open descriptor. */
 struct soft_file {
 	enum soft_kind kind;
+	u32 nr_follows;		/* sessions that this device follows */
 	struct soft_snap *snap;
 	struct soft_replica *replica;
 	bool write;
@@ -188,9 +190,9 @@ struct soft {
 	u32 nr_files;
 	LIST_HEAD(soft_replicas, soft_replica) replicas;
 	LIST_HEAD(soft_sessions, soft_session) sessions;
-	LIST_HEAD(soft_follows, soft_follow) follows;
 	LIST_HEAD(soft_clients, soft_client) clients;
 	u32 nr_clients;
+	u32 clients_max;
 	u64 last_id;
 	struct soft_output *output;	/* NULL: nothing is held */
 	struct soft_listener *listener;	/* where programs connect, NULL: nowhere */
@@ -202,6 +204,11 @@ struct soft {
 /* 0 or a negative errno. @replica_max: bytes, 0: three quarters of the memory. */
 int soft_open(struct soft *s, u64 replica_max);
 void soft_close(struct soft *s);
+/*
+ * So many connections of programs are allowed: each session has one, a spare that waits has two, and a user
+ * without rights gets no more than half of all.
+ */
+#define SOFT_CLIENTS(max_sessions)	MAX(512U, 4 * (max_sessions))
 /* Let programs connect to @path: 0 or a negative errno. */
 int soft_programs_open(struct soft *s, const char *path);
 /* The engine of the daemon: one per process. */

@@ -29,7 +29,7 @@ static int call_info(struct soft_client *c, struct soft_message *m, struct soft_
 	(void)r;
 	if (ret || !c->session)
 		return ret;
-	rec = soft_session_rec(c->s, c->session);
+	rec = soft_session_rec(c->session);
 	info->session_id = rec->id;
 	memcpy(info->session_uuid, rec->uuid, sizeof(info->session_uuid));
 	info->session_term = rec->term;

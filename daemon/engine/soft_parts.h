@@ -79,7 +79,7 @@ void soft_session_hung(struct soft *s, struct soft_session *se, bool hung);
 int soft_session_delta(struct soft *s, int fd, struct cptdev_delta *arg);
 int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg);
 void soft_session_unfollow(struct soft *s, int fd);
-const struct session_rec *soft_session_rec(const struct soft *s, struct soft_session *se);
+const struct session_rec *soft_session_rec(struct soft_session *se);
 
 /* As kernel_hold_off(). */
 int soft_session_hold_off(struct soft *s, u64 id, u64 until);

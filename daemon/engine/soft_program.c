@@ -115,7 +115,7 @@ int soft_client_new(struct soft *s, int fd, struct soft_client **cp)
 	struct soft_client *c = NULL;
 	int one = 1, ret = -EDQUOT;
 
-	if (s->nr_clients < SOFT_CLIENTS_MAX) {
+	if (s->nr_clients < s->clients_max) {
 		c = calloc(1, sizeof(*c));
 		ret = c ? 0 : -ENOMEM;
 	}
@@ -170,7 +170,7 @@ static bool too_many(const struct soft_client *c)
 
 	for (other = LIST_FIRST(&c->s->clients); other; other = LIST_NEXT(other, entry))
 		own += other->who.uid == c->who.uid;
-	return own > SOFT_CLIENTS_MAX / 2 && !c->who.capable;
+	return own > c->s->clients_max / 2 && !c->who.capable;
 }
 
 /*

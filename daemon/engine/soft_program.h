@@ -6,8 +6,7 @@
 #include "soft_parts.h"
 #include "soft_receive.h"
 
-/* Connections of all programs; calls of one that wait at a time. */
-#define SOFT_CLIENTS_MAX	512
+/* Calls of a program that wait at a time. */
 #define SOFT_WAITS_MAX		64
 /* Messages that are read after a process has ended; each thread has one call at a time. */
 #define SOFT_LAST_WORDS		256

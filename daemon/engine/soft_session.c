@@ -35,14 +35,14 @@ static u64 held(const struct soft *s)
 	return n;
 }
 
-const struct session_rec *soft_session_rec(const struct soft *s, struct soft_session *se)
+const struct session_rec *soft_session_rec(struct soft_session *se)
 {
 	const struct soft_follow *f;
 
 	se->rec.held = session_held(se);
 	se->rec.attached = 0;
-	LIST_FOREACH(f, &s->follows, entry)
-		se->rec.attached += f->session == se;
+	LIST_FOREACH(f, &se->follows, entry)
+		se->rec.attached++;
 	return &se->rec;
 }
 
@@ -55,7 +55,7 @@ static void show(struct soft_session *se)
 static void tell(struct soft *s, struct soft_session *se, u8 cmd)
 {
 	show(se);
-	soft_event(s, cmd, soft_session_rec(s, se), NULL);
+	soft_event(s, cmd, soft_session_rec(se), NULL);
 	soft_program_session(s, se);
 }
 
@@ -145,35 +145,43 @@ static void snap_unlist(struct soft_session *se, struct soft_snap *snap)
 	soft_snap_put(snap);
 }
 
-static void follow_remove(struct soft_follow *f)
+static struct soft_follow *follow_find(const struct soft_session *se, int fd)
 {
+	struct soft_follow *f;
+
+	LIST_FOREACH(f, &se->follows, entry)
+		if (f->fd == fd)
+			return f;
+	return NULL;
+}
+
+static void follow_remove(struct soft *s, struct soft_follow *f)
+{
+	soft_file(s, f->fd)->nr_follows--;
 	LIST_REMOVE(f, entry);
 	free(f);
 }
 
-/* Those of the descriptor, or of the session. */
-static void unfollow(struct soft *s, int fd, const struct soft_session *se)
-{
-	struct soft_follow *f, *next;
-
-	for (f = LIST_FIRST(&s->follows); f; f = next) {
-		next = LIST_NEXT(f, entry);
-		if (f->fd == fd || f->session == se)
-			follow_remove(f);
-	}
-}
-
+/* Most devices follow nothing: they are opened for a call. */
 void soft_session_unfollow(struct soft *s, int fd)
 {
-	unfollow(s, fd, NULL);
+	struct soft_session *se;
+	struct soft_follow *f;
+
+	for (se = LIST_FIRST(&s->sessions); se && soft_file(s, fd)->nr_follows; se = LIST_NEXT(se, entry)) {
+		f = follow_find(se, fd);
+		if (f)
+			follow_remove(s, f);
+	}
 }
 
 void soft_session_end(struct soft *s, struct soft_session *se)
 {
-	soft_event(s, CPTDEV_CMD_SESSION_GONE_NTF, soft_session_rec(s, se), NULL);
+	soft_event(s, CPTDEV_CMD_SESSION_GONE_NTF, soft_session_rec(se), NULL);
 	if (s->output)
 		s->output->end(s->output, se->rec.name);
-	unfollow(s, -1, se);
+	while (!LIST_EMPTY(&se->follows))
+		follow_remove(s, LIST_FIRST(&se->follows));
 	while (!TAILQ_EMPTY(&se->published))
 		snap_unlist(se, TAILQ_FIRST(&se->published));
 	LIST_REMOVE(se, entry);
@@ -364,7 +372,7 @@ void soft_session_hung(struct soft *s, struct soft_session *se, bool hung)
 	se->rec.flags ^= CPTDEV_GENL_SESSION_HUNG;
 	/* The end of it has no event of its own. */
 	soft_event(s, hung ? CPTDEV_CMD_SESSION_HUNG_NTF : CPTDEV_CMD_COMMITTED_NTF,
-		   soft_session_rec(s, se), NULL);
+		   soft_session_rec(se), NULL);
 }
 
 int soft_session_hold_off(struct soft *s, u64 id, u64 until)
@@ -385,29 +393,19 @@ int soft_session_hold_off(struct soft *s, u64 id, u64 until)
  * The spares
  */
 
-static struct soft_follow *follow_find(const struct soft *s, int fd,
-				       const struct soft_session *se)
-{
-	struct soft_follow *f;
-
-	LIST_FOREACH(f, &s->follows, entry)
-		if (f->fd == fd && f->session == se)
-			return f;
-	return NULL;
-}
-
 static int follow(struct soft *s, int fd, struct soft_session *se)
 {
 	struct soft_follow *f;
 
-	if (follow_find(s, fd, se))
+	if (follow_find(se, fd))
 		return 0;
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
 	f->fd = fd;
 	f->session = se;
-	LIST_INSERT_HEAD(&s->follows, f, entry);
+	LIST_INSERT_HEAD(&se->follows, f, entry);
+	soft_file(s, fd)->nr_follows++;
 	return 0;
 }
 
@@ -516,7 +514,7 @@ int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg)
 		return ret;
 	if (!se)
 		return -ENOENT;
-	f = follow_find(s, fd, se);
+	f = follow_find(se, fd);
 	ret = soft_state_check(arg, se->rec.published, f);
 	if (ret)
 		return ret;
@@ -526,7 +524,7 @@ int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg)
 		ack_committed(se, arg->generation);
 	soft_state_ack(&se->state, arg, committed);
 	if (arg->flags & CPTDEV_ACK_DETACH)
-		follow_remove(f);
+		follow_remove(s, f);
 	if (s->output && se->rec.committed != committed)
 		s->output->committed(s->output, se->rec.name, se->rec.committed);
 	ack_tell(s, se, flags, committed);

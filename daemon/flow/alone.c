@@ -21,28 +21,24 @@
 /* A program that is busy publishes by itself within this time. */
 #define WANT_NS		(500 * NSEC_PER_MSEC)
 
-struct ship *alone_spare(struct daemon *d, const struct known *k)
+struct ship *alone_spare(const struct known *k)
 {
-	struct peer *p;
 	struct ship *s;
 
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && ship_follows(s))
-				return s;
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (ship_follows(s))
+			return s;
 	return NULL;
 }
 
 /* SESSION is on its way, and the spare counts from its answer on. */
-static bool was_asked(struct daemon *d, const struct known *k)
+static bool was_asked(const struct known *k)
 {
-	struct peer *p;
 	struct ship *s;
 
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && s->state == SHIP_ASKING)
-				return !k->alone;
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (s->state == SHIP_ASKING)
+			return !k->alone;
 	return false;
 }
 
@@ -126,12 +122,12 @@ static enum alone decide(struct daemon *d, const struct known *k)
 {
 	const struct record *r = record_of(d, k->rec.name);
 	struct alone_facts f = {
-		.follows = alone_spare(d, k),
+		.follows = alone_spare(k),
 		.said = r && r->alone_said,
 		.go_on = conf_session(&d->conf, k->rec.name)->alone == CONF_GO_ON,
 		.spare = !r || r->spare,
 		.automatic = may_be_automatic(d, k),
-		.asked = was_asked(d, k),
+		.asked = was_asked(k),
 		.lent = old_primary_may_serve(d, k),
 		.gone = peers_are_gone(d, k),
 		.without = clock_mono() - k->without,
@@ -212,20 +208,18 @@ static bool want(struct daemon *d, struct known *k, struct ship *s)
 static bool want_for_any(struct daemon *d, struct known *k)
 {
 	bool later = false;
-	struct peer *p;
 	struct ship *s;
 
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && ship_follows(s))
-				later |= want(d, k, s);
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (ship_follows(s))
+			later |= want(d, k, s);
 	return later;
 }
 
 /* True: look again soon. */
 static bool look_at(struct daemon *d, struct known *k)
 {
-	struct ship *s = alone_spare(d, k);
+	struct ship *s = alone_spare(k);
 	enum alone a;
 
 	if (!serves(k))

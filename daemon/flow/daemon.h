@@ -51,6 +51,7 @@ struct peer;
 /* A session of this host, as the kernel tells. */
 struct known {
 	LIST_ENTRY(known) entry;
+	TAILQ_HEAD(, ship) ships;	/* to each spare, in the order in which they came */
 	struct session_rec rec;
 	bool seen;			/* in the dump that is going on */
 	bool told;			/* that there is no room to ship it */
@@ -85,9 +86,12 @@ struct held {
 	bool seen;			/* in the dump that is going on */
 };
 
+#define RECORDED_BUCKETS	256U
+
 /* The record of a name, see records.c. */
 struct recorded {
 	LIST_ENTRY(recorded) entry;
+	LIST_ENTRY(recorded) bucket;
 	struct record r;
 	bool stored;			/* there is a file */
 	bool damaged;			/* that can't be read: only the name is known */
@@ -103,7 +107,8 @@ struct recorded {
 
 /* A session on its way to the peer. */
 struct ship {
-	TAILQ_ENTRY(ship) entry;
+	TAILQ_ENTRY(ship) entry;	/* of the link */
+	TAILQ_ENTRY(ship) of_session;
 	struct out *out;
 	struct known *session;
 	u32 channel;
@@ -309,6 +314,7 @@ struct daemon {
 	LIST_HEAD(held_list, held) replicas;
 	bool complete;			/* all sessions of the kernel are known */
 	LIST_HEAD(recorded_list, recorded) records;
+	LIST_HEAD(, recorded) recorded[RECORDED_BUCKETS];	/* the same by name */
 	struct timer flush;		/* generations to disk */
 	u8 boot[CPTDEV_UUID_LEN];	/* of this kernel */
 	struct timer fence_retry;
@@ -587,7 +593,7 @@ void alone_lost(struct daemon *d, struct known *k);
 /* A person says it: 0, or a negative errno and *@why. */
 int alone_say(struct daemon *d, const char *name, bool force, const char **why);
 /* The spare that the session has, or NULL. */
-struct ship *alone_spare(struct daemon *d, const struct known *k);
+struct ship *alone_spare(const struct known *k);
 
 /* members.c: several spares of a session */
 struct ack_policy;
@@ -734,7 +740,7 @@ u64 link_lease_ns(u64 features, u32 timeout_ms, u32 other_ms);
 /* ship.c */
 struct ship *ship_new(struct out *o, struct known *k);
 /* That of the session to this node, NULL: there is none. */
-struct ship *ship_find(struct daemon *d, const struct known *k, const u8 *node);
+struct ship *ship_find(const struct known *k, const u8 *node);
 void ship_free(struct ship *s);
 /* Is there a spare at the other end? */
 bool ship_follows(const struct ship *s);

@@ -9,7 +9,7 @@
 
 static void take_over(struct daemon *d, struct known *k)
 {
-	const struct ship *s = alone_spare(d, k);
+	const struct ship *s = alone_spare(k);
 	struct peer *p;
 
 	/* Nobody could go on: a program that hangs is better than none. */

@@ -98,6 +98,7 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 			loop_arm(&d->loop, &d->redump, REDUMP_NS);
 			return;
 		}
+		TAILQ_INIT(&k->ships);
 		k->without = clock_mono();
 		k->lease_until = rec->lease_until;
 		k->blocked = rec->flags & CPTDEV_GENL_SESSION_BLOCKED;

@@ -105,18 +105,13 @@ bool members_first(struct daemon *d, const struct known *k)
 }
 
 /* The spare's state as it was heard on its present link. */
-static struct ship *ship_to(struct daemon *d, const struct known *k, const u8 *node)
+static struct ship *ship_to(const struct known *k, const u8 *node)
 {
-	struct peer *p;
 	struct ship *s;
 
-	LIST_FOREACH(p, &d->peers, entry) {
-		if (p->out.state != OUT_UP || !uuid_same(p->out.node.uuid, node))
-			continue;
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && s->followed)
-				return s;
-	}
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (s->followed && s->out->state == OUT_UP && uuid_same(s->out->node.uuid, node))
+			return s;
 	return NULL;
 }
 
@@ -126,9 +121,9 @@ static bool fed(const struct ship *s)
 	return s && ship_follows(s) && !s->lacks;
 }
 
-static u64 has(struct daemon *d, const struct known *k, const u8 *node)
+static u64 has(const struct known *k, const u8 *node)
 {
-	const struct ship *s = ship_to(d, k, node);
+	const struct ship *s = ship_to(k, node);
 
 	return s ? s->committed : 0;
 }
@@ -149,7 +144,7 @@ static u32 list_members(struct daemon *d, const struct known *k, const struct sh
 		f = &r->followers[i];
 		if (!counts(d, r, f))
 			continue;
-		s = ship_to(d, k, f->node);
+		s = ship_to(k, f->node);
 		m[n++] = (struct ack_member) {
 			.name = f->name, .knows = f->unsure,
 			.committed = but && s != but && fed(s) ? k->rec.published :
@@ -165,17 +160,14 @@ u32 members_list(struct daemon *d, const struct known *k, struct ack_member *m)
 }
 
 /* Besides @node, those that wait for the others to know of them. */
-static u32 nr_ready(struct daemon *d, const struct known *k, const struct record *r, const u8 *node)
+static u32 nr_ready(const struct known *k, const struct record *r, const u8 *node)
 {
-	struct peer *p;
 	struct ship *s;
 	u32 n = 0;
 
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			n += s->session == k && s->ready && s->followed && !k->alone &&
-				!uuid_same(p->out.node.uuid, node) &&
-				!follower(r, p->out.node.uuid);
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		n += s->ready && s->followed && !k->alone && !uuid_same(s->out->node.uuid, node) &&
+			!follower(r, s->out->node.uuid);
 	return n;
 }
 
@@ -191,11 +183,11 @@ u16 members_flags(struct daemon *d, const struct known *k, const struct node *no
 	struct ack_policy p;
 
 	n += !n || !follower(r, node->uuid);
-	n += nr_ready(d, k, r, node->uuid);
+	n += nr_ready(k, r, node->uuid);
 	if (n < 2)
 		return 0;
 	members_policy(d, k->rec.name, &p);
-	if (ack_unsure(&p, node->name, n) || has(d, k, node->uuid) < k->rec.committed)
+	if (ack_unsure(&p, node->name, n) || has(k, node->uuid) < k->rec.committed)
 		flags |= WIRE_SESSION_UNSURE;
 	return flags;
 }
@@ -271,15 +263,13 @@ bool members_may_join(const struct ship *s)
  */
 
 /* The kernel knows the spares by their descriptors; any of them does. */
-static struct ship *attached(struct daemon *d, const struct known *k)
+static struct ship *attached(const struct known *k)
 {
-	struct peer *p;
 	struct ship *s;
 
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && s->followed && s->dev >= 0)
-				return s;
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (s->followed && s->dev >= 0)
+			return s;
 	return NULL;
 }
 
@@ -311,7 +301,7 @@ bool members_suffice(const struct ship *s)
 static void acknowledge(struct daemon *d, struct known *k)
 {
 	u64 generation = members_generation(d, k);
-	struct ship *s = attached(d, k);
+	struct ship *s = attached(k);
 	int ret;
 
 	if (k->alone || !s || !generation || generation <= k->rec.committed)
@@ -334,7 +324,7 @@ static bool others_have_all(struct daemon *d, const struct known *k, const struc
 
 	for (i = 0; i < r->nr_followers; i++)
 		if (counts(d, r, &r->followers[i]) &&
-		    has(d, k, r->followers[i].node) < k->rec.committed)
+		    has(k, r->followers[i].node) < k->rec.committed)
 			return false;
 	return nr_counting(d, r);
 }
@@ -403,15 +393,11 @@ static bool serves(const struct known *k)
 static void settle(struct daemon *d, struct known *k)
 {
 	struct ship *s, *next;
-	struct peer *p;
 
 	forget_gone(d, k);
-	LIST_FOREACH(p, &d->peers, entry) {
-		for (s = TAILQ_FIRST(&p->out.ships); s; s = next) {
-			next = TAILQ_NEXT(s, entry);
-			if (s->session == k)
-				look_at_ship(d, k, s);
-		}
+	for (s = TAILQ_FIRST(&k->ships); s; s = next) {
+		next = TAILQ_NEXT(s, of_session);
+		look_at_ship(d, k, s);
 	}
 	acknowledge(d, k);
 	/* One that has joined needs a checkpoint. */

@@ -96,8 +96,8 @@ static struct ship *ship_of(struct out *o, const struct known *k)
 {
 	struct ship *s;
 
-	TAILQ_FOREACH(s, &o->ships, entry)
-		if (s->session == k)
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (s->out == o)
 			return s;
 	return NULL;
 }

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include <systemd/sd-id128.h>
+#include <xxhash.h>
 
 #include "bounds.h"
 #include "daemon.h"
@@ -28,11 +29,16 @@
 
 #define FLUSH_NS	NSEC_PER_SEC
 
+static u32 bucket_of(const char *name)
+{
+	return XXH3_64bits(name, strlen(name)) % RECORDED_BUCKETS;
+}
+
 struct recorded *recorded_find(struct daemon *d, const char *name)
 {
 	struct recorded *e;
 
-	LIST_FOREACH(e, &d->records, entry)
+	LIST_FOREACH(e, &d->recorded[bucket_of(name)], bucket)
 		if (!strcmp(e->r.name, name))
 			return e;
 	return NULL;
@@ -46,7 +52,15 @@ static struct recorded *recorded_new(struct daemon *d, const char *name)
 		return NULL;
 	strcpy(e->r.name, name);
 	LIST_INSERT_HEAD(&d->records, e, entry);
+	LIST_INSERT_HEAD(&d->recorded[bucket_of(name)], e, bucket);
 	return e;
+}
+
+static void recorded_free(struct recorded *e)
+{
+	LIST_REMOVE(e, entry);
+	LIST_REMOVE(e, bucket);
+	free(e);
 }
 
 const struct record *record_of(struct daemon *d, const char *name)
@@ -70,10 +84,8 @@ int records_write(struct daemon *d, const struct record *r)
 		tell(&d->tell, LOG_ERR, TELL_RESOURCE, r->name,
 		     "can't write the record of %s in %s: %s; nothing is acknowledged or promoted without it",
 		     r->name, d->conf.state_dir, strerror(-ret));
-		if (!e->stored) {
-			LIST_REMOVE(e, entry);
-			free(e);
-		}
+		if (!e->stored)
+			recorded_free(e);
 		return ret;
 	}
 	e->r = *r;
@@ -808,8 +820,7 @@ static int forget(struct daemon *d, const char *name)
 	if (ret || !e)
 		return ret;
 	news_record(d, e, "forgotten");
-	LIST_REMOVE(e, entry);
-	free(e);
+	recorded_free(e);
 	if (gone)
 		fence_announce(d, name, r.term, r.owner, WIRE_TERM_GIVEN_UP);
 	records_decide(d, name);
@@ -951,6 +962,7 @@ int records_open(struct daemon *d)
 	int ret;
 
 	LIST_INIT(&d->records);
+	memset(d->recorded, 0, sizeof(d->recorded));
 	d->flush = (struct timer) { .fn = records_flush };
 	boot_id(d->boot);
 	ret = state_dir_make(d->conf.state_dir);
@@ -973,8 +985,6 @@ void records_close(struct daemon *d)
 	if (d->flush.armed)
 		records_flush(&d->flush);
 	loop_disarm(&d->flush);
-	while ((e = LIST_FIRST(&d->records))) {
-		LIST_REMOVE(e, entry);
-		free(e);
-	}
+	while ((e = LIST_FIRST(&d->records)))
+		recorded_free(e);
 }

@@ -81,6 +81,7 @@ struct ship *ship_new(struct out *o, struct known *k)
 	s->retry.fn = ship_retry;
 	s->back_off_ms = BACK_OFF_MIN_MS;
 	TAILQ_INSERT_TAIL(&o->ships, s, entry);
+	TAILQ_INSERT_TAIL(&k->ships, s, of_session);
 	if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED) {
 		s->state = SHIP_FENCED;
 		fault_set(&s->last, WIRE_E_FENCED, "it was fenced before");
@@ -90,15 +91,13 @@ struct ship *ship_new(struct out *o, struct known *k)
 	return s;
 }
 
-struct ship *ship_find(struct daemon *d, const struct known *k, const u8 *node)
+struct ship *ship_find(const struct known *k, const u8 *node)
 {
-	struct peer *p;
 	struct ship *s;
 
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && uuid_same(p->out.node.uuid, node))
-				return s;
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (uuid_same(s->out->node.uuid, node))
+			return s;
 	return NULL;
 }
 
@@ -151,6 +150,7 @@ void ship_free(struct ship *s)
 	ship_lost(s);
 	loop_disarm(&s->retry);
 	TAILQ_REMOVE(&s->out->ships, s, entry);
+	TAILQ_REMOVE(&s->session->ships, s, of_session);
 	loop_discard(&s->out->d->loop, &s->garbage, ship_garbage);
 }
 

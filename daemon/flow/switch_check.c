@@ -56,8 +56,8 @@ static const char *check_spare(struct daemon *d, const struct known *k, const st
 	const struct ship *s = NULL, *i;
 	u64 behind;
 
-	TAILQ_FOREACH(i, &o->ships, entry)
-		if (i->session == k && ship_follows(i))
+	TAILQ_FOREACH(i, &k->ships, of_session)
+		if (i->out == o && ship_follows(i))
 			s = i;
 	if (!s)
 		return switch_refuse("no-spare", why, size,
@@ -78,7 +78,7 @@ static const char *check_spare(struct daemon *d, const struct known *k, const st
 struct out *switch_out(struct daemon *d, const struct known *k, const char *peer)
 {
 	struct peer *named = peer ? peer_of_name(d, peer) : NULL;
-	struct ship *s = k ? alone_spare(d, k) : NULL;
+	struct ship *s = k ? alone_spare(k) : NULL;
 
 	if (named)
 		return &named->out;

@@ -290,7 +290,7 @@ static void without_link(struct daemon *d, struct switchover *sw)
 static void look_before(struct daemon *d, struct switchover *sw, struct out *o)
 {
 	struct known *k = session_of(d, sw);
-	struct ship *s = k ? alone_spare(d, k) : NULL;
+	struct ship *s = k ? alone_spare(k) : NULL;
 
 	if (!k)
 		fail(d, sw, "the program has ended. Next: cptdevctl status, on both hosts");
@@ -399,7 +399,7 @@ struct switchover *switch_begin(struct daemon *d, const char *name, const char *
 	memcpy(sw->to, o->node.uuid, sizeof(sw->to));
 	LIST_INSERT_HEAD(&d->switches, sw, entry);
 	enter(sw, SWITCH_ASKING, ASK_NS);
-	ask(sw, o, WIRE_SWITCH_ASK, alone_spare(d, k)->committed);
+	ask(sw, o, WIRE_SWITCH_ASK, alone_spare(k)->committed);
 	news(d, sw, "switch-over-begun");
 	switch_look(d);
 	return sw;

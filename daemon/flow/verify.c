@@ -195,7 +195,7 @@ static void impatient(struct verify_spare *sp, const struct ship *s)
 static void look_at(struct daemon *d, struct verify *v, struct verify_spare *sp)
 {
 	struct known *k = session_of(d, v);
-	struct ship *s = k ? ship_find(d, k, sp->node) : NULL;
+	struct ship *s = k ? ship_find(k, sp->node) : NULL;
 
 	if (!k)
 		end(sp, VERIFY_BROKEN, "the program has ended");
@@ -274,13 +274,11 @@ static void add_spare(struct verify *v, const struct out *o, u64 now)
 
 static void add_spares(struct daemon *d, struct verify *v, const struct known *k)
 {
-	struct peer *p;
 	struct ship *s;
 
-	LIST_FOREACH(p, &d->peers, entry)
-		TAILQ_FOREACH(s, &p->out.ships, entry)
-			if (s->session == k && s->followed && v->nr < ARRAY_SIZE(v->spare))
-				add_spare(v, &p->out, d->loop.now);
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (s->followed && v->nr < ARRAY_SIZE(v->spare))
+			add_spare(v, s->out, d->loop.now);
 }
 
 struct verify *verify_begin(struct daemon *d, const char *name, bool force, const char **code,

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "sim.h"
+#include "schedule.h"
 
 /* So long after both links came up each daemon knows what the other one does. */
 #define KNOWN_NS	(2 * NSEC_PER_SEC)
@@ -127,8 +127,10 @@ void check_step(void)
 	if (sim.failed)
 		return;
 	check_ended();
-	for (i = 0; i < sim.hosts; i++)
+	for (i = 0; i < sim.hosts; i++) {
 		copy[i] = check_copy(&sim.host[i]);
+		verifying_check(&sim.host[i]);
+	}
 	both = copy[sim.pair[0]] && copy[sim.pair[1]];
 	if (!copy[0] && !copy[1] && !copy[2] && !sim.ended && sim.top && sim.failures <= 1)
 		sim_fail("state %u was acknowledged, and nobody has it any more after one failure",

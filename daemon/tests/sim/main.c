@@ -8,6 +8,7 @@
  *	MUTANT=name	of mutants.h; none: no mutant, and nothing but the schedules
  *	TAKE_BACK=1	in every seed programs take their state back, not in one of four
  *	MOVE=1		in every seed the service is moved, not in one of three
+ *	VERIFY=1	in every seed replicas are compared, not in one of seven
  *	SECONDS=n	how long; by CPTDEV_TIER and CPTDEV_LENGTH otherwise
  */
 #include <math.h>
@@ -148,7 +149,7 @@ static void mutant_of(const char *name)
  */
 static u64 search(u64 first, u32 step, u64 most, double until, const char *why)
 {
-	u64 n = 0, acks = 0, takeovers = 0, back = 0, moved = 0, wrong = 0;
+	u64 n = 0, acks = 0, takeovers = 0, back = 0, moved = 0, verified = 0, wrong = 0;
 	double began = now();
 
 	while (!wrong && n < most && now() < until) {
@@ -158,10 +159,11 @@ static u64 search(u64 first, u32 step, u64 most, double until, const char *why)
 		takeovers += sim.counts.takeovers;
 		back += sim.counts.taken_back;
 		moved += sim.counts.moved;
+		verified += sim.counts.verified;
 		n++;
 	}
-	printf("# %llu schedules in %.1f s (%.0f in a minute): %llu writes acknowledged, %llu take-overs, %llu of them of what came back, %llu by a switch-over\n",
-	       n, now() - began, n * 60 / (now() - began), acks, takeovers, back, moved);
+	printf("# %llu schedules in %.1f s (%.0f in a minute): %llu writes acknowledged, %llu take-overs, %llu of them of what came back, %llu by a switch-over, %llu comparisons\n",
+	       n, now() - began, n * 60 / (now() - began), acks, takeovers, back, moved, verified);
 	return wrong;
 }
 
@@ -236,6 +238,8 @@ int main(void)
 		takeback_everywhere();
 	if (getenv("MOVE"))
 		moving_everywhere();
+	if (getenv("VERIFY"))
+		verifying_everywhere();
 	if (getenv("SEED"))
 		return one(env("SEED", 0));
 	story_show(false);

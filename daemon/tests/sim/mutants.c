@@ -35,6 +35,8 @@ const struct mutant_info mutant_info[MUTANTS] = {
 	[MUTANT_TAKE_WHAT_LACKS] = { "take-what-lacks",
 				     "a state is taken back from who lacks a part of it",
 				     "acknowledged", 3800 },
+	[MUTANT_VERIFY_EARLY]	= { "verify-early",
+				    "pages count for a comparison before their delta is sent", "verify of" },
 	[MUTANT_SWAP_EARLY]	= { "swap-early", "a spare is replaced that may still be promoted",
 				    "acknowledged" },
 	[MUTANT_SWAP_UNREAD]	= { "swap-unread", "the record of a host that is replaced isn't read",
@@ -49,6 +51,12 @@ int __real_delta_frame(struct delta *d, struct conn *c, u32 channel);
 int __real_kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
 int __real_records_leave(struct daemon *d, struct in *in);
 bool __real_record_lacked(const struct record *r, const u8 *node);
+void __real_sums_page(struct sums *s, u64 generation, u64 addr, u64 sum);
+
+void __wrap_sums_page(struct sums *s, u64 generation, u64 addr, u64 sum)
+{
+	__real_sums_page(s, generation - (mutant == MUTANT_VERIFY_EARLY), addr, sum);
+}
 
 bool __wrap_record_lacked(const struct record *r, const u8 *node)
 {

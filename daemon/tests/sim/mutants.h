@@ -24,6 +24,7 @@ enum mutant {
 	MUTANT_SWITCH_SERVES,		/* a program goes on while it is switched over */
 	MUTANT_LENT_AND_KEPT,		/* a replica that was given back may be promoted */
 	MUTANT_TAKE_WHAT_LACKS,		/* a state is taken back from who lacks a part of it */
+	MUTANT_VERIFY_EARLY,		/* pages count as sent before they are */
 	MUTANT_THIRD,			/* from here on: of the third host */
 	MUTANT_SWAP_EARLY = MUTANT_THIRD, /* a spare is replaced that may be promoted */
 	MUTANT_SWAP_UNREAD,		/* the record of the replaced host isn't read */

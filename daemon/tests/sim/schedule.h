@@ -44,6 +44,16 @@ bool split_seed(u64 seed);
 u64 split_begin(void);
 u64 split_known(void);
 
+/* verifying.c */
+/* In every seed, not in one of seven. */
+void verifying_everywhere(void);
+bool verifying_seed(u64 seed);
+void verifying_reset(u64 seed);
+u64 verifying_next(void);
+void verifying_step(void);
+/* No comparison of this host's has found a difference. */
+void verifying_check(const struct sim_host *h);
+
 /* operator.c */
 /* The service that was ended begins anew, 0: there is no such plan. */
 extern u64 operator_begin_at;

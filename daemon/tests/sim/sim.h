@@ -16,6 +16,7 @@
  *   split.c     a split brain, and daemons that are started anew
  *   takeback.c  programs that ask before they begin, and take their state back
  *   moving.c    planned switch-overs
+ *   verifying.c comparisons of replicas
  *   schedule.c  events from a seed; replay, shortening
  */
 #ifndef TESTS_SIM_H
@@ -124,7 +125,7 @@ struct sim_host {
 };
 
 struct sim_counts {
-	u64 writes, acks, reads, refused, takeovers, turns, packets, taken_back, moved;
+	u64 writes, acks, reads, refused, takeovers, turns, packets, taken_back, moved, verified;
 };
 
 struct sim {

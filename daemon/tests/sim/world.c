@@ -152,6 +152,7 @@ static void step(void)
 		prog_step(&sim.host[i]);
 	if (client_next() <= sim.now)
 		client_step();
+	verifying_step();
 	drain();
 	check_step();
 }
@@ -164,6 +165,7 @@ void world_run(u64 until)
 	while (!sim.failed) {
 		step();
 		next = MIN(net_next(), client_next());
+		next = MIN(next, verifying_next());
 		for (i = 0; i < sim.hosts; i++)
 			next = MIN(next, next_of(&sim.host[i]));
 		if (next > until)
@@ -193,7 +195,7 @@ static void host_open(struct sim_host *h, int nr)
 	h->conf = (struct conf) {
 		.listen_port = SIM_PORT, .heartbeat_ms = 200, .timeout_ms = 1000,
 		.max_sessions = 16, .max_clients = 4, .sessions.failover = FAILOVER_AUTO,
-		.differences_mib = 1,
+		.differences_mib = 1, .checksums_mib = verifying_seed(sim.seed),
 	};
 	strcpy(h->conf.name, h->name);
 	strcpy(h->conf.control, "/nonexistent/control");
@@ -218,6 +220,7 @@ void world_open(u64 seed)
 	net_reset();
 	disk_reset();
 	client_reset();
+	verifying_reset(seed);
 	for (i = 0; i < sim.hosts; i++) {
 		host_open(&sim.host[i], i);
 		schedule_settings(seed, &sim.host[i].conf, i);
