@@ -52,9 +52,10 @@ waits_since() { # host number
 	[ "$(waited "$1")" -gt "$2" ]
 }
 
-# ask host line: what the database there answers
+# ask host line: what the database there answers. One that may not answer keeps the connection open: nc
+# itself would wait for ever.
 ask() {
-	vm_run "$1" "echo '$2' | nc -w ${patience:-6} 127.0.0.1 7412" $((60 + ${patience:-0})) 2>/dev/null
+	vm_run "$1" "echo '$2' | timeout ${patience:-15} nc 127.0.0.1 7412" $((60 + ${patience:-0})) 2>/dev/null
 }
 
 # patiently command...: the answers that it asks for may take long, as they do on a busy machine

@@ -95,7 +95,7 @@ waited() { # host
 }
 
 ask() { # host line
-	vm_run "$1" "ask-database '$2' ${patience:-6}" $((60 + ${patience:-0})) 2>/dev/null
+	vm_run "$1" "ask-database '$2' ${patience:-15}" $((60 + ${patience:-0})) 2>/dev/null
 }
 
 [ "$(id -u)" = 0 ] || { echo '1..0 # SKIP root makes the disks'; exit 0; }

@@ -10,6 +10,5 @@
 . "$(dirname "$0")/swapping.sh"
 
 # shellcheck disable=SC2034 # swapping.sh uses it
-SWAPS=${SWAPS:-10}
-[ "${CPTDEV_TIER:-}" != all ] || SWAPS=100
+SWAPS=${SWAPS:-$([ "${CPTDEV_TIER:-}" != all ] && echo 10 || echo 100)}
 main

@@ -95,8 +95,17 @@ swap_program() {
 	program_signal "$1" KILL
 }
 
+# Planned, while both work. A program that was fenced a moment ago may not wait yet.
+swap_move() {
+	until_true vm_run "$1" 'cptdevctl --timeout 60 switchover db >/dev/null 2>&1' 90
+}
+
 # What was broken is mended.
 mend_hand() {
+	:
+}
+
+mend_move() {
 	:
 }
 
@@ -152,15 +161,26 @@ second_stop() {
 	program_signal "$2" CONT
 }
 
-swaps=(hand host cut program)
+swaps=(hand host cut program move)
 seconds=(none program daemon daemon_new short_cut long_cut stop)
 
 # swap host: a swap that fails is the last one, since nobody knows who has what
 swap() {
 	swap_from "$1" || {
 		touch "$work/failed"
+		keep_reports
 		return 1
 	}
+}
+
+# For whoever looks for the cause: what both hosts know, and the ledger. The guests' logs are there, too.
+keep_reports() {
+	local host
+	for host in a b; do
+		vm_run $host 'rm -f /tmp/report; cptdevctl report /tmp/report >/dev/null' 120 &&
+			vm_get $host /tmp/report "$work/report-$host.tar.gz"
+	done
+	say_why "reports of both hosts, and the ledger: $work"
 }
 
 # swap_from host: the database goes from there to the other one
@@ -185,7 +205,17 @@ swap_from() {
 	write_row "$to" || true
 	until_true safe_somewhere || return 1
 	both_right || return 1
-	one_serves "$at"
+	one_serves "$at" && intact "$at"
+}
+
+# intact host: no page of the replica differs from what was sent to it, as far as that is known
+intact() {
+	local answer
+	answer=$(vm_run "$1" 'cptdevctl --timeout 120 verify db' 150)
+	! grep -E 'differs|repaired|copying' <<<"$answer" || {
+		say_why "verify on $1: $(paste -sd ';' <<<"$answer")"
+		return 1
+	}
 }
 
 # Somebody serves, and the other one is the spare. Who it is, is in $at: a cut that lasts longer
@@ -199,7 +229,7 @@ safe_somewhere() {
 }
 
 one_serves() {
-	[ ! -e "$work/failed" ] && right "$1" && not serves "${other[$1]}"
+	[ ! -e "$work/failed" ] && patiently right "$1" && not serves "${other[$1]}"
 }
 
 # The comparison can fail.

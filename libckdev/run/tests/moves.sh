@@ -34,10 +34,13 @@ written_or_ended() { # PID
 	[ -s ck ] || has_ended "$1"
 }
 
+# A program is killed after so many ms at most. On a fast machine that is less.
+leg=400
+
 # Kill it a while after its first checkpoint. It may have ended before: then $ended is set.
 kill_later() { # PID
 	until_true written_or_ended "$1" || return
-	sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
+	sleep "0.$(printf %03d $((RANDOM % leg)))"
 	ended=''
 	has_ended "$1" && ended=1
 	kill -9 "$1" 2>/dev/null
@@ -70,11 +73,15 @@ run_moved() { # MOVES, program...
 
 # Undisturbed once, moved then: the same output, by all means ended in order.
 same_moved() { # MOVES, program...
-	local moves=$1 ret
+	local moves=$1 ret start
 	shift
 
 	[ -e input ] || : >input
+	start=${EPOCHREALTIME/[.,]/}
 	"$@" <input >alone || { fail "without cptdev-run: status $?"; return; }
+	# As many moves as that, on the average.
+	leg=$(((${EPOCHREALTIME/[.,]/} - start) / 500 / moves + 10))
+	[ $leg -lt 400 ] || leg=400
 	run_moved "$moves" "$@"
 	ret=$?
 	[ "$ret" -eq 0 ] || fail "SEED=$SEED, move $moved: status $ret: $(tail -n 2 errors) $(tail -n 1 moved)" || return

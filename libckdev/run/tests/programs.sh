@@ -70,19 +70,19 @@ test_xz() { # xz with two threads
 
 test_gawk() { # gawk: arrays and numbers
 	# shellcheck disable=SC2016
-	moved_same gawk 'BEGIN { for (i = 1; i <= 1500000; i++) { s += sin(i); a[i % 1000] += i }
+	moved_same gawk 'BEGIN { for (i = 1; i <= 4000000; i++) { s += sin(i); a[i % 1000] += i }
 		for (i = 0; i < 1000; i++) t += a[i] * i; printf "%.12f %d\n", s, t }'
 }
 
 test_perl() { # perl: a hash, and a sort
 	# shellcheck disable=SC2016
-	moved_same perl -e '$x = 1; for (1 .. 1200000) { $x = ($x * 1103515245 + 12345) % 2147483648;
+	moved_same perl -e '$x = 1; for (1 .. 4000000) { $x = ($x * 1103515245 + 12345) % 2147483648;
 		$h{$x % 5000} .= chr(65 + $x % 26) if $_ % 7 == 0; }
 		$s = join "", map { substr $h{$_}, 0, 3 } sort keys %h; print length $s, " $x ", substr($s, 0, 60), "\n"'
 }
 
 test_sort() { # sort, which has threads
-	text 4
+	text 12
 	moved_same sort --parallel=2 -S 64M -k 2
 }
 
