@@ -111,7 +111,7 @@ struct soft_session {
 	LIST_ENTRY(soft_session) entry;
 	struct session_rec rec;
 	TAILQ_HEAD(soft_snaps, soft_snap) published;	/* the oldest first */
-	LIST_HEAD(, soft_follow) follows;
+	LIST_HEAD(soft_follows, soft_follow) follows;
 	u64 base;		/* the next one must reach back to it; SOFT_NO_BASE */
 	u64 cancelled;		/* those up to it won't be committed */
 	struct soft_state state;

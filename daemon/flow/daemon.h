@@ -51,7 +51,7 @@ struct peer;
 /* A session of this host, as the kernel tells. */
 struct known {
 	LIST_ENTRY(known) entry;
-	TAILQ_HEAD(, ship) ships;	/* to each spare, in the order in which they came */
+	TAILQ_HEAD(known_ships, ship) ships;	/* to each spare, in the order in which they came */
 	struct session_rec rec;
 	bool seen;			/* in the dump that is going on */
 	bool told;			/* that there is no room to ship it */
@@ -314,7 +314,7 @@ struct daemon {
 	LIST_HEAD(held_list, held) replicas;
 	bool complete;			/* all sessions of the kernel are known */
 	LIST_HEAD(recorded_list, recorded) records;
-	LIST_HEAD(, recorded) recorded[RECORDED_BUCKETS];	/* the same by name */
+	LIST_HEAD(recorded_bucket, recorded) recorded[RECORDED_BUCKETS];	/* the same by name */
 	struct timer flush;		/* generations to disk */
 	u8 boot[CPTDEV_UUID_LEN];	/* of this kernel */
 	struct timer fence_retry;

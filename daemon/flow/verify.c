@@ -220,7 +220,7 @@ static void verify_timer(struct timer *t)
 	bool runs, copying = false, comparing = false;
 	u32 i;
 
-	LIST_FOREACH(v, &d->verifies, entry) {
+	for (v = LIST_FIRST(&d->verifies); v; v = LIST_NEXT(v, entry)) {
 		runs = false;
 		for (i = 0; i < v->nr; i++) {
 			if (is_under_way(&v->spare[i]))

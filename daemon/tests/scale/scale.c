@@ -51,10 +51,15 @@ struct node {
 	pid_t pid;
 };
 
+enum {
+	CPU_S,
+	RSS_KIB,		/* its own memory, without files such as replicas */
+	WAKES,			/* it slept before each of them */
+	FIGURES
+};
+
 struct usage {
-	double cpu_s;
-	double rss_kib;		/* its own memory, without files such as replicas */
-	double wakes;		/* it slept before each of them */
+	double v[FIGURES];
 };
 
 struct session {
@@ -214,11 +219,11 @@ static double proc_number(pid_t pid, const char *file, const char *key)
 
 static struct usage usage_of(const struct node *n)
 {
-	return (struct usage) {
-		.cpu_s = proc_number(n->pid, "schedstat", "") * 1e-9,
-		.rss_kib = proc_number(n->pid, "status", "RssAnon:"),
-		.wakes = proc_number(n->pid, "status", "voluntary_ctxt_switches:"),
-	};
+	return (struct usage) { {
+		[CPU_S] = proc_number(n->pid, "schedstat", "") * 1e-9,
+		[RSS_KIB] = proc_number(n->pid, "status", "RssAnon:"),
+		[WAKES] = proc_number(n->pid, "status", "voluntary_ctxt_switches:"),
+	} };
 }
 
 static void usages(struct usage *u)
@@ -390,14 +395,13 @@ static void begin(unsigned int nr, unsigned int spares)
 /* After this the daemon has nothing to do any more. */
 #define SETTLE_US	5000000
 
-static double spares_mean(const struct usage *a, const struct usage *b, size_t offset)
+static double spares_mean(const struct usage *a, const struct usage *b, int figure)
 {
 	double sum = 0;
 	unsigned int i;
 
 	for (i = 1; i < nr_nodes; i++)
-		sum += *(const double *)((const char *)&b[i] + offset) -
-		       *(const double *)((const char *)&a[i] + offset);
+		sum += b[i].v[figure] - a[i].v[figure];
 	return sum / (nr_nodes - 1);
 }
 
@@ -422,17 +426,17 @@ static void measure(double seconds)
 	done = checkpoints(seconds, UINT32_MAX);
 	took = now() - took;
 	usages(u[3]);
-	printf("memory_kib_primary %.1f\n", (u[1][0].rss_kib - u[0][0].rss_kib) / nr_sessions);
+	printf("memory_kib_primary %.1f\n", (u[1][0].v[RSS_KIB] - u[0][0].v[RSS_KIB]) / nr_sessions);
 	printf("memory_kib_spare %.1f\n",
-	       spares_mean(u[0], u[1], offsetof(struct usage, rss_kib)) / nr_sessions);
-	printf("idle_percent_primary %.2f\n", 100 * (u[2][0].cpu_s - u[1][0].cpu_s) / seconds);
+	       spares_mean(u[0], u[1], RSS_KIB) / nr_sessions);
+	printf("idle_percent_primary %.2f\n", 100 * (u[2][0].v[CPU_S] - u[1][0].v[CPU_S]) / seconds);
 	printf("idle_percent_spare %.2f\n",
-	       100 * spares_mean(u[1], u[2], offsetof(struct usage, cpu_s)) / seconds);
+	       100 * spares_mean(u[1], u[2], CPU_S) / seconds);
 	printf("checkpoints_per_s %.0f\n", (double)done / took);
-	printf("checkpoint_us_primary %.1f\n", 1e6 * (u[3][0].cpu_s - u[2][0].cpu_s) / (double)done);
+	printf("checkpoint_us_primary %.1f\n", 1e6 * (u[3][0].v[CPU_S] - u[2][0].v[CPU_S]) / (double)done);
 	printf("checkpoint_us_spare %.1f\n",
-	       1e6 * spares_mean(u[2], u[3], offsetof(struct usage, cpu_s)) / (double)done);
-	printf("busy_percent_primary %.0f\n", 100 * (u[3][0].cpu_s - u[2][0].cpu_s) / took);
+	       1e6 * spares_mean(u[2], u[3], CPU_S) / (double)done);
+	printf("busy_percent_primary %.0f\n", 100 * (u[3][0].v[CPU_S] - u[2][0].v[CPU_S]) / took);
 }
 
 /*
@@ -465,8 +469,8 @@ static bool is_woken(double seconds)
 	usleep((useconds_t)(seconds * 1e6));
 	took = now() - from;
 	after = usage_of(&nodes[0]);
-	printf("# woken %.0f times a second, %.0f are allowed\n", (after.wakes - before.wakes) / took, allowed);
-	return (after.wakes - before.wakes) / took > allowed;
+	printf("# woken %.0f times a second, %.0f are allowed\n", (after.v[WAKES] - before.v[WAKES]) / took, allowed);
+	return (after.v[WAKES] - before.v[WAKES]) / took > allowed;
 }
 
 static bool gets_quiet(void)
