@@ -92,11 +92,13 @@ ARM64_TESTS := smoke snapshot scan exact tables atomicity
 ARM64_OBJ := $(BUILD)/obj/selftests-arm64
 ARM64_ROOT = $(shell . $(HARNESS)/common.sh && sysroot_dir arm64)/usr
 ARM64_LIB = lib/aarch64-linux-gnu
-ARM64_ARGS = CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar PKG_CONFIG=pkg-config \
+ARM64_ARGS = CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar \
 	CPPFLAGS="-isystem $(ARM64_ROOT)/include -isystem $(ARM64_ROOT)/include/aarch64-linux-gnu" \
 	LDFLAGS="-L$(ARM64_ROOT)/$(ARM64_LIB) -Wl,-rpath-link,$(ARM64_ROOT)/$(ARM64_LIB):$(ARM64_ROOT)/../$(ARM64_LIB)"
 arm64: export PKG_CONFIG_LIBDIR = $(ARM64_ROOT)/$(ARM64_LIB)/pkgconfig
 arm64:
+	@test -d $(ARM64_ROOT) || { echo "make arm64: there are no libraries in $(ARM64_ROOT)." >&2; \
+		echo "Next: make setup K=6.1-arm64" >&2; exit 1; }
 	@$(MAKE) -s -C selftests OUTPUT=$(ARM64_OBJ) CROSS_COMPILE=aarch64-linux-gnu- USERLDFLAGS=-static \
 		TEST_GEN_PROGS="$(ARM64_TESTS:%=$(ARM64_OBJ)/%)" TEST_GEN_PROGS_EXTENDED=$(ARM64_OBJ)/ledger \
 		TEST_GEN_FILES= TEST_PROGS= TEST_FILES= INSTALL_PATH=$(BUILD)/arm64/selftests install

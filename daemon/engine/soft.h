@@ -129,7 +129,6 @@ struct soft_session {
 /* A spare that follows a session: a descriptor of the device. */
 struct soft_follow {
 	LIST_ENTRY(soft_follow) entry;	/* of the session */
-	struct soft_session *session;
 	int fd;
 };
 

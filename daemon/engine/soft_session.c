@@ -403,7 +403,6 @@ static int follow(struct soft *s, int fd, struct soft_session *se)
 	if (!f)
 		return -ENOMEM;
 	f->fd = fd;
-	f->session = se;
 	LIST_INSERT_HEAD(&se->follows, f, entry);
 	soft_file(s, fd)->nr_follows++;
 	return 0;

@@ -97,7 +97,7 @@ test_family() { # processes, pipes, a socket pair, groups and sessions, one that
 
 test_pipeline() { # a shell and four programs, of which each waits for the one before
 	# shellcheck disable=SC2016
-	same_moved "$MOVES" /bin/sh -c "seq 1 150000 | awk '{ print \$1 * 7919 % 100003 }' | sort -n |
+	same_moved "$MOVES" /bin/sh -c "seq 1 800000 | awk '{ print \$1 * 7919 % 100003 }' | sort -n |
 		sha256sum; echo \$?"
 }
 

@@ -73,7 +73,7 @@ run_moved() { # MOVES, program...
 
 # Undisturbed once, moved then: the same output, by all means ended in order.
 same_moved() { # MOVES, program...
-	local moves=$1 ret start
+	local moves=$1 ret start leg
 	shift
 
 	[ -e input ] || : >input
