@@ -10,7 +10,8 @@
 #include "proc.h"
 
 #define AREA_MAGIC	0x6e75727473ULL		/* "strun": the content isn't that of libhotspare */
-#define AREA_VERSION	1U
+#define AREA_VERSION		1U		/* a program of one process */
+#define AREA_VERSION_TREE	2U		/* its processes have slots of addresses */
 
 int run_area_create(struct run_area *a, struct hs_error *e)
 {
@@ -68,7 +69,9 @@ static int put(struct putting *p, uint64_t addr, const char *from, size_t len)
 
 static int put_all(struct putting *p, const struct run_texts *t, const struct run_state *s)
 {
-	struct hs_area head = { .magic = AREA_MAGIC, .version = AREA_VERSION };
+	struct hs_area head = {
+		.magic = AREA_MAGIC, .version = s->nr_others ? AREA_VERSION_TREE : AREA_VERSION,
+	};
 	int i;
 
 	head.head.time_ns = (uint64_t)run_clock_ns(CLOCK_REALTIME);
@@ -135,7 +138,7 @@ int run_area_read(int content, struct run_state *s, struct hs_error *e)
 	int i, ret;
 
 	if (read_at(content, &head, sizeof(head), HS_AREA) || head.magic != AREA_MAGIC ||
-	    head.version != AREA_VERSION)
+	    head.version < AREA_VERSION || head.version > AREA_VERSION_TREE)
 		return hs_fail(e, ENODATA, "the replica isn't one of a program that cptdev-run runs, or "
 			       "one of another version of it");
 	for (i = 1; i < HS_SECTION_TYPES; i++) {

@@ -61,7 +61,7 @@ static void on_lost(struct run *r, int err, const struct hs_error *e)
 {
 	if (err == ESTALE) {
 		run_say(r, "fenced: a spare has taken over: the program is killed");
-		kill(r->tree.root.pid, SIGKILL);
+		run_tree_kill(&r->tree);
 		return;
 	}
 	say_once(r, "no checkpoint", e);
@@ -143,7 +143,7 @@ void run_checkpoint(struct run *r)
 			return;
 		if (err == EUCLEAN) {
 			run_say(r, e.text);
-			kill(r->tree.root.pid, SIGKILL);
+			run_tree_kill(&r->tree);
 			return;
 		}
 		try_again(r, err);

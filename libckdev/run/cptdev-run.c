@@ -456,7 +456,7 @@ int main(int argc, char **argv)
 	run_options_parse(&r.o, argc, argv);
 	r.linked = r.o.name && !r.o.file && !r.o.check && !r.o.restart;
 	/* A process that isn't ours has a parent, and maybe children, that aren't ours either. */
-	r.tree.root.tree = r.linked || r.o.pid ? NULL : &r.tree;
+	r.tree.root.tree = r.o.pid ? NULL : &r.tree;
 	r.link = (struct run_link) { .name = r.o.name, .programs = r.o.programs, .fd = -1,
 				     .area = { .fd = -1 } };
 	/* Otherwise two of them might run. */

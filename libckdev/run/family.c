@@ -71,6 +71,7 @@ static int add_process(struct walk *w, struct run_branch *b)
 		return hs_fail(w->e, ENOMEM, "no memory for the list of processes");
 	s->others = v;
 	v[s->nr_others++] = (struct run_state) {
+		.slot = b->slot,
 		.mirror = &b->mirror,
 		.process = {
 			.host = b->trace.pid,
@@ -88,8 +89,8 @@ static int on_child(void *arg, pid_t pid)
 	int status;
 
 	if (!w->tree->root.tree) {
-		refuse(w->report, pid, "a child of the program: programs of several processes are covered "
-		       "with --file, not with --name or --pid");
+		refuse(w->report, pid, "a child of a process that ran already: programs of several "
+		       "processes are covered if cptdev-run starts them, not with --pid");
 		return 0;
 	}
 	if (w->s->nr_others + w->s->nr_zombies >= RUN_PROCESSES_MAX)
@@ -100,6 +101,9 @@ static int on_child(void *arg, pid_t pid)
 			run_tree_event(w->tree, pid, status);
 		return add_zombie(w, pid);
 	}
+	if (b && b->slot >= RUN_SLOTS)
+		return hs_fail(w->e, E2BIG, "process %d was made while the program had more than %u others", pid,
+			       RUN_PROCESSES_MAX);
 	if (b)
 		return add_process(w, b);
 	refuse(w->report, pid, "a child that can't be traced (CLONE_UNTRACED)");
@@ -252,6 +256,6 @@ void run_family_check(const struct run_state *s, struct run_report *r)
 			refuse(r, s->zombies[i].host, "its session was begun by a process that has ended, or "
 			       "isn't its parent");
 	if (s->nr_others || s->nr_zombies)
-		run_covered(r, "%u processes, and %u that have ended (not with --name or --pid)",
-			    s->nr_others + 1, s->nr_zombies);
+		run_covered(r, "%u processes, and %u that have ended (not with --pid)", s->nr_others + 1,
+			    s->nr_zombies);
 }

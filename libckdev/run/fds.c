@@ -276,15 +276,15 @@ static int take(struct job *j, const struct run_copy *c)
 	if (from >= 0)
 		return inherit(j, c, from);
 	no = why_not(j, c, &st, link);
+	from = no ? -1 : same_as(j, c, &st);
+	if (from >= 0)
+		return place(j, c, from);
 	if (!no && S_ISSOCK(st.st_mode))
 		no = run_tcp_why_not(j->to, seen.fd, j->connections);
 	if (no) {
 		run_refused(j->report, "%s (%.100s): %s", name_of(j, c, name, sizeof(name)), link, no);
 		return 0;
 	}
-	from = same_as(j, c, &st);
-	if (from >= 0)
-		return place(j, c, from);
 	if (!strcmp(link, "anon_inode:[eventfd]"))
 		look_at_event(j, c, &seen);
 	else if (S_ISSOCK(st.st_mode) && run_pair_is(seen.fd, &type))

@@ -11,6 +11,7 @@
 #include "../hotspare/ask.h"
 #include "../internal.h"
 #include "link.h"
+#include "mutants.h"
 
 #define BATCH	(256U << 10)
 
@@ -94,7 +95,16 @@ uint64_t run_link_held_off(const struct run_link *l)
  * A delta
  */
 
+/* The memory of a process, and where it is in the session. */
+struct member {
+	uint64_t base;
+	const struct run_maps *maps;
+	const struct run_mirror *mirror;
+};
+
 struct delta {
+	uint32_t nr_members;
+	struct member *members;		/* in ascending order of @base */
 	struct run_runs present, changed;
 	struct cptdev_segment *layout;
 	uint32_t nr_segments;
@@ -102,7 +112,30 @@ struct delta {
 	uint32_t nr_extents, room;
 };
 
-/* Of the program and of the area, which don't overlap. */
+static int compare_members(const void *a, const void *b)
+{
+	const struct member *x = a, *y = b;
+
+	return x->base < y->base ? -1 : x->base > y->base;
+}
+
+static int list_members(struct delta *d, const struct run_state *s, const struct run_mirror *m)
+{
+	uint32_t i;
+
+	d->members = calloc(s->nr_others + 1, sizeof(*d->members));
+	if (!d->members)
+		return -1;
+	d->members[d->nr_members++] = (struct member) { 0, &s->maps, m };
+	for (i = 0; i < s->nr_others; i++)
+		d->members[d->nr_members++] = (struct member) {
+			run_slot_base(s->others[i].slot), &s->others[i].maps, s->others[i].mirror,
+		};
+	qsort(d->members, d->nr_members, sizeof(*d->members), compare_members);
+	return 0;
+}
+
+/* Of the first process and of the area, which don't overlap. */
 static int merge(struct run_runs *to, const struct run_runs *a, const struct run_runs *b)
 {
 	uint64_t i = 0, j = 0;
@@ -117,17 +150,62 @@ static int merge(struct run_runs *to, const struct run_runs *a, const struct run
 	return 0;
 }
 
-static void add_segment(struct delta *d, const struct run_map *m)
+/* Of another process: behind those before. */
+static int append(struct run_runs *to, const struct run_runs *from, uint64_t base)
+{
+	uint64_t i;
+
+	for (i = 0; i < from->nr; i++)
+		if (run_runs_add(to, base + from->v[i].start, base + from->v[i].end))
+			return -1;
+	return 0;
+}
+
+static int list_pages(struct delta *d, const struct run_area *area)
+{
+	const struct run_mirror *first = d->members[0].mirror;
+	uint32_t i;
+
+	if (merge(&d->present, &first->present, &area->present) ||
+	    merge(&d->changed, &first->changed, &area->changed))
+		return -1;
+	for (i = 1; i < d->nr_members; i++)
+		if (append(&d->present, &d->members[i].mirror->present, d->members[i].base) ||
+		    append(&d->changed, &d->members[i].mirror->changed, d->members[i].base))
+			return -1;
+	return 0;
+}
+
+static void add_segment(struct delta *d, uint64_t base, const struct run_map *m)
 {
 	d->layout[d->nr_segments++] = (struct cptdev_segment) {
-		.addr = m->start, .len = m->end - m->start,
+		.addr = base + m->start, .len = m->end - m->start,
 		.offset = m->kind == RUN_FILE ? m->offset : 0,
 		.kind = m->kind == RUN_FILE ? CPTDEV_SEGMENT_FILE : CPTDEV_SEGMENT_ANON,
 		.prot = (uint32_t)m->prot,
 	};
 }
 
-static int make_layout(struct delta *d, const struct run_maps *maps)
+static bool has_segment(const struct run_map *m)
+{
+	return m->kind <= RUN_FILE && !(m->flags & RUN_MAP_SHARED);
+}
+
+static int check_segments(const struct delta *d, struct hs_error *e)
+{
+	uint64_t nr = 1;
+	uint32_t i;
+
+	for (i = 0; i < d->nr_members; i++)
+		nr += d->members[i].maps->nr;
+	if (nr <= CPTDEV_LAYOUT_MAX)
+		return 0;
+	return hs_fail(e, E2BIG, "the processes of the program have %llu mappings, and a session takes up to "
+		       "%u: take --file", (unsigned long long)nr, CPTDEV_LAYOUT_MAX);
+}
+
+/* Those of the first process, with the area between them. */
+static void add_first(struct delta *d, const struct run_maps *maps)
 {
 	const struct run_map area = {
 		.start = HS_AREA, .end = HS_AREA + HS_AREA_LEN, .prot = PROT_READ | PROT_WRITE,
@@ -135,20 +213,35 @@ static int make_layout(struct delta *d, const struct run_maps *maps)
 	const struct run_map *m;
 	bool done = false;
 
-	d->layout = calloc(maps->nr + 1, sizeof(*d->layout));
-	if (!d->layout)
-		return -1;
 	for (m = maps->v; m < maps->v + maps->nr; m++) {
-		if (m->kind > RUN_FILE || m->flags & RUN_MAP_SHARED)
+		if (!has_segment(m))
 			continue;
 		if (!done && m->start > area.start) {
-			add_segment(d, &area);
+			add_segment(d, 0, &area);
 			done = true;
 		}
-		add_segment(d, m);
+		add_segment(d, 0, m);
 	}
 	if (!done)
-		add_segment(d, &area);
+		add_segment(d, 0, &area);
+}
+
+static int make_layout(struct delta *d)
+{
+	const struct member *p;
+	const struct run_map *m;
+	uint32_t nr = 1;
+
+	for (p = d->members; p < d->members + d->nr_members; p++)
+		nr += p->maps->nr;
+	d->layout = calloc(nr, sizeof(*d->layout));
+	if (!d->layout)
+		return -1;
+	add_first(d, d->members[0].maps);
+	for (p = d->members + 1; p < d->members + d->nr_members; p++)
+		for (m = p->maps->v; m < p->maps->v + p->maps->nr; m++)
+			if (has_segment(m))
+				add_segment(d, p->base, m);
 	return 0;
 }
 
@@ -215,14 +308,12 @@ static int compare(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-static int make_delta(struct delta *d, const struct run_link *l, const struct run_state *s,
-		      const struct run_mirror *m)
+static int fill_delta(struct delta *d, const struct run_link *l)
 {
 	const struct run_runs *data;
 	uint64_t i;
 
-	if (make_layout(d, &s->maps) || merge(&d->present, &m->present, &l->area.present) ||
-	    merge(&d->changed, &m->changed, &l->area.changed))
+	if (make_layout(d) || list_pages(d, &l->area))
 		return -1;
 	data = l->generation ? &d->changed : &d->present;
 	for (i = 0; i < data->nr; i++)
@@ -234,32 +325,58 @@ static int make_delta(struct delta *d, const struct run_link *l, const struct ru
 	return 0;
 }
 
+static int make_delta(struct delta *d, const struct run_link *l, const struct run_state *s,
+		      const struct run_mirror *m, struct hs_error *e)
+{
+	*d = (struct delta) { .nr_extents = 0 };
+	if (list_members(d, s, m))
+		return hs_fail(e, ENOMEM, "no memory for a checkpoint");
+	if (check_segments(d, e))
+		return -1;
+	return fill_delta(d, l) ? hs_fail(e, ENOMEM, "no memory for a checkpoint") : 0;
+}
+
 static void free_delta(struct delta *d)
 {
+	free(d->members);
 	run_runs_free(&d->present);
 	run_runs_free(&d->changed);
 	free(d->layout);
 	free(d->extents);
 }
 
-static int copy_pages(int to, const struct delta *d, const struct run_link *l,
-		      const struct run_mirror *m)
+/* The file with these pages, and the address at which it begins. @from: the member of the extent before. */
+static int file_of(const struct delta *d, const struct run_link *l, uint64_t addr, uint32_t *from,
+		   uint64_t *start)
+{
+	*start = HS_AREA;
+	if (run_area_has(addr))
+		return l->area.fd;
+	while (*from + 1 < d->nr_members && d->members[*from + 1].base <= addr)
+		++*from;
+	*start = d->members[*from].base;
+	if (run_mutant("slot") && *from)
+		return d->members[*from % (d->nr_members - 1) + 1].mirror->fd;
+	return d->members[*from].mirror->fd;
+}
+
+/* Extents are in ascending order. */
+static int copy_pages(int to, const struct delta *d, const struct run_link *l)
 {
 	static char buf[BATCH];
-	uint64_t at, pos = 0;
-	uint32_t i;
+	uint64_t at, pos = 0, start;
+	uint32_t i, member = 0;
 	ssize_t n;
 
 	for (i = 0; i < d->nr_extents; i++) {
 		const struct cptdev_extent *x = &d->extents[i];
-		bool area = run_area_has(x->addr);
+		int file = file_of(d, l, x->addr, &member, &start);
 
 		for (at = x->addr; x->kind == CPTDEV_EXTENT_DATA && at < x->addr + x->len;) {
 			uint64_t rest = x->addr + x->len - at;
 			size_t len = rest < BATCH ? rest : BATCH;
 
-			n = pread(area ? l->area.fd : m->fd, buf, len,
-				  (off_t)(area ? at - HS_AREA : at));
+			n = pread(file, buf, len, (off_t)(at - start));
 			if (n >= 0 && n < (ssize_t)len)
 				memset(buf + n, 0, len - (size_t)n);
 			if (n < 0 || pwrite(to, buf, len, (off_t)pos) != (ssize_t)len)
@@ -271,8 +388,7 @@ static int copy_pages(int to, const struct delta *d, const struct run_link *l,
 	return 0;
 }
 
-static int hand_over(struct run_link *l, const struct delta *d, const struct run_mirror *m,
-		     struct hs_error *e)
+static int hand_over(struct run_link *l, const struct delta *d, struct hs_error *e)
 {
 	struct ckdev_soft_delta delta = {
 		.size = sizeof(delta), .nr_extents = d->nr_extents, .nr_segments = d->nr_segments,
@@ -281,7 +397,7 @@ static int hand_over(struct run_link *l, const struct delta *d, const struct run
 	int ret;
 
 	delta.memfd = memfd_create("cptdev-run delta", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (delta.memfd < 0 || copy_pages(delta.memfd, d, l, m))
+	if (delta.memfd < 0 || copy_pages(delta.memfd, d, l))
 		ret = -errno;
 	else
 		ret = ckdev_soft_publish(l->fd, &delta);
@@ -297,24 +413,22 @@ static int hand_over(struct run_link *l, const struct delta *d, const struct run
 int run_link_publish(struct run_link *l, const struct run_state *s, const struct run_mirror *m,
 		     struct hs_error *e)
 {
-	struct delta d = { .nr_extents = 0 };
+	struct delta d;
 	int ret, err;
 
 	if (run_area_put(&l->area, s, e)) {
 		l->generation = 0;
 		return -1;
 	}
-	if (make_delta(&d, l, s, m)) {
+	if (make_delta(&d, l, s, m, e)) {
 		l->generation = 0;
-		ret = hs_fail(e, ENOMEM, "no memory for a checkpoint");
+		ret = -1;
 	} else {
-		ret = hand_over(l, &d, m, e);
+		ret = hand_over(l, &d, e);
 		/* The spare has lost what this one refers to: it gets everything. */
 		if (ret && errno == EILSEQ) {
 			free_delta(&d);
-			d = (struct delta) { .nr_extents = 0 };
-			ret = make_delta(&d, l, s, m) ? hs_fail(e, ENOMEM, "no memory for a checkpoint") :
-				hand_over(l, &d, m, e);
+			ret = make_delta(&d, l, s, m, e) ? -1 : hand_over(l, &d, e);
 		}
 	}
 	err = errno;

@@ -3,8 +3,8 @@
  * cptdev-run: safeguards that tests can take away, in a program that is built for them alone
  * (tests/Makefile rules: cptdev-run-mutant): RUN_MUTANT=page, thread, registers, destroy,
  * mark (a mark that comes too late counts), timer (an expiration is lost), count (timers as kernels
- * before 6.15 make them), child (a child's memory stays that of its first checkpoint) or pipe (what waits
- * in pipes is left out).
+ * before 6.15 make them), child (a child's memory stays that of its first checkpoint), slot (on
+ * the way to a spare a child gets the memory of another one) or pipe (what waits in pipes is left out).
  */
 #ifndef RUN_MUTANTS_H
 #define RUN_MUTANTS_H

@@ -365,8 +365,6 @@ int run_restore(struct run_state *s, const struct run_mirror *m, const struct ru
 
 	if (run_restore_check(s, e))
 		return -1;
-	if (s->nr_others && !tree->root.tree)
-		return hs_fail(e, ENOTSUP, "the checkpoint has several processes: restart it with --restart");
 	set_clocks(&s->process, &in);
 	ret = restore(s, m, how, tree, &in, &sh, e);
 	err = errno;

@@ -156,10 +156,11 @@ static int set_descriptors(struct run_shells *sh, uint32_t i, int gate, struct h
 {
 	struct run_state *s = run_state_of(sh->state, i);
 
-	if (run_fds_place(&s->fds, &sh->state->fds, sh->own, sh->above, gate, e))
-		return -1;
+	/* Also those that only other processes have, which it closes then. */
 	if (!i)
 		run_tcp_go_on(&s->fds.list);
+	if (run_fds_place(&s->fds, &sh->state->fds, sh->own, sh->above, gate, e))
+		return -1;
 	signal(SIGTTOU, SIG_DFL);
 	if (s->process.no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return hs_fail(e, errno, "no_new_privs: %s", strerror(errno));

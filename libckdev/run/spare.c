@@ -138,34 +138,71 @@ static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error
 	}
 }
 
-static int read_extent(int content, const struct cptdev_extent *x, struct run_mirror *m, char *buf)
+/* Where the memory of each process goes, by its slot. */
+struct reading {
+	int content;
+	struct run_mirror *mirror[RUN_SLOTS];
+	char *buf;
+};
+
+/* Each process has a slot of its own, and all memory belongs to a process. */
+static int make_mirrors(struct reading *rd, struct run_state *s, struct run_mirror *first, struct hs_error *e)
 {
+	uint32_t i;
+
+	rd->mirror[0] = first;
+	for (i = 0; i < s->nr_others; i++) {
+		struct run_state *o = &s->others[i];
+
+		if (rd->mirror[o->slot])
+			return hs_fail(e, EBADMSG, "the replica has no memory of process %d", o->process.pid);
+		o->mirror = calloc(1, sizeof(*o->mirror));
+		if (!o->mirror)
+			return hs_fail(e, ENOMEM, "no memory for the list of processes");
+		if (run_mirror_create(o->mirror, e))
+			return -1;
+		rd->mirror[o->slot] = o->mirror;
+	}
+	return 0;
+}
+
+static int read_extent(struct reading *rd, const struct cptdev_extent *x)
+{
+	const uint64_t slot = x->addr >> RUN_SLOT_SHIFT, base = run_slot_base((uint32_t)slot);
 	uint64_t at;
 	ssize_t n;
 
 	if (x->kind != CPTDEV_EXTENT_DATA || run_area_has(x->addr))
 		return 0;
+	if (slot >= RUN_SLOTS || !rd->mirror[slot] || x->addr + x->len - base > RUN_TOP)
+		return -1;
 	for (at = x->addr; at < x->addr + x->len; at += (uint64_t)n) {
 		uint64_t rest = x->addr + x->len - at;
 
-		n = pread(content, buf, rest < BATCH ? rest : BATCH, (off_t)at);
-		if (n <= 0 || n % (ssize_t)RUN_PAGE || run_mirror_add(m, at, buf, (size_t)n))
+		n = pread(rd->content, rd->buf, rest < BATCH ? rest : BATCH, (off_t)at);
+		if (n <= 0 || n % (ssize_t)RUN_PAGE ||
+		    run_mirror_add(rd->mirror[slot], at - base, rd->buf, (size_t)n))
 			return -1;
 	}
 	return 0;
 }
 
-static int read_memory(struct waiting *w, int content, struct run_mirror *m, struct hs_error *e)
+static int read_memory(struct waiting *w, int content, struct run_state *s, struct run_mirror *first,
+		       struct hs_error *e)
 {
+	struct reading rd = { .content = content };
 	struct cptdev_extent v[64];
-	char *buf = malloc(BATCH);
 	uint64_t pos = 0;
-	int nr = 0, i, ret = buf ? 0 : -1;
+	int nr = 0, i, ret;
 
+	if (make_mirrors(&rd, s, first, e))
+		return -1;
+	rd.buf = malloc(BATCH);
+	ret = rd.buf ? 0 : -1;
 	while (!ret && (nr = ckdev_image_extents(w->fd, v, 64, &pos)) > 0)
 		for (i = 0; !ret && i < nr; i++)
-			ret = read_extent(content, &v[i], m, buf);
-	free(buf);
+			ret = read_extent(&rd, &v[i]);
+	free(rd.buf);
 	return ret || nr < 0 ? hs_fail(e, EIO, "the replica's memory can't be read") : 0;
 }
 
@@ -183,7 +220,7 @@ int run_spare_wait(const char *name, const char *programs, struct run_state *s,
 	content = read_state(&w, s, e);
 	if (content < 0)
 		return -1;
-	ret = read_memory(&w, content, m, e);
+	ret = read_memory(&w, content, s, m, e);
 	close(content);
 	ckdev_replica_thaw(w.fd);
 	close(w.fd);

@@ -217,10 +217,19 @@ struct run_zombie {
 
 #define RUN_PROCESSES_MAX	1024U
 
+/*
+ * A session has one address space, and a program may have several. So each process has a slot there: its
+ * addresses, which are less than RUN_TOP, and the number of the slot above them. The first process has slot 0.
+ * A process keeps its slot; a new one gets the lowest number that is free.
+ */
+#define RUN_SLOT_SHIFT	47
+#define RUN_SLOTS	(RUN_PROCESSES_MAX + 1)
+
 struct run_mirror;
 
 /**
  * struct run_state - a process, and all of the program if it is the first one
+ * @slot:	of its addresses in a session
  * @mirror:	memory of one of @others; not a part of the state
  * @nr_others:	other processes of the program; each is behind its parent
  * @others:	these
@@ -231,6 +240,7 @@ struct run_state {
 	struct run_maps maps;
 	struct run_threads threads;
 	struct run_fds fds;
+	uint32_t slot;
 	struct run_mirror *mirror;
 	uint32_t nr_others, nr_zombies;
 	struct run_state *others;
@@ -248,6 +258,12 @@ void run_state_free(struct run_state *s);
 static inline struct run_state *run_state_of(struct run_state *s, uint32_t i)
 {
 	return i ? &s->others[i - 1] : s;
+}
+
+/* Where the addresses of the process begin in a session. */
+static inline uint64_t run_slot_base(uint32_t slot)
+{
+	return (uint64_t)slot << RUN_SLOT_SHIFT;
 }
 
 static inline uint64_t run_page_up(uint64_t n)

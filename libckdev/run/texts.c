@@ -176,6 +176,7 @@ static struct json_object *other_json(const struct run_state *s)
 	json_object_object_add(o, "ranges", maps_json(&s->maps));
 	json_object_object_add(o, "threads", threads_json(&s->threads));
 	json_object_object_add(o, "descriptors", fds_json(&s->fds));
+	js_put_i64(o, "slot", s->slot);
 	return o;
 }
 

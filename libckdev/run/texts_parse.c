@@ -345,6 +345,7 @@ static int parse_other(struct json_object *o, struct run_state *s, struct hs_err
 		HS_SECTION_PROCESS, HS_SECTION_SIGNALS, HS_SECTION_RANGES, HS_SECTION_THREADS,
 		HS_SECTION_DESCRIPTORS,
 	};
+	struct js_from from = { .o = o };
 	size_t i;
 
 	if (!json_object_is_type(o, json_type_object))
@@ -352,7 +353,10 @@ static int parse_other(struct json_object *o, struct run_state *s, struct hs_err
 	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (parse_object(json_object_object_get(o, hs_section_text(order[i])), order[i], s, e))
 			return -1;
-	return check_process(s, e);
+	/* Older checkpoints are files, which don't need it. */
+	if (json_object_object_get(o, "slot"))
+		s->slot = (uint32_t)js_get_i64(&from, "slot", 1, RUN_SLOTS - 1);
+	return from.bad ? complain(e, "process", from.bad) : check_process(s, e);
 }
 
 static int parse_zombie(struct json_object *o, struct run_zombie *z, struct hs_error *e)

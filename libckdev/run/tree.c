@@ -2,6 +2,7 @@
 /* cptdev-run: a program of several processes, see tree.h. */
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,20 @@ static bool grow(struct run_tree *tree)
 	return v;
 }
 
+/* The lowest one that no process has. */
+static uint32_t free_slot(const struct run_tree *tree)
+{
+	uint32_t slot = 1, i = 0;
+
+	while (i < tree->nr) {
+		if (tree->v[i++]->slot != slot)
+			continue;
+		slot++;
+		i = 0;
+	}
+	return slot;
+}
+
 struct run_branch *run_tree_add(struct run_tree *tree, pid_t pid)
 {
 	struct run_branch *b = run_tree_find(tree, pid);
@@ -41,6 +56,7 @@ struct run_branch *run_tree_add(struct run_tree *tree, pid_t pid)
 		return NULL;
 	}
 	b->mirror.fd = -1;
+	b->slot = free_slot(tree);
 	b->trace = (struct run_trace) { .tree = tree->root.tree, .kill = tree->root.kill, .pid = pid };
 	if (!run_trace_add(&b->trace, pid)) {
 		free(b);
@@ -78,6 +94,16 @@ void run_tree_free(struct run_tree *tree)
 	run_trace_free(&tree->root);
 	tree->v = NULL;
 	tree->nr = 0;
+}
+
+void run_tree_kill(const struct run_tree *tree)
+{
+	uint32_t i;
+
+	kill(tree->root.pid, SIGKILL);
+	for (i = 0; i < tree->nr; i++)
+		if (!tree->v[i]->trace.ended)
+			kill(tree->v[i]->trace.pid, SIGKILL);
 }
 
 /*

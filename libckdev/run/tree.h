@@ -12,10 +12,12 @@
 /**
  * struct run_branch - a process that the first one, or one of its descendants, has made
  * @trace:	of it
+ * @slot:	see RUN_SLOT_SHIFT
  * @mirror:	its memory; no file before its first checkpoint
  */
 struct run_branch {
 	struct run_trace trace;
+	uint32_t slot;
 	struct run_mirror mirror;
 };
 
@@ -46,6 +48,8 @@ void run_tree_go_on(struct run_tree *tree);
 /* They are followed no more, and go on. */
 void run_tree_end(struct run_tree *tree);
 void run_tree_free(struct run_tree *tree);
+/* All of its processes. */
+void run_tree_kill(const struct run_tree *tree);
 
 /*
  * Calls @fn for each child of the process @pid, also for one that has ended and wasn't waited for; until

@@ -5,17 +5,19 @@
 # killed while it works, and it goes on with the other one: the same output as without. And it is seen
 # when something is left out. TAP on stdout. Needs root.
 #
-#	hosts.sh DIR	DIR: where cptdev-run was built
+#	hosts.sh DIR [TEST...]	DIR: where cptdev-run was built; all tests by default
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-built=$(cd "${1:?usage: hosts.sh DIR}" && pwd)
+built=$(cd "${1:?usage: hosts.sh DIR [TEST...]}" && pwd)
+shift
 
 [ "$(id -u)" = 0 ] || { echo "1..0 # SKIP needs root"; exit 4; }
 # A network of its own: nobody else's ports.
 if [ -z "${IN_NETWORK:-}" ]; then
-	IN_NETWORK=1 exec unshare --net "$0" "$built"
+	IN_NETWORK=1 exec unshare --net "$0" "$built" "$@"
 fi
+only=" $* "
 ip link set lo up
 
 # shellcheck source=libckdev/run/tests/moves.sh
@@ -116,6 +118,88 @@ test_timers() { # and its POSIX timers: no expiration is lost, none comes twice
 		sort moved | cmp -s - wanted
 	ret=$?
 	[ $ret = 0 ] || grep WRONG moved | sed 's/^/# /'
+	finish $ret
+}
+
+# Of a process: its descendants.
+descendants() { # PID
+	local child
+
+	for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+		echo "$child"
+		descendants "$child"
+	done
+}
+
+# Those of cptdev-run and of its process 1 beside.
+has_processes() { # PID NUMBER
+	[ "$(descendants "$1" | wc -l)" -ge $(($2 + 1)) ]
+}
+
+# A program of so many processes at least: each checkpoint from then on has all of them.
+move_tree_once() { # NUMBER program...
+	local number=$1 first
+	shift
+
+	on_host b --spare
+	local spare=$pid
+	until_true grep -q "waiting for the promotion" b.err || return
+	on_host a "$@"
+	first=$pid
+	# The next but one is published when the one before it is on the spare.
+	until_true grep -q "could be continued here" b.err && until_true has_processes $first "$number" &&
+		until_true has_another $(($(generation) + 1)) || return
+	sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
+	has_ended $first && { fail "it has ended too early"; return 1; }
+	has_processes $first "$number" || fail "its processes have ended too early" || return
+	kill -9 $first
+	wait $first 2>/dev/null
+	until_true has_ended $spare || { kill -9 $spare; return 1; }
+	wait $spare
+	status=$?
+}
+
+# The same output as without cptdev-run.
+same_tree() { # NUMBER program...
+	local number=$1
+	shift
+
+	"$@" </dev/null >wanted || { fail "without cptdev-run: status $?"; return; }
+	begin && move_tree_once "$number" "$@" && same "status" "$status" 0 &&
+		{ cmp -s moved wanted || fail "other output: $(diff wanted moved | head -n 3)"; }
+}
+
+test_family() { # a program of several processes: pipes, groups and sessions, one that has ended, a file
+	same_tree 4 "$built/family" "$work/numbers" 1500 && { seq 0 1499 | cmp - numbers ||
+		fail "SEED=$SEED: other numbers in the file"; }
+	finish $?
+}
+
+test_pipeline() { # a shell and four programs, of which each waits for the one before
+	# shellcheck disable=SC2016
+	same_tree 5 /bin/sh -c "seq 1 2000000 | awk '{ print \$1 * 7919 % 100003 }' | sort -n |
+		sha256sum; echo \$?"
+	finish $?
+}
+
+test_pool() { # python3 with multiprocessing: three processes that are forked, and their pipes
+	same_tree 4 /usr/bin/python3 "$here/pool.py"
+	finish $?
+}
+
+test_make() { # make with two jobs at a time: processes come and go, and vfork(2)
+	local first ret
+
+	# shellcheck disable=SC2016
+	printf '%s\n' 'all: $(addprefix n,$(shell seq 1 40))' 'n%: again' \
+		'	@sleep 0.1; echo $@ $$(expr 7 + 1) >$@' 'again:' >makefile
+	make -s -f makefile && cat n? n?? >alone_files && rm -f n? n??
+	begin && on_host b --spare && spare=$pid && until_true grep -q "waiting for the promotion" b.err &&
+		on_host a /usr/bin/make -s -j 2 -f makefile && first=$pid &&
+		until_true grep -q "could be continued here" b.err && until_true test -s n9 &&
+		! has_ended "$first" && [ ! -e n40 ] && kill -9 "$first" &&
+		until_true has_ended "$spare" && wait "$spare" && cat n? n?? | cmp - alone_files
+	ret=$?
 	finish $ret
 }
 
@@ -361,5 +445,32 @@ test_mutant() { # it is seen when a page is left out on its way
 	has "could be continued here" b.err && { [ $ret != 0 ] || fail "nobody has noticed"; }
 }
 
+# It is seen when a program of several processes goes on without a part.
+sees_tree() { # NAME
+	local ret
+
+	export RUN_MUTANT=$1
+	PATIENCE=1500 RUN=cptdev-run-mutant same_tree 4 "$built/family" "$work/numbers" 1500 >&2 &&
+		seq 0 1499 | cmp -s - numbers
+	ret=$?
+	export RUN_MUTANT=
+	finish 0
+	has "could be continued here" b.err && { [ $ret != 0 ] || fail "nobody has noticed"; }
+}
+
+test_mutant_child() { # it is seen when a child's memory is that of its first checkpoint
+	sees_tree child
+}
+
+test_mutant_slot() { # it is seen when a process gets the memory of another one
+	sees_tree slot
+}
+
+# Those that are asked for, in the script that the plan is read from.
+if [ "$only" != "  " ]; then
+	grep -E "^test_($(tr ' ' '|' <<<"$*"))\(\) \{ #" "$here/hosts.sh" >plan
+else
+	cp "$here/hosts.sh" plan
+fi
 export RUN_MUTANT=
-tap_run "$here/hosts.sh"
+tap_run plan

@@ -50,6 +50,11 @@ redis() { # HOST
 	until_true says "Ready to accept connections" "on-$1"
 }
 
+prefork() { # HOST
+	run "on-$1" "$1" -- "$built/prefork" $service 7000 3
+	until_true says "Ready to accept connections" "on-$1"
+}
+
 spare() { # HOST
 	run "on-$1" "$1" --spare
 	until_true says "waiting for the promotion" "on-$1.err"
@@ -65,7 +70,7 @@ begin() { # [no]: nothing is held
 	[ -z "${1:-}" ] || lines=()
 	echo "# SEED=$SEED"
 	fresh_hosts && host_daemon a 10.9.0.2 "${lines[@]}" && host_daemon b 10.9.0.1 "${lines[@]}" &&
-		spare b && redis a && until_true is_protected b || return
+		spare b && "${SERVER:-redis}" a && until_true is_protected b || return
 	launch ask c "$built/ledger_clients" $service "$clients" stop
 	has_progress && has_progress
 }
@@ -90,6 +95,19 @@ test_host_lost() { # clients notice nothing of a lost host: each INCR that was a
 		finish $ret
 	done
 	return $ret
+}
+
+test_processes() { # the same with a server of several processes, which accept from one listener
+	local SERVER=prefork
+
+	begin && at_a_random_moment && lose a && has_progress && no_harm
+	finish $?
+}
+
+test_processes_not_held() { # the control: they are harmed without [hold]
+	local SERVER=prefork
+
+	lose_not_held
 }
 
 # Data that comes for a connection whose program was killed would end what the kernel has of it.
@@ -118,11 +136,15 @@ test_not_destroyed() { # the control: what the kernel has of old connections is 
 	return $ret
 }
 
-test_not_held() { # the control: without [hold] clients are harmed
+lose_not_held() {
 	# Output that leaves now is in no checkpoint that the spare has, whichever moment this is.
 	begin no && kill_all b cptdevd STOP && sleep 0.3 && lose a && kill_all b cptdevd CONT &&
 		until_true has_address b && some_harm
 	finish $?
+}
+
+test_not_held() { # the control: without [hold] clients are harmed
+	lose_not_held
 }
 
 has_address() { # HOST

@@ -106,7 +106,7 @@ test_pid_child() { # a child of a process that runs already
 	pid=$!
 	until_true grep -q ready out || return
 	read -r child <"/proc/$pid/task/$pid/children"
-	lists_pid "process [0-9]* (refused): a child of the program: .*--file"
+	lists_pid "process [0-9]* (refused): a child of a process that ran already.*--pid"
 	ret=$?
 	kill "$child"
 	return $ret
