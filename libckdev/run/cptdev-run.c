@@ -274,7 +274,7 @@ static int check_process(struct run *r)
 	int ret;
 
 	run_std_of(&r->std, r->o.pid);
-	if (run_trace_begin(&r->tree.root, r->o.pid, false, &e)) {
+	if (run_tree_begin(&r->tree, r->o.pid, false, &e)) {
 		run_say(r, e.text);
 		run_tree_end(&r->tree);
 		return FAILED;
@@ -363,7 +363,7 @@ static int attach(struct run *r, struct hs_error *e)
 	int err;
 
 	run_std_of(&r->std, r->o.pid);
-	if (!run_trace_begin(&r->tree.root, r->o.pid, !r->o.untied, e) &&
+	if (!run_tree_begin(&r->tree, r->o.pid, !r->o.untied, e) &&
 	    !call_hook(r, HS_EVENT_MASTER, e))
 		return 0;
 	err = errno;
@@ -455,8 +455,7 @@ int main(int argc, char **argv)
 
 	run_options_parse(&r.o, argc, argv);
 	r.linked = r.o.name && !r.o.file && !r.o.check && !r.o.restart;
-	/* A process that isn't ours has a parent, and maybe children, that aren't ours either. */
-	r.tree.root.tree = r.o.pid ? NULL : &r.tree;
+	r.tree.root.tree = &r.tree;
 	r.link = (struct run_link) { .name = r.o.name, .programs = r.o.programs, .fd = -1,
 				     .area = { .fd = -1 } };
 	/* Otherwise two of them might run. */

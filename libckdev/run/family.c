@@ -88,11 +88,6 @@ static int on_child(void *arg, pid_t pid)
 	struct run_branch *b;
 	int status;
 
-	if (!w->tree->root.tree) {
-		refuse(w->report, pid, "a child of a process that ran already: programs of several "
-		       "processes are covered if cptdev-run starts them, not with --pid");
-		return 0;
-	}
 	if (w->s->nr_others + w->s->nr_zombies >= RUN_PROCESSES_MAX)
 		return hs_fail(w->e, E2BIG, "the program has more than %u processes", RUN_PROCESSES_MAX);
 	b = run_tree_find(w->tree, pid);
@@ -244,6 +239,28 @@ static void check_process(const struct run_state *s, uint32_t i, struct run_repo
 	check_shared(p, (pid_t)run_stat(p->host, PARENT), r);
 }
 
+static void forget(pid_t *number, pid_t outside)
+{
+	if (*number == outside)
+		*number = 0;
+}
+
+void run_family_forget_outside(struct run_state *s)
+{
+	const pid_t session = s->process.leads_session ? 0 : s->process.session;
+	const pid_t group = s->process.leads_group ? 0 : s->process.group;
+	uint32_t i;
+
+	for (i = 0; i <= s->nr_others; i++) {
+		forget(&run_state_of(s, i)->process.session, session);
+		forget(&run_state_of(s, i)->process.group, group);
+	}
+	for (i = 0; i < s->nr_zombies; i++) {
+		forget(&s->zombies[i].session, session);
+		forget(&s->zombies[i].group, group);
+	}
+}
+
 void run_family_check(const struct run_state *s, struct run_report *r)
 {
 	bool before;
@@ -256,6 +273,5 @@ void run_family_check(const struct run_state *s, struct run_report *r)
 			refuse(r, s->zombies[i].host, "its session was begun by a process that has ended, or "
 			       "isn't its parent");
 	if (s->nr_others || s->nr_zombies)
-		run_covered(r, "%u processes, and %u that have ended (not with --pid)", s->nr_others + 1,
-			    s->nr_zombies);
+		run_covered(r, "%u processes, and %u that have ended", s->nr_others + 1, s->nr_zombies);
 }

@@ -12,6 +12,11 @@
  * and @s->zombies. What can't be covered is refused in @r, by its number. Returns 0, or -1 with errno and @e.
  */
 int run_family_read(struct run_state *s, struct run_tree *tree, struct run_report *r, struct hs_error *e);
+/*
+ * A process that ran already (--pid) may be in a session and a group that others have begun: like those of a program
+ * that cptdev-run has started, they have no number in the program's space.
+ */
+void run_family_forget_outside(struct run_state *s);
 /* When all of them are known: can their sessions and groups be made again, and what do they share? */
 void run_family_check(const struct run_state *s, struct run_report *r);
 

@@ -8,9 +8,14 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "proc.h"
 #include "tree.h"
+
+/* How often the end waits for a process that can't be stopped yet (vfork(2)), and how long each time. */
+#define END_TRIES	2500
+#define END_US		2000
 
 struct run_branch *run_tree_find(struct run_tree *tree, pid_t pid)
 {
@@ -125,7 +130,7 @@ static struct run_trace *trace_of(struct run_tree *tree, pid_t tid, int status)
 	if (!WIFSTOPPED(status) || status >> 16 != PTRACE_EVENT_STOP)
 		return NULL;
 	pid = run_process_of(tid);
-	if (pid == tree->root.pid || !tree->root.tree)
+	if (pid == tree->root.pid)
 		return &tree->root;
 	b = pid > 0 ? run_tree_add(tree, pid) : NULL;
 	return b ? &b->trace : NULL;
@@ -136,6 +141,65 @@ bool run_tree_event(struct run_tree *tree, pid_t tid, int status)
 	struct run_trace *t = trace_of(tree, tid, status);
 
 	return t && run_trace_event(t, tid, status);
+}
+
+/*
+ * Processes that run already
+ */
+
+struct search {
+	struct run_tree *tree;
+	bool more;
+	struct hs_error *e;
+};
+
+static bool is_over(pid_t pid)
+{
+	char text[32];
+
+	return run_proc_line(pid, "status", "State", text, sizeof(text)) || *text == 'Z' || *text == 'X';
+}
+
+/* Children that it makes from now on are followed by themselves. */
+static int follow(void *arg, pid_t pid)
+{
+	struct search *search = arg;
+	struct run_branch *b;
+	int err;
+
+	if (run_tree_find(search->tree, pid) || is_over(pid))
+		return 0;
+	b = run_tree_add(search->tree, pid);
+	if (!b)
+		return hs_fail(search->e, ENOMEM, "no memory for the list of processes");
+	search->more = true;
+	if (!run_trace_begin(&b->trace, pid, search->tree->root.kill, search->e))
+		return 0;
+	err = errno;
+	b->trace.ended = true;
+	if (is_over(pid))
+		return 0;
+	errno = err;
+	return -1;
+}
+
+int run_tree_begin(struct run_tree *tree, pid_t pid, bool kill, struct hs_error *e)
+{
+	struct search search = { .tree = tree, .more = true, .e = e };
+	uint32_t i;
+
+	if (run_trace_begin(&tree->root, pid, kill, e))
+		return -1;
+	while (search.more) {
+		search.more = false;
+		if (run_children(pid, follow, &search))
+			return -1;
+		for (i = 0; i < tree->nr; i++)
+			if (run_children(tree->v[i]->trace.pid, follow, &search))
+				return -1;
+		run_tree_sweep(tree);
+	}
+	return 0;
 }
 
 /*
@@ -197,10 +261,48 @@ void run_tree_go_on(struct run_tree *tree)
 		run_trace_go_on(&tree->v[i]->trace);
 }
 
+/* Also if the first process has ended. */
+static int stop_for_end(struct run_tree *tree, struct hs_error *e)
+{
+	uint32_t i;
+
+	if (check_ready(tree, e))
+		return -1;
+	run_trace_interrupt(&tree->root);
+	for (i = 0; i < tree->nr; i++)
+		run_trace_interrupt(&tree->v[i]->trace);
+	if (run_trace_wait(&tree->root, e) && errno != ECHILD)
+		return -1;
+	for (i = 0; i < tree->nr; i++)
+		if (run_trace_wait(&tree->v[i]->trace, e) && errno != ECHILD)
+			return -1;
+	return 0;
+}
+
+/* What is stopped at its birth and isn't known, or isn't stopped, would end with us. */
+static void stop_to_let_go(struct run_tree *tree)
+{
+	struct hs_error e;
+	int tries, status;
+	pid_t pid;
+
+	for (tries = 0; tries < END_TRIES; tries++) {
+		if (!stop_for_end(tree, &e) || errno != EBUSY)
+			return;
+		run_tree_go_on(tree);
+		usleep(END_US);
+		while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0)
+			run_tree_event(tree, pid, status);
+		run_tree_go_on(tree);
+	}
+}
+
 void run_tree_end(struct run_tree *tree)
 {
 	uint32_t i;
 
+	stop_to_let_go(tree);
+	run_tree_sweep(tree);
 	run_trace_end(&tree->root);
 	for (i = 0; i < tree->nr; i++)
 		run_trace_end(&tree->v[i]->trace);

@@ -23,7 +23,7 @@ struct run_branch {
 
 /**
  * struct run_tree - a traced program
- * @root:	its first process; @root.tree is this tree if descendants are followed
+ * @root:	its first process; @root.tree is this tree
  * @nr:		number of the others
  * @v:		these
  */
@@ -32,6 +32,11 @@ struct run_tree {
 	uint32_t nr;
 	struct run_branch **v;
 };
+
+/*
+ * Follow the process @pid, which runs, and its descendants, as run_trace_begin() does. 0, or -1 with errno and @e.
+ */
+int run_tree_begin(struct run_tree *tree, pid_t pid, bool kill, struct hs_error *e);
 
 /* The process with this number here, or NULL. Adding one that isn't there yet; NULL: no memory. */
 struct run_branch *run_tree_find(struct run_tree *tree, pid_t pid);

@@ -219,6 +219,24 @@ test_attach() { # and a process that runs already, when it is attached to
 	finish $ret
 }
 
+test_attach_family() { # and processes that run already, with their descendants
+	local own ret
+
+	rm -f numbers
+	begin && on_host b --spare && spare=$pid &&
+		until_true grep -q "waiting for the promotion" b.err || return
+	start_alone "$built/family" "$work/numbers" 3000 attached </dev/null >moved 2>/dev/null &
+	own=$!
+	until_true test -s numbers && on_host a --pid $own && until_true grep -q "could be continued here" b.err &&
+		! has_ended $own && kill -9 "$pid" && until_true has_ended $own &&
+		until_true has_ended "$spare" && wait "$spare" &&
+		same "output" "$(cat moved)" "family: 3000 rounds, nothing lost, nothing twice" &&
+		seq 0 2999 | cmp - numbers
+	ret=$?
+	kill -9 $own "$spare" 2>/dev/null
+	finish $ret
+}
+
 test_let_go() { # a process that is let go has ended for the spare, in order, and goes on
 	local own ret
 

@@ -57,6 +57,73 @@ test_attach() { # a process that runs already, killed, goes on from a checkpoint
 	same "status" $? 0 && sort moved | cmp -s - wanted
 }
 
+# The same with several processes; their file is "numbers".
+attach_family() {
+	"$built/family" "$work/numbers" 100 attached >/dev/null || return
+	rm -f ck moved numbers
+	start_alone "$built/family" "$work/numbers" 3000 attached </dev/null >moved 2>errors &
+	own=$!
+	until_true test -s numbers || return
+	"$built/${RUN:-cptdev-run}" --pid "$own" --file ck --every "$EVERY" 2>>errors &
+	pid=$!
+	until_true written_or_ended "$pid"
+}
+
+has_family() {
+	same "output" "$(cat moved)" "family: 3000 rounds, nothing lost, nothing twice" &&
+		seq 0 2999 | cmp - numbers
+}
+
+family_goes_on() {
+	local own pid ended status
+
+	attach_family && kill_later "$pid" || return
+	[ -z "$ended" ] || fail "it has ended too early: $(tail -n 1 errors)" || return
+	until_true has_ended "$own" || return
+	wait "$own" 2>/dev/null
+	until_true test ! -d "/proc/$own" || return
+	"$built/cptdev-run" --restart ck --file ck </dev/null 2>>errors
+	same "status" $? 0 && has_family
+}
+
+test_attach_family() { # processes that run already, with their descendants
+	family_goes_on
+}
+
+test_let_go_family() { # and they go on without cptdev-run
+	local own pid child
+
+	attach_family || return
+	read -r child _ <"/proc/$own/task/$own/children"
+	same "who traces a child" "$(sed -n 's/^TracerPid:.//p' "/proc/$child/status")" "$pid" &&
+		kill "$pid" && wait "$pid" && ! has_ended "$own" &&
+		grep -q "^TracerPid:.0$" "/proc/$own/status" "/proc/$child/status" && wait "$own" && has_family
+}
+
+test_let_go_make() { # also processes that are made at that moment
+	local own pid i
+
+	# shellcheck disable=SC2016
+	printf '%s\n' 'all: $(addprefix n,$(shell seq 1 300))' 'n%: again' '	@expr $* + 1 >$@' 'again:' >makefile
+	rm -f n[1-9]* ck
+	start_alone /usr/bin/make -s -j 2 -f makefile </dev/null >out 2>errors &
+	own=$!
+	until_true test -s n2 || return
+	for i in 1 2 3 4 5; do
+		has_ended "$own" && break
+		"$built/cptdev-run" --pid "$own" --file ck --every 20 2>>errors &
+		pid=$!
+		sleep 0.1
+		kill "$pid" 2>/dev/null
+		wait "$pid"
+	done
+	wait "$own" || fail "make: status $?: $(tail -n 2 errors)" || return
+	[ "$i" -gt 1 ] || fail "it has ended too early" || return
+	for ((i = 1; i <= 300; i++)); do
+		same "n$i" "$(cat "n$i")" $((i + 1)) || return
+	done
+}
+
 test_let_go() { # a process that runs already goes on without cptdev-run, if that is ended
 	local own pid
 
@@ -165,6 +232,15 @@ test_mutant_thread() { # it is seen when the threads weren't stopped
 
 test_mutant_child() { # it is seen when a child's memory is that of its first checkpoint
 	sees_family child
+}
+
+test_mutant_attached() { # the same with processes that ran already
+	local i
+
+	for i in 1 2 3; do
+		RUN_MUTANT=child RUN=cptdev-run-mutant PATIENCE=500 family_goes_on >&2 || return 0
+	done
+	fail "nobody has noticed 'child' in $i runs"
 }
 
 test_mutant_pipe() { # it is seen when what waits in pipes is left out

@@ -99,14 +99,23 @@ lists_pid() { # pattern
 		same "refusals" "$(grep -c "^refused  " list)" 1
 }
 
-test_pid_child() { # a child of a process that runs already
+test_pid_child() { # a child of a process that runs already is covered, and one that shares memory is refused
 	local pid child ret
 
 	"$built/refused" child >out </dev/null &
 	pid=$!
 	until_true grep -q ready out || return
 	read -r child <"/proc/$pid/task/$pid/children"
-	lists_pid "process [0-9]* (refused): a child of a process that ran already.*--pid"
+	"$run" --check --pid "$pid" >list 2>errors
+	ret=$?
+	grep -q "^TracerPid:.0$" "/proc/$pid/status" && kill -0 "$child" && kill "$child" "$pid" || return
+	wait "$pid" 2>/dev/null
+	same "status of --check" "$ret" 0 && has "^covered  2 processes" list || return
+	"$built/refused" shares-memory >out </dev/null &
+	pid=$!
+	until_true grep -q ready out || return
+	read -r child <"/proc/$pid/task/$pid/children"
+	lists_pid "process [0-9]* (refused): it shares its memory"
 	ret=$?
 	kill "$child"
 	return $ret
