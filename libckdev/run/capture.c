@@ -21,6 +21,7 @@
 #include "maps.h"
 #include "mutants.h"
 #include "proc.h"
+#include "shared.h"
 #include "timers.h"
 
 #define TAKE_TRIES	32
@@ -343,6 +344,7 @@ static int look_at_all(struct run_tree *tree, struct run_cut *cut, struct run_si
 	for (i = 0; i <= s->nr_others; i++)
 		if (look_at(trace_of(tree, s, i), cut, run_state_of(s, i), &signs[i], e))
 			return -1;
+	run_shared_settle(s, tree, &cut->report);
 	run_family_forget_outside(s);
 	run_family_check(s, &cut->report);
 	if (check_refused(cut, e))

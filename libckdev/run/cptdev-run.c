@@ -20,6 +20,7 @@
  *   link.c, area.c	checkpoints by way of cptdevd, the state as pages
  *   spare.c		waiting for the promotion
  *   restore*.c		a program made from its state
+ *   shared.c		memory that its processes share, in both directions
  */
 #include <errno.h>
 #include <limits.h>

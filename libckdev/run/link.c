@@ -186,11 +186,6 @@ static void add_segment(struct delta *d, uint64_t base, const struct run_map *m)
 	};
 }
 
-static bool has_segment(const struct run_map *m)
-{
-	return m->kind <= RUN_FILE && !(m->flags & RUN_MAP_SHARED);
-}
-
 static int check_segments(const struct delta *d, struct hs_error *e)
 {
 	uint64_t nr = 1;
@@ -214,7 +209,7 @@ static void add_first(struct delta *d, const struct run_maps *maps)
 	bool done = false;
 
 	for (m = maps->v; m < maps->v + maps->nr; m++) {
-		if (!has_segment(m))
+		if (!run_map_has_content(m))
 			continue;
 		if (!done && m->start > area.start) {
 			add_segment(d, 0, &area);
@@ -240,7 +235,7 @@ static int make_layout(struct delta *d)
 	add_first(d, d->members[0].maps);
 	for (p = d->members + 1; p < d->members + d->nr_members; p++)
 		for (m = p->maps->v; m < p->maps->v + p->maps->nr; m++)
-			if (has_segment(m))
+			if (run_map_has_content(m))
 				add_segment(d, p->base, m);
 	return 0;
 }

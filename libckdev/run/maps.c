@@ -125,6 +125,7 @@ struct lines {
 	char perms[8];
 	char vm[256];			/* VmFlags, with a blank before and behind each */
 	unsigned long rss, swap, key;
+	unsigned long long inode;
 };
 
 static bool has(const struct lines *l, const char *flag)
@@ -139,6 +140,13 @@ static bool ends_with(const char *text, const char *end)
 	size_t a = strlen(text), b = strlen(end);
 
 	return a >= b && !strcmp(text + a - b, end);
+}
+
+/* Memory without a name, or what it has become by a restart. */
+static bool is_shared(const struct lines *l)
+{
+	return l->perms[3] == 's' && (!strcmp(l->path, "/dev/zero (deleted)") ||
+				      !strcmp(l->path, "/memfd:" RUN_SHARED_NAME " (deleted)"));
 }
 
 /* Why it can't be covered, or NULL. */
@@ -165,6 +173,8 @@ static const char *why_not(const struct lines *l)
 			return flags[i].why;
 	if (l->key)
 		return "memory with a protection key";
+	if (is_shared(l))
+		return NULL;
 	if (l->path[0] == '/' && ends_with(l->path, " (deleted)"))
 		return l->perms[3] == 's' ? "shared memory" :
 			"a file that was deleted or replaced: start the program again";
@@ -181,6 +191,8 @@ static enum run_map_kind kind_of(const struct lines *l)
 		return RUN_VDSO;
 	if (!strncmp(l->path, "[vvar", 5))
 		return RUN_VVAR;
+	if (is_shared(l))
+		return RUN_SHARED;
 	return l->path[0] == '/' ? RUN_FILE : RUN_ANON;
 }
 
@@ -194,7 +206,7 @@ static unsigned int flags_of(const struct lines *l)
 		{ "hg", RUN_MAP_HUGE }, { "nh", RUN_MAP_NOHUGE }, { "dc", RUN_MAP_NOFORK },
 		{ "dd", RUN_MAP_NODUMP }, { "wf", RUN_MAP_WIPE },
 	};
-	unsigned int all = l->perms[3] == 's' ? RUN_MAP_SHARED : 0;
+	unsigned int all = l->perms[3] == 's' && !is_shared(l) ? RUN_MAP_SHARED : 0;
 	size_t i;
 
 	for (i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
@@ -247,7 +259,35 @@ static int file_of(struct run_map *m, const struct run_maps *maps, const struct 
 	return -1;
 }
 
-static int take(struct run_maps *maps, struct lines *l, struct run_report *r, struct hs_error *e)
+int run_maps_open(pid_t pid, const struct run_map *m)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid, (unsigned long long)m->start,
+		 (unsigned long long)m->end);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int object_of(struct run_map *m, pid_t pid, const struct lines *l, struct run_report *r)
+{
+	struct stat st;
+	int fd, ret;
+
+	if (m->kind != RUN_SHARED)
+		return 0;
+	fd = run_maps_open(pid, m);
+	ret = fd < 0 ? -1 : fstat(fd, &st);
+	if (ret)
+		run_refused(r, "mapping 0x%llx: shared memory that can't be looked at: %s",
+			    (unsigned long long)m->start, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	m->object = l->inode;
+	m->size = ret ? 0 : run_page_up((uint64_t)st.st_size);
+	return ret;
+}
+
+static int take(struct run_maps *maps, pid_t pid, struct lines *l, struct run_report *r, struct hs_error *e)
 {
 	const char *why = why_not(l);
 	struct run_map m = l->map;
@@ -264,7 +304,7 @@ static int take(struct run_maps *maps, struct lines *l, struct run_report *r, st
 	m.empty = !l->rss && !l->swap;
 	m.prot = (l->perms[0] == 'r' ? PROT_READ : 0) | (l->perms[1] == 'w' ? PROT_WRITE : 0) |
 		(l->perms[2] == 'x' ? PROT_EXEC : 0);
-	if (file_of(&m, maps, l, r))
+	if (file_of(&m, maps, l, r) || object_of(&m, pid, l, r))
 		return 0;
 	run_covered(r, "mapping 0x%llx, %llu KiB, %s %s", (unsigned long long)m.start,
 		    (unsigned long long)(m.end - m.start) >> 10, l->perms,
@@ -277,8 +317,8 @@ static bool parse_head(const char *line, struct lines *l)
 	unsigned long long start, end, offset;
 	int at = 0;
 
-	if (sscanf(line, "%llx-%llx %7s %llx %*s %*u %n", &start, &end, l->perms, &offset,
-		   &at) != 4)
+	if (sscanf(line, "%llx-%llx %7s %llx %*s %llu %n", &start, &end, l->perms, &offset, &l->inode,
+		   &at) != 5)
 		return false;
 	l->map = (struct run_map) { .start = start, .end = end, .offset = offset };
 	snprintf(l->path, sizeof(l->path), "%s", line + at);
@@ -306,7 +346,7 @@ int run_maps_read(struct run_maps *maps, pid_t pid, struct run_report *r, struct
 		if (!strncmp(line, "VmFlags:", 8)) {
 			snprintf(l.vm, sizeof(l.vm), "%.250s", line + 8);
 			l.vm[strcspn(l.vm, "\n")] = 0;
-			ret = take(maps, &l, r, e);
+			ret = take(maps, pid, &l, r, e);
 		} else {
 			parse_head(line, &l);
 		}

@@ -17,4 +17,7 @@ const struct run_map *run_maps_find(const struct run_maps *maps, uint64_t addr);
 /* Size and XXH3 of a regular file. Each file is read once, as long as its time stays the same. */
 int run_file_sum(const char *path, uint64_t *size, uint64_t *sum);
 
+/* What is mapped there, for reading. -1 and errno. */
+int run_maps_open(pid_t pid, const struct run_map *m);
+
 #endif /* RUN_MAPS_H */

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "maps.h"
 #include "mirror.h"
 #include "mutants.h"
 
@@ -204,6 +205,36 @@ static int take_map(struct update *u, const struct run_map *map)
 	return from ? take_run(u, from, addr) : 0;
 }
 
+/* Which pages there are: not only those that this process has touched. */
+static int take_shared(struct update *u, const struct run_map *map)
+{
+	const uint64_t len = map->end - map->start;
+	int fd = run_maps_open(u->pid, map), ret = 0;
+	uint64_t from, to = 0;
+
+	if (fd < 0)
+		return hs_fail(u->e, errno, "shared memory at 0x%llx: %s", (unsigned long long)map->start,
+			       strerror(errno));
+	while (!ret && to < len) {
+		off_t at = lseek(fd, (off_t)(map->offset + to), SEEK_DATA);
+
+		if (at < 0 || (uint64_t)at - map->offset >= len) {
+			ret = at < 0 && errno != ENXIO ? hs_fail(u->e, errno, "shared memory: %s",
+								 strerror(errno)) : 0;
+			break;
+		}
+		from = (uint64_t)at - map->offset;
+		to = (uint64_t)lseek(fd, at, SEEK_HOLE) - map->offset;
+		to = run_page_up(to) < len ? run_page_up(to) : len;
+		ret = run_runs_add(&u->present, map->start + from, map->start + to) ?
+			hs_fail(u->e, ENOMEM, "no memory for the list of pages") :
+			take_run(u, map->start + from, map->start + to);
+		u->pages += (to - from) / RUN_PAGE;
+	}
+	close(fd);
+	return ret;
+}
+
 /* What is gone: the holes of the new list. */
 static void punch(struct update *u)
 {
@@ -237,8 +268,8 @@ static int update_all(struct update *u, const struct run_maps *maps)
 	if (u->mem < 0 || u->pagemap < 0 || u->clear < 0)
 		return hs_fail(u->e, errno, "the memory of process %d: %s", u->pid, strerror(errno));
 	for (map = maps->v; map < maps->v + maps->nr; map++)
-		if (map->kind <= RUN_FILE && !(map->flags & RUN_MAP_SHARED) && !map->empty &&
-		    take_map(u, map))
+		if (map->kind == RUN_SHARED ? map->owns && take_shared(u, map) :
+		    run_map_has_content(map) && !map->empty && take_map(u, map))
 			return -1;
 	if (u->soft_dirty && write(u->clear, "4", 1) != 1)
 		return hs_fail(u->e, errno, "/proc/%d/clear_refs: %s", u->pid, strerror(errno));

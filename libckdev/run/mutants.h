@@ -4,7 +4,8 @@
  * (tests/Makefile rules: cptdev-run-mutant): RUN_MUTANT=page, thread, registers, destroy,
  * mark (a mark that comes too late counts), timer (an expiration is lost), count (timers as kernels
  * before 6.15 make them), child (a child's memory stays that of its first checkpoint), slot (on
- * the way to a spare a child gets the memory of another one) or pipe (what waits in pipes is left out).
+ * the way to a spare a child gets the memory of another one), pipe (what waits in pipes is left out),
+ * or shared (each process gets memory of its own instead of what it shares).
  */
 #ifndef RUN_MUTANTS_H
 #define RUN_MUTANTS_H

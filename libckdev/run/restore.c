@@ -17,6 +17,7 @@
 #include "maps.h"
 #include "proc.h"
 #include "restore.h"
+#include "shared.h"
 #include "shells.h"
 
 int64_t run_puppet_call(struct run_puppet *p, pid_t tid, const char *what,
@@ -318,14 +319,21 @@ static int adopt(struct run_puppet *p, struct run_state *s, struct run_tree *tre
 /* None of them goes on before all are whole. */
 static int build_all(struct run_puppet *v, struct run_state *s, struct run_tree *tree)
 {
+	struct run_all_shared shared = { .nr = 0 };
 	uint32_t i;
+	int ret = 0;
 
-	for (i = 0; i <= s->nr_others; i++) {
+	for (i = 0; !ret && i <= s->nr_others; i++) {
 		v[i].state = run_state_of(s, i);
 		v[i].tid = v[i].state->process.host;
-		if ((i && adopt(&v[i], run_state_of(s, i), tree)) || build(&v[i]))
-			return -1;
+		v[i].shared = &shared;
+		ret = (i && adopt(&v[i], run_state_of(s, i), tree)) || build(&v[i]) ? -1 : 0;
 	}
+	if (!ret)
+		ret = run_shared_close(&shared);
+	free(shared.v);
+	if (ret)
+		return -1;
 	for (i = 0; i <= s->nr_others; i++)
 		if (run_restore_finish(&v[i]))
 			return -1;

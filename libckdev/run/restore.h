@@ -41,6 +41,8 @@ struct run_how {
 int run_restore(struct run_state *s, const struct run_mirror *m, const struct run_how *how,
 		struct run_tree *tree, pid_t *init, struct hs_error *e);
 
+struct run_all_shared;
+
 /**
  * struct run_puppet - a process that becomes the program
  * @trace:	it is traced
@@ -50,6 +52,7 @@ int run_restore(struct run_state *s, const struct run_mirror *m, const struct ru
  * @gate:	its descriptor of the socket to cptdev-run
  * @state:	what it becomes
  * @mirror:	its memory
+ * @shared:	memory that the processes share, see shared.h
  */
 struct run_puppet {
 	struct run_trace *trace;
@@ -59,6 +62,7 @@ struct run_puppet {
 	int gate;
 	const struct run_state *state;
 	const struct run_mirror *mirror;
+	struct run_all_shared *shared;
 	struct hs_error *e;
 };
 

@@ -13,6 +13,7 @@
 
 #include "maps.h"
 #include "restore.h"
+#include "shared.h"
 
 #define BATCH		(256U << 10)
 #define SEARCH_FROM	0x100000000UL
@@ -199,18 +200,27 @@ static int close_there(struct run_puppet *p, int fd)
 
 static int map_one(struct run_puppet *p, const struct run_map *m, int fd)
 {
+	/* What is shared is filled by way of the mapping. */
+	const int prot = m->kind == RUN_SHARED ? PROT_READ | PROT_WRITE : m->prot;
 	uint64_t flags = MAP_FIXED_NOREPLACE;
 	char what[64];
 
-	flags |= m->flags & RUN_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE;
+	flags |= m->flags & RUN_MAP_SHARED || m->kind == RUN_SHARED ? MAP_SHARED : MAP_PRIVATE;
 	flags |= m->kind == RUN_ANON ? MAP_ANONYMOUS : 0;
 	flags |= m->flags & RUN_MAP_GROWS ? MAP_GROWSDOWN : 0;
 	flags |= m->flags & RUN_MAP_NORES ? MAP_NORESERVE : 0;
 	snprintf(what, sizeof(what), "mapping 0x%llx", (unsigned long long)m->start);
-	if (call(p, what, SYS_mmap, m->start, m->end - m->start, (uint64_t)m->prot, flags,
+	if (call(p, what, SYS_mmap, m->start, m->end - m->start, (uint64_t)prot, flags,
 		 (uint64_t)(int64_t)fd, m->offset) == (int64_t)m->start)
 		return 0;
 	return -1;
+}
+
+static int map_shared(struct run_puppet *p, const struct run_map *m)
+{
+	int fd = run_shared_open(p, m);
+
+	return fd < 0 || map_one(p, m, fd) ? -1 : close_there(p, fd);
 }
 
 static int map_all(struct run_puppet *p)
@@ -229,7 +239,10 @@ static int map_all(struct run_puppet *p)
 				return -1;
 			open = m->path;
 		}
-		if (m->kind <= RUN_FILE && map_one(p, m, m->kind == RUN_FILE ? fd : -1))
+		if (m->kind == RUN_SHARED && map_shared(p, m))
+			return -1;
+		if (m->kind <= RUN_FILE && m->kind != RUN_SHARED &&
+		    map_one(p, m, m->kind == RUN_FILE ? fd : -1))
 			return -1;
 	}
 	return close_there(p, fd);
@@ -252,6 +265,9 @@ static int advise(struct run_puppet *p, const struct run_map *m)
 		    call(p, "madvise", SYS_madvise, m->start, m->end - m->start,
 			 (uint64_t)of[i].advice, 0, 0, 0) < 0)
 			return -1;
+	if (m->kind == RUN_SHARED && m->prot != (PROT_READ | PROT_WRITE) &&
+	    call(p, "shared memory", SYS_mprotect, m->start, m->end - m->start, (uint64_t)m->prot, 0, 0, 0) < 0)
+		return -1;
 	if (m->flags & RUN_MAP_LOCKED &&
 	    call(p, "locked memory", SYS_mlock, m->start, m->end - m->start, 0, 0, 0, 0) < 0)
 		return -1;
@@ -271,8 +287,7 @@ static int check_content(const struct run_puppet *p)
 		for (at = run->start; at < run->end; at = maps->v[m].end) {
 			while (m < maps->nr && maps->v[m].end <= at)
 				m++;
-			if (m == maps->nr || maps->v[m].start > at || maps->v[m].kind > RUN_FILE ||
-			    maps->v[m].flags & RUN_MAP_SHARED)
+			if (m == maps->nr || maps->v[m].start > at || !run_map_has_content(&maps->v[m]))
 				return hs_fail(p->e, EBADMSG, "the checkpoint has memory at 0x%llx that "
 					       "isn't the program's", (unsigned long long)at);
 		}

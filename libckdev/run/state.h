@@ -26,7 +26,10 @@
 #define RUN_AUXV_MAX	1024U
 #define RUN_STD		3			/* standard input, output, error */
 
-enum run_map_kind { RUN_ANON, RUN_FILE, RUN_VVAR, RUN_VDSO, RUN_MAP_KINDS };
+enum run_map_kind { RUN_ANON, RUN_SHARED, RUN_FILE, RUN_VVAR, RUN_VDSO, RUN_MAP_KINDS };
+
+/* What becomes the memory that processes share, after a restart. */
+#define RUN_SHARED_NAME	"cptdev-run:shared"
 
 /* Of madvise(2) and the like, restored after the memory is mapped. */
 #define RUN_MAP_GROWS	(1U << 0)	/* MAP_GROWSDOWN */
@@ -44,13 +47,15 @@ enum run_map_kind { RUN_ANON, RUN_FILE, RUN_VVAR, RUN_VDSO, RUN_MAP_KINDS };
  * struct run_map - a mapping
  * @start:	first byte
  * @end:	byte behind the last one
- * @offset:	RUN_FILE: offset in the file
+ * @offset:	RUN_FILE, RUN_SHARED: offset in the file, in what is shared
  * @kind:	enum run_map_kind
  * @prot:	PROT_*
  * @flags:	RUN_MAP_*
  * @empty:	no page is there (not saved)
  * @path:	RUN_FILE: absolute, else NULL
- * @size:	RUN_FILE: bytes of the file
+ * @object:	RUN_SHARED: number of what is shared (MAP_SHARED | MAP_ANONYMOUS)
+ * @owns:	RUN_SHARED: its content is saved with this mapping, and with no other process's
+ * @size:	RUN_FILE: bytes of the file; RUN_SHARED: of what is shared
  * @sum:	RUN_FILE: XXH3 of the whole file; RUN_VDSO: of the mapping
  */
 struct run_map {
@@ -60,6 +65,8 @@ struct run_map {
 	unsigned int flags;
 	bool empty;
 	char *path;
+	uint64_t object;
+	bool owns;
 	uint64_t size, sum;
 };
 
@@ -258,6 +265,12 @@ void run_state_free(struct run_state *s);
 static inline struct run_state *run_state_of(struct run_state *s, uint32_t i)
 {
 	return i ? &s->others[i - 1] : s;
+}
+
+/* May a checkpoint have pages of it? */
+static inline bool run_map_has_content(const struct run_map *m)
+{
+	return m->kind == RUN_SHARED ? m->owns : m->kind <= RUN_FILE && !(m->flags & RUN_MAP_SHARED);
 }
 
 /* Where the addresses of the process begin in a session. */

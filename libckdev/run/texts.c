@@ -19,6 +19,20 @@ void run_texts_free(struct run_texts *t)
 	*t = (struct run_texts) { 0 };
 }
 
+static bool has_shared(const struct run_state *s)
+{
+	uint32_t i, k;
+
+	for (i = 0; i <= s->nr_others; i++) {
+		const struct run_maps *maps = &run_state_of((struct run_state *)s, i)->maps;
+
+		for (k = 0; k < maps->nr; k++)
+			if (maps->v[k].kind == RUN_SHARED)
+				return true;
+	}
+	return false;
+}
+
 static struct json_object *build_json(const struct run_state *s)
 {
 	struct json_object *o = json_object_new_object();
@@ -26,7 +40,8 @@ static struct json_object *build_json(const struct run_state *s)
 
 	uname(&here);
 	js_put_text(o, "made_by", RUN_MAKER);
-	js_put_i64(o, "version", s->nr_others || s->nr_zombies ? RUN_VERSION_TREE : RUN_VERSION_ONE);
+	js_put_i64(o, "version", has_shared(s) ? RUN_VERSION_SHARED :
+		   s->nr_others || s->nr_zombies ? RUN_VERSION_TREE : RUN_VERSION_ONE);
 	js_put_text(o, "kernel", here.release);
 	js_put_text(o, "cpu", s->process.cpu ?: "");
 	return o;
@@ -78,6 +93,12 @@ static struct json_object *maps_json(const struct run_maps *maps)
 		js_put_i64(o, "flags", m->flags);
 		if (m->kind == RUN_FILE) {
 			js_put_text(o, "path", m->path);
+			js_put_u64(o, "offset", m->offset);
+			js_put_u64(o, "bytes", m->size);
+		}
+		if (m->kind == RUN_SHARED) {
+			js_put_u64(o, "object", m->object);
+			js_put_bool(o, "owns", m->owns);
 			js_put_u64(o, "offset", m->offset);
 			js_put_u64(o, "bytes", m->size);
 		}

@@ -17,7 +17,7 @@
 #define MAPS_MAX	65530U
 #define FD_MAX		(1 << 20)
 
-const char *const run_kind_text[RUN_MAP_KINDS] = { "memory", "file", "vvar", "vdso" };
+const char *const run_kind_text[RUN_MAP_KINDS] = { "memory", "shared", "file", "vvar", "vdso" };
 
 static void get_fixed(struct js_from *from, const char *key, void *to, size_t len)
 {
@@ -105,12 +105,16 @@ static void get_map(struct js_from *from, struct run_map *m, uint64_t before)
 	m->prot = (int)js_get_i64(from, "prot", 0, PROT_READ | PROT_WRITE | PROT_EXEC);
 	m->flags = (unsigned int)js_get_i64(from, "flags", 0, RUN_MAP_FLAGS);
 	m->sum = js_get_u64(from, "sum");
-	if (m->kind != RUN_FILE) {
-		if (m->flags & RUN_MAP_SHARED)
-			from->bad = from->bad ?: "flags";
+	if (m->kind != RUN_FILE && m->flags & RUN_MAP_SHARED)
+		from->bad = from->bad ?: "flags";
+	if (m->kind != RUN_FILE && m->kind != RUN_SHARED)
 		return;
+	if (m->kind == RUN_SHARED) {
+		m->object = js_get_u64(from, "object");
+		m->owns = js_get_bool(from, "owns");
+	} else {
+		m->path = get_path(from, "path");
 	}
-	m->path = get_path(from, "path");
 	m->offset = js_get_u64(from, "offset");
 	m->size = js_get_u64(from, "bytes");
 	if (m->offset % RUN_PAGE || m->offset > INT64_MAX - (m->end - m->start))
@@ -269,7 +273,7 @@ static int parse_build(struct js_from *from, struct run_state *s, struct hs_erro
 	if (strcmp(js_get_text(from, "made_by"), RUN_MAKER))
 		return hs_fail(e, ENOEXEC, "the checkpoint isn't one of cptdev-run: restart it by its own "
 			       "program");
-	if (version < RUN_VERSION_MIN || version > RUN_VERSION_TREE)
+	if (version < RUN_VERSION_MIN || version > RUN_VERSION_SHARED)
 		return hs_fail(e, EPROTONOSUPPORT, "the checkpoint is of another version of cptdev-run: "
 			       "use that one");
 	s->process.cpu = strdup(js_get_text(from, "cpu"));

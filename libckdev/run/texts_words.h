@@ -9,6 +9,7 @@
 #define RUN_VERSION_MIN		1	/* without POSIX timers */
 #define RUN_VERSION_ONE		2	/* a program of one process */
 #define RUN_VERSION_TREE	3
+#define RUN_VERSION_SHARED	4
 
 extern const char *const run_kind_text[RUN_MAP_KINDS];
 

@@ -188,6 +188,7 @@ int run_tree_begin(struct run_tree *tree, pid_t pid, bool kill, struct hs_error 
 	struct search search = { .tree = tree, .more = true, .e = e };
 	uint32_t i;
 
+	tree->attached = true;
 	if (run_trace_begin(&tree->root, pid, kill, e))
 		return -1;
 	while (search.more) {

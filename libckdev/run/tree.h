@@ -24,11 +24,13 @@ struct run_branch {
 /**
  * struct run_tree - a traced program
  * @root:	its first process; @root.tree is this tree
+ * @attached:	it ran already: processes that aren't in the tree may have something in common with it
  * @nr:		number of the others
  * @v:		these
  */
 struct run_tree {
 	struct run_trace root;
+	bool attached;
 	uint32_t nr;
 	struct run_branch **v;
 };

@@ -123,9 +123,10 @@ test_timers() { # and its POSIX timers: no expiration is lost, none comes twice
 
 # Of a process: its descendants.
 descendants() { # PID
-	local child
+	local children child
 
-	for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+	read -ra children 2>/dev/null <"/proc/$1/task/$1/children"
+	for child in "${children[@]}"; do
 		echo "$child"
 		descendants "$child"
 	done
@@ -172,6 +173,11 @@ same_tree() { # NUMBER program...
 test_family() { # a program of several processes: pipes, groups and sessions, one that has ended, a file
 	same_tree 4 "$built/family" "$work/numbers" 1500 && { seq 0 1499 | cmp - numbers ||
 		fail "SEED=$SEED: other numbers in the file"; }
+	finish $?
+}
+
+test_common() { # processes that share memory
+	same_tree 3 "$built/common" 2500
 	finish $?
 }
 

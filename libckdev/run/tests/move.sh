@@ -162,6 +162,20 @@ test_family() { # processes, pipes, a socket pair, groups and sessions, one that
 	seq 0 1499 | cmp - numbers || fail "SEED=$SEED: other numbers in the file"
 }
 
+test_common() { # processes that share memory, with a mutex and a condition in it
+	same_moved "$MOVES" "$built/common" 1500
+}
+
+test_mutant_shared() { # it is seen when they have memory of their own instead
+	local ret
+
+	: >input
+	PATIENCE=500 RUN=cptdev-run-mutant RUN_MUTANT=shared run_moved 2 "$built/common" 1500 >&2
+	ret=$?
+	[ "$moved" -gt 0 ] || fail "it was never moved" || return
+	[ $ret != 0 ] || fail "nobody has noticed"
+}
+
 test_pipeline() { # a shell and four programs, of which each waits for the one before
 	# shellcheck disable=SC2016
 	same_moved "$MOVES" /bin/sh -c "seq 1 800000 | awk '{ print \$1 * 7919 % 100003 }' | sort -n |

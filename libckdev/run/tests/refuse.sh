@@ -44,8 +44,20 @@ test_nothing() { # a program that has nothing special can be protected
 		has "can be protected" list && ! grep -q "^refused  " list
 }
 
-test_memory() { # shared memory, by its address
-	lists shared "mapping 0x[0-9a-f]*.*shared memory"
+test_memory() { # shared memory that others may have, or that no process has as a whole
+	local pid
+
+	lists shared-file "mapping 0x[0-9a-f]*.*shared memory" || return
+	# The parent doesn't know how far the child is, so it may take several looks.
+	check shared-part "^refused .*shared memory of which no process has all of its 8 KiB"
+	same "status of --check" $? 1 && has "^refused .*shared memory of which no process" list || return
+	check shared "^covered  mapping .*rw-s" || fail "refused: $(grep ^refused list)" || return
+	has "^covered  mapping .*rw-s" list || return
+	rm -f out
+	"$built/refused" shared >out </dev/null &
+	pid=$!
+	until_true grep -q ready out || return
+	lists_pid "mapping 0x[0-9a-f]*: shared memory, which a process outside of the program may have"
 }
 
 test_descriptors() { # descriptors by their numbers
@@ -102,6 +114,7 @@ lists_pid() { # pattern
 test_pid_child() { # a child of a process that runs already is covered, and one that shares memory is refused
 	local pid child ret
 
+	rm -f out
 	"$built/refused" child >out </dev/null &
 	pid=$!
 	until_true grep -q ready out || return
@@ -111,6 +124,7 @@ test_pid_child() { # a child of a process that runs already is covered, and one 
 	grep -q "^TracerPid:.0$" "/proc/$pid/status" && kill -0 "$child" && kill "$child" "$pid" || return
 	wait "$pid" 2>/dev/null
 	same "status of --check" "$ret" 0 && has "^covered  2 processes" list || return
+	rm -f out
 	"$built/refused" shares-memory >out </dev/null &
 	pid=$!
 	until_true grep -q ready out || return
@@ -157,7 +171,7 @@ test_pid() { # a process that runs already is listed, and goes on
 
 test_checkpoint() { # the same is said instead of a checkpoint; the program goes on
 	rm -f ck
-	"$run" --file ck --every 20 -- "$built/refused" shared >out 2>errors &
+	"$run" --file ck --every 20 -- "$built/refused" shared-file >out 2>errors &
 	until_true grep -q "no checkpoint: mapping 0x.*shared memory" errors || return
 	# One may have been taken before there was any.
 	rm -f ck

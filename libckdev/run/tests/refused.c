@@ -41,6 +41,17 @@ static int shared(void)
 	return p == MAP_FAILED ? -1 : (*p = 1, 0);
 }
 
+/* Of a file that has lost its name. */
+static int shared_file(void)
+{
+	char name[] = "/tmp/refused-XXXXXX";
+	int fd = mkstemp(name);
+	void *p = fd < 0 || ftruncate(fd, 4096) ? MAP_FAILED :
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return p == MAP_FAILED || unlink(name) ? -1 : close(fd);
+}
+
 static int deleted(void)
 {
 	char name[] = "/tmp/refused-XXXXXX";
@@ -64,6 +75,19 @@ static int child(void)
 
 	if (pid)
 		return pid < 0 ? -1 : 0;
+	pause();
+	_exit(0);
+}
+
+/* Two pages of shared memory, of which each process has one. */
+static int shared_part(void)
+{
+	char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid = p == MAP_FAILED ? -1 : fork();
+
+	if (pid)
+		return pid < 0 ? -1 : munmap(p, 4096);
+	munmap(p + 4096, 4096);
 	pause();
 	_exit(0);
 }
@@ -168,6 +192,10 @@ static int have(const char *what)
 		return 0;
 	if (is(what, "shared"))
 		return shared();
+	if (is(what, "shared-file"))
+		return shared_file();
+	if (is(what, "shared-part"))
+		return shared_part();
 	if (is(what, "memfd"))
 		return (int)syscall(SYS_memfd_create, "x", 0) < 0 ? -1 : 0;
 	if (is(what, "inotify"))
