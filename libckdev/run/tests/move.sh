@@ -122,6 +122,7 @@ test_let_go_make() { # also processes that are made at that moment
 	for ((i = 1; i <= 300; i++)); do
 		same "n$i" "$(cat "n$i")" $((i + 1)) || return
 	done
+	rm -f n[1-9]* makefile
 }
 
 test_let_go() { # a process that runs already goes on without cptdev-run, if that is ended
