@@ -19,7 +19,6 @@
 
 #define DIR	"/tmp/criu"
 #define MIB_FROZEN	256
-#define MIB_RESTORED	256
 /* Stacks, libraries and what CRIU itself touches. */
 #define OTHER_PAGES	600
 
@@ -261,7 +260,7 @@ static void program_kill(pid_t pid)
 		usleep(1000);
 }
 
-static void measure_restore(void)
+static void measure_restore(unsigned int mib)
 {
 	const char *argv[] = {
 		"criu", "restore", "--images-dir", DIR "/0", "--log-file", "log", "--restore-detached", NULL
@@ -273,7 +272,7 @@ static void measure_restore(void)
 	pid_t pid;
 
 	begin();
-	pid = program_start(MIB_RESTORED);
+	pid = program_start(mib);
 	save("dump", NULL, pid, 0, &s);
 	waitpid(pid, NULL, 0);
 	for (i = 0; i <= rounds; i++) {
@@ -285,7 +284,7 @@ static void measure_restore(void)
 		if (i)
 			figure_add(&restore, at / 1000);
 	}
-	figure_print(&restore, "ms", "criu_restore_%umib", MIB_RESTORED);
+	figure_print(&restore, "ms", "criu_restore_%umib", mib);
 	finish();
 }
 
@@ -296,5 +295,6 @@ void criu_measure(void)
 		return;
 	}
 	measure_freeze();
-	measure_restore();
+	measure_restore(256);
+	measure_restore(1024);
 }

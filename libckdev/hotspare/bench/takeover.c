@@ -1,25 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * How long a take-over takes, phase by phase: the host of a program is lost, and its spare goes on.
- * Two cptdevd with the soft engine on this machine, linked over loopback. Prints figures as lines
- * of JSON, as "make bench" wants them; Documentation/performance.rst says what they mean.
+ * And what a warm spare costs before. Prints figures as lines of JSON, as "make bench" wants them;
+ * Documentation/performance.rst says what they mean.
  *
- *   takeover KERNEL ROUNDS CPTDEVD
+ *   takeover KERNEL ROUNDS CPTDEVD [WHAT...]
  *
+ * WHAT: the name of a shape, or "commits": only these.
  * The state of both daemons, with their records, is in a directory in TMPDIR.
  */
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <ckdev.h>
@@ -27,353 +22,263 @@
 
 #include "../control.h"
 #include "../hotspare.h"
+#include "commits.h"
+#include "figures.h"
+#include "two_hosts.h"
 
-#define CLASS		1
-#define PAGE		4096UL
-#define NAME		"takeover"
-#define TIMEOUT_MS	1000
 #define SAVES		5		/* before the host is lost */
-#define MOST_ROUNDS	101
-#define PATIENCE_MS	60000
+/* At most so many take-overs of memory of this size: one takes minutes in an emulated guest. */
+#define LARGE_MIB	1024
+#define LARGE_ROUNDS	3
+/* What changes in the library's own memory from checkpoint to checkpoint. */
+#define OTHER_PAGES	64
 
-enum phase { DETECTION, PROMOTION, CLAIM, RESTORE, ANSWER, WHOLE, PHASES };
+enum phase { DETECTION, PROMOTION, CLAIM, RESTORE, ANSWER, WHOLE, IN_PLACE, PHASES };
 
 static const char *const names[PHASES] = {
-	"detection", "promotion", "claim", "restore", "answer", "whole",
+	"detection", "promotion", "claim", "restore", "answer", "whole", "in_place",
 };
 
-/* With how much memory, and whether the spare copies ahead. The first is what others are compared with. */
-static const struct shape {
+/* A warm spare lacks the last checkpoint when the host is lost: it is left to copy. */
+struct shape {
 	const char *name;
-	unsigned long mib;
-	const char *warm;
-} shapes[] = {
-	{ "64mib", 64, "no" },
-	{ "warm_64mib", 64, "yes" },
-	{ "warm_256mib", 256, "yes" },
+	struct load load;
+	bool warm;
 };
 
-struct host {
-	char conf[16], control[96], programs[96];
-	pid_t daemon, program;
+/* A hundredth of 256 MiB. */
+#define SAME_PAGES	656
+
+/* Each is compared with one before it. */
+static const struct shape shapes[] = {
+	{ "64mib", { 64, 164 }, false },
+	{ "warm_64mib", { 64, 164 }, true },
+	{ "warm_256mib", { 256, SAME_PAGES }, true },
+	{ "warm_1024mib", { 1024, 2624 }, true },
+	{ "warm_2048mib_656pages", { 2048, SAME_PAGES }, true },
+	{ "warm_4096mib_656pages", { 4096, SAME_PAGES }, true },
 };
 
-/* In memory that is saved. */
-struct work {
-	unsigned long saved;
-	char *memory;
-	size_t pages;
+#define NR_SHAPES	(sizeof(shapes) / sizeof(shapes[0]))
+
+static const struct {
+	const char *name, *above, *below;
+	enum phase phase;
+} ratios[] = {
+	{ "takeover_warm_over_cold", "warm_64mib", "64mib", RESTORE },
+	{ "takeover_growth_2gib", "warm_2048mib_656pages", "warm_256mib", IN_PLACE },
+	{ "takeover_growth", "warm_4096mib_656pages", "warm_256mib", IN_PLACE },
 };
 
+static struct figure measured[NR_SHAPES][PHASES];
+static const char *cptdevd;
 static char dir[64];
-
-static double now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static void rest(unsigned int us)
-{
-	const struct timespec t = { .tv_nsec = us * 1000L };
-
-	nanosleep(&t, NULL);
-}
-
-/*
- * The program: it saves, then says so to whoever asks. What it says has the time at which it went on.
- */
-
-static int answering(void)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "answers" };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	unlink(un.sun_path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&un, sizeof(un)) || listen(fd, 8))
-		err(1, "answers");
-	return fd;
-}
-
-static void answer(int listener, unsigned long saved, double since)
-{
-	char text[64];
-	int fd = accept(listener, NULL, NULL), len;
-
-	if (fd < 0)
-		err(1, "accept");
-	while (hs_may_serve() <= 0)
-		rest(100);
-	len = snprintf(text, sizeof(text), "%lu %.3f", saved, since);
-	if (write(fd, text, (size_t)len) != len)
-		err(1, "answer");
-	close(fd);
-}
-
-/* One per cent, in runs of four. */
-static void change(struct work *w)
-{
-	size_t i;
-
-	for (i = 0; i + 4 <= w->pages; i += 400)
-		memset(w->memory + i * PAGE, (int)w->saved, 4 * PAGE);
-}
-
-static void work(void *arg)
-{
-	double since = now_us();
-	struct work *w = arg;
-	int fd;
-
-	while (w->saved < SAVES) {
-		w->saved++;
-		change(w);
-		while (hs_cpt(HSCPT_INCR))
-			rest(10000);
-	}
-	fd = answering();
-	for (;;)
-		answer(fd, w->saved, since);
-}
-
-static int program(int argc, char **argv)
-{
-	size_t pages = strtoul(getenv("TAKEOVER_PROGRAM"), NULL, 10) << 20 >> 12;
-	struct work *w;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (hs_init(argc, argv) < 0)
-		return 1;
-	if (hs_malloc_create(CLASS, pages * PAGE * 2))
-		err(1, "hs_malloc_create");
-	w = hs_calloc(CLASS, 1, sizeof(*w));
-	w->memory = hs_aligned_alloc(CLASS, PAGE, pages * PAGE);
-	if (!w->memory || hs_threadreg(work, w))
-		err(1, "no memory");
-	w->pages = pages;
-	memset(w->memory, 1, pages * PAGE);
-	/* The first one, of everything, waits for the spare. */
-	while (hs_cpt(0))
-		rest(10000);
-	work(w);
-	return 0;
-}
-
-/*
- * Two hosts
- */
-
-static void start_daemon(struct host *h, int i, const char *cptdevd)
-{
-	FILE *f;
-
-	snprintf(h->conf, sizeof(h->conf), "%d.conf", i);
-	snprintf(h->control, sizeof(h->control), "%s/%d.control", dir, i);
-	snprintf(h->programs, sizeof(h->programs), "%s/%d.programs", dir, i);
-	f = fopen(h->conf, "w");
-	if (!f)
-		err(1, "%s", h->conf);
-	fprintf(f, "[node]\nname = host%d\nlog_level = error\nengine = soft\ncontrol = %s\nprograms = %s\n"
-		"state_dir = %s/%d.state\n[listen]\naddress = 127.0.0.1\nport = %d\n[peer]\naddress = 127.0.0.1\n"
-		"port = %d\ninsecure = yes\n[failover]\nfailover = auto\nheartbeat_interval_ms = 100\ntimeout_ms = %d\n",
-		i, h->control, h->programs, dir, i, 7431 + i, 7431 + !i, TIMEOUT_MS);
-	if (fclose(f))
-		err(1, "%s", h->conf);
-	h->daemon = fork();
-	if (!h->daemon) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(cptdevd, "cptdevd", "--foreground", "--config", h->conf, NULL);
-		err(1, "%s", cptdevd);
-	}
-}
-
-static int dial(const char *path)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof(un))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static void start_program(struct host *h, const char *role, const struct shape *shape)
-{
-	char mib[16];
-	double until = now_us() + PATIENCE_MS * 1e3;
-	int fd;
-
-	for (fd = -1; fd < 0 && now_us() < until; rest(1000))
-		fd = ckdev_soft_open(h->programs);
-	if (fd < 0)
-		errx(1, "cptdevd doesn't answer");
-	close(fd);
-	snprintf(mib, sizeof(mib), "%lu", shape->mib);
-	h->program = fork();
-	if (h->program)
-		return;
-	setenv("CPTDEVD_PROGRAMS", h->programs, 1);
-	setenv("CPTDEVD_CONTROL", h->control, 1);
-	setenv("TAKEOVER_PROGRAM", mib, 1);
-	setenv("HOTSPARE_WARM", shape->warm, 1);
-	execl("/proc/self/exe", "takeover", role, "-S", NAME, "--", NULL);
-	err(1, "/proc/self/exe");
-}
-
-/* What a client does: it asks until there is an answer. */
-static double ask(unsigned long *saved)
-{
-	double until = now_us() + PATIENCE_MS * 1e3, since = 0;
-	char text[64];
-	ssize_t n = 0;
-	int fd;
-
-	while (n <= 0 && now_us() < until) {
-		fd = dial("answers");
-		if (fd >= 0) {
-			n = read(fd, text, sizeof(text) - 1);
-			close(fd);
-		}
-		if (n <= 0)
-			rest(200);
-	}
-	text[n > 0 ? n : 0] = '\0';
-	if (sscanf(text, "%lu %lf", saved, &since) != 2)
-		errx(1, "no answer");
-	return since;
-}
 
 static double number(struct json_object *o, const char *key)
 {
 	return (double)json_object_get_int64(json_object_object_get(o, key));
 }
 
-/* The daemon's own figures, and those of the engine. */
-static void read_stamps(const struct host *h, double lost, double since, double *phase)
+static int open_replica(const struct host *h)
+{
+	int dev = ckdev_soft_open(h->programs);
+	int fd = dev < 0 ? dev : ckdev_replica_open(dev, SAVING_NAME, 0, 0);
+
+	if (fd < 0)
+		errx(1, "the replica can't be opened: %s", ckdev_strerror(fd));
+	close(dev);
+	return fd;
+}
+
+/* The daemon's own figures, and those of the engine. @woken: when the waiting program could go on. */
+static void read_stamps(const struct host *h, double lost, double woken, double since,
+			double *phase)
 {
 	struct cptdev_image_info info = { .size = sizeof(info) };
 	struct hs_error e = { "" };
-	struct json_object *o = hs_control_ask(h->control, "{\"command\":\"status\"}\n", 10000, &e), *f;
-	int dev = ckdev_soft_open(h->programs), fd;
+	struct json_object *o, *peer, *f;
+	int fd = open_replica(h);
+	double promoted;
 
-	f = json_object_object_get(json_object_array_get_idx(json_object_object_get(o, "peers"), 0), "failover");
+	o = hs_control_ask(h->control, "{\"command\":\"status\"}\n", 10000, &e);
+	peer = json_object_array_get_idx(json_object_object_get(o, "peers"), 0);
+	f = json_object_object_get(peer, "failover");
 	if (!f)
 		errx(1, "status has no failover: %s", e.text);
-	fd = dev < 0 ? dev : ckdev_replica_open(dev, NAME, 0, 0);
-	if (fd < 0 || ckdev_image_info(fd, &info))
+	if (ckdev_image_info(fd, &info))
 		errx(1, "the replica can't be looked at");
+	promoted = (double)info.promoted_ns / 1e3;
 	phase[PROMOTION] = number(f, "promotion_us");
 	/* The replica is promoted at the end of that. */
-	phase[DETECTION] = (double)info.promoted_ns / 1e3 - phase[PROMOTION] - lost;
-	phase[CLAIM] = (double)(info.taken_ns - info.promoted_ns) / 1e3;
+	phase[DETECTION] = promoted - phase[PROMOTION] - lost;
+	phase[CLAIM] = (double)info.taken_ns / 1e3 - (woken > promoted ? woken : promoted);
 	phase[RESTORE] = since - (double)info.taken_ns / 1e3;
+	phase[IN_PLACE] = phase[PROMOTION] + phase[CLAIM] + phase[RESTORE];
 	json_object_put(o);
 	close(fd);
-	close(dev);
 }
 
-static void end(pid_t pid)
+static void await_copy(const struct host *h, const struct load *load)
 {
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	double until = now_us() + patience_ms(load) * 1e3;
+
+	while (hosts_behind(h)) {
+		if (now_us() > until)
+			errx(1, "the spare doesn't copy");
+		rest_us(20000);
+	}
 }
 
-static void round_of(const char *cptdevd, const struct shape *shape, double *phase)
+/* The last checkpoint comes while the waiting program is stopped: its copy lacks just that. */
+static void save_behind(const struct host *h, const struct shape *shape)
 {
-	struct host h[2] = { { .daemon = 0 } };
-	double lost, answered, since;
+	const struct load *load = &shape->load;
+	unsigned long left;
+
+	if (shape->warm) {
+		await_copy(&h[SPARE], load);
+		kill(h[SPARE].program, SIGSTOP);
+	}
+	saving_save(patience_ms(load));
+	if (!shape->warm)
+		return;
+	left = hosts_behind(&h[SPARE]);
+	if (left < load->changed || left > load->changed + OTHER_PAGES)
+		errx(1, "%lu pages are left to copy, %zu changed", left, load->changed);
+}
+
+/* It goes on at the promotion. Returns when that was. */
+static double wake(const struct host *h, const struct load *load)
+{
+	int fd = open_replica(h), ret;
+	double woken;
+
+	ret = ckdev_replica_wait(fd, 0, (uint64_t)(patience_ms(load) * 1e6));
+	if (ret < 0)
+		errx(1, "nothing is promoted: %s", ckdev_strerror(ret));
+	woken = now_us();
+	kill(h->program, SIGCONT);
+	close(fd);
+	return woken;
+}
+
+static void round_of(const struct shape *shape, double *phase)
+{
+	const struct load *load = &shape->load;
+	double lost, answered, since, woken = 0;
+	struct host h[HOSTS];
 	unsigned long saved;
 	int i;
 
-	if (system("rm -rf ./*.state answers"))
-		errx(1, "rm");
-	for (i = 0; i < 2; i++)
-		start_daemon(&h[i], i, cptdevd);
-	start_program(&h[1], "-s", shape);
-	start_program(&h[0], "-m", shape);
-	ask(&saved);
+	hosts_start(h, cptdevd, dir);
+	hosts_start_spare(h, load, shape->warm ? "yes" : "no");
+	hosts_start_primary(h, load);
+	for (i = 1; i < SAVES; i++)
+		saving_save(patience_ms(load));
+	save_behind(h, shape);
 	/* Somebody who lives would refuse connections. */
 	lost = now_us();
-	kill(h[0].daemon, SIGSTOP);
-	end(h[0].program);
-	unlink("answers");
-	since = ask(&saved);
+	kill(h[PRIMARY].daemon, SIGSTOP);
+	end(h[PRIMARY].program);
+	h[PRIMARY].program = 0;
+	saving_forget();
+	if (shape->warm)
+		woken = wake(&h[SPARE], load);
+	saved = saving_saved(&since, patience_ms(load));
 	answered = now_us();
 	if (saved != SAVES)
 		errx(1, "%lu of %u are there", saved, SAVES);
-	read_stamps(&h[1], lost, since, phase);
+	read_stamps(&h[SPARE], lost, woken, since, phase);
 	phase[ANSWER] = answered - since;
 	phase[WHOLE] = answered - lost;
-	end(h[1].program);
-	for (i = 0; i < 2; i++)
-		end(h[i].daemon);
+	hosts_end(h);
 }
 
-static int ascending(const void *a, const void *b)
+/* The memory is there three times: program, replica, and the checkpoint on its way or the spare's copy. */
+static bool fits(const struct shape *shape)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	long pages = sysconf(_SC_PHYS_PAGES);
 
-	return (x > y) - (x < y);
+	return (unsigned long)pages / (1048576 / PAGE) >= shape->load.mib * 13 / 4 + 512;
 }
 
-static void print(const char *kernel, const char *shape, enum phase p, double *v, unsigned int n)
+static void measure(const struct shape *shape, struct figure *of, unsigned int rounds)
 {
-	qsort(v, n, sizeof(*v), ascending);
-	printf("{\"name\":\"takeover_%s_%s\",\"kernel\":\"%s\",\"value\":%.6g,\"unit\":\"ms\",\"n\":%u,"
-	       "\"min\":%.6g,\"max\":%.6g}\n", shape, names[p], kernel, v[n / 2] / 1e3, n, v[0] / 1e3,
-	       v[n - 1] / 1e3);
-}
-
-/* As many take-overs of the shape. Returns the median of the restore, in ms. */
-static double measure(const char *kernel, const char *cptdevd, const struct shape *shape,
-		      unsigned int rounds)
-{
-	static double v[PHASES][MOST_ROUNDS];
 	double phase[PHASES];
-	unsigned int i;
 	int p;
 
-	for (i = 0; i < rounds; i++) {
-		round_of(cptdevd, shape, phase);
+	if (shape->load.mib >= LARGE_MIB && rounds > LARGE_ROUNDS)
+		rounds = LARGE_ROUNDS;
+	while (rounds--) {
+		round_of(shape, phase);
 		for (p = 0; p < PHASES; p++)
-			v[p][i] = phase[p];
+			figure_add(&of[p], phase[p] / 1e3);
 	}
 	for (p = 0; p < PHASES; p++)
-		print(kernel, shape->name, (enum phase)p, v[p], rounds);
-	return v[RESTORE][rounds / 2];
+		figure_print(&of[p], "ms", "takeover_%s_%s", shape->name, names[p]);
 }
 
-static void ratio(const char *kernel, const char *name, double v, unsigned int n)
+static bool is_wanted(char **wanted, const char *name)
 {
-	printf("{\"name\":\"%s\",\"kernel\":\"%s\",\"value\":%.6g,\"unit\":\"ratio\",\"n\":%u,"
-	       "\"min\":%.6g,\"max\":%.6g}\n", name, kernel, v, n, v, v);
+	char **w;
+
+	for (w = wanted; *w; w++)
+		if (!strcmp(*w, name))
+			return true;
+	return w == wanted;
+}
+
+static struct figure *figure_of(const char *shape, enum phase phase)
+{
+	size_t i;
+
+	for (i = 0; i < NR_SHAPES; i++)
+		if (!strcmp(shapes[i].name, shape))
+			break;
+	return &measured[i][phase];
+}
+
+static void print_ratios(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(ratios) / sizeof(ratios[0]); i++) {
+		struct figure *above = figure_of(ratios[i].above, ratios[i].phase);
+		struct figure *below = figure_of(ratios[i].below, ratios[i].phase);
+
+		if (above->nr && below->nr)
+			figure_ratio(figure_median(above) / figure_median(below), above->nr,
+				     ratios[i].name);
+	}
 }
 
 int main(int argc, char **argv)
 {
-	double restore[sizeof(shapes) / sizeof(shapes[0])];
-	char *cptdevd;
-	unsigned int rounds, i;
+	unsigned int rounds;
+	size_t i;
 
-	if (getenv("TAKEOVER_PROGRAM"))
-		return program(argc, argv);
-	if (argc != 4 || atoi(argv[2]) < 1 || atoi(argv[2]) > MOST_ROUNDS)
-		errx(1, "usage: takeover KERNEL ROUNDS CPTDEVD");
+	if (saving_wanted())
+		return saving_main(argc, argv);
+	if (argc < 4 || atoi(argv[2]) < 1 || atoi(argv[2]) > MOST_ROUNDS)
+		errx(1, "usage: takeover KERNEL ROUNDS CPTDEVD [WHAT...]");
+	figures_kernel(argv[1]);
 	rounds = (unsigned int)atoi(argv[2]);
 	cptdevd = realpath(argv[3], NULL);
 	snprintf(dir, sizeof(dir), "%s/takeover.XXXXXX", getenv("TMPDIR") ?: "/tmp");
 	if (!cptdevd || !mkdtemp(dir) || chdir(dir))
 		err(1, "%s or %s", argv[3], dir);
 	signal(SIGPIPE, SIG_IGN);
-	for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
-		restore[i] = measure(argv[1], cptdevd, &shapes[i], rounds);
-	ratio(argv[1], "takeover_warm_over_cold", restore[1] / restore[0], rounds);
-	ratio(argv[1], "takeover_growth", restore[2] / restore[1], rounds);
+	if (is_wanted(argv + 4, "commits"))
+		commits_measure(cptdevd, dir, rounds);
+	for (i = 0; i < NR_SHAPES; i++) {
+		if (!is_wanted(argv + 4, shapes[i].name))
+			continue;
+		if (fits(&shapes[i]))
+			measure(&shapes[i], measured[i], rounds);
+		else
+			warnx("there is too little memory for %s", shapes[i].name);
+	}
+	print_ratios();
 	if (system("rm -rf ./*") || chdir("/") || rmdir(dir))
 		warn("%s", dir);
 	return 0;
