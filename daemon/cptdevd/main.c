@@ -8,7 +8,8 @@
  * from the loop although they take a while, because each is bounded and nothing waits for
  * anybody in them: ioctls on snapshots and replicas (at most one frame's pages are
  * copied; a commit moves page pointers), netlink dumps, and the checksum over a frame. A
- * command of on_promote runs as a process of its own. Signals come through a signalfd.
+ * command of on_promote runs as a process of its own. A large file of the soft engine's is
+ * closed by a thread that does nothing else (soft_close.c). Signals come through a signalfd.
  * So no data is shared between contexts and nothing here takes a lock.
  */
 #include <errno.h>

@@ -25,7 +25,7 @@ void soft_pages_init(struct soft_pages *p)
 void soft_pages_free(struct soft_pages *p)
 {
 	if (p->fd >= 0)
-		close(p->fd);
+		soft_close_pages(p->fd);
 	soft_set_free(&p->set);
 	soft_pages_init(p);
 }

@@ -20,6 +20,9 @@ int soft_info(struct soft *s, struct cptdev_info *info);
 int soft_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 	       const struct soft_caller *who);
 
+/* soft_close.c: close a file that may have much memory, without keeping the caller waiting. */
+void soft_close_pages(int fd);
+
 /* soft_pages.c: 0 or -errno; all numbers are of pages. */
 void soft_pages_init(struct soft_pages *p);
 void soft_pages_free(struct soft_pages *p);

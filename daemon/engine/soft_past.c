@@ -61,7 +61,7 @@ void soft_past_exit(struct soft_replica *r)
 {
 	soft_past_clear(r);
 	if (r->history.fd >= 0)
-		close(r->history.fd);
+		soft_close_pages(r->history.fd);
 	r->history.fd = -1;
 }
 

@@ -37,7 +37,7 @@ void soft_snap_put(struct soft_snap *snap)
 	if (--snap->refs)
 		return;
 	if (snap->fd >= 0)
-		close(snap->fd);
+		soft_close_pages(snap->fd);
 	free(snap->extents);
 	soft_layout_free(&snap->layout);
 	free(snap->meta.v);
