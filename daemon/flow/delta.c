@@ -197,6 +197,7 @@ static void data_end(struct delta *d, struct conn *c, struct thin_frame *f, u32 
 	d->wire += len;
 	d->thin->wire += len;
 	d->thin->pages += f->bytes;
+	c->spent += f->bytes;
 }
 
 /* As much of the extent as fits; true when that is all of it. */

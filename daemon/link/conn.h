@@ -71,6 +71,7 @@ struct conn {
 	size_t queued;			/* bytes in it */
 	struct writer tx;
 	size_t tx_sent;
+	size_t spent;			/* bytes that frames of this turn were made from */
 	size_t tx_frame;		/* where the frame that is being built begins */
 	u64 tx_sequence;
 	bool blocked;			/* the socket takes no more */

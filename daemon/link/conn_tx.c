@@ -9,6 +9,7 @@
 
 #include "conn.h"
 
+/* In one turn: of what is sent, and of what it was made from, which may be far more. */
 #define WRITE_BUDGET	(4U << 20)
 /* The head of a frame is no longer than this, up and before. */
 #define HEAD_UP		(WIRE_HEADER_LEN + WIRE_DATA_HEAD_LEN + \
@@ -166,7 +167,7 @@ static bool tx_fill(struct conn *c)
 	c->tx_sent = 0;
 	if (c->shut)
 		return false;
-	while (c->tx.cap - c->tx.len >= head)
+	while (c->tx.cap - c->tx.len >= head && c->spent < WRITE_BUDGET)
 		if (!queue_take(c) && (c->finishing || !c->ops->pull(c)))
 			break;
 	return c->tx.len;
@@ -218,7 +219,8 @@ void conn_write(struct conn *c)
 	if (c->shaking && !conn_shake(c))
 		return;
 	c->blocked = false;
-	while (budget && !c->ended) {
+	c->spent = 0;
+	while (budget && c->spent < WRITE_BUDGET && !c->ended) {
 		if (c->tx_sent < c->tx.len) {
 			n = tx_buffer(c);
 		} else if (tx_fill(c)) {

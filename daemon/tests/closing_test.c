@@ -104,5 +104,6 @@ int main(void)
 		cmocka_unit_test(a_small_one_is_closed_at_once),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
