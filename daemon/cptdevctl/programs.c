@@ -113,8 +113,6 @@ struct kernel *programs_kernel(const char *socket)
 	char why[256];
 	int err;
 
-	if (!access(CPTDEV_DEVICE, F_OK))
-		return NULL;
 	status = client_status(socket, &err, why, sizeof(why));
 	engine = js_get_str(status, "engine");
 	path = js_get_str(status, "programs");

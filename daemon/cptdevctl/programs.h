@@ -5,8 +5,8 @@
 #include "kernel.h"
 
 /*
- * What stands for the kernel where there is no device and the daemon at the control socket
- * @socket has the soft engine; else NULL.
+ * What stands for the kernel where the daemon at the control socket @socket has the soft engine,
+ * also on a host that has the module; else NULL.
  */
 struct kernel *programs_kernel(const char *socket);
 
