@@ -97,6 +97,8 @@ static void await_daemon(const struct host *h)
 static void start_program(struct host *h, const char *role, const struct load *load,
 			  const char *warm)
 {
+	char seconds[16];
+
 	await_daemon(h);
 	h->program = fork();
 	if (h->program)
@@ -105,7 +107,9 @@ static void start_program(struct host *h, const char *role, const struct load *l
 	setenv("CPTDEVD_CONTROL", h->control, 1);
 	setenv("HOTSPARE_WARM", warm, 1);
 	saving_describe(load);
-	execl("/proc/self/exe", "takeover", role, "-S", SAVING_NAME, "--", NULL);
+	/* An attempt that gives up too early would be followed by another one, of everything. */
+	snprintf(seconds, sizeof(seconds), "%.0f", patience_ms(load) / 1e3);
+	execl("/proc/self/exe", "takeover", role, "-S", SAVING_NAME, "-t", seconds, "--", NULL);
 	err(1, "/proc/self/exe");
 }
 
@@ -131,8 +135,8 @@ unsigned long hosts_behind(const struct host *h)
 	size_t n;
 	FILE *f;
 
-	snprintf(command, sizeof(command), "CPTDEVD_PROGRAMS=%s %s --json --socket %s replica list",
-		 h->programs, cptdevctl, h->control);
+	snprintf(command, sizeof(command), "%s --json --socket %s replica list", cptdevctl,
+		 h->control);
 	f = popen(command, "r");
 	n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
 	text[n] = '\0';
