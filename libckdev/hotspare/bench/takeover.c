@@ -194,12 +194,12 @@ static void round_of(const struct shape *shape, double *phase)
 	hosts_end(h);
 }
 
-/* The memory is there three times: program, replica, and the checkpoint on its way or the spare's copy. */
+/* The memory is there four times: program, checkpoint on its way, replica, and the spare's copy. */
 static bool fits(const struct shape *shape)
 {
 	long pages = sysconf(_SC_PHYS_PAGES);
 
-	return (unsigned long)pages / (1048576 / PAGE) >= shape->load.mib * 13 / 4 + 512;
+	return (unsigned long)pages / (1048576 / PAGE) >= shape->load.mib * 4 + 512;
 }
 
 static void measure(const struct shape *shape, struct figure *of, unsigned int rounds)
