@@ -50,15 +50,22 @@ static const char *check_link(struct daemon *d, const struct out *o, const char 
 	return NULL;
 }
 
+struct ship *switch_spare(const struct known *k, const struct out *o)
+{
+	struct ship *s;
+
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (s->out == o && ship_follows(s))
+			return s;
+	return NULL;
+}
+
 static const char *check_spare(struct daemon *d, const struct known *k, const struct out *o,
 			       const char *name, char *why, size_t size)
 {
-	const struct ship *s = NULL, *i;
+	const struct ship *s = switch_spare(k, o);
 	u64 behind;
 
-	TAILQ_FOREACH(i, &k->ships, of_session)
-		if (i->out == o && ship_follows(i))
-			s = i;
 	if (!s)
 		return switch_refuse("no-spare", why, size,
 				     "%s doesn't follow it. Next: cptdevctl status, which says why",

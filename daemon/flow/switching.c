@@ -290,7 +290,7 @@ static void without_link(struct daemon *d, struct switchover *sw)
 static void look_before(struct daemon *d, struct switchover *sw, struct out *o)
 {
 	struct known *k = session_of(d, sw);
-	struct ship *s = k ? alone_spare(k) : NULL;
+	struct ship *s = k ? switch_spare(k, o) : NULL;
 
 	if (!k)
 		fail(d, sw, "the program has ended. Next: cptdevctl status, on both hosts");
@@ -298,7 +298,7 @@ static void look_before(struct daemon *d, struct switchover *sw, struct out *o)
 		fail(d, sw, "the program was fenced meanwhile. Next: cptdevctl status, on both hosts");
 	else if (*k->barred)
 		fail(d, sw, "%s", k->barred);
-	else if (!s || s->out != o || s->outdated || s->lacks)
+	else if (!s || s->outdated || s->lacks)
 		fail(d, sw, "%s isn't a spare in step any more: %s. Next: cptdevctl status",
 		     sw->to_name, s && *s->last.text ? s->last.text : "it doesn't follow");
 	else if (sw->phase == SWITCH_PREPARING && s->committed > sw->seen)
@@ -399,7 +399,7 @@ struct switchover *switch_begin(struct daemon *d, const char *name, const char *
 	memcpy(sw->to, o->node.uuid, sizeof(sw->to));
 	LIST_INSERT_HEAD(&d->switches, sw, entry);
 	enter(sw, SWITCH_ASKING, ASK_NS);
-	ask(sw, o, WIRE_SWITCH_ASK, alone_spare(k)->committed);
+	ask(sw, o, WIRE_SWITCH_ASK, switch_spare(k, o)->committed);
 	news(d, sw, "switch-over-begun");
 	switch_look(d);
 	return sw;

@@ -15,6 +15,7 @@ struct in;
 struct json_object;
 struct known;
 struct out;
+struct ship;
 
 struct switchover {
 	LIST_ENTRY(switchover) entry;
@@ -72,6 +73,8 @@ const char *switch_check(struct daemon *d, const struct known *k, const char *na
 			 const char *peer, char *why, size_t size);
 /* To @peer, or if that is NULL to a spare that the session has. */
 struct out *switch_out(struct daemon *d, const struct known *k, const char *peer);
+/* Its spare on that link, or NULL if that doesn't follow. */
+struct ship *switch_spare(const struct known *k, const struct out *o);
 /* Writes @fmt to @why, and returns @code. */
 const char *switch_refuse(const char *code, char *why, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -378,6 +378,47 @@ static void none_of_several_is_promoted_by_itself(void **state)
 	mesh_close(m);
 }
 
+/* The program does what it is asked for. */
+#define MOVE(m, cond)							\
+	do {								\
+		u64 until_ = clock_mono() + 20 * NSEC_PER_SEC;		\
+		while (!(cond) && clock_mono() < until_) {		\
+			if ((m)->s->state.flags & CPTDEV_STATE_WANTED)	\
+				fake_publish(&(m)->h[0].fake, (m)->s);	\
+			run(m);						\
+		}							\
+		if (!(cond))						\
+			fail_msg("not within 20 s: %s", #cond);		\
+	} while (0)
+
+/* Whichever of them that is; it takes over as the only one. */
+static void a_service_moves_to_the_spare_that_is_named(void **state)
+{
+	struct switchover *sw;
+	const char *code;
+	char why[800];
+	struct mesh *m;
+	u32 to, i;
+
+	(void)state;
+	for (to = 1; to < HOSTS; to++) {
+		m = mesh("", FAILOVER_MANUAL);
+		for (i = 1; i < HOSTS; i++)
+			fake_replica(&m->h[i].fake, "kv")->rec.waiters = 1;
+		sw = switch_begin(&m->h[0].daemon, "kv", names[to], 10 * NSEC_PER_SEC, &code, why,
+				  sizeof(why));
+		if (!sw)
+			fail_msg("to %s: %s: %s", names[to], code, why);
+		MOVE(m, sw->phase == SWITCH_TAKING || sw->phase == SWITCH_OVER);
+		if (sw->end == SWITCH_FAILED)
+			fail_msg("to %s: %s", names[to], sw->text);
+		for (i = 1; i < HOSTS; i++)
+			assert_int_equal(record(m, i)->role, i == to ? RECORD_PROMOTED : RECORD_SPARE);
+		assert_int_equal(fake_replica(&m->h[to].fake, "kv")->rec.generation, sw->last);
+		mesh_close(m);
+	}
+}
+
 /*
  * Coming back
  */
@@ -919,6 +960,7 @@ int main(void)
 		cmocka_unit_test(two_need_two),
 		cmocka_unit_test(those_that_are_named_are_needed),
 		cmocka_unit_test(none_of_several_is_promoted_by_itself),
+		cmocka_unit_test(a_service_moves_to_the_spare_that_is_named),
 		cmocka_unit_test(a_spare_that_was_away_gets_one_delta),
 		cmocka_unit_test(what_one_lacks_is_not_sent_to_the_others_again),
 		cmocka_unit_test(each_is_caught_up_from_where_it_was),
