@@ -80,7 +80,7 @@ stage_skeleton() {
 		'nobody:x:65534:65534::/:/bin/false' >"$root/etc/passwd"
 	printf '%s\n' 'root:x:0:' 'cptdev:x:990:tester' 'tester:x:1000:' \
 		'nogroup:x:65534:' >"$root/etc/group"
-	printf '127.0.0.1\tlocalhost\n10.77.0.1\ta\n10.77.0.2\tb\n' >"$root/etc/hosts"
+	printf '127.0.0.1\tlocalhost\n10.77.0.1\ta\n10.77.0.2\tb\n10.77.0.3\tc\n' >"$root/etc/hosts"
 	printf 'PS1="cptdev:\\w# "\n' >"$root/etc/profile"
 }
 

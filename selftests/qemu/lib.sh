@@ -15,7 +15,7 @@
 #   vm_signal NAME NUMBER SIGNAL
 #   vm_put NAME FILE GUEST-PATH [MODE]
 #   vm_get NAME GUEST-PATH FILE
-#   vm_net NAME down|up|drop|pass	pull the cable, put it back; lose packets, or not
+#   vm_net NAME down|up|drop|pass [OTHER]	pull the cable, put it back; lose packets, or not
 #   vm_port NAME GUEST-PORT		prints the port here that FWD= made
 #   vm_qmp NAME JSON			a command to QEMU
 #   vm_alive NAME

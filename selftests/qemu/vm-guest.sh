@@ -162,14 +162,19 @@ vm_args_disks() {
 # A cable is a pair of datagram sockets in the directory above: net-1 is the end in guest 1, and
 # the other end is net-2 there, or lan-1 in the switch.
 vm_args_cable() { # id own-end other-end
-	rm -f "$vm_root/$2"
+	rm -f "$vm_root/$2" "$vm_root/$2.dropped"
 	printf '%s\n' -netdev "dgram,id=$1,local.type=unix,local.path=../$2,remote.type=unix,remote.path=../$3"
 }
 
 # The private network: a cable between guests 1 and 2, or with LAN=1 from each of them to guest 3,
-# whose QEMU is the switch.
+# whose QEMU is the switch. With MESH=1 a cable between each two of three guests: net-1-2 is the end in
+# guest 1 of the cable to guest 2.
 vm_args_private() { # guest number
 	local number=$2 n
+	if [ -n "$(vm_setting "$1" MESH)" ]; then
+		vm_args_mesh "$number"
+		return
+	fi
 	case $number in
 	3)
 		for n in 1 2; do
@@ -187,6 +192,15 @@ vm_args_private() { # guest number
 		;;
 	esac
 	printf '%s\n' -device "virtio-net-pci,netdev=private,mac=52:54:00:77:00:0$number"
+}
+
+vm_args_mesh() { # number
+	local n
+	for n in 1 2 3; do
+		[ "$n" != "$1" ] || continue
+		vm_args_cable "cable$n" "net-$1-$n" "net-$n-$1"
+		printf '%s\n' -device "virtio-net-pci,netdev=cable$n,mac=52:54:00:77:1$n:0$1"
+	done
 }
 
 vm_args_net() {

@@ -16,7 +16,7 @@ vm_file_keys=(PROGS FILES)
 # /dev/vda is to read from, /dev/vdb to swap to.
 vm_test_defaults=(MEM=768 'DISK=64 256' CMDLINE=secretmem.enable=1)
 # What only vm_start knows.
-vm_start_keys=(NET LAN FWD TERMINAL)
+vm_start_keys=(NET LAN MESH FWD TERMINAL)
 # What is about the test.
 vm_test_keys=(TIMEOUT TIER KERNELS CHECK_KERNELS PROG ARGS MUST_FAIL SHORT)
 # What a test on the host has.
