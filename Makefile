@@ -123,9 +123,9 @@ check-all: KERNELS := $(if $(K),$(KERNELS),$(KERNELS) $(call KERNELS_OF,debug) $
 check-all: setup
 	@CPTDEV_TIER=all $(CHECK)
 
-##	torture		move a database from failure to failure between two Debian hosts [N=1000] [SEED=]
+##	torture		move a database from failure to failure: two Debian hosts, then three hosts [N=1000] [SEED=] [T=]
 torture: setup
-	@T=twohost/swap-units SWAPS=$(or $(N),1000) CPTDEV_LENGTH=soak $(CHECK)
+	@T="$(or $(T),twohost/swap-units twohost/swap-three)" SWAPS=$(or $(N),1000) CPTDEV_LENGTH=soak $(CHECK)
 
 ##	soak		run tests with ten times as many repetitions: hours [T=] [K=] [J=]
 soak: setup

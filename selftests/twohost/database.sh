@@ -8,17 +8,23 @@
 . "$(dirname "${BASH_SOURCE[0]}")/hosts.sh"
 
 built=$cptdev_build/libckdev/hotspare
-declare -A program=() number=([a]=1 [b]=2)
+declare -A program=() number=([a]=1 [b]=2 [c]=3)
 # shellcheck disable=SC2034
 declare -A other=([a]=b [b]=a)
 # Rows that clients were told are safe.
 rows=0
 
+# More settings of the hosts, and lines of the daemons' configuration.
+host_settings=()
+conf_lines=()
+# Who promotes: cptdevd, or a person or a cluster.
+failover=auto
+
 host_launch() { # name
-	local -A kernel=([a]=$KERNEL [b]=$KERNEL_B)
+	local -A kernel=([a]=$KERNEL [b]=$KERNEL_B [c]=$KERNEL)
 	local -a files=("$built/sqlite-hotspare:/usr/bin/sqlite-hotspare"
 		"$built/libhotspare.so.1:/usr/lib/x86_64-linux-gnu/libhotspare.so.1")
-	vm_launch "$1" "${kernel[$1]}" NET="${number[$1]}" SMP=1 MEM=384 FILES="${files[*]}"
+	vm_launch "$1" "${kernel[$1]}" NET="${number[$1]}" SMP=1 MEM=384 FILES="${files[*]}" "${host_settings[@]}"
 }
 
 host_ready() {
@@ -106,8 +112,12 @@ all_there() {
 	[ "$answer" = "{\"n\":$rows,\"d\":$rows,\"m\":$rows,\"bad\":0}" ]
 }
 
+host_daemon() { # host
+	daemon_start "$1" $failover "${conf_lines[@]}"
+}
+
 host_begin() { # host role
-	daemon_start "$1" auto
+	host_daemon "$1"
 	supervise "$1" "$2"
 }
 

@@ -32,6 +32,7 @@ SEED=${SEED:-$EPOCHSECONDS}
 # Seconds that a state may take to come; for hangs only, since a loaded machine may need a minute.
 limit=180
 
+hosts=(a b)
 ledger=$cptdev_build/selftests/ledger
 # That the program changes in each generation, and ms between two of them: that many more would only
 # keep the hosts busy, since a link that was made slow has something to carry all the same.
@@ -49,12 +50,16 @@ not() {
 }
 
 begin() {
+	local host nr=0
 	printf 'TAP version 13\n'
 	say_why "SEED=$SEED"
-	host_launch a 1
-	host_launch b 2
-	host_ready a
-	host_ready b
+	for host in "${hosts[@]}"; do
+		nr=$((nr + 1))
+		host_launch "$host" $nr
+	done
+	for host in "${hosts[@]}"; do
+		host_ready "$host"
+	done
 }
 
 finish() {
@@ -117,17 +122,22 @@ host_ready() {
 	vm_run "$1" 'echo 4096 16384 131072 >/proc/sys/net/ipv4/tcp_wmem'
 }
 
+# peers name: the other hosts, in its configuration
+peers() {
+	local peer=10.77.0.2 protection=psk_file=/tmp/key
+	[ -n "$link_key" ] || protection='insecure=yes anywhere'
+	[ "$1" = a ] || peer=10.77.0.1
+	printf '%s\n' '[peer]' "address=$peer" "$protection"
+}
+
 # daemon_start name [failover [line of the configuration]...]: the number to wait for and
 # signal is in daemon_<name>
 daemon_start() {
-	local name=$1 failover=${2:-manual} peer=10.77.0.2 protection=psk_file=/tmp/key number
-	[ -n "$link_key" ] || protection='insecure=yes anywhere'
-	[ "$1" = a ] || peer=10.77.0.1
+	local name=$1 failover=${2:-manual} number
 	shift $(($# < 2 ? $# : 2))
 	set -- "$name" "$failover" "$@"
 	vm_run "$1" "(umask 077; echo $link_key >/tmp/key)
-		printf '%s\n' '[node]' name=$1 '[peer]' address=$peer \
-		'$protection' '[failover]' \
+		printf '%s\n' '[node]' name=$1 '$(peers "$1")' '[failover]' \
 		timeout_ms=$timeout_ms failover=$failover on_promote=/tmp/promoted ${*:3} >/tmp/conf
 		printf '%s\n' '#!/bin/sh' 'echo \$* >>/tmp/promotions' >/tmp/promoted
 		chmod +x /tmp/promoted"

@@ -3,14 +3,16 @@
 #
 # Swap torture: a database over cptdevd that is moved from host to host again and again, by
 # hand and by failures, each time with another failure while the first is being mended. On
-# each host something starts the program anew. A client keeps a ledger and asks both hosts: a row
+# each host something starts the program anew. A client keeps a ledger and asks all hosts: a row
 # that it was told is safe is there once in every answer of every host from then on; one that it
 # was told nothing of is there once or not at all; and there is no other. To be sourced behind
-# database.sh by tests that say what the hosts are, and how many SWAPS there are. TAP.
+# database.sh by tests that say what the hosts are, which failures they have, and how many SWAPS there
+# are. TAP.
 #
 # SEED is of the schedule: the run prints it.
 
-# In rows is the last one that was written; the ledger has a line for each: safe or maybe.
+# In rows is the last one that was written; the ledger has a line for each: safe, maybe, or gone if a
+# person has accepted its loss.
 work=$vm_root
 ledger_file=$work/ledger
 
@@ -41,6 +43,7 @@ agrees() { # ledger
 			match($0, /"bad":[0-9]+/); bad = substr($0, RSTART + 6, RLENGTH - 6)
 			if (n != 1 || bad != 0) { print "row " a " is there " n " times, " bad " wrong"; wrong = 1 }
 			if (!(a in word) && a > last) { print "row " a " was never written"; wrong = 1 }
+			if (word[a] == "gone") { print "row " a " was given up and is back"; wrong = 1 }
 			there[a] = 1
 		}
 		END {
@@ -61,11 +64,11 @@ look() {
 }
 
 # Whoever answers, answers right.
-both_right() {
+all_right() {
 	local host ret
-	for host in a b; do
+	for host in "${hosts[@]}"; do
 		ret=0
-		look $host || ret=$?
+		look "$host" || ret=$?
 		[ $ret -ne 1 ] || return 1
 	done
 }
@@ -76,10 +79,10 @@ right() { # host: it answers, and right
 	[ $ret -eq 0 ]
 }
 
-# The swaps. $1 has the database, $2 waits.
+# The swaps. $1 has the database.
 
 swap_hand() {
-	vm_run "$2" 'cptdevctl promote --force db >/dev/null'
+	vm_run "${other[$1]}" 'cptdevctl promote --force db >/dev/null'
 }
 
 swap_host() {
@@ -101,6 +104,10 @@ swap_move() {
 }
 
 # What was broken is mended.
+mend() { # swap host
+	"mend_$1" "$2"
+}
+
 mend_hand() {
 	:
 }
@@ -135,12 +142,12 @@ second_program() {
 
 second_daemon() {
 	daemon_end "$1" 9
-	daemon_start "$1" auto
+	host_daemon "$1"
 }
 
 second_daemon_new() {
 	daemon_end "$2" 9
-	daemon_start "$2" auto
+	host_daemon "$2"
 }
 
 second_short_cut() {
@@ -173,39 +180,68 @@ swap() {
 	}
 }
 
-# For whoever looks for the cause: what both hosts know, and the ledger. The guests' logs are there, too.
+# For whoever looks for the cause: what all hosts know, and the ledger. The guests' logs are there, too.
 keep_reports() {
 	local host
-	for host in a b; do
-		vm_run $host 'rm -f /tmp/report; cptdevctl report /tmp/report >/dev/null' 120 &&
-			vm_get $host /tmp/report "$work/report-$host.tar.gz"
+	for host in "${hosts[@]}"; do
+		vm_run "$host" 'rm -f /tmp/report; cptdevctl report /tmp/report >/dev/null' 120 &&
+			vm_get "$host" /tmp/report "$work/report-$host.tar.gz"
 	done
-	say_why "reports of both hosts, and the ledger: $work"
+	say_why "reports of all hosts, and the ledger: $work"
 }
 
-# swap_from host: the database goes from there to the other one
+# For tests with more hosts: what comes before a swap and after it, and whoever decides when a host is
+# lost.
+prepare() { # host
+	:
+}
+
+finish_swap() {
+	:
+}
+
+decide() {
+	:
+}
+
+# gone_on host: another one serves, $to
+gone_on() {
+	decide
+	for to in "${hosts[@]}"; do
+		[ "$to" = "$1" ] || ! serves "$to" || return 0
+	done
+	return 1
+}
+
+# swap_from host: the database goes from there to another one
 swap_from() {
-	local from=$1 to=${other[$1]} first second
 	below ${#swaps[@]}
-	first=${swaps[$chosen]}
+	local first=${swaps[$chosen]}
 	below ${#seconds[@]}
-	second=${seconds[$chosen]}
-	what="swap $i, $first and $second, from $from to $to"
+	swap_by "$first" "${seconds[$chosen]}" "$1"
+}
+
+# swap_by first second host
+swap_by() {
+	local first=$1 second=$2 from=$3 to
+	what="swap $i, $first and $second, from $from"
+	prepare "$from" || return 1
 	write_row "$from" || say_why "$what: row $rows isn't safe yet"
-	both_right || return 1
-	"swap_$first" "$from" "$to"
-	until_true serves "$to" || return 1
-	both_right || return 1
+	all_right || return 1
+	"swap_$first" "$from"
+	until_true gone_on "$from" || return 1
+	what+=" to $to"
+	all_right || return 1
 	write_row "$to" || true
 	# Whoever was cut off doesn't know that row: it mustn't answer any more.
-	both_right || return 1
-	"mend_$first" "$from"
+	all_right || return 1
+	mend "$first" "$from"
 	"second_$second" "$from" "$to"
-	both_right || return 1
+	all_right || return 1
 	write_row "$to" || true
 	until_true safe_somewhere || return 1
-	both_right || return 1
-	one_serves "$at" && intact "$at"
+	all_right || return 1
+	one_serves "$at" && intact "$at" && finish_swap
 }
 
 # intact host: no page of the replica differs from what was sent to it, as far as that is known. A daemon
@@ -220,18 +256,23 @@ intact() {
 	}
 }
 
-# Somebody serves, and the other one is the spare. Who it is, is in $at: a cut that lasts longer
+# Somebody serves, and another one is the spare. Who it is, is in $at: a cut that lasts longer
 # than the time-out moves the database back if the spare was in step already.
 safe_somewhere() {
-	both_right || touch "$work/failed"
-	for at in a b; do
-		! says_safe $at 'delete from t where a < 0' || return 0
+	decide
+	all_right || touch "$work/failed"
+	for at in "${hosts[@]}"; do
+		! says_safe "$at" 'delete from t where a < 0' || return 0
 	done
 	return 1
 }
 
 one_serves() {
-	[ ! -e "$work/failed" ] && patiently right "$1" && not serves "${other[$1]}"
+	local host
+	[ ! -e "$work/failed" ] && patiently right "$1" || return 1
+	for host in "${hosts[@]}"; do
+		[ "$host" = "$1" ] || not serves "$host" || return 1
+	done
 }
 
 # The comparison can fail.
@@ -253,13 +294,20 @@ test_controls() {
 	t 'control: that is all' right a
 }
 
+# For tests with controls that break something for good.
+last_controls() {
+	:
+}
+
 main() {
-	local at=a what i compared=0
+	local at=a what i host compared=0
 	mkdir -p "$work"
 	: >"$ledger_file"
 	begin
-	host_begin b s
-	t 'the spare waits' until_true waits_since b 0
+	for host in "${hosts[@]:1}"; do
+		host_begin "$host" s
+		t "the spare waits on $host" until_true waits_since "$host" 0
+	done
 	host_begin a m
 	t 'the master serves' until_true serves a
 	t 'a table is safe' until_true says_safe a 'create table if not exists t (a integer, b integer)'
@@ -275,14 +323,16 @@ main() {
 	done
 	say_why "$rows rows, $(grep -c safe "$ledger_file") of them safe; $compared comparisons found all pages the same"
 	t 'replicas were compared' [ "$compared" -gt 0 ]
-	for host in a b; do
-		program_end $host
+	[ -e "$work/failed" ] || last_controls
+	for host in "${hosts[@]}"; do
+		program_end "$host"
 	done
-	for host in a b; do
-		daemon_end $host 15
-		vm_run $host 'cptdevctl replica remove --force db >/dev/null'
+	for host in "${hosts[@]}"; do
+		daemon_end "$host" 15
+		vm_run "$host" 'cptdevctl replica remove --force db >/dev/null'
 	done
-	t 'both hosts stop in order: a' vm_stop a
-	t 'both hosts stop in order: b' vm_stop b
+	for host in "${hosts[@]}"; do
+		t "all hosts stop in order: $host" vm_stop "$host"
+	done
 	printf '1..%d\n' "$points"
 }
