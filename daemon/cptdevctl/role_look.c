@@ -93,6 +93,10 @@ static const char *unfit(const struct role *r, struct json_object *record)
 	for (i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(r->record, known[i].state))
 			return word(record, "error", known[i].why);
+	/* As record_outdated() has it. */
+	if (!strcmp(word(record, "role", ""), "primary") && js_get_u64(record, "generation") &&
+	    strcmp(r->replica, "none"))
+		return "the replica is outdated: a program of this host went on from it and was acknowledged";
 	if (js_get_bool(record, "source") || !strcmp(word(record, "role", ""), "taking-back"))
 		return "the state is on its way back to the host that lost it";
 	if (js_get_bool(record, "unsure"))

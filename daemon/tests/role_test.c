@@ -181,6 +181,18 @@ static void each_refusal_of_a_promotion_is_known_before(void **state)
 		assert_string_equal(h.role.role, "spare");
 		looked(&h);
 	}
+	/* Promoted, and the program that went on from it has failed. */
+	h = spare(118, 1);
+	h.replica.flags = CPTDEV_GENL_REPLICA_PROMOTED;
+	look(&h, HEAD PEER_DEAD "," RECORD("lost", "primary", ",'generation':7") "}");
+	assert_string_equal(h.role.replica, "promoted");
+	assert_false(h.role.promotable);
+	assert_string_equal(h.role.why, "the replica is outdated: a program of this host went on from it and was acknowledged");
+	looked(&h);
+	/* As above, but nobody relies on what it did. */
+	look(&h, HEAD PEER_DEAD "," RECORD("lost", "primary", ",'generation':0") "}");
+	assert_true(h.role.promotable);
+	looked(&h);
 	h = spare(0, 1);
 	look(&h, HEAD PEER_FEEDS "}");
 	assert_string_equal(h.role.replica, "empty");
