@@ -163,20 +163,24 @@ look_around() {
 		facts=$(vm_run "$host" 'cptdevctl role db' 15 2>/dev/null) || return 1
 		while IFS='=' read -r key value; do
 			case $key in
-			role | term | record_term | generation | replica | promotable | primary | why)
+			role | term | record | record_term | generation | replica | promotable | primary | why)
 				is[$host.$key]=$value ;;
 			esac
 		done <<<"$facts"
 	done
 }
 
-# The hosts on which a program waits for a replica, the oldest replica first.
+# The hosts on which a program waits for a replica, the oldest replica first: for a person.
 waiting() {
 	local host
 	for host in "${hosts[@]}"; do
-		[ "${is[$host.role]}" != spare ] || [ "${is[$host.replica]}" != committed ] || [ -n "${cut[$host]:-}" ] ||
+		! waits "$host" || [ "${is[$host.replica]}" != committed ] ||
 			echo "${is[$host.term]} ${is[$host.generation]} $host"
 	done | sort -k 1,1n -k 2,2n
+}
+
+waits() { # host
+	[ "${is[$1.role]}" = spare ] && [ -z "${cut[$1]:-}" ]
 }
 
 # Somebody is the primary, or is about to be. A host that is cut off is neither.
@@ -188,7 +192,7 @@ has_primary() {
 			[ "${is[$host.term]}" -le "$known_term" ] || known_term=${is[$host.term]}
 			return 0
 		}
-		[ "${is[$host.role]} ${is[$host.replica]:-}" != 'spare promoted' ] || return 0
+		[ "${is[$host.role]} ${is[$host.replica]:-} ${is[$host.record]:-}" != 'spare promoted ok' ] || return 0
 	done
 	return 1
 }
@@ -226,10 +230,11 @@ promote() {
 
 # Any that cptdevd would promote has everything; but one of an older term missed a promotion.
 cluster_decides() {
-	local host fit=() word
-	while read -r word word host; do
-		[ "${is[$host.promotable]}" != yes ] || [ "${is[$host.term]}" -lt "$known_term" ] || fit+=("$host")
-	done < <(waiting)
+	local host fit=()
+	for host in "${hosts[@]}"; do
+		! waits "$host" || [ "${is[$host.promotable]}" != yes ] || [ "${is[$host.term]}" -lt "$known_term" ] ||
+			fit+=("$host")
+	done
 	[ "${#fit[@]}" -gt 0 ] || return 1
 	below ${#fit[@]}
 	promote "${fit[$chosen]}" || true
