@@ -153,6 +153,18 @@ ABI_FIELD(cptdev_delta, generation, 32, 8);
 ABI_FIELD(cptdev_delta, base, 40, 8);
 ABI_FIELD(cptdev_delta, pages, 48, 8);
 
+ABI_STRUCT(cptdev_round, 64);
+ABI_FIELD(cptdev_round, size, 0, 4);
+ABI_FIELD(cptdev_round, flags, 4, 4);
+ABI_FIELD(cptdev_round, session_id, 8, 8);
+ABI_FIELD(cptdev_round, base, 16, 8);
+ABI_FIELD(cptdev_round, pass, 24, 8);
+ABI_FIELD(cptdev_round, addr, 32, 8);
+ABI_FIELD(cptdev_round, pages, 40, 8);
+ABI_FIELD(cptdev_round, pause_ns, 48, 8);
+ABI_FIELD(cptdev_round, fd, 56, 4);
+ABI_FIELD(cptdev_round, reserved, 60, 4);
+
 ABI_STRUCT(cptdev_ack, 32);
 ABI_FIELD(cptdev_ack, size, 0, 4);
 ABI_FIELD(cptdev_ack, flags, 4, 4);

@@ -142,6 +142,7 @@ struct cptdev_session {
 	u32 nr_followers;
 	u64 pub_newest;			/* generation published last */
 	u64 pub_base;			/* reach back to here with the next one */
+	u64 pub_afresh;			/* ... not further than here, if that is more than newest */
 	u64 committed;
 	u64 cancelled;			/* up to here nobody will commit */
 	u64 committed_seen;		/* for poll */
@@ -373,6 +374,7 @@ int cptdev_snapshot(struct cptdev_call *call, void *arg);
 #define CPTDEV_NO_BASE	U64_MAX
 void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap);
 u64 cptdev_publish_base(struct cptdev_session *s);
+int cptdev_publish_pass(struct cptdev_session *s, u64 base);
 u64 cptdev_publish_drop(struct cptdev_session *s);
 u64 cptdev_publish_forget(struct cptdev_session *s);
 void cptdev_unpublish_all(struct cptdev_session *s);
@@ -380,6 +382,9 @@ void cptdev_unpublish(struct list_head *gone);
 int cptdev_wait_committed(struct cptdev_session *s, u64 generation,
 			  u64 timeout_ns, struct cptdev_wait *out);
 int cptdev_wait(struct cptdev_call *call, void *arg);
+
+/* round.c */
+int cptdev_round(struct cptdev_call *call, void *arg);
 
 /* follow.c */
 void cptdev_unfollow_all(struct cptdev_session *owner);
@@ -620,7 +625,8 @@ void cptdev_pool_free(struct cptdev_replica *r);
 
 int cptdev_stage_owner_hint(const struct cptdev_replica_file *rf);
 void cptdev_stage_drop(struct cptdev_replica *r);
-int cptdev_trimmed(struct cptdev_replica *r, const struct cptdev_layout *layout,
+int cptdev_trimmed(struct cptdev_replica *r, const struct cptdev_layout *old,
+		   const struct cptdev_layout *layout,
 		   int (*fn)(struct cptdev_replica *r, u64 start, u64 end, void *arg), void *arg);
 int cptdev_stage_apply(struct cptdev_replica *r);
 int cptdev_stage_put(struct cptdev_replica_file *rf, u64 pos, size_t len,

@@ -59,7 +59,7 @@ static int device_info(struct cptdev_call *call, void *uarg)
 		CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
 		CPTDEV_FEATURE_MMAP | CPTDEV_FEATURE_CLAIM |
 		CPTDEV_FEATURE_LEASE | CPTDEV_FEATURE_ALIVE | CPTDEV_FEATURE_SINCE |
-		CPTDEV_FEATURE_COPIED | CPTDEV_FEATURE_HISTORY;
+		CPTDEV_FEATURE_COPIED | CPTDEV_FEATURE_HISTORY | CPTDEV_FEATURE_ROUND;
 	info->range_flags = CPTDEV_RANGE_EXCL;
 	info->scan_flags = CPTDEV_SCAN_FLAGS;
 	info->scan_categories = CPTDEV_SCAN_CATEGORIES;
@@ -92,6 +92,7 @@ static const struct cptdev_ioctl_op device_ops[] = {
 	CPTDEV_OP(CPTDEV_IOC_WAIT, cptdev_wait, cptdev_wait, committed),
 	CPTDEV_OP_FD(CPTDEV_IOC_DELTA, cptdev_delta, cptdev_delta, pages),
 	CPTDEV_OP(CPTDEV_IOC_ACK, cptdev_ack, cptdev_ack, generation),
+	CPTDEV_OP_FD(CPTDEV_IOC_ROUND, cptdev_round, cptdev_round, reserved),
 	CPTDEV_OP_FD(CPTDEV_IOC_REPLICA_OPEN, cptdev_replica_open,
 		     cptdev_replica_open, reserved),
 };

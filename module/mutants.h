@@ -228,6 +228,10 @@ static inline int mutant_count_failed(struct cptdev_snap *snap)
 
 #define cptdev_snap_seal		mutant_count_failed
 
+/* ROUND_NUMBER: the rounds of a pass have one generation, whatever came in between. */
+#define cptdev_pass_newest(cut)							\
+	(cptdev_mutant(ROUND_NUMBER) || cptdev_pass_newest(cut))
+
 /* NO_NUMBER: a page that was in a replica before keeps the number that it had. */
 #define set_page_private(p, number)						\
 	(cptdev_mutant(NO_NUMBER) && page_private((struct page *)(p)) ? (void)0 : \

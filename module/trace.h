@@ -71,6 +71,34 @@ TRACE_EVENT(cptdev_snapshot,
 		  __entry->pause_ns, __entry->ret)
 );
 
+TRACE_EVENT(cptdev_round,
+	TP_PROTO(const struct cptdev_session *s, const struct cptdev_round *arg, int ret),
+	TP_ARGS(s, arg, ret),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u32, flags)
+		__field(u64, base)
+		__field(u64, pass)
+		__field(u64, next)
+		__field(u64, pages)
+		__field(u64, pause_ns)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->id = s->id;
+		__entry->flags = arg->flags;
+		__entry->base = arg->base;
+		__entry->pass = arg->pass;
+		__entry->next = arg->addr;
+		__entry->pages = arg->pages;
+		__entry->pause_ns = arg->pause_ns;
+		__entry->ret = ret;
+	),
+	TP_printk("session=%llu flags=%#x base=%llu pass=%llu next=%#llx pages=%llu pause=%lluns ret=%d",
+		  __entry->id, __entry->flags, __entry->base, __entry->pass, __entry->next,
+		  __entry->pages, __entry->pause_ns, __entry->ret)
+);
+
 TRACE_EVENT(cptdev_commit,
 	TP_PROTO(const struct cptdev_replica *r, u64 staged, int ret),
 	TP_ARGS(r, staged, ret),

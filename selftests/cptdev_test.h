@@ -131,6 +131,16 @@ static inline int t_delta(int fd, uint64_t id, uint64_t since, struct cptdev_del
 	return t_delta_flags(fd, id, since, 0, out);
 }
 
+/* Returns the descriptor or -errno; @r becomes the answer. */
+static inline int t_round(int fd, struct cptdev_round *r)
+{
+	int ret;
+
+	r->size = sizeof(*r);
+	ret = t_ioctl(fd, CPTDEV_IOC_ROUND, r);
+	return ret ?: r->fd;
+}
+
 static inline int t_ack(int fd, uint64_t id, uint64_t generation, uint32_t flags)
 {
 	struct cptdev_ack arg = {
@@ -344,14 +354,28 @@ static inline int t_image_extent(struct t_image *im, int fd,
 	return 0;
 }
 
-/* Bring the image from its generation to that of the snapshot. */
-static inline int t_image_apply(struct t_image *im, int fd)
+/* Everything that the snapshot has. */
+static inline int t_image_take(struct t_image *im, int fd)
 {
 	struct cptdev_image_info info = t_image_info(fd);
 	struct cptdev_extent *v;
 	off_t pos = 0;
 	size_t nr, i;
 	int ret = 0;
+
+	v = t_extents(fd, &nr);
+	if (!v)
+		return -EIO;
+	for (i = 0; !ret && i < nr; i++)
+		ret = t_image_extent(im, fd, &v[i], &pos);
+	free(v);
+	return !ret && pos != (off_t)(info.pages * PAGE) ? -EIO : ret;
+}
+
+/* Bring the image from its generation to that of the snapshot. */
+static inline int t_image_apply(struct t_image *im, int fd)
+{
+	struct cptdev_image_info info = t_image_info(fd);
 
 	if (!info.generation)
 		return -EINVAL;
@@ -361,16 +385,8 @@ static inline int t_image_apply(struct t_image *im, int fd)
 		memset(im->data, 0, im->pages * PAGE);
 		memset(im->has, 0, im->pages * sizeof(*im->has));
 	}
-	v = t_extents(fd, &nr);
-	if (!v)
-		return -EIO;
-	for (i = 0; !ret && i < nr; i++)
-		ret = t_image_extent(im, fd, &v[i], &pos);
-	free(v);
-	if (!ret && pos != (off_t)(info.pages * PAGE))
-		ret = -EIO;
 	im->generation = info.generation;
-	return ret;
+	return t_image_take(im, fd);
 }
 
 /* The first page that differs from @memory, or -1. */

@@ -276,6 +276,62 @@ TEST_F(replica, abort)
 	EXPECT_EQ(-EINVAL, commit(self, 3));
 }
 
+/* A delta of everything that comes in parts, each with a generation and layout of its own. */
+TEST_F(replica, begin_continue)
+{
+	struct cptdev_segment *seg = (void *)(unsigned long)self->begin.layout;
+	uint64_t len = seg->len;
+
+	ASSERT_EQ(0, put(self, 0, 1, 0, 8, 'a'));
+	self->begin.flags = CPTDEV_BEGIN_CONTINUE;
+	EXPECT_EQ(-EINVAL, begin(self, 0, 2));		/* nothing is staged */
+	self->begin.flags = 0;
+	EXPECT_EQ(0, begin(self, 0, 3));
+	EXPECT_EQ(0, stage(self, 0, 4, 'b'));
+	EXPECT_EQ(0, stage(self, 10, 2, 'b'));
+	self->begin.flags = CPTDEV_BEGIN_CONTINUE;
+	EXPECT_EQ(-EINVAL, begin(self, 0, 2));		/* older */
+	EXPECT_EQ(-EINVAL, begin(self, 1, 4));		/* not everything */
+	self->begin.term++;
+	EXPECT_EQ(-EINVAL, begin(self, 0, 4));
+	self->begin.term--;
+	EXPECT_EQ(0, begin(self, 0, 3));
+	EXPECT_EQ(0, stage(self, 1, 1, 'c'));
+	EXPECT_EQ(0, hole(self, 2, 1));
+	/* Nobody sees anything of it. */
+	EXPECT_STREQ("0+8", extents(self));
+	EXPECT_EQ('a', at(self, 1));
+	/* What isn't mapped any more is given up, and doesn't come back. */
+	seg->len = 11 * PAGE;
+	EXPECT_EQ(0, begin(self, 0, 5));
+	seg->len = len;
+	EXPECT_EQ(0, begin(self, 0, 6));
+	EXPECT_EQ(0, stage(self, 3, 1, 'd'));
+	EXPECT_EQ(-EINVAL, commit(self, 5));
+	EXPECT_EQ(0, commit(self, 6));
+	EXPECT_STREQ("0+2 3+1 10+1", extents(self));
+	EXPECT_EQ('b', at(self, 0));
+	EXPECT_EQ('c', at(self, 1));
+	EXPECT_EQ('d', at(self, 3));
+	EXPECT_EQ('b', at(self, 10));
+	EXPECT_EQ(6ULL, t_image_info(self->ro).generation);
+	EXPECT_EQ(4 * PAGE, t_info(self->device).replica);
+	/* The next one begins anew. */
+	self->begin.flags = 0;
+	EXPECT_EQ(0, begin(self, 0, 7));
+	EXPECT_EQ(0, stage(self, 5, 1, 'e'));
+	EXPECT_EQ(0, abort_it(self));
+	self->begin.flags = CPTDEV_BEGIN_CONTINUE;
+	EXPECT_EQ(-EINVAL, begin(self, 0, 8));
+	self->begin.flags = 0;
+	/* Nor can a delta of changes be continued. */
+	EXPECT_EQ(0, begin(self, 6, 7));
+	self->begin.flags = CPTDEV_BEGIN_CONTINUE;
+	EXPECT_EQ(-EINVAL, begin(self, 0, 8));
+	EXPECT_EQ(-EINVAL, begin(self, 6, 8));
+	EXPECT_EQ(0, commit(self, 7));
+}
+
 TEST_F(replica, gap_and_stale)
 {
 	EXPECT_EQ(-EILSEQ, begin(self, 1, 2));		/* there is nothing yet */

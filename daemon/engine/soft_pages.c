@@ -184,6 +184,29 @@ static void trim(struct soft_set *s, const struct soft_layout *layout)
 	soft_set_del(s, pos, ~0ULL / SOFT_PAGE);
 }
 
+void soft_pages_del(struct soft_pages *p, u64 start, u64 end)
+{
+	u64 pos = start, from, to;
+
+	while (pos < end && soft_set_run(&p->set, pos, &from, &to) && from < end) {
+		pos = MIN(to, end);
+		punch(p->fd, from, pos);
+	}
+	soft_set_del(&p->set, start, end);
+}
+
+void soft_pages_trim(struct soft_pages *p, const struct soft_layout *layout)
+{
+	u64 pos = 0;
+	u32 i;
+
+	for (i = 0; i < layout->nr; i++) {
+		soft_pages_del(p, pos, layout->v[i].addr / SOFT_PAGE);
+		pos = (layout->v[i].addr + layout->v[i].len) / SOFT_PAGE;
+	}
+	soft_pages_del(p, pos, ~0ULL / SOFT_PAGE);
+}
+
 static int set_apply(struct soft_set *s, const struct soft_set *new,
 		     const struct soft_set *holes, const struct soft_layout *layout)
 {

@@ -28,6 +28,9 @@ void soft_pages_init(struct soft_pages *p);
 void soft_pages_free(struct soft_pages *p);
 /* Put @nr pages from @data at page @page. *@done: so many are there, on failure as well. */
 int soft_pages_write(struct soft_pages *p, u64 page, const void *data, u64 nr, u64 *done);
+/* Pages in [start, end), or outside of the layout, are given up. */
+void soft_pages_del(struct soft_pages *p, u64 start, u64 end);
+void soft_pages_trim(struct soft_pages *p, const struct soft_layout *layout);
 /* One page: zeros if it isn't in @p. */
 int soft_pages_read(const struct soft_pages *p, u64 page, void *data);
 /*

@@ -73,13 +73,50 @@ static int blob_read(struct soft_blob *b, u64 from, u32 len)
 	return ret;
 }
 
+/*
+ * The delta goes on with another generation, layout and meta-data. Everything is sent, so no hole
+ * is noted.
+ */
+static int begin_continue(struct soft_replica *r, int fd, const struct cptdev_replica_begin *b,
+			  struct soft_layout *layout, struct soft_blob *meta)
+{
+	struct soft_stage *st = &r->stage;
+
+	if (st->owner != fd || st->base || b->base || b->generation < r->rec.staging ||
+	    b->term != st->term || !uuid_same(b->uuid, st->uuid))
+		return -EINVAL;
+	if (st->failed)
+		return st->failed;
+	soft_pages_trim(&st->data, layout);
+	soft_layout_free(&st->layout);
+	blob_free(&st->meta);
+	st->layout = *layout;
+	st->meta = *meta;
+	r->rec.staging = b->generation;
+	return 0;
+}
+
+static void begin_anew(struct soft_replica *r, int fd, const struct cptdev_replica_begin *b,
+		       const struct soft_layout *layout, const struct soft_blob *meta)
+{
+	soft_stage_drop(r);
+	soft_since_trim(&r->since, r->rec.commits, &r->content.set);
+	r->stage.owner = fd;
+	r->stage.base = b->base;
+	r->stage.term = b->term;
+	r->stage.layout = *layout;
+	r->stage.meta = *meta;
+	memcpy(r->stage.uuid, b->uuid, CPTDEV_UUID_LEN);
+	r->rec.staging = b->generation;
+}
+
 int soft_stage_begin(struct soft_replica *r, int fd, const struct cptdev_replica_begin *b)
 {
 	struct soft_layout layout;
 	struct soft_blob meta = {};
 	int ret;
 
-	if (b->flags & ~CPTDEV_BEGIN_REPLACE)
+	if (b->flags & ~(CPTDEV_BEGIN_REPLACE | CPTDEV_BEGIN_CONTINUE))
 		return -EOPNOTSUPP;
 	ret = soft_layout_read(&layout, b->layout, b->layout_len);
 	if (!ret)
@@ -90,21 +127,15 @@ int soft_stage_begin(struct soft_replica *r, int fd, const struct cptdev_replica
 		ret = -EBUSY;
 	if (!ret)
 		ret = begin_check(r, b);
+	if (!ret && (b->flags & CPTDEV_BEGIN_CONTINUE))
+		ret = begin_continue(r, fd, b, &layout, &meta);
+	else if (!ret)
+		begin_anew(r, fd, b, &layout, &meta);
 	if (ret) {
 		soft_layout_free(&layout);
 		blob_free(&meta);
-		return ret;
 	}
-	soft_stage_drop(r);
-	soft_since_trim(&r->since, r->rec.commits, &r->content.set);
-	r->stage.owner = fd;
-	r->stage.base = b->base;
-	r->stage.term = b->term;
-	r->stage.layout = layout;
-	r->stage.meta = meta;
-	memcpy(r->stage.uuid, b->uuid, CPTDEV_UUID_LEN);
-	r->rec.staging = b->generation;
-	return 0;
+	return ret;
 }
 
 /* How many more pages there is room for. *@all: the limit of all replicas is the reason. */
@@ -164,7 +195,7 @@ static int stage_holes(struct soft_replica *r, u64 start, u64 end)
 	u64 pos = start, from, to;
 	int ret = 0;
 
-	soft_set_del(&r->stage.data.set, start, end);
+	soft_pages_del(&r->stage.data, start, end);
 	if (!r->stage.base)
 		return 0;
 	while (!ret && pos < end && soft_set_run(&r->content.set, pos, &from, &to) &&

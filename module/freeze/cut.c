@@ -22,6 +22,7 @@
  * cut that fails half-way loses no change: the next cut takes all pages with a number above its
  * base.
  */
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 
@@ -105,7 +106,7 @@ static void cut_read_only(struct cut *cut, struct cptdev_table *t)
  */
 static int cut_prepare(struct cut *cut, struct cptdev_table *t)
 {
-	bool fresh = !t->chunk && cut->walk.span->added == cut->generation;
+	bool fresh = !t->chunk && cut->walk.span->added == cut->generation && !cut->cool;
 	pmd_t val = READ_ONCE(*t->pmd);
 	int ret;
 
@@ -133,12 +134,23 @@ static int cut_prepare(struct cut *cut, struct cptdev_table *t)
 	return 0;
 }
 
+/* A round that takes too long ends before the next table; but it has had one. */
+static bool cut_late(const struct cut *cut)
+{
+	return unlikely(cut->pause_max) && cut->visited && ktime_get_ns() >= cut->deadline;
+}
+
+/* What ends the walk, and is no error. */
+#define CUT_LATE	1
+
 int cptdev_cut_table(struct cptdev_walk *walk, struct cptdev_table *t)
 {
 	struct cut *cut = container_of(walk, struct cut, walk);
 	unsigned int nr;
 	int ret;
 
+	if (cut_late(cut))
+		return CUT_LATE;
 	cut->visited += t->last - t->first + 1;
 	if (unlikely(!t->swept)) {
 		ret = cut_prepare(cut, t);
@@ -188,6 +200,38 @@ int cptdev_cut_empty(struct cptdev_walk *walk, unsigned long start, unsigned lon
 	return cut_unseen(cut, walk->span, pos, end);
 }
 
+/* Where a round has gone this far without finding enough pages, it ends all the same. */
+#define ROUND_REACH	64
+
+/*
+ * A round: from cut->pos on, in steps of so many page tables as surely fit. Sets cut->pos to where
+ * the next round begins, or to 0.
+ */
+static int cut_round(struct cut *cut)
+{
+	struct cptdev_session *s = cut->walk.s;
+	u64 reach = ROUND_REACH * cut->max;
+	u64 left, step, end;
+	int ret;
+	u32 i;
+
+	while ((i = cptdev_span_at(s, cut->pos)) < s->nr_ranges) {
+		left = cut->max - cptdev_snap_pages(cut->snap);
+		step = min3(left, reach, (u64)CPTDEV_SWEEP * CHUNK_PAGES) / CHUNK_PAGES;
+		if (!step)
+			return 0;
+		cut->pos = max(cut->pos, s->ranges[i].start);
+		end = (cut->pos & CHUNK_MASK) + step * CHUNK_SIZE;
+		ret = cptdev_walk_ranges(&cut->walk, cut->pos, end);
+		cut->pos = ret == CUT_LATE ? cut->walk.pos : end;
+		if (ret || cut_late(cut))
+			return min(ret, 0);
+		reach -= step * CHUNK_PAGES;
+	}
+	cut->pos = 0;
+	return 0;
+}
+
 int cptdev_cut_all(struct cut *cut)
 {
 	struct cptdev_session *s = cut->walk.s;
@@ -197,7 +241,10 @@ int cptdev_cut_all(struct cut *cut)
 	/* What comes now makes fast GUP back off, as fork() does. */
 	raw_write_seqcount_begin(&mm->write_protect_seq);
 	cut->walk.newer = cut->base;
-	ret = cptdev_walk_ranges(&cut->walk, 0, ULONG_MAX);
+	if (cut->max)
+		ret = cut_round(cut);
+	else
+		ret = cptdev_walk_ranges(&cut->walk, 0, ULONG_MAX);
 	cut->visited += cut->walk.quiet;
 	if (cut->flush)
 		cptdev_flush(s);

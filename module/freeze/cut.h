@@ -15,6 +15,13 @@ struct cut {
 	struct cptdev_snap *snap;
 	u64 generation;
 	u64 base;
+	/* A round: see round.c. */
+	u64 pass;			/* its generation, 0: this is no round, or a pass begins */
+	u64 max;			/* the most pages, 0: this is no round */
+	unsigned long pos;		/* where it begins, and where the next one will; 0: nowhere */
+	u64 pause_max;			/* nanoseconds, 0: no limit */
+	u64 deadline;
+	bool cool;			/* leave out what has just changed */
 	bool flush;
 	bool in_flight;			/* pages to copy */
 	struct folio *large;		/* the last large folio, for cut_share() */
@@ -40,12 +47,23 @@ static inline bool cptdev_pte_filled(pte_t pte)
 	return !cptdev_pte_is_hole(pte);
 }
 
+/* Has no other cut come since the pass began? Under session->lock. */
+static inline bool cptdev_pass_newest(const struct cut *cut)
+{
+	return cut->pass == cut->walk.s->generation;
+}
+
 /* cut.c */
 int cptdev_cut_table(struct cptdev_walk *walk, struct cptdev_table *t);
 int cptdev_cut_empty(struct cptdev_walk *walk, unsigned long start, unsigned long end);
 int cptdev_cut_empty_chunk(struct cut *cut, struct cptdev_chunk *c, unsigned long base,
 			   unsigned int first, unsigned int last);
 int cptdev_cut_all(struct cut *cut);
+
+/* snapshot.c */
+int cptdev_cut_begin(struct cut *cut, struct cptdev_session *s, u64 base);
+int cptdev_cut_locked(struct cut *cut, u64 *pause_ns);
+int cptdev_cut_seal(struct cut *cut);
 
 /* cut_find.c */
 u64 cptdev_numbers_above(const struct cptdev_chunk *c, unsigned int word, u64 base);

@@ -128,20 +128,39 @@ void cptdev_cut_fresh(struct cut *cut, struct cptdev_table *t)
 	t->words = CPTDEV_FOUND_WORDS;
 }
 
+/*
+ * A round that leaves out what has just changed: it takes pages whose number says that they changed,
+ * and nothing else does. The others keep their marks, so the next cut finds them.
+ */
+static void cut_find_cool(struct cut *cut, struct cptdev_table *t)
+{
+	bool above = t->chunk->newest > cut->base;
+	unsigned int i;
+
+	for (i = 0; i < CHUNK_WORDS; i++) {
+		u64 changed = t->words & BIT(i) ? t->found[i] : 0;
+
+		t->found[i] = above ? cptdev_numbers_above(t->chunk, i, cut->base) & ~changed : 0;
+	}
+	t->words = CPTDEV_FOUND_WORDS;
+}
+
 /* What the snapshot takes; returns how many pages. */
 unsigned int cptdev_cut_find(struct cut *cut, struct cptdev_table *t)
 {
 	unsigned int i, nr = 0;
 	u32 words;
 
-	if (unlikely(t->marks && !t->fresh))
+	if (unlikely(cut->cool))
+		cut_find_cool(cut, t);
+	else if (unlikely(t->marks && !t->fresh))
 		cut_find_more(cut, t);
 	for (words = t->words; words; words &= words - 1) {
 		i = __ffs(words);
 		t->found[i] &= cptdev_table_mask(t, i);
 		nr += hweight64(t->found[i]);
 	}
-	if (nr)
+	if (nr && !cut->cool)
 		t->chunk->newest = cut->generation;
 	return nr;
 }

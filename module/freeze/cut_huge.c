@@ -236,6 +236,9 @@ int cptdev_cut_huge(struct cut *cut, struct cptdev_table *t)
 		return cptdev_cut_empty_chunk(cut, t->chunk, t->base, t->first, t->last) ?: 1;
 	if (is == HUGE_CLEAN && !huge_above(cut, t->chunk) && !huge_marked(t))
 		return 1;
+	/* What has just changed is left out. */
+	if (cut->cool && (is != HUGE_CLEAN || huge_marked(t)))
+		return 1;
 	if (is != HUGE_MOVING && whole) {
 		ret = huge_keep(cut, t);
 		if (ret)

@@ -60,10 +60,36 @@ void cptdev_unfollow_all(struct cptdev_session *owner)
 	mutex_unlock(&owner->lock);
 }
 
-/* The oldest snapshot that brings a spare with @since further, referenced. */
-static struct cptdev_snap *delta_find(struct cptdev_session *s, u64 since, u32 flags)
+/*
+ * Why there is none. Under pub_lock. Not under session->lock, which a program holds while it waits
+ * for its memory: a number that is being given just now may be read before or after.
+ */
+static int delta_none(struct cptdev_session *s, u64 since, u32 flags)
+{
+	if (since > READ_ONCE(s->generation))
+		return -EINVAL;
+	if (since >= s->pub_newest)
+		return -ENODATA;
+	/*
+	 * Only a new snapshot can help this spare. A WAIT for an older one gets ECANCELED, unless
+	 * other spares suffice.
+	 */
+	if (!(flags & CPTDEV_DELTA_AFRESH))
+		s->pub_base = min(s->pub_base, since);
+	if (!(flags & CPTDEV_DELTA_OTHERS))
+		s->cancelled = s->pub_newest;
+	return -ESTALE;
+}
+
+/*
+ * The oldest snapshot that brings a spare with @since further, referenced. What is given up goes
+ * to @gone.
+ */
+static struct cptdev_snap *delta_find(struct cptdev_session *s, u64 since, u32 flags,
+				      struct list_head *gone)
 {
 	struct cptdev_snap *snap;
+	int ret;
 
 	spin_lock(&s->pub_lock);
 	list_for_each_entry(snap, &s->published, entry) {
@@ -73,19 +99,12 @@ static struct cptdev_snap *delta_find(struct cptdev_session *s, u64 since, u32 f
 			goto out;
 		}
 	}
-	if (since > s->pub_newest) {
-		snap = ERR_PTR(-EINVAL);
-	} else if (since == s->pub_newest) {
-		snap = ERR_PTR(-ENODATA);
-	} else {
-		/*
-		 * Only a new snapshot can help this spare. A WAIT for an older one gets
-		 * ECANCELED, unless other spares suffice.
-		 */
-		s->pub_base = min(s->pub_base, since);
-		if (!(flags & CPTDEV_DELTA_OTHERS))
-			s->cancelled = s->pub_newest;
-		snap = ERR_PTR(-ESTALE);
+	ret = delta_none(s, since, flags);
+	snap = ERR_PTR(ret);
+	if (ret != -EINVAL && (flags & CPTDEV_DELTA_AFRESH)) {
+		s->pub_afresh = since;
+		s->pub_base = CPTDEV_NO_BASE;
+		list_splice_init(&s->published, gone);
 	}
 out:
 	spin_unlock(&s->pub_lock);
@@ -95,9 +114,12 @@ out:
 static int delta_open(struct cptdev_session *s, struct cptdev_delta *arg,
 		      struct cptdev_call *call)
 {
-	struct cptdev_snap *snap = delta_find(s, arg->since, arg->flags);
+	struct cptdev_snap *snap;
 	struct file *file;
+	LIST_HEAD(gone);
 
+	snap = delta_find(s, arg->since, arg->flags, &gone);
+	cptdev_unpublish(&gone);
 	if (IS_ERR(snap)) {
 		if (PTR_ERR(snap) == -ESTALE && !(arg->flags & CPTDEV_DELTA_OTHERS)) {
 			wake_up_all(&s->wq);
@@ -122,7 +144,7 @@ int cptdev_delta(struct cptdev_call *call, void *uarg)
 	struct cptdev_delta *arg = uarg;
 	int ret;
 
-	if (arg->flags & ~CPTDEV_DELTA_OTHERS)
+	if (arg->flags & ~(CPTDEV_DELTA_OTHERS | CPTDEV_DELTA_AFRESH))
 		return -EOPNOTSUPP;
 	if (arg->reserved)
 		return -EINVAL;

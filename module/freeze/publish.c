@@ -31,9 +31,30 @@ u64 cptdev_publish_base(struct cptdev_session *s)
 	u64 base;
 
 	spin_lock(&s->pub_lock);
-	base = min(s->pub_newest, s->pub_base);
+	base = min(max(s->pub_newest, s->pub_afresh), s->pub_base);
 	spin_unlock(&s->pub_lock);
 	return base;
+}
+
+/*
+ * May a pass of rounds begin? @base: 0 if it takes all pages, and then there must be nothing that
+ * brings them at once. What is published from here on isn't merged into what waits: it completes
+ * the pass, and should have no more than what changed since.
+ */
+int cptdev_publish_pass(struct cptdev_session *s, u64 base)
+{
+	struct cptdev_snap *snap;
+	int ret = 0;
+
+	spin_lock(&s->pub_lock);
+	list_for_each_entry(snap, &s->published, entry)
+		if (!base && !snap->base)
+			ret = -ENODATA;
+	if (!ret)
+		list_for_each_entry(snap, &s->published, entry)
+			snap->taken = true;
+	spin_unlock(&s->pub_lock);
+	return ret;
 }
 
 static u64 snap_entries(const struct cptdev_snap *snap)
@@ -111,6 +132,7 @@ void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap)
 			list_move(&old->entry, &gone);
 	list_add_tail(&snap->entry, &s->published);
 	s->pub_newest = snap->generation;
+	s->pub_afresh = 0;
 	s->state &= ~CPTDEV_STATE_WANTED;
 	cptdev_state_show(s);
 	if (snap->base <= s->pub_base)

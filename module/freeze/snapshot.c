@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: SNAPSHOT. Takes the locks around the cut, and returns or publishes the result.
+ * cptdev: SNAPSHOT. Takes the locks around the cut, and returns or publishes the result. The parts
+ * that a round has, too, are for round.c.
  */
 #include <linux/ktime.h>
 #include <linux/mmap_lock.h>
@@ -9,8 +10,30 @@
 #include "../trace.h"
 #include "../mutants.h"
 
-/* The instant itself. session->lock is held. */
-static int cut_locked(struct cut *cut, struct cptdev_snapshot *arg)
+/* What a cut needs before anything is locked: an empty snapshot, and the limits for it. */
+int cptdev_cut_begin(struct cut *cut, struct cptdev_session *s, u64 base)
+{
+	lockdep_assert_held(&s->lock);
+	*cut = (struct cut) {
+		.walk = { .s = s, .bits = CPTDEV_PTE_WRITE, .cut = true,
+			  .table = cptdev_cut_table, .quick = cptdev_cut_quick,
+			  .empty = cptdev_cut_empty },
+		.base = base,
+	};
+	cptdev_snap_settle(s);
+	cut->snap = cptdev_snap_alloc(s);
+	if (!cut->snap)
+		return -ENOMEM;
+	cut->snap->group_max = cptdev_group_room(s);
+	cut->snap->user_max = cptdev_user_held_max(s->capable);
+	return 0;
+}
+
+/*
+ * The instant itself. session->lock is held. Rounds of one pass have one generation, unless there
+ * was another cut in between: then what they find has changed after that.
+ */
+int cptdev_cut_locked(struct cut *cut, u64 *pause_ns)
 {
 	struct cptdev_session *s = cut->walk.s;
 	u64 start;
@@ -22,21 +45,18 @@ static int cut_locked(struct cut *cut, struct cptdev_snapshot *arg)
 	start = ktime_get_ns();
 	ret = cptdev_layout_take(s, &cut->walk);
 	if (!ret) {
-		cut->generation = ++s->generation;
+		if (!cut->pass || !cptdev_pass_newest(cut))
+			WRITE_ONCE(s->generation, s->generation + 1);
+		cut->generation = s->generation;
+		cut->deadline = start + cut->pause_max;
 		ret = cptdev_cut_all(cut);
 	}
-	arg->pause_ns = ktime_get_ns() - start;
+	*pause_ns = ktime_get_ns() - start;
 	cptdev_flush_unlock(s, true);
-
-	arg->generation = s->generation;
-	arg->visited = cut->visited;
-	arg->copied = cut->copied;
-	arg->bad_addr = cut->walk.bad_addr;
-	arg->reason = cut->walk.reason;
 	return ret;
 }
 
-static int cut_seal(struct cut *cut)
+int cptdev_cut_seal(struct cut *cut)
 {
 	struct cptdev_snap *snap = cut->snap;
 
@@ -102,29 +122,26 @@ static int snapshot_base(struct cptdev_session *s, const struct cptdev_snapshot 
 static int snapshot_try(struct cut *cut, struct cptdev_session *s,
 			struct cptdev_snapshot *arg, struct cptdev_blob *meta)
 {
+	u64 base;
 	int ret;
 
-	*cut = (struct cut) {
-		.walk = { .s = s, .bits = CPTDEV_PTE_WRITE, .cut = true,
-			  .table = cptdev_cut_table, .quick = cptdev_cut_quick,
-			  .empty = cptdev_cut_empty },
-	};
-	arg->copied = 0;
-	ret = snapshot_base(s, arg, &cut->base);
+	ret = snapshot_base(s, arg, &base);
 	if (ret)
 		return ret;
-	cptdev_snap_settle(s);
-	cut->snap = cptdev_snap_alloc(s);
-	if (!cut->snap)
-		return -ENOMEM;
-	cut->snap->meta = cptdev_blob_get(meta);
-	cut->snap->group_max = cptdev_group_room(s);
 	WRITE_ONCE(s->capable, cptdev_capable());
-	cut->snap->user_max = cptdev_user_held_max(s->capable);
-	ret = cut_locked(cut, arg);
+	ret = cptdev_cut_begin(cut, s, base);
+	if (ret)
+		return ret;
+	cut->snap->meta = cptdev_blob_get(meta);
+	ret = cptdev_cut_locked(cut, &arg->pause_ns);
+	arg->generation = s->generation;
+	arg->visited = cut->visited;
+	arg->copied = cut->copied;
+	arg->bad_addr = cut->walk.bad_addr;
+	arg->reason = cut->walk.reason;
 	if (ret == -EDQUOT)
 		arg->reason = cut->snap->limit;
-	return ret ?: cut_seal(cut);
+	return ret ?: cptdev_cut_seal(cut);
 }
 
 /* Something was given up: there may be room now. */
@@ -132,6 +149,7 @@ static int snapshot_again(struct cut *cut, struct cptdev_session *s,
 			  struct cptdev_snapshot *arg, struct cptdev_blob *meta)
 {
 	cptdev_snap_put(cut->snap);
+	cut->snap = NULL;
 	cptdev_gone_settle();
 	return snapshot_try(cut, s, arg, meta);
 }

@@ -112,7 +112,7 @@ static int past_reserve_all(struct cptdev_undo *p, struct cptdev_replica *r)
 			return ret;
 		cond_resched();
 	}
-	return cptdev_trimmed(r, r->staging.layout, past_reserve_range, p);
+	return cptdev_trimmed(r, r->layout, r->staging.layout, past_reserve_range, p);
 }
 
 /*

@@ -224,6 +224,64 @@ err_layout:
 	return ret;
 }
 
+/* Pages that were staged and no longer are. */
+static void staged_erase(struct cptdev_replica *r, unsigned long index, unsigned long end)
+{
+	unsigned long i;
+	void *entry;
+
+	xa_for_each_range(r->staged, i, entry, index, end - 1) {
+		if (xa_is_value(entry))
+			continue;
+		xa_erase(r->staged, i);
+		xa_release(r->pages, i);
+		r->nr_staged--;
+		cptdev_page_drop(r, entry);
+		cond_resched();
+	}
+}
+
+static int staged_trim(struct cptdev_replica *r, u64 start, u64 end, void *unused)
+{
+	staged_erase(r, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+	return 0;
+}
+
+/*
+ * The delta goes on with another generation, layout and meta-data: these are what the commit takes.
+ * Everything is sent, so nothing that is staged says anything about the content.
+ */
+static int begin_continue(struct cptdev_replica_file *rf, struct cptdev_staging *st)
+{
+	struct cptdev_replica *r = rf->replica;
+	struct cptdev_staging *old = &r->staging;
+
+	if (r->stager != rf || old->base || st->base || st->generation < old->generation ||
+	    st->term != old->term || !uuid_equal(&st->uuid, &old->uuid))
+		return -EINVAL;
+	if (old->failed)
+		return old->failed;
+	cptdev_trimmed(r, old->layout, st->layout, staged_trim, NULL);
+	old->generation = st->generation;
+	swap(old->layout, st->layout);
+	swap(old->meta, st->meta);
+	return 0;
+}
+
+static void begin_anew(struct cptdev_replica_file *rf, struct cptdev_staging *st,
+		       struct xarray **staged)
+{
+	struct cptdev_replica *r = rf->replica;
+
+	cptdev_stage_drop(r);
+	cptdev_since_trim(r);
+	r->stager = rf;
+	r->staged = *staged;
+	r->staging = *st;
+	*staged = NULL;
+	memset(st, 0, sizeof(*st));
+}
+
 int cptdev_stage_begin(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
@@ -233,7 +291,7 @@ int cptdev_stage_begin(struct cptdev_call *call, void *uarg)
 	struct xarray *staged = NULL;
 	int ret;
 
-	if (arg->flags & ~CPTDEV_BEGIN_REPLACE)
+	if (arg->flags & ~(CPTDEV_BEGIN_REPLACE | CPTDEV_BEGIN_CONTINUE))
 		return -EOPNOTSUPP;
 	if (!rf->write)
 		return -EBADF;
@@ -251,20 +309,16 @@ int cptdev_stage_begin(struct cptdev_call *call, void *uarg)
 		ret = -EBUSY;
 	else
 		ret = begin_valid(r, arg);
-	if (!ret) {
-		cptdev_stage_drop(r);
-		cptdev_since_trim(r);
-		r->stager = rf;
-		r->staged = staged;
-		r->staging = st;
-	}
+	if (!ret && (arg->flags & CPTDEV_BEGIN_CONTINUE))
+		ret = begin_continue(rf, &st);
+	else if (!ret)
+		begin_anew(rf, &st, &staged);
 	mutex_unlock(&r->stage_lock);
-	if (ret) {
-		cptdev_pages_free(r, staged);
-		cptdev_layout_put(st.layout);
-		cptdev_blob_put(st.meta);
-		kfree(st.gone);
-	}
+	/* What isn't staged now. */
+	cptdev_pages_free(r, staged);
+	cptdev_layout_put(st.layout);
+	cptdev_blob_put(st.meta);
+	kfree(st.gone);
 	return ret;
 }
 
@@ -279,15 +333,7 @@ static int stage_holes(struct cptdev_replica *r, unsigned long index,
 	void *entry;
 	int ret = 0;
 
-	xa_for_each_range(r->staged, i, entry, index, end - 1) {
-		if (xa_is_value(entry))
-			continue;
-		xa_erase(r->staged, i);
-		xa_release(r->pages, i);
-		r->nr_staged--;
-		cptdev_page_drop(r, entry);
-		cond_resched();
-	}
+	staged_erase(r, index, end);
 	if (!r->staging.base)
 		return 0;
 	xa_for_each_range(r->pages, i, entry, index, end - 1) {
@@ -434,14 +480,14 @@ static int content_erase(struct cptdev_replica *r, u64 start, u64 end, void *gon
 }
 
 /*
- * What isn't mapped any more mustn't come back when it is mapped again. All content lies in
- * the old layout: @fn gets what lies between the segments of the new one there.
+ * What isn't mapped any more mustn't come back when it is mapped again. All pages lie in
+ * the @old layout: @fn gets what lies between the segments of the new one there.
  */
-int cptdev_trimmed(struct cptdev_replica *r, const struct cptdev_layout *layout,
+int cptdev_trimmed(struct cptdev_replica *r, const struct cptdev_layout *old,
+		   const struct cptdev_layout *layout,
 		   int (*fn)(struct cptdev_replica *r, u64 start, u64 end, void *arg), void *arg)
 {
 	const struct cptdev_segment *seg = layout->v, *last = layout->v + layout->nr;
-	const struct cptdev_layout *old = r->layout;
 	int ret = 0;
 	u32 i;
 
@@ -498,7 +544,7 @@ static void content_commit(struct cptdev_replica *r, struct cptdev_gone *gone)
 		r->nr_pages = r->nr_staged;
 	} else {
 		content_merge(r, gone);
-		cptdev_trimmed(r, r->staging.layout, content_erase, gone);
+		cptdev_trimmed(r, r->layout, r->staging.layout, content_erase, gone);
 	}
 }
 

@@ -10,6 +10,7 @@
  * the module counts itself before its first change, as the kernel's rules require anyway, and
  * then zaps an empty mapping of its own, the *proxy*.
  */
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/mman.h>
 #include <linux/mm.h>
@@ -150,28 +151,53 @@ void cptdev_proxy_destroy(struct cptdev_session *s)
 	s->proxy.file = NULL;
 }
 
+/* How often a process that isn't the session's own tries to get the lock, and the waits between. */
+#define OTHER_TRIES	50
+#define OTHER_WAIT_US	100
+
+/*
+ * The session's own process waits for its memory. The daemon doesn't, since the lock may be held
+ * for long: it gets EAGAIN after some milliseconds. Not all kernels can try to lock for writing, so
+ * this looks first. Somebody may come in between; that is a moment in which few things begin.
+ */
+static int flush_lock_mm(struct mm_struct *mm, bool write)
+{
+	unsigned int i;
+
+	for (i = 0; current->mm != mm && rwsem_is_locked(&mm->mmap_lock); i++) {
+		if (i == OTHER_TRIES)
+			return -EAGAIN;
+		usleep_range(OTHER_WAIT_US, 2 * OTHER_WAIT_US);
+	}
+	return (write ? mmap_write_lock_killable(mm) : mmap_read_lock_killable(mm)) ? -EINTR : 0;
+}
+
 /*
  * Take the mmap_lock, with everything in place for cptdev_flush(): what can fail fails
- * here, before a page table was changed. Called by the process itself, under
- * session->lock. A process that unmaps the proxy gets a new one.
+ * here, before a page table was changed. Under session->lock. A process that unmaps the proxy
+ * gets a new one at its own next call; for others there is none until then (EAGAIN).
  */
 int cptdev_flush_lock(struct cptdev_session *s, bool write)
 {
 	struct mm_struct *mm = s->mm;
+	bool own = current->mm == mm;
 	int ret;
 
 	for (;;) {
-		ret = cptdev_proxy_create(s);
+		ret = own ? cptdev_proxy_create(s) : 0;
 		if (ret)
 			return ret;
-		if (write ? mmap_write_lock_killable(mm) : mmap_read_lock_killable(mm))
-			return -EINTR;
+		ret = flush_lock_mm(mm, write);
+		if (ret)
+			return ret;
 		if (proxy_vma(s))
 			break;
 		if (write)
 			mmap_write_unlock(mm);
 		else
 			mmap_read_unlock(mm);
+		if (!own)
+			return -EAGAIN;
 	}
 	inc_tlb_flush_pending(mm);
 	return 0;

@@ -52,7 +52,7 @@ static int range_valid(const struct cptdev_range *arg, u32 flags)
 }
 
 /* The first span that ends behind @addr; nr_ranges if there is none. */
-static u32 span_at(const struct cptdev_session *s, unsigned long addr)
+u32 cptdev_span_at(const struct cptdev_session *s, unsigned long addr)
 {
 	u32 lo = 0, hi = s->nr_ranges;
 
@@ -70,7 +70,7 @@ static u32 span_at(const struct cptdev_session *s, unsigned long addr)
 static bool span_overlap(const struct cptdev_session *s, unsigned long start,
 			 unsigned long end, unsigned long *where)
 {
-	u32 i = span_at(s, start);
+	u32 i = cptdev_span_at(s, start);
 
 	if (i == s->nr_ranges || s->ranges[i].start >= end)
 		return false;
@@ -165,7 +165,7 @@ static int range_insert(struct cptdev_session *s, struct cptdev_range *arg)
 		.start = start, .end = end, .added = s->generation + 1,
 	};
 	/* Neighbours that touch are merged too. */
-	u32 at = span_at(s, start ? start - 1 : 0), nr = 0;
+	u32 at = cptdev_span_at(s, start ? start - 1 : 0), nr = 0;
 	unsigned long from = start;
 	u64 overlap = 0;
 	u32 i;
@@ -283,7 +283,7 @@ static void range_forget(struct cptdev_session *s, unsigned long start,
 static int range_remove(struct cptdev_session *s, unsigned long start,
 			unsigned long end)
 {
-	u32 at = span_at(s, start), nr = 0, nr_rest = 0, i;
+	u32 at = cptdev_span_at(s, start), nr = 0, nr_rest = 0, i;
 	struct cptdev_span rest[2];
 	u64 gone = 0;
 	int ret;
@@ -378,7 +378,7 @@ int cptdev_range_list(struct cptdev_call *call, void *uarg)
 
 		mutex_lock(&s->lock);
 		arg->total = s->nr_ranges;
-		i = span_at(s, from);
+		i = cptdev_span_at(s, from);
 		for (n = 0; n < want && i < s->nr_ranges; i++, n++) {
 			batch[n].addr = s->ranges[i].start;
 			batch[n].len = s->ranges[i].end - s->ranges[i].start;

@@ -31,6 +31,9 @@ static inline struct cptdev_chunk *cptdev_chunk_find(struct cptdev_session *s,
 	     (c) = xa_find_after(&(s)->chunks, &(index), ((end) - 1) >> CHUNK_SHIFT,	\
 				 XA_MARK_0))
 
+/* range.c */
+u32 cptdev_span_at(const struct cptdev_session *s, unsigned long addr);
+
 /* given.c */
 void cptdev_take_back(struct cptdev_session *s, unsigned long start, unsigned long end);
 

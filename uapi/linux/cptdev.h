@@ -7,7 +7,7 @@
  *   device	returned by open("/dev/cptdev"). The descriptor is a *session*: the
  *		context in which the address space of the opener is tracked. A
  *		session belongs to this address space only.
- *   snapshot	returned by CPTDEV_IOC_SNAPSHOT and CPTDEV_IOC_DELTA. It is a file
+ *   snapshot	returned by CPTDEV_IOC_SNAPSHOT, _DELTA and _ROUND. It is a file
  *		that contains the frozen pages, packed. It supports read, pread,
  *		splice, sendfile, mmap (read-only) and poll. Closing it drops the
  *		pages.
@@ -53,7 +53,8 @@
  *   ENOMEM	the kernel has no memory
  *   EMSGSIZE	the meta-data is longer than CPTDEV_META_MAX
  *   EAGAIN	the process locks all its future memory (mlockall(MCL_FUTURE)), and
- *		RLIMIT_MEMLOCK has no room for the module's own mapping in the process
+ *		RLIMIT_MEMLOCK has no room for the module's own mapping in the process;
+ *		or (CPTDEV_IOC_ROUND) try again later
  *   EALREADY	the promotion is taken, or it is older than the descriptor
  *   EINTR	a signal came first; nothing was done
  *   ETIMEDOUT	the time-out has passed
@@ -112,6 +113,7 @@ enum cptdev_ioc_nr {
 	CPTDEV_NR_ACK		= 0x4a,
 	CPTDEV_NR_REPLICA_OPEN	= 0x4b,
 	CPTDEV_NR_SESSION_ALIVE	= 0x4c,
+	CPTDEV_NR_ROUND		= 0x4d,
 	/* snapshot and replica */
 	CPTDEV_NR_IMAGE_INFO	= 0x50,
 	CPTDEV_NR_IMAGE_LAYOUT	= 0x51,
@@ -248,6 +250,7 @@ struct cptdev_info {
 #define CPTDEV_FEATURE_SINCE	(1ULL << 8)	/* @since of CPTDEV_IOC_IMAGE_EXTENTS */
 #define CPTDEV_FEATURE_COPIED	(1ULL << 9)	/* CPTDEV_IOC_REPLICA_COPIED */
 #define CPTDEV_FEATURE_HISTORY	(1ULL << 10)	/* CPTDEV_IOC_REPLICA_HISTORY, _AT */
+#define CPTDEV_FEATURE_ROUND	(1ULL << 11)	/* CPTDEV_IOC_ROUND, CPTDEV_BEGIN_CONTINUE */
 
 /**
  * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: give the session a name and limits
@@ -602,7 +605,7 @@ struct cptdev_session_alive {
 /**
  * struct cptdev_delta - CPTDEV_IOC_DELTA: fetch a published snapshot of any session
  * @size:	sizeof(struct cptdev_delta)
- * @flags:	CPTDEV_DELTA_OTHERS
+ * @flags:	CPTDEV_DELTA_OTHERS, CPTDEV_DELTA_AFRESH
  * @session_id:	number of the session
  * @since:	generation that the spare has; 0: none
  * @fd:		out: descriptor of the snapshot
@@ -620,7 +623,7 @@ struct cptdev_session_alive {
  * closing the descriptor detaches the spare.
  *
  * Errors: EPERM no capability; ENOENT no such session; ENODATA nothing newer is published;
- * EINVAL @since is newer than every published generation; ESTALE the next published
+ * EINVAL @since is newer than every generation; ESTALE the next published
  * snapshot will reach back to @since, and every WAIT for an older one fails with ECANCELED
  * unless CPTDEV_DELTA_OTHERS was given.
  */
@@ -641,6 +644,73 @@ struct cptdev_delta {
  * Modules before version 1.1 answer EOPNOTSUPP.
  */
 #define CPTDEV_DELTA_OTHERS	(1U << 0)
+/*
+ * After a pass of rounds, @since is its generation, and no other spare follows: if the call fails
+ * with ENODATA or ESTALE, the next published snapshot has the changes after @since and no others.
+ * What was published before is dropped. A spare that has less gets ESTALE as ever.
+ */
+#define CPTDEV_DELTA_AFRESH	(1U << 1)
+
+/**
+ * struct cptdev_round - CPTDEV_IOC_ROUND: freeze a part of any session, for a spare with nothing
+ * @size:	sizeof(struct cptdev_round)
+ * @flags:	CPTDEV_ROUND_COOL
+ * @session_id:	number of the session
+ * @base:	the round takes the pages that changed after this generation; 0: all pages
+ * @pass:	in: 0 to begin a pass; in its further rounds, what the first has answered. out:
+ *		the generation of the pass
+ * @addr:	in: address at which the round begins. out: where the next round begins, or 0 if
+ *		this was the last one of the pass
+ * @pages:	in: the most pages that the round may take, at least 512. out: pages in the
+ *		snapshot
+ * @pause_ns:	in: the round ends early when the process was stopped for this long,
+ *		nanoseconds; 0: no limit. out: how long the process was stopped
+ * @fd:		out: descriptor of the snapshot
+ * @reserved:	0
+ *
+ * For the daemon; needs the capability. A snapshot of all pages of a large session stops the
+ * process for long, and holds all of its memory until the spare has it. A spare that has nothing
+ * of the session can get the memory in rounds instead, while the program runs. Each round
+ * freezes some of it, in ascending order of addresses. The rounds of a *pass* together have all
+ * memory of the session; each page as it was at generation @pass or later. So the pages of a
+ * pass aren't the state of any instant. They become one with what changed since: the snapshots
+ * that CPTDEV_IOC_DELTA returns from @since = @pass on, staged on top of them in their order
+ * (CPTDEV_BEGIN_CONTINUE), up to the first one whose generation is above those of all rounds.
+ * CPTDEV_DELTA_AFRESH makes that one small.
+ *
+ * The program goes on writing during a pass. A further pass, with the last one's generation as
+ * its @base, takes what changed meanwhile. With CPTDEV_ROUND_COOL it leaves out pages that were
+ * written since the newest snapshot or round that found them changed: these would change again
+ * before they are sent. They are part of the snapshot that completes the pass.
+ *
+ * A round is no snapshot of the program's own: the next SNAPSHOT continues from the one before.
+ * The snapshot has the layout of the whole session, and a pause (@pause_ns) of its own.
+ *
+ * Errors: EPERM no capability; ENOENT no such session; ESRCH its process is gone; ENODATA @base
+ * is 0, and a snapshot of everything is published: CPTDEV_IOC_DELTA returns it; EINVAL @base or
+ * @pass is newer than the newest generation, @base isn't below @pass, or @pages is too small;
+ * EAGAIN the memory of the process is busy (the call doesn't wait for it), or the process has
+ * unmapped the mapping that the module needs there, and its next snapshot restores it; EDQUOT a
+ * limit on held memory; EOPNOTSUPP memory in the ranges can't be tracked any more; EINTR a fatal
+ * signal.
+ */
+struct cptdev_round {
+	__u32 size;
+	__u32 flags;
+	__u64 session_id;
+	__u64 base;
+	__u64 pass;
+	__u64 addr;
+	__u64 pages;
+	__u64 pause_ns;
+	__s32 fd;
+	__u32 reserved;
+};
+
+#define CPTDEV_ROUND_COOL	(1U << 0)	/* leave out pages that have just changed */
+
+/* The fewest @pages of a round: what one page table maps. */
+#define CPTDEV_ROUND_MIN	512
 
 /**
  * struct cptdev_ack - CPTDEV_IOC_ACK: acknowledge a generation, or set a session's state
@@ -881,8 +951,8 @@ struct cptdev_image_vec {
  * @meta_len:	bytes of meta-data
  * @meta:	pointer to the meta-data
  *
- * The call drops the delta that this descriptor was staging. Readers don't see staged
- * pages.
+ * The call drops the delta that this descriptor was staging, unless CPTDEV_BEGIN_CONTINUE is
+ * given. Readers don't see staged pages.
  *
  * Errors: ESTALE @term is lower than the replica's term, or @term is equal and the replica
  * was promoted, or @generation isn't newer; EILSEQ @base is newer than the replica's
@@ -907,6 +977,12 @@ struct cptdev_replica_begin {
 };
 
 #define CPTDEV_BEGIN_REPLACE	(1U << 0)	/* another session's content may be replaced */
+/*
+ * Keep what this descriptor has staged: the delta gets this generation, layout and meta-data, and
+ * more pages. Staged pages outside of the layout are dropped. Both have base 0, and are of one
+ * session and term; else EINVAL. Also EINVAL: nothing is staged, or @generation is older.
+ */
+#define CPTDEV_BEGIN_CONTINUE	(1U << 1)
 
 /* The most segments of a layout. */
 #define CPTDEV_LAYOUT_MAX	131072
@@ -1189,6 +1265,7 @@ struct cptdev_replica_at {
 #define CPTDEV_IOC_WAIT		_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_WAIT)
 #define CPTDEV_IOC_DELTA	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_DELTA)
 #define CPTDEV_IOC_ACK		_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_ACK)
+#define CPTDEV_IOC_ROUND	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_ROUND)
 #define CPTDEV_IOC_REPLICA_OPEN	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_OPEN)
 #define CPTDEV_IOC_SESSION_ALIVE _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_SESSION_ALIVE)
 #define CPTDEV_IOC_IMAGE_INFO	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_IMAGE_INFO)
