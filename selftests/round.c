@@ -330,7 +330,8 @@ TEST_F(round, afresh)
 	/* One that doesn't reach to the end of the pass. */
 	EXPECT_EQ(-ENODATA, t_delta(self->daemon, self->id, g, &d));
 	EXPECT_LT(0ULL, t_info(self->fd).session_held);
-	EXPECT_EQ(-ENODATA, t_delta_flags(self->daemon, self->id, g, CPTDEV_DELTA_AFRESH, &d));
+	EXPECT_EQ(-ESTALE, t_delta_flags(self->daemon, self->id, g, CPTDEV_DELTA_AFRESH, &d));
+	EXPECT_EQ(-ECANCELED, t_wait(self->fd, 0, 0, NULL));
 	EXPECT_EQ(0ULL, T_SOON(0ULL, t_info(self->fd).session_held));
 	write_page(self, 9);
 	write_page(self, IN_TABLE + 9);

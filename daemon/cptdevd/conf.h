@@ -85,6 +85,7 @@ struct conf {
 	char pki_dir[CONF_PATH_MAX];	/* certificates: if there is no psk_file; empty: none */
 	u32 insecure;			/* enum conf_insecure */
 	u32 compression;		/* enum conf_compression */
+	u32 round_mib;			/* of a first image, 0: all of it at once */
 	u32 differences_mib;		/* memory for pages that were sent, 0: whole pages only */
 	/* [failover] */
 	u32 heartbeat_ms;

@@ -34,6 +34,15 @@ int kernel_delta(struct kernel *k, int dev, u64 id, u64 since, u32 flags)
 	return ret ? ret : arg.fd;
 }
 
+int kernel_round(struct kernel *k, int dev, struct cptdev_round *r)
+{
+	int ret;
+
+	r->size = sizeof(*r);
+	ret = k->ops->ioctl(k, dev, CPTDEV_IOC_ROUND, r);
+	return ret ? ret : r->fd;
+}
+
 int kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags)
 {
 	struct cptdev_ack arg = {

@@ -49,6 +49,8 @@ int kernel_replica_whole(struct kernel *k, struct replica_rec *rec);
 
 /* @flags: CPTDEV_DELTA_*; an engine that doesn't know them acts as without. */
 int kernel_delta(struct kernel *k, int dev, u64 id, u64 since, u32 flags);
+/* CPTDEV_IOC_ROUND, on any descriptor of the device; @r without its size. -ENOTTY: there are none. */
+int kernel_round(struct kernel *k, int dev, struct cptdev_round *r);
 int kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
 /* What needs no attached spare; @arg without its size. */
 int kernel_tell(struct kernel *k, struct cptdev_ack *arg);

@@ -82,8 +82,8 @@ static int begin_continue(struct soft_replica *r, int fd, const struct cptdev_re
 {
 	struct soft_stage *st = &r->stage;
 
-	if (st->owner != fd || st->base || b->base || b->generation < r->rec.staging ||
-	    b->term != st->term || !uuid_same(b->uuid, st->uuid))
+	if (st->owner != fd || st->base || b->base || b->term != st->term ||
+	    !uuid_same(b->uuid, st->uuid))
 		return -EINVAL;
 	if (st->failed)
 		return st->failed;

@@ -180,7 +180,7 @@ static int begin(struct daemon *d, struct known *k, enum alone why)
 static bool needs_checkpoint(const struct known *k, const struct ship *s)
 {
 	return s->state == SHIP_WAITING && !s->in_flight &&
-		(s->lacks || !k->rec.published || s->outdated);
+		(s->lacks || !k->rec.published || s->outdated || s->rounds.step == ROUNDS_LAST);
 }
 
 /* Ask for it once the program has had time to publish by itself. True: later. */

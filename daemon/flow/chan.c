@@ -139,6 +139,27 @@ static int chan_whole(struct chan *c)
 	return chan_event(c, CHAN_WHOLE, NULL, 0);
 }
 
+/* Between BEGIN and COMMIT, a further part of a delta of everything may begin, and nothing else. */
+static int begin_follows(struct chan *c, const struct msg_begin *m)
+{
+	struct fault *f = &c->in->conn->fault;
+	bool continues = m->flags & WIRE_BEGIN_CONTINUE;
+
+	if (continues && !(c->in->features & WIRE_FEATURE_ROUNDS))
+		return fault_set(f, WIRE_E_PROTOCOL, "BEGIN of a part, which wasn't agreed on");
+	if (continues && (!c->staging || c->base))
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "BEGIN on channel %u continues what hasn't begun", c->number);
+	if (!continues && c->staging)
+		return fault_set(f, WIRE_E_PROTOCOL, "BEGIN on channel %u before COMMIT of generation %llu",
+				 c->number, c->staging);
+	if (continues && c->pages != c->expected)
+		return fault_set(f, WIRE_E_PROTOCOL,
+				 "the next part after %llu pages, BEGIN said %llu", c->pages,
+				 c->expected);
+	return 0;
+}
+
 static int chan_collect(struct chan *c, const u8 *payload, u32 len)
 {
 	struct collect *col = &c->in->collect;
@@ -155,6 +176,8 @@ static int chan_collect(struct chan *c, const u8 *payload, u32 len)
 		return fault_set(f, WIRE_E_PROTOCOL,
 				 "BEGIN with term %llu, the session has %llu", m.term,
 				 c->session.term);
+	if (begin_follows(c, &m))
+		return -1;
 	c->staging = m.generation;
 	c->base = m.base;
 	c->expected = m.pages;

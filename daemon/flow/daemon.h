@@ -67,6 +67,7 @@ struct known {
 	u64 lease_until;		/* ns, 0: no lease is in use */
 	u8 lender[CPTDEV_UUID_LEN];	/* the node whose answers lend it time */
 	bool lease_told;		/* that it has run out */
+	bool limited;			/* a snapshot has failed: there was no room for its pages */
 	char barred[720];		/* why it isn't shipped, whoever is linked; empty: it is */
 	char fence_why[WIRE_TEXT_MAX + 1];	/* it couldn't be fenced yet */
 	struct {			/* checkpoints are held off, see holdoff.c */
@@ -103,6 +104,32 @@ struct recorded {
 	u64 wanted_at;			/* it asked, or was seen waiting, ns */
 	u64 asked_back;			/* the other host was asked, ns; 0: not for this program */
 	char not_given[WIRE_TEXT_MAX + 1];	/* why it refuses; told once */
+};
+
+enum rounds_step {
+	ROUNDS_NONE,			/* not yet, or there is no need */
+	ROUNDS_PASS,			/* a pass is under way */
+	ROUNDS_LAST,			/* all but what completes them was sent */
+	ROUNDS_OFF,			/* they have failed: everything is sent at once */
+};
+
+/* A spare that has nothing gets everything in parts, see rounds.c. */
+struct rounds {
+	enum rounds_step step;
+	struct timer again;		/* the program's memory was busy */
+	u64 base;			/* of the pass under way */
+	u64 pass;			/* its generation, 0: its first round comes */
+	u64 addr;			/* where its next round begins */
+	u64 pages;			/* that it had so far */
+	u64 before;			/* and the pass before it had */
+	u32 passes;			/* that are complete */
+	u32 busy;			/* attempts in a row that came to nothing */
+	u64 last;			/* newest generation of a round */
+	u64 sent;			/* pages, in all passes */
+	u64 first;			/* generation of the first pass */
+	bool whole;			/* and all of it was sent */
+	bool round;			/* the delta that is fetched is a round */
+	bool open;			/* the peer has parts that aren't committed */
 };
 
 /* A session on its way to the peer. */
@@ -144,6 +171,7 @@ struct ship {
 	struct garbage garbage;
 	struct fault last;		/* why it isn't shipped, or wasn't */
 	struct lag lag;
+	struct rounds rounds;
 	bool copying;			/* everything is sent anew: verify.c */
 	u64 copy_generation;		/* by this delta; 0: it isn't fetched yet */
 	struct verify_question question;
@@ -384,6 +412,24 @@ void held_event(struct daemon *d, const struct kernel_event *ev);
 /* Ask the kernel for all of them: 0 or a negative errno, ENOENT without the module. */
 int held_refresh(struct daemon *d);
 void held_close(struct daemon *d);
+
+/* rounds.c */
+void rounds_init(struct ship *s);
+/*
+ * The next round: a descriptor; -ENODATA: there is none (any more); -EAGAIN: later, the ship gets
+ * SHIP_SNAPSHOT then; another negative errno.
+ */
+int rounds_fetch(struct ship *s);
+/* What was published after the last pass: a descriptor or a negative errno, as of kernel_delta(). */
+int rounds_last(struct ship *s);
+/* The delta of the ship is part of a first image. */
+void rounds_part(struct ship *s);
+/* It was sent. */
+void rounds_sent(struct ship *s);
+/* Begin anew. @tell: the peer is to forget what it has of them. */
+void rounds_drop(struct ship *s, bool tell);
+/* What was tried in rounds didn't work: not again on this link. */
+void rounds_failed(struct ship *s);
 
 /* fence.c */
 void fence_open(struct daemon *d);

@@ -88,6 +88,8 @@ static void delta_advance(struct delta *d)
 		d->phase++;
 	if (d->phase == DELTA_DATA && !d->info.extents)
 		d->phase++;
+	if (d->phase == DELTA_COMMIT && d->part)
+		d->phase++;
 }
 
 static int frame_begin(struct delta *d, struct conn *c, u32 channel)
@@ -102,6 +104,8 @@ static int frame_begin(struct delta *d, struct conn *c, u32 channel)
 		m.flags |= WIRE_SESSION_REPLACE;
 	if (d->alone)
 		m.flags |= WIRE_SESSION_ALONE;
+	if (d->continues)
+		m.flags |= WIRE_BEGIN_CONTINUE;
 	begin_encode(conn_frame(c), &m);
 	conn_frame_end(c, WIRE_BEGIN, channel);
 	delta_advance(d);

@@ -20,6 +20,8 @@ struct delta {
 	size_t len;			/* of the pages */
 	bool replica;			/* all of it, read by address */
 	enum delta_phase phase;
+	bool continues;			/* what was sent before; then the base is 0 */
+	bool part;			/* of a delta: nothing is committed yet */
 	bool alone;			/* its session acknowledged without the spare then */
 	u64 next;			/* segment or byte of meta-data; of a replica: address */
 	u64 extent;			/* which one, and what of it was sent */

@@ -116,6 +116,17 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 	switch_look(d);
 }
 
+/* In rounds there may be room, see rounds.c. */
+static void known_limited(struct known *k)
+{
+	struct ship *s;
+
+	k->limited = true;
+	TAILQ_FOREACH(s, &k->ships, of_session)
+		if (s->state == SHIP_WAITING)
+			ship_event(s, SHIP_SNAPSHOT);
+}
+
 static void known_event(const struct kernel_event *ev, void *arg)
 {
 	struct daemon *d = arg;
@@ -125,12 +136,12 @@ static void known_event(const struct kernel_event *ev, void *arg)
 		held_event(d, ev);
 		return;
 	}
-	if (ev->cmd != CPTDEV_CMD_SESSION_GONE_NTF) {
+	if (ev->cmd != CPTDEV_CMD_SESSION_GONE_NTF)
 		known_update(d, ev->session);
-		return;
-	}
 	k = known_find(d, ev->session->id);
-	if (k)
+	if (k && ev->cmd == CPTDEV_CMD_LIMIT_NTF)
+		known_limited(k);
+	if (k && ev->cmd == CPTDEV_CMD_SESSION_GONE_NTF)
 		known_ended(d, k, ev->session->end, ev->session->end_code);
 }
 

@@ -239,8 +239,6 @@ int replay_begin(struct chan *c, const struct collect *col)
 	struct kernel *k = c->in->d->kernel;
 	struct cptdev_replica_begin arg = {
 		.size = sizeof(arg),
-		.flags = col->begin.flags & WIRE_SESSION_REPLACE || c->replaces ?
-			CPTDEV_BEGIN_REPLACE : 0,
 		.term = col->begin.term, .base = col->begin.base,
 		.generation = col->begin.generation,
 		.layout = (unsigned long)col->segments, .layout_len = col->nr_segments,
@@ -252,6 +250,10 @@ int replay_begin(struct chan *c, const struct collect *col)
 	c->alone = col->begin.flags & WIRE_SESSION_ALONE;
 	c->end = 0;
 	c->pages = 0;
+	if (col->begin.flags & WIRE_SESSION_REPLACE || c->replaces)
+		arg.flags |= CPTDEV_BEGIN_REPLACE;
+	if (col->begin.flags & WIRE_BEGIN_CONTINUE)
+		arg.flags |= CPTDEV_BEGIN_CONTINUE;
 	memcpy(arg.uuid, c->session.uuid, sizeof(arg.uuid));
 	if (room_fits(c, col->begin.pages))
 		return -1;

@@ -80,6 +80,7 @@ struct ship *ship_new(struct out *o, struct known *k)
 	s->state = SHIP_ASKING;
 	s->retry.fn = ship_retry;
 	s->back_off_ms = BACK_OFF_MIN_MS;
+	rounds_init(s);
 	TAILQ_INSERT_TAIL(&o->ships, s, entry);
 	TAILQ_INSERT_TAIL(&k->ships, s, of_session);
 	if (k->rec.flags & CPTDEV_GENL_SESSION_FENCED) {
@@ -146,6 +147,7 @@ static void ship_garbage(struct garbage *g)
 
 void ship_free(struct ship *s)
 {
+	rounds_drop(s, false);
 	ship_detach(s);
 	ship_lost(s);
 	loop_disarm(&s->retry);
@@ -254,12 +256,13 @@ static void ship_tell_full(struct ship *s)
 {
 	const struct delta *delta = s->delta;
 
-	if (delta->info.base)
+	if (delta->info.base || delta->continues)
 		return;
 	s->full_copies++;
 	tell(&s->out->d->tell, LOG_INFO, TELL_SESSION, ship_name(s),
-	     "session %s: %s gets a full copy, %zu MiB: %s", ship_name(s), s->out->node.name,
-	     delta->len >> 20, why_all(s));
+	     "session %s: %s gets a full copy, %llu MiB%s: %s", ship_name(s), s->out->node.name,
+	     (delta->part ? s->session->rec.bytes : delta->len) >> 20,
+	     delta->part ? " at most, in rounds" : "", why_all(s));
 }
 
 static int ship_fetch(struct ship *s)
@@ -273,7 +276,11 @@ static int ship_fetch(struct ship *s)
 	ret = ship_attach(s);
 	if (ret)
 		return ship_trouble(s, "can't open " CPTDEV_DEVICE, ret);
-	fd = ship_delta(s);
+	fd = rounds_fetch(s);
+	if (fd == -EAGAIN)
+		return ship_event(s, SHIP_NOTHING);
+	if (fd == -ENODATA)
+		fd = s->rounds.step == ROUNDS_LAST ? rounds_last(s) : ship_delta(s);
 	/* ENOENT: the event that it is gone will follow. */
 	if (fd == -ENODATA || fd == -ESTALE || fd == -ENOENT)
 		return ship_nothing(s, fd);
@@ -290,6 +297,8 @@ static int ship_fetch(struct ship *s)
 		ship_drop_delta(s);
 		return ship_nothing(s, -ESTALE);
 	}
+	if (s->rounds.round || s->rounds.step == ROUNDS_LAST)
+		rounds_part(s);
 	ship_tell_full(s);
 	if (s->copying && !s->delta->info.base)
 		s->copy_generation = s->delta->info.generation;
@@ -384,6 +393,7 @@ static int ship_resume(struct ship *s)
 		ship_note(s, &f);
 		return ship_event(s, SHIP_TROUBLE);
 	}
+	rounds_drop(s, false);
 	s->member = false;
 	s->was_member = members_has(s->out->d, s->session, s->out->node.uuid);
 	ret = counts_at_once(s) ? ship_rely(s) : 0;
@@ -418,6 +428,8 @@ static int ship_resume(struct ship *s)
 
 static void ship_back_off(struct ship *s)
 {
+	rounds_failed(s);
+	rounds_drop(s, true);
 	ship_detach(s);
 	ship_lost(s);
 	loop_arm(&s->out->d->loop, &s->retry, s->back_off_ms * NSEC_PER_MSEC);
@@ -428,6 +440,7 @@ static void ship_fence(struct ship *s)
 {
 	fence_session(s->out->d, s->session, s->last.text);
 	loop_disarm(&s->retry);
+	rounds_drop(s, true);
 	ship_detach(s);
 }
 
@@ -598,13 +611,20 @@ int ship_frame(struct ship *s, const struct frame *f, const u8 *payload)
 
 static void ship_sent(struct ship *s)
 {
-	s->since = s->delta->info.generation;
-	s->bytes += s->delta->len;
-	s->wire += s->delta->wire;
-	s->layout = s->delta->layout;
-	s->window_alone[s->in_flight] = s->delta->alone;
-	s->window[s->in_flight++] = s->since;
-	delta_free(s->delta);
+	struct delta *delta = s->delta;
+
+	if (!s->rounds.round)
+		s->since = delta->info.generation;
+	s->bytes += delta->len;
+	s->wire += delta->wire;
+	s->layout = delta->layout;
+	if (delta->part || delta->continues)
+		rounds_sent(s);
+	if (!delta->part) {
+		s->window_alone[s->in_flight] = delta->alone;
+		s->window[s->in_flight++] = s->since;
+	}
+	delta_free(delta);
 	s->delta = NULL;
 	ship_event(s, s->in_flight == SHIP_WINDOW ? SHIP_SENT_FULL : SHIP_SENT);
 }

@@ -433,8 +433,10 @@ int begin_decode(const u8 *p, size_t len, struct msg_begin *m, struct fault *f)
 				 m->base, m->generation);
 	if (!term_valid(m->term))
 		return bad(f, WIRE_BEGIN, "term", m->term);
-	if (m->flags & ~(WIRE_SESSION_REPLACE | WIRE_SESSION_ALONE))
+	if (m->flags & ~(WIRE_SESSION_REPLACE | WIRE_SESSION_ALONE | WIRE_BEGIN_CONTINUE))
 		return bad(f, WIRE_BEGIN, "flags", m->flags);
+	if (m->flags & WIRE_BEGIN_CONTINUE && m->base)
+		return bad(f, WIRE_BEGIN, "base of a part", m->base);
 	if (m->segments > CPTDEV_LAYOUT_MAX)
 		return bad(f, WIRE_BEGIN, "number of segments", m->segments);
 	if (m->meta_len > CPTDEV_META_MAX)

@@ -87,7 +87,7 @@ struct msg_begin {			/* BEGIN */
 	u64 base;
 	u64 generation;
 	u64 term;
-	u32 flags;			/* WIRE_SESSION_* */
+	u32 flags;			/* WIRE_SESSION_*, WIRE_BEGIN_* */
 	u32 segments;
 	u32 meta_len;
 	u64 pages;

@@ -87,12 +87,14 @@ enum wire_type {
 #define WIRE_FEATURE_SWITCH	(1ULL << 9)	/* a primary hands over in order */
 #define WIRE_FEATURE_SPARES	(1ULL << 10)	/* a primary may have several spares */
 #define WIRE_FEATURE_VERIFY	(1ULL << 11)	/* replicas are compared: VERIFY, VERIFIED */
+#define WIRE_FEATURE_ROUNDS	(1ULL << 12)	/* a delta of everything in parts */
 #define WIRE_FEATURE_ZERO	(1ULL << 16)	/* extents of zeros in DATA */
 /* What this implementation has. */
 #define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE | \
 				 WIRE_FEATURE_END | WIRE_FEATURE_TAKE_BACK | \
 				 WIRE_FEATURE_SWITCH | WIRE_FEATURE_SPARES | WIRE_FEATURE_ZERO | \
-				 WIRE_FEATURE_ZSTD | WIRE_FEATURE_SUBPAGE | WIRE_FEATURE_VERIFY)
+				 WIRE_FEATURE_ZSTD | WIRE_FEATURE_SUBPAGE | WIRE_FEATURE_VERIFY | \
+				 WIRE_FEATURE_ROUNDS)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */
@@ -146,6 +148,7 @@ enum wire_code {
 #define WIRE_SESSION_GOES_ON	(1U << 3)	/* SESSION: goes on if the spare leaves in order */
 #define WIRE_SESSION_TAKE_BACK	(1U << 4)	/* SESSION: a replica, which the receiver asked for */
 #define WIRE_SESSION_OTHERS	(1U << 5)	/* SESSION: another host may be promoted as well */
+#define WIRE_BEGIN_CONTINUE	(1U << 7)	/* BEGIN: of what is staged, see WIRE_FEATURE_ROUNDS */
 #define WIRE_SESSION_UNSURE	(1U << 6)	/* SESSION: acknowledged, maybe, before this spare has it */
 /* Flags of SESSION_STATE. */
 #define WIRE_STATE_PROMOTED	(1U << 0)

@@ -51,6 +51,7 @@ struct fake_session *fake_session_with(struct fake *f, const char *name, u32 pag
 	s->dirty = calloc(pages, sizeof(*s->dirty));
 	for (i = 0; i < pages; i++)
 		s->dirty[i] = true;
+	s->rec.bytes = (u64)pages * FAKE_PAGE;
 	s->rec.id = ++f->last_id;
 	s->rec.term = term;
 	s->rec.flags = flags;
@@ -181,8 +182,13 @@ u32 fake_open_fds(const struct fake *f)
  * Snapshots
  */
 
-static void snapshot_add(struct fake_fd *s, int fd, const struct fake_session *from,
-			 u32 page)
+/* What it is: as it was published, or now. */
+struct fake_content {
+	const u8 *mem;
+	const bool *hole;
+};
+
+static void snapshot_add(struct fake_fd *s, int fd, const struct fake_content *from, u32 page)
 {
 	u32 kind = from->hole[page] ? CPTDEV_EXTENT_HOLE : CPTDEV_EXTENT_DATA;
 	u64 addr = FAKE_BASE + (u64)page * FAKE_PAGE;
@@ -196,17 +202,16 @@ static void snapshot_add(struct fake_fd *s, int fd, const struct fake_session *f
 		};
 	if (kind == CPTDEV_EXTENT_HOLE)
 		return;
-	if (pwrite(fd, from->frozen + (size_t)page * FAKE_PAGE, FAKE_PAGE,
+	if (pwrite(fd, from->mem + (size_t)page * FAKE_PAGE, FAKE_PAGE,
 		   s->info.pages * FAKE_PAGE) != FAKE_PAGE)
 		abort();
 	s->info.pages++;
 }
 
-static int snapshot_new(struct fake *f, struct fake_session *from, u64 since)
+static int snapshot_empty(struct fake *f, struct fake_session *from, u64 since)
 {
 	int fd = memfd_create("fake", MFD_CLOEXEC);
 	struct fake_fd *s;
-	u32 i;
 
 	if (fd < 0 || fd >= FAKE_FDS)
 		return -EMFILE;
@@ -214,9 +219,6 @@ static int snapshot_new(struct fake *f, struct fake_session *from, u64 since)
 	*s = (struct fake_fd) { .kind = FAKE_SNAPSHOT };
 	s->session = from;
 	s->extents = calloc(from->pages + 1, sizeof(*s->extents));
-	for (i = 0; i < from->pages; i++)
-		if (from->changed[i] > since)
-			snapshot_add(s, fd, from, i);
 	s->info.kind = CPTDEV_IMAGE_SNAPSHOT;
 	memcpy(s->info.uuid, from->rec.uuid, CPTDEV_UUID_LEN);
 	s->info.term = from->rec.term;
@@ -226,20 +228,71 @@ static int snapshot_new(struct fake *f, struct fake_session *from, u64 since)
 	s->info.meta_len = from->meta_len;
 	if (from->rec.flags & CPTDEV_GENL_SESSION_REPLACE)
 		s->info.state |= CPTDEV_IMAGE_REPLACE;
-	from->deltas++;
-	from->delta_pages += s->info.pages;
 	return fd;
 }
 
-static int snapshot_layout(const struct fake_session *s, struct cptdev_image_vec *arg)
+static int snapshot_new(struct fake *f, struct fake_session *from, u64 since)
+{
+	const struct fake_content content = { from->frozen, from->hole };
+	int fd = snapshot_empty(f, from, since);
+	u32 i;
+
+	for (i = 0; fd >= 0 && i < from->pages; i++)
+		if (from->changed[i] > since)
+			snapshot_add(&f->fd[fd], fd, &content, i);
+	if (fd < 0)
+		return fd;
+	from->deltas++;
+	from->delta_pages += f->fd[fd].info.pages;
+	return fd;
+}
+
+/* What a round takes: everything, what changed, or what changed and has not changed again. */
+static bool round_takes(const struct fake_session *s, const struct cptdev_round *arg, u32 page)
+{
+	bool changed = s->changed[page] > arg->base;
+
+	if (arg->flags & CPTDEV_ROUND_COOL)
+		return changed && !s->dirty[page];
+	return !arg->base || changed || s->dirty[page];
+}
+
+static int round_new(struct fake *f, struct fake_session *s, struct cptdev_round *arg)
+{
+	const struct fake_content content = { s->mem, s->hole_next };
+	int fd = snapshot_empty(f, s, arg->base);
+	u32 page = arg->addr ? (arg->addr - FAKE_BASE) / FAKE_PAGE : 0;
+	u64 taken = 0;
+
+	for (; fd >= 0 && page < s->pages && taken < arg->pages; page++) {
+		if (!round_takes(s, arg, page))
+			continue;
+		if (arg->base || !s->hole_next[page])
+			snapshot_add(&f->fd[fd], fd, &content, page);
+		if (s->dirty[page])
+			s->changed[page] = s->rec.generation;
+		s->dirty[page] = false;
+		taken++;
+	}
+	if (fd < 0)
+		return fd;
+	f->fd[fd].info.generation = s->rec.generation;
+	f->fd[fd].info.meta_len = 0;
+	arg->pages = f->fd[fd].info.pages;
+	arg->addr = page < s->pages ? FAKE_BASE + (u64)page * FAKE_PAGE : 0;
+	return fd;
+}
+
+static int snapshot_layout(const struct fake_session *s, u64 segments,
+			   struct cptdev_image_vec *arg)
 {
 	struct cptdev_segment *seg = (void *)(unsigned long)arg->vec;
-	u32 each = s->pages / s->segments;
+	u32 each = s->pages / segments;
 	u64 i;
 
 	arg->nr = 0;
-	for (i = arg->start; i < s->segments && arg->nr < arg->vec_len; i++) {
-		u32 pages = i + 1 == s->segments ? s->pages - i * each : each;
+	for (i = arg->start; i < segments && arg->nr < arg->vec_len; i++) {
+		u32 pages = i + 1 == segments ? s->pages - i * each : each;
 
 		seg[arg->nr++] = (struct cptdev_segment) {
 			.addr = FAKE_BASE + i * each * FAKE_PAGE,
@@ -261,7 +314,7 @@ static int snapshot_ioctl(struct fake_fd *s, unsigned int cmd, void *uarg)
 		*(struct cptdev_image_info *)uarg = s->info;
 		return 0;
 	case CPTDEV_IOC_IMAGE_LAYOUT:
-		return snapshot_layout(s->session, arg);
+		return snapshot_layout(s->session, s->info.segments, arg);
 	case CPTDEV_IOC_IMAGE_EXTENTS:
 		left = s->info.extents - arg->start;
 		arg->nr = MIN(left, arg->vec_len);
@@ -286,17 +339,22 @@ static int device_delta(struct fake *f, int fd, struct cptdev_delta *arg)
 	struct fake_session *s = session_by_id(f, arg->session_id);
 
 	f->asked++;
-	if (arg->flags & ~CPTDEV_DELTA_OTHERS)
+	if (arg->flags & ~(CPTDEV_DELTA_OTHERS | CPTDEV_DELTA_AFRESH))
 		return -EOPNOTSUPP;
 	if (!s)
 		return -ENOENT;
 	if (f->fail_delta)
 		return -f->fail_delta;
 	f->fd[fd].follows[s - f->session] = true;
-	if (arg->since > s->rec.published)
+	if (arg->since > s->rec.generation)
 		return -EINVAL;
-	if (arg->since == s->rec.published)
+	if (arg->since >= s->rec.published && !(arg->flags & CPTDEV_DELTA_AFRESH))
 		return -ENODATA;
+	if (arg->since >= s->rec.published) {
+		s->cancelled = s->rec.published;
+		session_event(f, CPTDEV_CMD_DROPPED_NTF, s);
+		return -ESTALE;
+	}
 	if (arg->since < s->reach) {
 		/* The next publication reaches back; the module tells each time. */
 		s->reach_next = true;
@@ -309,6 +367,39 @@ static int device_delta(struct fake *f, int fd, struct cptdev_delta *arg)
 	}
 	arg->fd = snapshot_new(f, s, MIN(arg->since, s->base));
 	return arg->fd < 0 ? arg->fd : 0;
+}
+
+static int device_round(struct fake *f, struct cptdev_round *arg)
+{
+	struct fake_session *s = session_by_id(f, arg->session_id);
+
+	if (!s)
+		return -ENOENT;
+	if (s->busy) {
+		s->busy--;
+		return -EAGAIN;
+	}
+	if (!arg->base && s->rec.published && !s->reach)
+		return -ENODATA;
+	if (arg->base > s->rec.generation || arg->pass > s->rec.generation ||
+	    arg->pages < CPTDEV_ROUND_MIN || (arg->pass && arg->base >= arg->pass))
+		return -EINVAL;
+	if (!arg->pass || arg->pass != s->rec.generation)
+		s->rec.generation++;
+	if (!arg->pass)
+		arg->pass = s->rec.generation;
+	arg->fd = round_new(f, s, arg);
+	if (arg->fd < 0)
+		return arg->fd;
+	s->rounds++;
+	if (s->on_round)
+		s->on_round(s);
+	return 0;
+}
+
+void fake_limit(struct fake *f, struct fake_session *s)
+{
+	session_event(f, CPTDEV_CMD_LIMIT_NTF, s);
 }
 
 /* The engine's rules, and its answers to a caller that isn't attached. */
@@ -417,6 +508,8 @@ static int fake_ioctl(struct kernel *k, int fd, unsigned int cmd, void *arg)
 	switch (cmd) {
 	case CPTDEV_IOC_DELTA:
 		return device_delta(f, fd, arg);
+	case CPTDEV_IOC_ROUND:
+		return device_round(f, arg);
 	case CPTDEV_IOC_ACK:
 		return device_ack(f, fd, arg);
 	case CPTDEV_IOC_REPLICA_STAGE:

@@ -35,6 +35,9 @@ struct fake_session {
 	u64 cancelled;		/* WAIT for those up to it gets ECANCELED */
 	u64 deltas;		/* that were fetched */
 	u64 delta_pages;	/* in all of them */
+	u64 rounds;		/* that were taken */
+	u32 busy;		/* so many of the next ones get EAGAIN */
+	void (*on_round)(struct fake_session *s);	/* after each of them */
 	bool fenced;
 	struct soft_state state;
 	bool deaf;		/* the program wouldn't look whether checkpoints are held off */
@@ -92,6 +95,8 @@ void fake_noise(struct fake_session *s, u64 seed);
 void fake_poke(struct fake_session *s, u32 page, u32 offset, u8 value, u32 len);
 void fake_punch(struct fake_session *s, u32 page);
 u64 fake_publish(struct fake *f, struct fake_session *s);
+/* A snapshot has failed: there was no room for it. */
+void fake_limit(struct fake *f, struct fake_session *s);
 /* It gives no sign of life, or does again. */
 void fake_hang(struct fake *f, struct fake_session *s, bool hung);
 /* May it acknowledge and answer now: not blocked, and its lease has not run out. */

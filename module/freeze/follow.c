@@ -68,7 +68,7 @@ static int delta_none(struct cptdev_session *s, u64 since, u32 flags)
 {
 	if (since > READ_ONCE(s->generation))
 		return -EINVAL;
-	if (since >= s->pub_newest)
+	if (since >= s->pub_newest && !(flags & CPTDEV_DELTA_AFRESH))
 		return -ENODATA;
 	/*
 	 * Only a new snapshot can help this spare. A WAIT for an older one gets ECANCELED, unless

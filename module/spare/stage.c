@@ -256,8 +256,8 @@ static int begin_continue(struct cptdev_replica_file *rf, struct cptdev_staging 
 	struct cptdev_replica *r = rf->replica;
 	struct cptdev_staging *old = &r->staging;
 
-	if (r->stager != rf || old->base || st->base || st->generation < old->generation ||
-	    st->term != old->term || !uuid_equal(&st->uuid, &old->uuid))
+	if (r->stager != rf || old->base || st->base || st->term != old->term ||
+	    !uuid_equal(&st->uuid, &old->uuid))
 		return -EINVAL;
 	if (old->failed)
 		return old->failed;

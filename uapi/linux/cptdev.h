@@ -645,9 +645,10 @@ struct cptdev_delta {
  */
 #define CPTDEV_DELTA_OTHERS	(1U << 0)
 /*
- * After a pass of rounds, @since is its generation, and no other spare follows: if the call fails
- * with ENODATA or ESTALE, the next published snapshot has the changes after @since and no others.
- * What was published before is dropped. A spare that has less gets ESTALE as ever.
+ * After a pass of rounds, when no other spare follows; @since is its generation. If no published
+ * snapshot brings it further, the call fails with ESTALE, and the next one has the changes after
+ * @since and no others. What was published before is dropped, and a WAIT for it fails with
+ * ECANCELED. A spare that has less gets ESTALE as ever.
  */
 #define CPTDEV_DELTA_AFRESH	(1U << 1)
 
@@ -979,8 +980,8 @@ struct cptdev_replica_begin {
 #define CPTDEV_BEGIN_REPLACE	(1U << 0)	/* another session's content may be replaced */
 /*
  * Keep what this descriptor has staged: the delta gets this generation, layout and meta-data, and
- * more pages. Staged pages outside of the layout are dropped. Both have base 0, and are of one
- * session and term; else EINVAL. Also EINVAL: nothing is staged, or @generation is older.
+ * more pages. Staged pages outside of the layout are dropped. EINVAL: this descriptor has begun
+ * nothing, or the two aren't of one session and term, or one of them has a base.
  */
 #define CPTDEV_BEGIN_CONTINUE	(1U << 1)
 
