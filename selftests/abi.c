@@ -27,6 +27,7 @@ union arg {
 	struct cptdev_wait wait;
 	struct cptdev_delta delta;
 	struct cptdev_ack ack;
+	struct cptdev_round round;
 	struct cptdev_replica_open open;
 	struct cptdev_image_info image;
 	struct cptdev_image_vec vec;
@@ -126,6 +127,15 @@ ARG_FN(fill_ack)
 	published(self);
 	a->ack.session_id = self->id;
 	a->ack.generation = 1;
+}
+
+/* Nothing is published that would bring everything at once. */
+ARG_FN(fill_round)
+{
+	published(self);
+	t_ack(self->fd[DEVICE], self->id, t_info(self->fd[DEVICE]).published, 0);
+	a->round.session_id = self->id;
+	a->round.pages = CPTDEV_ROUND_MIN;
 }
 
 ARG_FN(fill_open)
@@ -229,6 +239,7 @@ static const struct op {
 	OP_GROWN(WAIT, DEVICE, cptdev_wait, committed, fill_wait),
 	OP(DELTA, DEVICE, cptdev_delta, fill_delta),
 	OP_GROWN(ACK, DEVICE, cptdev_ack, generation, fill_ack),
+	OP(ROUND, DEVICE, cptdev_round, fill_round),
 	OP(REPLICA_OPEN, DEVICE, cptdev_replica_open, fill_open),
 	OP(RANGE_DEL, DEVICE, cptdev_range, fill_range),
 	OP(RANGE_CLEAR, DEVICE, cptdev_range, fill_nothing),
@@ -308,6 +319,8 @@ static int call(FIXTURE_DATA(abi) *self, const struct op *op, int size, bool tai
 		close(a.snapshot.fd);
 	if (!ret && op->cmd == CPTDEV_IOC_DELTA)
 		close(a.delta.fd);
+	if (!ret && op->cmd == CPTDEV_IOC_ROUND)
+		close(a.round.fd);
 	if (!ret && op->cmd == CPTDEV_IOC_REPLICA_OPEN)
 		close(a.open.fd);
 	return ret;
@@ -368,12 +381,26 @@ TEST_F(abi, size_absurd)
 	}
 }
 
+/* The number that the next descriptor will have. */
+static int next_fd(void)
+{
+	int fd = open("/dev/null", O_RDONLY);
+
+	close(fd);
+	return fd;
+}
+
+/* A call that fails leaves no descriptor behind that nobody knows of. */
 TEST_F(abi, unknown_flag)
 {
 	const struct op *op;
+	int next = next_fd();
 
+	ASSERT_LE(0, next);
 	for_each_op(op) {
 		EXPECT_EQ(-EOPNOTSUPP, call(self, op, op->size, false, 1U << 31))
+			TH_LOG("%s", op->name);
+		EXPECT_EQ(next, next_fd())
 			TH_LOG("%s", op->name);
 	}
 }
@@ -536,6 +563,7 @@ static int unprivileged(void)
 	};
 	struct cptdev_replica_open other = { .size = sizeof(other), .name = "abi-root" };
 	struct cptdev_replica_remove rm = { .size = sizeof(rm) };
+	struct cptdev_round round = { .pages = CPTDEV_ROUND_MIN };
 	struct cptdev_info info;
 	int fd = t_open();
 	char *m = t_map(LEN);
@@ -560,6 +588,9 @@ static int unprivileged(void)
 		return 8;
 	if (t_ioctl(own.fd, CPTDEV_IOC_REPLICA_REMOVE, &rm))
 		return 9;
+	round.session_id = info.session_id;
+	if (t_round(fd, &round) != -EPERM)
+		return 10;
 	return 0;
 }
 

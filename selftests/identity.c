@@ -159,6 +159,30 @@ static int op_delta(struct subject *s)
 	return closed(ret);
 }
 
+static int round_of(uint64_t session_id)
+{
+	/* A snapshot of everything is published: without a base there would be no need of rounds. */
+	struct cptdev_round r = { .session_id = session_id, .base = 1, .pages = CPTDEV_ROUND_MIN };
+	int dev = t_open(), ret;
+
+	if (dev < 0)
+		return dev;
+	ret = t_round(dev, &r);
+	close(dev);
+	return closed(ret);
+}
+
+static int op_round(struct subject *s)
+{
+	return round_of(s->session_id);
+}
+
+/* Who mayn't call it doesn't learn from it which sessions there are. */
+static int op_round_nobodys(struct subject *s)
+{
+	return round_of(s->session_id + (1ULL << 40));
+}
+
 static int op_ack(struct subject *s)
 {
 	int dev = t_open(), ret;
@@ -544,6 +568,7 @@ static int op_other_dump(struct subject *s)
 #define X	(-EXDEV)
 #define B	(-EBADF)
 #define E	(-EEXIST)
+#define N	(-ENOENT)
 
 static const struct op {
 	const char *name;
@@ -562,6 +587,8 @@ static const struct op {
 	{ "open the replica", op_open_replica, { 0, 0, 0, 0, 0, 0, A, A, A, A } },
 	{ "open it to write", op_open_write, { P, P, P, P, 0, 0, P, P, P, A } },
 	{ "delta", op_delta,		{ P, P, P, P, 0, 0, P, P, P, A } },
+	{ "round", op_round,		{ P, P, P, P, 0, 0, P, P, P, A } },
+	{ "round, no such session", op_round_nobodys, { P, P, P, P, N, N, P, P, P, A } },
 	{ "ack", op_ack,		{ P, P, P, P, 0, 0, P, P, P, A } },
 	/* on the session's, passed on */
 	{ "session: info", op_session_info, { 0 } },

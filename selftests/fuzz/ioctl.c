@@ -189,7 +189,29 @@ static void fill_delta(struct thread *t, int fd, void *arg)
 	const uint64_t since[] = { 0, 0, info.committed, info.published };
 
 	a->session_id = session_id(t, &info);
+	if (!rnd(t, 3))
+		a->flags = rnd(t, 4);
 	a->since = since[rnd(t, 4)];
+}
+
+/* Of a pass that begins, or that goes on if there was no other cut. */
+static void fill_round(struct thread *t, int fd, void *arg)
+{
+	struct cptdev_info info = info_of(t, fd);
+	struct cptdev_round *a = arg;
+	size_t len;
+
+	a->session_id = session_id(t, &info);
+	if (info.generation && rnd(t, 2))
+		a->base = rnd(t, info.generation + 1);
+	if (a->base && rnd(t, 2))
+		a->flags = CPTDEV_ROUND_COOL;
+	if (a->base < info.generation && rnd(t, 2))
+		a->pass = info.generation;
+	if (rnd(t, 2))
+		a->addr = (unsigned long)fuzz_pages(t, &len);
+	a->pages = CPTDEV_ROUND_MIN + (rnd(t, 2) ? 0 : rnd(t, 2 * ARENA_PAGES));
+	a->pause_ns = rnd(t, 3) ? 0 : 1 + rnd(t, 1000000);
 }
 
 static void fill_ack(struct thread *t, int fd, void *arg)
@@ -279,6 +301,12 @@ static void fill_begin(struct thread *t, int fd, void *arg)
 		a->term++;
 	a->base = rnd(t, 3) ? info.generation : 0;
 	a->generation = info.generation + 1 + rnd(t, 2);
+	/* What another thread stages is no less good. */
+	if (info.staging && !rnd(t, 3)) {
+		a->flags |= CPTDEV_BEGIN_CONTINUE;
+		a->base = 0;
+		a->generation = info.staging + rnd(t, 2);
+	}
 	a->layout = (unsigned long)t->vec;
 	a->layout_len = layout(t, (void *)t->vec);
 	a->meta = (unsigned long)t->data;
@@ -400,6 +428,13 @@ static void done_delta(struct thread *t, const void *arg)
 	fuzz_keep(t, SNAPSHOT, a->fd);
 }
 
+static void done_round(struct thread *t, const void *arg)
+{
+	const struct cptdev_round *a = arg;
+
+	fuzz_keep(t, SNAPSHOT, a->fd);
+}
+
 static void done_open(struct thread *t, const void *arg)
 {
 	const struct cptdev_replica_open *a = arg;
@@ -485,7 +520,7 @@ static const struct kind ops[] = {
 	   FIELDS(NUMBER(cptdev_wait, generation), NUMBER(cptdev_wait, timeout_ns),
 		  OUT(cptdev_wait, committed), OUT(cptdev_wait, state),
 		  RESERVED(cptdev_wait, reserved))),
-	OP("DELTA", 6, DELTA, DEVICE, cptdev_delta, 1, CAP | NEW_FD, fill_delta, done_delta,
+	OP("DELTA", 6, DELTA, DEVICE, cptdev_delta, 3, CAP | NEW_FD, fill_delta, done_delta,
 	   ERRORS(ENOENT, EINVAL, ENODATA, ESTALE),
 	   FIELDS(NUMBER(cptdev_delta, session_id), NUMBER(cptdev_delta, since),
 		  OUT(cptdev_delta, fd), RESERVED(cptdev_delta, reserved), OUT(cptdev_delta,
@@ -494,6 +529,13 @@ static const struct kind ops[] = {
 	   fill_ack, NULL, ERRORS(ENOENT, EINVAL),
 	   FIELDS(NUMBER(cptdev_ack, session_id), NUMBER(cptdev_ack, generation),
 		  NUMBER(cptdev_ack, lease_until_ns))),
+	OP("ROUND", 8, ROUND, DEVICE, cptdev_round, CPTDEV_ROUND_COOL, CAP | NEW_FD, fill_round,
+	   done_round,
+	   ERRORS(ENOENT, ESRCH, ENODATA, EINVAL, EAGAIN, EDQUOT, E2BIG, EOPNOTSUPP, EFAULT),
+	   FIELDS(NUMBER(cptdev_round, session_id), NUMBER(cptdev_round, base),
+		  NUMBER(cptdev_round, pass), NUMBER(cptdev_round, addr),
+		  NUMBER(cptdev_round, pages), NUMBER(cptdev_round, pause_ns),
+		  OUT(cptdev_round, fd), RESERVED(cptdev_round, reserved))),
 	OP("REPLICA_OPEN", 10, REPLICA_OPEN, DEVICE, cptdev_replica_open, 7, CAP | NEW_FD,
 	   fill_open, done_open, ERRORS(EINVAL, ENOENT, EEXIST, EACCES),
 	   FIELDS(NAME(cptdev_replica_open, name), NUMBER(cptdev_replica_open, max_bytes),
@@ -525,9 +567,9 @@ static const struct kind ops[] = {
 	   vec_fields),
 
 	OP("REPLICA_BEGIN", 6, REPLICA_BEGIN, REPLICA, cptdev_replica_begin,
-	   CPTDEV_BEGIN_REPLACE, 0, fill_begin, NULL,
+	   CPTDEV_BEGIN_REPLACE | CPTDEV_BEGIN_CONTINUE, 0, fill_begin, NULL,
 	   ERRORS(EBADF, EBUSY, EINVAL, EEXIST, EILSEQ, ESTALE, E2BIG, EMSGSIZE,
-	   ENOENT, ERANGE),
+	   ENOENT, ERANGE, EDQUOT),
 	   FIELDS(NUMBER(cptdev_replica_begin, term), NUMBER(cptdev_replica_begin, base),
 		  NUMBER(cptdev_replica_begin, generation), POINTER(cptdev_replica_begin, layout),
 		  LENGTH(cptdev_replica_begin, layout_len), LENGTH(cptdev_replica_begin,
@@ -832,14 +874,15 @@ int fuzz_ioctl(struct thread *t, const char *name, int fd, void *arg)
  * Sequences
  */
 
+/* @part: CPTDEV_BEGIN_CONTINUE if it belongs to what is staged already, else 0. */
 static int ship_begin(struct thread *t, int to, const struct cptdev_image_info *from,
-		      uint32_t segments)
+		      uint32_t segments, uint32_t part)
 {
 	struct cptdev_image_info info = image_of(t, to);
 	struct cptdev_replica_begin a = {
-		.size = sizeof(a), .flags = CPTDEV_BEGIN_REPLACE, .base = from->base,
-		.generation = from->generation, .layout = (unsigned long)t->vec,
-		.layout_len = segments,
+		.size = sizeof(a), .flags = CPTDEV_BEGIN_REPLACE | part,
+		.base = part ? 0 : from->base, .generation = from->generation,
+		.layout = (unsigned long)t->vec, .layout_len = segments,
 	};
 
 	memcpy(a.uuid, from->uuid, sizeof(a.uuid));
@@ -857,34 +900,37 @@ static int ship_stage(struct thread *t, int to, uint32_t extents, size_t len)
 	return fuzz_ioctl(t, "REPLICA_STAGE", to, &a);
 }
 
-/* Bring a small snapshot to a replica, as the daemon does it. */
-static int ship(struct thread *t, int from, int to)
+static int ship_commit(struct thread *t, int to, uint64_t generation)
+{
+	struct cptdev_replica_commit a = { .size = sizeof(a), .generation = generation };
+
+	return fuzz_ioctl(t, "REPLICA_COMMIT", to, &a);
+}
+
+/* Stage a small snapshot in a replica, as the daemon does it. */
+static int ship(struct thread *t, int from, int to, uint32_t part)
 {
 	struct cptdev_image_vec vec = {
 		.size = sizeof(vec), .vec = (unsigned long)t->vec, .vec_len = 1024,
 	};
 	struct cptdev_image_info info = { .size = sizeof(info) };
-	struct cptdev_replica_commit c = { .size = sizeof(c) };
 	ssize_t len;
 
 	if (fuzz_ioctl(t, "snapshot IMAGE_INFO", from, &info) || info.pages > DATA_LEN / PAGE)
 		return -1;
 	if (fuzz_ioctl(t, "snapshot IMAGE_LAYOUT", from, &vec) ||
-	    ship_begin(t, to, &info, vec.nr))
+	    ship_begin(t, to, &info, vec.nr, part))
 		return -1;
 	vec.start = 0;
 	if (fuzz_ioctl(t, "snapshot IMAGE_EXTENTS", from, &vec))
 		return -1;
 	len = pread(from, t->data, DATA_LEN, 0);
-	if (len < 0 || ship_stage(t, to, vec.nr, len))
-		return -1;
-	c.generation = info.generation;
-	return fuzz_ioctl(t, "REPLICA_COMMIT", to, &c);
+	return len < 0 ? -1 : ship_stage(t, to, vec.nr, len);
 }
 
 static void run_ship(struct thread *t, const struct kind *k)
 {
-	int fd = fuzz_slot(t, DEVICE), snap = fuzz_slot(t, SNAPSHOT);
+	int fd = fuzz_slot(t, DEVICE), snap = fuzz_slot(t, SNAPSHOT), to = fuzz_slot(t, REPLICA);
 	struct cptdev_info info = info_of(t, fd);
 	struct cptdev_snapshot s = {
 		.size = sizeof(s), .flags = CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD,
@@ -901,7 +947,62 @@ static void run_ship(struct thread *t, const struct kind *k)
 	if (!ret) {
 		dup3(d.fd, snap, O_CLOEXEC);
 		close(d.fd);
-		ret = ship(t, snap, fuzz_slot(t, REPLICA));
+		ret = ship(t, snap, to, 0) ?: ship_commit(t, to, d.generation);
+		a.generation = d.generation;
+		fuzz_ioctl(t, "ACK", fd, &a);
+	}
+	t->bad = 0;
+	fuzz_begin(t, k, fd, NULL);
+	fuzz_end(t, k, ret);
+}
+
+/* A pass, as far as the replica takes it. */
+static int ship_pass(struct thread *t, int fd, int snap, int to, struct cptdev_round *r)
+{
+	uint32_t part = 0;
+	int ret;
+
+	do {
+		r->size = sizeof(*r);
+		r->pages = CPTDEV_ROUND_MIN;
+		r->pause_ns = 0;
+		ret = fuzz_ioctl(t, "ROUND", fd, r);
+		if (ret)
+			return ret;
+		dup3(r->fd, snap, O_CLOEXEC);
+		close(r->fd);
+		ret = ship(t, snap, to, part);
+		part = CPTDEV_BEGIN_CONTINUE;
+	} while (!ret && r->addr);
+	return ret;
+}
+
+/* A replica gets everything in rounds, and what changed meanwhile with the next snapshot. */
+static void run_ship_rounds(struct thread *t, const struct kind *k)
+{
+	int fd = fuzz_slot(t, DEVICE), snap = fuzz_slot(t, SNAPSHOT), to = fuzz_slot(t, REPLICA);
+	struct cptdev_snapshot s = {
+		.size = sizeof(s), .flags = CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD,
+	};
+	struct cptdev_round r = { .session_id = info_of(t, fd).session_id };
+	struct cptdev_delta d = { .size = sizeof(d), .session_id = r.session_id };
+	struct cptdev_ack a = { .size = sizeof(a), .session_id = r.session_id };
+	int ret = ship_pass(t, fd, snap, to, &r);
+
+	if (!ret) {
+		d.since = r.pass;
+		d.flags = rnd(t, 4) ? CPTDEV_DELTA_AFRESH : 0;
+		if (!fuzz_ioctl(t, "DELTA", fd, &d))
+			close(d.fd);
+		fuzz_ioctl(t, "SNAPSHOT", fd, &s);
+		d.flags = 0;
+		ret = fuzz_ioctl(t, "DELTA", fd, &d);
+	}
+	if (!ret) {
+		dup3(d.fd, snap, O_CLOEXEC);
+		close(d.fd);
+		ret = ship(t, snap, to, CPTDEV_BEGIN_CONTINUE) ?:
+			ship_commit(t, to, d.generation);
 		a.generation = d.generation;
 		fuzz_ioctl(t, "ACK", fd, &a);
 	}
@@ -943,6 +1044,7 @@ static const struct kind sequences[] = {
 	{ .name = "open", .weight = 2, .run = run_open, .errors = NO_ERRORS, .flags = NEW_FD },
 	/* What it calls is checked there. */
 	{ .name = "ship", .weight = 2, .run = run_ship, .flags = AROUND },
+	{ .name = "ship by rounds", .weight = 2, .run = run_ship_rounds, .flags = AROUND },
 };
 
-const struct kind_group sequence_group = { sequences, 2 };
+const struct kind_group sequence_group = { sequences, sizeof(sequences) / sizeof(sequences[0]) };
