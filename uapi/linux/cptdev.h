@@ -250,7 +250,7 @@ struct cptdev_info {
 #define CPTDEV_FEATURE_SINCE	(1ULL << 8)	/* @since of CPTDEV_IOC_IMAGE_EXTENTS */
 #define CPTDEV_FEATURE_COPIED	(1ULL << 9)	/* CPTDEV_IOC_REPLICA_COPIED */
 #define CPTDEV_FEATURE_HISTORY	(1ULL << 10)	/* CPTDEV_IOC_REPLICA_HISTORY, _AT */
-#define CPTDEV_FEATURE_ROUND	(1ULL << 11)	/* CPTDEV_IOC_ROUND, CPTDEV_BEGIN_CONTINUE */
+#define CPTDEV_FEATURE_ROUND	(1ULL << 11)	/* ROUND, DELTA_AFRESH, BEGIN_CONTINUE */
 
 /**
  * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: give the session a name and limits
@@ -692,7 +692,8 @@ struct cptdev_delta {
  * @pass is newer than the newest generation, @base isn't below @pass, or @pages is too small;
  * EAGAIN the memory of the process is busy (the call doesn't wait for it), or the process has
  * unmapped the mapping that the module needs there, and its next snapshot restores it; EDQUOT a
- * limit on held memory; EOPNOTSUPP memory in the ranges can't be tracked any more; EINTR a fatal
+ * limit on held memory; E2BIG too many segments; EOPNOTSUPP memory in the ranges can't be tracked
+ * any more; EFAULT a page can't be read; EHWPOISON a page was lost to a memory error; EINTR a fatal
  * signal.
  */
 struct cptdev_round {
@@ -981,7 +982,8 @@ struct cptdev_replica_begin {
 /*
  * Keep what this descriptor has staged: the delta gets this generation, layout and meta-data, and
  * more pages. Staged pages outside of the layout are dropped. EINVAL: this descriptor has begun
- * nothing, or the two aren't of one session and term, or one of them has a base.
+ * nothing, or the two aren't of one session and term, or one of them has a base. EDQUOT, ENOMEM: a
+ * STAGE failed with this error.
  */
 #define CPTDEV_BEGIN_CONTINUE	(1U << 1)
 
