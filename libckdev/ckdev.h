@@ -430,7 +430,7 @@ int ckdev_checkpoint(int fd, const void *meta, size_t meta_len, uint64_t timeout
  * ckdev_delta() - fetch a published snapshot of any session
  * @fd:		session of the caller. From the first call on, the descriptor represents a
  *		spare; closing it detaches the spare.
- * @delta:	in: session_id and since; out: generation, base, pages
+ * @delta:	in: session_id, since and CPTDEV_DELTA_*; out: generation, base, pages
  *
  * For the program that sends snapshots to the spare host.
  *
@@ -439,9 +439,37 @@ int ckdev_checkpoint(int fd, const void *meta, size_t meta_len, uint64_t timeout
  * -ENOENT	no such session
  * -ENODATA	no published snapshot is newer than @delta->since
  * -ESTALE	the next published snapshot will reach back to @delta->since
- * -EINVAL	@delta->since was never published
+ * -EINVAL	@delta->since is newer than every generation of the session
  */
 int ckdev_delta(int fd, struct cptdev_delta *delta);
+
+/**
+ * ckdev_round() - freeze a part of any session, for a spare that has nothing
+ * @fd:		any session of the caller
+ * @round:	in and out, see linux/cptdev.h. The first round of a pass has @pass and @addr 0.
+ *		After each call both are those of the next round, and @addr is 0 again when the
+ *		pass is complete; the caller sets @pages and @pause_ns anew.
+ *
+ * For the program that sends snapshots to the spare host. The rounds of a pass have all memory of
+ * the session, but of different instants. The snapshots that ckdev_delta() returns from @pass on
+ * make one state of them. ckdev_info() reports CPTDEV_FEATURE_ROUND if the module has the call.
+ *
+ * Returns a descriptor (also in @round->fd), or
+ * -EPERM	neither CAP_CHECKPOINT_RESTORE nor CAP_SYS_ADMIN
+ * -ENOENT	no such session
+ * -ESRCH	the process of the session is gone
+ * -ENODATA	everything is published (@round->base is 0): ckdev_delta() returns it
+ * -EAGAIN	the memory of the process is busy: call again later
+ * -EDQUOT	the round would pass a limit on held memory: close snapshots, or ask for fewer pages
+ * -EINVAL	@round->base or @round->pass is newer than the newest generation, @round->base
+ *		isn't below @round->pass, or @round->pages is below CPTDEV_ROUND_MIN
+ * -EFAULT, -EOPNOTSUPP, -EHWPOISON	a page can't be frozen: the program's next snapshot says
+ *		which
+ * -E2BIG	the session has more than CPTDEV_LAYOUT_MAX segments
+ * -ENOTTY	the module is older than this call, or @fd is a session of ckdev_soft_open(): the
+ *		soft engine has no memory that it could freeze
+ */
+int ckdev_round(int fd, struct cptdev_round *round);
 
 /**
  * ckdev_ack() - report the generation that the spare has committed
@@ -572,7 +600,7 @@ int ckdev_replica_open(int fd, const char *name, unsigned int flags,
 		       uint64_t max_bytes);
 
 /**
- * ckdev_replica_begin() - start to stage a delta
+ * ckdev_replica_begin() - start to stage a delta, or go on with one
  * @fd:		replica, opened with CPTDEV_REPLICA_WRITE
  * @begin:	see linux/cptdev.h
  *
@@ -585,7 +613,9 @@ int ckdev_replica_open(int fd, const char *name, unsigned int flags,
  * -EBUSY	another descriptor is staging
  * -EBADF	@fd was opened without CPTDEV_REPLICA_WRITE
  * -ENOENT	the replica was removed: open the name again
- * -E2BIG, -EMSGSIZE, -EINVAL	the layout, the meta-data or the numbers are wrong
+ * -E2BIG, -EMSGSIZE, -EINVAL	the layout, the meta-data or the numbers are wrong; or with
+ *		CPTDEV_BEGIN_CONTINUE, nothing is staged that could go on
+ * -EDQUOT, -ENOMEM	with CPTDEV_BEGIN_CONTINUE: what was staged can't be committed any more
  */
 int ckdev_replica_begin(int fd, struct cptdev_replica_begin *begin);
 

@@ -67,7 +67,8 @@ static const struct text errors[] = {
 	{ EINTR, "a signal came first: call again" },
 	{ EAGAIN,
 	  "memory to come is locked (mlockall), and RLIMIT_MEMLOCK doesn't allow for the "
-	  "module's own mapping: raise it by a page" },
+	  "module's own mapping: raise it by a page; or, of a round, the program's memory is "
+	  "busy: try again" },
 	{ EIO, "the replica can't be read whole: report it, and take another spare" },
 	{ ENXIO,
 	  "not in this snapshot, unchanged since its base: look in an older one. (On "

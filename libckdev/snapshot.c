@@ -85,6 +85,13 @@ int ckdev_delta(int fd, struct cptdev_delta *delta)
 	return ret < 0 ? ret : delta->fd;
 }
 
+int ckdev_round(int fd, struct cptdev_round *round)
+{
+	int ret = ckdev_ioctl(fd, CPTDEV_IOC_ROUND, round);
+
+	return ret < 0 ? ret : round->fd;
+}
+
 int ckdev_ack(int fd, uint64_t session_id, uint64_t generation, unsigned int flags)
 {
 	struct cptdev_ack arg = {

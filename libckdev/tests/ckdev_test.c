@@ -140,13 +140,17 @@ static int test_fork(void)
 
 static int unprivileged(int fd)
 {
+	struct cptdev_round r = {
+		.size = sizeof(r), .session_id = 1, .pages = CPTDEV_ROUND_MIN,
+	};
 	struct cptdev_delta d = { .size = sizeof(d), .session_id = 1 };
 
 	if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
 		return 1;
 	if (ckdev_open() != -EACCES)
 		return 2;
-	if (ckdev_delta(fd, &d) != -EPERM || ckdev_ack(fd, 1, 1, 0) != -EPERM)
+	if (ckdev_delta(fd, &d) != -EPERM || ckdev_round(fd, &r) != -EPERM ||
+	    ckdev_ack(fd, 1, 1, 0) != -EPERM)
 		return 3;
 	if (ckdev_replica_open(fd, "nobodys", CPTDEV_REPLICA_CREATE |
 			       CPTDEV_REPLICA_WRITE, 0) != -EPERM)

@@ -54,7 +54,8 @@ static int stage_all(int from, int replica)
 	return n;
 }
 
-static int begin(int from, int replica, const struct cptdev_image_info *info)
+/* @more: CPTDEV_BEGIN_CONTINUE if it goes on with what is staged. Then everything is sent. */
+static int begin(int from, int replica, const struct cptdev_image_info *info, unsigned int more)
 {
 	struct cptdev_segment *layout = calloc(info->segments + 1, sizeof(*layout));
 	static char meta[CPTDEV_META_MAX];
@@ -70,10 +71,10 @@ static int begin(int from, int replica, const struct cptdev_image_info *info)
 		;
 	if (layout) {
 		struct cptdev_replica_begin b = {
-			.size = sizeof(b), .term = info->term, .base = info->base,
+			.size = sizeof(b), .term = info->term, .base = more ? 0 : info->base,
 			.generation = info->generation,
-			.flags = (info->state & CPTDEV_IMAGE_REPLACE) ?
-				CPTDEV_BEGIN_REPLACE : 0,
+			.flags = ((info->state & CPTDEV_IMAGE_REPLACE) ?
+				  CPTDEV_BEGIN_REPLACE : 0) | more,
 			.layout = CKDEV_PTR(layout), .layout_len = (__u32)got,
 			.meta = CKDEV_PTR(meta), .meta_len = info->meta_len,
 		};
@@ -87,7 +88,7 @@ static int begin(int from, int replica, const struct cptdev_image_info *info)
 
 static int apply(int from, int replica, const struct cptdev_image_info *info)
 {
-	int ret = begin(from, replica, info);
+	int ret = begin(from, replica, info, 0);
 
 	if (ret < 0)
 		return ret;
@@ -150,6 +151,50 @@ int ship_once(int dev, uint64_t session, int replica)
 	if (ret == 0)
 		ret = ckdev_ack(dev, session, info.generation, 0);
 	return ret < 0 ? ret : 1;
+}
+
+static int stage_part(int from, int replica, unsigned int more)
+{
+	struct cptdev_image_info info = { .size = sizeof(info) };
+	int ret = ckdev_image_info(from, &info);
+
+	if (ret == 0)
+		ret = begin(from, replica, &info, more);
+	return ret < 0 ? ret : stage_all(from, replica);
+}
+
+int ship_pass(int dev, uint64_t session, int replica, uint64_t *pass)
+{
+	struct cptdev_round r = { .size = sizeof(r), .session_id = session };
+	unsigned int more = 0;
+	int fd, ret;
+
+	do {
+		r.pages = CPTDEV_ROUND_MIN;
+		r.pause_ns = 0;
+		fd = ckdev_round(dev, &r);
+		if (fd < 0)
+			return fd;
+		ret = stage_part(fd, replica, more);
+		close(fd);
+		more = CPTDEV_BEGIN_CONTINUE;
+	} while (ret == 0 && r.addr);
+	*pass = r.pass;
+	return ret;
+}
+
+int ship_rest(int dev, uint64_t session, int replica, uint64_t pass)
+{
+	struct cptdev_delta d = { .size = sizeof(d), .session_id = session, .since = pass };
+	int fd = ckdev_delta(dev, &d), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = stage_part(fd, replica, CPTDEV_BEGIN_CONTINUE);
+	close(fd);
+	if (ret == 0)
+		ret = ckdev_replica_commit(replica, d.generation, NULL);
+	return ret < 0 ? ret : ckdev_ack(dev, session, d.generation, 0);
 }
 
 uint64_t ship_find(int dev)

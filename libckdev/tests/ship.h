@@ -14,6 +14,13 @@
  */
 int ship_once(int dev, uint64_t session, int replica);
 
+/*
+ * Everything, in rounds. ship_pass() stages a pass, and returns its generation in *@pass. When another
+ * snapshot is published, ship_rest() stages what has changed meanwhile, and commits it.
+ */
+int ship_pass(int dev, uint64_t session, int replica, uint64_t *pass);
+int ship_rest(int dev, uint64_t session, int replica, uint64_t pass);
+
 /* The lowest session with snapshots that isn't @dev's, 0 if there is none. */
 uint64_t ship_find(int dev);
 

@@ -3,6 +3,7 @@
  * The way to the spare: waiting, checkpoints, deltas, replicas.
  */
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/time.h>
@@ -169,6 +170,62 @@ static int test_delta(void)
 	CHECK_RET(ckdev_ack(f.fd, f.id, 1, 0), -EINVAL);
 	teardown(&f);
 	munmap(m, 4 * PAGE);
+	return 0;
+}
+
+/* The program writes meanwhile. Before the end, the replica has what it had. */
+static int test_round(void)
+{
+	const size_t pages = 2 * CPTDEV_ROUND_MIN + 100, len = pages * PAGE;
+	char *m = map_pages(NULL, pages), *back = malloc(len), *want = malloc(len);
+	struct cptdev_image_info info = { .size = sizeof(info) };
+	struct cptdev_round r = { .size = sizeof(r), .pages = CPTDEV_ROUND_MIN };
+	uint64_t pass = 0;
+	struct fixture f;
+	int fd;
+
+	CHECK(setup(&f, m, pages) == 0);
+	memset(m, 'a', len);
+	r.session_id = 1ULL << 60;
+	CHECK_RET(ckdev_round(f.spare, &r), -ENOENT);
+	r.session_id = f.id;
+	CHECK_RET(ckdev_round(f.replica, &r), -ENOTTY);
+	CHECK_RET(ckdev_round(-1, &r), -EBADF);
+	r.pages--;
+	CHECK_RET(ckdev_round(f.spare, &r), -EINVAL);
+	r.pages++;
+	r.pass = 99;
+	CHECK_RET(ckdev_round(f.spare, &r), -EINVAL);
+	CHECK(publish(&f) == 0);
+	memset(m, 'b', len);
+	r.pass = 0;
+	fd = ckdev_round(f.spare, &r);
+	CHECK_OK(fd);
+	CHECK(fd == r.fd && r.pass == 2 && r.addr && r.pages && r.pages <= CPTDEV_ROUND_MIN);
+	close(fd);
+
+	CHECK_RET(ship_pass(f.spare, f.id, f.replica, &pass), 0);
+	CHECK(pass == 3);
+	memset(m + 7 * PAGE, 'c', PAGE);
+	CHECK_RET(ckdev_image_info(f.replica, &info), 0);
+	CHECK(info.generation == 1 && info.staged == pages);
+	memset(want, 'a', len);
+	CHECK(pread(f.replica, back, len, (off_t)CKDEV_PTR(m)) == (ssize_t)len);
+	CHECK(memcmp(back, want, len) == 0);
+	/* What completes the pass isn't published yet. */
+	CHECK_RET(ship_rest(f.spare, f.id, f.replica, pass), -ENODATA);
+	CHECK_RET(ckdev_checkpoint(f.fd, NULL, 0, 0, NULL), -ETIMEDOUT);
+	memset(m, 'd', len);
+	CHECK_RET(ship_rest(f.spare, f.id, f.replica, pass), 0);
+	memset(want, 'b', len);
+	memset(want + 7 * PAGE, 'c', PAGE);
+	CHECK(pread(f.replica, back, len, (off_t)CKDEV_PTR(m)) == (ssize_t)len);
+	CHECK(memcmp(back, want, len) == 0);
+	CHECK_RET(ckdev_wait(f.fd, 4, 0, NULL), 0);
+	teardown(&f);
+	free(want);
+	free(back);
+	munmap(m, len);
 	return 0;
 }
 
@@ -370,6 +427,7 @@ const struct test spare_tests[] = {
 	{ "wait: time-out, signal, commit, fence", test_wait },
 	{ "checkpoint survives a spare that forgets everything", test_checkpoint },
 	{ "delta and ack say what is wrong", test_delta },
+	{ "a replica gets everything in rounds", test_round },
 	{ "the session page says whether to serve", test_page },
 	{ "signs of life are the session's own", test_alive },
 	{ "a replica is staged, committed, frozen, promoted", test_replica },

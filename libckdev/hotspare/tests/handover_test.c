@@ -864,6 +864,21 @@ static void then_it_is_dropped(void **state)
 	kill_off(spare);
 }
 
+/* Only the module can freeze the memory of another process, whoever asks for it. */
+static void without_the_module_there_are_no_rounds(void **state)
+{
+	struct cptdev_round r = { .size = sizeof(r), .session_id = 1, .pages = CPTDEV_ROUND_MIN };
+	int fd = ckdev_soft_open(strchr(hosts[0].programs, '=') + 1);
+	struct cptdev_info info = { .size = sizeof(info) };
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(ckdev_info(fd, &info), 0);
+	assert_int_equal(info.features & CPTDEV_FEATURE_ROUND, 0);
+	assert_int_equal(ckdev_round(fd, &r), -ENOTTY);
+	close(fd);
+}
+
 #define test(name)	cmocka_unit_test_setup_teardown(name, begin, clean)
 
 int main(int argc, char **argv)
@@ -903,6 +918,7 @@ int main(int argc, char **argv)
 		test(a_lost_daemon_holds_nothing_off),
 		test(what_was_fenced_is_kept),
 		test(then_it_is_dropped),
+		test(without_the_module_there_are_no_rounds),
 	};
 	int ret;
 
