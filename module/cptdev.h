@@ -142,7 +142,7 @@ struct cptdev_session {
 	u32 nr_followers;
 	u64 pub_newest;			/* generation published last */
 	u64 pub_base;			/* reach back to here with the next one */
-	u64 pub_afresh;			/* ... not further than here, if that is more than newest */
+	u64 pub_afresh;			/* ... and to here instead of pub_newest, unless it is 0 */
 	u64 committed;
 	u64 cancelled;			/* up to here nobody will commit */
 	u64 committed_seen;		/* for poll */

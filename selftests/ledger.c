@@ -22,6 +22,9 @@
  *
  * The content is a function of seed and generation alone: the threads have pages of their
  * own, and the numbers that they draw begin anew with each generation.
+ *
+ * G counts what the program publishes, from 1. The module's numbers ascend, but may leave some out:
+ * rounds for a new spare are cuts, too. So G travels in the meta-data.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -175,6 +178,21 @@ static void change(uint64_t generation, unsigned int thread, unsigned long pause
 static pthread_barrier_t begin, end;
 static uint64_t working_on;
 
+/* The module's number of each that was published. */
+#define LEDGER_MAX	(1UL << 20)
+static _Atomic uint64_t number_of[LEDGER_MAX];
+static _Atomic uint64_t newest;
+
+/* The newest one that the module's @number covers. */
+static uint64_t covered(uint64_t number)
+{
+	uint64_t g = newest;
+
+	while (g && number_of[g] > number)
+		g--;
+	return g;
+}
+
 static void *writer(void *arg)
 {
 	unsigned int thread = (unsigned long)arg;
@@ -195,12 +213,13 @@ static void *waiter(void *arg)
 
 	do {
 		ret = t_wait(fd, 0, 1000000000ULL, &committed);
+		committed = covered(committed);
 		if (ret != -EINVAL && committed > told) {
 			told = committed;
 			printf("acked %llu\n", (unsigned long long)told);
 		}
-		if (ret == -ECANCELED && cancelled != t_info(fd).published) {
-			cancelled = t_info(fd).published;
+		if (ret == -ECANCELED && cancelled != newest) {
+			cancelled = newest;
 			printf("cancelled %llu\n", (unsigned long long)cancelled);
 		}
 		usleep(10000);
@@ -215,6 +234,7 @@ static int publish(int fd, uint64_t generation)
 	struct cptdev_snapshot s = {
 		.size = sizeof(s),
 		.flags = CPTDEV_SNAPSHOT_PUBLISH | CPTDEV_SNAPSHOT_NOFD,
+		.meta = (unsigned long)&generation, .meta_len = sizeof(generation),
 	};
 	int ret;
 
@@ -228,7 +248,11 @@ static int publish(int fd, uint64_t generation)
 	}
 	if (ret < 0)
 		return fail("snapshot", ret);
-	return s.generation == generation ? 0 : fail("another generation", -EINVAL);
+	if (s.generation <= number_of[newest])
+		return fail("an older generation", -EINVAL);
+	number_of[generation] = s.generation;
+	newest = generation;
+	return 0;
 }
 
 static int session(const char *name, uint32_t flags)
@@ -273,7 +297,8 @@ static int do_write(const char *name, uint32_t flags)
 	if (ret)
 		return fail("threads", ret);
 	do {
-		working_on = t_info(fd).generation + 1;
+		if (++working_on == LEDGER_MAX)
+			return fail("the ledger is full", -ENOSPC);
 		pthread_barrier_wait(&begin);
 		pthread_barrier_wait(&end);
 		ret = publish(fd, working_on);
@@ -366,6 +391,17 @@ static int replica_open(const char *name)
 	return ret ?: t_ioctl(arg.fd, CPTDEV_IOC_REPLICA_FREEZE, &freeze) ?: arg.fd;
 }
 
+/* Which one of the program's is it? 0: none. */
+static uint64_t ledger_generation(int fd)
+{
+	uint64_t g = 0;
+	struct cptdev_image_vec arg = {
+		.size = sizeof(arg), .vec = (unsigned long)&g, .vec_len = sizeof(g),
+	};
+
+	return t_ioctl(fd, CPTDEV_IOC_IMAGE_META, &arg) || arg.nr != sizeof(g) ? 0 : g;
+}
+
 static int do_read(const char *name, const char *file)
 {
 	int fd = replica_open(name), out = dump_open(file), ret;
@@ -376,7 +412,7 @@ static int do_read(const char *name, const char *file)
 	if (fd < 0 || out < 0)
 		return fail("replica", fd < 0 ? fd : out);
 	info = t_image_info(fd);
-	if (!info.generation)
+	if (!info.generation || !ledger_generation(fd))
 		return fail("replica", -ENODATA);
 	ret = check_layout(fd);
 	if (ret)
@@ -388,7 +424,7 @@ static int do_read(const char *name, const char *file)
 	if (t_image_info(fd).generation != info.generation)
 		return fail("another generation, though it is frozen", -EILSEQ);
 	printf("replica %llu sum %016llx term %llu promoted %d\n",
-	       (unsigned long long)info.generation, (unsigned long long)sum,
+	       (unsigned long long)ledger_generation(fd), (unsigned long long)sum,
 	       (unsigned long long)info.term, !!(info.state & CPTDEV_IMAGE_PROMOTED));
 	return 0;
 }
@@ -410,7 +446,7 @@ static int do_wait(const char *name)
 	puts("waiting");
 	if (poll(&p, 1, -1) != 1 || !(p.revents & POLLPRI))
 		return fail("poll", -EIO);
-	printf("promoted %llu\n", (unsigned long long)t_image_info(arg.fd).generation);
+	printf("promoted %llu\n", (unsigned long long)ledger_generation(arg.fd));
 	return 0;
 }
 

@@ -373,6 +373,50 @@ TEST_F(round, cool_passes_while_the_program_writes)
 	complete(_metadata, self, g);
 }
 
+/* What a program does: some words, a whole page, or nothing is left of it. */
+static void change_page(FIXTURE_DATA(round) *self, unsigned long page)
+{
+	uint64_t *words = (uint64_t *)(self->m + page * PAGE), i;
+	uint64_t how = t_random(&self->random) % 16;
+
+	if (!how) {
+		madvise(words, PAGE, MADV_DONTNEED);
+		return;
+	}
+	for (i = 0; i < (how < 4 ? PAGE / 8 : how); i++)
+		words[how < 4 ? i : t_random(&self->random) % (PAGE / 8)] =
+			t_random(&self->random);
+}
+
+static void live(FIXTURE_DATA(round) *self)
+{
+	uint64_t n = t_random(&self->random) % 100;
+
+	while (n--)
+		change_page(self, t_random(&self->random) % PAGES);
+	if (t_random(&self->random) % 3 == 0)
+		publish(self);
+}
+
+/* First images of a program that goes on as it did, again and again. */
+TEST_F(round, many_first_images)
+{
+	unsigned int i, passes;
+	uint64_t g;
+
+	for (i = 0; i < 30; i++) {
+		live(self);
+		g = pass(_metadata, self, variant->other, 0, 0, live);
+		for (passes = t_random(&self->random) % 4; passes; passes--)
+			g = pass(_metadata, self, variant->other, g, CPTDEV_ROUND_COOL, live);
+		live(self);
+		complete_as(_metadata, self, g, i % 2 ? CPTDEV_DELTA_AFRESH : 0);
+		EXPECT_EQ(0, t_ack(self->daemon, self->id, t_info(self->fd).published, 0));
+		/* The next spare has nothing at all. */
+		memset(self->image->data, 0, LEN);
+	}
+}
+
 /* Memory comes and goes between the rounds. */
 static void map_anew(FIXTURE_DATA(round) *self)
 {
@@ -444,6 +488,29 @@ TEST_F(round, how_many_pages)
 	EXPECT_LT(0ULL, self->r.pause_ns);
 	/* All of them are one pass. */
 	EXPECT_EQ(self->r.pass, t_info(self->fd).generation);
+}
+
+TEST_F(round, no_limits)
+{
+	memset(&self->r, 0, sizeof(self->r));
+	self->pause_max = ~0ULL;
+	ASSERT_EQ(0, one_round(self, variant->other, 0, ~0ULL, 0));
+	EXPECT_EQ(PAGES, self->r.pages);
+	EXPECT_EQ(0ULL, self->r.addr);
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+}
+
+/* What was published before the pass, and nobody has fetched, is dropped when memory is short. */
+TEST_F(round, what_waits_can_be_dropped)
+{
+	memset(&self->r, 0, sizeof(self->r));
+	write_some(self);
+	publish(self);
+	ASSERT_EQ(0, one_round(self, variant->other, 0, PAGES, 0));
+	EXPECT_LT(0ULL, t_info(self->fd).session_held);
+	ASSERT_EQ(0, t_write_file("/proc/sys/vm/drop_caches", "2"));
+	EXPECT_EQ(0ULL, T_SOON(0ULL, t_info(self->fd).session_held));
+	EXPECT_EQ(-ECANCELED, t_wait(self->fd, 0, 0, NULL));
 }
 
 static int ask(FIXTURE_DATA(round) *self, const struct cptdev_round *with)

@@ -144,6 +144,7 @@ static void every_key_is_taken(void **state)
 		"address = 2001:db8::2\n"
 		"port = 4001\n"
 		"compression = on\n"
+		"round_mib = 3\n"
 		"differences_mib = 1\n"
 		"[failover]\n"
 		"heartbeat_interval_ms = 10\n"
@@ -173,6 +174,7 @@ static void every_key_is_taken(void **state)
 	assert_string_equal(conf.peers[0].name, "beta");
 	assert_int_equal(ntohs(in6->sin6_port), 4001);
 	assert_int_equal(conf.compression, COMPRESSION_ON);
+	assert_int_equal(conf.round_mib, 3);
 	assert_int_equal(conf.differences_mib, 1);
 	assert_int_equal(conf.heartbeat_ms, 10);
 	assert_int_equal(conf.sessions.failover, FAILOVER_AUTO);

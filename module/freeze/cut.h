@@ -18,7 +18,7 @@ struct cut {
 	/* A round: see round.c. */
 	u64 pass;			/* its generation, 0: this is no round, or a pass begins */
 	u64 max;			/* the most pages, 0: this is no round */
-	unsigned long pos;		/* where it begins, and where the next one will; 0: nowhere */
+	unsigned long pos;		/* where it begins; then where the next one does, or 0 */
 	u64 pause_max;			/* nanoseconds, 0: no limit */
 	u64 deadline;
 	bool cool;			/* leave out what has just changed */

@@ -129,18 +129,22 @@ void cptdev_cut_fresh(struct cut *cut, struct cptdev_table *t)
 }
 
 /*
- * A round that leaves out what has just changed: it takes pages whose number says that they changed,
- * and nothing else does. The others keep their marks, so the next cut finds them.
+ * A round that leaves out what has just changed: it takes pages of which only their number says
+ * that they changed. The others keep their marks, so the next cut finds them. That isn't so for a
+ * hole to which something happened and that still is one: the next cut takes no notice.
  */
 static void cut_find_cool(struct cut *cut, struct cptdev_table *t)
 {
-	bool above = t->chunk->newest > cut->base;
+	struct cptdev_chunk *c = t->chunk;
+	bool above = c->newest > cut->base;
 	unsigned int i;
 
 	for (i = 0; i < CHUNK_WORDS; i++) {
-		u64 changed = t->words & BIT(i) ? t->found[i] : 0;
+		u64 hot = t->words & BIT(i) ? t->found[i] & cptdev_table_mask(t, i) : 0;
+		u64 hole = hot & c->cut.hole[i];
 
-		t->found[i] = above ? cptdev_numbers_above(t->chunk, i, cut->base) & ~changed : 0;
+		hot &= ~hole | holes_filled(cut->walk.s->mm, t->ptes, i, hole);
+		t->found[i] = above ? cptdev_numbers_above(c, i, cut->base) & ~hot : 0;
 	}
 	t->words = CPTDEV_FOUND_WORDS;
 }

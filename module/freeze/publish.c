@@ -31,7 +31,7 @@ u64 cptdev_publish_base(struct cptdev_session *s)
 	u64 base;
 
 	spin_lock(&s->pub_lock);
-	base = min(max(s->pub_newest, s->pub_afresh), s->pub_base);
+	base = min(s->pub_afresh ?: s->pub_newest, s->pub_base);
 	spin_unlock(&s->pub_lock);
 	return base;
 }
@@ -52,7 +52,7 @@ int cptdev_publish_pass(struct cptdev_session *s, u64 base)
 			ret = -ENODATA;
 	if (!ret)
 		list_for_each_entry(snap, &s->published, entry)
-			snap->taken = true;
+			snap->closed = true;
 	spin_unlock(&s->pub_lock);
 	return ret;
 }
@@ -84,7 +84,7 @@ static struct cptdev_snap *publish_pending(struct cptdev_session *s,
 	list_for_each_entry_reverse(last, &s->published, entry) {
 		if (last->generation > snap->base)
 			continue;
-		if (last->generation == snap->base && !last->taken &&
+		if (last->generation == snap->base && !last->taken && !last->closed &&
 		    merge_worthwhile(last, snap)) {
 			kref_get(&last->ref);
 			found = last;

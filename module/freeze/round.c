@@ -47,9 +47,10 @@ static int round_take(struct cut *cut, struct cptdev_session *s, struct cptdev_r
 	if (ret)
 		return ret;
 	cut->pass = arg->pass;
-	cut->max = arg->pages;
+	cut->snap->round = true;
+	cut->max = min_t(u64, arg->pages, TASK_SIZE >> PAGE_SHIFT);
 	cut->pos = arg->addr;
-	cut->pause_max = arg->pause_ns;
+	cut->pause_max = min_t(u64, arg->pause_ns, KTIME_MAX);
 	cut->cool = arg->flags & CPTDEV_ROUND_COOL;
 	if (cut->cool)
 		cut->walk.quick = NULL;
@@ -77,7 +78,7 @@ static int round_session(struct cptdev_session *s, struct cptdev_round *arg,
 		return -ESRCH;
 	/* The program may be waiting for its memory with this lock. The daemon waits for nobody. */
 	if (!mutex_trylock(&s->lock)) {
-		mmput(s->mm);
+		mmput_async(s->mm);
 		return -EAGAIN;
 	}
 	ret = round_take(&cut, s, arg, call);
@@ -88,7 +89,8 @@ static int round_session(struct cptdev_session *s, struct cptdev_round *arg,
 	}
 	trace_cptdev_round(s, arg, ret);
 	mutex_unlock(&s->lock);
-	mmput(s->mm);
+	/* If the process has ended, its memory is freed by somebody else. */
+	mmput_async(s->mm);
 	cptdev_snap_put(cut.snap);
 	return ret;
 }

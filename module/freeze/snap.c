@@ -249,16 +249,16 @@ static void snap_free_now_work(struct work_struct *work)
 }
 
 /*
- * What was published is given up by a thread that may keep up a heartbeat. A snapshot that wasn't
- * is closed by the program itself: as long as its pages waited for a worker, the program's next
- * writes would copy them.
+ * What was published, and a round, is given up by a thread that may keep up a heartbeat. Any other
+ * snapshot is closed by the program itself: as long as its pages waited for a worker, the program's
+ * next writes would copy them.
  */
 static void snap_release(struct kref *ref)
 {
 	struct cptdev_snap *snap = container_of(ref, struct cptdev_snap, ref);
 
 	INIT_WORK(&snap->free_work, snap_free_work);
-	if (snap->state & CPTDEV_IMAGE_PUBLISHED)
+	if (snap->round || snap->state & CPTDEV_IMAGE_PUBLISHED)
 		cptdev_gone_run(&snap->free_work, cptdev_snap_pages(snap));
 	else
 		cptdev_gone_now(&snap->free_work, cptdev_snap_pages(snap));

@@ -49,6 +49,8 @@ struct cptdev_snap {
 	u64 base;
 	u32 state;			/* CPTDEV_IMAGE_* */
 	bool taken;			/* a spare has it open: no merging */
+	bool closed;			/* no merging, for another reason: a pass begins after it */
+	bool round;			/* of a round: the daemon has it, and nobody else */
 	struct cptdev_layout *layout;
 	struct cptdev_blob *meta;	/* or NULL */
 	struct cptdev_vec held;		/* frozen pages */

@@ -17,6 +17,11 @@ by_kernel() {
 	[ "$(vm_run "$1" 'cptdevctl status' | grep -c 'TLS with key [0-9a-f]* (kernel)')" = 2 ]
 }
 
+# The application is small; even so, a new spare gets it in rounds.
+start_a() {
+	daemon_start a manual '[peer]' round_mib=1
+}
+
 test_begin() {
 	app_start 1
 	t 'checkpoints are acknowledged' until_true acked_since 3
@@ -86,7 +91,7 @@ test_daemon_a() {
 	daemon_end a 9
 	link_fast
 	t "a's daemon killed: the replica is right" replica_right
-	daemon_start a
+	start_a
 	t 'started again, it goes on' goes_on
 	t 'from what the replica has' daemon_said a 'follows from generation [1-9]'
 	t 'and the replica is right' replica_right
@@ -146,13 +151,14 @@ test_host_b() {
 	daemon_start b
 	t 'another spare gets everything' goes_on
 	t 'from the beginning' daemon_said b 'replaying from generation 0'
+	t 'in rounds, while it runs' daemon_said a 'gets a full copy, 5 MiB at most, in rounds'
 	t 'and the replica is right' replica_right
 }
 
 main() {
 	begin
 	daemon_start b
-	daemon_start a
+	start_a
 	test_begin
 	test_controls
 	test_application
