@@ -28,7 +28,7 @@ static int reload(struct pair *p, const char *failover, const char *more)
 	fprintf(f, "[node]\nname = %s\ncontrol = %s\nstate_dir = %s\nlog_level = info\n", c->name,
 		c->control, c->state_dir);
 	fprintf(f, "[listen]\naddress = 127.0.0.1\nport = %u\n", c->listen_port);
-	fprintf(f, "[peer]\naddress = %s\nport = %u\ninsecure = %s\ndifferences_mib = 0\n",
+	fprintf(f, "[peer]\naddress = %s\nport = %u\ninsecure = %s\ndifferences_mib = 0\nround_mib = 0\n",
 		peer_address, ntohs(((struct sockaddr_in *)&c->peers[0].addr)->sin_port), insecure);
 	if (peer_name)
 		fprintf(f, "name = %s\n", peer_name);
