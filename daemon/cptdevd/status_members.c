@@ -12,6 +12,9 @@ static const char *state_of(const struct ship *s, const struct record_follower *
 		return "left";
 	if (!s || !ship_follows(s))
 		return "not-linked";
+	/* What it lacks is on its way, in rounds. */
+	if (s->rounds.step == ROUNDS_PASS || s->rounds.step == ROUNDS_LAST)
+		return "catching-up";
 	if (s->lacks)
 		return "lacks";
 	if (s->outdated || !s->member)

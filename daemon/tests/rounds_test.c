@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "json.h"
 #include "lines.h"
 #include "pair.h"
 
@@ -121,6 +122,18 @@ static void write_and_publish(struct fake_session *s)
 	write_some(s);
 }
 
+/* As the status shows the spare. */
+static void assert_state(struct pair *p, const char *state)
+{
+	struct known *k = LIST_FIRST(&p->a.daemon.sessions);
+	struct json_object *o = status_members(&p->a.daemon, k);
+	struct json_object *spares = json_object_object_get(o, "spares");
+
+	assert_int_equal(json_object_array_length(spares), 1);
+	assert_string_equal(js_get_str(json_object_array_get_idx(spares, 0), "state"), state);
+	json_object_put(o);
+}
+
 /* Those of its generations that are older than a round are none that can be committed. */
 static void it_publishes_meanwhile(void **state)
 {
@@ -131,7 +144,9 @@ static void it_publishes_meanwhile(void **state)
 	publish_some(&p->a, s, 1, 1);
 	WAIT_FOR(p, s->rounds > 3);
 	assert_int_equal(fake_replica(&p->b.fake, "kv")->rec.generation, 0);
+	assert_state(p, "catching-up");
 	WAIT_FOR(p, whole(p, s));
+	assert_state(p, "in-step");
 	assert_in_rounds(p, s);
 }
 

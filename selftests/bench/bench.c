@@ -148,6 +148,7 @@ static const struct {
 	{ "pause_1pct_over_criu_predump", "snapshot_256mib_1pct", "criu_predump_256mib_1pct" },
 	{ "pause_1pct_over_criu_dump", "snapshot_256mib_1pct", "criu_dump_256mib_1pct" },
 	{ "pause_over_redis_bgsave", "snapshot_keys", "redis_bgsave_500000keys" },
+	{ "pause_100pct_over_fork", "snapshot_256mib_100pct", "fork_256mib_100pct" },
 	{ "full_pause_over_fork", "snapshot_full_256mib_100pct", "fork_256mib_100pct" },
 };
 
@@ -193,6 +194,8 @@ int main(int argc, char **argv)
 		shapes_cptdev();
 	if (is_wanted("held"))
 		held_measure();
+	if (is_wanted("first"))
+		first_measure();
 	if (is_wanted("chain"))
 		chain_measure();
 	if (is_wanted("chain") || is_wanted("bytes"))

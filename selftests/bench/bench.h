@@ -130,6 +130,9 @@ void held_measure(void);
 long free_pages(void);
 void settle_memory(void);
 
+/* first.c: a first image, at once or in rounds */
+void first_measure(void);
+
 /* chain.c: on the way to the spare */
 void chain_measure(void);
 
