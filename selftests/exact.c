@@ -9,6 +9,9 @@
  * keeps what it stored in memory of its own, and compares: in each epoch, and at the end of
  * each forked child, whose memory must be what it was at the fork.
  *
+ * Now and then a spare that has nothing gets everything in rounds, between the changes. In the
+ * end it must have the memory, too.
+ *
  * Pages that a snapshot has though they are what they were are counted, by cause. There is
  * a limit to these, in runs of at least ENOUGH epochs: each huge page that the kernel takes
  * apart is 512 of them, and there are few such events. Besides, each huge page that the kernel
@@ -234,6 +237,92 @@ void skip(void)
 	t.skipped = true;
 }
 
+/*
+ * A first image in rounds
+ */
+
+static struct {
+	int device;
+	struct t_image *image;
+	struct cptdev_round r;
+	bool begun;
+	unsigned int passes;		/* that are still to come, after this one */
+	uint64_t pass;			/* generation of the last one, 0: it isn't over */
+	uint64_t done;
+} first;
+
+static void first_begin(void)
+{
+	memset(first.image->data, 0, PAGES * PAGE);
+	first.r = (struct cptdev_round) { .session_id = t_info(t.fd).session_id };
+	first.passes = rnd(3);
+	first.pass = 0;
+	first.begun = true;
+}
+
+static void first_pass_ends(void)
+{
+	uint64_t pass = first.r.pass;
+
+	if (!first.passes) {
+		first.pass = pass;
+		return;
+	}
+	first.passes--;
+	first.r = (struct cptdev_round) {
+		.session_id = first.r.session_id, .flags = CPTDEV_ROUND_COOL, .base = pass,
+	};
+}
+
+/* A round, or none. */
+static void first_round(void)
+{
+	int fd, ret;
+
+	if (!first.begun && rnd(8) == 0)
+		first_begin();
+	if (!first.begun || first.pass || rnd(2))
+		return;
+	first.r.pages = CPTDEV_ROUND_MIN;
+	first.r.pause_ns = 0;
+	fd = t_round(first.device, &first.r);
+	if (fd < 0) {
+		fail(strerror(-fd), -1);
+		return;
+	}
+	ret = t_image_take(first.image, fd);
+	if (ret)
+		fail(strerror(-ret), -1);
+	close(fd);
+	if (!first.r.addr)
+		first_pass_ends();
+}
+
+/* What has changed since the last pass, while nothing moves. */
+static void first_check(void)
+{
+	int fd;
+	long page;
+
+	if (!first.pass)
+		return;
+	fd = t_snapshot(t.fd, CPTDEV_SNAPSHOT_SINCE, first.pass, NULL);
+	t.skipped = true;
+	first.begun = false;
+	first.pass = 0;
+	if (fd < 0 || t_image_take(first.image, fd)) {
+		fail("what completes the rounds", -1);
+		return;
+	}
+	close(fd);
+	first.done++;
+	page = t_image_differs(first.image, t.m);
+	if (page < 0)
+		return;
+	missed++;
+	fail("the rounds missed a change", page);
+}
+
 static void check_scan(void)
 {
 	struct cptdev_region v[64];
@@ -349,6 +438,8 @@ static void set_up(void)
 	t.truth = malloc(PAGES * PAGE);
 	memcpy(t.truth, t.m, PAGES * PAGE);
 	image = t_image_new(t.m, PAGES * PAGE);
+	first.device = t_open();
+	first.image = t_image_new(t.m, PAGES * PAGE);
 	shadow = malloc(PAGES * PAGE);
 	memcpy(shadow, t.m, PAGES * PAGE);
 	check_scan();
@@ -403,6 +494,7 @@ static uint64_t tell(void)
 	for (i = 0; i <= NR_CAUSES; i++)
 		ksft_print_msg("  %-24s %6llu (%.2f %%)\n", cause_name[i],
 			       (unsigned long long)unchanged[i], percent(unchanged[i], reported));
+	ksft_print_msg("first images in rounds: %llu\n", (unsigned long long)first.done);
 	ksft_print_msg("pages with I/O in flight at a cut: %llu\n", (unsigned long long)t.landed);
 	whole = tell_huge() * (HUGE / PAGE);
 	return sum - (unchanged[CAUSE_HUGE] < whole ? unchanged[CAUSE_HUGE] : whole);
@@ -446,9 +538,12 @@ int main(int argc, char **argv)
 	t.seed |= 1;
 	set_up();
 	while (t.epoch < epochs && !t.failed) {
-		for (i = rnd(4) + 1; i; i--)
+		for (i = rnd(4) + 1; i; i--) {
 			change(only);
+			first_round();
+		}
 		check();
+		first_check();
 		if (rnd(4) == 0)
 			check_scan();
 	}
