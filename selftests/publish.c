@@ -296,7 +296,7 @@ TEST_F(publish, new_spare_beside_another)
 	ASSERT_EQ(1, follow(self));
 	self->m[0]++;
 	publish(self);
-	EXPECT_EQ(-EOPNOTSUPP, t_delta_flags(other, self->id, 0, 1U << 1, NULL));
+	EXPECT_EQ(-EOPNOTSUPP, t_delta_flags(other, self->id, 0, 1U << 31, NULL));
 	EXPECT_EQ(-ESTALE, t_delta_flags(other, self->id, 0, CPTDEV_DELTA_OTHERS, NULL));
 	EXPECT_EQ(-ETIMEDOUT, wait_for(self, 2));
 	EXPECT_EQ(0, poll(&pri, 1, 0));
