@@ -742,6 +742,87 @@ static void a_term_that_changes_is_refused(void **state)
 	raw_refused(x->raw, "BEGIN with term 99");
 }
 
+/* A further part of the delta on channel 1. */
+static void part(struct fixture *x, u64 base, u64 generation)
+{
+	struct msg_begin m = {
+		.generation = generation, .base = base, .term = 1, .segments = 1, .pages = 1,
+		.flags = WIRE_BEGIN_CONTINUE,
+	};
+
+	x->w.len = 0;
+	begin_encode(&x->w, &m);
+	raw_send_w(x->raw, WIRE_BEGIN, 1, &x->w);
+}
+
+static void a_delta_may_come_in_parts(void **state)
+{
+	struct fixture *x = *state;
+
+	begun(x, 1);
+	data_page(x, 1, FAKE_BASE);
+	part(x, 0, 5);
+	layout(x, 1, FAKE_BASE, 1000);
+	data_page(x, 1, FAKE_BASE + 4096);
+	commit(x, 1, 5);
+	assert_true(raw_receive(x->raw));
+	assert_int_equal(x->raw->frame.type, WIRE_COMMITTED);
+	assert_non_null(fake_page(fake_replica(&x->pair.b.fake, "kv"), 0));
+	assert_non_null(fake_page(fake_replica(&x->pair.b.fake, "kv"), 1));
+}
+
+static void a_part_of_nothing_is_refused(void **state)
+{
+	struct fixture *x = *state;
+
+	up(x);
+	session(x, 1, "kv");
+	part(x, 0, 5);
+	raw_refused(x->raw, "continues what hasn't begun");
+}
+
+static void a_part_of_changes_is_refused(void **state)
+{
+	struct fixture *x = *state;
+
+	first(x);
+	second(x, 1, 2);
+	data_page(x, 1, FAKE_BASE);
+	part(x, 0, 5);
+	raw_refused(x->raw, "continues what hasn't begun");
+}
+
+static void a_part_with_a_base_is_refused(void **state)
+{
+	struct fixture *x = *state;
+
+	begun(x, 1);
+	data_page(x, 1, FAKE_BASE);
+	part(x, 3, 5);
+	raw_refused(x->raw, "base of a part");
+}
+
+static void a_part_after_missing_pages_is_refused(void **state)
+{
+	struct fixture *x = *state;
+
+	begun(x, 2);
+	data_page(x, 1, FAKE_BASE);
+	part(x, 0, 5);
+	raw_refused(x->raw, "the next part after 1 pages, BEGIN said 2");
+}
+
+static void a_part_that_wasnt_agreed_on_is_refused(void **state)
+{
+	struct fixture *x = *state;
+
+	x->pair.b.daemon.self.without = WIRE_FEATURE_ROUNDS;
+	begun(x, 1);
+	data_page(x, 1, FAKE_BASE);
+	part(x, 0, 5);
+	raw_refused(x->raw, "which wasn't agreed on");
+}
+
 /* A refusal of the kernel's isn't the peer's fault: the link stays. */
 static void pages_outside_the_layout_fail_the_delta_only(void **state)
 {
@@ -851,6 +932,12 @@ int main(void)
 		T(a_commit_of_another_generation_is_refused),
 		T(a_commit_with_pages_missing_is_refused),
 		T(a_term_that_changes_is_refused),
+		T(a_delta_may_come_in_parts),
+		T(a_part_of_nothing_is_refused),
+		T(a_part_of_changes_is_refused),
+		T(a_part_with_a_base_is_refused),
+		T(a_part_after_missing_pages_is_refused),
+		T(a_part_that_wasnt_agreed_on_is_refused),
 		T(pages_outside_the_layout_fail_the_delta_only),
 		T(a_gap_fails_the_delta_only),
 		T(answers_that_nobody_reads_are_bounded),
