@@ -126,8 +126,8 @@ struct rounds {
 	u32 busy;			/* attempts in a row that came to nothing */
 	u64 last;			/* newest generation of a round */
 	u64 sent;			/* pages, in all passes */
-	u64 first;			/* generation of the first pass */
-	bool whole;			/* and all of it was sent */
+	u64 over;			/* the last pass that is over, but not sent; 0: all are */
+	u64 over_base;			/* of the first one of those */
 	bool round;			/* the delta that is fetched is a round */
 	bool open;			/* the peer has parts that aren't committed */
 };

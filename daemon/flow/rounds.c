@@ -76,8 +76,10 @@ static void pass_end(struct ship *s)
 {
 	struct rounds *r = &s->rounds;
 
-	if (!r->passes++)
-		r->first = r->pass;
+	if (!r->over)
+		r->over_base = r->base;
+	r->over = r->pass;
+	r->passes++;
 	log_debug("session %s: pass %u of rounds had %llu pages", s->session->rec.name, r->passes,
 		  r->pages);
 	if (pass_again(r)) {
@@ -161,12 +163,15 @@ int rounds_last(struct ship *s)
 	return kernel_delta(k, s->dev, id, s->since, CPTDEV_DELTA_AFRESH);
 }
 
-/* The checksums of all pages are those of the first pass, or of what is sent after it. */
+/*
+ * A pass was sent, and with it all changes up to its generation, but for pages that are sent once
+ * more at the end.
+ */
 static void checksums(struct rounds *r, struct sums *sums)
 {
-	if (r->passes && !r->whole && sums)
-		sums_sent(sums, 0, r->first);
-	r->whole = r->passes;
+	if (r->over && sums)
+		sums_sent(sums, r->over_base, r->over);
+	r->over = 0;
 }
 
 void rounds_part(struct ship *s)
@@ -176,6 +181,8 @@ void rounds_part(struct ship *s)
 
 	if (r->round)
 		r->last = MAX(r->last, delta->info.generation);
+	else
+		checksums(r, delta->sums);
 	delta->part = r->round || delta->info.generation <= r->last;
 	delta->continues = r->open;
 	/* For the peer it is a delta of everything. */
@@ -184,13 +191,16 @@ void rounds_part(struct ship *s)
 
 void rounds_sent(struct ship *s)
 {
+	const struct delta *delta = s->delta;
 	struct rounds *r = &s->rounds;
 
-	r->open = s->delta->part;
-	if (r->open)
-		checksums(r, s->delta->sums);
-	else
+	r->open = delta->part;
+	if (!r->open)
 		rounds_drop(s, false);
+	else if (r->round)
+		checksums(r, delta->sums);
+	else if (delta->sums)
+		sums_sent(delta->sums, delta->reach, delta->info.generation);
 }
 
 void rounds_drop(struct ship *s, bool tell)

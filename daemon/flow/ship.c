@@ -297,12 +297,12 @@ static int ship_fetch(struct ship *s)
 		ship_drop_delta(s);
 		return ship_nothing(s, -ESTALE);
 	}
+	s->delta->sums = known_sums(d, s->session);
 	if (s->rounds.round || s->rounds.step == ROUNDS_LAST)
 		rounds_part(s);
 	ship_tell_full(s);
 	if (s->copying && !s->delta->info.base)
 		s->copy_generation = s->delta->info.generation;
-	s->delta->sums = known_sums(d, s->session);
 	ship_owner(s);
 	s->delta->alone = s->session->alone || !s->member;
 	return ship_event(s, SHIP_DELTA);

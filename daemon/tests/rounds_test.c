@@ -35,6 +35,7 @@ static struct fake_session *large(struct pair *p)
 
 	seed = 1;
 	fake = &p->a.fake;
+	p->a.daemon.conf.checksums_mib = p->b.daemon.conf.checksums_mib = 64;
 	p->a.daemon.conf.round_mib = 2;
 	s->reach = 1;
 	fake_noise(s, 1);
@@ -92,6 +93,20 @@ static void everything_comes_in_rounds(void **state)
 	assert_int_equal(s->delta_pages, 1);
 }
 
+/* The checksums are those of what was sent last, whichever part it came in. */
+static void assert_verified(struct pair *p)
+{
+	const char *code;
+	char why[512];
+	struct verify *v = verify_begin(&p->a.daemon, "kv", false, &code, why, sizeof(why));
+
+	assert_non_null(v);
+	WAIT_FOR(p, v->nr == 1 && v->spare[0].state != VERIFY_COMPARING);
+	assert_string_equal(verify_word(v->spare[0].state), verify_word(VERIFY_SAME));
+	assert_true(v->spare[0].compared >= v->spare[0].pages);
+	assert_true(v->spare[0].pages > PAGES / 2);
+}
+
 static void write_some(struct fake_session *s)
 {
 	u32 i;
@@ -113,6 +128,7 @@ static void the_program_writes_meanwhile(void **state)
 	publish_some(&p->a, s, 1, 1);
 	complete(p, s);
 	assert_in_rounds(p, s);
+	assert_verified(p);
 }
 
 static void write_and_publish(struct fake_session *s)
@@ -148,6 +164,7 @@ static void it_publishes_meanwhile(void **state)
 	WAIT_FOR(p, whole(p, s));
 	assert_state(p, "in-step");
 	assert_in_rounds(p, s);
+	assert_verified(p);
 }
 
 static void write_much_and_publish(struct fake_session *s)
@@ -182,6 +199,7 @@ static void an_older_one_is_not_committed(void **state)
 	assert_int_equal(fake_replica(&p->b.fake, "kv")->rec.generation, 0);
 	complete(p, s);
 	assert_in_rounds(p, s);
+	assert_verified(p);
 }
 
 /* So that the last pass has several rounds. */
@@ -210,6 +228,7 @@ static void its_layout_changes_meanwhile(void **state)
 	publish_some(&p->a, s, 1, 1);
 	complete(p, s);
 	assert_in_rounds(p, s);
+	assert_verified(p);
 }
 
 static void small_ones_come_at_once(void **state)
