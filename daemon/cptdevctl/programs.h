@@ -5,8 +5,8 @@
 #include "kernel.h"
 
 /*
- * What stands for the kernel where the daemon at the control socket @socket has the soft engine,
- * also on a host that has the module; else NULL.
+ * The soft engine of the daemon at the control socket @socket, also on a host that has the module; NULL:
+ * that daemon has none.
  */
 struct kernel *programs_kernel(const char *socket);
 

@@ -125,7 +125,6 @@ struct rounds {
 	u32 passes;			/* that are complete */
 	u32 busy;			/* attempts in a row that came to nothing */
 	u64 last;			/* newest generation of a round */
-	u64 sent;			/* pages, in all passes */
 	u64 over;			/* the last pass that is over, but not sent; 0: all are */
 	u64 over_base;			/* of the first one of those */
 	bool round;			/* the delta that is fetched is a round */

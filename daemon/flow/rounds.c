@@ -6,7 +6,8 @@
  *
  *   pass 1	all pages. Meanwhile the program goes on writing.
  *   pass 2...	what has changed since the pass before, but not what has changed only just now: such
- *		pages are sent once, at the end. As long as the passes become much shorter.
+ *		pages are sent once, at the end. There is another pass as long as each is much
+ *		shorter than the one before.
  *   last	what was published since: the program's own snapshots. The first one that is newer than
  *		all rounds completes them, and is committed.
  *
@@ -109,7 +110,6 @@ static int round_next(struct ship *s, struct cptdev_round *arg)
 	r->pass = arg->pass;
 	r->addr = arg->addr;
 	r->pages += arg->pages;
-	r->sent += arg->pages;
 	if (!arg->addr)
 		pass_end(s);
 	return fd;
@@ -133,12 +133,14 @@ int rounds_fetch(struct ship *s)
 		if (fd < 0 && r->open)
 			return fd == -EAGAIN ? -EBUSY : fd;
 		/* There is something better than rounds, or the kernel doesn't know them. */
-		if (fd < 0)
+		if (fd < 0) {
 			r->step = ROUNDS_OFF;
-		else if (arg.pages || !r->open)
-			return r->round = true, fd;
-		else
-			s->out->d->kernel->ops->close(s->out->d->kernel, fd);
+			break;
+		}
+		r->round = arg.pages || !r->open;
+		if (r->round)
+			return fd;
+		s->out->d->kernel->ops->close(s->out->d->kernel, fd);
 	}
 	return -ENODATA;
 }

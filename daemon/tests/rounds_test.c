@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A spare that has nothing of a large session gets it in rounds, while the program writes. What is
- * committed in the end is what was published, and until then the spare has what it had.
+ * A spare that has nothing of a large session gets it in rounds, while the program writes. The
+ * content that is committed in the end was published, and until then the spare has what it had.
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -9,8 +9,8 @@
 #include "tree.h"
 
 /*
- * Who saves the content: the first process that has all of it. What can't be covered is refused in @r, by its
- * address.
+ * Choose the process that saves the content: the first one that has all of it. Memory that can't be covered is
+ * refused in @r, by its address.
  */
 void run_shared_settle(struct run_state *s, const struct run_tree *tree, struct run_report *r);
 

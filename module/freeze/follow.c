@@ -82,8 +82,8 @@ static int delta_none(struct cptdev_session *s, u64 since, u32 flags)
 }
 
 /*
- * The oldest snapshot that brings a spare with @since further, referenced. What is given up goes
- * to @gone.
+ * The oldest snapshot that brings a spare with @since further, referenced. Snapshots that are given
+ * up go to @gone.
  */
 static struct cptdev_snap *delta_find(struct cptdev_session *s, u64 since, u32 flags,
 				      struct list_head *gone)

@@ -400,14 +400,18 @@ swap_move() {
 	until_true vm_run "$1" "cptdevctl --timeout 60 switchover db $one >/dev/null 2>&1" 90
 }
 
-# One spare lags when the primary is lost.
-swap_lag() {
-	local one two
-	two_others "$1"
-	cut_off "$one"
+# The primary is lost when one spare lacks rows.
+lose_ahead_of() { # primary spare
+	cut_off "$2"
 	write_row "$1" || true
 	write_row "$1" || true
 	lose "$1"
+}
+
+swap_lag() {
+	local one two
+	two_others "$1"
+	lose_ahead_of "$1" "$one"
 	link_again "$one"
 }
 
@@ -419,14 +423,11 @@ swap_spare_and_host() {
 	lose "$1"
 }
 
-# Those that have what was acknowledged last.
+# Both hosts that have all acknowledged rows are lost.
 swap_two_hosts() {
 	local one two
 	two_others "$1"
-	cut_off "$one"
-	write_row "$1" || true
-	write_row "$1" || true
-	lose "$1"
+	lose_ahead_of "$1" "$one"
 	lose "$two"
 	link_again "$one"
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a committed page costs the spare's host: the processor time of its cptdevd, and of the warm
+ * The costs of a committed page on the spare's host: the processor time of its cptdevd, and of the warm
  * program that waits there and copies the page into its own memory. Once without such a program,
  * once with it. Each commit is followed by a rest, in which the program makes a pass of its own for
  * it: more commits in one pass would cost less.

@@ -25,7 +25,7 @@ bool saving_wanted(void);
 int saving_main(int argc, char **argv);
 
 /*
- * What a client asks for; each waits for @patience_ms at most.
+ * Questions of a client; each waits for @patience_ms at most.
  *
  * saving_saved(): how many checkpoints there are. @since: when the program went on, us.
  * saving_save(): one more.
