@@ -4,14 +4,22 @@
  * to do is for a person, unless on_hang = failover: then such a program counts as one that failed.
  * It may only be slow, so it is fenced first: when it runs again it finds that it must not answer.
  */
+#include "ack.h"
 #include "daemon.h"
 #include "log.h"
 
 static void take_over(struct daemon *d, struct known *k)
 {
 	const struct ship *s = alone_spare(k);
+	struct ack_member members[RECORD_FOLLOWERS_MAX];
 	struct peer *p;
 
+	if (members_list(d, k, members) > 1) {
+		tell(&d->tell, LOG_NOTICE, TELL_SESSION, k->rec.name,
+		     "session %s isn't fenced in spite of on_hang = failover: more than one spare may be promoted, and cptdevd doesn't choose between them; to promote one, run cptdevctl promote %s on its host",
+		     k->rec.name, k->rec.name);
+		return;
+	}
 	/* Nobody could go on: a program that hangs is better than none. */
 	if (!s || s->lacks || s->outdated || !k->rec.committed)
 		return;

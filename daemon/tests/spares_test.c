@@ -378,6 +378,22 @@ static void none_of_several_is_promoted_by_itself(void **state)
 	mesh_close(m);
 }
 
+/* Nobody would take over, so it is not fenced. */
+static void a_program_that_hangs_stays_if_nobody_is_chosen(void **state)
+{
+	struct mesh *m = mesh("", FAILOVER_AUTO);
+
+	(void)state;
+	m->h[0].daemon.conf.sessions.on_hang = ON_HANG_FAILOVER;
+	lines_keep();
+	fake_hang(&m->h[0].fake, m->s, true);
+	WAIT(m, lines_with("more than one spare may be promoted") == 1);
+	run_ms(m, 500);
+	assert_false(m->s->fenced);
+	lines_drop();
+	mesh_close(m);
+}
+
 /* The program does what it is asked for. */
 #define MOVE(m, cond)							\
 	do {								\
@@ -960,6 +976,7 @@ int main(void)
 		cmocka_unit_test(two_need_two),
 		cmocka_unit_test(those_that_are_named_are_needed),
 		cmocka_unit_test(none_of_several_is_promoted_by_itself),
+		cmocka_unit_test(a_program_that_hangs_stays_if_nobody_is_chosen),
 		cmocka_unit_test(a_service_moves_to_the_spare_that_is_named),
 		cmocka_unit_test(a_spare_that_was_away_gets_one_delta),
 		cmocka_unit_test(what_one_lacks_is_not_sent_to_the_others_again),
