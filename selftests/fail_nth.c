@@ -193,6 +193,8 @@ static int call_open(void)
 	return t.dev < 0 ? t.dev : 0;
 }
 
+static unsigned int errors;		/* failures that the call could not do without */
+
 static int prepare_open(void)
 {
 	close_fd(&t.dev);
@@ -287,9 +289,13 @@ static int scan_from(uint64_t start)
 	return ret;
 }
 
+/* An answer that ends early tells of the failure as an error does. */
 static int call_scan(void)
 {
-	return scan_from(0);
+	int ret = scan_from(0);
+
+	errors += !ret && scan_end != (unsigned long)t.m + LEN;
+	return ret;
 }
 
 static void note_regions(void)
@@ -1122,8 +1128,6 @@ static const struct step steps[] = {
 };
 
 #define NR_STEPS	(sizeof(steps) / sizeof(*steps))
-
-static unsigned int errors;		/* failures that the call could not do without */
 
 /* One failure. Says whether there was one, and puts the error into @bad. */
 static bool step_once(const struct step *s, unsigned int nth, const char **where, int *bad)
