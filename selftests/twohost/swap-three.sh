@@ -30,7 +30,7 @@
 	failover=manual
 	# Three such hosts are more work for this machine.
 	timeout_ms=8000
-	SWAPS=${SWAPS:-$([ "${CPTDEV_TIER:-}" != all ] && echo 8 || echo 100)}
+	SWAPS=${SWAPS:-$([ "${CPTDEV_TIER:-}" != all ] && echo 10 || echo 100)}
 	swaps=(host cut program move lag spare_and_host two_hosts)
 	seconds=(none program host spare daemon daemon_new short_cut long_cut stop cable policy move)
 }
