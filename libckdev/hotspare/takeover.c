@@ -33,6 +33,7 @@ struct waiting {
 	const char *name;
 	int fd;
 	bool told_old;
+	uint64_t commits;		/* that were looked at */
 	int64_t next_look, look_ms;	/* when the state is looked at again, and how long after */
 	struct hs_error told;		/* what was told last */
 	/* The state comes back: ask again, and bear a refusal so long. 0: it isn't asked. */
@@ -234,6 +235,7 @@ static int open_again(struct waiting *w, struct hs_error *e)
 	hs_say("libhotspare: cptdevd has ended: waiting for the next one");
 	for (;;) {
 		w->fd = open_replica(w->name, e);
+		w->commits = 0;
 		if (w->fd >= 0 || (errno != ENOENT && errno != ECONNREFUSED && errno != ECONNRESET))
 			return w->fd < 0 ? -1 : 0;
 		rest();
@@ -297,6 +299,7 @@ static int is_given_up(struct waiting *w, uint64_t *term, struct hs_error *e)
 	hs_warm_anew();
 	close(w->fd);
 	w->fd = open_replica(w->name, e);
+	w->commits = 0;
 	return w->fd < 0 ? -1 : 0;
 }
 
@@ -304,6 +307,25 @@ static int is_given_up(struct waiting *w, uint64_t *term, struct hs_error *e)
 static unsigned long pause_ms(unsigned int commits)
 {
 	return !commits && hs_warm() ? HS_WARM_MS : LOOK_MS;
+}
+
+static uint64_t commits_of(int fd)
+{
+	struct cptdev_image_info info = { .size = sizeof(info) };
+
+	return ckdev_image_info(fd, &info) ? 0 : info.commits;
+}
+
+/*
+ * As ckdev_replica_wait(). That waits for commits after the last look at the replica, and what is done
+ * about a commit includes such looks: another one may have come meanwhile.
+ */
+static int wait_once(struct waiting *w, unsigned int commits)
+{
+	bool more = commits && commits_of(w->fd) != w->commits;
+	int ret = ckdev_replica_wait(w->fd, commits, more ? 0 : pause_ms(commits) * 1000000ULL);
+
+	return more && ret == -ETIMEDOUT ? CKDEV_COMMITTED : ret;
 }
 
 static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error *e)
@@ -316,7 +338,7 @@ static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error
 			return promote(w, term, e);
 		if (ask_again(w, term, e))
 			return -1;
-		ret = ckdev_replica_wait(w->fd, commits, pause_ms(commits) * 1000000ULL);
+		ret = wait_once(w, commits);
 		/* One commit in so long is looked at; a promotion at once. */
 		commits = ret > 0 ? 0 : CKDEV_WAIT_COMMITS;
 		if (ret > 0 && ret & CKDEV_PROMOTED) {
@@ -325,6 +347,7 @@ static int wait_for_promotion(struct waiting *w, uint64_t *term, struct hs_error
 				return ret < 0 ? -1 : 0;
 		} else if (ret > 0) {
 			w->told_old = false;
+			w->commits = commits_of(w->fd);
 			hs_warm_pass(w->fd);
 			hs_kept_look(w->fd);
 			if (look(w, e))
@@ -358,11 +381,12 @@ int hs_takeover_wait(const char *name, long patience_ms, struct hs_mirror *m, ui
 		return -1;
 	m->replica = w.fd;
 	hs_warm_start();
-	hs_warm_pass(w.fd);
-	hs_kept_look(w.fd);
 	ret = ckdev_image_info(w.fd, &info);
 	if (ret)
 		return hs_fail(e, -ret, "the replica '%s': %s", name, ckdev_strerror(ret));
+	w.commits = info.commits;
+	hs_warm_pass(w.fd);
+	hs_kept_look(w.fd);
 	hs_say("%s: waiting for the promotion of '%s'", program_invocation_short_name, name);
 	ask = hs_det_asked() && hs_private_control();
 	ret = (ask ? wait_with_function : wait_for_promotion)(&w, term, e);
