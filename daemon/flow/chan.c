@@ -214,6 +214,7 @@ static int chan_stage(struct chan *c, const u8 *payload, u32 len)
 	if (data_decode(payload, len, in->d->self.page_size, c->end, in->features, &data,
 			&in->conn->fault))
 		return -1;
+	in->conn->taken += data.pages_len;
 	return replay_expand(c, &data) || replay_stage(c, &data) ? chan_trouble(c) : 0;
 }
 

@@ -125,6 +125,7 @@ int compare_frame(struct chan *c, const u8 *payload, u32 len)
 				 "VERIFY, which wasn't agreed on");
 	if (verify_decode(payload, len, in->d->self.page_size, &m, &in->conn->fault))
 		return -1;
+	in->conn->taken += (size_t)m.nr * in->d->self.page_size;
 	a.generation = m.generation;
 	a.addr = m.addr;
 	a.nr = m.nr;

@@ -64,6 +64,7 @@ struct conn {
 	size_t rx_len;
 	u32 rx_max;			/* longest payload that is taken */
 	bool rx_held;			/* frames wait until the queue is shorter */
+	size_t taken;			/* bytes of pages that frames of this turn were about */
 	u64 rx_sequence;		/* of the last frame */
 	u64 heard_at;			/* when the last byte came, ns */
 

@@ -6,7 +6,7 @@
 
 #include "conn.h"
 
-/* So much is taken at a time, before others have their turn. */
+/* In one turn: of what is read, and of the pages that it is about, which may be far more. */
 #define READ_BUDGET	(4U << 20)
 /* With more than this missing in a frame, nothing behind it is read ahead. */
 #define READ_AHEAD	(64U * 1024)
@@ -50,13 +50,19 @@ static bool rx_open(const struct conn *c)
 	return !c->ended && !c->finishing && !c->deaf;
 }
 
-/* All whole frames in the buffer, as long as the answers aren't too many. */
+/* May the next frame be looked at in this turn, and aren't the answers too many? */
+static bool rx_may(const struct conn *c)
+{
+	return rx_open(c) && conn_listens(c) && c->taken < READ_BUDGET;
+}
+
+/* All whole frames in the buffer, as far as they may be looked at. */
 static void rx_parse(struct conn *c, size_t *want)
 {
 	size_t off = 0;
 	ssize_t n = 0;
 
-	while (rx_open(c) && conn_listens(c) && (n = rx_take(c, off, want)) > 0)
+	while (rx_may(c) && (n = rx_take(c, off, want)) > 0)
 		off += n;
 	c->rx_held = rx_open(c) && !conn_listens(c);
 	if (n < 0)
@@ -108,13 +114,13 @@ static void rx_ended(struct conn *c, ssize_t n)
 	conn_end(c, n < 0 ? CONN_ERROR : CONN_EOF);
 }
 
-/* Others first. What TLS has already is told of by nobody. */
+/* Others first. What is in the buffer, or TLS has already, is told of by nobody. */
 static void rx_later(struct conn *c)
 {
-	if (!c->tls || !tls_pending(c->tls))
+	if (!c->rx_len && (!c->tls || !tls_pending(c->tls)))
 		return;
 	c->rx_held = true;
-	conn_kick(c);
+	loop_chore(c->loop, &c->flush);
 }
 
 void conn_read(struct conn *c)
@@ -125,14 +131,17 @@ void conn_read(struct conn *c)
 
 	if (c->shaking && !conn_shake(c))
 		return;
+	c->taken = 0;
 	for (;;) {
 		rx_parse(c, &want);
-		if (c->ended || c->rx_held || !more)
+		if (c->ended || c->rx_held)
 			return;
-		if (!budget) {
+		if (!budget || c->taken >= READ_BUDGET) {
 			rx_later(c);
 			return;
 		}
+		if (!more)
+			return;
 		n = rx_recv(c, want, &more);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
