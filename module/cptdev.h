@@ -538,7 +538,7 @@ void cptdev_gone_put(struct cptdev_replica *r, struct cptdev_gone *g);
 /* since.c */
 void cptdev_since_init(struct cptdev_replica *r);
 void cptdev_since_exit(struct cptdev_replica *r);
-int cptdev_since_stage(struct cptdev_replica *r, unsigned long index);
+int cptdev_since_stage(struct cptdev_replica *r, unsigned long index, unsigned long end);
 void cptdev_since_mark(struct cptdev_replica *r, unsigned long index);
 void cptdev_since_trim(struct cptdev_replica *r);
 int cptdev_since_extents(struct cptdev_replica *r, u64 since, u64 *next,

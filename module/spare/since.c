@@ -36,18 +36,27 @@ void cptdev_since_exit(struct cptdev_replica *r)
 	xa_destroy(&r->records);
 }
 
-/* The page @index is being staged: its record is there when it is committed. */
-int cptdev_since_stage(struct cptdev_replica *r, unsigned long index)
+static int record_make(struct cptdev_replica *r, unsigned long group)
 {
-	unsigned long group = index >> GROUP_SHIFT;
 	int ret;
 
-	lockdep_assert_held(&r->stage_lock);
 	if (xa_load(&r->records, group))
 		return 0;
 	ret = xa_err(xa_store(&r->records, group, xa_mk_value(0), GFP_KERNEL_ACCOUNT));
 	if (!ret)
 		r->nr_records++;
+	return ret;
+}
+
+/* The pages from @index to @end are being staged: their records are there when they are committed. */
+int cptdev_since_stage(struct cptdev_replica *r, unsigned long index, unsigned long end)
+{
+	unsigned long group = index >> GROUP_SHIFT, last = (end - 1) >> GROUP_SHIFT;
+	int ret = 0;
+
+	lockdep_assert_held(&r->stage_lock);
+	for (; !ret && group <= last; group++)
+		ret = record_make(r, group);
 	return ret;
 }
 

@@ -15,6 +15,8 @@
 
 /* Extents copied in at a time. */
 #define STAGE_BATCH	64U
+/* Pages that are staged under one lock. */
+#define STAGE_RUN	16U
 /* So few pages are taken out of what is staged one by one: see content_merge(). */
 #define ERASE_MAX	64U
 
@@ -64,22 +66,95 @@ void cptdev_stage_drop(struct cptdev_replica *r)
 	cptdev_gone_put(r, gone);
 }
 
-/* Stored where there was @old, if the commit is certain to succeed with it. */
-static int stage_store(struct cptdev_replica *r, unsigned long index, void *entry)
-{
-	void *old;
-	int ret = 0;
+/*
+ * A tree of replica pages is deep and sparse: to find a place costs more than to write there. So pages
+ * in a row are written one after the other, without looking from the root for each of them.
+ */
 
-	if (!xa_is_value(entry)) {
-		ret = cptdev_since_stage(r, index);
-		set_page_private(entry, r->commits + 1);
-	}
-	/* Into the content it goes at commit: keep a place there. */
-	if (!ret && r->staging.base && !xa_is_value(entry))
-		ret = xa_reserve(r->pages, index, GFP_KERNEL_ACCOUNT);
+/* Into the content the pages go at commit: keep places there. */
+static int stage_reserve(struct cptdev_replica *r, unsigned long index, unsigned int n)
+{
+	XA_STATE(xas, r->pages, index);
+	unsigned int i = 0;
+	void *entry;
+
+	do {
+		xas_lock(&xas);
+		for (entry = xas_load(&xas); i < n; entry = xas_next(&xas)) {
+			if (!entry)
+				xas_store(&xas, XA_ZERO_ENTRY);
+			if (xas_error(&xas) || ++i == n)
+				break;
+		}
+		xas_unlock(&xas);
+	} while (xas_nomem(&xas, GFP_KERNEL_ACCOUNT));
+	return xas_error(&xas);
+}
+
+/* Give the places back of what isn't staged. */
+static void stage_unreserve(struct cptdev_replica *r, unsigned long index, unsigned long end)
+{
+	if (!r->staging.base)
+		return;
+	for (; index < end; index++)
+		if (!xa_load(r->staged, index))
+			xa_release(r->pages, index);
+}
+
+static int stage_prepare(struct cptdev_replica *r, unsigned long index, unsigned int n)
+{
+	int ret = cptdev_since_stage(r, index, index + n);
+
+	return ret || !r->staging.base ? ret : stage_reserve(r, index, n);
+}
+
+/*
+ * Pages from @index on, where others may have been, if the commit is certain to succeed with them. How
+ * many of them are staged now, @*done, is less than @n after an error only.
+ */
+static int stage_pages(struct cptdev_replica *r, unsigned long index, struct page **pages,
+		       unsigned int n, unsigned int *done)
+{
+	XA_STATE(xas, r->staged, index);
+	int ret = stage_prepare(r, index, n);
+	unsigned int i = 0;
+	void *old;
+
+	*done = 0;
 	if (ret)
-		return ret;
-	old = xa_store(r->staged, index, entry, GFP_KERNEL_ACCOUNT);
+		goto out;
+	do {
+		xas_lock(&xas);
+		while (i < n) {
+			set_page_private(pages[i], r->commits + 1);
+			old = xas_store(&xas, pages[i]);
+			if (xas_error(&xas))
+				break;
+			if (!old)
+				r->nr_staged++;
+			cptdev_page_drop(r, old);
+			if (++i < n)
+				xas_next(&xas);
+		}
+		xas_unlock(&xas);
+	} while (xas_nomem(&xas, GFP_KERNEL_ACCOUNT));
+	ret = xas_error(&xas);
+	*done = i;
+	if (i) {
+		r->staging.first = min(r->staging.first, index);
+		r->staging.last = max(r->staging.last, index + i - 1);
+	}
+out:
+	if (ret)
+		stage_unreserve(r, index + *done, index + n);
+	return ret;
+}
+
+/* A hole where there was something else. */
+static int stage_hole(struct cptdev_replica *r, unsigned long index)
+{
+	void *old = xa_store(r->staged, index, CPTDEV_STAGED_HOLE, GFP_KERNEL_ACCOUNT);
+
 	if (xa_is_err(old))
 		return xa_err(old);
 	if (!old)
@@ -110,6 +185,7 @@ static int stage_part(struct cptdev_replica *r, unsigned long index, size_t from
 		      size_t len, struct page *page, bool *used)
 {
 	struct page *content = NULL;
+	unsigned int done;
 	void *staged;
 	int ret;
 
@@ -125,8 +201,8 @@ static int stage_part(struct cptdev_replica *r, unsigned long index, size_t from
 		content = xa_load(r->pages, index);
 	fill_rest(page, content, from, from + len);
 store:
-	ret = stage_store(r, index, page);
-	*used = !ret;
+	ret = stage_pages(r, index, &page, 1, &done);
+	*used = done;
 	return ret;
 }
 
@@ -337,7 +413,7 @@ static int stage_holes(struct cptdev_replica *r, unsigned long index,
 	if (!r->staging.base)
 		return 0;
 	xa_for_each_range(r->pages, i, entry, index, end - 1) {
-		ret = stage_store(r, i, CPTDEV_STAGED_HOLE);
+		ret = stage_hole(r, i);
 		if (ret) {
 			r->staging.failed = ret;
 			break;
@@ -347,22 +423,68 @@ static int stage_holes(struct cptdev_replica *r, unsigned long index,
 	return ret;
 }
 
-static int stage_data(struct cptdev_replica_file *rf, u64 addr, u64 data)
+/* A page with what is at @data; it belongs to nobody else yet. */
+static struct page *page_fill(struct cptdev_replica *r, u64 data)
 {
-	struct page *page = cptdev_page_take(rf->replica);
+	struct page *page = cptdev_page_take(r);
 	unsigned long left;
 	void *to;
 
-	if (!IS_ERR(page)) {
-		to = kmap_local_page(page);
-		left = copy_from_user(to, u64_to_user_ptr(data), PAGE_SIZE);
-		kunmap_local(to);
-		if (left) {
-			cptdev_page_drop(rf->replica, page);
-			return -EFAULT;
-		}
+	if (IS_ERR(page))
+		return page;
+	to = kmap_local_page(page);
+	left = copy_from_user(to, u64_to_user_ptr(data), PAGE_SIZE);
+	kunmap_local(to);
+	if (!left)
+		return page;
+	cptdev_page_drop(r, page);
+	return ERR_PTR(-EFAULT);
+}
+
+/* @n pages from @addr on are in @pages, and @err kept the next one from being there. */
+static int stage_run(struct cptdev_replica_file *rf, u64 addr, struct page **pages,
+		     unsigned int n, int err, unsigned int *done)
+{
+	struct cptdev_replica *r = rf->replica;
+	int ret;
+
+	mutex_lock(&r->stage_lock);
+	ret = stage_owner(rf);
+	if (!ret && n && !cptdev_layout_covers(r->staging.layout, addr, (u64)n << PAGE_SHIFT))
+		ret = -EFAULT;
+	if (ret)
+		goto out;
+	if (n)
+		ret = stage_pages(r, addr >> PAGE_SHIFT, pages, n, done);
+	ret = ret ?: err;
+	/* Without this page the delta isn't what the primary sent. The caller's memory can be put right. */
+	if (ret && ret != -EFAULT)
+		r->staging.failed = ret;
+out:
+	mutex_unlock(&r->stage_lock);
+	return ret;
+}
+
+/*
+ * Up to STAGE_RUN pages at @addr, @n of them. They are filled without a lock: the caller's memory may
+ * be slow (userfaultfd), and a promotion mustn't wait for it.
+ */
+static int stage_data(struct cptdev_replica_file *rf, u64 addr, u64 data, unsigned int n)
+{
+	struct page *pages[STAGE_RUN];
+	unsigned int i, done = 0;
+	int ret, err = 0;
+
+	for (i = 0; i < n; i++) {
+		pages[i] = page_fill(rf->replica, data + i * PAGE_SIZE);
+		err = PTR_ERR_OR_ZERO(pages[i]);
+		if (err)
+			break;
 	}
-	return cptdev_stage_put(rf, addr, PAGE_SIZE, page);
+	ret = stage_run(rf, addr, pages, i, err, &done);
+	while (i > done)
+		cptdev_page_drop(rf->replica, pages[--i]);
+	return ret;
 }
 
 /* One extent: @data is what is left of the pages, and moves on. */
@@ -370,7 +492,7 @@ static int stage_extent(struct cptdev_replica_file *rf, const struct cptdev_exte
 			u64 *data, u64 *left)
 {
 	struct cptdev_replica *r = rf->replica;
-	u64 addr, end = e->addr + e->len;
+	u64 addr, end = e->addr + e->len, len;
 	int ret = 0;
 
 	if (!PAGE_ALIGNED(e->addr) || !PAGE_ALIGNED(e->len) || !e->len || e->reserved)
@@ -389,10 +511,11 @@ static int stage_extent(struct cptdev_replica_file *rf, const struct cptdev_exte
 	if (*left < e->len)
 		return -EINVAL;
 
-	for (addr = e->addr; !ret && addr < end; addr += PAGE_SIZE) {
-		ret = stage_data(rf, addr, *data);
-		*data += PAGE_SIZE;
-		*left -= PAGE_SIZE;
+	for (addr = e->addr; !ret && addr < end; addr += len) {
+		len = min(end - addr, (u64)STAGE_RUN << PAGE_SHIFT);
+		ret = stage_data(rf, addr, *data, len >> PAGE_SHIFT);
+		*data += len;
+		*left -= len;
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
 		cond_resched();
@@ -443,26 +566,26 @@ int cptdev_stage(struct cptdev_call *call, void *uarg)
  * are collected and freed when readers are back.
  */
 
-static void content_replace(struct cptdev_replica *r, unsigned long index, void *entry,
+/* At @to, in the content. */
+static void content_replace(struct cptdev_replica *r, struct xa_state *to, void *entry,
 			    struct cptdev_gone *gone)
 {
 	struct page *old;
 
 	r->visited++;
-	cptdev_since_mark(r, index);
-	if (xa_is_value(entry)) {
-		old = xa_erase(r->pages, index);
-	} else {
-		/* The place was reserved: this allocates nothing. */
-		old = xa_store(r->pages, index, entry, 0);
-		if (WARN_ON_ONCE(xa_is_err(old)))
-			return;
+	cptdev_since_mark(r, to->xa_index);
+	xas_lock(to);
+	old = xas_store(to, xa_is_value(entry) ? NULL : entry);
+	xas_unlock(to);
+	/* The place was reserved: this allocates nothing. */
+	if (WARN_ON_ONCE(xas_error(to)))
+		return;
+	if (!xa_is_value(entry))
 		r->nr_pages++;
-	}
-	if (!old)
+	if (!old || xa_is_zero(old))
 		return;
 	r->nr_pages--;
-	if (cptdev_past_keep(r->staging.undo, index, old))
+	if (cptdev_past_keep(r->staging.undo, to->xa_index, old))
 		return;
 	gone->nr++;
 	list_add(&old->lru, &gone->list);
@@ -474,8 +597,11 @@ static int content_erase(struct cptdev_replica *r, u64 start, u64 end, void *gon
 	void *entry;
 
 	xa_for_each_range(r->pages, index, entry, start >> PAGE_SHIFT,
-			  (end - 1) >> PAGE_SHIFT)
-		content_replace(r, index, CPTDEV_STAGED_HOLE, gone);
+			  (end - 1) >> PAGE_SHIFT) {
+		XA_STATE(to, r->pages, index);
+
+		content_replace(r, &to, CPTDEV_STAGED_HOLE, gone);
+	}
 	return 0;
 }
 
@@ -518,13 +644,21 @@ int cptdev_trimmed(struct cptdev_replica *r, const struct cptdev_layout *old,
 static void content_merge(struct cptdev_replica *r, struct cptdev_gone *gone)
 {
 	XA_STATE(xas, r->staged, r->staging.first);
-	unsigned long index;
+	XA_STATE(to, r->pages, r->staging.first);
+	unsigned long index, next = ULONG_MAX;
 	void *entry;
 
 	/* It doesn't change: stage_lock is held. */
 	rcu_read_lock();
-	xas_for_each(&xas, entry, r->staging.last)
-		content_replace(r, xas.xa_index, entry, gone);
+	xas_for_each(&xas, entry, r->staging.last) {
+		if (xas.xa_index == next)
+			xas_next(&to);
+		else
+			xas_set(&to, xas.xa_index);
+		content_replace(r, &to, entry, gone);
+		/* Where a page was taken away, parts of the tree may be gone with it. */
+		next = xa_is_value(entry) ? ULONG_MAX : xas.xa_index + 1;
+	}
 	rcu_read_unlock();
 	if (r->nr_staged > ERASE_MAX)
 		return;

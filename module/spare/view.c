@@ -244,7 +244,7 @@ int cptdev_view_at(struct cptdev_call *call, void *uarg)
 /* A place for a page that comes back. */
 static int back_reserve(struct cptdev_replica *r, unsigned long index)
 {
-	int ret = cptdev_since_stage(r, index);
+	int ret = cptdev_since_stage(r, index, index + 1);
 
 	if (!ret)
 		ret = xa_reserve(r->pages, index, GFP_KERNEL_ACCOUNT);
