@@ -781,6 +781,8 @@ enum thin_packs out_packs(const struct out *o);
 u32 link_heartbeat_ms(const struct node *self, const struct node *other);
 /* How long an answer lends: 0 when the peer knows no leases. */
 u64 link_lease_ns(u64 features, u32 timeout_ms, u32 other_ms);
+/* Of the checksums of DATA: 0 when the peer knows none. */
+u32 link_block(u64 features, u32 page_size);
 
 /* ship.c */
 struct ship *ship_new(struct out *o, struct known *k);

@@ -189,14 +189,16 @@ static struct thin_frame *data_begin(struct delta *d, struct conn *c)
 	frame.start = frame.w->len;
 	frame.nr = 0;
 	frame.bytes = 0;
+	frame.nr_sums = 0;
 	return &frame;
 }
 
 static void data_end(struct delta *d, struct conn *c, struct thin_frame *f, u32 channel)
 {
+	u16 type = thin_end(d->thin, f);
 	u64 len;
 
-	conn_frame_end(c, thin_end(d->thin, f), channel);
+	conn_frame_end_pages(c, type, channel, f->sums, f->nr_sums);
 	len = c->tx.len - c->tx_frame;
 	d->wire += len;
 	d->thin->wire += len;
@@ -263,10 +265,10 @@ static int data_copy(struct delta *d, struct thin_frame *f)
 }
 
 /* The pages are there, as the snapshot has them. */
-static void data_sums(struct delta *d, const struct thin_frame *f)
+static void data_sums(struct delta *d, struct thin_frame *f)
 {
 	const u8 *page = f->w->p + f->w->len - f->bytes;
-	u64 done;
+	u64 done, sum;
 	u32 i;
 
 	for (i = 0; i < f->nr; i++) {
@@ -277,8 +279,9 @@ static void data_sums(struct delta *d, const struct thin_frame *f)
 			continue;
 		}
 		for (done = 0; done < e->len; done += d->thin->page_size) {
-			sums_page(d->sums, d->info.generation, e->addr + done,
-				  page_sum(page, d->thin->page_size));
+			sum = page_sum(page, d->thin->page_size);
+			f->sums[f->nr_sums++] = sum;
+			sums_page(d->sums, d->info.generation, e->addr + done, sum);
 			page += d->thin->page_size;
 		}
 	}

@@ -204,6 +204,7 @@ static int frame_hello(struct in *in, const u8 *payload, u32 len)
 	if (hello_answer(&m, &in->d->self, &answer, f) || in_identify(in, &m, f))
 		return in_event(in, IN_HELLO_BAD);
 	in->features = answer.features;
+	in->conn->block = link_block(in->features, in->d->self.page_size);
 	return in_event(in, IN_HELLO);
 }
 

@@ -35,6 +35,11 @@ u64 link_lease_ns(u64 features, u32 timeout_ms, u32 other_ms)
 	return features & WIRE_FEATURE_LEASE ? lease_length(timeout_ms, other_ms) : 0;
 }
 
+u32 link_block(u64 features, u32 page_size)
+{
+	return features & WIRE_FEATURE_BLOCKS ? page_size : 0;
+}
+
 /* The originator of messages about this link, see tell.h. */
 static const char *out_name(const struct out *o)
 {
@@ -232,6 +237,7 @@ static int frame_welcome(struct out *o, const u8 *payload, u32 len)
 		return -1;
 	o->node = m.node;
 	o->features = m.features;
+	o->conn->block = link_block(o->features, o->d->self.page_size);
 	o->peer->linked_to = o->trying;
 	return out_event(o, OUT_WELCOME);
 }

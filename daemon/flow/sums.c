@@ -21,6 +21,7 @@ struct sums {
 	struct piece **v;
 	size_t nr;
 	size_t room;
+	size_t last;			/* the piece of the last page: the next one is in it, too, or behind it */
 };
 
 struct sums *sums_new(struct sums_budget *b, u32 page_size)
@@ -98,9 +99,13 @@ static bool make_room(struct sums *s)
 static struct piece *piece_of(struct sums *s, u64 addr)
 {
 	u64 len = (u64)PAGES * s->page_size;
-	size_t i = find(s, addr);
 	struct piece *p;
+	size_t i;
 
+	if (s->last < s->nr && addr - s->v[s->last]->addr < len)
+		return s->v[s->last];
+	i = find(s, addr);
+	s->last = i;
 	if (i < s->nr && s->v[i]->addr <= addr)
 		return s->v[i];
 	p = make_room(s) ? calloc(1, sizeof(*p)) : NULL;

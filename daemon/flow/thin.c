@@ -175,6 +175,8 @@ u16 thin_end(struct thin *t, struct thin_frame *f)
 	size_t n;
 
 	shorten(t, f, &s);
+	if (s.to != pages + f->bytes)
+		f->nr_sums = 0;
 	put(f, &s, pages);
 	n = pack(t, payload, f->w->len - f->start, &packed);
 	if (!n)

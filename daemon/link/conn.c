@@ -167,6 +167,14 @@ int conn_up(struct conn *c)
 	return buffers(c, WIRE_PAYLOAD_MAX + WIRE_HEADER_LEN + RX_AHEAD, TX_UP);
 }
 
+u64 conn_checksum(struct conn *c, const u8 *head, const u8 *payload, const struct frame *f,
+		  const u64 *sums, u32 nr)
+{
+	if (c->block && f->type == WIRE_DATA)
+		return frame_checksum_blocks(c->hash, head, payload, f->length, c->block, sums, nr);
+	return frame_checksum(c->hash, head, payload, f->length, NULL, 0);
+}
+
 /* At the end of the turn: then all that is to be said goes out together. */
 void conn_kick(struct conn *c)
 {

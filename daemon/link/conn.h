@@ -78,6 +78,7 @@ struct conn {
 	bool blocked;			/* the socket takes no more */
 
 	struct frame_hash *hash;
+	u32 block;			/* of DATA's checksums, see frame_checksum_blocks(); 0: as others */
 	struct fault fault;
 	int error;
 	struct conn_stats stats;
@@ -123,6 +124,8 @@ void conn_refuse(struct conn *c, const struct fault *f);
 struct writer *conn_frame(struct conn *c);
 void conn_frame_cancel(struct conn *c);
 void conn_frame_end(struct conn *c, u16 type, u32 channel);
+/* The same if the payload ends with @nr pages whose checksums, page_sum(), are known. */
+void conn_frame_end_pages(struct conn *c, u16 type, u32 channel, const u64 *sums, u32 nr);
 
 /* Between conn.c, conn_rx.c and conn_tx.c. */
 bool conn_listens(const struct conn *c);
@@ -133,5 +136,7 @@ void conn_write(struct conn *c);
 void conn_update(struct conn *c);
 void conn_end(struct conn *c, enum conn_end end);
 void conn_tx_free(struct conn *c);
+u64 conn_checksum(struct conn *c, const u8 *head, const u8 *payload, const struct frame *f,
+		  const u64 *sums, u32 nr);
 
 #endif

@@ -13,7 +13,7 @@
 
 static int rx_frame(struct conn *c, const struct frame *f, const u8 *at)
 {
-	u64 sum = frame_checksum(c->hash, at, at + WIRE_HEADER_LEN, f->length, NULL, 0);
+	u64 sum = conn_checksum(c, at, at + WIRE_HEADER_LEN, f, NULL, 0);
 
 	if (sum != f->checksum)
 		return fault_set(&c->fault, WIRE_E_CHECKSUM,

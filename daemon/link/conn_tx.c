@@ -142,6 +142,11 @@ void conn_frame_cancel(struct conn *c)
 
 void conn_frame_end(struct conn *c, u16 type, u32 channel)
 {
+	conn_frame_end_pages(c, type, channel, NULL, 0);
+}
+
+void conn_frame_end_pages(struct conn *c, u16 type, u32 channel, const u64 *sums, u32 nr)
+{
 	u8 *head = c->tx.p + c->tx_frame;
 	struct frame f = {
 		.type = type, .length = c->tx.len - c->tx_frame - WIRE_HEADER_LEN,
@@ -149,7 +154,7 @@ void conn_frame_end(struct conn *c, u16 type, u32 channel)
 	};
 
 	frame_encode(head, &f);
-	f.checksum = frame_checksum(c->hash, head, head + WIRE_HEADER_LEN, f.length, NULL, 0);
+	f.checksum = conn_checksum(c, head, head + WIRE_HEADER_LEN, &f, sums, nr);
 	store_le(head + WIRE_CHECKED_LEN, f.checksum, 8);
 	c->stats.frames_out++;
 }

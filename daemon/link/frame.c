@@ -10,6 +10,10 @@
 
 #include "bytes.h"
 #include "frame.h"
+#include "verify_frame.h"
+
+/* No page is smaller than 4 KiB. */
+#define BLOCKS_MAX	(WIRE_PAYLOAD_MAX / 4096U)
 
 struct frame_hash *frame_hash_new(void)
 {
@@ -95,4 +99,17 @@ u64 frame_checksum(struct frame_hash *h, const u8 *head, const void *a, size_t a
 	if (b_len)
 		XXH3_64bits_update(state, b, b_len);
 	return XXH3_64bits_digest(state);
+}
+
+u64 frame_checksum_blocks(struct frame_hash *h, const u8 *head, const u8 *payload, size_t len,
+			  u32 block, const u64 *known, u32 nr)
+{
+	u8 sums[BLOCKS_MAX * 8];
+	u32 n = MIN(len / block, BLOCKS_MAX), i;
+	size_t rest = len - (size_t)n * block;
+
+	for (i = 0; i < n; i++)
+		store_le(sums + i * 8, i + nr < n ? page_sum(payload + rest + (size_t)i * block, block) :
+			 known[i + nr - n], 8);
+	return frame_checksum(h, head, payload, rest, sums, n * 8);
 }

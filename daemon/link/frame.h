@@ -31,4 +31,11 @@ int frame_decode(const u8 head[WIRE_HEADER_LEN], u32 max, u64 sequence, struct f
 u64 frame_checksum(struct frame_hash *h, const u8 *head, const void *a, size_t a_len,
 		   const void *b, size_t b_len);
 
+/*
+ * With WIRE_FEATURE_BLOCKS: as many blocks of @block bytes as there are, from the payload's end on, count by
+ * their checksums, see page_sum(). Those of the last @nr are in @known.
+ */
+u64 frame_checksum_blocks(struct frame_hash *h, const u8 *head, const u8 *payload, size_t len,
+			  u32 block, const u64 *known, u32 nr);
+
 #endif

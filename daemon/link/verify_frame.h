@@ -35,7 +35,7 @@ struct msg_verified {			/* VERIFIED */
 	u8 bits[WIRE_VERIFY_PAGES / 8];	/* which: the lowest bit of the first byte first */
 };
 
-/* XXH3-64 of a page, and never one of the words above. */
+/* XXH3-64 of a page, or of a block of a frame, and never one of the words above. */
 u64 page_sum(const void *page, size_t len);
 
 void verify_encode(struct writer *w, const struct msg_verify *m);

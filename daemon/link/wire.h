@@ -88,13 +88,14 @@ enum wire_type {
 #define WIRE_FEATURE_SPARES	(1ULL << 10)	/* a primary may have several spares */
 #define WIRE_FEATURE_VERIFY	(1ULL << 11)	/* replicas are compared: VERIFY, VERIFIED */
 #define WIRE_FEATURE_ROUNDS	(1ULL << 12)	/* a delta of everything in parts */
+#define WIRE_FEATURE_BLOCKS	(1ULL << 13)	/* the checksum of DATA is of its blocks' checksums */
 #define WIRE_FEATURE_ZERO	(1ULL << 16)	/* extents of zeros in DATA */
 /* What this implementation has. */
 #define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE | \
 				 WIRE_FEATURE_END | WIRE_FEATURE_TAKE_BACK | \
 				 WIRE_FEATURE_SWITCH | WIRE_FEATURE_SPARES | WIRE_FEATURE_ZERO | \
 				 WIRE_FEATURE_ZSTD | WIRE_FEATURE_SUBPAGE | WIRE_FEATURE_VERIFY | \
-				 WIRE_FEATURE_ROUNDS)
+				 WIRE_FEATURE_ROUNDS | WIRE_FEATURE_BLOCKS)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */

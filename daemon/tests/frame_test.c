@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <xxhash.h>
 
+#include "bytes.h"
 #include "frame.h"
 #include "hex.h"
 
@@ -189,6 +190,71 @@ static void every_type_and_code_has_a_name(void **state)
 	assert_string_equal(wire_code_name(9999), "unknown");
 }
 
+/* With blocks: of the header, what is left over in front, and the sums of the blocks, little-endian. */
+static void the_checksum_of_blocks_is_of_their_checksums(void **state)
+{
+	static const size_t len[] = { 0, 40, 4095, 4096, 4136, 12287, 12328 };
+	struct frame_hash *h = frame_hash_new();
+	static u8 payload[12328];
+	u8 head[WIRE_HEADER_LEN], plain[WIRE_CHECKED_LEN + 4096 + 24];
+	size_t i, at, n;
+	u64 sums[3], sum;
+
+	(void)state;
+	frame_encode(head, &example);
+	for (i = 0; i < sizeof(payload); i++)
+		payload[i] = i * 2654435761U >> 24;
+	for (i = 0; i < ARRAY_SIZE(len); i++) {
+		at = len[i] % 4096;
+		memcpy(plain, head, WIRE_CHECKED_LEN);
+		memcpy(plain + WIRE_CHECKED_LEN, payload, at);
+		for (n = 0; n < len[i] / 4096; n++) {
+			sums[n] = XXH3_64bits(payload + at + n * 4096, 4096);
+			store_le(plain + WIRE_CHECKED_LEN + at + n * 8, sums[n], 8);
+		}
+		sum = XXH3_64bits(plain, WIRE_CHECKED_LEN + at + n * 8);
+		assert_true(frame_checksum_blocks(h, head, payload, len[i], 4096, NULL, 0) == sum);
+		/* Some or all of them are known. */
+		assert_true(frame_checksum_blocks(h, head, payload, len[i], 4096, sums, n) == sum);
+		if (n)
+			assert_true(frame_checksum_blocks(h, head, payload, len[i], 4096, sums + 1,
+							  n - 1) == sum);
+	}
+	frame_hash_free(h);
+}
+
+static void every_bit_counts_in_blocks(void **state)
+{
+	struct frame_hash *h = frame_hash_new();
+	static u8 payload[2 * 4096 + 32];
+	u8 head[WIRE_HEADER_LEN];
+	u64 sum;
+	size_t i;
+
+	(void)state;
+	frame_encode(head, &example);
+	sum = frame_checksum_blocks(h, head, payload, sizeof(payload), 4096, NULL, 0);
+	for (i = 0; i < 8 * WIRE_CHECKED_LEN; i++) {
+		head[i / 8] ^= 1 << (i % 8);
+		assert_true(frame_checksum_blocks(h, head, payload, sizeof(payload), 4096, NULL, 0) !=
+			    sum);
+		head[i / 8] ^= 1 << (i % 8);
+	}
+	for (i = 0; i < 8 * sizeof(payload); i++) {
+		payload[i / 8] ^= 1 << (i % 8);
+		assert_true(frame_checksum_blocks(h, head, payload, sizeof(payload), 4096, NULL, 0) !=
+			    sum);
+		payload[i / 8] ^= 1 << (i % 8);
+	}
+	/* Blocks that change places are noticed, too. */
+	memset(payload + 32, 1, 4096);
+	sum = frame_checksum_blocks(h, head, payload, sizeof(payload), 4096, NULL, 0);
+	memset(payload + 32, 0, 4096);
+	memset(payload + 32 + 4096, 1, 4096);
+	assert_true(frame_checksum_blocks(h, head, payload, sizeof(payload), 4096, NULL, 0) != sum);
+	frame_hash_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +265,8 @@ int main(void)
 		cmocka_unit_test(the_checksum_is_this_number),
 		cmocka_unit_test(long_checksums_are_the_same_number),
 		cmocka_unit_test(every_bit_counts),
+		cmocka_unit_test(the_checksum_of_blocks_is_of_their_checksums),
+		cmocka_unit_test(every_bit_counts_in_blocks),
 		cmocka_unit_test(every_type_and_code_has_a_name),
 	};
 

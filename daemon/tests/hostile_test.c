@@ -117,6 +117,73 @@ static void up(struct fixture *x)
 }
 
 /*
+ * Pages that change on the way
+ */
+
+static void a_changed_bit(struct fixture *x, u32 where)
+{
+	begun(x, 1);
+	x->raw->flip = 8 * where + 3;
+	data_page(x, 1, FAKE_BASE);
+	raw_refused(x->raw, "DATA number 5 on channel 1: wrong checksum");
+	assert_int_equal(x->pair.b.fake.stages, 0);
+}
+
+static void a_page_that_changes_on_the_way_is_noticed(void **state)
+{
+	a_changed_bit(*state, 8 + 24 + 2000);
+}
+
+static void so_is_its_last_byte(void **state)
+{
+	a_changed_bit(*state, 8 + 24 + 4095);
+}
+
+static void and_its_address(void **state)
+{
+	a_changed_bit(*state, 8 + 1);
+}
+
+/* The sums of blocks are for those who agreed on them; who didn't is believed as before. */
+static void without_blocks(struct fixture *x)
+{
+	x->pair.b.daemon.self.without = WIRE_FEATURE_BLOCKS;
+	begun(x, 1);
+	assert_int_equal(x->raw->block, 0);
+}
+
+static void a_page_for_a_node_that_knows_no_blocks(void **state)
+{
+	struct fixture *x = *state;
+
+	without_blocks(x);
+	data_page(x, 1, FAKE_BASE);
+	commit(x, 1, 1);
+	assert_true(raw_receive(x->raw));
+	assert_int_equal(x->raw->frame.type, WIRE_COMMITTED);
+}
+
+static void which_notices_as_well(void **state)
+{
+	struct fixture *x = *state;
+
+	without_blocks(x);
+	x->raw->flip = 8 * 2000;
+	data_page(x, 1, FAKE_BASE);
+	raw_refused(x->raw, "DATA number 5 on channel 1: wrong checksum");
+}
+
+static void blocks_that_were_not_agreed_on_are_refused(void **state)
+{
+	struct fixture *x = *state;
+
+	without_blocks(x);
+	x->raw->block = 4096;
+	data_page(x, 1, FAKE_BASE);
+	raw_refused(x->raw, "DATA number 5 on channel 1: wrong checksum");
+}
+
+/*
  * PACKED
  */
 
@@ -894,6 +961,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		T(a_page_that_changes_on_the_way_is_noticed),
+		T(so_is_its_last_byte),
+		T(and_its_address),
+		T(a_page_for_a_node_that_knows_no_blocks),
+		T(which_notices_as_well),
+		T(blocks_that_were_not_agreed_on_are_refused),
 		T(a_packed_page_arrives),
 		T(a_packed_frame_that_lies_is_refused),
 		T(the_content_of_a_packed_frame_is_checked),

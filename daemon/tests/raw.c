@@ -66,6 +66,13 @@ void raw_bytes(struct raw *r, const void *p, size_t len)
 	}
 }
 
+static u64 checksum(struct raw *r, const u8 *head, const void *payload, u32 len, u16 type)
+{
+	if (r->block && type == WIRE_DATA)
+		return frame_checksum_blocks(r->hash, head, payload, len, r->block, NULL, 0);
+	return frame_checksum(r->hash, head, payload, len, NULL, 0);
+}
+
 void raw_send(struct raw *r, u16 type, u32 channel, const void *payload, u32 len)
 {
 	struct frame f = {
@@ -76,8 +83,11 @@ void raw_send(struct raw *r, u16 type, u32 channel, const void *payload, u32 len
 	frame_encode(bytes, &f);
 	if (len)
 		memcpy(bytes + WIRE_HEADER_LEN, payload, len);
-	f.checksum = frame_checksum(r->hash, bytes, payload, len, NULL, 0);
+	f.checksum = checksum(r, bytes, payload, len, type);
 	frame_encode(bytes, &f);
+	if (r->flip)
+		bytes[WIRE_HEADER_LEN + r->flip / 8] ^= 1 << r->flip % 8;
+	r->flip = 0;
 	raw_bytes(r, bytes, WIRE_HEADER_LEN + len);
 	free(bytes);
 }
@@ -120,9 +130,8 @@ bool raw_receive(struct raw *r)
 			fail_msg("received: %s", f.text);
 		r->in++;
 		assert_true(receive_bytes(r, r->payload, r->frame.length));
-		assert_int_equal(frame_checksum(r->hash, head, r->payload,
-						r->frame.length, NULL, 0),
-				 r->frame.checksum);
+		assert_true(checksum(r, head, r->payload, r->frame.length, r->frame.type) ==
+			    r->frame.checksum);
 	} while (r->frame.type == WIRE_HEARTBEAT);
 	if (r->frame.type == WIRE_REFUSE)
 		assert_int_equal(refuse_decode(r->payload, r->frame.length, &r->refuse,
@@ -137,6 +146,8 @@ void raw_greet(struct raw *r, const char *name)
 	};
 	u8 buf[256];
 	struct writer w = { .p = buf, .cap = sizeof(buf) };
+	struct welcome answer;
+	struct fault f;
 	struct hello m;
 
 	strcpy(self.name, name);
@@ -146,6 +157,8 @@ void raw_greet(struct raw *r, const char *name)
 	raw_send_w(r, WIRE_HELLO, 0, &w);
 	assert_true(raw_receive(r));
 	assert_int_equal(r->frame.type, WIRE_WELCOME);
+	assert_int_equal(welcome_decode(r->payload, r->frame.length, &answer, &f), 0);
+	r->block = answer.features & WIRE_FEATURE_BLOCKS ? self.page_size : 0;
 }
 
 void raw_refused(struct raw *r, const char *words)

@@ -15,6 +15,8 @@ struct raw {
 	u64 out;			/* number of the last frame sent */
 	u64 in;
 	struct frame_hash *hash;
+	u32 block;			/* of DATA's checksums, if that was agreed on */
+	u32 flip;			/* a bit of the next payload changes on the way; 0: none does */
 	struct frame frame;		/* the last one received */
 	u8 payload[WIRE_PAYLOAD_MAX];
 	struct msg_refuse refuse;	/* if it was one */
