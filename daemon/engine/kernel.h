@@ -18,6 +18,7 @@ struct kernel_ops {
 	int (*open)(struct kernel *k);			/* CPTDEV_DEVICE */
 	void (*close)(struct kernel *k, int fd);	/* any of the three kinds */
 	int (*ioctl)(struct kernel *k, int fd, unsigned int cmd, void *arg);
+	bool lends;					/* a snapshot's pages can be sent as they are */
 	/* The content of a replica at address @pos: bytes, fewer than @len only at an end. */
 	ssize_t (*read)(struct kernel *k, int fd, void *buf, size_t len, u64 pos);
 	/* Make the replica, owned by @uid; it is no error if there is one. */

@@ -276,6 +276,7 @@ static int module_dump(struct kernel *k, u8 cmd, kernel_event_fn fn, void *arg)
 
 static const struct kernel_ops module_ops = {
 	.name	= "module",
+	.lends	= true,
 	.open	= module_open,
 	.close	= module_close,
 	.ioctl	= module_ioctl,

@@ -198,7 +198,9 @@ static void data_end(struct delta *d, struct conn *c, struct thin_frame *f, u32 
 	u16 type = thin_end(d->thin, f);
 	u64 len;
 
-	conn_frame_end_pages(c, type, channel, f->sums, f->nr_sums);
+	conn_frame_end_pages(c, type, channel, f->sums, f->whole ? f->nr_sums : 0);
+	if (f->whole && !d->replica && d->kernel->ops->lends)
+		conn_frame_lend(c, d->fd, d->pos, f->bytes);
 	len = c->tx.len - c->tx_frame;
 	d->wire += len;
 	d->thin->wire += len;

@@ -175,12 +175,12 @@ u16 thin_end(struct thin *t, struct thin_frame *f)
 	size_t n;
 
 	shorten(t, f, &s);
-	if (s.to != pages + f->bytes)
-		f->nr_sums = 0;
+	f->whole = s.to == pages + f->bytes;
 	put(f, &s, pages);
 	n = pack(t, payload, f->w->len - f->start, &packed);
 	if (!n)
 		return WIRE_DATA;
+	f->whole = false;
 	memcpy(payload, packed, n);
 	f->w->len = f->start + n;
 	return WIRE_PACKED;

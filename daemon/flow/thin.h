@@ -47,6 +47,7 @@ struct thin_frame {
 	u32 nr;
 	u64 bytes;			/* of the pages of DATA extents */
 	u32 owner;			/* in the shadow; 0: whole pages only */
+	bool whole;			/* it ends with all of them, as they were: thin_end() */
 	u32 nr_sums;			/* checksums of its pages, if they are known */
 	u64 sums[THIN_PAGES];
 	struct cptdev_extent extents[THIN_EXTENTS];
@@ -54,10 +55,7 @@ struct thin_frame {
 
 /* The extents are known: room for their pages. */
 u8 *thin_pages(struct thin_frame *f);
-/*
- * The pages are there: the payload is finished. Returns the type of the frame. If it doesn't end with all the
- * pages as they were, @f->bytes of them, their checksums are forgotten.
- */
+/* The pages are there: the payload is finished. Returns the type of the frame. */
 u16 thin_end(struct thin *t, struct thin_frame *f);
 
 #endif

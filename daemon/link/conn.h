@@ -75,6 +75,13 @@ struct conn {
 	size_t spent;			/* bytes that frames of this turn were made from */
 	size_t tx_frame;		/* where the frame that is being built begins */
 	u64 tx_sequence;
+	/* These bytes of @tx are in a file, too: see conn_frame_lend(). */
+	struct {
+		int fd;
+		u64 pos;
+		size_t at;
+		size_t len;		/* 0: there are none */
+	} lent;
 	bool blocked;			/* the socket takes no more */
 
 	struct frame_hash *hash;
@@ -126,6 +133,12 @@ void conn_frame_cancel(struct conn *c);
 void conn_frame_end(struct conn *c, u16 type, u32 channel);
 /* The same if the payload ends with @nr pages whose checksums, page_sum(), are known. */
 void conn_frame_end_pages(struct conn *c, u16 type, u32 channel, const u64 *sums, u32 nr);
+
+/*
+ * The last @len bytes of the frame that was ended are those of the file @fd from @pos on, whose content
+ * never changes: the socket may take them from there. The file is kept open for that.
+ */
+void conn_frame_lend(struct conn *c, int fd, u64 pos, size_t len);
 
 /* Between conn.c, conn_rx.c and conn_tx.c. */
 bool conn_listens(const struct conn *c);

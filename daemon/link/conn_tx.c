@@ -4,8 +4,11 @@
  * one buffer.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "conn.h"
 
@@ -62,10 +65,18 @@ static void queue_pop(struct conn *c)
 	free(m);
 }
 
+static void lent_end(struct conn *c)
+{
+	if (c->lent.len)
+		close(c->lent.fd);
+	c->lent.len = 0;
+}
+
 void conn_tx_free(struct conn *c)
 {
 	while (!STAILQ_EMPTY(&c->queue))
 		queue_pop(c);
+	lent_end(c);
 }
 
 static bool queue_take(struct conn *c)
@@ -185,12 +196,58 @@ static ssize_t tx_bytes(struct conn *c, const u8 *p, size_t len)
 	return send(c->fd, p, len, MSG_NOSIGNAL);
 }
 
+/* Fewer are copied. */
+#define LEND_MIN	(64U * 1024)
+
+void conn_frame_lend(struct conn *c, int fd, u64 pos, size_t len)
+{
+	if (c->tls || c->lent.len || len < LEND_MIN)
+		return;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	c->lent.fd = fd;
+	c->lent.pos = pos;
+	c->lent.at = c->tx.len - len;
+	c->lent.len = len;
+}
+
+/*
+ * The pages of the file go to the peer as they are, without a copy in the socket. If that doesn't work,
+ * the same bytes are in the buffer.
+ */
+static ssize_t tx_lent(struct conn *c)
+{
+	size_t end = c->lent.at + c->lent.len;
+	off_t pos = c->lent.pos + (c->tx_sent - c->lent.at);
+	ssize_t n = sendfile(c->fd, c->lent.fd, &pos, end - c->tx_sent);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return n;
+	if (n <= 0)
+		lent_end(c);
+	return MAX(n, 0);
+}
+
+static ssize_t tx_next(struct conn *c)
+{
+	const u8 *p = c->tx.p + c->tx_sent;
+
+	if (c->lent.len && c->tx_sent >= c->lent.at)
+		return tx_lent(c);
+	if (c->lent.len)
+		return send(c->fd, p, c->lent.at - c->tx_sent, MSG_NOSIGNAL | MSG_MORE);
+	return tx_bytes(c, p, c->tx.len - c->tx_sent);
+}
+
 static ssize_t tx_buffer(struct conn *c)
 {
-	ssize_t n = tx_bytes(c, c->tx.p + c->tx_sent, c->tx.len - c->tx_sent);
+	ssize_t n = tx_next(c);
 
 	if (n > 0)
 		c->tx_sent += n;
+	if (c->lent.len && c->tx_sent >= c->lent.at + c->lent.len)
+		lent_end(c);
 	return n;
 }
 

@@ -643,6 +643,7 @@ static int fake_hold_off(struct kernel *k, u64 id, u64 until)
 
 static const struct kernel_ops fake_ops = {
 	.name	= "module",
+	.lends	= true,
 	.open	= fake_open,
 	.close	= fake_close,
 	.ioctl	= fake_ioctl,
