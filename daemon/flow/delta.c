@@ -6,7 +6,9 @@
  * write to again.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <xxhash.h>
@@ -15,9 +17,6 @@
 #include "image.h"
 #include "sums.h"
 #include "thin.h"
-
-/* Extents that are looked at in one go. */
-#define EXTENTS_BATCH	256U
 
 void delta_free(struct delta *d)
 {
@@ -29,13 +28,14 @@ void delta_free(struct delta *d)
 
 int delta_open(struct kernel *k, int fd, struct thin *thin, struct delta **dp)
 {
-	struct delta *d = calloc(1, sizeof(*d));
+	struct delta *d = malloc(sizeof(*d));
 	int ret;
 
 	if (!d) {
 		k->ops->close(k, fd);
 		return -ENOMEM;
 	}
+	memset(d, 0, offsetof(struct delta, batch));
 	d->kernel = k;
 	d->fd = fd;
 	d->thin = thin;
@@ -237,23 +237,31 @@ static bool data_full(const struct thin_frame *f)
 	return f->nr == THIN_EXTENTS || f->bytes == CONN_DATA_MAX;
 }
 
-/* The next extents, in batches, until the frame is full or all were taken. */
+static int batch_read(struct delta *d)
+{
+	u64 next;
+	int n;
+
+	if (d->extent - d->batch_first < d->batch_nr)
+		return 0;
+	n = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_EXTENTS, d->batch,
+			      ARRAY_SIZE(d->batch), d->extent, &next);
+	d->batch_first = d->extent;
+	d->batch_nr = MAX(n, 0);
+	return n > 0 ? 0 : n ? n : -EIO;
+}
+
+/* The next extents, until the frame is full or all were taken. */
 static int data_fill(struct delta *d, struct thin_frame *f)
 {
-	struct cptdev_extent batch[EXTENTS_BATCH];
-	u64 next;
-	int n, i;
+	int ret = 0;
 
-	while (!data_full(f) && d->extent < d->info.extents) {
-		n = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_EXTENTS,
-				      batch, ARRAY_SIZE(batch), d->extent, &next);
-		if (n <= 0)
-			return n ? n : -EIO;
-		for (i = 0; i < n && !data_full(f); i++)
-			if (data_add(d, f, &batch[i]))
-				d->extent++;
+	while (!ret && !data_full(f) && d->extent < d->info.extents) {
+		ret = batch_read(d);
+		if (!ret && data_add(d, f, &d->batch[d->extent - d->batch_first]))
+			d->extent++;
 	}
-	return 0;
+	return ret;
 }
 
 /* The pages, copied behind the extents. */
@@ -292,7 +300,7 @@ static void data_sums(struct delta *d, struct thin_frame *f)
 /* The next runs, cut to what may be in a frame: 0 or a negative errno. */
 static int replica_runs(struct delta *d, struct thin_frame *f)
 {
-	struct cptdev_extent runs[EXTENTS_BATCH];
+	struct cptdev_extent runs[DELTA_BATCH];
 	int n = kernel_image_read(d->kernel, d->fd, CPTDEV_IOC_IMAGE_EXTENTS, runs,
 				  ARRAY_SIZE(runs), d->next, &d->next);
 	int i;

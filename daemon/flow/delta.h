@@ -9,6 +9,9 @@
 struct sums;
 struct thin;
 
+/* Extents that are read in one go: a frame has 64 pages. */
+#define DELTA_BATCH	64U
+
 enum delta_phase {
 	DELTA_BEGIN, DELTA_LAYOUT, DELTA_META, DELTA_DATA, DELTA_COMMIT, DELTA_DONE,
 };
@@ -34,6 +37,10 @@ struct delta {
 	u64 layout_before;		/* 0: nothing of it is in the shadow */
 	u64 reach;			/* the base that the snapshot has, whoever gets it */
 	struct sums *sums;		/* NULL: no checksums are kept of its pages */
+	/* Extents that were read, from number @batch_first on. */
+	u64 batch_first;
+	u32 batch_nr;
+	struct cptdev_extent batch[DELTA_BATCH];
 };
 
 /* Takes over @fd, also when it fails with a negative errno. */

@@ -7,6 +7,7 @@
 #ifndef CPTDEVD_BYTES_H
 #define CPTDEVD_BYTES_H
 
+#include <endian.h>
 #include <string.h>
 
 #include "types.h"
@@ -24,22 +25,19 @@ struct writer {
 	bool full;		/* more was written than fits */
 };
 
+/* The lowest @bytes of the value, up to 8. */
 static inline void store_le(u8 *p, u64 value, unsigned int bytes)
 {
-	unsigned int i;
-
-	for (i = 0; i < bytes; i++)
-		p[i] = value >> (8 * i);
+	value = htole64(value);
+	memcpy(p, &value, bytes);
 }
 
 static inline u64 load_le(const u8 *p, unsigned int bytes)
 {
 	u64 value = 0;
-	unsigned int i;
 
-	for (i = 0; i < bytes; i++)
-		value |= (u64)p[i] << (8 * i);
-	return value;
+	memcpy(&value, p, bytes);
+	return le64toh(value);
 }
 
 /* The next @len bytes, or NULL. */
