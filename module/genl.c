@@ -24,8 +24,11 @@ static const struct genl_multicast_group groups[] = {
  */
 enum tell { TELL_EVENT, TELL_ALL };
 
-/* Enough for any of the two nests. */
-#define MSG_SIZE	1024
+/*
+ * Enough for any of the two nests. Not more than fits into 1 KiB with what belongs to the buffer: netlink
+ * copies a message that uses less than half of its buffer.
+ */
+#define MSG_SIZE	640
 
 /*
  * The sender of a request, and the opener of its socket. These may differ, because a socket can be
