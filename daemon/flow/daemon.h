@@ -140,6 +140,7 @@ struct ship {
 	u32 channel;
 	unsigned int state;		/* enum ship_state */
 	int dev;			/* stands for the spare, -1: not attached */
+	bool following;			/* the kernel knows that it does */
 	struct delta *delta;		/* SHIP_SENDING */
 	struct msg_state peer;		/* what the spare said last */
 	u64 since;			/* newest generation that was sent */

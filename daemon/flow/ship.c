@@ -128,6 +128,7 @@ static void ship_detach(struct ship *s)
 	if (s->dev >= 0)
 		k->ops->close(k, s->dev);
 	s->dev = -1;
+	s->following = false;
 }
 
 static void ship_lost(struct ship *s)
@@ -235,7 +236,16 @@ static int ship_delta(struct ship *s)
 	int fd = kernel_delta(k, s->dev, id, s->since, CPTDEV_DELTA_OTHERS);
 
 	s->spared = fd == -ESTALE && members_suffice(s);
+	s->following |= fd >= 0 || fd == -ENODATA;
 	return fd == -ESTALE && !s->spared ? kernel_delta(k, s->dev, id, s->since, 0) : fd;
+}
+
+/* If all is sent that events tell of, the next event is reason enough to ask. */
+static int ship_next(struct ship *s)
+{
+	if (s->following && s->since && s->since >= s->session->rec.published)
+		return -ENODATA;
+	return ship_delta(s);
 }
 
 static const char *why_all(const struct ship *s)
@@ -280,7 +290,7 @@ static int ship_fetch(struct ship *s)
 	if (fd == -EAGAIN)
 		return ship_event(s, SHIP_NOTHING);
 	if (fd == -ENODATA)
-		fd = s->rounds.step == ROUNDS_LAST ? rounds_last(s) : ship_delta(s);
+		fd = s->rounds.step == ROUNDS_LAST ? rounds_last(s) : ship_next(s);
 	/* ENOENT: the event that it is gone will follow. */
 	if (fd == -ENODATA || fd == -ESTALE || fd == -ENOENT)
 		return ship_nothing(s, fd);

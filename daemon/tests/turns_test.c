@@ -85,6 +85,26 @@ static void work_is_not_quiet(void **state)
 	assert_true(p->a.fake.asked - asked >= 50);
 }
 
+/* When it has sent what it knows of, the daemon waits for the next event and doesn't ask. */
+static void a_checkpoint_is_asked_for_once(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = fake_session(&p->a.fake, "kv", 10);
+	u64 asked;
+	u32 i;
+
+	publish_some(&p->a, s, 0, 0);
+	WAIT_FOR(p, pair_committed(s));
+	pair_run(p, 50);
+	asked = p->a.fake.asked;
+	for (i = 1; i <= 50; i++) {
+		publish_some(&p->a, s, 0, i);
+		WAIT_FOR(p, pair_committed(s));
+	}
+	assert_in_range(p->a.fake.asked - asked, 50, 55);
+	assert_true(fake_same(fake_replica(&p->b.fake, "kv"), s));
+}
+
 static struct soft_replica *replica(struct pair *p)
 {
 	return fake_replica(&p->b.fake, "kv");
@@ -249,6 +269,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
 		T(a_link_without_work_is_quiet),
 		T(work_is_not_quiet),
+		T(a_checkpoint_is_asked_for_once),
 		T(an_idle_program_whose_replica_is_lost),
 		T(others_go_on_beside_it),
 		T(a_kernel_that_refuses_deltas),
