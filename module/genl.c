@@ -25,8 +25,8 @@ static const struct genl_multicast_group groups[] = {
 enum tell { TELL_EVENT, TELL_ALL };
 
 /*
- * Enough for any of the two nests. Not more than fits into 1 KiB with what belongs to the buffer: netlink
- * copies a message that uses less than half of its buffer.
+ * Enough for any of the two nests, and not more than fits into 1 KiB with what belongs to the
+ * buffer: netlink copies a message that uses less than half of its buffer.
  */
 #define MSG_SIZE	640
 

@@ -48,7 +48,7 @@ static int record_make(struct cptdev_replica *r, unsigned long group)
 	return ret;
 }
 
-/* The pages from @index to @end are being staged: their records are there when they are committed. */
+/* The pages from @index to @end are being staged: there are records when they are committed. */
 int cptdev_since_stage(struct cptdev_replica *r, unsigned long index, unsigned long end)
 {
 	unsigned long group = index >> GROUP_SHIFT, last = (end - 1) >> GROUP_SHIFT;

@@ -67,8 +67,8 @@ void cptdev_stage_drop(struct cptdev_replica *r)
 }
 
 /*
- * A tree of replica pages is deep and sparse: to find a place costs more than to write there. So pages
- * in a row are written one after the other, without looking from the root for each of them.
+ * A tree of replica pages is deep and sparse: to find a place costs more than to write there. So
+ * pages in a row are written one after the other, without a search from the root for each of them.
  */
 
 /* Into the content the pages go at commit: keep places there. */
@@ -109,8 +109,8 @@ static int stage_prepare(struct cptdev_replica *r, unsigned long index, unsigned
 }
 
 /*
- * Pages from @index on, where others may have been, if the commit is certain to succeed with them. How
- * many of them are staged now, @*done, is less than @n after an error only.
+ * Pages from @index on, where others may have been, if the commit is certain to succeed with them.
+ * How many of them are staged now, @*done, is less than @n after an error only.
  */
 static int stage_pages(struct cptdev_replica *r, unsigned long index, struct page **pages,
 		       unsigned int n, unsigned int *done)
@@ -457,7 +457,10 @@ static int stage_run(struct cptdev_replica_file *rf, u64 addr, struct page **pag
 	if (n)
 		ret = stage_pages(r, addr >> PAGE_SHIFT, pages, n, done);
 	ret = ret ?: err;
-	/* Without this page the delta isn't what the primary sent. The caller's memory can be put right. */
+	/*
+	 * Without this page the delta isn't what the primary sent. After a fault of the caller's
+	 * memory he can stage it again.
+	 */
 	if (ret && ret != -EFAULT)
 		r->staging.failed = ret;
 out:
@@ -466,8 +469,8 @@ out:
 }
 
 /*
- * Up to STAGE_RUN pages at @addr, @n of them. They are filled without a lock: the caller's memory may
- * be slow (userfaultfd), and a promotion mustn't wait for it.
+ * @n pages at @addr, up to STAGE_RUN. They are filled without a lock: the caller's memory may be
+ * slow (userfaultfd), and a promotion mustn't wait for it.
  */
 static int stage_data(struct cptdev_replica_file *rf, u64 addr, u64 data, unsigned int n)
 {
