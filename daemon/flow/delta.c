@@ -2,8 +2,8 @@
 /*
  * Deltas: BEGIN, the layout, the meta-data, the pages, COMMIT. The pages are copied to the
  * connection's buffer: the checksum has to see them, and to map them costs a fault for each,
- * which is more than two copies. Then nobody holds on to pages that the program is about to
- * write to again.
+ * which is more than two copies. Many pages that go out as they are go to the socket without a
+ * second copy: see conn_frame_lend().
  */
 #include <errno.h>
 #include <stddef.h>
