@@ -493,11 +493,13 @@ int hs_fd_capture(const struct hs_fd *from, struct hs_fd *to, struct hs_error *e
 /* 1 if it is one open file, 0 if not, -1: nobody tells. */
 static int same_file(const struct hs_fd *a, const struct hs_fd *b, struct hs_error *e)
 {
-	pid_t pid = getpid();
+	pid_t pid;
 	long ret;
 
 	if (a->kind != b->kind || a->device != b->device || a->inode != b->inode)
 		return 0;
+	/* Not before: each pair of descriptors comes here at each cut. */
+	pid = getpid();
 	ret = syscall(SYS_kcmp, pid, pid, KCMP_FILE, a->fd, b->fd);
 	if (ret >= 0)
 		return !ret;
