@@ -166,6 +166,18 @@ static int get_threads(struct run_trace *t, struct run_threads *to, struct run_r
  * All of it
  */
 
+/* A part has ended, and the next one begins. */
+static void end_part(struct run_cut *cut, enum run_part part)
+{
+	const uint64_t now = (uint64_t)run_clock_ns(CLOCK_MONOTONIC);
+	uint64_t begun = cut->began_ns;
+	int i;
+
+	for (i = 0; i < RUN_PARTS; i++)
+		begun += cut->part_ns[i];
+	cut->part_ns[part] = now - begun;
+}
+
 /* See mutants.h: the threads go on while memory is read. */
 static void let_run(struct run_tree *tree)
 {
@@ -317,6 +329,7 @@ static int take_all(struct run_tree *tree, struct run_cut *cut, const struct run
 	for (i = 0; i <= s->nr_others; i++)
 		if (ask(trace_of(tree, s, i), cut, run_state_of(s, i), &signs[i], &first[i], e))
 			return -1;
+	end_part(cut, RUN_PART_ASK);
 	if (run_mutant("thread"))
 		let_run(tree);
 	if (run_mutant("registers"))
@@ -324,6 +337,7 @@ static int take_all(struct run_tree *tree, struct run_cut *cut, const struct run
 	for (i = 0; i <= s->nr_others; i++)
 		if (take_memory(trace_of(tree, s, i), cut, run_state_of(s, i), e))
 			return -1;
+	end_part(cut, RUN_PART_MEMORY);
 	return 0;
 }
 
@@ -341,6 +355,7 @@ static int look_at_all(struct run_tree *tree, struct run_cut *cut, struct run_si
 	if (mark_output(cut, e) || run_fds_read(s, cut->std, connections, &cut->report, e) ||
 	    check_waiting(cut, e) || (!cut->report.list && check_refused(cut, e)))
 		return -1;
+	end_part(cut, RUN_PART_FDS);
 	for (i = 0; i <= s->nr_others; i++)
 		if (look_at(trace_of(tree, s, i), cut, run_state_of(s, i), &signs[i], e))
 			return -1;
@@ -349,6 +364,7 @@ static int look_at_all(struct run_tree *tree, struct run_cut *cut, struct run_si
 	run_family_check(s, &cut->report);
 	if (check_refused(cut, e))
 		return -1;
+	end_part(cut, RUN_PART_LOOK);
 	return cut->mirror ? take_all(tree, cut, signs, first, e) : 0;
 }
 
@@ -371,17 +387,19 @@ static int look(struct run_tree *tree, struct run_cut *cut, struct hs_error *e)
 
 int run_cut(struct run_tree *tree, struct run_cut *cut, struct hs_error *e)
 {
-	int64_t start = run_clock_ns(CLOCK_MONOTONIC);
 	int ret, err;
 
 	cut->state = (struct run_state) { 0 };
+	cut->began_ns = (uint64_t)run_clock_ns(CLOCK_MONOTONIC);
+	memset(cut->part_ns, 0, sizeof(cut->part_ns));
 	if (run_tree_stop(tree, e))
 		return -1;
+	end_part(cut, RUN_PART_STOP);
 	ret = look(tree, cut, e);
 	err = errno;
 	if (err != EUCLEAN || !ret)
 		run_tree_go_on(tree);
-	cut->pause_ns = (uint64_t)(run_clock_ns(CLOCK_MONOTONIC) - start);
+	cut->pause_ns = (uint64_t)run_clock_ns(CLOCK_MONOTONIC) - cut->began_ns;
 	if (ret)
 		run_state_free(&cut->state);
 	errno = err;

@@ -8,6 +8,16 @@
 #include "state.h"
 #include "tree.h"
 
+/* Parts of a pause, in their order. */
+enum run_part {
+	RUN_PART_STOP,			/* until all threads have stopped */
+	RUN_PART_FDS,			/* signals of timers, the mark of held output, descriptors */
+	RUN_PART_LOOK,			/* attributes, mappings, registers */
+	RUN_PART_ASK,			/* what only the program itself can ask */
+	RUN_PART_MEMORY,
+	RUN_PARTS
+};
+
 /**
  * struct run_cut - arguments and results of run_cut()
  * @like:	see run_process_read()
@@ -20,7 +30,9 @@
  * @report:	in and out: what is covered and what is refused
  * @touched:	out: the mirror may have changes, also if the cut has failed
  * @held:	out: output of the session is held until the checkpoint is on the spare
+ * @began_ns:	out: when it began to stop the program, CLOCK_MONOTONIC
  * @pause_ns:	out: how long the program was stopped
+ * @part_ns:	out: the parts of that
  */
 struct run_cut {
 	pid_t like;
@@ -30,7 +42,7 @@ struct run_cut {
 	bool patient, touched, held;
 	struct run_state state;
 	struct run_report report;
-	uint64_t pause_ns;
+	uint64_t began_ns, pause_ns, part_ns[RUN_PARTS];
 };
 
 /*

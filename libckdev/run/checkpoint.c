@@ -117,10 +117,13 @@ static void try_again(struct run *r, int err)
 
 static void on_cut(struct run *r, const struct run_cut *cut)
 {
+	struct run_pause *pause = &r->pause[r->generation++ % RUN_PAUSES];
+
 	r->told[0] = 0;
 	r->again_ns = r->wanted_ns = 0;
 	r->failed = r->busy = 0;
-	r->pause[r->generation++ % RUN_PAUSES] = cut->pause_ns;
+	pause->ns = cut->pause_ns;
+	memcpy(pause->part_ns, cut->part_ns, sizeof(pause->part_ns));
 	if (!cut->state.fds.nr_connections || cut->held || r->told_not_held)
 		return;
 	r->told_not_held = true;

@@ -219,21 +219,30 @@ static void loop(struct run *r)
 
 static int compare(const void *a, const void *b)
 {
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	const struct run_pause *x = a, *y = b;
 
-	return x < y ? -1 : x > y;
+	return x->ns < y->ns ? -1 : x->ns > y->ns;
 }
 
 static void tell_stats(struct run *r)
 {
+	static const char *const names[RUN_PARTS] = {
+		[RUN_PART_STOP] = "stopping", [RUN_PART_FDS] = "descriptors",
+		[RUN_PART_LOOK] = "looking", [RUN_PART_ASK] = "asking", [RUN_PART_MEMORY] = "memory",
+	};
 	uint64_t nr = r->generation < RUN_PAUSES ? r->generation : RUN_PAUSES;
+	int i;
 
 	qsort(r->pause, nr, sizeof(r->pause[0]), compare);
 	fprintf(stderr, "cptdev-run: %s: %llu checkpoints, %llu written, %llu not taken; pause in us: "
-		"median %llu, longest %llu\n", r->name, (unsigned long long)r->generation,
-		(unsigned long long)r->written, (unsigned long long)r->refused,
-		(unsigned long long)(nr ? r->pause[nr / 2] / 1000 : 0),
-		(unsigned long long)(nr ? r->pause[nr - 1] / 1000 : 0));
+		"median %llu, longest %llu; parts of the median:", r->name,
+		(unsigned long long)r->generation, (unsigned long long)r->written,
+		(unsigned long long)r->refused, (unsigned long long)r->pause[nr / 2].ns / 1000,
+		(unsigned long long)(nr ? r->pause[nr - 1].ns / 1000 : 0));
+	for (i = 0; i < RUN_PARTS; i++)
+		fprintf(stderr, "%s %s %llu", i ? "," : "", names[i],
+			(unsigned long long)r->pause[nr / 2].part_ns[i] / 1000);
+	fprintf(stderr, "\n");
 }
 
 static int exit_status(const struct run *r)

@@ -3,6 +3,7 @@
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
+#include "capture.h"
 #include "fds.h"
 #include "link.h"
 #include "mirror.h"
@@ -13,6 +14,10 @@
 #define RUN_NEVER	INT64_MAX
 /* Without a period: a session, or a command that has failed, is tried again after this time. */
 #define RUN_AGAIN_NS	1000000000LL
+
+struct run_pause {
+	uint64_t ns, part_ns[RUN_PARTS];
+};
 
 struct run {
 	struct run_options o;
@@ -37,7 +42,7 @@ struct run {
 	bool held_off;			/* it was told that a person holds checkpoints off */
 	bool told_not_held;		/* that output of its connections isn't held */
 	uint64_t generation, written, refused;
-	uint64_t pause[RUN_PAUSES];	/* of the last cuts */
+	struct run_pause pause[RUN_PAUSES];	/* of the last cuts */
 	char told[320];			/* the last message: it isn't repeated */
 };
 

@@ -233,6 +233,23 @@ test_hook_fails() { # no checkpoint is taken if the command before fails, or tak
 	same "status" $? 143
 }
 
+test_stats() { # the parts of a pause that --stats tells are the pause, but for a little
+	local line whole parts
+
+	rm -f ck
+	"$run" --file ck --every 20 --stats -- "$built/refused" nothing >out 2>errors </dev/null &
+	until_true test -s ck || return
+	sleep 0.2
+	kill %%
+	wait %%
+	line=$(grep 'parts of the median' errors)
+	whole=$(sed 's/.*median \([0-9]*\), longest.*/\1/' <<<"$line")
+	parts=$(sed 's/.*parts of the median: //; s/[a-z]\+ //g; s/, /+/g' <<<"$line")
+	same "parts" "$(grep -o + <<<"$parts" | wc -l)" 4 || return
+	[ $((parts)) -le "$whole" ] && [ $((parts * 10)) -ge $((whole * 7)) ] ||
+		fail "$parts isn't $whole: $line"
+}
+
 test_status() { # the exit status is the program's
 	"$run" --file ck -- sh -c 'exit 7'
 	same "of exit 7" $? 7 || return
