@@ -21,6 +21,7 @@
  *   spare.c		waiting for the promotion
  *   restore*.c		a program made from its state
  *   shared.c		memory that its processes share, in both directions
+ *   users.c		who else has a file
  */
 #include <errno.h>
 #include <limits.h>

@@ -2,10 +2,12 @@
 /* cptdev-run: the mappings of a program, from /proc/PID/smaps. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -125,7 +127,7 @@ struct lines {
 	char perms[8];
 	char vm[256];			/* VmFlags, with a blank before and behind each */
 	unsigned long rss, swap, key;
-	unsigned long long inode;
+	bool unlinked;			/* a file in memory (tmpfs) that has lost its name */
 };
 
 static bool has(const struct lines *l, const char *flag)
@@ -143,10 +145,33 @@ static bool ends_with(const char *text, const char *end)
 }
 
 /* Memory without a name, or what it has become by a restart. */
-static bool is_shared(const struct lines *l)
+static bool is_anonymous(const struct lines *l)
 {
 	return l->perms[3] == 's' && (!strcmp(l->path, "/dev/zero (deleted)") ||
 				      !strcmp(l->path, "/memfd:" RUN_SHARED_NAME " (deleted)"));
+}
+
+static bool is_shared(const struct lines *l)
+{
+	return is_anonymous(l) || l->unlinked;
+}
+
+/* Others can still find a segment of System V, by its number. */
+static bool is_unlinked(pid_t pid, const struct lines *l)
+{
+	struct statfs fs;
+	struct stat st;
+	bool ret;
+	int fd;
+
+	if (l->perms[3] != 's' || l->path[0] != '/' || !ends_with(l->path, " (deleted)") || is_anonymous(l) ||
+	    !strncmp(l->path, "/SYSV", 5))
+		return false;
+	fd = run_maps_open(pid, &l->map);
+	ret = fd >= 0 && !fstatfs(fd, &fs) && fs.f_type == TMPFS_MAGIC && !fstat(fd, &st) && !st.st_nlink;
+	if (fd >= 0)
+		close(fd);
+	return ret;
 }
 
 /* Why it can't be covered, or NULL. */
@@ -282,16 +307,23 @@ static int object_of(struct run_map *m, pid_t pid, const struct lines *l, struct
 			    (unsigned long long)m->start, strerror(errno));
 	if (fd >= 0)
 		close(fd);
-	m->object = l->inode;
-	m->size = ret ? 0 : run_page_up((uint64_t)st.st_size);
-	return ret;
+	if (ret)
+		return ret;
+	/* Each file system in memory has inodes from 1 on. */
+	m->object = (uint64_t)st.st_dev << 44 ^ st.st_ino;
+	m->device = l->unlinked ? st.st_dev : 0;
+	m->inode = l->unlinked ? st.st_ino : 0;
+	m->size = run_page_up((uint64_t)st.st_size);
+	return 0;
 }
 
 static int take(struct run_maps *maps, pid_t pid, struct lines *l, struct run_report *r, struct hs_error *e)
 {
-	const char *why = why_not(l);
 	struct run_map m = l->map;
+	const char *why;
 
+	l->unlinked = is_unlinked(pid, l);
+	why = why_not(l);
 	if (!strcmp(l->path, "[vsyscall]"))
 		return 0;
 	if (why) {
@@ -317,8 +349,7 @@ static bool parse_head(const char *line, struct lines *l)
 	unsigned long long start, end, offset;
 	int at = 0;
 
-	if (sscanf(line, "%llx-%llx %7s %llx %*s %llu %n", &start, &end, l->perms, &offset, &l->inode,
-		   &at) != 5)
+	if (sscanf(line, "%llx-%llx %7s %llx %*s %*u %n", &start, &end, l->perms, &offset, &at) != 4)
 		return false;
 	l->map = (struct run_map) { .start = start, .end = end, .offset = offset };
 	snprintf(l->path, sizeof(l->path), "%s", line + at);

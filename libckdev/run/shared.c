@@ -8,6 +8,7 @@
 
 #include "mutants.h"
 #include "shared.h"
+#include "users.h"
 
 /* The mapping of the process that has this offset, or NULL. */
 static struct run_map *find(const struct run_maps *maps, uint64_t object, uint64_t at)
@@ -48,6 +49,20 @@ static void settle(struct run_state *s, const struct run_map *of, struct run_rep
 		    (unsigned long long)of->start, (unsigned long long)of->size >> 10);
 }
 
+/* A file that had a name: another process may have opened it by that. */
+static bool is_outside(struct run_state *s, const struct run_map *of, struct run_report *r)
+{
+	const pid_t pid = of->device ? run_users_outside(s, of->device, of->inode) : 0;
+
+	if (pid < 0)
+		run_refused(r, "mapping 0x%llx: shared memory: /proc doesn't tell which processes have it",
+			    (unsigned long long)of->start);
+	if (pid > 0)
+		run_refused(r, "mapping 0x%llx: shared memory, which process %d has, too, and that isn't a part "
+			    "of the program", (unsigned long long)of->start, pid);
+	return pid;
+}
+
 static bool was_before(struct run_state *s, uint32_t i, const struct run_map *of)
 {
 	const struct run_map *m;
@@ -78,7 +93,7 @@ void run_shared_settle(struct run_state *s, const struct run_tree *tree, struct 
 				run_refused(r, "mapping 0x%llx: shared memory, which a process outside of the "
 					    "program may have, too: start the program by cptdev-run",
 					    (unsigned long long)m->start);
-			else
+			else if (!is_outside(s, m, r))
 				settle(s, m, r);
 		}
 	}

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cptdev-run: memory that processes of the program share (MAP_SHARED | MAP_ANONYMOUS). */
+/*
+ * cptdev-run: memory that processes of the program share: MAP_SHARED | MAP_ANONYMOUS, and files in memory
+ * that have lost their names.
+ */
 #ifndef RUN_SHARED_H
 #define RUN_SHARED_H
 

@@ -53,7 +53,10 @@ enum run_map_kind { RUN_ANON, RUN_SHARED, RUN_FILE, RUN_VVAR, RUN_VDSO, RUN_MAP_
  * @flags:	RUN_MAP_*
  * @empty:	no page is there (not saved)
  * @path:	RUN_FILE: absolute, else NULL
- * @object:	RUN_SHARED: number of what is shared (MAP_SHARED | MAP_ANONYMOUS)
+ * @object:	RUN_SHARED: number of what is shared: MAP_SHARED | MAP_ANONYMOUS, or a file in memory (tmpfs)
+ *		that has lost its name
+ * @device:	RUN_SHARED: of such a file, else 0 (not saved)
+ * @inode:	likewise
  * @owns:	RUN_SHARED: its content is saved with this mapping, and with no other process's
  * @size:	RUN_FILE: bytes of the file; RUN_SHARED: of what is shared
  * @sum:	RUN_FILE: XXH3 of the whole file; RUN_VDSO: of the mapping
@@ -66,6 +69,8 @@ struct run_map {
 	bool empty;
 	char *path;
 	uint64_t object;
+	dev_t device;
+	ino_t inode;
 	bool owns;
 	uint64_t size, sum;
 };

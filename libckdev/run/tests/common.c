@@ -7,7 +7,9 @@
  *
  * common [ROUNDS]	1000 rounds
  */
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,7 @@ struct early {
 };
 
 static unsigned long rounds = 1000;
+static bool unlinked;
 static struct common *common;
 static struct early *early;
 
@@ -83,10 +86,17 @@ static void check_early(void)
 
 static void *share(size_t len)
 {
-	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const char *name = "/common-of-a-test";
+	int fd = unlinked ? shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600) : -1;
+	void *p;
 
+	if (unlinked && (fd < 0 || ftruncate(fd, (off_t)len) || shm_unlink(name)))
+		wrong("shm_open", 0, 1);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | (unlinked ? 0 : MAP_ANONYMOUS), fd, 0);
 	if (p == MAP_FAILED)
 		wrong("mmap", 0, 1);
+	if (unlinked)
+		close(fd);
 	return p;
 }
 
@@ -116,6 +126,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1)
 		rounds = strtoul(argv[1], NULL, 10);
+	unlinked = argc > 2;
 	begin();
 	for (i = 1; i < PROCESSES; i++)
 		if (!fork()) {

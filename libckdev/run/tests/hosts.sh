@@ -183,6 +183,11 @@ test_common() { # processes that share memory
 	finish $?
 }
 
+test_semaphores() { # multiprocessing.Pool of python3, whose semaphores are files of /dev/shm without names
+	same_tree 4 /usr/bin/python3 "$here/semaphores.py"
+	finish $?
+}
+
 test_pipeline() { # a shell and four programs, of which each waits for the one before
 	# shellcheck disable=SC2016
 	same_tree 5 /bin/sh -c "seq 1 2000000 | awk '{ print \$1 * 7919 % 100003 }' | sort -n |

@@ -167,14 +167,30 @@ test_common() { # processes that share memory, with a mutex and a condition in i
 	same_moved "$MOVES" "$built/common" 1500
 }
 
-test_mutant_shared() { # it is seen when they have memory of their own instead
+test_unlinked() { # the same in files of /dev/shm that have lost their names
+	same_moved "$MOVES" "$built/common" 1500 unlinked
+}
+
+test_semaphores() { # python3 with multiprocessing.Pool, whose semaphores are such files
+	same_moved "$MOVES" /usr/bin/python3 "$here/semaphores.py"
+}
+
+sees_own_memory() { # program...
 	local ret
 
 	: >input
-	PATIENCE=500 RUN=cptdev-run-mutant RUN_MUTANT=shared run_moved 2 "$built/common" 1500 >&2
+	PATIENCE=500 RUN=cptdev-run-mutant RUN_MUTANT=shared run_moved 2 "$@" >&2
 	ret=$?
 	[ "$moved" -gt 0 ] || fail "it was never moved" || return
 	[ $ret != 0 ] || fail "nobody has noticed"
+}
+
+test_mutant_shared() { # it is seen when they have memory of their own instead
+	sees_own_memory "$built/common" 1500
+}
+
+test_mutant_unlinked() { # also when that were such files
+	sees_own_memory "$built/common" 1500 unlinked
 }
 
 test_pipeline() { # a shell and four programs, of which each waits for the one before

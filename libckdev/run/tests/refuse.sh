@@ -47,7 +47,9 @@ test_nothing() { # a program that has nothing special can be protected
 test_memory() { # shared memory that others may have, or that no process has as a whole
 	local pid
 
-	lists shared-file "mapping 0x[0-9a-f]*.*shared memory" || return
+	lists shared-file "mapping 0x[0-9a-f]*.*shared memory" &&
+		lists shared-segment "mapping 0x[0-9a-f]*.*shared memory" || return
+	[ "$(stat -f -c %T .)" = tmpfs ] || lists shared-on-disk "mapping 0x[0-9a-f]*.*shared memory" || return
 	# The parent doesn't know how far the child is, so it may take several looks.
 	check shared-part "^refused .*shared memory of which no process has all of its 8 KiB"
 	same "status of --check" $? 1 && has "^refused .*shared memory of which no process" list || return
@@ -58,6 +60,33 @@ test_memory() { # shared memory that others may have, or that no process has as 
 	pid=$!
 	until_true grep -q ready out || return
 	lists_pid "mapping 0x[0-9a-f]*: shared memory, which a process outside of the program may have"
+}
+
+# A file without a name in memory: @outside has it, too.
+unlinked_with() { # pattern of the list
+	lists shared-unlinked "$1"
+	local ret=$?
+
+	kill "$outside"
+	wait "$outside" 2>/dev/null
+	rm -f /dev/shm/refused-of-a-test
+	return $ret
+}
+
+test_unlinked() { # files of /dev/shm that have lost their names, unless a process outside has them as well
+	local outside
+
+	check shared-unlinked "^covered  mapping .*rw-s .*/dev/shm/" || fail "refused: $(grep ^refused list)" || return
+	has "^covered  mapping .*rw-s .*/dev/shm/.* (deleted)" list || return
+	rm -f out
+	"$built/refused" shared-named >out </dev/null &
+	outside=$!
+	until_true grep -q ready out &&
+		unlinked_with "mapping 0x[0-9a-f]*: shared memory, which process $outside has, too" || return
+	sleep 1000 5<>/dev/shm/refused-of-a-test &
+	outside=$!
+	until_true test -e /dev/shm/refused-of-a-test && truncate -s 4096 /dev/shm/refused-of-a-test &&
+		unlinked_with "mapping 0x[0-9a-f]*: shared memory, which process $outside has, too"
 }
 
 test_descriptors() { # descriptors by their numbers

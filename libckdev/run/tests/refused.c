@@ -14,6 +14,7 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -41,15 +42,21 @@ static int shared(void)
 	return p == MAP_FAILED ? -1 : (*p = 1, 0);
 }
 
-/* Of a file that has lost its name. */
-static int shared_file(void)
+static int shared_file(const char *name, bool named)
 {
-	char name[] = "/tmp/refused-XXXXXX";
-	int fd = mkstemp(name);
+	int fd = open(name, O_RDWR | O_CREAT, 0600);
 	void *p = fd < 0 || ftruncate(fd, 4096) ? MAP_FAILED :
 		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	return p == MAP_FAILED || unlink(name) ? -1 : close(fd);
+	return p == MAP_FAILED || (!named && unlink(name)) ? -1 : close(fd);
+}
+
+static int shared_segment(void)
+{
+	int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+	void *p = id < 0 ? (void *)-1 : shmat(id, NULL, 0);
+
+	return p == (void *)-1 ? -1 : shmctl(id, IPC_RMID, NULL);
 }
 
 static int deleted(void)
@@ -193,7 +200,15 @@ static int have(const char *what)
 	if (is(what, "shared"))
 		return shared();
 	if (is(what, "shared-file"))
-		return shared_file();
+		return shared_file("shared-file", true);
+	if (is(what, "shared-on-disk"))
+		return shared_file("shared-file", false);
+	if (is(what, "shared-named"))
+		return shared_file("/dev/shm/refused-of-a-test", true);
+	if (is(what, "shared-unlinked"))
+		return shared_file("/dev/shm/refused-of-a-test", false);
+	if (is(what, "shared-segment"))
+		return shared_segment();
 	if (is(what, "shared-part"))
 		return shared_part();
 	if (is(what, "memfd"))
