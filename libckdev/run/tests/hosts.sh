@@ -27,6 +27,7 @@ ip link set lo up
 
 daemons=''
 
+# Whoever connects to one of these addresses comes from 127.0.0.1.
 host() { # NAME OWN-ADDRESS OTHER-ADDRESS
 	cat >"$1.conf" <<-END
 		[node]
@@ -39,6 +40,7 @@ host() { # NAME OWN-ADDRESS OTHER-ADDRESS
 		[listen]
 		address = $2
 		port = 7411
+		allow = any
 		[peer]
 		address = $3
 		port = 7411
@@ -172,6 +174,57 @@ same_tree() { # NUMBER program...
 		{ cmp -s moved wanted || fail "other output: $(diff wanted moved | head -n 3)"; }
 }
 
+# A host is lost after a checkpoint with so many processes: the other one has the program then.
+go_over() { # FROM TO NUMBER PID-OF-CPTDEV-RUN
+	local asked=$1 number=$3 first=$4
+
+	until_true grep -q "could be continued here" "$2.err" && until_true has_processes "$first" "$number" &&
+		until_true has_another $(($(generation) + 1)) || return
+	sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
+	has_ended "$first" && { fail "it has ended too early on $1"; return 1; }
+	kill -9 "$first"
+	wait "$first" 2>/dev/null
+	return 0
+}
+
+# To b, and from there to a, where it ends.
+there_and_back() { # NUMBER program...
+	local number=$1 there back first
+	shift
+
+	begin && RUN=${RUN_THERE:-cptdev-run} on_host b --spare && there=$pid &&
+		until_true grep -q "waiting for the promotion" b.err && on_host a "$@" && first=$pid &&
+		go_over a b "$number" "$first" && on_host a --spare && back=$pid &&
+		until_true grep -q "waiting for the promotion" a.err && go_over b a "$number" "$there" &&
+		until_true has_ended "$back" && wait "$back"
+}
+
+test_back() { # a program of several processes goes there and back
+	there_and_back 4 "$built/family" "$work/numbers" 3000 && same "output" "$(cat moved)" \
+		"family: 3000 rounds, nothing lost, nothing twice" && { seq 0 2999 | cmp - numbers ||
+		fail "SEED=$SEED: other numbers in the file"; }
+	finish $?
+}
+
+test_back_pool() { # and python3 with processes, threads and semaphores
+	/usr/bin/python3 "$here/semaphores.py" </dev/null >wanted
+	there_and_back 4 /usr/bin/python3 "$here/semaphores.py" &&
+		{ cmp -s moved wanted || fail "other output: $(diff wanted moved | head -n 3)"; }
+	finish $?
+}
+
+test_mutant_back() { # it is seen when a child's memory that goes back is that of its first checkpoint there
+	local ret
+
+	export RUN_MUTANT=child
+	PATIENCE=1500 RUN_THERE=cptdev-run-mutant there_and_back 4 "$built/family" "$work/numbers" 3000 >&2 &&
+		seq 0 2999 | cmp -s - numbers
+	ret=$?
+	export RUN_MUTANT=
+	finish 0
+	has "could be continued here" a.err && { [ $ret != 0 ] || fail "nobody has noticed"; }
+}
+
 test_family() { # a program of several processes: pipes, groups and sessions, one that has ended, a file
 	same_tree 4 "$built/family" "$work/numbers" 1500 && { seq 0 1499 | cmp - numbers ||
 		fail "SEED=$SEED: other numbers in the file"; }
@@ -268,7 +321,7 @@ test_let_go() { # a process that is let go has ended for the spare, in order, an
 }
 
 ctl() {
-	"$built/../../daemon/cptdevctl" --socket a.control "$@"
+	"$built/../../daemon/cptdevctl" --socket "${asked:-a}.control" "$@"
 }
 
 # The number at which it went on: it isn't greater than the one before.

@@ -19,12 +19,14 @@ def work(number):
 def main():
     context = multiprocessing.get_context("fork")
     lock = context.BoundedSemaphore(2)
+    lines = []
     with context.Pool(3) as pool:
         for number, digest in pool.imap(work, range(TASKS), chunksize=2):
             with lock:
-                print(number, digest)
+                lines.append(f"{number} {digest}")
         pool.close()
         pool.join()
+    print("\n".join(lines))
 
 
 main()
