@@ -90,6 +90,79 @@ test_python() { # python3 with threads, locks and a queue
 	moved_same python3 "$here/threads.py"
 }
 
+test_bzip2() { # bzip2
+	text 8
+	moved_same bzip2 -9
+}
+
+test_zstd() { # zstd with two threads
+	text 10
+	moved_same zstd -T2 -15 -q -c
+}
+
+test_mawk() { # mawk: a sieve
+	# shellcheck disable=SC2016
+	moved_same mawk 'BEGIN { n = 3000000; for (i = 2; i <= n; i++) if (!(i in no)) { c++; s += i
+		for (j = i * i; j <= n; j += i) no[j] } print c, s }'
+}
+
+test_tclsh() { # tclsh: arrays and strings
+	# shellcheck disable=SC2016
+	printf '%s\n' 'set x 1' 'for {set i 0} {$i < 1500000} {incr i} {' \
+		'set x [expr {($x * 1103515245 + 12345) % 2147483648}]' 'append h([expr {$x % 997}]) [expr {$x % 7}] }' \
+		'foreach k [lsort -integer [array names h]] { puts "$k [string length $h($k)] [string range $h($k) 0 9]" }' >input
+	moved_same tclsh
+}
+
+test_openssl() { # openssl: a cipher and a sum
+	text 40
+	moved_same openssl enc -camellia-256-cbc -K "$(seq -s '' 10 41)" -iv "$(seq -s '' 10 25)" -nosalt
+}
+
+test_m4() { # m4: recursion
+	echo "define(\`f', \`ifelse(\$1, 0, 0, \$1, 1, 1, \`eval(f(decr(\$1)) + f(decr(decr(\$1))))')')f(25)" >input
+	moved_same m4
+}
+
+test_factor() { # factor, by GMP
+	seq 170141183460469231731687303715884100000 170141183460469231731687303715884100030 >input
+	moved_same factor
+}
+
+test_jq() { # jq
+	echo null >input
+	moved_same jq '[range(400000) | {a: (. * 7919 % 100003), b: (. % 97)}] | group_by(.b) |
+		map({b: .[0].b, s: (map(.a) | add), m: (map(.a) | max)})'
+}
+
+test_bash() { # bash: a loop, arrays, and processes now and then
+	# shellcheck disable=SC2016
+	moved_same bash -c 'x=1; for ((i = 0; i < 200000; i++)); do x=$(((x * 1103515245 + 12345) % 2147483648))
+		a[x % 100]=$x; ((i % 20000)) || a[0]=$(expr "$x" % 7 + 1); done; echo "${a[*]}"'
+}
+
+test_static() { # busybox, which is static
+	text 12
+	moved_same busybox sh -c 'sort | md5sum'
+}
+
+test_openmp() { # a solver of two threads that wait for each other (OpenMP)
+	[ -x "$built/heat" ] || {
+		echo "# the compiler has no OpenMP"
+		return 0
+	}
+	OMP_NUM_THREADS=2 same_moved "$MOVES" "$built/heat" 600
+	local ret=$?
+
+	echo "# heat: $moved moves"
+	return $ret
+}
+
+test_go() { # fzf, a program in Go
+	text 6
+	moved_same fzf --filter '317'
+}
+
 test_ledger() { # the ledger, for longer
 	ORDER='sort' same_moved "$MOVES" "$built/ledger" 6000
 }
