@@ -94,7 +94,10 @@ test_descriptors() { # descriptors by their numbers
 		lists directory "descriptor 3 (/): a directory" &&
 		lists deleted "descriptor 3.*deleted" && lists lock "descriptor 3.*record lock" &&
 		lists packet "descriptor 3" &&
-		lists pair "descriptor 4.*other end of this socket pair"
+		lists pair "descriptor 4.*other end of this socket pair" || return
+	check unix "^refused  descriptor 5"
+	has "^refused  descriptor 4: a connection can't be saved" list &&
+		has "^refused  descriptor 5: a connection can't be saved" list
 }
 
 test_connections() { # sockets of TCP that aren't connected, or not any more
@@ -118,6 +121,36 @@ test_process() { # what a process has beside these
 	lists seccomp "seccomp filter" && lists trap "SIGTRAP"
 }
 
+test_identity() { # who it is, and where
+	check user "^refused .*credentials"
+	same "status of --check" $? 1 && has "^refused  process [0-9]*: its credentials (Uid)" list &&
+		lists root "another root directory (chroot)" && lists namespace "it has a 'uts' namespace of its own"
+}
+
+# Not each processor and each machine has it: then this program can't have it either.
+lists_if_possible() { # WHAT, pattern
+	"$built/refused" "$1" >out 2>errors &
+	until_true has_ended_or_said $! || return
+	kill %% 2>/dev/null
+	wait %%
+	if grep -q ready out; then
+		lists "$1" "$2"
+	else
+		echo "# $1: $(head -n 1 errors)"
+	fi
+}
+
+has_ended_or_said() { # PID
+	has_ended "$1" || grep -q ready out
+}
+
+test_special_memory() { # memory that isn't only memory
+	lists_if_possible protection-key "mapping 0x[0-9a-f]*.*protection key" &&
+		lists_if_possible huge-page "mapping 0x[0-9a-f]*.*huge pages" || return
+	check faults "^refused .*userfaultfd"
+	has "^refused  mapping 0x[0-9a-f]*.*userfaultfd" list
+}
+
 test_processes() { # children that a restart couldn't make again
 	check child "^covered  2 processes" || fail "refused: $(grep ^refused list)" ||
 		return
@@ -125,7 +158,8 @@ test_processes() { # children that a restart couldn't make again
 	lists orphan "process [0-9]* (refused): its parent has ended" &&
 		lists shares-memory "process [0-9]* (refused): it shares its memory" &&
 		lists other-signal "process [0-9]* (refused): its parent gets another signal" &&
-		lists lost-group "process [0-9]* (refused): the first process of its process group has ended"
+		lists lost-group "process [0-9]* (refused): the first process of its process group has ended" &&
+		lists child-epoll "process [0-9]*: descriptor 3: an epoll set of another process than the first"
 }
 
 # A process that runs already, and what is said of it.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -11,12 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -191,6 +195,63 @@ static int connection(int how)
 	return how < 0 ? 0 : shutdown(fd, how);
 }
 
+/* To ourselves, by a name that is in no directory. */
+static int unix_connection(void)
+{
+	const struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "\0refused-of-a-test" };
+	const socklen_t len = sizeof(a);
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	return listener < 0 || fd < 0 || bind(listener, (const struct sockaddr *)&a, len) || listen(listener, 1) ||
+		connect(fd, (const struct sockaddr *)&a, len) || accept(listener, NULL, NULL) < 0 ? -1 : 0;
+}
+
+/* A child has it, and this process doesn't. */
+static int child_epoll(void)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid < 0 ? -1 : 0;
+	if (epoll_create1(0) < 0)
+		_exit(77);
+	wait_for_ever(NULL);
+	_exit(0);
+}
+
+static void *page(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Its page faults are served by somebody; the descriptor of that is closed in a child alone. */
+static int faults(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register all = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	all.range.start = (uintptr_t)page();
+	all.range.len = 4096;
+	return fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &all) ? -1 : 0;
+}
+
+static int protection_key(void)
+{
+	int key = pkey_alloc(0, 0);
+
+	return key < 0 ? -1 : pkey_mprotect(page(), 4096, PROT_READ | PROT_WRITE, key);
+}
+
+static int huge_page(void)
+{
+	void *p = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+	return p == MAP_FAILED ? -1 : 0;
+}
+
 static int have(const char *what)
 {
 	int pair[2];
@@ -251,6 +312,22 @@ static int have(const char *what)
 		return connection(SHUT_WR);
 	if (is(what, "pair"))
 		return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || close(pair[0]);
+	if (is(what, "unix"))
+		return unix_connection();
+	if (is(what, "child-epoll"))
+		return child_epoll();
+	if (is(what, "user"))
+		return setresuid(65534, 65534, 65534);
+	if (is(what, "root"))
+		return chroot("/usr");
+	if (is(what, "namespace"))
+		return unshare(CLONE_NEWUTS);
+	if (is(what, "faults"))
+		return faults();
+	if (is(what, "protection-key"))
+		return protection_key();
+	if (is(what, "huge-page"))
+		return huge_page();
 	if (is(what, "trap"))
 		return signal(SIGTRAP, SIG_IGN) == SIG_ERR ? -1 : 0;
 	return -1;
