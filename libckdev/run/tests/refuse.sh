@@ -121,6 +121,15 @@ test_process() { # what a process has beside these
 	lists seccomp "seccomp filter" && lists trap "SIGTRAP"
 }
 
+test_setuid() { # a program that becomes another user by its file
+	local ret
+
+	cp "$built/refused" setuid && chown 65534 setuid && chmod u+s setuid || return
+	"$run" --check --after 1000 -- ./setuid nothing >list 2>errors
+	ret=$?
+	same "status of --check" $ret 1 && has "^refused  process [0-9]*: its credentials (Uid)" list
+}
+
 test_identity() { # who it is, and where
 	check user "^refused .*credentials"
 	same "status of --check" $? 1 && has "^refused  process [0-9]*: its credentials (Uid)" list &&
