@@ -7,24 +7,33 @@
 
 #include "js.h"
 
+/*
+ * Each key is put once, and is in memory that stays: this is done while a program stands still, and neither a
+ * search nor a copy is needed.
+ */
+static void put(struct json_object *o, const char *key, struct json_object *value)
+{
+	json_object_object_add_ex(o, key, value, JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_KEY_IS_CONSTANT);
+}
+
 void js_put_u64(struct json_object *o, const char *key, uint64_t value)
 {
-	json_object_object_add(o, key, json_object_new_uint64(value));
+	put(o, key, json_object_new_uint64(value));
 }
 
 void js_put_i64(struct json_object *o, const char *key, int64_t value)
 {
-	json_object_object_add(o, key, json_object_new_int64(value));
+	put(o, key, json_object_new_int64(value));
 }
 
 void js_put_bool(struct json_object *o, const char *key, bool value)
 {
-	json_object_object_add(o, key, json_object_new_boolean(value));
+	put(o, key, json_object_new_boolean(value));
 }
 
 void js_put_text(struct json_object *o, const char *key, const char *value)
 {
-	json_object_object_add(o, key, json_object_new_string(value));
+	put(o, key, json_object_new_string(value));
 }
 
 void js_put_hex(struct json_object *o, const char *key, const void *bytes, size_t len)
@@ -40,7 +49,7 @@ void js_put_hex(struct json_object *o, const char *key, const void *bytes, size_
 		text[2 * i] = digit[b[i] >> 4];
 		text[2 * i + 1] = digit[b[i] & 15];
 	}
-	json_object_object_add(o, key, json_object_new_string_len(text, (int)(2 * len)));
+	put(o, key, json_object_new_string_len(text, (int)(2 * len)));
 	free(text);
 }
 
@@ -50,7 +59,7 @@ void js_put_time(struct json_object *o, const char *key, const struct timespec *
 
 	json_object_array_add(pair, json_object_new_int64(t->tv_sec));
 	json_object_array_add(pair, json_object_new_int64(t->tv_nsec));
-	json_object_object_add(o, key, pair);
+	put(o, key, pair);
 }
 
 void js_put_signals(struct json_object *o, const char *key, const sigset_t *set)
@@ -61,7 +70,7 @@ void js_put_signals(struct json_object *o, const char *key, const sigset_t *set)
 	for (sig = 1; sig <= 64; sig++)
 		if (sigismember(set, sig) == 1)
 			json_object_array_add(list, json_object_new_int(sig));
-	json_object_object_add(o, key, list);
+	put(o, key, list);
 }
 
 /*

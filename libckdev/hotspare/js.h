@@ -14,6 +14,7 @@
 
 #include <json-c/json.h>
 
+/* @key isn't there yet, and stays in memory as long as @o. */
 void js_put_u64(struct json_object *o, const char *key, uint64_t value);
 void js_put_i64(struct json_object *o, const char *key, int64_t value);
 void js_put_bool(struct json_object *o, const char *key, bool value);
