@@ -14,7 +14,8 @@
  *   capture.c		the cut: everything of the program at one instant:
  *   ask.c		what only the program itself can ask
  *   timers.c		POSIX timers, read and restored
- *   proc.c, maps.c, fds.c, sockets.c, pairs.c, mirror.c	attributes, mappings, descriptors, memory
+ *   proc.c, maps.c, fds.c, sockets.c, pairs.c	attributes, mappings, descriptors
+ *   mirror.c, pagemap.c	memory
  *   report.c		what is covered, what is refused
  *   texts*.c, image.c	the state as sections of a checkpoint, the checkpoint as a file
  *   link.c, area.c	checkpoints by way of cptdevd, the state as pages

@@ -10,6 +10,7 @@
 #include "maps.h"
 #include "mirror.h"
 #include "mutants.h"
+#include "pagemap.h"
 
 #define BATCH		64U			/* pages that are read at a time */
 #define PM_SOFT_DIRTY	(1ULL << 55)
@@ -177,7 +178,44 @@ static int take_run(struct update *u, uint64_t start, uint64_t end)
 	return 0;
 }
 
-static int take_map(struct update *u, const struct run_map *map)
+/* Those of them that weren't there before. */
+static int take_new(struct update *u, uint64_t start, uint64_t end)
+{
+	const struct run_runs *old = &u->m->present;
+	uint64_t to;
+
+	for (; start < end; start = to) {
+		const bool there = was_there(u, start);
+
+		to = u->old == old->nr ? end : there ? old->v[u->old].end : old->v[u->old].start;
+		to = to < end ? to : end;
+		if (!there && take_run(u, start, to))
+			return -1;
+	}
+	return 0;
+}
+
+struct taking {
+	struct update *u;
+	const struct run_map *map;
+};
+
+static int take_these(void *arg, const struct run_pages *pages)
+{
+	const struct taking *t = arg;
+	struct update *u = t->u;
+
+	if (t->map->kind == RUN_FILE && pages->file && !pages->swapped)
+		return 0;
+	if (run_runs_add(&u->present, pages->start, pages->end))
+		return hs_fail(u->e, ENOMEM, "no memory for the list of pages");
+	u->pages += (pages->end - pages->start) / RUN_PAGE;
+	return !u->soft_dirty || pages->written ? take_run(u, pages->start, pages->end) :
+		take_new(u, pages->start, pages->end);
+}
+
+/* A page at a time, where the kernel doesn't tell of runs. */
+static int take_entries(struct update *u, const struct run_map *map)
 {
 	uint64_t entry[512], addr = map->start, from = 0, i, n;
 
@@ -203,6 +241,19 @@ static int take_map(struct update *u, const struct run_map *map)
 		}
 	}
 	return from ? take_run(u, from, addr) : 0;
+}
+
+static int take_map(struct update *u, const struct run_map *map)
+{
+	struct taking t = { u, map };
+	int ret;
+
+	errno = 0;
+	u->e->text[0] = 0;
+	ret = run_pagemap_each(u->pagemap, map->start, map->end, take_these, &t);
+	if (ret < 0 && !u->e->text[0])
+		return hs_fail(u->e, errno, "/proc/%d/pagemap: %s", u->pid, strerror(errno));
+	return ret > 0 ? take_entries(u, map) : ret;
 }
 
 /* Which pages there are: not only those that this process has touched. */
