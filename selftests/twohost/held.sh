@@ -191,7 +191,7 @@ program_lost() { # host
 test_programs_lost() {
 	local at=a i
 	for ((i = 0; i < rounds; i++)); do
-		t "take-over $((i + 1)): the program on $at is lost" program_lost $at
+		t "take-over $((i + 1)): the program on $at is lost" program_lost "$at"
 		at=${other[$at]}
 	done
 	server_at=$at
@@ -206,7 +206,7 @@ host_lost() { # host
 }
 
 test_host_lost() {
-	t "the host $server_at is lost" host_lost $server_at
+	t "the host $server_at is lost" host_lost "$server_at"
 	t 'no byte was wrong, no connection reset or stuck' no_harm
 }
 
