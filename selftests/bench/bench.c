@@ -6,7 +6,7 @@
  * Documentation/performance.rst says what they mean.
  *
  *   bench KERNEL [ROUNDS [METHOD...]]	all methods, or these: fork, pagemap_scan, uffd_wp,
- *	sigsegv, softdirty, criu, redis, snapshot, snapshot_open, snapshot_full, scan, held, chain, bytes,
+ *	sigsegv, softdirty, criu, run, redis, snapshot, snapshot_open, snapshot_full, scan, held, chain, bytes,
  *	ship, seeds, shapes
  *
  * Under QEMU's instruction counting a figure is a number of instructions, the same in
@@ -147,6 +147,10 @@ static const struct {
 	{ "sync_1page_over_tcp", "sync_1page_instr", "tcp_1page_instr" },
 	{ "pause_1pct_over_criu_predump", "snapshot_256mib_1pct", "criu_predump_256mib_1pct" },
 	{ "pause_1pct_over_criu_dump", "snapshot_256mib_1pct", "criu_dump_256mib_1pct" },
+	{ "run_pause_over_snapshot", "run_pause_256mib_1pct", "snapshot_256mib_1pct" },
+	{ "run_pause_over_fork", "run_pause_256mib_1pct", "fork_256mib_1pct" },
+	{ "run_pause_over_criu_predump", "run_pause_256mib_1pct", "criu_predump_256mib_1pct" },
+	{ "run_pause_over_criu_dump", "run_pause_256mib_1pct", "criu_dump_256mib_1pct" },
 	{ "pause_over_redis_bgsave", "snapshot_keys", "redis_bgsave_500000keys" },
 	{ "pause_100pct_over_fork", "snapshot_256mib_100pct", "fork_256mib_100pct" },
 	{ "full_pause_over_fork", "snapshot_full_256mib_100pct", "fork_256mib_100pct" },
@@ -161,6 +165,8 @@ int main(int argc, char **argv)
 	struct sched_param param = { .sched_priority = 50 };
 	unsigned int i;
 
+	if (argc == 3 && !strcmp(argv[1], "program"))
+		program_be(strtoul(argv[2], NULL, 0));
 	if (argc > 1)
 		figure_kernel(argv[1]);
 	if (argc > 2)
@@ -178,6 +184,8 @@ int main(int argc, char **argv)
 		measure_size(peers, sizes[i]);
 	if (is_wanted("criu"))
 		criu_measure();
+	if (is_wanted("run"))
+		program_measure();
 	if (is_wanted("redis"))
 		redis_measure();
 	if (is_wanted("seeds"))

@@ -145,6 +145,10 @@ void ship_measure(void);
 /* criu.c: how long CRIU keeps the same program frozen */
 void criu_measure(void);
 
+/* program.c: how long cptdev-run stops a program with the same memory; the program itself */
+void program_measure(void);
+void program_be(unsigned int more_threads);
+
 /* redis.c: how long BGSAVE stops Redis, and SNAPSHOT as much memory */
 void redis_measure(void);
 void redis_cptdev(void);

@@ -4,16 +4,23 @@
  * connect again and check each byte.
  *
  *	held_program [OPTIONS OF THE LIBRARY] -- ADDRESS		the server
- *	held_program ask ADDRESS CLIENTS STOP [SEED]			the clients
+ *	held_program plain ADDRESS					the same without the library
+ *	held_program ask ADDRESS CLIENTS STOP [SEED [DEPTH]]		the clients
  *
  * A request is a number and random bytes. The answer has the number and the sum of all bytes of all
  * requests of the connection, so that a byte that is lost, wrong or there twice shows in each answer
- * after it. Clients have up to DEPTH requests under way. When there is a file STOP they send no more,
- * wait for what is missing, and tell:
+ * after it. Clients have up to DEPTH requests under way, 4 by default and at most. When there is a file
+ * STOP they send no more, wait for what is missing, and tell:
  *
+ *	longest N				the longest time without an answer of any connection, ms
+ *	latency median N p99 N			of requests, us
  *	clients N answers N wrong N resets N stuck N
  *
  * A connection that is reset, or closed by the server, is a reset; one without its answers is stuck.
+ *
+ * For the bench: with HELD_PARTS in its environment the server waits for each checkpoint, and tells
+ *
+ *	parts PAUSE REST			ns: of the cut, and from there until the spare has it
  */
 #include <errno.h>
 #include <netdb.h>
@@ -39,6 +46,7 @@
 #define REQUEST		100
 #define ANSWER		100
 #define DEPTH		4
+#define LATENCIES	(1 << 20)	/* those after them aren't in median and p99 */
 /* So long answers may be missing at the end. */
 #define PATIENCE_NS	20000000000ULL
 
@@ -77,6 +85,8 @@ struct server {
 };
 
 static struct server *server;
+static bool plain;			/* it isn't saved */
+static bool parts;			/* see above */
 static bool busy;			/* something happened since the last checkpoint */
 
 static void let_in(int fd)
@@ -87,7 +97,7 @@ static void let_in(int fd)
 		;
 	CHECK(c < server->conn + CONNS);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int) { 1 }, sizeof(int));
-	if (hs_fdreg(fd)) {
+	if (!plain && hs_fdreg(fd)) {
 		fprintf(stderr, "not registered: %s\n", strerror(errno));
 		close(fd);
 		return;
@@ -108,7 +118,8 @@ static void accept_all(void *arg)
 
 static void end_conn(struct conn *c)
 {
-	hs_fd_deregister(c->fd);
+	if (!plain)
+		hs_fd_deregister(c->fd);
 	close(c->fd);
 	c->fd = -1;
 	busy = true;
@@ -170,6 +181,22 @@ static void look(const struct pollfd *p, nfds_t nr, struct conn **of)
 	}
 }
 
+static int take_checkpoint(void)
+{
+	const uint64_t start = hs_now_ns();
+	struct hs_stats stats;
+
+	if (!parts)
+		return hs_cpt(HSCPT_ASYNC | HSCPT_INCR);
+	if (hs_cpt(HSCPT_INCR))
+		return -1;
+	hs_stats(&stats);
+	printf("parts %llu %llu\n", (unsigned long long)stats.pause_ns,
+	       (unsigned long long)(hs_now_ns() - start - stats.pause_ns));
+	fflush(stdout);
+	return 0;
+}
+
 static void serve(void *arg)
 {
 	struct pollfd p[CONNS + 1];
@@ -192,34 +219,52 @@ static void serve(void *arg)
 		}
 		if (poll(p, nr, 2) > 0)
 			look(p, nr, of);
-		if (!busy && !hs_wanted())
+		if (plain || (!busy && !hs_wanted()))
 			continue;
 		/* Output waits for one that doesn't fail. */
-		busy = hs_cpt(HSCPT_ASYNC | HSCPT_INCR);
+		busy = take_checkpoint();
 		if (busy && !failed)
 			fprintf(stderr, "no checkpoint: %s\n", hs_error());
 		failed = busy;
 	}
 }
 
+static void listen_at(const char *text)
+{
+	struct addrinfo *a = address(text);
+	int i;
+
+	for (i = 0; i < CONNS; i++)
+		server->conn[i].fd = -1;
+	server->listener = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	CHECK(!setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &(int) { 1 }, sizeof(int)));
+	CHECK(!bind(server->listener, a->ai_addr, a->ai_addrlen) && !listen(server->listener, 128));
+	freeaddrinfo(a);
+}
+
+static int be_plain(const char *text)
+{
+	static struct server unsaved;
+
+	plain = true;
+	server = &unsaved;
+	listen_at(text);
+	serve(server);
+	return 0;
+}
+
 static int be_server(int argc, char **argv)
 {
-	struct addrinfo *a;
-	int used, i;
+	int used;
 
+	parts = getenv("HELD_PARTS");
 	used = hs_init(argc, argv);
 	if (used < 0)
 		return 3;
 	CHECK(!hs_malloc_create(CLASS, 1 << 20));
 	server = hs_calloc(CLASS, 1, sizeof(*server));
 	CHECK(server && argc - used == 2);
-	for (i = 0; i < CONNS; i++)
-		server->conn[i].fd = -1;
-	a = address(argv[used + 1]);
-	server->listener = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	CHECK(!setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &(int) { 1 }, sizeof(int)));
-	CHECK(!bind(server->listener, a->ai_addr, a->ai_addrlen) && !listen(server->listener, 128));
-	freeaddrinfo(a);
+	listen_at(argv[used + 1]);
 	CHECK(!hs_fdreg(server->listener) && !hs_threadreg(serve, server));
 	CHECK(!hs_hook(&(struct hs_hook) { .before = accept_all }, server));
 	serve(server);
@@ -234,15 +279,25 @@ struct client {
 	int fd;				/* -1: it is over */
 	uint64_t sent, answered;	/* whole ones */
 	uint64_t sum[DEPTH];		/* after request n, at n % DEPTH */
+	uint64_t sent_ns[DEPTH];
 	uint64_t last_sum;
+	uint64_t last_ns;		/* of the last answer */
 	char out[REQUEST], in[ANSWER];
 	size_t out_len, in_len;		/* of the one under way */
 };
 
 static struct {
 	unsigned long answers, wrong, resets, stuck;
+	uint64_t longest_ns;
 	unsigned int seed;
 } total;
+
+static unsigned int depth = DEPTH;
+
+static struct {
+	uint32_t us[LATENCIES];
+	unsigned int nr;
+} latencies;
 
 static void make_request(struct client *c)
 {
@@ -254,6 +309,7 @@ static void make_request(struct client *c)
 	memcpy(c->out, &number, 8);
 	c->out_len = REQUEST;
 	c->last_sum = add_bytes(c->last_sum, c->out, REQUEST);
+	c->sent_ns[c->sent % DEPTH] = hs_now_ns();
 	c->sum[c->sent++ % DEPTH] = c->last_sum;
 }
 
@@ -270,7 +326,7 @@ static void say_more(struct client *c, bool stop)
 {
 	ssize_t n;
 
-	while (c->fd >= 0 && (c->out_len || (!stop && c->sent - c->answered < DEPTH))) {
+	while (c->fd >= 0 && (c->out_len || (!stop && c->sent - c->answered < depth))) {
 		if (!c->out_len)
 			make_request(c);
 		n = send(c->fd, c->out + REQUEST - c->out_len, c->out_len,
@@ -284,6 +340,18 @@ static void say_more(struct client *c, bool stop)
 	}
 }
 
+/* The time of the answer to the oldest request. */
+static void take_time(struct client *c)
+{
+	const uint64_t now = hs_now_ns();
+
+	if (latencies.nr < LATENCIES)
+		latencies.us[latencies.nr++] = (uint32_t)((now - c->sent_ns[c->answered % DEPTH]) / 1000);
+	if (now - c->last_ns > total.longest_ns)
+		total.longest_ns = now - c->last_ns;
+	c->last_ns = now;
+}
+
 static void check(struct client *c)
 {
 	uint64_t number, sum;
@@ -295,6 +363,7 @@ static void check(struct client *c)
 		printf("client %d: answer %llu is wrong\n", c->fd, (unsigned long long)c->answered);
 		total.wrong++;
 	}
+	take_time(c);
 	c->answered++;
 	total.answers++;
 }
@@ -337,6 +406,23 @@ static bool turn(struct client *v, int nr, bool stop)
 	return missing;
 }
 
+static int ascending(const void *a, const void *b)
+{
+	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void tell_latencies(void)
+{
+	const unsigned int n = latencies.nr;
+
+	qsort(latencies.us, n, sizeof(latencies.us[0]), ascending);
+	printf("longest %llu\n", (unsigned long long)total.longest_ns / 1000000);
+	printf("latency median %u p99 %u\n", n ? latencies.us[n / 2] : 0,
+	       n ? latencies.us[(unsigned long)n * 99 / 100] : 0);
+}
+
 static int be_clients(const char *text, int nr, const char *stop)
 {
 	static struct client v[CONNS];
@@ -350,6 +436,7 @@ static int be_clients(const char *text, int nr, const char *stop)
 		CHECK(v[i].fd >= 0);
 		if (connect(v[i].fd, a->ai_addr, a->ai_addrlen))
 			lost(&v[i], strerror(errno));
+		v[i].last_ns = hs_now_ns();
 		setsockopt(v[i].fd, IPPROTO_TCP, TCP_NODELAY, &(int) { 1 }, sizeof(int));
 	}
 	while (turn(v, nr, end) || !end) {
@@ -365,6 +452,7 @@ static int be_clients(const char *text, int nr, const char *stop)
 	}
 	for (i = 0; i < nr; i++)
 		total.stuck += v[i].fd >= 0 && v[i].answered < v[i].sent;
+	tell_latencies();
 	printf("clients %d answers %lu wrong %lu resets %lu stuck %lu\n", nr, total.answers,
 	       total.wrong, total.resets, total.stuck);
 	return total.wrong || total.resets || total.stuck;
@@ -375,7 +463,11 @@ int main(int argc, char **argv)
 	end_with_parent();
 	if (argc >= 5 && !strcmp(argv[1], "ask")) {
 		total.seed = argc > 5 ? (unsigned int)atol(argv[5]) : 1;
+		depth = argc > 6 ? (unsigned int)atoi(argv[6]) : DEPTH;
+		CHECK(depth > 0 && depth <= DEPTH);
 		return be_clients(argv[2], atoi(argv[3]), argv[4]);
 	}
+	if (argc == 3 && !strcmp(argv[1], "plain"))
+		return be_plain(argv[2]);
 	return be_server(argc, argv);
 }
