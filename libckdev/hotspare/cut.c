@@ -24,6 +24,7 @@
 #include "lock.h"
 #include "output.h"
 #include "schedule.h"
+#include "touch.h"
 #include "written.h"
 
 
@@ -105,12 +106,18 @@ static int cut_now(struct hs_job *j, struct hs_error *e)
 	return hs_snapshot_take(&j->snap, &j->texts.state.ranges, since, e);
 }
 
+static bool by_module(const struct hs_job *j)
+{
+	return j->publish ? hs_by_module() : j->snap.fd >= 0;
+}
+
 /* The cut itself. Returns 0, or -1 with errno and @e. */
 static int cut(struct hs_job *j, struct hs_error *e)
 {
 	uint64_t ns;
 	int ret;
 
+	hs_touch_pause();
 	pthread_rwlock_wrlock(&holding);
 	ns = hs_now_ns();
 	hs_arena_lock();
@@ -118,7 +125,10 @@ static int cut(struct hs_job *j, struct hs_error *e)
 	hs_arena_unlock();
 	ns = hs_now_ns() - ns;
 	pthread_rwlock_unlock(&holding);
+	hs_touch_resume();
 	hs_stats_cut(ns);
+	if (!ret && by_module(j))
+		hs_touch_cut(j->head.generation, !j->publish && j->pipe->target->kind == HS_TARGET_FILE);
 	return ret;
 }
 

@@ -23,6 +23,7 @@
 #include "private.h"
 #include "publish.h"
 #include "schedule.h"
+#include "touch.h"
 
 static pid_t owner;			/* who takes checkpoints; 0: nobody yet */
 static bool moving;			/* the child is about to be the owner */
@@ -91,6 +92,7 @@ static void in_child(void)
 	hs_pool_in_child(moving);
 	hs_backend_in_child();
 	hs_private_in_child(moving);
+	hs_touch_in_child();
 }
 
 /* First of all: so what the program registers runs before it, and may use the library. */

@@ -44,6 +44,8 @@ extern "C" {
  *	or with 1 if there are findings.
  *	-b (--backend) module, portable, compare or auto: see hs_backend(). The default is
  *	HOTSPARE_BACKEND in the environment, or auto.
+ *	-u (--touched) auto, no, or MILLISECONDS: whether, and for how long, the pages that are accessed
+ *	after a checkpoint are noted for -l: see hs_restart_wait(3).
  *	-w (--watchdog) SECONDS: a program with a spare hangs if it calls neither hs_cpt() nor
  *	hs_may_serve() for this time. cptdevd learns of this (on_hang in cptdevd.conf(5)); with -a
  *	the spare takes over.

@@ -14,10 +14,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "hotspare.h"
 #include "job.h"
 #include "lock.h"
 #include "own.h"
+#include "touch.h"
 #include "written.h"
 
 
@@ -148,10 +150,13 @@ int hs_job_fork(struct hs_result *result, int (*run)(void *arg), void *arg, stru
 
 static void *thread_main(void *arg)
 {
+	uint64_t before = hs_now_ns();
 	struct hs_job *j = arg;
 
 	hs_inside++;
 	j->err = hs_job_run(j);
+	if (!j->err && j->pipe->target->kind == HS_TARGET_FILE)
+		hs_touch_written(j->w.bytes, hs_now_ns() - before);
 	eventfd_write(j->ended, 1);
 	return NULL;
 }

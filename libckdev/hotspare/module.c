@@ -19,6 +19,7 @@
 #include "arena.h"
 #include "handover.h"
 #include "hotspare.h"
+#include "lock.h"
 #include "module.h"
 #include "own.h"
 #include "private.h"
@@ -43,6 +44,16 @@ static struct hs_intervals tracked;
 static const char *session_name;	/* NULL: it has none */
 static uint64_t session_term;
 static struct hs_error why_not;
+
+/* The session isn't closed during a look at it (touch.c), which comes from another thread. */
+HS_LOCK(session_lock);
+
+static void close_session(void)
+{
+	hs_lock(&session_lock);
+	hs_own_close(&session);
+	hs_unlock(&session_lock);
+}
 
 /*
  * Which one
@@ -203,7 +214,7 @@ void hs_backend_release(void)
 	if (page)
 		munmap((void *)(uintptr_t)page, HS_PAGE);
 	page = NULL;
-	hs_own_close(&session);
+	close_session();
 	hs_own_close(&soft);
 	tracked.nr = 0;
 	chosen = false;
@@ -260,7 +271,22 @@ static int make_room(int *fd, const struct hs_fds *fds, struct hs_error *e)
 
 int hs_backend_make_room(const struct hs_fds *fds, struct hs_error *e)
 {
-	return make_room(&session, fds, e) || make_room(&soft, fds, e) ? -1 : 0;
+	int ret;
+
+	hs_lock(&session_lock);
+	ret = make_room(&session, fds, e) || make_room(&soft, fds, e) ? -1 : 0;
+	hs_unlock(&session_lock);
+	return ret;
+}
+
+int hs_session_scan(struct cptdev_scan *s)
+{
+	int ret;
+
+	hs_lock(&session_lock);
+	ret = session < 0 ? -EBADF : ckdev_scan(session, s);
+	hs_unlock(&session_lock);
+	return ret;
 }
 
 bool hs_handed_over(void)
@@ -339,7 +365,7 @@ static int failed(struct hs_error *e, const char *what, int err,
 	ckdev_range_clear(session);
 	tracked.nr = 0;
 	if (!must) {
-		hs_own_close(&session);
+		close_session();
 		why_not = text;
 		hs_say("%s: checkpoints by fork from now on: %s",
 		       program_invocation_short_name, text.text);
@@ -458,6 +484,17 @@ static int track_what_is_saved(const struct hs_ranges *ranges, struct hs_error *
 		return failed(e, "the module can't track what is saved", -ret, &r);
 	tracked = now;
 	return 0;
+}
+
+int hs_tracked_arena(struct hs_intervals *to)
+{
+	if (hs_intervals_copy(to, &tracked))
+		return -1;
+	if (!hs_intervals_remove(to, 0, HS_BASE) && !hs_intervals_remove(to, HS_END, UINT64_MAX))
+		return 0;
+	free(to->v);
+	*to = (struct hs_intervals) { 0 };
+	return -1;
 }
 
 /*

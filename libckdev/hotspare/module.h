@@ -74,5 +74,10 @@ int hs_excluded_pages(struct hs_intervals *out, const struct hs_ranges *ranges);
 /* As hs_snapshot_take(), but for cptdevd: @s gets a generation and no descriptor. */
 int hs_snapshot_publish(struct hs_snapshot *s, const struct hs_ranges *ranges, struct hs_error *e);
 void hs_snapshot_close(struct hs_snapshot *s);
+/* As ckdev_scan() of the module's session, from any thread; -EBADF: there is none. */
+struct cptdev_scan;
+int hs_session_scan(struct cptdev_scan *s);
+/* What is tracked of the arena, with the pool locked. Returns 0, or -1 with errno ENOMEM. */
+int hs_tracked_arena(struct hs_intervals *to);
 
 #endif /* HS_MODULE_H */

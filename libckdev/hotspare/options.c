@@ -11,6 +11,7 @@
 
 #include "format.h"
 #include "options.h"
+#include "touch.h"
 
 static const char usage[] =
 	"  -m, --master            run, and send checkpoints to the spare\n"
@@ -33,6 +34,9 @@ static const char usage[] =
 	"  -w, --watchdog SECONDS  without a sign of life after which the program hangs (no limit)\n"
 	"  -b, --backend NAME      how to take checkpoints: module; portable; compare (portable, without\n"
 	"                          the kernel's help); auto: module if there is one, else portable\n"
+	"                          (auto)\n"
+	"  -u, --touched WINDOW    after a checkpoint note which pages are accessed, for -l: auto (with the\n"
+	"                          module and -f, window by the speed of the store), no, or milliseconds\n"
 	"                          (auto)\n"
 	"  -x, --command COMMAND   that moves the service's address; see hs_init(3)\n";
 
@@ -93,6 +97,8 @@ static int option(int c, struct options *o, struct hs_error *e)
 		return number(optarg, "watchdog", 3600, &o->watchdog, e);
 	case 'b':
 		return hs_backend_by_name(optarg, &o->backend, e);
+	case 'u':
+		return hs_touch_set(optarg, e);
 	case 'x':
 		o->command.text = optarg;
 		return 0;
@@ -114,6 +120,15 @@ static int lazy_by_environment(struct options *o, struct hs_error *e)
 	return 0;
 }
 
+static int touched_by_environment(struct hs_error *e)
+{
+	struct hs_error what;
+
+	if (!hs_touch_set(getenv(HS_TOUCH) ?: "auto", &what))
+		return 0;
+	return hs_fail(e, EINVAL, HS_TOUCH ": %s", what.text);
+}
+
 /* Up to "--", which getopt takes. */
 int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *e)
 {
@@ -125,12 +140,15 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 		{ "pipes", 1, NULL, 'n' }, { "port", 1, NULL, 'p' },
 		{ "restart", 1, NULL, 'r' }, { "session", 1, NULL, 'S' },
 		{ "spare", 0, NULL, 's' },
-		{ "timeout", 1, NULL, 't' }, { "watchdog", 1, NULL, 'w' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
+		{ "timeout", 1, NULL, 't' }, { "touched", 1, NULL, 'u' },
+		{ "watchdog", 1, NULL, 'w' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	int c;
 
 	optind = 0;
-	while ((c = getopt_long(argc, argv, "+a:b:cf:g:k:lmn:p:r:sS:t:w:x:h", longs, NULL)) != -1)
+	if (touched_by_environment(e))
+		return -1;
+	while ((c = getopt_long(argc, argv, "+a:b:cf:g:k:lmn:p:r:sS:t:u:w:x:h", longs, NULL)) != -1)
 		if (option(c, o, e))
 			return -1;
 	/* By hs_rejoin(): the arguments are still those of the master. */

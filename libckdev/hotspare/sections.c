@@ -10,6 +10,7 @@
 #include "list.h"
 #include "lock.h"
 #include "sections.h"
+#include "touched.h"
 
 #define MAX_SECTIONS	256U
 #define MAX_LEN		(1UL << 20)
@@ -108,12 +109,16 @@ static int bring_in(struct hs_own *s)
 
 int hs_section_set(const char *name, const void *data, size_t len)
 {
+	if (good_name(name) && strncmp(name, HS_TOUCHED_PREFIX, strlen(HS_TOUCHED_PREFIX)))
+		return hs_sections_put(name, data, len);
+	errno = EINVAL;
+	return -1;
+}
+
+int hs_sections_put(const char *name, const void *data, size_t len)
+{
 	struct hs_own *s;
 
-	if (!good_name(name)) {
-		errno = EINVAL;
-		return -1;
-	}
 	if (!len)
 		return take_away(name);
 	if (len > MAX_LEN || !data) {
@@ -183,6 +188,13 @@ int hs_sections_capture(struct hs_sections *to)
 		to->v[i]->users++;
 	hs_unlock(&lock);
 	return ret;
+}
+
+const struct hs_own *hs_sections_find(const struct hs_sections *list, const char *name)
+{
+	struct hs_own **at = find(list, name);
+
+	return at ? *at : NULL;
 }
 
 void hs_sections_adopt(struct hs_sections *list)

@@ -26,6 +26,10 @@ struct hs_sections {
 
 int hs_sections_capture(struct hs_sections *to);
 void hs_sections_free(struct hs_sections *list);
+/* As hs_section_set(3), also for what the library itself has. */
+int hs_sections_put(const char *name, const void *data, size_t len);
+/* Of that name, or NULL. */
+const struct hs_own *hs_sections_find(const struct hs_sections *list, const char *name);
 /* In place of those that there are. Takes the list over. */
 void hs_sections_adopt(struct hs_sections *list);
 /* One more, of which a checkpoint says this. Returns it, to be filled, or NULL and @e. */
