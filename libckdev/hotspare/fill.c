@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* libhotspare: the pages of a lazy restart, see fill.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
@@ -13,10 +14,14 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "clock.h"
 #include "fill.h"
 
 /* The root, a class, its table, the pages: three ranges of each class, and the state area's. */
 #define RANGES		(3 * HS_CLASSES + 32)
+/* Before the speed of the store is known, and how much of the files is asked for at once. */
+#define TRY_NS		(20ULL * 1000000)
+#define AT_ONCE		(4UL << 20)
 /* Of a batch the events come first: a copy fails while one waits. */
 #define MESSAGES	1024
 #define HOLD_MS		2
@@ -32,7 +37,17 @@ static struct {
 	struct range v[RANGES];		/* by address */
 	size_t nr;
 	uint8_t *bits;			/* pages that get nothing from the files any more */
-	/* The background goes from the newest file to the oldest one, in each by address. */
+	/*
+	 * The background begins with the records of the touch set: those of a class in the order of the
+	 * files. @upto: how many there are up to each look of its window, and @bytes of these.
+	 */
+	uint32_t *first;
+	size_t nr_first, at_first;
+	size_t wanted;			/* up to here the files are being read ahead */
+	unsigned int looks;
+	size_t upto[HS_TOUCHED_LOOKS];
+	uint64_t bytes[HS_TOUCHED_LOOKS], covers_us[HS_TOUCHED_LOOKS];
+	/* Then it goes from the newest file to the oldest one, in each by address. */
 	size_t file, record;
 	struct hs_fill_stats stats;
 } fill;
@@ -320,10 +335,49 @@ static size_t end_of_file(size_t file)
 	return file + 1 < ix->nr_files ? ix->files[file + 1].first : ix->nr_records;
 }
 
+/* How many of the records behind the @at-th are its neighbours in its file. Returns where they end. */
+static uint64_t neighbours(size_t *at)
+{
+	const struct hs_record *r = &fill.ix->records[fill.first[*at]], *next;
+	const uint64_t from = r->at, most = from + AT_ONCE;
+	/* What is between two of them: a sum and a head. */
+	const uint64_t between = sizeof(uint64_t) + sizeof(struct hs_section_head) + sizeof(struct hs_piece);
+
+	while (++*at < fill.nr_first) {
+		next = &fill.ix->records[fill.first[*at]];
+		if (next->file != r->file || next->at > r->at + r->len + 2 * between || next->at > most)
+			break;
+		r = next;
+	}
+	return r->at + sizeof(struct hs_piece) + r->len;
+}
+
+/* The store gets them as one large piece. */
+static void read_ahead(void)
+{
+	const struct hs_record *r = &fill.ix->records[fill.first[fill.at_first]];
+	uint64_t end;
+
+	if (fill.at_first < fill.wanted)
+		return;
+	fill.wanted = fill.at_first;
+	end = neighbours(&fill.wanted);
+	posix_fadvise(fill.ix->files[r->file].fd, (off_t)r->at, (off_t)(end - r->at), POSIX_FADV_WILLNEED);
+}
+
+/* One section of those that come first. */
+static void next_of_first(void)
+{
+	read_ahead();
+	fill.at_first += fill_record(fill.first[fill.at_first]);
+}
+
 /* One section. */
 static void go_on(void)
 {
-	if (fill.record < end_of_file(fill.file)) {
+	if (fill.at_first < fill.nr_first) {
+		next_of_first();
+	} else if (fill.record < end_of_file(fill.file)) {
 		fill.record += fill_record((uint32_t)fill.record);
 	} else if (fill.file) {
 		fill.file--;
@@ -338,6 +392,107 @@ void hs_fill_step(bool background)
 	look(background ? 0 : HOLD_MS);
 	if (background && missing)
 		go_on();
+}
+
+/* The first look up to which all arrives in the time that it covers, or fill.looks. */
+static unsigned int look_in_time(uint64_t bytes, uint64_t ns)
+{
+	unsigned int i;
+
+	for (i = 0; i < fill.looks; i++)
+		if ((double)fill.bytes[i] / (double)bytes * (double)ns <= (double)fill.covers_us[i] * 1000)
+			break;
+	return i;
+}
+
+static bool enough(uint64_t bytes, uint64_t ns)
+{
+	unsigned int i;
+
+	if (ns < TRY_NS)
+		return false;
+	i = look_in_time(bytes, ns);
+	return i == fill.looks || fill.at_first >= fill.upto[i];
+}
+
+void hs_fill_ahead(void)
+{
+	const uint64_t since = hs_now_ns();
+	uint64_t bytes = 0;
+
+	while (missing && fill.looks && fill.at_first < fill.upto[fill.looks - 1] &&
+	       (!bytes || !enough(bytes, hs_now_ns() - since))) {
+		look(0);
+		bytes += fill.ix->records[fill.first[fill.at_first]].len;
+		next_of_first();
+	}
+	fill.stats.ahead = fill.stats.pages;
+}
+
+/*
+ * The order
+ */
+
+struct ordering {
+	uint8_t *seen;			/* records */
+	uint64_t bytes;
+};
+
+static bool put_in_order(void *arg, const struct range *r, uint64_t start, uint64_t end,
+			 const struct hs_extent *x)
+{
+	struct ordering *o = arg;
+
+	(void)r;
+	(void)start;
+	(void)end;
+	if (o->seen[x->record / 8] >> x->record % 8 & 1)
+		return true;
+	o->seen[x->record / 8] |= (uint8_t)(1U << x->record % 8);
+	o->bytes += fill.ix->records[x->record].len;
+	fill.first[fill.nr_first++] = x->record;
+	return true;
+}
+
+static int by_record(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void order_class(const struct hs_touched *t, unsigned int when, struct ordering *o)
+{
+	const size_t before = fill.nr_first;
+	size_t i;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->v[i].when == when)
+			each_data(t->v[i].start, t->v[i].end, put_in_order, o);
+	qsort(fill.first + before, fill.nr_first - before, sizeof(*fill.first), by_record);
+}
+
+static int make_order(const struct hs_touched *t)
+{
+	struct ordering o = { .seen = calloc(1, fill.ix->nr_records / 8 + 1) };
+	unsigned int when;
+
+	fill.first = calloc(fill.ix->nr_records + 1, sizeof(*fill.first));
+	if (!o.seen || !fill.first) {
+		free(o.seen);
+		return -1;
+	}
+	for (when = 0; when < HS_TOUCHED_CLASSES; when++) {
+		order_class(t, when, &o);
+		if (when >= t->looks)
+			continue;
+		fill.upto[when] = fill.nr_first;
+		fill.bytes[when] = o.bytes;
+		fill.covers_us[when] = t->end_us[when];
+		fill.looks = when + 1;
+	}
+	free(o.seen);
+	return 0;
 }
 
 /*
@@ -360,7 +515,7 @@ void hs_fill_each(void (*fn)(void *arg, void *start, size_t len), void *arg)
 		fn(arg, (void *)(uintptr_t)fill.v[i].start, fill.v[i].end - fill.v[i].start);
 }
 
-int hs_fill_begin(int uffd, struct hs_index *ix)
+int hs_fill_begin(int uffd, struct hs_index *ix, const struct hs_touched *touched)
 {
 	uint64_t bits = 0;
 	size_t i;
@@ -377,15 +532,23 @@ int hs_fill_begin(int uffd, struct hs_index *ix)
 	fill.file = ix->nr_files;
 	fill.record = ix->nr_records;
 	each_data(HS_BASE, HS_END, count, NULL);
-	return 0;
+	return touched ? make_order(touched) : 0;
 }
 
 const struct hs_fill_stats *hs_fill_end(void)
 {
 	free(fill.bits);
 	fill.bits = NULL;
+	free(fill.first);
+	fill.first = NULL;
+	fill.nr_first = fill.looks = 0;
 	fill.nr = 0;
 	missing = 0;
+	return &fill.stats;
+}
+
+const struct hs_fill_stats *hs_fill_stats(void)
+{
 	return &fill.stats;
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "index.h"
+#include "touched.h"
 
 /* The process's exit status when a page that it needs can't be read: EX_IOERR. */
 #define HS_FILL_STATUS	74
@@ -19,13 +20,22 @@ struct hs_fill_stats {
 	uint64_t pages;			/* that got content */
 	uint64_t faults;		/* accesses to missing pages with content, ... */
 	uint64_t asked;			/* ... and the pages that were filled for them */
+	uint64_t ahead;			/* pages that were filled before the program ran */
 };
 
 /* A range of whole pages, behind all others. False: there are too many. */
 bool hs_fill_add(uint64_t start, uint64_t end);
 void hs_fill_each(void (*fn)(void *arg, void *start, size_t len), void *arg);
-/* Returns 0, or -1 with errno ENOMEM. */
-int hs_fill_begin(int uffd, struct hs_index *ix);
+/* @touched: what comes first, if it isn't NULL. Returns 0, or -1 with errno ENOMEM. */
+int hs_fill_begin(int uffd, struct hs_index *ix, const struct hs_touched *touched);
+/*
+ * Before the program runs: of the pages that it touches first so many that these arrive, as fast as the
+ * first of them did, in the time that they last. If there is no such number the program needn't wait:
+ * the background brings them in their order.
+ */
+void hs_fill_ahead(void);
+/* What has been done up to now. */
+const struct hs_fill_stats *hs_fill_stats(void);
 /* Pages with content that isn't in place. */
 uint64_t hs_fill_missing(void);
 /*

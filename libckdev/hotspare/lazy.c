@@ -33,6 +33,7 @@
 
 /* How often who waits looks again. */
 #define LOOK_NS		1000000000ULL
+#define TELL_MS		1000
 
 enum state {
 	NONE,
@@ -49,7 +50,8 @@ static struct {
 	struct hs_index *ix;
 	int *keep;			/* the thread's descriptors, ascending */
 	size_t nr_keep;
-	int64_t since;
+	int64_t since, next_told;
+	uint64_t pages;			/* that were missing at the beginning */
 } lazy = { .uffd = -1 };
 
 static _Atomic uint32_t state;		/* a futex */
@@ -222,8 +224,8 @@ static void finish(void)
 	hs_fill_each(may_be_forked, NULL);
 	s = hs_fill_end();
 	hs_say("libhotspare: all of the memory is in place after %" PRId64 " ms: %" PRIu64 " pages, %" PRIu64
-	       " of them on %" PRIu64 " faults, the others ahead", hs_now_ms() - lazy.since, s->pages,
-	       s->asked, s->faults);
+	       " of them before the program ran, %" PRIu64 " of them on %" PRIu64 " faults, the others ahead",
+	       hs_now_ms() - lazy.since, s->pages, s->ahead, s->asked, s->faults);
 	hs_index_free(lazy.ix);
 	set_state(DONE);
 }
@@ -247,14 +249,35 @@ static void own_descriptors(void)
 	close_range(from, ~0U, 0);
 }
 
+/* How much is there, once a second. */
+static void tell_progress(void)
+{
+	static const char full[] = "####################", none[] = "....................";
+	const uint64_t left = hs_fill_missing();
+	const int width = sizeof(full) - 1;
+	int64_t now = hs_now_ms();
+	int there;
+
+	if (!left || now < lazy.next_told)
+		return;
+	lazy.next_told = now + TELL_MS;
+	there = (int)((lazy.pages - left) * (uint64_t)width / lazy.pages);
+	hs_say("libhotspare: [%.*s%.*s] %" PRIu64 " %% of the memory is in place, %" PRIu64 " MiB are "
+	       "missing", there, full, width - there, none, (lazy.pages - left) * 100 / lazy.pages,
+	       left * HS_PAGE >> 20);
+}
+
 static void *thread_main(void *arg)
 {
 	(void)arg;
 	hs_inside++;
 	own_descriptors();
+	hs_fill_ahead();
 	set_state(FILLING);
-	while (hs_fill_missing())
+	while (hs_fill_missing()) {
 		hs_fill_step(!hs_lazy_hold);
+		tell_progress();
+	}
 	finish();
 	return NULL;
 }
@@ -270,13 +293,13 @@ static int by_number(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static int prepare(struct hs_index *ix)
+static int prepare(struct hs_index *ix, const struct hs_touched *touched)
 {
 	size_t i;
 
 	lazy.ix = ix;
 	lazy.keep = calloc(ix->nr_files + 2, sizeof(*lazy.keep));
-	if (!lazy.keep || hs_fill_begin(lazy.uffd, ix))
+	if (!lazy.keep || hs_fill_begin(lazy.uffd, ix, touched))
 		return -1;
 	lazy.keep[lazy.nr_keep++] = STDERR_FILENO;
 	lazy.keep[lazy.nr_keep++] = lazy.uffd;
@@ -349,22 +372,23 @@ static void close_descriptors(void)
 			close(lazy.keep[i]);
 }
 
-int hs_lazy_run(struct hs_index *ix, struct hs_error *e)
+int hs_lazy_run(struct hs_index *ix, const struct hs_touched *touched, struct hs_error *e)
 {
-	uint64_t pages;
 	int ret;
 
 	/* If the program has hs_malloc(3) for malloc(3), this isn't the program's. */
 	hs_inside++;
-	ret = prepare(ix);
-	pages = hs_fill_missing();
+	ret = prepare(ix, touched);
+	lazy.pages = hs_fill_missing();
+	lazy.next_told = hs_now_ms() + TELL_MS;
 	ret = ret || start_thread();
 	hs_inside--;
 	if (ret)
 		return fill_now(e);
-	hs_say("libhotspare: the program continues, and %" PRIu64 " MiB of its memory are read meanwhile",
-	       pages * HS_PAGE >> 20);
 	wait_while(STARTING);
+	hs_say("libhotspare: the program continues with %" PRIu64 " pages that it touches first, and %" PRIu64
+	       " MiB of its memory are read meanwhile", hs_fill_stats()->ahead,
+	       (lazy.pages - hs_fill_stats()->ahead) * HS_PAGE >> 20);
 	if (lazy.shared) {
 		hs_say("libhotspare: but first they are read, since unshare(2) isn't permitted");
 		wait_while(FILLING);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libhotspare: a restart from files in which the program continues before its memory is read. The
- * memory of hs_malloc(3) is registered with userfaultfd(2), and a thread of ours reads it: what is
- * accessed at once, the rest in the background. Then it is ordinary memory again.
+ * memory of hs_malloc(3) is registered with userfaultfd(2), and a thread of ours reads it: the touch
+ * set first, then what is accessed at once, the rest in the background. Then it is ordinary memory
+ * again.
  *
  * The thread has a descriptor table of its own, takes no memory and no lock while pages are missing,
  * and accesses none of the memory that it fills. If a file can't be read, it ends the process:
@@ -16,6 +17,7 @@
 
 #include "error.h"
 #include "index.h"
+#include "touched.h"
 
 /* For tests: the device that is tried after userfaultfd(2), a stop of the background, who waits. */
 extern const char *hs_lazy_device;
@@ -31,8 +33,11 @@ void hs_lazy_end(void);
  * caller fills it.
  */
 int hs_lazy_piece(void *addr, size_t len);
-/* All pieces are known: begin. Takes over @ix in any case. Returns 0, or -1 with errno and @e. */
-int hs_lazy_run(struct hs_index *ix, struct hs_error *e);
+/*
+ * All pieces are known: begin, with the pages of @touched if it isn't NULL. Takes over @ix in any case.
+ * Returns 0, or -1 with errno and @e.
+ */
+int hs_lazy_run(struct hs_index *ix, const struct hs_touched *touched, struct hs_error *e);
 /* Before fork(2) and before a cut: until nothing is missing. */
 void hs_lazy_wait(void);
 /* Is anything? */

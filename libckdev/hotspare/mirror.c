@@ -602,10 +602,20 @@ int hs_mirror_indexed(struct hs_mirror *m, struct hs_error *e)
 
 static int run_lazily(struct hs_mirror *m, struct hs_error *e)
 {
+	const struct hs_own *own = hs_sections_find(&m->state.own, HS_TOUCHED_NAME);
 	struct hs_index *ix = m->index;
+	struct hs_touched touched = { 0 };
+	struct hs_error why;
+	bool known = own && !hs_touched_parse(&touched, own->data, own->len, &why);
+	int ret;
 
+	if (own && !known)
+		hs_say("libhotspare: the memory is read in another order than the program touches it: %s",
+		       why.text);
 	m->index = NULL;
-	return hs_lazy_run(ix, e);
+	ret = hs_lazy_run(ix, known ? &touched : NULL, e);
+	hs_touched_free(&touched);
+	return ret;
 }
 
 /*

@@ -33,6 +33,8 @@
 #include "../fill.h"
 #include "../hotspare.h"
 #include "../lazy.h"
+#include "../sections.h"
+#include "../touched.h"
 #include "program.h"
 
 #define CLASS	5
@@ -324,6 +326,52 @@ static void count_descriptors(struct state *s)
 	hs_lazy_hold = false;
 }
 
+/* How often it had to wait for what it accesses first. */
+static void touch_first(struct state *s)
+{
+	const unsigned char *large = s->large;
+	const uint64_t before = hs_fill_stats()->faults;
+
+	tell("ahead", hs_fill_stats()->ahead);
+	tell("large", not_zero(large, LARGE));
+	tell("late", hs_fill_stats()->faults - before);
+	hs_lazy_hold = false;
+	hs_restart_wait();
+}
+
+/* The window of a cut in which the program touched [@from, @from + @len), and that took a minute. */
+static void set_touched(const void *from, size_t len)
+{
+	struct hs_interval all = {
+		(uintptr_t)from & ~(HS_PAGE - 1), ((uintptr_t)from + len + HS_PAGE - 1) & ~(HS_PAGE - 1),
+	};
+	const struct hs_intervals list = { 1, &all }, none = { 0 };
+	struct hs_touched t = { 0 };
+	unsigned char *text;
+	size_t n;
+
+	CHECK(!hs_touched_begin(&t, &none, 1) && !hs_touched_look(&t, &list, 60000000));
+	CHECK(!hs_touched_text(&t, &text, &n));
+	CHECK(!hs_sections_put(HS_TOUCHED_NAME, text, n));
+	free(text);
+	hs_touched_free(&t);
+}
+
+static void invent_touched(const struct state *s)
+{
+	static char all_bits[200];
+
+	memset(all_bits, 0xff, sizeof(all_bits));
+	if (!strcmp(setting("TOUCH"), "right"))
+		set_touched(s->large, LARGE);
+	if (!strcmp(setting("TOUCH"), "wrong"))
+		set_touched(s->object[1] ?: s->object[3], LARGE);
+	if (!strcmp(setting("TOUCH"), "all"))
+		set_touched((void *)HS_BASE, HS_END - HS_BASE);
+	if (!strcmp(setting("TOUCH"), "garbage"))
+		CHECK(!hs_sections_put(HS_TOUCHED_NAME, all_bits, sizeof(all_bits)));
+}
+
 static const struct mode {
 	const char *name;
 	void (*run)(struct state *s);
@@ -331,6 +379,7 @@ static const struct mode {
 	{ "give", give_back }, { "next", next_checkpoint }, { "fork", fork_while_missing },
 	{ "clone", clone_while_missing }, { "mappings", change_mappings }, { "touch", touch },
 	{ "crash", crash }, { "descriptors", count_descriptors },
+	{ "first", touch_first },
 };
 
 static void worker(void *arg)
@@ -388,6 +437,8 @@ static void make_chain(struct state *s)
 		if (step == 3)
 			hs_free(CLASS, s->second);
 		elsewhere[HS_PAGE * (step % 3)] = (char)step;
+		if (step == STEPS - 1)
+			invent_touched(s);
 		CHECK(!hs_cpt(HSCPT_INCR));
 	}
 }
@@ -528,6 +579,47 @@ static void the_environment_asks_for_it_too(void **state)
 	expect_told("bad", "init", EINVAL);
 	assert_ends(3, "none", "-m", "-l");
 	expect_told("none", "init", EINVAL);
+}
+
+#define PER_SECTION	(256UL << 10)
+
+/* Returns how often the program waited; each byte is right in any case. */
+static unsigned long late_with(const char *touch)
+{
+	assert_ends(0, "first", "-m", "-f", "image", "-b", "portable", "SEED=1", touch);
+	assert_ends(0, "eager", "-m", "-r", "image", "MODE=dump", "DUMP=dump");
+	assert_ends(0, "out", "-m", "-l", "-r", "image", "MODE=first");
+	expect_told("out", "large", LARGE);
+	assert_ends(0, "same", "-m", "-l", "-r", "image", "MODE=compare", "DUMP=dump", "SEED=1");
+	expect_told("same", "differ", 0);
+	return last("out", "late");
+}
+
+static void what_is_touched_first_is_there_first(void **state)
+{
+	(void)state;
+	NEEDS_USERFAULTFD();
+	assert_int_equal(late_with("TOUCH=right"), 0);
+	assert_in_range(last("out", "ahead"), LARGE / HS_PAGE, LARGE / HS_PAGE + PER_SECTION / HS_PAGE);
+	clean(NULL);
+	assert_int_equal(late_with("TOUCH=all"), 0);
+	assert_true(last("out", "ahead") > LARGE / HS_PAGE);
+}
+
+/* As if there were none: each section is waited for, and nothing else is different. */
+static void a_wrong_touch_set_is_harmless(void **state)
+{
+	static const char *const sets[] = { "TOUCH=", "TOUCH=wrong", "TOUCH=garbage" };
+	size_t i;
+
+	(void)state;
+	NEEDS_USERFAULTFD();
+	for (i = 0; i < 3; i++) {
+		assert_in_range(late_with(sets[i]), LARGE / PER_SECTION, LARGE / PER_SECTION + 2);
+		assert_int_equal(was_said("out", "another order"), i == 2);
+		assert_int_equal(last("out", "ahead") > 0, i == 1);
+		clean(NULL);
+	}
 }
 
 static void an_earlier_generation(void **state)
@@ -814,6 +906,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_index_has_the_newest_of_each_page),
 		cmocka_unit_test_teardown(each_byte_is_as_in_the_eager_way, clean),
 		cmocka_unit_test_teardown(the_environment_asks_for_it_too, clean),
+		cmocka_unit_test_teardown(what_is_touched_first_is_there_first, clean),
+		cmocka_unit_test_teardown(a_wrong_touch_set_is_harmless, clean),
 		cmocka_unit_test_teardown(an_earlier_generation, clean),
 		cmocka_unit_test_teardown(what_is_given_back_is_zero, clean),
 		cmocka_unit_test_teardown(the_next_checkpoint_has_everything, clean),
