@@ -45,6 +45,7 @@ struct inspect_file {
 	size_t nr_sections;
 	struct json_object *text[HS_SECTION_TYPES];	/* what is right and could be read */
 	bool seen[HS_SECTION_TYPES];
+	struct json_object *touched;	/* NULL: there is no touch set */
 	struct inspect_problem *problems;
 	size_t nr_problems;
 };

@@ -91,6 +91,7 @@ struct json_object *inspect_json(const struct inspect_file *f)
 		if (hs_section_is_text(type))
 			js_put(o, hs_section_text(type), json_object_get(f->text[type]));
 	js_put(o, "own", own_json(f));
+	js_put(o, "touched", json_object_get(f->touched));
 	for (i = 0; i < f->nr_problems; i++)
 		json_object_array_add(problems, problem_json(&f->problems[i]));
 	js_put(o, "problems", problems);

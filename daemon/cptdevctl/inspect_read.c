@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hotspare/touched.h"
 #include "inspect.h"
 
 /* The library makes no more. */
@@ -90,6 +91,37 @@ static void read_piece(struct reading *g)
 	s->covered += p.len;
 }
 
+/*
+ * Which pages come first in a lazy restart. A set that makes no sense is no problem of the file: the pages
+ * come in another order.
+ */
+static bool is_touched(const struct inspect_section *s)
+{
+	return s->type == HS_SECTION_USER && !strcmp(s->name, HS_TOUCHED_NAME);
+}
+
+static void settle_touched(struct reading *g, const struct inspect_section *s)
+{
+	struct json_object *o = js_new();
+	struct hs_touched t;
+	u64 window;
+
+	json_object_put(g->f->touched);
+	g->f->touched = o;
+	if (hs_touched_parse(&t, g->text, s->len, NULL)) {
+		js_bool(o, "ok", false);
+		return;
+	}
+	window = hs_touched_pages(&t, HS_TOUCHED_LOOKS);
+	js_bool(o, "ok", true);
+	js_u64(o, "generation", t.generation);
+	js_u64(o, "window_ms", t.looks ? t.end_us[t.looks - 1] / 1000 : 0);
+	js_u64(o, "looks", t.looks);
+	js_u64(o, "pages", window);
+	js_u64(o, "used_before", hs_touched_used(&t));
+	hs_touched_free(&t);
+}
+
 static void begin_section(struct reading *g)
 {
 	const struct hs_section_head *h = &g->r.section;
@@ -100,7 +132,7 @@ static void begin_section(struct reading *g)
 	s = &f->sections[f->nr_sections++];
 	*s = (struct inspect_section) { .type = h->type, .at = g->r.at, .len = h->len };
 	memcpy(s->name, h->name, sizeof(s->name));
-	if (hs_section_is_text(h->type))
+	if (hs_section_is_text(h->type) || is_touched(s))
 		read_text(g);
 	else if (h->type == HS_SECTION_MEMORY)
 		read_piece(g);
@@ -153,6 +185,8 @@ static void settle_own(struct reading *g, struct inspect_section *s)
 		section_problem(g->f, "a section of the application's own has no name");
 	else if (own_is_twice(g->f))
 		section_problem(g->f, "the application's section of that name is there twice");
+	else if (is_touched(s) && g->text)
+		settle_touched(g, s);
 }
 
 static void settle_memory(struct reading *g, struct inspect_section *s)
@@ -274,6 +308,7 @@ void inspect_free(struct inspect_file *f)
 
 	for (type = 0; type < HS_SECTION_TYPES; type++)
 		json_object_put(f->text[type]);
+	json_object_put(f->touched);
 	free(f->sections);
 	free(f->problems);
 }

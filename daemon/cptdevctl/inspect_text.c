@@ -198,6 +198,18 @@ static void lists_text(const struct inspect_file *f, FILE *to)
 		   js_at(text[HS_SECTION_RANGES], "slots"), to);
 }
 
+static void touched_text(struct json_object *o, FILE *to)
+{
+	if (!o)
+		return;
+	if (!js_get_bool(o, "ok"))
+		fprintf(to, "Touch set: makes no sense, and is ignored\n");
+	else
+		fprintf(to, "Touch set: %llu pages in %llu ms after generation %llu, %llu pages used before\n",
+			js_get_u64(o, "pages"), js_get_u64(o, "window_ms"), js_get_u64(o, "generation"),
+			js_get_u64(o, "used_before"));
+}
+
 /*
  * The process
  */
@@ -343,6 +355,7 @@ void inspect_text(const struct inspect_file *f, FILE *to)
 		head_text(f, to);
 		sections_text(f, to);
 		lists_text(f, to);
+		touched_text(f->touched, to);
 		process_text(f->text[HS_SECTION_PROCESS], to);
 	}
 	problems_text(f, to);

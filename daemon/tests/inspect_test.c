@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "hotspare/touched.h"
 #include "inspect.h"
 
 static char *text;
@@ -515,6 +516,50 @@ static void names_are_clean(void **state)
 	json_object_put(o);
 }
 
+/* A window of three pages, after one in which two others were used. */
+static unsigned char *make_touched(size_t *len)
+{
+	struct hs_interval before = { 0x200000010000, 0x200000012000 }, in = { 0x200000020000, 0x200000023000 };
+	const struct hs_intervals first = { 1, &before }, second = { 1, &in };
+	struct hs_touched t = { 0 };
+	unsigned char *made;
+
+	assert_int_equal(hs_touched_begin(&t, &first, 6), 0);
+	assert_int_equal(hs_touched_look(&t, &second, 16500), 0);
+	assert_int_equal(hs_touched_text(&t, &made, len), 0);
+	hs_touched_free(&t);
+	return made;
+}
+
+static void the_touch_set_is_shown(void **state)
+{
+	struct part v[NR + 1], *set = &v[NR];
+	struct json_object *o;
+	unsigned char *made;
+
+	(void)state;
+	memcpy(v, parts, sizeof(parts));
+	*set = (struct part) { .type = HS_SECTION_USER, .name = "hotspare.touched" };
+	made = make_touched(&set->len);
+	set->data = made;
+	write_file(FILE_NAME, &whole, v, NR + 1);
+	assert_int_equal(inspect(FILE_NAME), EXIT_DONE);
+	assert_non_null(strstr(printed(), "Touch set: 3 pages in 16 ms after generation 6, 2 pages used before\n"));
+	clear();
+	o = inspect_as_json(FILE_NAME, EXIT_DONE);
+	assert_string_equal(js_line(js_at(file(o), "touched")),
+			    "{\"ok\":true,\"generation\":6,\"window_ms\":16,\"looks\":1,\"pages\":3,"
+			    "\"used_before\":2}");
+	json_object_put(o);
+	clear();
+	/* The file is as good as before. */
+	set->len--;
+	write_file(FILE_NAME, &whole, v, NR + 1);
+	assert_int_equal(inspect(FILE_NAME), EXIT_DONE);
+	assert_non_null(strstr(printed(), "Touch set: makes no sense, and is ignored\n"));
+	free(made);
+}
+
 /*
  * Several files
  */
@@ -629,6 +674,7 @@ int main(void)
 		T(what_makes_no_sense_is_told),
 		T(no_content_confuses),
 		T(names_are_clean),
+		T(the_touch_set_is_shown),
 		T(increments_follow_one_another),
 		T(what_cannot_be_restarted_here_is_told),
 	};

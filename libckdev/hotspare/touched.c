@@ -9,7 +9,7 @@
 #include "arena.h"
 #include "touched.h"
 
-#define VERSION		1U
+#define TEXT_VERSION	1U
 
 /* Numbers are little-endian. The runs follow. */
 struct head {
@@ -138,6 +138,17 @@ uint64_t hs_touched_pages(const struct hs_touched *t, unsigned int looks)
 	return pages;
 }
 
+uint64_t hs_touched_used(const struct hs_touched *t)
+{
+	uint64_t pages = 0;
+	size_t i;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->v[i].when >= HS_TOUCHED_USED)
+			pages += (t->v[i].end - t->v[i].start) / HS_PAGE;
+	return pages;
+}
+
 /*
  * As text
  */
@@ -207,7 +218,7 @@ static unsigned char *put_run(unsigned char *to, const struct hs_touched_run *r)
 static void put_head(unsigned char *to, const struct hs_touched *t)
 {
 	struct head h = {
-		.version = htole32(VERSION), .looks = htole32(t->looks), .generation = htole64(t->generation),
+		.version = htole32(TEXT_VERSION), .looks = htole32(t->looks), .generation = htole64(t->generation),
 	};
 	unsigned int i;
 
@@ -250,7 +261,7 @@ static bool get_head(struct hs_touched *t, const void *text)
 	t->generation = le64toh(h.generation);
 	for (i = 0; i < HS_TOUCHED_LOOKS; i++)
 		t->end_us[i] = le64toh(h.end_us[i]);
-	return le32toh(h.version) == VERSION && t->looks <= HS_TOUCHED_LOOKS;
+	return le32toh(h.version) == TEXT_VERSION && t->looks <= HS_TOUCHED_LOOKS;
 }
 
 /* Behind the last one, and within the arena. */

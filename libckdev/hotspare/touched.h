@@ -52,6 +52,9 @@ int hs_touched_look(struct hs_touched *t, const struct hs_intervals *found, uint
 /* Pages of the window up to that look, of all looks with HS_TOUCHED_LOOKS. */
 uint64_t hs_touched_pages(const struct hs_touched *t, unsigned int looks);
 
+/* Pages that were used before the window, and not in it. */
+uint64_t hs_touched_used(const struct hs_touched *t);
+
 /* As it travels; the caller frees it. Returns 0, or -1 with errno ENOMEM. */
 int hs_touched_text(const struct hs_touched *t, unsigned char **text, size_t *len);
 /* Anything may come. Returns 0, or -1 with errno EBADMSG, ENOMEM and @e. */
