@@ -106,9 +106,25 @@ static int cut_now(struct hs_job *j, struct hs_error *e)
 	return hs_snapshot_take(&j->snap, &j->texts.state.ranges, since, e);
 }
 
-static bool by_module(const struct hs_job *j)
+/* The last one, as far as the touch set needs it. */
+static struct {
+	bool by_module, file;
+	uint64_t generation;
+} last;
+
+static void remember(const struct hs_job *j)
 {
-	return j->publish ? hs_by_module() : j->snap.fd >= 0;
+	last.by_module = j->publish ? hs_by_module() : j->snap.fd >= 0;
+	last.file = !j->publish && j->pipe->target->kind == HS_TARGET_FILE;
+	last.generation = j->head.generation;
+}
+
+/* A program that waited for its checkpoint accessed nothing meanwhile. */
+void hs_cut_go_on(void)
+{
+	if (last.by_module)
+		hs_touch_cut(last.generation, last.file);
+	last.by_module = false;
 }
 
 /* The cut itself. Returns 0, or -1 with errno and @e. */
@@ -127,8 +143,8 @@ static int cut(struct hs_job *j, struct hs_error *e)
 	pthread_rwlock_unlock(&holding);
 	hs_touch_resume();
 	hs_stats_cut(ns);
-	if (!ret && by_module(j))
-		hs_touch_cut(j->head.generation, !j->publish && j->pipe->target->kind == HS_TARGET_FILE);
+	if (!ret)
+		remember(j);
 	return ret;
 }
 

@@ -39,13 +39,13 @@ static struct {
 	uint8_t *bits;			/* pages that get nothing from the files any more */
 	/*
 	 * The background begins with the records of the touch set: those of a class in the order of the
-	 * files. @upto: how many there are up to each look of its window, and @bytes of these.
+	 * files. @until: how many there are up to each look of its window, and @bytes of these.
 	 */
 	uint32_t *first;
 	size_t nr_first, at_first;
 	size_t wanted;			/* up to here the files are being read ahead */
 	unsigned int looks;
-	size_t upto[HS_TOUCHED_LOOKS];
+	size_t until[HS_TOUCHED_LOOKS];
 	uint64_t bytes[HS_TOUCHED_LOOKS], covers_us[HS_TOUCHED_LOOKS];
 	/* Then it goes from the newest file to the oldest one, in each by address. */
 	size_t file, record;
@@ -412,7 +412,7 @@ static bool enough(uint64_t bytes, uint64_t ns)
 	if (ns < TRY_NS)
 		return false;
 	i = look_in_time(bytes, ns);
-	return i == fill.looks || fill.at_first >= fill.upto[i];
+	return i == fill.looks || fill.at_first >= fill.until[i];
 }
 
 void hs_fill_ahead(void)
@@ -420,7 +420,7 @@ void hs_fill_ahead(void)
 	const uint64_t since = hs_now_ns();
 	uint64_t bytes = 0;
 
-	while (missing && fill.looks && fill.at_first < fill.upto[fill.looks - 1] &&
+	while (missing && fill.looks && fill.at_first < fill.until[fill.looks - 1] &&
 	       (!bytes || !enough(bytes, hs_now_ns() - since))) {
 		look(0);
 		bytes += fill.ix->records[fill.first[fill.at_first]].len;
@@ -486,7 +486,7 @@ static int make_order(const struct hs_touched *t)
 		order_class(t, when, &o);
 		if (when >= t->looks)
 			continue;
-		fill.upto[when] = fill.nr_first;
+		fill.until[when] = fill.nr_first;
 		fill.bytes[when] = o.bytes;
 		fill.covers_us[when] = t->end_us[when];
 		fill.looks = when + 1;

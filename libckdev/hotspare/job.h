@@ -30,6 +30,8 @@ struct hs_job {
 /* cut.c */
 /* Hooks and all. Returns 0, or -1 with errno and @e. */
 int hs_cut(struct hs_job *j, struct hs_error *e);
+/* hs_cpt(3) is about to return 0. With the pool locked. */
+void hs_cut_go_on(void);
 /* Does this thread hold checkpoints off? */
 bool hs_held(void);
 

@@ -267,6 +267,8 @@ int hs_cpt(int flags)
 	hs_lazy_wait();
 	hs_pool_lock();
 	ret = hs_own_check(&why) ? -1 : take(flags, &why);
+	if (!ret)
+		hs_cut_go_on();
 	hs_pool_unlock();
 	return ret;
 }

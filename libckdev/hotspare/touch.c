@@ -28,13 +28,17 @@
 /* 1 Gbit/s, while nothing was written. */
 #define RATE		(117ULL << 20)
 #define WRITTEN_LEAST	(1ULL << 20)
-/* A look at so much at a time: a cut waits for one of these at most. */
+/*
+ * A look at so much at a time: a cut waits for one of these at most. They begin where huge pages begin:
+ * the mark of a huge page is cleared by a look at all of it.
+ */
 #define PIECE		(8ULL << 20)
 
 int (*hs_touch_scan)(struct cptdev_scan *s) = hs_session_scan;
 int (*hs_touch_where)(struct hs_intervals *to) = hs_tracked_arena;
 unsigned int hs_touch_share = 100;
 _Atomic unsigned int hs_touch_windows;
+_Atomic uint64_t hs_touch_cost;
 
 static bool off;
 static uint64_t fixed_ns;		/* the window; 0: automatic */
@@ -187,7 +191,8 @@ static int look_at(struct seen *to, uint64_t start, uint64_t end)
 	int nr, i;
 
 	for (; s.start < end; s.start = s.walk_end) {
-		s.end = end - s.start > PIECE ? s.start + PIECE : end;
+		s.end = (s.start | (PIECE - 1)) + 1;
+		s.end = s.end < end ? s.end : end;
 		nr = scan(&s);
 		if (nr < 0) {
 			errno = -nr;
@@ -315,6 +320,7 @@ static void *thread_main(void *arg)
 		pthread_mutex_lock(&lock);
 		not_before = w.since + hs_touch_share * w.cost;
 		busy = false;
+		hs_touch_cost = w.cost;
 		hs_touch_windows++;
 	}
 	return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libhotspare: recording the touch set (touched.h). After a cut by the module a thread of ours looks at
- * the accessed marks: first it clears them, with a flush of the TLB, so that the next access of each
+ * libhotspare: recording the touch set (touched.h). When the program goes on after a checkpoint by the
+ * module, a thread of ours looks at the accessed marks of the pages: first it clears them, with a flush of the TLB, so that the next access of each
  * page sets its mark again; then it looks after 16 ms, 32 ms, 64 ms and so on, and clears them each
  * time. The window ends with the first look up to which the program has touched no more than the
  * store can deliver in that time. The set travels with the next checkpoint.
@@ -29,7 +29,10 @@ int hs_touch_set(const char *text, struct hs_error *e);
 /* Around a cut: there is no look meanwhile. */
 void hs_touch_pause(void);
 void hs_touch_resume(void);
-/* A cut by the module has this generation; @file: it goes to a file. With the pool locked. */
+/*
+ * The program goes on after a cut by the module that has this generation; @file: it went to a file. With
+ * the pool locked.
+ */
 void hs_touch_cut(uint64_t generation, bool file);
 /* A file of @bytes was written in @ns: what the store can do. */
 void hs_touch_written(uint64_t bytes, uint64_t ns);
@@ -43,5 +46,7 @@ extern int (*hs_touch_scan)(struct cptdev_scan *s);
 struct hs_intervals;
 extern int (*hs_touch_where)(struct hs_intervals *to);
 extern _Atomic unsigned int hs_touch_windows;
+/* What the looks of the last window took, ns of processor time. */
+extern _Atomic uint64_t hs_touch_cost;
 
 #endif /* HS_TOUCH_H */

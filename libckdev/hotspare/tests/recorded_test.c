@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -80,6 +81,13 @@ static void run_script(void)
 	case 3:
 		use(READ_THIRD, false);
 	}
+}
+
+static int touch_one(struct cptdev_scan *s)
+{
+	if (s->start == where.v[0].start && looks++ == 1)
+		sink += memory[PAGES / 2 * HS_PAGE];
+	return hs_session_scan(s);
 }
 
 /*
@@ -213,6 +221,36 @@ static void record(void)
 	CHECK(!hs_cpt(HSCPT_INCR));
 }
 
+static unsigned long huge_kib(void)
+{
+	unsigned long kib = 0;
+	char line[128];
+	FILE *f = fopen("/proc/self/smaps_rollup", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "AnonHugePages: %lu", &kib);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* One page of the memory is accessed in the window, and none of it before. */
+static void record_huge(void)
+{
+	struct hs_touched t;
+
+	tell("huge_kib", huge_kib());
+	hs_touch_scan = hs_session_scan;
+	take_window(0);
+	take_window(HSCPT_INCR);
+	tell("huge_kib_later", huge_kib());
+	hs_touch_scan = touch_one;
+	take_window(HSCPT_INCR);
+	get_recorded(&t);
+	tell("one_is_touched", class_of(&t, PAGES / 2) < HS_TOUCHED_USED);
+	tell("pages", hs_touched_pages(&t, HS_TOUCHED_LOOKS));
+}
+
 /* Looks all the time, at any moment. */
 static void *look_all_the_time(void *arg)
 {
@@ -293,7 +331,8 @@ static int program(int argc, char **argv)
 
 	open_out();
 	dup2(OUT_FD, STDERR_FILENO);
-	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	if (strcmp(setting("MODE"), "huge"))
+		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	hs_touch_share = 0;
 	hs_touch_scan = scan_in_turn;
 	hs_touch_where = where_once;
@@ -305,9 +344,12 @@ static int program(int argc, char **argv)
 	CHECK(keep && memory && !hs_threadreg(compare, keep));
 	memory = (unsigned char *)(((uintptr_t)memory + HS_PAGE - 1) & ~(HS_PAGE - 1));
 	*keep = memory;
+	CHECK(strcmp(setting("MODE"), "huge") || !madvise(memory, PAGES * HS_PAGE, MADV_HUGEPAGE));
 	memset(memory, 1, (PAGES + HOT) * HS_PAGE);
 	if (!strcmp(setting("MODE"), "record"))
 		record();
+	else if (!strcmp(setting("MODE"), "huge"))
+		record_huge();
 	else
 		change_and_save();
 	return 0;
@@ -361,6 +403,18 @@ static void each_touched_page_is_in_the_set(void **state)
 	expect_none_wrong("wrong_hot");
 }
 
+/* The mark of a huge page is cleared as a whole: pages that weren't accessed aren't in the set. */
+static void huge_pages_are_touched_as_a_whole(void **state)
+{
+	(void)state;
+	expect_end("out", start("out", "-m", "-f", "image", "-b", "module", "-u", "200", "MODE=huge"));
+	assert_true(last("out", "huge_kib") >= 4096);
+	assert_true(last("out", "huge_kib_later") >= 4096);
+	assert_int_equal(last("out", "one_is_touched"), 1);
+	/* And some of the library. */
+	assert_in_range(last("out", "pages"), 1, 512 + 128);
+}
+
 static void looks_change_nothing_that_is_saved(void **state)
 {
 	char rounds[32];
@@ -380,6 +434,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(each_touched_page_is_in_the_set, clean),
+		cmocka_unit_test_teardown(huge_pages_are_touched_as_a_whole, clean),
 		cmocka_unit_test_teardown(looks_change_nothing_that_is_saved, clean),
 	};
 	char dir[] = "/tmp/hotspare-recorded-test.XXXXXX";

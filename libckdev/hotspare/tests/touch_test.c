@@ -579,6 +579,7 @@ static void looks_have_a_limit(void **state)
 static void a_cut_in_a_window_begins_none(void **state)
 {
 	unsigned int before = hs_touch_windows, i;
+	struct hs_touched t;
 
 	(void)state;
 	start_anew("100");
@@ -588,7 +589,9 @@ static void a_cut_in_a_window_begins_none(void **state)
 		usleep(1000);
 	}
 	wait_for_window(before);
-	assert_int_equal(recorded().generation, 60);
+	t = recorded();
+	assert_int_equal(t.generation, 60);
+	hs_touched_free(&t);
 	assert_int_equal(looked, 8);
 }
 
