@@ -532,7 +532,7 @@ int hs_fill_begin(int uffd, struct hs_index *ix, const struct hs_touched *touche
 	fill.file = ix->nr_files;
 	fill.record = ix->nr_records;
 	each_data(HS_BASE, HS_END, count, NULL);
-	return touched ? make_order(touched) : 0;
+	return touched && !lazy_mutant(HS_LAZY_NO_ORDER) ? make_order(touched) : 0;
 }
 
 const struct hs_fill_stats *hs_fill_end(void)

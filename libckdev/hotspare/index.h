@@ -19,6 +19,7 @@
 #define HS_LAZY_NO_SUM		(1 << 3)	/* checksums aren't compared */
 #define HS_LAZY_NO_WAIT		(1 << 4)	/* checkpoints and fork(2) don't wait */
 #define HS_LAZY_GO_ON		(1 << 5)	/* the program doesn't end when a file can't be read */
+#define HS_LAZY_NO_ORDER	(1 << 6)	/* the touch set is ignored */
 #ifdef HS_MUTANTS
 extern unsigned int hs_lazy_mutant;
 #define lazy_mutant(x)		(hs_lazy_mutant & (x))

@@ -875,7 +875,8 @@ unsigned int hs_lazy_mutant;
 /* In the order in which index.h has them. */
 static void take_away(const char *name)
 {
-	static const char *const all[] = { "zeros", "old", "no_remove", "no_sum", "no_wait", "go_on" };
+	static const char *const all[] = { "zeros", "old", "no_remove", "no_sum", "no_wait", "go_on",
+		"no_order" };
 	unsigned int i;
 
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)

@@ -54,7 +54,8 @@ no_remove: what_is_given_back_is_zero: a look at memory that the program gave ba
 no_sum: what_cannot_be_read_ends_the_program: the checksum of what is read late
 no_wait: the_next_checkpoint_has_everything: the wait before a checkpoint
 no_wait: a_forked_child_has_everything: the wait before fork(2)
-go_on: what_cannot_be_read_ends_the_program: the end of a program whose memory is lost' ;;
+go_on: what_cannot_be_read_ends_the_program: the end of a program whose memory is lost
+no_order: what_is_touched_first_is_there_first: the order of the touch set' ;;
 *)
 	echo "mutants.sh: $TELLER isn't a teller" >&2
 	exit 2 ;;
