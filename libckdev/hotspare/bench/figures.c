@@ -51,6 +51,17 @@ void figure_print(struct figure *f, const char *unit, const char *name, ...)
 	print(text, unit, f->nr, median, f->v[0], f->v[f->nr - 1]);
 }
 
+void figure_value(double v, const char *unit, const char *name, ...)
+{
+	char text[96];
+	va_list args;
+
+	va_start(args, name);
+	vsnprintf(text, sizeof(text), name, args);
+	va_end(args);
+	print(text, unit, 1, v, v, v);
+}
+
 void figure_ratio(double v, unsigned int nr, const char *name)
 {
 	print(name, "ratio", nr, v, v, v);

@@ -19,6 +19,8 @@ double figure_median(struct figure *f);
 /* Print the median, the least and the most. */
 void figure_print(struct figure *f, const char *unit, const char *name, ...)
 	__attribute__((format(printf, 3, 4)));
+/* One value. */
+void figure_value(double v, const char *unit, const char *name, ...) __attribute__((format(printf, 3, 4)));
 /* One that is computed from medians of @nr rounds. */
 void figure_ratio(double v, unsigned int nr, const char *name);
 
