@@ -25,8 +25,13 @@
 #define AUTO_LOOKS	11U		/* the last one after 16 seconds */
 #define FIXED_LOOKS	8U
 #define WINDOW_MOST_MS	3600000UL
-/* 1 Gbit/s, while nothing was written. */
+/*
+ * 1 Gbit/s, while nothing was written, and at most: what was written may be in a cache. A restart may
+ * read from a slower place, and chooses from the looks by the speed that it measures: so the window is as
+ * long as that place needs.
+ */
 #define RATE		(117ULL << 20)
+#define SLOWER		4
 #define WRITTEN_LEAST	(1ULL << 20)
 /*
  * A look at so much at a time: a cut waits for one of these at most. They begin where huge pages begin:
@@ -85,8 +90,10 @@ int hs_touch_set(const char *text, struct hs_error *e)
 
 void hs_touch_written(uint64_t bytes, uint64_t ns)
 {
+	const double written = ns ? (double)bytes * 1e9 / (double)ns : 0;
+
 	if (bytes >= WRITTEN_LEAST && ns)
-		rate = (uint64_t)((double)bytes * 1e9 / (double)ns) + 1;
+		rate = written < (double)RATE ? (uint64_t)written + 1 : RATE;
 }
 
 void hs_touch_pause(void)
@@ -274,10 +281,12 @@ static void sleep_until(uint64_t ns)
 		;
 }
 
-/* Would what was touched up to here arrive in the time that it covers? */
+/* Would what was touched up to here arrive in the time that it covers, from a slower store as well? */
 static bool covers(uint64_t ns)
 {
-	return (double)hs_touched_pages(&set, HS_TOUCHED_LOOKS) * HS_PAGE * 1e9 <= (double)ns * (double)rate;
+	const double bytes = (double)hs_touched_pages(&set, HS_TOUCHED_LOOKS) * HS_PAGE;
+
+	return bytes * 1e9 * SLOWER <= (double)ns * (double)rate;
 }
 
 static void record(struct window *w)

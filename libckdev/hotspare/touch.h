@@ -3,8 +3,8 @@
  * libhotspare: recording the touch set (touched.h). When the program goes on after a checkpoint by the
  * module, a thread of ours looks at the accessed marks of the pages: first it clears them, with a flush of the TLB, so that the next access of each
  * page sets its mark again; then it looks after 16 ms, 32 ms, 64 ms and so on, and clears them each
- * time. The window ends with the first look up to which the program has touched no more than the
- * store can deliver in that time. The set travels with the next checkpoint.
+ * time. The window ends with the first look up to which the program has touched no more than a
+ * slow store can deliver in that time. The set travels with the next checkpoint.
  *
  * Looks change nothing else: which pages changed is known by other marks.
  */

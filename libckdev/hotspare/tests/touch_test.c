@@ -519,8 +519,8 @@ static void the_window_follows_the_store(void **state)
 	hs_touch_written(100 << 20, 1000000000);
 	window(45, true);
 	assert_int_equal(looked, 2);
-	/* 32 KiB at 1 MB/s take 33 ms, which is more than 32 and less than 64. */
-	hs_touch_written(10000000, 10000000000);
+	/* 32 KiB at a quarter of 4 MB/s take 33 ms, which is more than 32 and less than 64. */
+	hs_touch_written(40000000, 10000000000);
 	window(46, true);
 	assert_int_equal(looked, 4);
 	t = recorded();
