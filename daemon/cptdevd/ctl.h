@@ -18,6 +18,7 @@ struct client {
 	struct ucred cred;		/* who it is: noted in the log */
 	u64 since;			/* it waits for the client, ns as loop->now */
 	bool monitors;			/* news are sent to it */
+	bool over;			/* its connection is somebody else's: ctl_fetch.c */
 	char in[REQUEST_MAX];
 	size_t in_len;
 	char *out;			/* NULL: there is nothing to be sent */
@@ -36,6 +37,9 @@ struct json_object *ctl_hold(struct client *c, const char *command, const char *
 struct json_object *ctl_history(struct client *c, struct json_object *request);
 extern const char ctl_history_loss[];
 const char *ctl_history_failure(int err);
+
+/* ctl_fetch.c: the answer to "fetch", or NULL: its connection is fetch.c's from now on. */
+struct json_object *ctl_fetch(struct client *c, struct json_object *request);
 
 /* May the client change something? That is for root, and for the user of the daemon. */
 bool client_may(const struct client *c);

@@ -415,6 +415,8 @@ static struct json_object *answer_to(struct client *c, const char *line)
 		o = client_start(c, request);
 	else if (!strcmp(command, "history"))
 		o = ctl_history(c, request);
+	else if (!strcmp(command, "fetch"))
+		o = ctl_fetch(c, request);
 	else if (!strcmp(command, "promote") || !strcmp(command, "forget") ||
 		 !strcmp(command, "alone") || !strcmp(command, "switchover") ||
 		 !strcmp(command, "ack") || !strcmp(command, "checkpoint") ||
@@ -423,7 +425,7 @@ static struct json_object *answer_to(struct client *c, const char *line)
 		o = client_change(c, command, request);
 	else
 		o = refusal("unknown-command",
-			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\", \"ack\", \"checkpoint\", \"hold\", \"release\", \"verify\" and \"history\"");
+			    "the commands are \"status\", \"monitor\", \"start\", \"promote\", \"forget\", \"alone\", \"switchover\", \"ack\", \"checkpoint\", \"hold\", \"release\", \"verify\", \"history\" and \"fetch\"");
 	json_object_put(request);
 	return o;
 }
@@ -492,6 +494,7 @@ static void client_event(struct watch *w, u32 events)
 		alive = client_read(c);
 	while (alive && !c->out) {
 		client_request(c);
+		alive = !c->over;
 		if (!c->out)
 			break;
 		alive = client_write(c);

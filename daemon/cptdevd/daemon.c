@@ -39,6 +39,8 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 	LIST_INIT(&d->ins);
 	LIST_INIT(&d->clients);
 	LIST_INIT(&d->records);
+	LIST_INIT(&d->fetches);
+	LIST_INIT(&d->lends);
 	d->events.fd = -1;
 	acceptor_init(&d->listener);
 	acceptor_init(&d->control);
@@ -66,6 +68,7 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 /* Also what daemon_open() left behind when it failed. */
 void daemon_close(struct daemon *d)
 {
+	fetch_close(d);
 	listen_close(d);
 	in_close_all(d);
 	known_close(d);

@@ -72,6 +72,7 @@ void chan_close(struct chan *c)
 
 void chan_close_all(struct in *in)
 {
+	lend_close(in);
 	while (!LIST_EMPTY(&in->channels))
 		chan_close(LIST_FIRST(&in->channels));
 }

@@ -9,6 +9,7 @@
  *   known.c, ship.c, peer.c -> alone.c, lease.c: may the session go on?
  *   start.c -> takeback.c -> the peer's source.c: a program's state comes back
  *   ctl.c -> switching.c -> the peer's handover.c: a service is moved
+ *   ctl.c -> fetch.c -> the peer's lend.c: a program begins from a replica of the peer's
  *   ctl.c -> verify.c -> the peer's compare.c: is the replica what was sent?
  *   control socket -> ctl.c -> status.c
  */
@@ -24,6 +25,7 @@
 #include "delta.h"
 #include "detector.h"
 #include "fence_command.h"
+#include "fetch.h"
 #include "fsm.h"
 #include "greeting.h"
 #include "image.h"
@@ -351,6 +353,9 @@ struct daemon {
 	struct timer take_back;
 	LIST_HEAD(switch_list, switchover) switches;
 	struct timer switching;
+	LIST_HEAD(fetch_list, fetch) fetches;	/* programs of this host */
+	LIST_HEAD(lend_list, lend) lends;	/* replicas of this host */
+	u32 last_fetch;
 	LIST_HEAD(peer_list, peer) peers;
 	struct promotion promotion;
 	char own_promotion[CPTDEV_NAME_MAX + 24];	/* name and term of our last one */
@@ -511,6 +516,8 @@ void records_decide(struct daemon *d, const char *name);
  * a program that lives; -EREMCHG: an outdated replica is here.
  */
 int records_forget(struct daemon *d, const char *name);
+/* What was written last didn't come to be: as before, NULL: there was none. */
+void records_undo(struct daemon *d, const char *name, const struct record *before);
 bool records_split(struct daemon *d, const char *name);
 /* A program stands still here, see lost.c. */
 bool records_overtaken(struct daemon *d, const char *name);

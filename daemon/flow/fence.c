@@ -20,6 +20,7 @@
 
 #include "bounds.h"
 #include "daemon.h"
+#include "fetching.h"
 #include "log.h"
 #include "uuid.h"
 
@@ -206,18 +207,19 @@ void fence_held(struct daemon *d, struct held *h)
 	h->told = h->term;
 }
 
-static bool speaks(const struct known *k)
+/* One that isn't all here yet says nothing: who has the rest of it goes on if that fails. */
+static bool speaks(struct daemon *d, const struct known *k)
 {
-	return k->rec.name[0] && k->rec.term > TERM_LOWEST &&
+	return k->rec.name[0] && !record_awaits(record_of(d, k->rec.name), k->rec.term) && k->rec.term > TERM_LOWEST &&
 		!(k->rec.flags & CPTDEV_GENL_SESSION_FENCED);
 }
 
 void fence_known_term(struct daemon *d, struct known *k)
 {
 	fence_check(d, k);
-	if (speaks(k) && k->told_term != k->rec.term)
-		fence_announce(d, k->rec.name, k->rec.term,
-			       fence_owner(d, k->rec.name, k->rec.term), 0);
+	if (!speaks(d, k) || k->told_term == k->rec.term)
+		return;
+	fence_announce(d, k->rec.name, k->rec.term, fence_owner(d, k->rec.name, k->rec.term), 0);
 	k->told_term = k->rec.term;
 }
 
@@ -232,7 +234,7 @@ void fence_greet(struct daemon *d, struct conn *c)
 		if (h->term > TERM_LOWEST)
 			fence_send(d, c, h->name, h->term, fence_owner(d, h->name, h->term), 0);
 	LIST_FOREACH(k, &d->sessions, entry)
-		if (speaks(k))
+		if (speaks(d, k))
 			fence_send(d, c, k->rec.name, k->rec.term,
 				   fence_owner(d, k->rec.name, k->rec.term), 0);
 }

@@ -260,6 +260,20 @@ static int frame_switch(struct in *in, const u8 *payload, u32 len)
 	return handover_frame(in, payload, len);
 }
 
+static int frame_fetch(struct in *in, const u8 *payload, u32 len)
+{
+	if (in_event(in, IN_FETCH))
+		return -1;
+	return lend_frame(in, payload, len);
+}
+
+static int frame_read(struct in *in, const struct frame *f, const u8 *payload)
+{
+	if (in_event(in, IN_FETCH))
+		return -1;
+	return lend_read(in, f->channel, payload, f->length);
+}
+
 static int frame_bye(struct in *in, u32 len)
 {
 	if (empty_decode(WIRE_BYE, len, &in->conn->fault))
@@ -307,6 +321,10 @@ static int in_frame(struct conn *c, const struct frame *f, const u8 *payload)
 		return frame_take_back(in, payload, f->length);
 	case WIRE_SWITCH:
 		return frame_switch(in, payload, f->length);
+	case WIRE_FETCH:
+		return frame_fetch(in, payload, f->length);
+	case WIRE_READ:
+		return frame_read(in, f, payload);
 	case WIRE_BYE:
 		return frame_bye(in, f->length);
 	case WIRE_REFUSE:

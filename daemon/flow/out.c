@@ -284,6 +284,20 @@ static int frame_switch(struct out *o, const u8 *payload, u32 len)
 	return switch_frame(o, payload, len);
 }
 
+static int frame_fetch(struct out *o, const u8 *payload, u32 len)
+{
+	if (out_event(o, OUT_FETCH))
+		return -1;
+	return fetch_frame(o, payload, len);
+}
+
+static int frame_pages(struct out *o, const struct frame *f, const u8 *payload)
+{
+	if (out_event(o, OUT_FETCH))
+		return -1;
+	return fetch_pages(o, f->channel, payload, f->length);
+}
+
 static int frame_bye(struct out *o, u32 len)
 {
 	struct ship *s;
@@ -335,6 +349,10 @@ static int out_frame(struct conn *c, const struct frame *f, const u8 *payload)
 		return frame_take_back(o, payload, f->length);
 	case WIRE_SWITCH_STATE:
 		return frame_switch(o, payload, f->length);
+	case WIRE_FETCH_STATE:
+		return frame_fetch(o, payload, f->length);
+	case WIRE_PAGES:
+		return frame_pages(o, f, payload);
 	case WIRE_BYE:
 		return frame_bye(o, f->length);
 	case WIRE_SESSION_STATE:
@@ -540,6 +558,7 @@ static void out_detach(struct out *o)
 	while (!TAILQ_EMPTY(&o->ships))
 		ship_free(TAILQ_FIRST(&o->ships));
 	source_close(o);
+	fetch_lost(o);
 }
 
 static void out_disconnect(struct out *o)

@@ -55,9 +55,10 @@ static int promotion(struct daemon *d, const char *name, u64 *term, u64 *generat
 	int fd, ret;
 
 	/* The other host may have everything at any moment, and go on with it. */
-	if (source_gives(d, name) && !force)
+	if ((source_gives(d, name) || lend_gives(d, name)) && !force)
 		return -EBUSY;
 	source_stop(d, name, "the replica is promoted by force");
+	lend_stop(d, name, "the replica is promoted by force");
 	fd = kernel_replica_open(d->kernel, name, CPTDEV_REPLICA_WRITE);
 	if (fd < 0)
 		return fd;

@@ -23,6 +23,7 @@
 
 #include "bounds.h"
 #include "daemon.h"
+#include "fetching.h"
 #include "log.h"
 #include "state.h"
 #include "uuid.h"
@@ -228,6 +229,12 @@ static void session_decide(struct daemon *d, struct known *k, struct recorded *e
 	}
 }
 
+/* A part of its memory is elsewhere, see fetch.c. A daemon that is started anew knows it from the record. */
+static void bar_awaits(struct known *k)
+{
+	bar(k, "its memory comes from another host's replica, and isn't all here yet: until then nothing is acknowledged and nobody is answered");
+}
+
 /* A daemon that is started anew knows it from the record. */
 static void bar_handed(struct daemon *d, struct known *k, const struct record *r)
 {
@@ -272,12 +279,14 @@ void records_session(struct daemon *d, struct known *k)
 		    d->conf.state_dir, ADVICE(d, "forget", k->rec.name));
 	else if (e && record_stands_still(&e->r))
 		bar_still(d, k, &e->r);
+	else if (e && record_awaits(&e->r, k->rec.term))
+		bar_awaits(k);
 	else if (e && e->r.handed && k->rec.term <= e->r.term)
 		bar_handed(d, k, &e->r);
 	else
 		session_decide(d, k, e);
 	if (*k->barred)
-		tell(&d->tell, LOG_ERR, TELL_SESSION, k->rec.name,
+		tell(&d->tell, e && record_awaits(&e->r, k->rec.term) ? LOG_INFO : LOG_ERR, TELL_SESSION, k->rec.name,
 		     "session %s (pid %u) gets no acknowledgement: %s", k->rec.name,
 		     k->rec.pid, k->barred);
 	records_block(d, k);
@@ -895,6 +904,16 @@ bool records_damaged(struct daemon *d, const char *name)
 	struct recorded *e = recorded_find(d, name);
 
 	return e && e->damaged;
+}
+
+void records_undo(struct daemon *d, const char *name, const struct record *before)
+{
+	struct recorded *e = recorded_find(d, name);
+
+	if (e && before)
+		records_still(d, e, before);
+	else if (e && !state_remove(d->conf.state_dir, name))
+		recorded_free(e);
 }
 
 /*

@@ -32,6 +32,8 @@ const char *wire_type_name(u16 type)
 	case WIRE_TAKE_BACK_STATE:	return "TAKE_BACK_STATE";
 	case WIRE_SWITCH:		return "SWITCH";
 	case WIRE_SWITCH_STATE:		return "SWITCH_STATE";
+	case WIRE_FETCH:		return "FETCH";
+	case WIRE_FETCH_STATE:		return "FETCH_STATE";
 	case WIRE_SESSION:		return "SESSION";
 	case WIRE_SESSION_STATE:	return "SESSION_STATE";
 	case WIRE_GONE:			return "GONE";
@@ -46,6 +48,8 @@ const char *wire_type_name(u16 type)
 	case WIRE_PACKED:		return "PACKED";
 	case WIRE_VERIFY:		return "VERIFY";
 	case WIRE_VERIFIED:		return "VERIFIED";
+	case WIRE_READ:			return "READ";
+	case WIRE_PAGES:		return "PAGES";
 	}
 	return NULL;
 }

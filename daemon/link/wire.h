@@ -52,6 +52,8 @@ enum wire_type {
 	WIRE_TAKE_BACK_STATE	= 0x0b,
 	WIRE_SWITCH		= 0x0c,		/* these two: WIRE_FEATURE_SWITCH */
 	WIRE_SWITCH_STATE	= 0x0d,
+	WIRE_FETCH		= 0x0e,		/* these two: WIRE_FEATURE_FETCH */
+	WIRE_FETCH_STATE	= 0x0f,
 	/* a session: channel 1 and up */
 	WIRE_SESSION		= 0x10,
 	WIRE_SESSION_STATE	= 0x11,
@@ -69,6 +71,9 @@ enum wire_type {
 	/* checksums of pages that the replica has: WIRE_FEATURE_VERIFY */
 	WIRE_VERIFY		= 0x30,
 	WIRE_VERIFIED		= 0x31,
+	/* pages of a replica that is fetched: WIRE_FEATURE_FETCH */
+	WIRE_READ		= 0x40,
+	WIRE_PAGES		= 0x41,
 };
 
 /* A generation in ENDED that no replica has: the receiver lacks what was acknowledged. */
@@ -89,13 +94,14 @@ enum wire_type {
 #define WIRE_FEATURE_VERIFY	(1ULL << 11)	/* replicas are compared: VERIFY, VERIFIED */
 #define WIRE_FEATURE_ROUNDS	(1ULL << 12)	/* a delta of everything in parts */
 #define WIRE_FEATURE_BLOCKS	(1ULL << 13)	/* the checksum of DATA is of its blocks' checksums */
+#define WIRE_FEATURE_FETCH	(1ULL << 14)	/* a program goes on from a replica that is elsewhere */
 #define WIRE_FEATURE_ZERO	(1ULL << 16)	/* extents of zeros in DATA */
 /* What this implementation has. */
 #define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE | \
 				 WIRE_FEATURE_END | WIRE_FEATURE_TAKE_BACK | \
 				 WIRE_FEATURE_SWITCH | WIRE_FEATURE_SPARES | WIRE_FEATURE_ZERO | \
 				 WIRE_FEATURE_ZSTD | WIRE_FEATURE_SUBPAGE | WIRE_FEATURE_VERIFY | \
-				 WIRE_FEATURE_ROUNDS | WIRE_FEATURE_BLOCKS)
+				 WIRE_FEATURE_ROUNDS | WIRE_FEATURE_BLOCKS | WIRE_FEATURE_FETCH)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */

@@ -71,6 +71,7 @@ enum out_event {
 	OUT_TERM,		/* TERM: a term that the peer knows */
 	OUT_TAKE_BACK,		/* TAKE_BACK_STATE: does the peer give a replica back? */
 	OUT_SWITCH,		/* SWITCH_STATE: does the peer take over in order? */
+	OUT_FETCH,		/* FETCH_STATE, PAGES: of a replica that is fetched */
 	OUT_BYE,
 	OUT_LOST,		/* can't connect, end of file, error, a bad frame */
 	OUT_SILENT,		/* the time-out passed without a byte */
@@ -87,6 +88,7 @@ enum out_action {
 	OUT_DO_FENCE,		/* sessions with a lower term */
 	OUT_DO_NOTE,		/* what the peer says about a replica that it was asked for */
 	OUT_DO_HAND,		/* what the peer says about a session that is handed over */
+	OUT_DO_FETCH,		/* to the program that goes on from the replica */
 	OUT_DO_CLOSE,		/* detach the sessions, close, try again later */
 	OUT_DO_PART,		/* send BYE, and wait until it is read */
 	OUT_DO_NEXT,		/* close, connect to the new peer */
@@ -150,6 +152,7 @@ enum in_event {
 	IN_ENDED,		/* ENDED: how a session of the peer ended */
 	IN_TAKE_BACK,		/* TAKE_BACK: the peer has lost what a replica here has */
 	IN_SWITCH,		/* SWITCH: the peer hands a session over */
+	IN_FETCH,		/* FETCH, READ: a program of the peer goes on from a replica */
 	IN_BYE,
 	IN_REFUSE,		/* the peer objects to something and closes */
 	IN_BROKEN,		/* a frame that isn't allowed, or is damaged */
@@ -171,6 +174,7 @@ enum in_action {
 	IN_DO_END,		/* a session ended: is its replica promoted? */
 	IN_DO_GIVE,		/* give the replica back, or say why not */
 	IN_DO_TAKE,		/* promote the replica, or say why not */
+	IN_DO_LEND,		/* let the peer have it, or its pages */
 	IN_DO_FAREWELL,		/* the peer left in order: close, no promotion */
 	IN_DO_LEAVE,		/* send BYE, then close */
 	IN_DO_CLOSE,

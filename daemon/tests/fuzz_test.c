@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "fetch_frame.h"
 #include "greeting.h"
 #include "image.h"
 #include "pack.h"
@@ -40,7 +41,7 @@ struct sample {
 	u8 bytes[WIRE_DATA_HEAD_LEN + 5 * WIRE_EXTENT_LEN + PAGES * 4096 + 2048];
 };
 
-static struct sample samples[20];
+static struct sample samples[24];
 static u32 nr_samples;
 
 static struct writer *sample(u16 type)
@@ -111,6 +112,15 @@ static void sample_layout(struct writer *w)
 	segment_encode(w, &seg);
 }
 
+static void sample_pages(struct writer *w)
+{
+	struct msg_pages m = { .what = WIRE_READ_LIST, .addr = FAKE_BASE, .nr = 1 };
+
+	pages_encode(w, &m);
+	write_u64(w, FAKE_BASE);
+	write_u64(w, 4096);
+}
+
 static int make_samples(void **state)
 {
 	struct node self = { .uuid = { 1 }, .name = "alpha", .page_size = 4096,
@@ -127,6 +137,9 @@ static int make_samples(void **state)
 	struct msg_heartbeat beat = { 1, 2, 3 };
 	struct msg_term term = { .term = 2, .name = "kv" };
 	struct msg_ended ended = { .term = 2, .how = 2, .name = "kv", .text = "text" };
+	struct msg_fetch fetch = { .term = 2, .id = 1, .what = WIRE_FETCH_TAKE, .name = "kv" };
+	struct msg_fetch_state lent = { .term = 2, .id = 1, .generation = 1, .name = "kv" };
+	struct msg_read read_ = { .what = WIRE_READ_PAGES, .addr = FAKE_BASE, .len = 4096 };
 
 	(void)state;
 	hello_make(&hello, &self);
@@ -146,6 +159,10 @@ static int make_samples(void **state)
 	SAMPLE(WIRE_FAILED, failed_encode(w, &failed));
 	SAMPLE(WIRE_TERM, term_encode(w, &term));
 	SAMPLE(WIRE_ENDED, ended_encode(w, &ended));
+	SAMPLE(WIRE_FETCH, fetch_encode(w, &fetch));
+	SAMPLE(WIRE_FETCH_STATE, fetch_state_encode(w, &lent));
+	SAMPLE(WIRE_READ, read_encode(w, &read_));
+	SAMPLE(WIRE_PAGES, sample_pages(w));
 	return 0;
 }
 
@@ -209,6 +226,10 @@ static void decode_any(u16 type, const u8 *p, u32 len)
 		struct msg_failed failed;
 		struct msg_term term;
 		struct msg_ended ended;
+		struct msg_fetch fetch;
+		struct msg_fetch_state lent;
+		struct msg_read read;
+		struct msg_pages pages;
 		u64 commit;
 	} m;
 	struct fault f;
@@ -256,6 +277,18 @@ static void decode_any(u16 type, const u8 *p, u32 len)
 		break;
 	case WIRE_ENDED:
 		ended_decode(p, len, &m.ended, &f);
+		break;
+	case WIRE_FETCH:
+		fetch_decode(p, len, &m.fetch, &f);
+		break;
+	case WIRE_FETCH_STATE:
+		fetch_state_decode(p, len, &m.lent, &f);
+		break;
+	case WIRE_READ:
+		read_decode(p, len, 4096, &m.read, &f);
+		break;
+	case WIRE_PAGES:
+		pages_decode(p, len, 4096, &m.pages, &f);
 		break;
 	case WIRE_FAILED:
 		failed_decode(p, len, &m.failed, &f);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "fetch_frame.h"
 #include "hex.h"
 #include "message.h"
 
@@ -38,6 +39,22 @@ ANY(take_back_decode, struct msg_take_back)
 ANY(take_back_state_decode, struct msg_take_back_state)
 ANY(switch_decode, struct msg_switch)
 ANY(switch_state_decode, struct msg_switch_state)
+ANY(fetch_decode, struct msg_fetch)
+ANY(fetch_state_decode, struct msg_fetch_state)
+
+static int any_read_decode(const u8 *p, size_t len, struct fault *f)
+{
+	struct msg_read m;
+
+	return read_decode(p, len, 4096, &m, f);
+}
+
+static int any_pages_decode(const u8 *p, size_t len, struct fault *f)
+{
+	struct msg_pages m;
+
+	return pages_decode(p, len, 4096, &m, f);
+}
 
 static const struct vector {
 	int (*decode)(const u8 *p, size_t len, struct fault *f);
@@ -71,6 +88,18 @@ static const struct vector {
 	{ any_switch_state_decode, "07 00 00 00 00 00 00 00  09 00 00 00 00 00 00 00"
 				   "01 00 00 00  10 00 00 00  02 00  00 00  6b 76"
 				   "02 00  00 00  6e 6f" },
+	{ any_fetch_decode, "07 00 00 00 00 00 00 00  03 00 00 00  01 00 00 00  01 00 00 00"
+			    "02 00  00 00  6b 76" },
+	{ any_fetch_state_decode, UUID_HEX "07 00 00 00 00 00 00 00  09 00 00 00 00 00 00 00"
+				  "05 00 00 00 00 00 00 00  e8 03 00 00  03 00 00 00"
+				  "01 00 00 00  02 00  00 00  6b 76"
+				  "10 00 00 00  02 00  00 00  6e 6f" },
+	{ any_read_decode, "00 20 00 00 00 00 00 00  00 10 00 00 00 00 00 00"
+			   "01 00 00 00  00 00 00 00" },
+	{ any_pages_decode, "00 20 00 00 00 00 00 00  00 00 00 00 00 00 00 00"
+			    "00 00 00 00  00 00 00 00  02 00 00 00  00 00 00 00"
+			    "00 20 00 00 00 00 00 00  00 10 00 00 00 00 00 00"
+			    "00 40 00 00 00 00 00 00  00 20 00 00 00 00 00 00" },
 };
 
 static void encoders_write_these_bytes(void **state)
@@ -112,7 +141,16 @@ static void encoders_write_these_bytes(void **state)
 		.fault = { WIRE_E_FENCED, "no" },
 	};
 
+	struct msg_fetch fetch = {
+		.term = 7, .id = 3, .what = WIRE_FETCH_TAKE, .flags = WIRE_FETCH_AGAIN, .name = "kv",
+	};
+	struct msg_fetch_state lent = {
+		.term = 7, .generation = 9, .pages = 5, .uid = 1000, .id = 3,
+		.what = WIRE_FETCH_TAKE, .name = "kv", .fault = { WIRE_E_FENCED, "no" },
+	};
+
 	(void)state;
+	memcpy(lent.uuid, uuid, sizeof(uuid));
 	memcpy(sw.uuid, uuid, sizeof(uuid));
 	memcpy(back.uuid, uuid, sizeof(uuid));
 	memcpy(ended.uuid, uuid, sizeof(uuid));
@@ -142,6 +180,9 @@ static void encoders_write_these_bytes(void **state)
 	CHECK(11, take_back_state_encode(&w, &given));
 	CHECK(12, switch_encode(&w, &sw));
 	CHECK(13, switch_state_encode(&w, &sws));
+	CHECK(14, fetch_encode(&w, &fetch));
+	CHECK(15, fetch_state_encode(&w, &lent));
+	CHECK(16, read_encode(&w, &(struct msg_read) { WIRE_READ_PAGES, 0x2000, 4096 }));
 }
 
 static void decoders_read_what_was_written(void **state)
@@ -265,6 +306,41 @@ static void each_wrong_field_is_named(void **state)
 	fails(&vectors[13], 16, 3, "answer is 3");
 	fails(&vectors[13], 26, 1, "reserved");
 	fails(&vectors[13], 29, '/', "bad name");
+	/* FETCH: term, number, question, flags, reserved, name; and its answer */
+	fails(&vectors[14], 0, 0, "term is 0");
+	fails(&vectors[14], 12, 0, "term is 7");
+	fails(&vectors[14], 7, 0x80, "term is 9223372036854775815");
+	fails(&vectors[14], 8, 0, "number is 0");
+	fails(&vectors[14], 12, 4, "question is 4");
+	fails(&vectors[14], 16, 2, "flags is 2");
+	fails(&vectors[14], 22, 1, "reserved");
+	fails(&vectors[14], 25, '/', "bad name");
+	fails(&vectors[15], 16, 0, "term is 0");
+	fails(&vectors[15], 31, 0x80, "generation is 9223372036854775817");
+	fails(&vectors[15], 44, 0, "number is 0");
+	fails(&vectors[15], 48, 3, "question is 3");
+	fails(&vectors[15], 54, 1, "reserved");
+	fails(&vectors[15], 57, '/', "bad name");
+	/* READ: address, length, question, reserved */
+	fails(&vectors[16], 0, 1, "at 0x2001");
+	fails(&vectors[16], 7, 0x80, "at 0x8000000000002000");
+	fails(&vectors[16], 9, 0, "0 bytes");
+	fails(&vectors[16], 9, 0x11, "4352 bytes");
+	fails(&vectors[16], 10, 4, "266240 bytes");
+	fails(&vectors[16], 16, 0, "READ: 0");
+	fails(&vectors[16], 16, 2, "READ: 2");
+	fails(&vectors[16], 20, 1, "reserved");
+	/* PAGES: the question, reserved, how much follows, extents that ascend */
+	fails(&vectors[17], 0, 1, "at 0x2001");
+	fails(&vectors[17], 16, 2, "PAGES: 2");
+	fails(&vectors[17], 28, 1, "reserved");
+	fails(&vectors[17], 20, 16, "number of extents is 2");
+	fails(&vectors[17], 24, 1, "32 bytes instead of 16");
+	fails(&vectors[17], 26, 1, "number of extents is 65538");
+	fails(&vectors[17], 33, 0x10, "extent 0x1000 of 0x1000 bytes after 0x2000");
+	fails(&vectors[17], 41, 0, "0x0 bytes");
+	fails(&vectors[17], 49, 0x20, "extent 0x2000 of 0x2000 bytes after 0x3000");
+	fails(&vectors[17], 55, 0x80, "extent 0x8000000000004000");
 	/* FAILED: a failure has a code */
 	fails(&vectors[7], 8, 0, "code is 0");
 }
