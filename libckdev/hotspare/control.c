@@ -4,6 +4,7 @@
  * answers may say anything.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -107,6 +108,18 @@ static struct json_object *get_answer(int fd, const char *request, int timeout_m
 		json_tokener_free(tok);
 	}
 	return answer;
+}
+
+int hs_control_connect(const char *path, struct hs_error *e)
+{
+	int fd = connect_to(path);
+
+	if (fd >= 0 && !fcntl(fd, F_SETFL, 0))
+		return fd;
+	hs_fail(e, errno, "%.60s: %.100s", path, why_not(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 struct json_object *hs_control_ask(const char *path, const char *request, int timeout_ms,

@@ -17,4 +17,7 @@
 struct json_object *hs_control_ask(const char *path, const char *request, int timeout_ms,
 				   struct hs_error *e);
 
+/* A connection to it, which blocks; or -1 with errno and @e. */
+int hs_control_connect(const char *path, struct hs_error *e);
+
 #endif /* HS_CONTROL_H */

@@ -305,6 +305,12 @@ const char *hs_index_load(struct hs_index *ix, uint32_t record, struct hs_error 
 	if (ix->loaded == record)
 		return memory;
 	ix->loaded = NONE;
+	if (ix->load) {
+		if (ix->load(f->fd, memory, r->addr, r->len, e))
+			return NULL;
+		ix->loaded = record;
+		return memory;
+	}
 	if (load(f, section, len, r->at, r, e))
 		return NULL;
 	if (XXH3_64bits(section, len) != r->sum && !lazy_mutant(HS_LAZY_NO_SUM)) {
@@ -314,6 +320,11 @@ const char *hs_index_load(struct hs_index *ix, uint32_t record, struct hs_error 
 	}
 	ix->loaded = record;
 	return memory;
+}
+
+int hs_index_done(struct hs_index *ix, struct hs_error *e)
+{
+	return ix->done ? ix->done(ix->files[0].fd, e) : 0;
 }
 
 int hs_index_read(struct hs_index *ix, char *to, uint64_t addr, size_t len, struct hs_error *e)

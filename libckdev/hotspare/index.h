@@ -55,6 +55,9 @@ struct hs_index {
 	char *buf;			/* for one section */
 	size_t buf_len;
 	uint32_t loaded;		/* which one is in it */
+	/* Where the content isn't in a file: what is at @addr; and when nothing more is needed. 0, or -1. */
+	int (*load)(int fd, char *to, uint64_t addr, size_t len, struct hs_error *e);
+	int (*done)(int fd, struct hs_error *e);
 };
 
 /* NULL: no memory. */
@@ -78,6 +81,8 @@ static inline const struct hs_extent *hs_index_at(const struct hs_index *ix, uin
 
 	return x && x->start <= addr ? x : NULL;
 }
+/* Nothing more is needed: 0, or -1 with errno and @e, and then it mustn't be used. */
+int hs_index_done(struct hs_index *ix, struct hs_error *e);
 /* The memory of a record, up to the next call; or NULL with errno and @e. */
 const char *hs_index_load(struct hs_index *ix, uint32_t record, struct hs_error *e);
 /* What there is of [@addr, @addr + @len) to @to, the rest of which stays as it is. */

@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "detect.h"
 #include "environment.h"
+#include "fetch.h"
 #include "fork.h"
 #include "hotspare.h"
 #include "kept.h"
@@ -168,7 +169,7 @@ static int bring_back(struct hs_state *s, const struct hs_image_head *head,
 {
 	if (hs_fds_prepare(&s->fds, e))
 		return -1;
-	if (o->spare)
+	if (o->spare || o->from)
 		hs_command_try(&o->command, HS_EVENT_TAKEOVER, head);
 	else if (hs_command_run(&o->command, HS_EVENT_MASTER, head, e))
 		return -1;
@@ -176,7 +177,7 @@ static int bring_back(struct hs_state *s, const struct hs_image_head *head,
 		return -1;
 	hs_fds_tell_changed(&s->fds);
 	hs_fds_go_on(&s->fds);
-	if (o->spare)
+	if (o->spare || o->from)
 		hs_command_try(&o->command, HS_EVENT_SERVE, head);
 	if (hs_signals_restore(&s->signals, e) || restore_process(&s->process, e))
 		return -1;
@@ -384,6 +385,25 @@ static int restart(struct options *o, struct hs_error *e)
 	return ret;
 }
 
+/* From a replica of another host, which keeps it until all of it is here. */
+static int go_on_from(struct options *o, struct hs_error *e)
+{
+	struct hs_mirror m;
+	int ret, err;
+
+	hs_mirror_init(&m);
+	ret = hs_fetch(o->session, o->from, (unsigned int)o->timeout * 2, &m, &o->term, e);
+	if (!ret) {
+		hs_say("%s: continuing from generation %llu of the replica on %s",
+		       program_invocation_short_name, (unsigned long long)m.head.generation, o->from);
+		ret = become(&m, o, e);
+	}
+	err = errno;
+	hs_mirror_free(&m);
+	errno = err;
+	return ret;
+}
+
 /*
  * Spares
  */
@@ -506,6 +526,8 @@ static int begin(struct options *o, struct hs_error *e)
 		return -1;
 	o->command.limit = (unsigned int)o->timeout;
 	o->command.env = environ;
+	if (o->from)
+		return go_on_from(o, e);
 	if (o->session && !o->spare && ask_first(o, e))
 		return -1;
 	if (o->spare) {

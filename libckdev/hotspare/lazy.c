@@ -219,7 +219,12 @@ static void may_be_forked(void *arg, void *start, size_t len)
 static void finish(void)
 {
 	const struct hs_fill_stats *s;
+	struct hs_error e;
 
+	if (hs_index_done(lazy.ix, &e)) {
+		hs_say("libhotspare: the program ends, although all of its memory is in place: %s", e.text);
+		_exit(HS_FILL_STATUS);
+	}
 	close(lazy.uffd);
 	hs_fill_each(may_be_forked, NULL);
 	s = hs_fill_end();
@@ -347,6 +352,15 @@ static void read_now(void *arg, void *start, size_t len)
 		n->ret = hs_index_read(lazy.ix, start, (uintptr_t)start, len, n->e);
 }
 
+static int all_read(int ret, struct hs_error *e)
+{
+	if (!ret)
+		ret = hs_index_done(lazy.ix, e);
+	hs_index_free(lazy.ix);
+	state = NONE;
+	return ret;
+}
+
 /* There is no thread. */
 static int fill_now(struct hs_error *e)
 {
@@ -358,8 +372,7 @@ static int fill_now(struct hs_error *e)
 	hs_fill_each(read_now, &n);
 	hs_fill_end();
 	free(lazy.keep);
-	hs_index_free(lazy.ix);
-	return n.ret;
+	return all_read(n.ret, e);
 }
 
 /* The thread has its own. */
@@ -376,6 +389,11 @@ int hs_lazy_run(struct hs_index *ix, const struct hs_touched *touched, struct hs
 {
 	int ret;
 
+	/* No piece was registered: each was read when it was met. */
+	if (lazy.uffd < 0) {
+		lazy.ix = ix;
+		return all_read(0, e);
+	}
 	/* If the program has hs_malloc(3) for malloc(3), this isn't the program's. */
 	hs_inside++;
 	ret = prepare(ix, touched);
@@ -403,6 +421,11 @@ int hs_lazy_run(struct hs_index *ix, const struct hs_touched *touched, struct hs
 bool hs_lazy_missing(void)
 {
 	return state == FILLING;
+}
+
+bool hs_lazy_owes(void)
+{
+	return hs_lazy_missing() && lazy.ix->done;
 }
 
 void hs_lazy_wait(void)

@@ -42,5 +42,7 @@ int hs_lazy_run(struct hs_index *ix, const struct hs_touched *touched, struct hs
 void hs_lazy_wait(void);
 /* Is anything? */
 bool hs_lazy_missing(void);
+/* The same, and somebody else may go on from it meanwhile: nobody is answered. */
+bool hs_lazy_owes(void);
 
 #endif /* HS_LAZY_H */

@@ -597,6 +597,10 @@ static int read_elsewhere(struct hs_mirror *m, struct hs_error *e)
 
 int hs_mirror_indexed(struct hs_mirror *m, struct hs_error *e)
 {
+	if (m->fd < 0)
+		m->fd = memory_create("hotspare-memory");
+	if (m->fd < 0)
+		return hs_fail(e, errno, "no memory for a checkpoint: %s", strerror(errno));
 	return hs_index_build(m->index, e) || read_elsewhere(m, e) ? -1 : 0;
 }
 

@@ -26,6 +26,8 @@ static const char usage[] =
 	"                          when the spare takes over; NAME is the session there; no -a\n"
 	"  -f, --file FILE         write checkpoints to a file\n"
 	"  -r, --restart FILE      continue from a checkpoint in a file\n"
+	"  -F, --from NODE         with -m and -S: continue from the replica that the host NODE has, before\n"
+	"                          all of it is here; see hs_init(3)\n"
 	"  -l, --lazy              with -r: continue before all of the memory is read; the rest is read\n"
 	"                          meanwhile\n"
 	"  -c, --check             with -r: report what would break, and exit\n"
@@ -79,6 +81,9 @@ static int option(int c, struct options *o, struct hs_error *e)
 		return number(optarg, "pipes", 64, &o->pipes, e);
 	case 'f':
 		o->file = optarg;
+		return 0;
+	case 'F':
+		o->from = optarg;
 		return 0;
 	case 'r':
 		o->restart = optarg;
@@ -135,7 +140,8 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 	static const struct option longs[] = {
 		{ "address", 1, NULL, 'a' }, { "backend", 1, NULL, 'b' },
 		{ "check", 0, NULL, 'c' }, { "command", 1, NULL, 'x' },
-		{ "file", 1, NULL, 'f' }, { "generation", 1, NULL, 'g' },
+		{ "file", 1, NULL, 'f' }, { "from", 1, NULL, 'F' },
+		{ "generation", 1, NULL, 'g' },
 		{ "key", 1, NULL, 'k' }, { "lazy", 0, NULL, 'l' }, { "master", 0, NULL, 'm' },
 		{ "pipes", 1, NULL, 'n' }, { "port", 1, NULL, 'p' },
 		{ "restart", 1, NULL, 'r' }, { "session", 1, NULL, 'S' },
@@ -148,7 +154,7 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 	optind = 0;
 	if (touched_by_environment(e))
 		return -1;
-	while ((c = getopt_long(argc, argv, "+a:b:cf:g:k:lmn:p:r:sS:t:u:w:x:h", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "+a:b:cf:F:g:k:lmn:p:r:sS:t:u:w:x:h", longs, NULL)) != -1)
 		if (option(c, o, e))
 			return -1;
 	/* By hs_rejoin(): the arguments are still those of the master. */
@@ -156,6 +162,7 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 		o->master = false;
 		o->spare = true;
 		o->restart = NULL;
+		o->from = NULL;
 		o->lazy = false;
 	}
 	if (o->master == o->spare)
@@ -163,6 +170,9 @@ int hs_options_parse(int argc, char **argv, struct options *o, struct hs_error *
 	if (o->spare && o->restart)
 		return hs_fail(e, EINVAL, "a spare gets its state from the master: -r isn't for a "
 			       "spare");
+	if (o->from && (o->spare || !o->session || o->restart))
+		return hs_fail(e, EINVAL, "-F continues from a replica that another host's cptdevd has: it "
+			       "goes with -m and -S, and without -r");
 	if (o->generation && !o->restart)
 		return hs_fail(e, EINVAL, "-g limits the generations of -r: -r is missing");
 	if (o->check && !o->restart)

@@ -19,7 +19,7 @@
 
 struct options {
 	bool master, spare, takes_back, check, lazy;
-	const char *address, *file, *key, *restart, *session;
+	const char *address, *file, *from, *key, *restart, *session;
 	uint64_t term;			/* of the promotion that was taken */
 	char *absolute;			/* what @file is then */
 	/* the newest checkpoint that -r begins from; 0: any */

@@ -13,6 +13,7 @@
 #include "handover.h"
 #include "hotspare.h"
 #include "job.h"
+#include "lazy.h"
 #include "lock.h"
 #include "module.h"
 #include "private.h"
@@ -448,6 +449,8 @@ int hs_may_serve(void)
 		return 1;
 	fd = hs_snapshot_session(NULL);
 	hs_watchdog_sign(fd);
+	if (hs_lazy_owes())
+		return 0;
 	page = hs_session_page();
 	if (!page)
 		return fd >= 0 && ckdev_wait(fd, 0, 0, NULL) == -ESTALE ? overtaken() : 1;
