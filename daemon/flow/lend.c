@@ -128,7 +128,8 @@ static int check_owner(struct in *in, const struct record *r, struct fault *f)
 		if (p == in->peer)
 			continue;
 		if (p->in && uuid_same(p->in->node.uuid, r->owner))
-			return fault_set(f, WIRE_E_CONFLICT,
+			/* It may be lost a moment ago: it is asked again for a while. */
+			return fault_set(f, WIRE_E_BUSY,
 					 "the program may be alive on %s. Next: cptdevctl switchover, there",
 					 p->in->node.name);
 		if (peer_lent(p, r->owner))

@@ -241,7 +241,7 @@ static int begin_at(struct host *h, const char *from)
 
 	strcpy(un.sun_path, h->conf.control);
 	assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
-	snprintf(line, sizeof(line), "{\"command\":\"fetch\",\"name\":\"kv\",\"from\":\"%s\"}\n", from);
+	snprintf(line, sizeof(line), "{\"command\":\"fetch\",\"name\":\"kv\",\"from\":\"%s\",\"wait_ms\":2500}\n", from);
 	assert_int_equal(send(fd, line, strlen(line), 0), strlen(line));
 	return fd;
 }

@@ -10,6 +10,9 @@
  * Each connection gets a line "HOST N" and is closed. HOST is that of the environment, N one
  * more than in any answer before. " alone" behind it says that no spare has it. A server that
  * may not serve closes without a line, unless CARELESS is in the environment.
+ *
+ * With MEMORY_MIB in the environment the server has so much memory, and says "HOST wrong" when a page of
+ * it isn't what it was.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -24,6 +27,11 @@
 #include <unistd.h>
 
 #include "../hotspare.h"
+#ifdef HS_MUTANTS
+#include "../index.h"
+
+unsigned int hs_lazy_mutant;
+#endif
 #include "child.h"
 
 #define CLASS		0
@@ -33,6 +41,8 @@
 #define ANSWER_MS	300
 
 struct server {
+	unsigned long *memory;
+	size_t words;
 	unsigned long answers;
 	int nr, listener[ADDRESSES];
 };
@@ -62,6 +72,19 @@ static bool may_serve(void)
 	exit(1);
 }
 
+/* A word of each page. */
+#define WORDS		(4096 / sizeof(unsigned long))
+
+static bool is_right(const struct server *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->words; i += WORDS)
+		if (s->memory[i] != i + 1)
+			return false;
+	return true;
+}
+
 static void answer(struct server *s, int fd)
 {
 	int to = accept(fd, NULL, NULL);
@@ -75,6 +98,12 @@ static void answer(struct server *s, int fd)
 		return;
 	}
 	s->answers++;
+	if (!is_right(s)) {
+		len = snprintf(line, sizeof(line), "%s wrong\n", getenv("HOST"));
+		send(to, line, (size_t)len, MSG_NOSIGNAL);
+		close(to);
+		return;
+	}
 	alone = hs_cpt(HSCPT_INCR);
 	if (alone)
 		fprintf(stderr, "no spare: %s\n", hs_error());
@@ -114,16 +143,35 @@ static int listen_on(const char *text)
 	return fd;
 }
 
+static void take_memory(struct server *s)
+{
+	size_t mib = (size_t)atol(getenv("MEMORY_MIB") ?: "0"), i;
+
+	if (!mib)
+		return;
+	CHECK(!hs_malloc_create(CLASS + 1, (mib + 1) << 20));
+	s->memory = hs_malloc(CLASS + 1, mib << 20);
+	CHECK(s->memory);
+	s->words = (mib << 20) / sizeof(*s->memory);
+	for (i = 0; i < s->words; i += WORDS)
+		s->memory[i] = i + 1;
+}
+
 static int be_server(int argc, char **argv)
 {
-	int used = hs_init(argc, argv), i;
+	int used, i;
 	struct server *s;
 
+#ifdef HS_MUTANTS
+	hs_lazy_mutant = (unsigned int)atoi(getenv("MUTANT") ?: "0");
+#endif
+	used = hs_init(argc, argv);
 	if (used < 0)
 		return 3;
 	CHECK(!hs_malloc_create(CLASS, 4096));
 	s = hs_calloc(CLASS, 1, sizeof(*s));
 	CHECK(s && argc - used - 1 <= ADDRESSES);
+	take_memory(s);
 	for (i = used + 1; i < argc; i++) {
 		s->listener[s->nr] = listen_on(argv[i]);
 		CHECK(!hs_fdreg(s->listener[s->nr++]));
