@@ -335,6 +335,31 @@ static void switchovers_text(struct json_object *list, FILE *to)
 	}
 }
 
+#define BAR		20U
+
+static void fetches_text(struct json_object *list, FILE *to)
+{
+	char bar[BAR + 1], here[16], all[16];
+	struct json_object *f;
+	u64 has, of;
+	size_t i;
+
+	for (i = 0; list && i < json_object_array_length(list); i++) {
+		f = json_object_array_get_idx(list, i);
+		has = js_get_u64(f, "here");
+		of = js_get_u64(f, "bytes");
+		memset(bar, '.', BAR);
+		bar[BAR] = '\0';
+		memset(bar, '#', of ? MIN(has / (of / BAR + 1), BAR) : 0);
+		fprintf(to, "Program %s goes on from the replica on %s: %s", js_get_str(f, "name"),
+			js_get_str(f, "from"), js_get_str(f, "phase"));
+		if (of)
+			fprintf(to, ", [%s] %s of %s are here", bar, size_text(has, here),
+				size_text(of, all));
+		fprintf(to, "; it answers nobody until then\n");
+	}
+}
+
 static void peer_text(struct json_object *p, FILE *to)
 {
 	const char *name = js_get_str(p, "name");
@@ -420,6 +445,7 @@ static void daemon_text(const struct view *v, FILE *to)
 		peer_text(json_object_array_get_idx(peers, i), to);
 	promotion_text(js_at(v->daemon, "last_promotion"), to);
 	switchovers_text(js_at(v->daemon, "switchovers"), to);
+	fetches_text(js_at(v->daemon, "fetches"), to);
 	verifies_text(js_at(v->daemon, "sessions"), to);
 	records_text(v, to);
 }

@@ -360,6 +360,7 @@ struct json_object *status_json(struct daemon *d)
 			json_object_array_add(sessions, status_session(d, k));
 	js_put(o, "sessions", sessions);
 	js_put(o, "switchovers", switchovers(d));
+	js_put(o, "fetches", fetch_json(d));
 	LIST_FOREACH(p, &d->peers, entry)
 		json_object_array_add(list, peer(p));
 	js_put(o, "peers", list);

@@ -190,7 +190,7 @@ void fetch_lost(struct out *o)
 	for (f = LIST_FIRST(&o->d->fetches); f; f = next) {
 		next = LIST_NEXT(f, entry);
 		if (f->out == o)
-			fail(f, "link", "the link to its host was lost");
+			fail(f, "not-linked", "the link to its host was lost");
 	}
 }
 
@@ -253,6 +253,7 @@ static void run(struct fetch *f)
 	js_u64(o, "term", f->term + 1);
 	js_u64(o, "pages", f->there.pages);
 	put_line(f, o);
+	news_record(f->d, recorded_find(f->d, f->name), "fetching");
 	tell(&f->d->tell, LOG_NOTICE, TELL_SESSION, f->name,
 	     "%s goes on here from the replica on %s: generation %llu, %llu pages; nothing is acknowledged before all of it is here",
 	     f->name, f->out->node.name, f->there.generation, f->there.pages);
@@ -268,7 +269,7 @@ static void refused(struct fetch *f, const struct fault *fault)
 		loop_arm(&f->d->loop, &f->timer, ASK_AGAIN_NS);
 		return;
 	}
-	fail(f, fault->code == WIRE_E_BUSY ? "busy" : "refused", fault->text);
+	fail(f, fault->code == WIRE_E_BUSY ? "busy" : "failed", fault->text);
 }
 
 static void ask_again(struct timer *t)
@@ -316,6 +317,7 @@ static void over(struct fetch *f)
 	     (clock_mono() - f->since) / NSEC_PER_MSEC, f->bytes >> 10);
 	f->phase = FETCH_OVER;
 	f->out = NULL;
+	news_record(d, recorded_find(d, f->name), "fetched");
 	records_decide(d, f->name);
 	LIST_FOREACH(k, &d->sessions, entry)
 		if (!strcmp(k->rec.name, f->name))
@@ -347,7 +349,7 @@ int fetch_frame(struct out *o, const u8 *payload, u32 len)
 		return fault_set(fault, WIRE_E_PROTOCOL, "%s: FETCH_STATE, which wasn't asked for",
 				 m.name);
 	if (m.fault.code != WIRE_OK && f->phase == FETCH_ENDING)
-		fail(f, "refused", m.fault.text);
+		fail(f, "failed", m.fault.text);
 	else if (m.fault.code != WIRE_OK)
 		refused(f, &m.fault);
 	else if (f->phase == FETCH_ASKING)
@@ -550,20 +552,20 @@ static const char *check_here(struct daemon *d, const char *name, char *why, siz
 	if (under_way(d, name))
 		return refuse("busy", why, size, "another program goes on from that replica here");
 	if (k && !(k->rec.flags & CPTDEV_GENL_SESSION_FENCED))
-		return refuse("lives", why, size, "a program of this name runs on this host");
+		return refuse("primary", why, size, "a program of this name runs on this host");
 	if (records_damaged(d, name) || records_split(d, name) || records_overtaken(d, name))
-		return refuse("record", why, size,
+		return refuse("failed", why, size,
 			      "the record of this host needs a person's decision. Next: cptdevctl status");
 	switch (record_may_fetch(record_of(d, name))) {
 	case FETCHING_OK:
 		return NULL;
 	case FETCHING_STANDS_STILL:
-		return refuse("record", why, size,
+		return refuse("failed", why, size,
 			      "the record of this host needs a person's decision. Next: cptdevctl status");
 	case FETCHING_HAS:
 		break;
 	}
-	return refuse("has-replica", why, size,
+	return refuse("spare", why, size,
 		      "this host has a replica that can be promoted. Start the program as the spare, then: %s",
 		      ADVICE(d, "promote", name));
 }
@@ -571,12 +573,12 @@ static const char *check_here(struct daemon *d, const char *name, char *why, siz
 static const char *check_there(const struct peer *p, const char *from, char *why, size_t size)
 {
 	if (!p)
-		return refuse("no-peer", why, size, "%s isn't a peer of this host", from);
+		return refuse("not-linked", why, size, "%s isn't a peer of this host", from);
 	if (p->out.state != OUT_UP || strcmp(p->out.node.name, from))
-		return refuse("no-link", why, size,
+		return refuse("not-linked", why, size,
 			      "this host isn't linked to %s. Next: cptdevctl status", from);
 	if (!(p->out.features & WIRE_FEATURE_FETCH))
-		return refuse("too-old", why, size, "cptdevd on %s is too old", from);
+		return refuse("version", why, size, "cptdevd on %s is too old", from);
 	return NULL;
 }
 
@@ -631,6 +633,7 @@ struct json_object *fetch_json(struct daemon *d)
 			continue;
 		o = js_new();
 		js_str(o, "name", f->name);
+		js_u64(o, "uid", f->uid);
 		js_str(o, "from", f->out->node.name);
 		js_str(o, "phase", words[f->phase]);
 		js_u64(o, "generation", f->there.generation);

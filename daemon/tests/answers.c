@@ -54,6 +54,9 @@ static void keep(int fd, const char *text, size_t len)
 {
 	const char *end;
 
+	/* Pages of a program that fetches a replica. */
+	if (!begun[fd].len && !is_begin(text, len))
+		return;
 	if (is_begin(text, len))
 		begun[fd].len = 0;
 	begun[fd].text = realloc(begun[fd].text, begun[fd].len + len);

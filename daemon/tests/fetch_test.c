@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "answers.h"
 #include "fetching.h"
 #include "fetchwire.h"
 #include "json.h"
@@ -130,8 +131,10 @@ static void run(struct world *w)
 	u32 i;
 
 	for (i = 0; i < w->nr; i++)
-		if (w->h[i].runs)
+		if (w->h[i].runs) {
 			loop_turn(&w->h[i].daemon.loop, i == w->nr - 1);
+			answers_look(w->h[i].looks);
+		}
 }
 
 static void run_ms(struct world *w, u32 ms)
@@ -442,6 +445,40 @@ static void a_program_goes_on_from_another_hosts_replica(void **state)
 	WAIT(w, w->s->fenced);
 }
 
+/* How far it is, for whoever asks. */
+static struct json_object *fetches(struct host *h)
+{
+	struct json_object *o = status_json(&h->daemon), *list;
+
+	list = json_object_get(js_at(o, "fetches"));
+	json_object_put(o);
+	return list;
+}
+
+static void it_is_shown(void **state)
+{
+	struct world *w = *state;
+	struct json_object *list, *f;
+	u64 here, bytes;
+
+	host_lose(A(w));
+	begin(w);
+	read_memory(w, 300 * FAKE_PAGE);
+	list = fetches(C(w));
+	assert_int_equal(json_object_array_length(list), 1);
+	f = json_object_array_get_idx(list, 0);
+	here = js_get_u64(f, "here");
+	bytes = js_get_u64(f, "bytes");
+	assert_string_equal(js_get_str(f, "phase"), "running");
+	assert_string_equal(js_get_str(f, "from"), "beta");
+	assert_true(here >= 300 * FAKE_PAGE && here < bytes);
+	json_object_put(list);
+	assert_true(read_memory(w, ~0ULL) && finish(w));
+	list = fetches(C(w));
+	assert_int_equal(json_object_array_length(list), 0);
+	json_object_put(list);
+}
+
 /* The source is lost in the middle: that is the program's end, and nothing is lost with it. */
 static void the_source_may_be_lost(void **state)
 {
@@ -685,6 +722,7 @@ int main(void)
 		cmocka_unit_test(a_spare_lends_what_is_whole),
 		cmocka_unit_test(a_host_without_the_state_may_fetch_it),
 		T(a_program_goes_on_from_another_hosts_replica),
+		T(it_is_shown),
 		T(the_source_may_be_lost),
 		T(the_program_may_end),
 		T(its_own_daemon_may_end),

@@ -1,0 +1,121 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A program goes on from a replica that the module has: the daemon "beta" uses it, and the daemons of
+# the first program and of the next one have soft engines. TAP.
+
+. "$(dirname "$0")/tap.sh"
+
+dir=$(mktemp -d)
+cd "$dir" || exit
+export MEMORY_MIB=16
+program=/tests/hosts_program
+nodes=(alpha beta gamma)
+
+conf() { # NODE ENGINE PORT PEER...
+	local node=$1 first=1
+	cat >"$node.conf" <<-END
+		[node]
+		name = $node
+		log_level = info
+		engine = $2
+		control = $dir/$node.control
+		programs = $dir/$node.programs
+		state_dir = $dir/$node.state
+		[listen]
+		address = 127.0.0.1
+		port = $3
+		[failover]
+		failover = manual
+		heartbeat_interval_ms = 200
+		timeout_ms = 2000
+	END
+	shift 3
+	for peer; do
+		[ $first = 1 ] && printf '[peer]\ninsecure = yes\nname = %s\n' "${nodes[$peer]}" >>"$node.conf"
+		[ $first = 1 ] || echo "[peer ${nodes[$peer]}]" >>"$node.conf"
+		printf 'address = 127.0.0.1\nport = 741%s\n' "$peer" >>"$node.conf"
+		first=0
+	done
+}
+
+start() { # NODE
+	cptdevd --foreground --config "$1.conf" 2>>"$1.log" &
+	eval "$1=\$!"
+}
+
+until_true() { # COMMAND...
+	for _ in $(seq 600); do
+		"$@" >/dev/null 2>&1 && return
+		sleep 0.1
+	done
+	echo "# not within 60 s: $*"
+	tail -n 5 ./*.log ./*.err | sed 's/^/# /'
+	return 1
+}
+
+# In the background, under the session's name; what it says is in a file.
+server() { # NODE OPTION...
+	local node=$1
+	shift
+	HOST=$node CPTDEVD_PROGRAMS=$dir/$node.programs CPTDEVD_CONTROL=$dir/$node.control \
+		setarch -R "$program" "$@" -S svc -t 5 -- 127.0.0.1 >>"on-$node" 2>>"on-$node.err" &
+	last=$!
+}
+
+says() { # PATTERN FILE
+	grep -q -- "$1" "$2"
+}
+
+status_has() { # NODE PATTERN
+	cptdevctl --socket "$dir/$1.control" status | grep -q -- "$2"
+}
+
+ask() { # TIMES
+	"$program" ask 127.0.0.1 "$1" >>client
+}
+
+# alpha serves, and beta has its replica; then it is lost with its program.
+begin() {
+	server alpha -m -b portable
+	local first=$last
+	until_true says serves on-alpha && until_true status_has alpha followed && ask 20 || return
+	kill -KILL "$alpha" "$first"
+	wait "$alpha" "$first" 2>/dev/null
+	return 0
+}
+
+goes_on() {
+	server gamma -m -F beta -b portable
+	until_true says "all of the memory is in place" on-gamma.err && ask 20 || return
+	! says wrong client && says '^gamma [0-9]*$' client
+}
+
+# The last number of alpha is below the first one of gamma.
+counts_on() {
+	[ "$(sed -n 's/^alpha \([0-9]*\).*/\1/p' client | tail -n 1)" -lt \
+		"$(sed -n 's/^gamma \([0-9]*\).*/\1/p' client | head -n 1)" ]
+}
+
+# What beta has now is gamma's.
+is_followed() {
+	until_true status_has gamma followed && until_true status_has beta 'svc .*follows'
+}
+
+conf alpha soft 7410 1
+conf beta module 7411 0 2
+conf gamma soft 7412 1
+for node in "${nodes[@]}"; do
+	start "$node"
+done
+t "the replica is in the module, and its program is lost" begin
+t "a program goes on from it, on a host with the soft engine" goes_on
+t "nothing is lost" counts_on
+t "and the module's replica is its spare" is_followed
+for node in "${nodes[@]}"; do
+	kill -KILL "${!node}" 2>/dev/null
+done
+kill -KILL "$last" 2>/dev/null
+wait
+rm -rf "$dir"
+echo "1..$points"
