@@ -286,6 +286,10 @@ static void asked(struct fetch *f, const struct msg_fetch_state *m)
 		fail(f, "permission", "the replica belongs to another user");
 		return;
 	}
+	if (!record_is_there(record_of(f->d, f->name), m->uuid, m->generation)) {
+		fail(f, "outdated", "this host acknowledged data that the replica lacks");
+		return;
+	}
 	f->there = *m;
 	take(f);
 }
@@ -545,7 +549,8 @@ static u32 how_many(struct daemon *d)
 }
 
 /* May a program of this host begin under the name? */
-static const char *check_here(struct daemon *d, const char *name, char *why, size_t size)
+static const char *check_here(struct daemon *d, const char *name, const u8 *node, char *why,
+			      size_t size)
 {
 	struct known *k = known_find_name(d, name);
 
@@ -556,9 +561,13 @@ static const char *check_here(struct daemon *d, const char *name, char *why, siz
 	if (records_damaged(d, name) || records_split(d, name) || records_overtaken(d, name))
 		return refuse("failed", why, size,
 			      "the record of this host needs a person's decision. Next: cptdevctl status");
-	switch (record_may_fetch(record_of(d, name))) {
+	switch (record_may_fetch(record_of(d, name), node)) {
 	case FETCHING_OK:
 		return NULL;
+	case FETCHING_LACKS:
+		return refuse("outdated", why, size,
+			      "this host acknowledged data that the other host's replica may lack. To lose it: %s",
+			      ADVICE(d, "forget", name));
 	case FETCHING_STANDS_STILL:
 		return refuse("failed", why, size,
 			      "the record of this host needs a person's decision. Next: cptdevctl status");
@@ -586,11 +595,11 @@ const char *fetch_begin(struct daemon *d, int fd, u32 uid, bool may, const char 
 			const char *from, u64 wait_ns, char *why, size_t size)
 {
 	struct peer *p = peer_of_name(d, from);
-	const char *code = check_here(d, name, why, size);
+	const char *code = check_there(p, from, why, size);
 	struct fetch *f;
 
 	if (!code)
-		code = check_there(p, from, why, size);
+		code = check_here(d, name, p->out.node.uuid, why, size);
 	if (!code && how_many(d) >= FETCHES_MAX)
 		code = refuse("busy", why, size, "%u programs go on from replicas of other hosts already",
 			      FETCHES_MAX);

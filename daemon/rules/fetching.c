@@ -6,7 +6,13 @@
 #include "fetching.h"
 #include "uuid.h"
 
-enum fetching record_may_fetch(const struct record *r)
+/* A program of this host was acknowledged data, and nobody went on without it. */
+static bool owes(const struct record *r)
+{
+	return r && r->role == RECORD_PRIMARY && !r->outdated && !r->taken_back && record_weighs(r);
+}
+
+enum fetching record_may_fetch(const struct record *r, const u8 *node)
 {
 	if (!r)
 		return FETCHING_OK;
@@ -19,7 +25,14 @@ enum fetching record_may_fetch(const struct record *r)
 		return FETCHING_HAS;
 	if (r->role == RECORD_SPARE)
 		return r->generation && !r->outdated ? FETCHING_HAS : FETCHING_OK;
+	if (owes(r) && (!r->spare || r->alone_since || !record_follows(r, node)))
+		return FETCHING_LACKS;
 	return FETCHING_OK;
+}
+
+bool record_is_there(const struct record *r, const u8 *session, u64 generation)
+{
+	return !owes(r) || (uuid_same(r->session, session) && r->generation <= generation);
 }
 
 void record_fetching(struct record *r, const char *name, u64 term, const u8 *self,

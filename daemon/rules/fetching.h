@@ -14,14 +14,15 @@
 
 #include "record.h"
 
-/* May a program of this host begin from somebody else's replica? @r may be NULL. */
+/* May a program of this host begin from the replica of @node? @r may be NULL. */
 enum fetching {
 	FETCHING_OK,
+	FETCHING_LACKS,			/* this host acknowledged what that replica may lack */
 	FETCHING_STANDS_STILL,		/* a person has to decide first */
 	FETCHING_HAS,			/* this host has the state itself, or gave it away */
 };
 
-enum fetching record_may_fetch(const struct record *r);
+enum fetching record_may_fetch(const struct record *r, const u8 *node);
 
 struct fetch_from {
 	u8 session[CPTDEV_UUID_LEN];	/* whose content the replica has */
@@ -30,6 +31,8 @@ struct fetch_from {
 	char node_name[CPTDEV_NAME_MAX];
 };
 
+/* Is that what was acknowledged here, if anything was? @r may be NULL. */
+bool record_is_there(const struct record *r, const u8 *session, u64 generation);
 /* On disk before the other host is told. */
 void record_fetching(struct record *r, const char *name, u64 term, const u8 *self,
 		     const u8 *boot, const struct fetch_from *from);

@@ -80,19 +80,19 @@ static void a_host_without_the_state_may_fetch_it(void **state)
 	(void)state;
 	memcpy(from.session, one, sizeof(one));
 	memcpy(from.node, beta, sizeof(beta));
-	assert_int_equal(record_may_fetch(NULL), FETCHING_OK);
+	assert_int_equal(record_may_fetch(NULL, beta), FETCHING_OK);
 	record_fed(&r, "kv", one, 1, alpha, boot);
-	assert_int_equal(record_may_fetch(&r), FETCHING_OK);
+	assert_int_equal(record_may_fetch(&r, beta), FETCHING_OK);
 	record_progress(&r, 5);
-	assert_int_equal(record_may_fetch(&r), FETCHING_HAS);
+	assert_int_equal(record_may_fetch(&r, beta), FETCHING_HAS);
 	r.outdated = true;
-	assert_int_equal(record_may_fetch(&r), FETCHING_OK);
+	assert_int_equal(record_may_fetch(&r, beta), FETCHING_OK);
 	r.split = true;
-	assert_int_equal(record_may_fetch(&r), FETCHING_STANDS_STILL);
+	assert_int_equal(record_may_fetch(&r, beta), FETCHING_STANDS_STILL);
 	r.split = false;
 	record_fetching(&r, "kv", 2, gamma_, boot, &from);
 	assert_false(record_used(&r));
-	assert_true(record_may_fetch(&r) == FETCHING_OK && record_asked_back(&r));
+	assert_true(record_may_fetch(&r, beta) == FETCHING_OK && record_asked_back(&r));
 	/* What begins with the term after that has not all of its memory. */
 	assert_true(record_awaits(&r, 3));
 	assert_false(record_awaits(&r, 2));
@@ -102,10 +102,21 @@ static void a_host_without_the_state_may_fetch_it(void **state)
 	assert_int_equal(record_start(&r, two, 3, false, gamma_), START_TAKEN);
 	record_started(&r, "kv", two, 3, gamma_, boot);
 	/* Until something is acknowledged it may be fetched again. */
-	assert_int_equal(record_may_fetch(&r), FETCHING_OK);
+	assert_int_equal(record_may_fetch(&r, beta), FETCHING_OK);
 	assert_true(record_asked_back(&r) && record_follows(&r, beta));
 	record_progress(&r, 1);
 	assert_false(record_asked_back(&r));
+	/* From then on it has to be all that was acknowledged. */
+	assert_int_equal(record_may_fetch(&r, beta), FETCHING_LACKS);
+	record_follow(&r, beta, "beta");
+	assert_int_equal(record_may_fetch(&r, beta), FETCHING_OK);
+	assert_int_equal(record_may_fetch(&r, delta), FETCHING_LACKS);
+	assert_true(record_is_there(&r, two, 1) && record_is_there(NULL, one, 1));
+	assert_false(record_is_there(&r, one, 1) || record_is_there(&r, two, 0));
+	r.alone_since = 1;
+	assert_int_equal(record_may_fetch(&r, beta), FETCHING_LACKS);
+	r.ended = true;
+	assert_int_equal(record_may_fetch(&r, beta), FETCHING_OK);
 	r.term = CPTDEV_TERM_MAX;
 	assert_int_equal(record_fetched(&r), -1);
 }
@@ -664,6 +675,32 @@ static void an_outdated_replica_stays(void **state)
 	assert_refused(w, C(w), "may lack data");
 }
 
+/* The first host, whose program was killed: its own state, before all of it is back. */
+static void a_host_gets_its_own_state(void **state)
+{
+	struct world *w = *state;
+	char why[512] = "";
+	static u8 content[sizeof(memory)];
+	u64 term;
+
+	memcpy(content, w->s->mem, sizeof(content));
+	fake_session_end_by(&A(w)->fake, w->s, CPTDEV_END_KILLED, 9);
+	WAIT(w, record(B(w))->failed && !known_find_name(&A(w)->daemon, "kv"));
+	recorded_find(&A(w)->daemon, "kv")->r.generation += 5;
+	assert_refused(w, A(w), "this host acknowledged data that the replica lacks");
+	recorded_find(&A(w)->daemon, "kv")->r.generation -= 5;
+	recorded_find(&A(w)->daemon, "kv")->r.alone_since = 5;
+	assert_refused(w, A(w), "may lack");
+	recorded_find(&A(w)->daemon, "kv")->r.alone_since = 0;
+	w->program = begin_at(A(w), "beta");
+	term = answered(w, w->program, why);
+	assert_int_equal(term, 3);
+	assert_true(read_memory(w, ~0ULL) && finish(w));
+	assert_memory_equal(memory, content, sizeof(memory));
+	assert_int_equal(record(A(w))->role, RECORD_PROMOTED);
+	assert_true(record(B(w))->source);
+}
+
 static void refusals_of_this_host(void **state)
 {
 	struct world *w = *state;
@@ -733,6 +770,7 @@ int main(void)
 		T(a_program_that_lives_keeps_it),
 		T(a_promoted_replica_stays),
 		T(an_outdated_replica_stays),
+		T(a_host_gets_its_own_state),
 		T(refusals_of_this_host),
 		T(a_program_is_not_believed),
 	};
