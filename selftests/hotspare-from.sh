@@ -4,6 +4,7 @@
 # A program goes on from a replica that the module has: the daemon "beta" uses it, and the daemons of
 # the first program and of the next one have soft engines. TAP.
 
+# shellcheck source=selftests/tap.sh
 . "$(dirname "$0")/tap.sh"
 
 dir=$(mktemp -d)
@@ -39,17 +40,21 @@ conf() { # NODE ENGINE PORT PEER...
 	done
 }
 
+# Its process.
+declare -A daemon
+
 start() { # NODE
 	cptdevd --foreground --config "$1.conf" 2>>"$1.log" &
-	eval "$1=\$!"
+	daemon[$1]=$!
 }
 
 until_true() { # COMMAND...
-	for _ in $(seq 600); do
+	local end=$((SECONDS + 40))
+	while [ $SECONDS -lt $end ]; do
 		"$@" >/dev/null 2>&1 && return
-		sleep 0.1
+		sleep 0.2
 	done
-	echo "# not within 60 s: $*"
+	echo "# not within 40 s: $*"
 	tail -n 5 ./*.log ./*.err | sed 's/^/# /'
 	return 1
 }
@@ -80,8 +85,8 @@ begin() {
 	server alpha -m -b portable
 	local first=$last
 	until_true says serves on-alpha && until_true status_has alpha followed && ask 20 || return
-	kill -KILL "$alpha" "$first"
-	wait "$alpha" "$first" 2>/dev/null
+	kill -KILL "${daemon[alpha]}" "$first"
+	wait "${daemon[alpha]}" "$first" 2>/dev/null
 	return 0
 }
 
@@ -102,6 +107,7 @@ is_followed() {
 	until_true status_has gamma followed && until_true status_has beta 'svc .*follows'
 }
 
+ip link set lo up
 conf alpha soft 7410 1
 conf beta module 7411 0 2
 conf gamma soft 7412 1
@@ -113,9 +119,9 @@ t "a program goes on from it, on a host with the soft engine" goes_on
 t "nothing is lost" counts_on
 t "and the module's replica is its spare" is_followed
 for node in "${nodes[@]}"; do
-	kill -KILL "${!node}" 2>/dev/null
+	kill -KILL "${daemon[$node]}" 2>/dev/null
 done
 kill -KILL "$last" 2>/dev/null
 wait
 rm -rf "$dir"
-echo "1..$points"
+printf '1..%d\n' $points
