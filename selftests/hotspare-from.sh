@@ -9,7 +9,7 @@
 
 dir=$(mktemp -d)
 cd "$dir" || exit
-export MEMORY_MIB=16
+export MEMORY_MIB=4
 program=/tests/hosts_program
 nodes=(alpha beta gamma)
 
@@ -76,15 +76,17 @@ status_has() { # NODE PATTERN
 	cptdevctl --socket "$dir/$1.control" status | grep -q -- "$2"
 }
 
-ask() { # TIMES
-	"$program" ask 127.0.0.1 "$1" >>client
+# Once; a client gives up after a moment, and a slow machine needs longer for the first answers.
+ask() {
+	"$program" ask 127.0.0.1 1 >>client
 }
 
 # alpha serves, and beta has its replica; then it is lost with its program.
 begin() {
 	server alpha -m -b portable
 	local first=$last
-	until_true says serves on-alpha && until_true status_has alpha followed && ask 20 || return
+	until_true says serves on-alpha && until_true ask && until_true status_has alpha followed &&
+		until_true ask || return
 	kill -KILL "${daemon[alpha]}" "$first"
 	wait "${daemon[alpha]}" "$first" 2>/dev/null
 	return 0
@@ -92,7 +94,7 @@ begin() {
 
 goes_on() {
 	server gamma -m -F beta -b portable
-	until_true says "all of the memory is in place" on-gamma.err && ask 20 || return
+	until_true says "all of the memory is in place" on-gamma.err && until_true ask || return
 	! says wrong client && says '^gamma [0-9]*$' client
 }
 
@@ -118,10 +120,10 @@ t "the replica is in the module, and its program is lost" begin
 t "a program goes on from it, on a host with the soft engine" goes_on
 t "nothing is lost" counts_on
 t "and the module's replica is its spare" is_followed
-for node in "${nodes[@]}"; do
-	kill -KILL "${daemon[$node]}" 2>/dev/null
-done
-kill -KILL "$last" 2>/dev/null
+# shellcheck disable=SC2046 # numbers
+kill -KILL $(jobs -p) 2>/dev/null
 wait
+# The module keeps it, and has to be unloaded.
+cptdevctl replica remove svc >/dev/null
 rm -rf "$dir"
 printf '1..%d\n' $points
