@@ -17,6 +17,20 @@ struct json_object *view_record(const struct view *v, size_t i, const char **sta
 	return o;
 }
 
+static void kept_text(const char *name, struct json_object *o, FILE *to)
+{
+	struct json_object *spare = js_at(o, "spare_waits");
+
+	fprintf(to, "Record %s: generation %llu is kept on this host for a restart, %llu MiB", name,
+		js_get_u64(o, "generation"), js_get_u64(o, "bytes") >> 20);
+	if (js_at(o, "removed_in_ms"))
+		fprintf(to, "; its program has ended, and it is removed in %llu s",
+			js_get_u64(o, "removed_in_ms") / 1000);
+	if (spare && json_object_get_boolean(spare))
+		fprintf(to, "; the spare doesn't take over yet");
+	fputc('\n', to);
+}
+
 void records_text(const struct view *v, FILE *to)
 {
 	struct json_object *o;
@@ -35,6 +49,8 @@ void records_text(const struct view *v, FILE *to)
 			fprintf(to, "Record %s: SOURCE: the other host has taken this replica's state back; this replica isn't promoted before it is fed again\n",
 				name);
 
+		if (js_at(o, "kept"))
+			kept_text(name, js_at(o, "kept"), to);
 		if (!strcmp(state, "split-brain"))
 			fprintf(to, "Record %s: SPLIT BRAIN: %s\n", name, error);
 		else if (!strcmp(state, "overtaken"))

@@ -26,6 +26,7 @@ enum conf_compression { COMPRESSION_AUTO, COMPRESSION_ON, COMPRESSION_OFF };
 enum conf_on_exit { ON_EXIT_FAILOVER, ON_EXIT_STAY };
 enum conf_on_hang { ON_HANG_STAY, ON_HANG_FAILOVER };
 enum conf_alone { CONF_BLOCK, CONF_GO_ON };
+enum conf_keep { KEEP_NO, KEEP_RESTART };
 enum conf_on_restart { ON_RESTART_SPARE, ON_RESTART_REFUSE, ON_RESTART_TAKE_BACK };
 
 #define CONF_ACK_MAX	256
@@ -45,6 +46,10 @@ struct conf_session {
 	char spares[CONF_ACK_MAX];	/* nodes that may be its spares, by names; empty: all */
 	u32 history;			/* past generations that a replica keeps */
 	u32 history_mib;		/* most memory for them, 0: no limit of their own */
+	u32 keep;			/* enum conf_keep: its last generation, on its own host */
+	u32 keep_s;			/* so long, after its program has ended */
+	u32 keep_mib;			/* most memory for it, 0: no limit of its own */
+	u32 restart_s;			/* so long its program may take to be there again */
 };
 
 #define CONF_SESSIONS_MAX	64

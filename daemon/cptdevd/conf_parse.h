@@ -6,7 +6,7 @@
 #include "conf.h"
 #include "conf_value.h"
 
-#define CONF_KEYS_MAX	40
+#define CONF_KEYS_MAX	64
 
 struct parse {
 	struct conf *conf;

@@ -46,6 +46,10 @@ static const struct word on_restarts[] = {
 	{ "take-back", ON_RESTART_TAKE_BACK }, {},
 };
 
+static const struct word keeps[] = {
+	{ "no", KEEP_NO }, { "restart", KEEP_RESTART }, {},
+};
+
 static const struct word allows[] = {
 	{ "peer", ALLOW_PEER }, { "any", ALLOW_ANY }, {},
 };
@@ -263,6 +267,8 @@ int conf_value(const struct conf_key *key, const char *value, struct conf *c, ch
 		return take_word(alones, value, to, why, size);
 	case CONF_ON_RESTART:
 		return take_word(on_restarts, value, to, why, size);
+	case CONF_KEEP:
+		return take_word(keeps, value, to, why, size);
 	case CONF_PRIVATE:
 		return take_word(privates, value, to, why, size);
 	case CONF_ALLOW:

@@ -21,6 +21,7 @@ enum conf_kind {
 	CONF_ON_HANG,
 	CONF_ALONE,
 	CONF_ON_RESTART,
+	CONF_KEEP,
 	CONF_PRIVATE,
 	CONF_ACK,		/* char[], see ack.h */
 	CONF_SPARES,		/* char[], names of nodes; empty: all */

@@ -144,6 +144,8 @@ static const char *failure(int err)
 		return "its record is damaged and can't be read. Next: cptdevctl forget";
 	case EBUSY:
 		return "the replica is being given back to the other host, whose program was started anew (on_restart = take-back); to promote it all the same: --force";
+	case EINPROGRESS:
+		return "it was kept for a restart of this host's program (keep = restart), and that program is alive, or the spare may have taken over. Next: start the program here, which asks the other host; if that host is off, and has promoted nothing: --force";
 	case ESTALE:
 		return "the term isn't higher than the highest known term";
 	case ERANGE:

@@ -54,6 +54,7 @@ int daemon_open(struct daemon *d, const struct conf *conf, struct kernel *k)
 	fence_open(d);
 	alone_open(d);
 	members_open(d);
+	keep_open(d);
 	takeback_open(d);
 	switch_open(d);
 	holdoff_open(d);
@@ -78,6 +79,7 @@ void daemon_close(struct daemon *d)
 	alone_close(d);
 	members_close(d);
 	takeback_close(d);
+	keep_close(d);
 	switch_close(d);
 	holdoff_close(d);
 	verify_close(d);
@@ -95,6 +97,7 @@ void daemon_stop(struct daemon *d)
 	struct in *in, *next;
 	struct peer *p;
 
+	keep_give_up(d);
 	d->stopping = true;
 	LIST_FOREACH(p, &d->peers, entry)
 		out_stop(&p->out);

@@ -106,6 +106,7 @@ static void apply(struct daemon *d, struct conf *c)
 		lease_reload(&p->out);
 		in_reload(p->in);
 	}
+	keep_reload(d);
 	members_look_all(d);
 	alone_look(d);
 	if (ch.listen)

@@ -28,6 +28,10 @@ static struct json_object *policy(const char *name, const struct conf_session *s
 	js_u64(o, "history", s->history);
 	js_u64(o, "history_mib", s->history_mib);
 	js_str(o, "on_restart", restart[s->on_restart]);
+	js_str(o, "keep", s->keep == KEEP_RESTART ? "restart" : "no");
+	js_u64(o, "keep_s", s->keep_s);
+	js_u64(o, "keep_mib", s->keep_mib);
+	js_u64(o, "restart_s", s->restart_s);
 	return o;
 }
 

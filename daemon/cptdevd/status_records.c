@@ -61,6 +61,7 @@ struct json_object *status_record(struct daemon *d, const struct recorded *e)
 		js_bool(o, "others", e->r.role == RECORD_SPARE && e->r.others);
 		js_bool(o, "unsure", e->r.role == RECORD_SPARE && e->r.unsure);
 		js_bool(o, "source", e->r.source || source_gives(d, e->r.name));
+		js_put(o, "kept", keep_json(d, e));
 	}
 	error(o, d, e);
 	return o;

@@ -65,6 +65,21 @@ int kernel_tell(struct kernel *k, struct cptdev_ack *arg)
 	return ret;
 }
 
+int kernel_keep(struct kernel *k, u64 id, u64 max_bytes, bool stop)
+{
+	struct cptdev_keep arg = {
+		.size = sizeof(arg), .flags = stop ? CPTDEV_KEEP_STOP : 0, .session_id = id,
+		.max_bytes = max_bytes,
+	};
+	int dev = k->ops->open(k), ret;
+
+	if (dev < 0)
+		return dev;
+	ret = k->ops->ioctl(k, dev, CPTDEV_IOC_KEEP, &arg);
+	k->ops->close(k, dev);
+	return ret;
+}
+
 int kernel_hold_off(struct kernel *k, u64 id, u64 until)
 {
 	return k->ops->hold_off ? k->ops->hold_off(k, id, until) : -ENOTTY;

@@ -57,6 +57,12 @@ int kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
 int kernel_tell(struct kernel *k, struct cptdev_ack *arg);
 
 /*
+ * What the session publishes is kept in the replica of its name, too; or, with @stop, no more. -ENOTTY:
+ * the engine can't.
+ */
+int kernel_keep(struct kernel *k, u64 id, u64 max_bytes, bool stop);
+
+/*
  * The program takes no checkpoint before @until, CLOCK_BOOTTIME in ns; 0: it may again. -ENOENT:
  * no such session; -ENOTTY: the engine can't tell the program; -EOPNOTSUPP: the program doesn't look.
  */

@@ -191,7 +191,8 @@ int soft_info(struct soft *s, struct cptdev_info *info)
 	info->page_size = SOFT_PAGE;
 	info->features = CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
 		CPTDEV_FEATURE_CLAIM | CPTDEV_FEATURE_LEASE | CPTDEV_FEATURE_ALIVE |
-		CPTDEV_FEATURE_SINCE | CPTDEV_FEATURE_COPIED | CPTDEV_FEATURE_HISTORY;
+		CPTDEV_FEATURE_SINCE | CPTDEV_FEATURE_COPIED | CPTDEV_FEATURE_HISTORY |
+		CPTDEV_FEATURE_KEEP;
 	info->session_flags = CPTDEV_SESSION_REPLACE;
 	info->replica_flags = CPTDEV_REPLICA_CREATE | CPTDEV_REPLICA_EXCL |
 		CPTDEV_REPLICA_WRITE;
@@ -216,6 +217,8 @@ static int device_ioctl(struct soft *s, int fd, unsigned int cmd, void *arg,
 		return who->capable ? soft_session_delta(s, fd, arg) : -EPERM;
 	case CPTDEV_IOC_ACK:
 		return who->capable ? soft_session_ack(s, fd, arg) : -EPERM;
+	case CPTDEV_IOC_KEEP:
+		return who->capable ? soft_session_keep(s, arg) : -EPERM;
 	case CPTDEV_IOC_REPLICA_OPEN:
 		return soft_replica_open(s, arg, who);
 	}

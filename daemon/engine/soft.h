@@ -72,6 +72,7 @@ struct soft_replica {
 	struct replica_rec rec;	/* as soft_replica_rec() leaves it */
 	bool named;		/* it isn't removed */
 	bool promoted;
+	bool kept;		/* its content is of a session of this engine: soft_keep.c */
 	u64 promotions;		/* that there were */
 	u64 promoted_ns;	/* CLOCK_REALTIME, 0: not promoted */
 	u64 taken_ns;		/* likewise, 0: the promotion isn't taken */
@@ -120,6 +121,8 @@ struct soft_session {
 	struct cptdev_session_page *page;
 	bool output_waits;	/* for a checkpoint; the program is told as if one was wanted */
 	void *client;		/* the program, NULL: played by a test */
+	bool keeps;		/* each generation is kept in the replica of its name */
+	u64 keep_max;		/* bytes, of this replica if it is created, 0: no limit of its own */
 	bool heeds;		/* the program takes no checkpoint while they are held off */
 	u64 held_off_until;	/* CLOCK_BOOTTIME, ns; 0: they aren't */
 };

@@ -30,6 +30,7 @@ int soft_image_info(struct soft *s, struct soft_file *f, struct cptdev_image_inf
 	info->state = (r->promoted ? CPTDEV_IMAGE_PROMOTED : 0) |
 		(r->taken_ns ? CPTDEV_IMAGE_TAKEN : 0) |
 		(r->frozen ? CPTDEV_IMAGE_FROZEN : 0) |
+		(r->kept ? CPTDEV_IMAGE_KEPT : 0) |
 		(r->named ? 0 : CPTDEV_IMAGE_REMOVED);
 	memcpy(info->name, r->rec.name, sizeof(info->name));
 	memcpy(info->uuid, r->rec.uuid, CPTDEV_UUID_LEN);

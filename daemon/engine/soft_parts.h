@@ -83,6 +83,7 @@ bool soft_session_wait(const struct soft_session *se, u64 wanted, bool newest, i
 /* No sign of life came in time, or one came. */
 void soft_session_hung(struct soft *s, struct soft_session *se, bool hung);
 int soft_session_delta(struct soft *s, int fd, struct cptdev_delta *arg);
+int soft_session_keep(struct soft *s, const struct cptdev_keep *arg);
 int soft_session_ack(struct soft *s, int fd, const struct cptdev_ack *arg);
 void soft_session_unfollow(struct soft *s, int fd);
 const struct session_rec *soft_session_rec(struct soft_session *se);
@@ -126,6 +127,15 @@ int soft_stage_commit(struct soft *s, struct soft_replica *r,
 /* The same of what soft_past_back() has staged, without an event. */
 int soft_stage_back(struct soft *s, struct soft_replica *r);
 int soft_stage_abort(struct soft_replica *r, struct cptdev_replica_commit *arg);
+/* Is there room for so many more pages, after past generations and kept replicas have given way? */
+bool soft_stage_fits(struct soft *s, struct soft_replica *r, u64 pages);
+
+/* soft_keep.c: generations of a session in the replica of its name. */
+int soft_keep_ioctl(struct soft *s, struct soft_session *se, const struct cptdev_keep *arg);
+/* It is about to be published. */
+void soft_keep(struct soft *s, struct soft_session *se, const struct soft_snap *snap);
+/* There is no room for @but: remove a kept replica of a program that has ended. False: there is none. */
+bool soft_keep_give_way(struct soft *s, const struct soft_replica *but);
 
 /* soft_replica.c: names, descriptors, who may what. */
 int soft_replica_create(struct soft *s, const char *name, u64 max_bytes,

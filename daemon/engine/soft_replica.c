@@ -58,7 +58,8 @@ const struct replica_rec *soft_replica_rec(struct soft *s, struct soft_replica *
 	r->rec.max_bytes = soft_replica_limit(s, r);
 	r->rec.flags = (r->promoted ? CPTDEV_GENL_REPLICA_PROMOTED : 0) |
 		(r->taken_ns ? CPTDEV_GENL_REPLICA_TAKEN : 0) |
-		(r->frozen ? CPTDEV_GENL_REPLICA_FROZEN : 0);
+		(r->frozen ? CPTDEV_GENL_REPLICA_FROZEN : 0) |
+		(r->kept ? CPTDEV_GENL_REPLICA_KEPT : 0);
 	r->rec.copied = UINT64_MAX;
 	r->rec.behind = UINT64_MAX;
 	return &r->rec;

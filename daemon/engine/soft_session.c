@@ -319,6 +319,8 @@ int soft_session_publish(struct soft *s, struct soft_session *se, struct soft_sn
 		soft_snap_put(snap);
 		return ret;
 	}
+	/* Before anybody hears of it: who has its acknowledgement may go on from there. */
+	soft_keep(s, se, snap);
 	snap->generation = ++se->rec.generation;
 	publish_rec(se, snap);
 	snap = merge_all(se, snap);
@@ -471,6 +473,11 @@ int soft_session_delta(struct soft *s, int fd, struct cptdev_delta *arg)
 		return ret;
 	snap = delta_find(s, se, arg, &ret);
 	return snap ? delta_open(s, snap, arg) : ret;
+}
+
+int soft_session_keep(struct soft *s, const struct cptdev_keep *arg)
+{
+	return soft_keep_ioctl(s, session_by_id(s, arg->session_id), arg);
 }
 
 static void ack_committed(struct soft_session *se, u64 generation)

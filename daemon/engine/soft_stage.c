@@ -156,9 +156,14 @@ static u64 make_room(struct soft *s, struct soft_replica *r, u64 wanted)
 	bool all;
 	u64 left = room(s, r, &all);
 
-	while (left < wanted && soft_past_give_way(s, r, all))
+	while (left < wanted && ((all && soft_keep_give_way(s, r)) || soft_past_give_way(s, r, all)))
 		left = room(s, r, &all);
 	return left;
+}
+
+bool soft_stage_fits(struct soft *s, struct soft_replica *r, u64 pages)
+{
+	return make_room(s, r, pages) >= pages;
 }
 
 /* Without these pages the delta isn't what the primary sent. */
@@ -390,6 +395,7 @@ int soft_stage_commit(struct soft *s, struct soft_replica *r,
 		return -EINVAL;
 	ret = stage_apply(s, r);
 	arg->pages = r->content.set.pages;
+	r->kept &= ret != 0;
 	if (!ret)
 		soft_replica_tell(s, r, CPTDEV_CMD_REPLICA_COMMITTED_NTF);
 	return ret;

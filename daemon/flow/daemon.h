@@ -8,6 +8,7 @@
  *                           in.c -> peer.c, failover.c: is the peer alive?
  *   known.c, ship.c, peer.c -> alone.c, lease.c: may the session go on?
  *   start.c -> takeback.c -> the peer's source.c: a program's state comes back
+ *   known.c, ends.c, takeback.c -> keep.c: it never was away
  *   ctl.c -> switching.c -> the peer's handover.c: a service is moved
  *   ctl.c -> fetch.c -> the peer's lend.c: a program begins from a replica of the peer's
  *   ctl.c -> verify.c -> the peer's compare.c: is the replica what was sent?
@@ -61,6 +62,7 @@ struct known {
 	bool decided;			/* whether it may be acknowledged */
 	bool undecided;			/* but the record can't be written yet */
 	bool stopping;			/* it is being switched over: it answers nobody */
+	bool keeps;			/* the engine was told to keep its generations */
 	bool blocked;			/* the kernel was told that it is barred, or stopped */
 	bool alone;			/* it is acknowledged without a spare */
 	bool followed;			/* it had a spare, so whom it took over from is fenced */
@@ -106,6 +108,12 @@ struct recorded {
 	u64 wanted_at;			/* it asked, or was seen waiting, ns */
 	u64 asked_back;			/* the other host was asked, ns; 0: not for this program */
 	char not_given[WIRE_TEXT_MAX + 1];	/* why it refuses; told once */
+	bool asked_kept;		/* only whether it has taken over: this host has the state */
+	u64 agreed;			/* it doesn't promote what has a lower term, 0: it hasn't said so */
+	/* keep.c */
+	u64 back_until;			/* the spare's host hears of the failure then, ns; 0: it has */
+	u64 keep_until;			/* the kept replica is removed then, ns; 0: it isn't */
+	char failed_how[64];
 };
 
 enum rounds_step {
@@ -351,6 +359,7 @@ struct daemon {
 	struct timer alone;
 	struct timer members;
 	struct timer take_back;
+	struct timer keep;
 	LIST_HEAD(switch_list, switchover) switches;
 	struct timer switching;
 	LIST_HEAD(fetch_list, fetch) fetches;	/* programs of this host */
@@ -548,6 +557,30 @@ struct start_text {
 
 enum start_answer start_asked(struct daemon *d, const char *name, struct start_text *t);
 
+/* keep.c: what this host's programs had, kept for their restart */
+void keep_open(struct daemon *d);
+void keep_close(struct daemon *d);
+/* The session is new or has changed. */
+void keep_session(struct daemon *d, struct known *k);
+/* The configuration was read anew. */
+void keep_reload(struct daemon *d);
+/* Its program has failed, as @text says. True: the spare's host is told later, if it isn't back by then. */
+bool keep_failed(struct daemon *d, const char *name, const char *text);
+/* It ended while its daemon was away. */
+void keep_missed(struct daemon *d, const char *name);
+/* Is the other host not to be told yet? */
+bool keep_waits(const struct recorded *e);
+/* All that are waited for: tell their spares' hosts now. */
+void keep_give_up(struct daemon *d);
+/* Nobody goes on from what was kept. */
+void keep_drop(struct daemon *d, const char *name, const char *why);
+/* Has this host everything that a program of this record would have to go on from? */
+bool keep_has(struct daemon *d, const struct record *r);
+/* The same, and it may be used: the spare can be asked, if one could be promoted. */
+bool keep_offers(struct daemon *d, const struct record *r);
+/* Memory of the kept replica, and until when it is kept; NULL: there is none. */
+struct json_object *keep_json(struct daemon *d, const struct recorded *e);
+
 /* takeback.c: what this host lost, and its spare has */
 void takeback_open(struct daemon *d);
 void takeback_close(struct daemon *d);
@@ -589,6 +622,8 @@ void ends_missed(struct daemon *d);
 /* A link is up: before any session is announced, and when all of them are known. */
 void ends_before(struct out *o);
 void ends_listed(struct out *o);
+/* The program of the record failed some time ago, and isn't back. */
+void ends_failed(struct daemon *d, const struct record *r, const char *text);
 int ends_frame(struct in *in, const u8 *payload, u32 len);
 
 /*

@@ -86,7 +86,7 @@ void ends_listed(struct out *o)
 	o->ends_told = true;
 	LIST_FOREACH(e, &o->d->records, entry)
 		if (!e->damaged && e->r.role == RECORD_PRIMARY && !e->r.outdated &&
-		    !lives(o->d, &e->r))
+		    !lives(o->d, &e->r) && !keep_waits(e))
 			send_record(o, &e->r);
 }
 
@@ -94,8 +94,11 @@ static void end_missed(struct daemon *d, const struct record *r)
 {
 	struct record new = *r;
 
-	if (uuid_same(r->boot, d->boot) && !lives(d, r) && end_note(&new, new.session, HOW_UNKNOWN))
+	if (!uuid_same(r->boot, d->boot) || lives(d, r))
+		return;
+	if (end_note(&new, new.session, HOW_UNKNOWN))
 		records_write(d, &new);
+	keep_missed(d, r->name);
 }
 
 /*
@@ -123,12 +126,25 @@ static void ended(struct daemon *d, const struct known *k, enum end_how how, con
 	new = *r;
 	if (end_note(&new, k->rec.uuid, how))
 		records_write(d, &new);
-	LIST_FOREACH(p, &d->peers, entry)
-		if (takes(&p->out))
-			send_end(&p->out, &new, k->rec.uuid, new.generation, how, text);
 	if (how == HOW_FAILED)
 		tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
 		     "the program of session %s (pid %u) %s", k->rec.name, k->rec.pid, text);
+	if (how == HOW_ORDER)
+		keep_drop(d, k->rec.name, "its program has ended in order");
+	else if (keep_failed(d, k->rec.name, text) && how == HOW_FAILED)
+		return;
+	LIST_FOREACH(p, &d->peers, entry)
+		if (takes(&p->out))
+			send_end(&p->out, &new, k->rec.uuid, new.generation, how, text);
+}
+
+void ends_failed(struct daemon *d, const struct record *r, const char *text)
+{
+	struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		if (takes(&p->out))
+			send_end(&p->out, r, r->session, r->generation, HOW_FAILED, text);
 }
 
 void ends_session(struct daemon *d, const struct known *k, u32 end, u32 code)

@@ -109,6 +109,7 @@ static void known_update(struct daemon *d, const struct session_rec *rec)
 	k->seen = true;
 	fence_known_term(d, k);
 	records_session(d, k);
+	keep_session(d, k);
 	LIST_FOREACH(p, &d->peers, entry)
 		out_known(&p->out, k);
 	alone_known(d, k);

@@ -305,6 +305,7 @@ void records_decide(struct daemon *d, const char *name)
 		records_session(d, k);
 		LIST_FOREACH(p, &d->peers, entry)
 			out_known(&p->out, k);
+		keep_session(d, k);
 	}
 }
 
@@ -457,6 +458,13 @@ int records_feed(struct daemon *d, const struct msg_session *m, const char *from
 	return 0;
 }
 
+static bool lives_here(struct daemon *d, const char *name)
+{
+	const struct known *k = known_find_name(d, name);
+
+	return k && !*k->barred && !(k->rec.flags & CPTDEV_GENL_SESSION_FENCED);
+}
+
 int records_promote(struct daemon *d, const char *name, u64 *term,
 		    const struct cptdev_image_info *replica, bool force)
 {
@@ -471,8 +479,12 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 		return -EREMCHG;
 	if (!force && new.unsure)
 		return -ENOTUNIQ;
+	/* Of a program that lives, or whose spare may have taken over: takeback.c asks that one first. */
+	if (!force && replica->state & CPTDEV_IMAGE_KEPT && new.role == RECORD_PRIMARY &&
+	    (lives_here(d, name) || record_has_rival(&new)))
+		return -EINPROGRESS;
 	/* The state was asked back, and this is an older one: what comes back has that term. */
-	if (!force && new.role == RECORD_TAKING && replica->term != new.term)
+	if (!force && new.role == RECORD_TAKING && replica->term != new.term && e->agreed != new.term)
 		return -EREMCHG;
 	if (term_jumps(MAX(new.term, replica->term), *term))
 		return -ERANGE;
@@ -568,6 +580,7 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		if (handed)
 			record_kept(&new);
 		records_still(d, e, &new);
+		keep_drop(d, name, "the other host has gone on without it");
 	}
 	if (handed) {
 		switch_met(d, name, term);

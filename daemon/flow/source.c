@@ -261,6 +261,28 @@ static int source_begin(struct in *in, const struct msg_take_back *m, struct fau
 	return source_new(o, m, fd, &info, f);
 }
 
+/*
+ * The owner of the replica has all of it itself, and nothing is given back: this replica isn't promoted
+ * any more, until it is fed again.
+ */
+static int source_yields(struct in *in, const struct msg_take_back *m, struct fault *f)
+{
+	const struct record *r = record_of(in->d, m->name);
+	enum record_source said = record_yields(r, m->term, in->node.uuid);
+	struct record new;
+
+	if (said != SOURCE_OK)
+		return refuse_record(in, m, said, f);
+	if (!r)
+		return 0;
+	source_stop(in->d, m->name, "its owner goes on from a copy of its own");
+	new = *r;
+	record_yielded(&new, m->uuid, m->term, in->node.uuid);
+	if (memcmp(&new, r, sizeof(new)) && records_write(in->d, &new))
+		return fault_set(f, WIRE_E_KERNEL, "%s can't write its record", in->d->self.name);
+	return 0;
+}
+
 static int source_asked(struct in *in, const struct msg_take_back *m, struct fault *f)
 {
 	bool again = m->flags & WIRE_TAKE_BACK_AGAIN;
@@ -269,6 +291,8 @@ static int source_asked(struct in *in, const struct msg_take_back *m, struct fau
 	if (records_damaged(in->d, m->name) || records_split(in->d, m->name))
 		return fault_set(f, WIRE_E_OTHER, "the record on %s needs a person's decision",
 				 in->d->self.name);
+	if (m->flags & WIRE_TAKE_BACK_KEPT)
+		return source_yields(in, m, f);
 	said = record_source(record_of(in->d, m->name), m->uuid, m->term, in->node.uuid, again);
 	if (said != SOURCE_OK)
 		return refuse_record(in, m, said, f);
@@ -288,10 +312,17 @@ int source_frame(struct in *in, const u8 *payload, u32 len)
 	if (take_back_decode(payload, len, &m, &in->conn->fault) ||
 	    fence_told(in->d, m.name, m.term, &in->conn->fault))
 		return -1;
+	if (m.flags & WIRE_TAKE_BACK_KEPT && !(in->features & WIRE_FEATURE_KEPT))
+		return fault_set(&in->conn->fault, WIRE_E_PROTOCOL,
+				 "TAKE_BACK of a kept state, which wasn't agreed on");
 	if (source_asked(in, &m, &answer.fault))
 		tell(&in->d->tell, LOG_NOTICE, TELL_REPLAY, m.name,
 		     "%s asks for the state of %s back: refused: %s", in->node.name, m.name,
 		     answer.fault.text);
+	else if (m.flags & WIRE_TAKE_BACK_KEPT)
+		tell(&in->d->tell, LOG_NOTICE, TELL_REPLAY, m.name,
+		     "%s goes on with %s from a copy of its own, with a term after %llu: the replica of this host isn't promoted until it has the next generation",
+		     in->node.name, m.name, m.term);
 	else
 		tell(&in->d->tell, LOG_NOTICE, TELL_REPLAY, m.name,
 		     "%s takes the state of %s back, with term %llu", in->node.name, m.name,

@@ -50,6 +50,14 @@ static bool text_of_back(struct daemon *d, enum start_why why, struct recorded *
 	const struct peer *p = takeback_peer(d, &e->r);
 	const char *name = e->r.name, *because;
 
+	if (why == WHY_KEPT) {
+		snprintf(text, size,
+			 "its last generation was kept on this host: wait for the promotion, as a spare does, and claim it%s",
+			 record_has_rival(&e->r) && p->out.state != OUT_UP ?
+			 ". The promotion comes when the hosts are linked, since the spare may have taken over" :
+			 "");
+		return true;
+	}
 	if (a == ANSWER_TAKE_BACK) {
 		snprintf(text, size,
 			 "its state is taken back from the other host%s: wait for the promotion, as a spare does, and claim it",
@@ -129,11 +137,15 @@ enum start_answer start_asked(struct daemon *d, const char *name, struct start_t
 	f.other_host = f.r && takeback_elsewhere(d, f.r);
 	e = recorded_find(d, name);
 	f.not_given = e && *e->not_given;
+	f.kept = keep_offers(d, f.r);
 	a = start_ask(&f, &why);
 	t->term = start_term(f.r);
 	if (a == ANSWER_TAKE_BACK)
 		takeback_want(d, name);
 	if (!e || !text_of_back(d, why, e, a, t->text, sizeof(t->text)))
 		text_of(d, why, name, f.r, t->text, sizeof(t->text));
+	/* Told once, then the other host is asked again. */
+	if (e && f.kept)
+		*e->not_given = '\0';
 	return a;
 }

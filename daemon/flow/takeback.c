@@ -21,6 +21,8 @@
 #include "uuid.h"
 
 #define LOOK_NS		(100 * NSEC_PER_MSEC)
+/* A program that was started anew waits for no network, and its clients wait for it. */
+#define LOOK_KEPT_NS	(2 * NSEC_PER_MSEC)
 #define ASK_AGAIN_NS	NSEC_PER_SEC
 /* A program that asks begins to wait within this time, or asks again. */
 #define WANTED_NS	(30 * NSEC_PER_SEC)
@@ -50,7 +52,7 @@ static int write_question(struct daemon *d, const struct record *r)
 	return records_write(d, &new);
 }
 
-static void ask(struct recorded *e, struct out *o)
+static void ask(struct recorded *e, struct out *o, bool kept)
 {
 	struct daemon *d = o->d;
 	u8 buf[128];
@@ -60,6 +62,10 @@ static void ask(struct recorded *e, struct out *o)
 	e->asked_back = clock_mono();
 	if (record_asked_back(&e->r))
 		m.flags = WIRE_TAKE_BACK_AGAIN;
+	if (kept)
+		m.flags |= WIRE_TAKE_BACK_KEPT;
+	e->asked_kept = kept;
+	e->agreed = 0;
 	if (write_question(d, &e->r))
 		return;
 	m.term = e->r.term;
@@ -67,7 +73,8 @@ static void ask(struct recorded *e, struct out *o)
 	strcpy(m.name, e->r.name);
 	take_back_encode(&w, &m);
 	conn_send(o->conn, WIRE_TAKE_BACK, 0, &w);
-	tell(&d->tell, LOG_NOTICE, TELL_SESSION, m.name,
+	tell(&d->tell, LOG_NOTICE, TELL_SESSION, m.name, kept ?
+	     "%s: asking %s whether it has taken over, with term %llu" :
 	     "%s: asking %s for the state that is lost here, with term %llu", m.name,
 	     o->node.name, m.term);
 }
@@ -104,7 +111,7 @@ bool takeback_elsewhere(struct daemon *d, const struct record *r)
 }
 
 /* Both links are needed: one for the question, one for what comes. */
-static void ask_when_due(struct daemon *d, struct recorded *e)
+static void ask_when_due(struct daemon *d, struct recorded *e, bool kept)
 {
 	struct peer *p = takeback_peer(d, &e->r);
 	struct out *o = &p->out;
@@ -112,10 +119,12 @@ static void ask_when_due(struct daemon *d, struct recorded *e)
 	if (o->state != OUT_UP || !(o->features & WIRE_FEATURE_TAKE_BACK) || !p->in ||
 	    p->in->state != IN_UP || takeback_elsewhere(d, &e->r) || comes(p->in, e->r.name))
 		return;
+	if (kept && !(o->features & WIRE_FEATURE_KEPT))
+		return;
 	if (e->asked_back && clock_mono() - e->asked_back < ASK_AGAIN_NS)
 		return;
 	if (is_waited_for(d, e))
-		ask(e, o);
+		ask(e, o, kept);
 }
 
 /* Is all of it in the replica of this host? Nothing else is fed with that term. */
@@ -136,7 +145,7 @@ static bool is_there(struct daemon *d, const struct record *r)
 	return there;
 }
 
-static void finish(struct daemon *d, struct recorded *e)
+static void finish(struct daemon *d, struct recorded *e, bool kept)
 {
 	u64 term = 0, generation = 0;
 	int ret;
@@ -146,41 +155,65 @@ static void finish(struct daemon *d, struct recorded *e)
 	ret = promotion_do(d, e->r.name, &term, &generation, false);
 	if (!ret) {
 		e->wants_back = false;
-		tell_event(&d->tell, EVENT_PROMOTED, LOG_NOTICE, TELL_SESSION, e->r.name,
+		e->agreed = 0;
+		tell_event(&d->tell, EVENT_PROMOTED, LOG_NOTICE, TELL_SESSION, e->r.name, kept ?
+			   "%s goes on on this host: generation %llu, term %llu" :
 			   "took %s back: generation %llu, term %llu", e->r.name, generation, term);
 		return;
 	}
-	tell(&d->tell, LOG_ERR, TELL_SESSION, e->r.name, "%s: can't promote what was taken back: %s",
-	     e->r.name, strerror(-ret));
+	tell(&d->tell, LOG_ERR, TELL_SESSION, e->r.name, "%s: can't promote what was %s: %s",
+	     e->r.name, kept ? "kept" : "taken back", strerror(-ret));
 }
 
-/* True: look again soon. */
-static bool look_at(struct daemon *d, struct recorded *e)
+/*
+ * This host has it. A spare that could be promoted at any moment has to say first that it isn't: so one of
+ * the two goes on.
+ */
+static void look_at_kept(struct daemon *d, struct recorded *e)
 {
+	if (!record_has_rival(&e->r) || (e->agreed && e->agreed == e->r.term))
+		finish(d, e, true);
+	else
+		ask_when_due(d, e, true);
+}
+
+/* After how long to look again, ns; 0: not. */
+static u64 look_at(struct daemon *d, struct recorded *e)
+{
+	bool kept;
+
 	if (!e->wants_back)
-		return false;
-	if (e->damaged || record_stands_still(&e->r) || !record_may_take_back(&e->r) ||
+		return 0;
+	kept = !e->damaged && keep_offers(d, &e->r);
+	if (e->damaged || record_stands_still(&e->r) ||
+	    (!kept && (!record_may_take_back(&e->r) || !policy(d, e->r.name))) ||
 	    (clock_mono() - e->wanted_at > WANTED_NS && !is_waited_for(d, e))) {
 		e->wants_back = false;
-		return false;
+		return 0;
 	}
-	if (is_there(d, &e->r))
-		finish(d, e);
+	if (kept)
+		look_at_kept(d, e);
+	else if (is_there(d, &e->r))
+		finish(d, e, false);
 	else
-		ask_when_due(d, e);
-	return e->wants_back;
+		ask_when_due(d, e, false);
+	return !e->wants_back ? 0 : kept && clock_mono() - e->wanted_at < NSEC_PER_SEC ?
+		LOOK_KEPT_NS : LOOK_NS;
 }
 
 static void takeback_timer(struct timer *t)
 {
 	struct daemon *d = container_of(t, struct daemon, take_back);
 	struct recorded *e;
-	bool again = false;
+	u64 next = 0, ns;
 
-	LIST_FOREACH(e, &d->records, entry)
-		again |= look_at(d, e);
-	if (again && !d->take_back.armed)
-		loop_arm(&d->loop, t, LOOK_NS);
+	LIST_FOREACH(e, &d->records, entry) {
+		ns = look_at(d, e);
+		if (ns)
+			next = next ? MIN(next, ns) : ns;
+	}
+	if (next && !d->take_back.armed)
+		loop_arm(&d->loop, t, next);
 }
 
 /* A question that was begun goes on: the program that asked may wait already. */
@@ -190,7 +223,8 @@ void takeback_open(struct daemon *d)
 
 	d->take_back = (struct timer) { .fn = takeback_timer };
 	for (e = LIST_FIRST(&d->records); e; e = LIST_NEXT(e, entry)) {
-		if (e->damaged || e->r.role != RECORD_TAKING || !policy(d, e->r.name))
+		if (e->damaged || e->r.role != RECORD_TAKING ||
+		    (!policy(d, e->r.name) && !keep_has(d, &e->r)))
 			continue;
 		e->wants_back = true;
 		e->wanted_at = clock_mono();
@@ -245,8 +279,14 @@ int takeback_frame(struct out *o, const u8 *payload, u32 len)
 		return -1;
 	e = recorded_find(o->d, m.name);
 	/* Of a question that was asked before another one, or before a restart. */
-	if (!e || e->damaged || e->r.role != RECORD_TAKING || e->r.term != m.term ||
-	    m.fault.code == WIRE_OK || is_there(o->d, &e->r))
+	if (!e || e->damaged || e->r.role != RECORD_TAKING || e->r.term != m.term)
+		return 0;
+	if (m.fault.code == WIRE_OK && e->asked_kept) {
+		e->agreed = m.term;
+		takeback_look(o->d);
+		return 0;
+	}
+	if (m.fault.code == WIRE_OK || is_there(o->d, &e->r))
 		return 0;
 	tell(&o->d->tell, m.fault.code == WIRE_E_BUSY ? LOG_NOTICE : LOG_WARNING, TELL_SESSION,
 	     m.name, "%s isn't given back: %s%s", m.name, m.fault.text,

@@ -208,7 +208,7 @@ int take_back_decode(const u8 *p, size_t len, struct msg_take_back *m, struct fa
 		return -1;
 	if (!term_valid(m->term))
 		return bad(f, WIRE_TAKE_BACK, "term", m->term);
-	if (m->flags & ~WIRE_TAKE_BACK_AGAIN)
+	if (m->flags & ~(WIRE_TAKE_BACK_AGAIN | WIRE_TAKE_BACK_KEPT))
 		return bad(f, WIRE_TAKE_BACK, "flags", m->flags);
 	if (reserved)
 		return bad(f, WIRE_TAKE_BACK, "reserved field", reserved);

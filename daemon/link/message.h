@@ -47,7 +47,7 @@ struct msg_take_back {			/* TAKE_BACK */
 struct msg_take_back_state {		/* TAKE_BACK_STATE */
 	u64 term;			/* of the question */
 	char name[CPTDEV_NAME_MAX];
-	struct fault fault;		/* WIRE_OK: the replica will be shipped */
+	struct fault fault;		/* WIRE_OK: the replica will be shipped, or isn't promoted: KEPT */
 };
 
 struct msg_switch {			/* SWITCH */

@@ -95,13 +95,15 @@ enum wire_type {
 #define WIRE_FEATURE_ROUNDS	(1ULL << 12)	/* a delta of everything in parts */
 #define WIRE_FEATURE_BLOCKS	(1ULL << 13)	/* the checksum of DATA is of its blocks' checksums */
 #define WIRE_FEATURE_FETCH	(1ULL << 14)	/* a program goes on from a replica that is elsewhere */
+#define WIRE_FEATURE_KEPT	(1ULL << 15)	/* TAKE_BACK of a state that its host has itself */
 #define WIRE_FEATURE_ZERO	(1ULL << 16)	/* extents of zeros in DATA */
 /* What this implementation has. */
 #define WIRE_FEATURES		(WIRE_FEATURE_TERMS | WIRE_FEATURE_LEASE | \
 				 WIRE_FEATURE_END | WIRE_FEATURE_TAKE_BACK | \
 				 WIRE_FEATURE_SWITCH | WIRE_FEATURE_SPARES | WIRE_FEATURE_ZERO | \
 				 WIRE_FEATURE_ZSTD | WIRE_FEATURE_SUBPAGE | WIRE_FEATURE_VERIFY | \
-				 WIRE_FEATURE_ROUNDS | WIRE_FEATURE_BLOCKS | WIRE_FEATURE_FETCH)
+				 WIRE_FEATURE_ROUNDS | WIRE_FEATURE_BLOCKS | WIRE_FEATURE_FETCH | \
+				 WIRE_FEATURE_KEPT)
 
 /* Types of the tail of HELLO and WELCOME. */
 #define WIRE_TLV_AUTH_METHOD	1		/* reserved */
@@ -163,6 +165,8 @@ enum wire_code {
 
 /* Flags of TAKE_BACK. */
 #define WIRE_TAKE_BACK_AGAIN	(1U << 0)	/* nothing was acknowledged since it was asked for first */
+
+#define WIRE_TAKE_BACK_KEPT	(1U << 1)	/* the sender has it: nothing is to be given back */
 
 /* The questions of SWITCH. */
 enum wire_switch {

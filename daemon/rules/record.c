@@ -385,6 +385,53 @@ enum record_source record_source(const struct record *r, const u8 *session, u64 
 	return r->outdated || r->others || !r->generation ? SOURCE_LACKS : SOURCE_OK;
 }
 
+enum record_source record_yields(const struct record *r, u64 term, const u8 *owner)
+{
+	enum record_meeting met;
+
+	/* There is nothing that could be promoted. */
+	if (!r)
+		return SOURCE_OK;
+	met = record_meet(r, term, owner);
+	if (met == MEET_LOWER || met == MEET_SPLIT || r->role == RECORD_PROMOTED)
+		return SOURCE_FENCED;
+	return r->role == RECORD_SPARE ? SOURCE_OK : SOURCE_OTHER;
+}
+
+void record_yielded(struct record *r, const u8 *session, u64 term, const u8 *owner)
+{
+	r->term = term;
+	memcpy(r->owner, owner, CPTDEV_UUID_LEN);
+	/* If the owner loses its copy, too, this one is as good. */
+	if (!r->outdated && r->generation && uuid_same(r->session, session))
+		r->source = true;
+	r->outdated = true;
+}
+
+bool record_goes_on_from(const struct record *r, const struct cptdev_image_info *info)
+{
+	bool began = info->state & CPTDEV_IMAGE_PROMOTED;
+
+	if (!(info->state & CPTDEV_IMAGE_KEPT) || info->state & CPTDEV_IMAGE_REMOVED || !info->generation)
+		return false;
+	if (r->outdated || r->ended || r->promoting || r->handed || record_stands_still(r))
+		return false;
+	if (r->role == RECORD_PROMOTED)
+		return began && info->term == r->term;
+	if (r->role != RECORD_PRIMARY && r->role != RECORD_TAKING)
+		return false;
+	if (uuid_same(info->uuid, r->session))
+		return info->generation >= r->generation;
+	/* The last program began from it, and was acknowledged nothing. */
+	return !r->generation && began && info->term + (r->role == RECORD_TAKING) == r->term;
+}
+
+bool record_has_rival(const struct record *r)
+{
+	return r->role == RECORD_TAKING ||
+		(r->role == RECORD_PRIMARY && r->spare && !r->alone_since);
+}
+
 void record_lends(struct record *r, u64 term)
 {
 	r->term = term;

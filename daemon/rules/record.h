@@ -208,6 +208,22 @@ enum record_source {
 /* @again: nothing was acknowledged since this host was asked before. @r may be NULL. */
 enum record_source record_source(const struct record *r, const u8 *session, u64 term,
 				 const u8 *owner, bool again);
+/*
+ * The owner goes on from a copy of its own, and asks with its next @term: may it, as far as this host
+ * knows? From then on this host's replica isn't promoted: on disk before the answer. @session: whose
+ * content the owner has.
+ */
+enum record_source record_yields(const struct record *r, u64 term, const u8 *owner);
+void record_yielded(struct record *r, const u8 *session, u64 term, const u8 *owner);
+
+/*
+ * A copy of @info that this host has kept of its own session: does a program that is started anew go on
+ * from it? It has everything that was acknowledged.
+ */
+bool record_goes_on_from(const struct record *r, const struct cptdev_image_info *info);
+/* Its spare may be promoted at any time, so that the copy alone decides nothing. */
+bool record_has_rival(const struct record *r);
+
 /* The spare's record: the owner's next term, and then, before the last frame, the mark. */
 void record_lends(struct record *r, u64 term);
 void record_lent(struct record *r);

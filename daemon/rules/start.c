@@ -58,6 +58,11 @@ static bool is_lost(const struct start_facts *f, enum start_why why)
 enum start_answer start_ask(const struct start_facts *f, enum start_why *why)
 {
 	*why = why_of(f);
+	if (f->kept && !f->not_given &&
+	    (*why == WHY_LOST || *why == WHY_TAKING || *why == WHY_PROMOTED)) {
+		*why = WHY_KEPT;
+		return ANSWER_TAKE_BACK;
+	}
 	if (f->take_back && is_lost(f, *why))
 		return take_back(f, why);
 	switch (*why) {

@@ -28,6 +28,7 @@ enum start_why {
 	WHY_NO_FEATURE,		/* likewise, and the other host's daemon can't give anything back */
 	WHY_OTHER_HOST,		/* likewise, and the other host isn't the spare that it had */
 	WHY_NOT_GIVEN,		/* likewise, and the other host has refused */
+	WHY_KEPT,		/* keep = restart: this host has what the last program had */
 	WHY_LIVES,		/* a program of this name runs on this host */
 	WHY_DAMAGED,
 	WHY_SPLIT,
@@ -41,6 +42,7 @@ struct start_facts {
 	bool fed;		/* the peer has a session of the name, and feeds this host */
 	bool refuse;		/* on_restart: rather than become a spare */
 	bool take_back;		/* on_restart: rather than wait for a person */
+	bool kept;		/* this host has all that it acknowledged: keep.c */
 	bool no_feature;	/* the other host is linked, and can't give anything back */
 	bool other_host;	/* another one than the spare that it had is linked */
 	bool not_given;		/* it was asked, and has refused */

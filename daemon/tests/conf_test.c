@@ -223,11 +223,11 @@ static void sessions_have_sections_of_their_own(void **state)
 	says(PEER "[session kv]\non_exit = die\n",
 	     "test.conf:4: on_exit = die: allowed are failover, stay");
 	says(PEER "[session kv]\nnome = x\n",
-	     "test.conf:4: unknown key 'nome' in [session kv]; its keys are: failover, on_promote, on_exit, on_hang, alone, on_restart, ack, spares, history, history_mib\n");
-	says(PEER "[session kv]\nname = x\n", "history_mib; 'name' belongs in [node] or [peer], for all sessions\n");
+	     "test.conf:4: unknown key 'nome' in [session kv]; its keys are: failover, on_promote, on_exit, on_hang, alone, on_restart, ack, spares, history, history_mib, keep, keep_s, keep_mib, restart_s\n");
+	says(PEER "[session kv]\nname = x\n", "restart_s; 'name' belongs in [node] or [peer], for all sessions\n");
 	says(PEER "[session kv]\ntimeout_ms = 900\n", "; 'timeout_ms' belongs in [failover], for all sessions\n");
 	says(PEER "[sessions]\nfailover = auto\n",
-	     "test.conf:4: unknown key 'failover' in [sessions]; its keys are: on_exit, on_hang, alone, on_restart, ack, spares, history, history_mib; 'failover' belongs in [failover]\n");
+	     "test.conf:4: unknown key 'failover' in [sessions]; its keys are: on_exit, on_hang, alone, on_restart, ack, spares, history, history_mib, keep, keep_s, keep_mib, restart_s; 'failover' belongs in [failover]\n");
 	says(PEER "[session a234567890123456789012345678901234567890123]\non_exit = stay\n",
 	     "is longer than 49 characters");
 	assert_int_equal(parse(PEER "[session a2345678901234567890123456789012345678901]\non_exit = stay\n"), 0);

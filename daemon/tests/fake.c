@@ -124,6 +124,8 @@ void fake_punch(struct fake_session *s, u32 page)
 	s->hole_next[page] = true;
 }
 
+static void keep(struct fake *f, struct fake_session *s);
+
 u64 fake_publish(struct fake *f, struct fake_session *s)
 {
 	u32 i;
@@ -144,6 +146,7 @@ u64 fake_publish(struct fake *f, struct fake_session *s)
 		s->lacked = ~0ULL;
 	}
 	s->reach_next = false;
+	keep(f, s);
 	session_event(f, CPTDEV_CMD_SNAPSHOT_NTF, s);
 	return s->rec.generation;
 }
@@ -330,6 +333,44 @@ static int snapshot_ioctl(struct fake_fd *s, unsigned int cmd, void *uarg)
 	return -ENOTTY;
 }
 
+/* What was published is kept by the soft engine's code: since what it has kept. */
+static void keep(struct fake *f, struct fake_session *s)
+{
+	const struct soft_replica *r = soft_replica_find(&f->soft, s->rec.name);
+	bool same = r && r->kept && !memcmp(r->rec.uuid, s->rec.uuid, CPTDEV_UUID_LEN);
+	struct soft_session se = { .rec = s->rec, .state = s->state, .keeps = s->keeps };
+	struct cptdev_segment seg[64];
+	struct cptdev_image_vec vec = { .vec = (unsigned long)seg, .vec_len = ARRAY_SIZE(seg) };
+	struct soft_snap snap = { .base = same ? r->rec.generation : 0 };
+	int fd;
+
+	if (!s->keeps)
+		return;
+	fd = snapshot_new(f, s, snap.base);
+	s->deltas--;
+	s->delta_pages -= f->fd[fd].info.pages;
+	snapshot_layout(s, MIN(s->segments, ARRAY_SIZE(seg)), &vec);
+	snap.fd = fd;
+	snap.extents = f->fd[fd].extents;
+	snap.nr_extents = f->fd[fd].info.extents;
+	snap.layout = (struct soft_layout) { .v = seg, .nr = vec.nr };
+	snap.meta = (struct soft_blob) { .v = s->meta, .len = s->meta_len };
+	se.rec.generation--;
+	soft_keep(&f->soft, &se, &snap);
+	s->keeps = se.keeps;
+	f->kernel.ops->close(&f->kernel, fd);
+}
+
+static int device_keep(struct fake *f, const struct cptdev_keep *arg)
+{
+	struct fake_session *s = session_by_id(f, arg->session_id);
+
+	if (!s)
+		return -ENOENT;
+	s->keeps = !(arg->flags & CPTDEV_KEEP_STOP);
+	return 0;
+}
+
 /*
  * The device
  */
@@ -512,6 +553,8 @@ static int fake_ioctl(struct kernel *k, int fd, unsigned int cmd, void *arg)
 		return device_round(f, arg);
 	case CPTDEV_IOC_ACK:
 		return device_ack(f, fd, arg);
+	case CPTDEV_IOC_KEEP:
+		return device_keep(f, arg);
 	case CPTDEV_IOC_REPLICA_STAGE:
 		f->stages++;
 		ret = injected(&f->fail_stage);

@@ -41,6 +41,7 @@ struct fake_session {
 	bool fenced;
 	struct soft_state state;
 	bool deaf;		/* the program wouldn't look whether checkpoints are held off */
+	bool keeps;		/* each generation is kept in the replica of its name */
 	u64 held_off;		/* they are, until then, ns; 0: they aren't */
 };
 

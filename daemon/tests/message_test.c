@@ -288,7 +288,7 @@ static void each_wrong_field_is_named(void **state)
 	fails(&vectors[9], 57, '/', "bad name");
 	/* TAKE_BACK: term, flags, reserved, name; and its answer */
 	fails(&vectors[10], 16, 0, "term is 0");
-	fails(&vectors[10], 32, 2, "flags is 2");
+	fails(&vectors[10], 32, 4, "flags is 4");
 	fails(&vectors[10], 38, 1, "reserved");
 	fails(&vectors[10], 41, '/', "bad name");
 	fails(&vectors[11], 0, 0, "term is 0");

@@ -73,6 +73,7 @@ void host_open(struct host *h, const char *name, u16 port)
 		.listen_port = port, .heartbeat_ms = 50, .timeout_ms = 1000,
 		.fence_timeout_ms = 20000,
 		.hold_queue = CONF_PORT,
+		.sessions.keep_s = 60, .sessions.restart_s = 5,
 		.max_sessions = 16, .max_clients = 4,
 	};
 	strcpy(h->conf.name, name);

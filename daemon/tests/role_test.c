@@ -284,7 +284,8 @@ static void the_daemon_tells_its_policies(void **state)
 	assert_string_equal(js_line(json_object_array_get_idx(list, 1)),
 		"{\"name\":\"kv\",\"failover\":\"auto\",\"on_promote\":null,\"on_exit\":\"stay\",\"on_hang\":\"stay\","
 		"\"alone\":\"block\",\"ack\":\"all\",\"spares\":\"all\",\"history\":0,"
-		"\"history_mib\":0,\"on_restart\":\"take-back\"}");
+		"\"history_mib\":0,\"on_restart\":\"take-back\","
+		"\"keep\":\"no\",\"keep_s\":0,\"keep_mib\":0,\"restart_s\":0}");
 	assert_string_equal(js_get_str(json_object_array_get_idx(list, 0), "alone"), "go-on");
 	assert_string_equal(js_get_str(json_object_array_get_idx(js_at(o, "peers"), 0),
 				       "configured_name"), "beta");

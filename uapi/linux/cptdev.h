@@ -114,6 +114,7 @@ enum cptdev_ioc_nr {
 	CPTDEV_NR_REPLICA_OPEN	= 0x4b,
 	CPTDEV_NR_SESSION_ALIVE	= 0x4c,
 	CPTDEV_NR_ROUND		= 0x4d,
+	CPTDEV_NR_KEEP		= 0x4e,
 	/* snapshot and replica */
 	CPTDEV_NR_IMAGE_INFO	= 0x50,
 	CPTDEV_NR_IMAGE_LAYOUT	= 0x51,
@@ -251,6 +252,7 @@ struct cptdev_info {
 #define CPTDEV_FEATURE_COPIED	(1ULL << 9)	/* CPTDEV_IOC_REPLICA_COPIED */
 #define CPTDEV_FEATURE_HISTORY	(1ULL << 10)	/* CPTDEV_IOC_REPLICA_HISTORY, _AT */
 #define CPTDEV_FEATURE_ROUND	(1ULL << 11)	/* ROUND, DELTA_AFRESH, BEGIN_CONTINUE */
+#define CPTDEV_FEATURE_KEEP	(1ULL << 12)	/* CPTDEV_IOC_KEEP */
 
 /**
  * struct cptdev_session_setup - CPTDEV_IOC_SESSION_SETUP: give the session a name and limits
@@ -765,6 +767,46 @@ struct cptdev_ack {
 #define CPTDEV_ACK_UNBLOCK	(1U << 6)
 
 /**
+ * struct cptdev_keep - CPTDEV_IOC_KEEP: keep what a session publishes on this host, too
+ * @size:	sizeof(struct cptdev_keep)
+ * @flags:	CPTDEV_KEEP_*
+ * @session_id:	number of the session
+ * @max_bytes:	of the replica, if it is created for this: most memory that it may take; 0: the
+ *		engine's limit
+ *
+ * For the daemon; needs the capability. A program that crashed and is started again goes on from
+ * the replica that this call keeps (feature KEEP).
+ *
+ * From now on each generation that the session publishes is committed to the replica of its name
+ * before the call that publishes it returns, and before CPTDEV_IOC_WAIT and CPTDEV_IOC_DELTA see
+ * it. So the replica has every generation that was acknowledged. If there is no replica, it is
+ * created with the first of them, and belongs to the user of the session. If the replica lacks
+ * what was published before this call, the next snapshot contains it, as for a spare.
+ *
+ * The module shares the frozen pages with the replica. As long as the replica has such a page, the
+ * next store of the process copies it. Shared pages count for the limits of replicas.
+ *
+ * A generation that can't be kept (a limit, no memory, the replica is frozen by a reader) is
+ * published all the same. Then the replica is removed if it was kept, and nothing more is kept
+ * until the next CPTDEV_IOC_KEEP. A replica that has a higher term than the session, or into which
+ * another descriptor stages, is left as it is.
+ *
+ * The replica outlives the session. It has CPTDEV_IMAGE_KEPT until CPTDEV_IOC_REPLICA_COMMIT
+ * commits something else to it. It is promoted, claimed and removed like every replica.
+ *
+ * Errors: EPERM no capability; ENOENT no session with a name has this number.
+ */
+struct cptdev_keep {
+	__u32 size;
+	__u32 flags;
+	__u64 session_id;
+	__u64 max_bytes;
+};
+
+/* Nothing more is kept. The replica stays. */
+#define CPTDEV_KEEP_STOP	(1U << 0)
+
+/**
  * struct cptdev_replica_open - CPTDEV_IOC_REPLICA_OPEN: open or create a replica
  * @size:	sizeof(struct cptdev_replica_open)
  * @flags:	CPTDEV_REPLICA_*
@@ -860,6 +902,7 @@ struct cptdev_image_info {
 #define CPTDEV_IMAGE_FROZEN	(1U << 3)	/* replica */
 #define CPTDEV_IMAGE_REMOVED	(1U << 4)	/* replica: it has no name, and accepts no data */
 #define CPTDEV_IMAGE_TAKEN	(1U << 5)	/* replica: a program took the promotion */
+#define CPTDEV_IMAGE_KEPT	(1U << 6)	/* replica: of a session of this host, by KEEP */
 
 /**
  * struct cptdev_segment - a piece of the layout: one mapping in the ranges
@@ -1269,6 +1312,7 @@ struct cptdev_replica_at {
 #define CPTDEV_IOC_DELTA	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_DELTA)
 #define CPTDEV_IOC_ACK		_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_ACK)
 #define CPTDEV_IOC_ROUND	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_ROUND)
+#define CPTDEV_IOC_KEEP		_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_KEEP)
 #define CPTDEV_IOC_REPLICA_OPEN	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_REPLICA_OPEN)
 #define CPTDEV_IOC_SESSION_ALIVE _IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_SESSION_ALIVE)
 #define CPTDEV_IOC_IMAGE_INFO	_IO(CPTDEV_IOC_MAGIC, CPTDEV_NR_IMAGE_INFO)
