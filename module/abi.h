@@ -172,6 +172,12 @@ ABI_FIELD(cptdev_ack, session_id, 8, 8);
 ABI_FIELD(cptdev_ack, generation, 16, 8);
 ABI_FIELD(cptdev_ack, lease_until_ns, 24, 8);
 
+ABI_STRUCT(cptdev_keep, 24);
+ABI_FIELD(cptdev_keep, size, 0, 4);
+ABI_FIELD(cptdev_keep, flags, 4, 4);
+ABI_FIELD(cptdev_keep, session_id, 8, 8);
+ABI_FIELD(cptdev_keep, max_bytes, 16, 8);
+
 ABI_STRUCT(cptdev_replica_open, 88);
 ABI_FIELD(cptdev_replica_open, size, 0, 4);
 ABI_FIELD(cptdev_replica_open, flags, 4, 4);

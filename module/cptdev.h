@@ -12,7 +12,8 @@
  *       xa_lock of session->chunks
  *     cptdev_sessions_lock		which sessions exist; ranges across sessions
  *     session->pub_lock (spin)		published snapshots, followers, committed
- *   cptdev_replicas_lock		which replicas exist; under session->lock in SETUP only
+ *   cptdev_replicas_lock		which replicas exist; under session->lock in SETUP, and when a
+ *				generation is kept
  *     cptdev_sessions_lock		whose name it is
  *     replica->stage_lock		staging
  *       replica->sem			content: read by readers, written by commit
@@ -143,6 +144,9 @@ struct cptdev_session {
 	u64 pub_newest;			/* generation published last */
 	u64 pub_base;			/* reach back to here with the next one */
 	u64 pub_afresh;			/* ... and to here instead of pub_newest, unless it is 0 */
+	bool keeps;			/* what is published is kept: spare/keep.c */
+	bool has_kept;			/* some generation of it is; written under @lock as well */
+	u64 keep_max;			/* bytes of the replica, if it is created for this; 0: the module's */
 	u64 committed;
 	u64 cancelled;			/* up to here nobody will commit */
 	u64 committed_seen;		/* for poll */
@@ -168,6 +172,7 @@ struct cptdev_follower {
 };
 
 struct cptdev_snap;
+struct cptdev_replica;
 
 /* Meta-data, shared by whoever has it. */
 struct cptdev_blob {
@@ -459,6 +464,7 @@ struct cptdev_replica {
 	u64 generation;			/* 0: nothing was ever committed */
 	u64 committed_ns;		/* CLOCK_REALTIME */
 	bool promoted;
+	bool kept;			/* of a session of this host; changes under @stage_lock */
 	u64 promotions;			/* that there were */
 	u64 promoted_ns;		/* CLOCK_REALTIME, 0: not promoted */
 	u64 taken_ns;			/* likewise, 0: not taken */
@@ -495,12 +501,15 @@ int cptdev_replica_may(const struct cptdev_replica *r);
 struct cptdev_replica *cptdev_replica_find(const char *name);
 bool cptdev_replica_of_other(const char *name, kuid_t uid);
 void cptdev_replica_put(struct cptdev_replica *r);
+struct cptdev_replica *cptdev_replica_for(struct cptdev_session *s, bool create);
+void cptdev_replica_drop(struct cptdev_replica *r);
 int cptdev_replica_open(struct cptdev_call *call, void *arg);
 
 /* limit.c */
 enum cptdev_counted { CPTDEV_SESSIONS, CPTDEV_REPLICAS, CPTDEV_NR_COUNTED };
 
 struct cptdev_user *cptdev_user_take(enum cptdev_counted what);
+struct cptdev_user *cptdev_user_share(struct cptdev_user *u, enum cptdev_counted what, bool capable);
 void cptdev_user_give(struct cptdev_user *u, enum cptdev_counted what);
 void cptdev_user_put(struct cptdev_user *u);
 u64 cptdev_user_hold(struct cptdev_user *u, s64 pages);
@@ -523,6 +532,7 @@ struct cptdev_gone {
 	struct xarray *pages;		/* or NULL */
 	bool reserved;			/* they have places in the content */
 	struct list_head list;		/* and these pages */
+	struct list_head shared;	/* and these that processes have, too: entry.h */
 	u64 nr;
 };
 
@@ -566,7 +576,7 @@ void cptdev_past_state_get(const struct cptdev_replica *r, struct cptdev_past_st
 void cptdev_past_state_put(struct cptdev_past_state *s);
 struct cptdev_undo *cptdev_past_begin(struct cptdev_replica *r);
 void cptdev_past_cancel(struct cptdev_undo *p);
-bool cptdev_past_keep(struct cptdev_undo *p, unsigned long index, struct page *page);
+bool cptdev_past_keep(struct cptdev_undo *p, unsigned long index, void *entry);
 void cptdev_past_add(struct cptdev_replica *r, struct cptdev_undo *p);
 bool cptdev_past_has(const struct cptdev_replica *r, u64 number);
 void cptdev_past_trim(struct cptdev_replica *r);
@@ -574,7 +584,7 @@ void cptdev_past_clear(struct cptdev_replica *r);
 bool cptdev_past_give_way(struct cptdev_replica *r, bool all);
 void cptdev_past_exit(struct cptdev_replica *r);
 int cptdev_past_some(struct cptdev_replica *r, u64 number, unsigned long *index,
-		     int (*fn)(struct xarray *pages, unsigned long index, struct page *page,
+		     int (*fn)(struct xarray *pages, unsigned long index, void *entry,
 			       void *arg), void *arg);
 int cptdev_past_find(const struct cptdev_replica *r, u64 generation,
 		     struct cptdev_past_state *s);
@@ -615,6 +625,7 @@ struct xarray *cptdev_pages_alloc(void);
 void cptdev_pages_free(struct cptdev_replica *r, struct xarray *pages);
 u64 cptdev_replica_limit(const struct cptdev_replica *r);
 struct page *cptdev_page_take(struct cptdev_replica *r);
+void *cptdev_page_share(struct cptdev_replica *r, struct page *page);
 void cptdev_page_drop(struct cptdev_replica *r, void *entry);
 void cptdev_pool_free(struct cptdev_replica *r);
 
@@ -635,6 +646,11 @@ int cptdev_stage_begin(struct cptdev_call *call, void *arg);
 int cptdev_stage(struct cptdev_call *call, void *arg);
 int cptdev_stage_commit(struct cptdev_call *call, void *arg);
 int cptdev_stage_abort(struct cptdev_call *call, void *arg);
+
+/* keep.c */
+void cptdev_keep(struct cptdev_session *s, const struct cptdev_snap *snap);
+int cptdev_keep_call(struct cptdev_call *call, void *arg);
+bool cptdev_keep_give_way(struct cptdev_replica *but);
 
 /* genl.c */
 int cptdev_genl_init(void);

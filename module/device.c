@@ -59,7 +59,8 @@ static int device_info(struct cptdev_call *call, void *uarg)
 		CPTDEV_FEATURE_PUBLISH | CPTDEV_FEATURE_REPLICA |
 		CPTDEV_FEATURE_MMAP | CPTDEV_FEATURE_CLAIM |
 		CPTDEV_FEATURE_LEASE | CPTDEV_FEATURE_ALIVE | CPTDEV_FEATURE_SINCE |
-		CPTDEV_FEATURE_COPIED | CPTDEV_FEATURE_HISTORY | CPTDEV_FEATURE_ROUND;
+		CPTDEV_FEATURE_COPIED | CPTDEV_FEATURE_HISTORY | CPTDEV_FEATURE_ROUND |
+		CPTDEV_FEATURE_KEEP;
 	info->range_flags = CPTDEV_RANGE_EXCL;
 	info->scan_flags = CPTDEV_SCAN_FLAGS;
 	info->scan_categories = CPTDEV_SCAN_CATEGORIES;
@@ -93,6 +94,7 @@ static const struct cptdev_ioctl_op device_ops[] = {
 	CPTDEV_OP_FD(CPTDEV_IOC_DELTA, cptdev_delta, cptdev_delta, pages),
 	CPTDEV_OP(CPTDEV_IOC_ACK, cptdev_ack, cptdev_ack, generation),
 	CPTDEV_OP_FD(CPTDEV_IOC_ROUND, cptdev_round, cptdev_round, reserved),
+	CPTDEV_OP(CPTDEV_IOC_KEEP, cptdev_keep_call, cptdev_keep, max_bytes),
 	CPTDEV_OP_FD(CPTDEV_IOC_REPLICA_OPEN, cptdev_replica_open,
 		     cptdev_replica_open, reserved),
 };

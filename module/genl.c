@@ -186,6 +186,8 @@ static int put_replica(struct sk_buff *skb, struct cptdev_replica *r, enum tell 
 		flags |= CPTDEV_GENL_REPLICA_FROZEN;
 	if (r->taken_ns)
 		flags |= CPTDEV_GENL_REPLICA_TAKEN;
+	if (READ_ONCE(r->kept))
+		flags |= CPTDEV_GENL_REPLICA_KEPT;
 	up_read(&r->sem);
 
 	nest = nla_nest_start(skb, CPTDEV_A_REPLICA);

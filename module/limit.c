@@ -100,6 +100,20 @@ struct cptdev_user *cptdev_user_take(enum cptdev_counted what)
 	return ERR_PTR(-EDQUOT);
 }
 
+/* The same for a user that is known; @capable: the user has the capability. */
+struct cptdev_user *cptdev_user_share(struct cptdev_user *u, enum cptdev_counted what, bool capable)
+{
+	const unsigned int max = READ_ONCE(*(what == CPTDEV_SESSIONS ? &user_sessions_max :
+					     &user_replicas_max));
+
+	refcount_inc(&u->ref);
+	if (atomic_inc_return(&u->count[what]) <= max || capable)
+		return u;
+	cptdev_user_give(u, what);
+	cptdev_user_put(u);
+	return ERR_PTR(-EDQUOT);
+}
+
 void cptdev_user_give(struct cptdev_user *u, enum cptdev_counted what)
 {
 	atomic_dec(&u->count[what]);

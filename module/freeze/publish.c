@@ -122,6 +122,8 @@ void cptdev_publish(struct cptdev_session *s, struct cptdev_snap *snap)
 	struct cptdev_snap *old, *tmp;
 	LIST_HEAD(gone);
 
+	/* Before anybody can acknowledge it. */
+	cptdev_keep(s, snap);
 	snap->state |= CPTDEV_IMAGE_PUBLISHED;
 	snap = publish_merge(s, snap);
 	cptdev_shrink_add(snap);

@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 
 #include "../cptdev.h"
+#include "entry.h"
 #include "../trace.h"
 
 /* Pages that are freed at once: less than a millisecond. */
@@ -79,8 +80,10 @@ struct cptdev_gone *cptdev_gone_alloc(void)
 {
 	struct cptdev_gone *g = kzalloc(sizeof(*g), GFP_KERNEL_ACCOUNT);
 
-	if (g)
+	if (g) {
 		INIT_LIST_HEAD(&g->list);
+		INIT_LIST_HEAD(&g->shared);
+	}
 	return g;
 }
 
@@ -110,8 +113,13 @@ static bool gone_staged(struct cptdev_gone *g, unsigned long *index)
 
 static void gone_list(struct cptdev_gone *g)
 {
+	struct cptdev_shared *sh, *next;
 	struct page *page, *tmp;
 
+	list_for_each_entry_safe(sh, next, &g->shared, lru) {
+		cptdev_page_drop(g->replica, cptdev_shared_entry(sh));
+		cond_resched();
+	}
 	list_for_each_entry_safe(page, tmp, &g->list, lru) {
 		cptdev_page_drop(g->replica, page);
 		cond_resched();

@@ -137,10 +137,10 @@ struct cptdev_undo *cptdev_past_begin(struct cptdev_replica *r)
 }
 
 /* Keep a page that is being replaced. False: it isn't kept. Under replica->sem, for writing. */
-bool cptdev_past_keep(struct cptdev_undo *p, unsigned long index, struct page *page)
+bool cptdev_past_keep(struct cptdev_undo *p, unsigned long index, void *entry)
 {
 	/* The place was reserved: this allocates nothing. */
-	if (!p || WARN_ON_ONCE(xa_is_err(xa_store(p->pages, index, page, 0))))
+	if (!p || WARN_ON_ONCE(xa_is_err(xa_store(p->pages, index, entry, 0))))
 		return false;
 	p->nr++;
 	return true;
@@ -295,22 +295,22 @@ void cptdev_past_exit(struct cptdev_replica *r)
  * all. Under replica->stage_lock.
  */
 int cptdev_past_some(struct cptdev_replica *r, u64 number, unsigned long *index,
-		     int (*fn)(struct xarray *pages, unsigned long index, struct page *page,
+		     int (*fn)(struct xarray *pages, unsigned long index, void *entry,
 			       void *arg), void *arg)
 {
 	unsigned int n = 0;
 	struct cptdev_undo *p;
-	struct page *page;
+	void *entry;
 	int ret;
 
 	lockdep_assert_held(&r->stage_lock);
 	list_for_each_entry(p, &r->past, entry) {
 		if (p->state.number != number)
 			continue;
-		xa_for_each_start(p->pages, *index, page, *index) {
+		xa_for_each_start(p->pages, *index, entry, *index) {
 			if (n++ == PAST_SOME)
 				return 1;
-			ret = fn(p->pages, *index, page, arg);
+			ret = fn(p->pages, *index, entry, arg);
 			if (ret)
 				return ret;
 		}

@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 
 #include "../cptdev.h"
+#include "entry.h"
 
 /* Pages that a replica keeps for what is staged next. */
 #define POOL_MAX	1024U
@@ -71,9 +72,14 @@ void cptdev_pool_free(struct cptdev_replica *r)
 
 void cptdev_page_drop(struct cptdev_replica *r, void *entry)
 {
+	struct cptdev_shared *sh = cptdev_entry_shared(entry);
+
 	if (!entry || xa_is_value(entry))
 		return;
-	if (!pool_put(r, entry))
+	if (sh) {
+		put_page(sh->page);
+		kfree(sh);
+	} else if (!pool_put(r, entry))
 		__free_page(entry);
 	page_uncharge(r);
 }
@@ -111,6 +117,29 @@ static bool page_charge(struct cptdev_replica *r)
 	return false;
 }
 
+/*
+ * An entry for @page, which a snapshot has: with a reference of its own, charged. No lock of a replica is
+ * held. For what is kept nothing else gives way.
+ */
+void *cptdev_page_share(struct cptdev_replica *r, struct page *page)
+{
+	struct cptdev_shared *sh;
+
+	if (!page_charge(r)) {
+		cptdev_gone_settle();
+		if (!page_charge(r))
+			return ERR_PTR(-EDQUOT);
+	}
+	sh = kmalloc(sizeof(*sh), GFP_KERNEL_ACCOUNT);
+	if (!sh) {
+		page_uncharge(r);
+		return ERR_PTR(-ENOMEM);
+	}
+	get_page(page);
+	sh->page = page;
+	return cptdev_shared_entry(sh);
+}
+
 /* What commits have replaced may still be on its way out, or be kept for past generations. */
 static bool charge_again(struct cptdev_replica *r)
 {
@@ -121,7 +150,7 @@ static bool charge_again(struct cptdev_replica *r)
 		if (page_charge(r))
 			return true;
 		all = atomic64_read(&cptdev_replica_pages) >= cptdev_replica_max() >> PAGE_SHIFT;
-	} while (cptdev_past_give_way(r, all));
+	} while ((all && cptdev_keep_give_way(r)) || cptdev_past_give_way(r, all));
 	return false;
 }
 

@@ -100,23 +100,22 @@ struct cptdev_replica *cptdev_replica_find(const char *name)
 	return r;
 }
 
-static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *arg)
+/* @user: with a reference, which is taken over; or an error. */
+static struct cptdev_replica *replica_alloc(const char *name, u64 max_bytes,
+					    struct cptdev_user *user, kuid_t uid)
 {
 	struct cptdev_replica *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
-	int ret;
 
+	if (IS_ERR(user)) {
+		kfree(r);
+		return ERR_CAST(user);
+	}
 	if (!r)
-		return ERR_PTR(-ENOMEM);
-	r->user = cptdev_user_take(CPTDEV_REPLICAS);
-	if (IS_ERR(r->user)) {
-		ret = PTR_ERR(r->user);
-		goto err_replica;
-	}
-	r->pages = cptdev_pages_alloc();
-	if (!r->pages) {
-		ret = -ENOMEM;
 		goto err_user;
-	}
+	r->user = user;
+	r->pages = cptdev_pages_alloc();
+	if (!r->pages)
+		goto err_user;
 	kref_init(&r->ref);
 	spin_lock_init(&r->pool_lock);
 	INIT_LIST_HEAD(&r->pool);
@@ -127,19 +126,18 @@ static struct cptdev_replica *replica_alloc(const struct cptdev_replica_open *ar
 	INIT_LIST_HEAD(&r->past);
 	INIT_LIST_HEAD(&r->views);
 	cptdev_since_init(r);
-	strscpy(r->name, arg->name, sizeof(r->name));
-	r->uid = current_euid();
-	r->max_bytes = arg->max_bytes;
+	strscpy(r->name, name, sizeof(r->name));
+	r->uid = uid;
+	r->max_bytes = max_bytes;
 	/* The caller's descriptor holds the module now; this does from then on. */
 	__module_get(THIS_MODULE);
 	return r;
 
 err_user:
-	cptdev_user_give(r->user, CPTDEV_REPLICAS);
-	cptdev_user_put(r->user);
-err_replica:
+	cptdev_user_give(user, CPTDEV_REPLICAS);
+	cptdev_user_put(user);
 	kfree(r);
-	return ERR_PTR(ret);
+	return ERR_PTR(-ENOMEM);
 }
 
 static void replica_unlist(struct cptdev_replica *r)
@@ -152,6 +150,15 @@ static void replica_unlist(struct cptdev_replica *r)
 	cptdev_user_give(r->user, CPTDEV_REPLICAS);
 	cptdev_event_replica(r, CPTDEV_CMD_REPLICA_GONE_NTF);
 	cptdev_replica_put(r);
+}
+
+/* A new one, which the caller has a reference to. */
+static void replica_list(struct cptdev_replica *r)
+{
+	r->listed = true;
+	r->listing = ++last_listing;
+	kref_get(&r->ref);		/* of the list */
+	list_add_tail(&r->entry, &cptdev_replicas);
 }
 
 /* Find or create, referenced. Under cptdev_replicas_lock. */
@@ -178,14 +185,42 @@ static struct cptdev_replica *replica_get(const struct cptdev_replica_open *arg,
 	if (cptdev_session_of_other((const char *)arg->name, current_euid()) &&
 	    !cptdev_capable())
 		return ERR_PTR(-EACCES);
-	r = replica_alloc(arg);
+	r = replica_alloc((const char *)arg->name, arg->max_bytes,
+			  cptdev_user_take(CPTDEV_REPLICAS), current_euid());
 	if (IS_ERR(r))
 		return r;
-	r->listed = true;
-	r->listing = ++last_listing;
-	kref_get(&r->ref);		/* of the list */
-	list_add_tail(&r->entry, &cptdev_replicas);
+	replica_list(r);
 	*created = true;
+	return r;
+}
+
+/*
+ * The replica of the session's name, referenced: one that is created belongs to the session's user. Or an
+ * error.
+ */
+struct cptdev_replica *cptdev_replica_for(struct cptdev_session *s, bool create)
+{
+	struct cptdev_replica *r;
+
+	mutex_lock(&cptdev_replicas_lock);
+	r = replica_find(s->name);
+	if (r && READ_ONCE(r->removed)) {
+		replica_unlist(r);
+		r = NULL;
+	}
+	if (r) {
+		kref_get(&r->ref);
+	} else if (!create) {
+		r = ERR_PTR(-ENOENT);
+	} else {
+		r = replica_alloc(s->name, s->keep_max,
+				  cptdev_user_share(s->user, CPTDEV_REPLICAS, s->capable), s->uid);
+		if (!IS_ERR(r)) {
+			replica_list(r);
+			cptdev_event_replica(r, CPTDEV_CMD_REPLICA_NEW_NTF);
+		}
+	}
+	mutex_unlock(&cptdev_replicas_lock);
 	return r;
 }
 
@@ -305,6 +340,8 @@ static int replica_info(struct cptdev_call *call, void *uarg)
 		info->state |= CPTDEV_IMAGE_PROMOTED;
 	if (r->taken_ns)
 		info->state |= CPTDEV_IMAGE_TAKEN;
+	if (READ_ONCE(r->kept))
+		info->state |= CPTDEV_IMAGE_KEPT;
 	info->promoted_ns = r->promoted_ns;
 	info->taken_ns = r->taken_ns;
 	if (r->frozen)
@@ -573,6 +610,19 @@ static int replica_claim(struct cptdev_call *call, void *uarg)
 	return ret;
 }
 
+/* First of all nothing comes in any more: then the name may go. */
+void cptdev_replica_drop(struct cptdev_replica *r)
+{
+	mutex_lock(&r->stage_lock);
+	WRITE_ONCE(r->removed, true);
+	cptdev_stage_drop(r);
+	mutex_unlock(&r->stage_lock);
+	mutex_lock(&cptdev_replicas_lock);
+	replica_unlist(r);
+	mutex_unlock(&cptdev_replicas_lock);
+	wake_up_all(&r->wq);
+}
+
 static int replica_remove(struct cptdev_call *call, void *uarg)
 {
 	struct cptdev_replica_file *rf = call->filp->private_data;
@@ -583,15 +633,7 @@ static int replica_remove(struct cptdev_call *call, void *uarg)
 		return -EOPNOTSUPP;
 	if (cptdev_replica_may(r))
 		return -EACCES;
-	/* First of all nothing comes in any more: then the name may go. */
-	mutex_lock(&r->stage_lock);
-	WRITE_ONCE(r->removed, true);
-	cptdev_stage_drop(r);
-	mutex_unlock(&r->stage_lock);
-	mutex_lock(&cptdev_replicas_lock);
-	replica_unlist(r);
-	mutex_unlock(&cptdev_replicas_lock);
-	wake_up_all(&r->wq);
+	cptdev_replica_drop(r);
 	return 0;
 }
 

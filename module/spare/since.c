@@ -16,6 +16,7 @@
 #include <linux/xarray.h>
 
 #include "../cptdev.h"
+#include "entry.h"
 
 #define GROUP_SHIFT	6
 /* So many records are kept in any case. */
@@ -147,7 +148,7 @@ static u32 page_kind(void *entry, u64 since)
 	/* A place that a stage reserved is still empty. */
 	if (!entry || xa_is_zero(entry))
 		return CPTDEV_EXTENT_HOLE;
-	return page_private((struct page *)entry) > since ? CPTDEV_EXTENT_DATA : 0;
+	return cptdev_entry_number(entry) > since ? CPTDEV_EXTENT_DATA : 0;
 }
 
 /* The next run of pages of one kind from @index on, in the group of @index; e->len 0: none. */
@@ -213,7 +214,7 @@ int cptdev_since_each(struct cptdev_replica *r, u64 number,
 		first = group << GROUP_SHIFT;
 		xa_for_each_range(r->pages, index, page, first,
 				  first | ((1UL << GROUP_SHIFT) - 1)) {
-			ret = page_private((struct page *)page) > number ? fn(r, index, arg) : 0;
+			ret = cptdev_entry_number(page) > number ? fn(r, index, arg) : 0;
 			if (ret)
 				return ret;
 		}

@@ -10,6 +10,7 @@
 #include <linux/uaccess.h>
 
 #include "../cptdev.h"
+#include "entry.h"
 #include "../trace.h"
 #include "../mutants.h"
 
@@ -198,7 +199,7 @@ static int stage_part(struct cptdev_replica *r, unsigned long index, size_t from
 	}
 	/* Only a commit changes the content, under the lock that we hold. */
 	if (!staged && r->staging.base)
-		content = xa_load(r->pages, index);
+		content = cptdev_entry_page(xa_load(r->pages, index));
 	fill_rest(page, content, from, from + len);
 store:
 	ret = stage_pages(r, index, &page, 1, &done);
@@ -573,7 +574,8 @@ int cptdev_stage(struct cptdev_call *call, void *uarg)
 static void content_replace(struct cptdev_replica *r, struct xa_state *to, void *entry,
 			    struct cptdev_gone *gone)
 {
-	struct page *old;
+	struct cptdev_shared *sh;
+	void *old;
 
 	r->visited++;
 	cptdev_since_mark(r, to->xa_index);
@@ -591,7 +593,11 @@ static void content_replace(struct cptdev_replica *r, struct xa_state *to, void 
 	if (cptdev_past_keep(r->staging.undo, to->xa_index, old))
 		return;
 	gone->nr++;
-	list_add(&old->lru, &gone->list);
+	sh = cptdev_entry_shared(old);
+	if (sh)
+		list_add(&sh->lru, &gone->shared);
+	else
+		list_add(&((struct page *)old)->lru, &gone->list);
 }
 
 static int content_erase(struct cptdev_replica *r, u64 start, u64 end, void *gone)
@@ -765,6 +771,8 @@ int cptdev_stage_commit(struct cptdev_call *call, void *uarg)
 	ret = commit_valid(r, rf, arg);
 	if (!ret)
 		ret = cptdev_stage_apply(r);
+	if (!ret)
+		r->kept = false;
 	arg->pages = r->nr_pages;
 	trace_cptdev_commit(r, staged, ret);
 	mutex_unlock(&r->stage_lock);

@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "../cptdev.h"
+#include "entry.h"
 #include "../mutants.h"
 
 /* As in since.c: pages that are looked at under the content's lock at a time. */
@@ -25,13 +26,13 @@ static void view_free(struct cptdev_view *v)
 	kfree(v);
 }
 
-static int index_page(struct xarray *pages, unsigned long index, struct page *page, void *arg)
+static int index_page(struct xarray *pages, unsigned long index, void *entry, void *arg)
 {
 	struct cptdev_view *v = arg;
 
-	if (page_private(page) > v->state.number)
+	if (cptdev_entry_number(entry) > v->state.number)
 		return 0;
-	return xa_err(xa_store(&v->replaced, index, page, GFP_KERNEL_ACCOUNT));
+	return xa_err(xa_store(&v->replaced, index, entry, GFP_KERNEL_ACCOUNT));
 }
 
 /*
@@ -102,11 +103,11 @@ struct cptdev_view *cptdev_view_lock(struct cptdev_replica_file *rf)
 struct page *cptdev_view_page(struct cptdev_replica *r, struct cptdev_view *v,
 			      unsigned long index)
 {
-	struct page *page = xa_load(r->pages, index);
+	void *entry = xa_load(r->pages, index);
 
-	if (!v || (page && page_private(page) <= v->state.number))
-		return page;
-	return xa_load(&v->replaced, index);
+	if (v && !(entry && cptdev_entry_number(entry) <= v->state.number))
+		entry = xa_load(&v->replaced, index);
+	return cptdev_entry_page(entry);
 }
 
 /*
@@ -127,7 +128,7 @@ static unsigned long view_next(struct cptdev_replica *r, struct cptdev_view *v,
 		/* A place that a stage reserved is still empty. */
 		if (xas_retry(&xas, entry) || xa_is_zero(entry))
 			continue;
-		if (page_private((struct page *)entry) > v->state.number && --*looks)
+		if (cptdev_entry_number(entry) > v->state.number && --*looks)
 			continue;
 		found = xas.xa_index;
 		break;
@@ -297,16 +298,20 @@ static void back_release(struct cptdev_replica *r, struct cptdev_view *v)
 }
 
 /* Take the page out of the history: it becomes content again. */
-static int back_take(struct xarray *pages, unsigned long index, struct page *page, void *arg)
+static int back_take(struct xarray *pages, unsigned long index, void *entry, void *arg)
 {
+	struct cptdev_shared *sh = cptdev_entry_shared(entry);
 	struct cptdev_replica *r = arg;
 
-	if (page_private(page) > r->staging.back)
+	if (cptdev_entry_number(entry) > r->staging.back)
 		return 0;
 	xa_erase(pages, index);
-	set_page_private(page, r->commits + 1);
+	if (sh)
+		sh->number = r->commits + 1;
+	else
+		set_page_private((struct page *)entry, r->commits + 1);
 	/* The place was reserved: this allocates nothing. */
-	WARN_ON_ONCE(xa_is_err(xa_store(r->staged, index, page, 0)));
+	WARN_ON_ONCE(xa_is_err(xa_store(r->staged, index, entry, 0)));
 	r->nr_staged++;
 	return 0;
 }
