@@ -28,6 +28,7 @@ union arg {
 	struct cptdev_delta delta;
 	struct cptdev_ack ack;
 	struct cptdev_round round;
+	struct cptdev_keep keep;
 	struct cptdev_replica_open open;
 	struct cptdev_image_info image;
 	struct cptdev_image_vec vec;
@@ -127,6 +128,16 @@ ARG_FN(fill_ack)
 	published(self);
 	a->ack.session_id = self->id;
 	a->ack.generation = 1;
+}
+
+/* Only a session with a name is kept. */
+ARG_FN(fill_keep)
+{
+	union arg s = { .setup.size = sizeof(s.setup) };
+
+	fill_setup(self, &s);
+	t_ioctl(self->fd[DEVICE], CPTDEV_IOC_SESSION_SETUP, &s);
+	a->keep.session_id = t_info(self->fd[DEVICE]).session_id;
 }
 
 /* Nothing is published that would bring everything at once. */
@@ -240,6 +251,7 @@ static const struct op {
 	OP(DELTA, DEVICE, cptdev_delta, fill_delta),
 	OP_GROWN(ACK, DEVICE, cptdev_ack, generation, fill_ack),
 	OP(ROUND, DEVICE, cptdev_round, fill_round),
+	OP(KEEP, DEVICE, cptdev_keep, fill_keep),
 	OP(REPLICA_OPEN, DEVICE, cptdev_replica_open, fill_open),
 	OP(RANGE_DEL, DEVICE, cptdev_range, fill_range),
 	OP(RANGE_CLEAR, DEVICE, cptdev_range, fill_nothing),
