@@ -146,8 +146,10 @@ bool engine_replica(struct sim_host *h, u32 *state, u64 *term, bool *promoted)
 
 	if (!r || !r->rec.generation)
 		return false;
-	if (h->checked != r->rec.commits || h->checked_replica != r)
+	if (h->checked != r->rec.commits || h->checked_replica != r ||
+	    memcmp(h->checked_uuid, r->rec.uuid, CPTDEV_UUID_LEN))
 		h->checked_state = replica_state(h, r);
+	memcpy(h->checked_uuid, r->rec.uuid, CPTDEV_UUID_LEN);
 	h->checked = r->rec.commits;
 	h->checked_replica = r;
 	*state = h->checked_state;

@@ -7,6 +7,7 @@
  *	FIRST=n		begin with this seed
  *	MUTANT=name	of mutants.h; none: no mutant, and nothing but the schedules
  *	TAKE_BACK=1	in every seed programs take their state back, not in one of four
+ *	KEEP=1		in every seed programs go on on the spot, not in one of five
  *	MOVE=1		in every seed the service is moved, not in one of three
  *	VERIFY=1	in every seed replicas are compared, not in one of seven
  *	SECONDS=n	how long; by CPTDEV_TIER and CPTDEV_LENGTH otherwise
@@ -149,7 +150,7 @@ static void mutant_of(const char *name)
  */
 static u64 search(u64 first, u32 step, u64 most, double until, const char *why)
 {
-	u64 n = 0, acks = 0, takeovers = 0, back = 0, moved = 0, verified = 0, wrong = 0;
+	u64 n = 0, acks = 0, takeovers = 0, back = 0, kept = 0, moved = 0, verified = 0, wrong = 0;
 	double began = now();
 
 	while (!wrong && n < most && now() < until) {
@@ -158,12 +159,13 @@ static u64 search(u64 first, u32 step, u64 most, double until, const char *why)
 		acks += sim.counts.acks;
 		takeovers += sim.counts.takeovers;
 		back += sim.counts.taken_back;
+		kept += sim.counts.kept;
 		moved += sim.counts.moved;
 		verified += sim.counts.verified;
 		n++;
 	}
-	printf("# %llu schedules in %.1f s (%.0f in a minute): %llu writes acknowledged, %llu take-overs, %llu of them of what came back, %llu by a switch-over, %llu comparisons\n",
-	       n, now() - began, n * 60 / (now() - began), acks, takeovers, back, moved, verified);
+	printf("# %llu schedules in %.1f s (%.0f in a minute): %llu writes acknowledged, %llu take-overs, %llu of them of what came back, %llu on the spot, %llu by a switch-over, %llu comparisons\n",
+	       n, now() - began, n * 60 / (now() - began), acks, takeovers, back, kept, moved, verified);
 	return wrong;
 }
 
@@ -236,6 +238,8 @@ int main(void)
 		mutant_of(getenv("MUTANT"));
 	if (getenv("TAKE_BACK"))
 		takeback_everywhere();
+	if (getenv("KEEP"))
+		takeback_keeps_everywhere();
 	if (getenv("MOVE"))
 		moving_everywhere();
 	if (getenv("VERIFY"))

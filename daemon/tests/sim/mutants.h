@@ -22,6 +22,8 @@ enum mutant {
 	MUTANT_STILL_FORGOTTEN,		/* why a name stands still isn't stored */
 	MUTANT_SWITCH_EARLY,		/* a spare takes over when it is only asked */
 	MUTANT_SWITCH_SERVES,		/* a program goes on while it is switched over */
+	MUTANT_KEPT_UNASKED,		/* a program goes on on the spot without asking the spare */
+	MUTANT_KEPT_LATE,		/* a generation is acknowledged before it is kept */
 	MUTANT_LENT_AND_KEPT,		/* a replica that was given back may be promoted */
 	MUTANT_TAKE_WHAT_LACKS,		/* a state is taken back from who lacks a part of it */
 	MUTANT_VERIFY_EARLY,		/* pages count as sent before they are */

@@ -153,6 +153,7 @@ static bool act(void)
 	u32 state, i;
 	bool promoted;
 	u64 term;
+	int ret;
 
 	/* A split brain: the host that lacks something gives up what it has. */
 	for (i = 0; i < 2; i++) {
@@ -194,8 +195,11 @@ static bool act(void)
 	/* By force only where neither of them may be promoted otherwise, and so by itself. */
 	for (i = 0; i < 4; i++) {
 		h = world_pair(i % 2);
-		if (engine_replica(h, &state, &term, &promoted) && history_has(state, sim.top) &&
-		    !other_takes_over(h) && operator_promotes(h, i >= 2) != -EREMCHG)
+		if (!engine_replica(h, &state, &term, &promoted) || !history_has(state, sim.top) ||
+		    other_takes_over(h))
+			continue;
+		ret = operator_promotes(h, i >= 2);
+		if (ret != -EREMCHG && ret != -EINPROGRESS)
 			return true;
 	}
 	if (check_copy(a) || check_copy(b))

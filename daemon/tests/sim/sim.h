@@ -121,11 +121,12 @@ struct sim_host {
 	/* The replica when its pages were looked at last: commits, the state that it had. */
 	const struct soft_replica *checked_replica;
 	u64 checked;
+	u8 checked_uuid[CPTDEV_UUID_LEN];	/* another one may have its place */
 	u32 checked_state;
 };
 
 struct sim_counts {
-	u64 writes, acks, reads, refused, takeovers, turns, packets, taken_back, moved, verified;
+	u64 writes, acks, reads, refused, takeovers, turns, packets, taken_back, kept, moved, verified;
 };
 
 struct sim {
@@ -237,6 +238,8 @@ void client_reset(void);
 void takeback_settings(u64 seed, struct conf *conf);
 /* In every seed, not in one of four. */
 void takeback_everywhere(void);
+/* In every seed the last generation is kept, not in one of five. */
+void takeback_keeps_everywhere(void);
 /* The program on the spare's host is started. */
 void takeback_first_spare(struct sim_host *h);
 /* A failure that follows from a step of it. */

@@ -5,6 +5,7 @@
  */
 
 #include "mutants.h"
+#include "soft_parts.h"
 #include "schedule.h"
 
 #define AGAIN_MS	700
@@ -13,11 +14,32 @@
 static u64 trouble_at;
 static u32 trouble;
 static u64 first_wait;			/* the spare's program is started so late */
-static bool all_seeds;
+static bool all_seeds, all_keep;
 
 void takeback_everywhere(void)
 {
 	all_seeds = true;
+}
+
+void takeback_keeps_everywhere(void)
+{
+	all_keep = true;
+}
+
+/*
+ * In one seed of five each host keeps the last generation of its program, and the program asks before it
+ * begins. It is back in time, or too late: prog_crash().
+ */
+static void keep_settings(u64 seed, struct conf *conf)
+{
+	struct rng r;
+
+	if (seed % 5 != 2 && !all_keep && mutant != MUTANT_KEPT_UNASKED && mutant != MUTANT_KEPT_LATE)
+		return;
+	rng_seed(&r, seed, 11);
+	conf->sessions.keep = KEEP_RESTART;
+	conf->sessions.restart_s = rng_range(&r, 0, 2);
+	conf->sessions.keep_s = rng_range(&r, 1, 8);
 }
 
 /* The primary fails first, while nobody waits on the other host in most cases. */
@@ -37,6 +59,7 @@ static void plan_first(u64 seed)
 void takeback_settings(u64 seed, struct conf *conf)
 {
 	trouble_at = first_wait = 0;
+	keep_settings(seed, conf);
 	if (seed % 4 != 1 && !all_seeds && (mutant < MUTANT_LENT_AND_KEPT || mutant >= MUTANT_THIRD))
 		return;
 	conf->sessions.on_restart = ON_RESTART_TAKE_BACK;
@@ -46,7 +69,8 @@ void takeback_settings(u64 seed, struct conf *conf)
 
 bool takeback_rules(const struct sim_host *h)
 {
-	return h->conf.sessions.on_restart == ON_RESTART_TAKE_BACK;
+	return h->conf.sessions.on_restart == ON_RESTART_TAKE_BACK ||
+		h->conf.sessions.keep == KEEP_RESTART;
 }
 
 /* A waiting program makes the replica that it waits for. */
@@ -176,7 +200,13 @@ bool takeback_goes_on(struct sim_host *h)
 void takeback_count(struct sim_host *h)
 {
 	const struct record *r = h->runs ? record_of(&h->daemon, SIM_NAME) : NULL;
+	const struct soft_replica *replica = fake_replica(&h->fake, SIM_NAME);
 
+	if (replica && replica->kept) {
+		sim.counts.kept++;
+		plan_trouble(2);
+		return;
+	}
 	if (!r || !r->taken_back)
 		return;
 	sim.counts.taken_back++;
@@ -198,6 +228,32 @@ u64 takeback_next(const struct sim_host *h)
 
 void __real_record_lent(struct record *r);
 bool __real_record_may_take_back(const struct record *r);
+bool __real_record_has_rival(const struct record *r);
+bool __real_record_goes_on_from(const struct record *r, const struct cptdev_image_info *info);
+
+void __real_soft_keep(struct soft *s, struct soft_session *se, const struct soft_snap *snap);
+
+void __wrap_soft_keep(struct soft *s, struct soft_session *se, const struct soft_snap *snap)
+{
+	if (mutant != MUTANT_KEPT_LATE || rng_one_in(&sim.rng_prog, 2))
+		__real_soft_keep(s, se, snap);
+}
+
+/* The spare isn't asked whether it has taken over. */
+bool __wrap_record_has_rival(const struct record *r)
+{
+	return mutant != MUTANT_KEPT_UNASKED && __real_record_has_rival(r);
+}
+
+/* What is kept counts, even if it lacks the last ones. */
+bool __wrap_record_goes_on_from(const struct record *r, const struct cptdev_image_info *info)
+{
+	struct record other = *r;
+
+	if (mutant == MUTANT_KEPT_LATE)
+		other.generation = MIN(other.generation, info->generation);
+	return __real_record_goes_on_from(&other, info);
+}
 
 void __wrap_record_lent(struct record *r)
 {
