@@ -199,6 +199,11 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 		    const u8 *self, const u8 *boot)
 {
 	bool same = uuid_same(r->session, session) && r->role == RECORD_PRIMARY;
+	/* What was acknowledged alone is in the copy that it goes on from, and nowhere else. */
+	bool on_the_spot = r->role == RECORD_PROMOTED && r->term == term && !r->promoting &&
+		r->before_role == RECORD_PRIMARY;
+	u64 alone_since = on_the_spot ? r->alone_since : 0;
+	bool alone_said = on_the_spot && r->alone_said;
 	struct record_follower gave = r->followers[0];
 
 	r->taken_back = r->taken_back && (same || (r->role == RECORD_PROMOTED && r->term == term));
@@ -215,6 +220,8 @@ void record_started(struct record *r, const char *name, const u8 *session, u64 t
 		r->generation = 0;
 		/* The host that gave the state may be asked for it again. */
 		record_unfollowed(r);
+		r->alone_since = alone_since;
+		r->alone_said = alone_said;
 		if (r->taken_back && !uuid_same(gave.node, uuid_none)) {
 			r->followers[0] = gave;
 			r->nr_followers = 1;

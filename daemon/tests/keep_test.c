@@ -98,6 +98,28 @@ static void until_the_next_one_is_acknowledged(void **state)
 	assert_true(goes_on(&r, two, 2, 1, KEPT));
 }
 
+/* If the other host goes on, that it is lost is shown. */
+static void what_was_acknowledged_alone_stays_on_record(void **state)
+{
+	struct record r = {};
+
+	(void)state;
+	record_started(&r, "kv", one, 1, alpha, boot);
+	r.generation = 5;
+	r.alone_since = 7;
+	record_promote(&r, "kv", 0, 1, alpha);
+	record_promoted(&r, true);
+	record_started(&r, "kv", two, 2, alpha, boot);
+	assert_int_equal(r.alone_since, 7);
+	assert_true(record_lacked(&r, beta));
+	/* Of a replica that was promoted: not its own. */
+	record_fed(&r, "kv", one, 3, beta, boot);
+	record_promote(&r, "kv", 0, 3, alpha);
+	record_promoted(&r, true);
+	record_started(&r, "kv", one, 4, alpha, boot);
+	assert_int_equal(r.alone_since, 0);
+}
+
 static void a_spare_is_a_rival_unless_it_is_outdated(void **state)
 {
 	struct record r = {};
@@ -517,6 +539,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
 		cmocka_unit_test(what_lacks_nothing_is_gone_on_from),
 		cmocka_unit_test(until_the_next_one_is_acknowledged),
+		cmocka_unit_test(what_was_acknowledged_alone_stays_on_record),
 		cmocka_unit_test(a_spare_is_a_rival_unless_it_is_outdated),
 		cmocka_unit_test(one_of_both_goes_on),
 		T(it_goes_on_on_the_spot),
