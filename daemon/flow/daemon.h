@@ -113,6 +113,7 @@ struct recorded {
 	/* keep.c */
 	u64 back_until;			/* the spare's host hears of the failure then, ns; 0: it has */
 	u64 keep_until;			/* the kept replica is removed then, ns; 0: it isn't */
+	u64 kept_on;			/* links that were made to the spare at the failure; 0: it wasn't linked */
 	char failed_how[64];
 };
 
@@ -566,6 +567,8 @@ void keep_session(struct daemon *d, struct known *k);
 void keep_reload(struct daemon *d);
 /* Its program has failed, as @text says. True: the spare's host is told later, if it isn't back by then. */
 bool keep_failed(struct daemon *d, const char *name, const char *text);
+/* Another host has gone on: what is kept is a copy until this host is fed, for its time at most. */
+void keep_overtaken(struct daemon *d, const char *name);
 /* It ended while its daemon was away. */
 void keep_missed(struct daemon *d, const char *name);
 /* Is the other host not to be told yet? */

@@ -8,7 +8,7 @@
  *   it is back	it asks before it begins (start.c), and waits for the replica like a spare; takeback.c
  *		promotes it, after the other host has agreed: one of both goes on
  *   it isn't	the spare's host is told, and may take over. What was kept is removed keep_s after the
- *		failure
+ *		failure; or replaced by what the other host sends
  *
  * A record whose replica isn't the kept one, or lacks something, goes the ways that it went before.
  */
@@ -115,6 +115,21 @@ static void arm(struct daemon *d)
 		loop_disarm(&d->keep);
 }
 
+/*
+ * Links that were made to the spare that is in step, if it is linked. As long as it is the same one its host has
+ * kept its memory.
+ */
+static u64 link_of_spare(struct daemon *d, const struct record *r)
+{
+	const struct peer *p;
+
+	LIST_FOREACH(p, &d->peers, entry)
+		if (record_has_rival(r) && p->out.state == OUT_UP &&
+		    record_follows(r, p->out.node.uuid))
+			return p->out.connects;
+	return 0;
+}
+
 bool keep_failed(struct daemon *d, const char *name, const char *text)
 {
 	const struct conf_session *p = policy(d, name);
@@ -124,6 +139,7 @@ bool keep_failed(struct daemon *d, const char *name, const char *text)
 		return false;
 	e->back_until = p->restart_s ? clock_mono() + p->restart_s * NSEC_PER_SEC : 0;
 	e->keep_until = clock_mono() + p->keep_s * NSEC_PER_SEC;
+	e->kept_on = link_of_spare(d, &e->r);
 	snprintf(e->failed_how, sizeof(e->failed_how), "%s", text);
 	arm(d);
 	return e->back_until;
@@ -135,6 +151,18 @@ void keep_missed(struct daemon *d, const char *name)
 
 	if (!e || e->keep_until || !keep_has(d, &e->r))
 		return;
+	e->keep_until = clock_mono() + policy(d, name)->keep_s * NSEC_PER_SEC;
+	arm(d);
+}
+
+void keep_overtaken(struct daemon *d, const char *name)
+{
+	struct recorded *e = recorded_find(d, name);
+	struct cptdev_image_info info;
+
+	if (!e || e->keep_until || !kept(d, name, &info))
+		return;
+	e->back_until = 0;
 	e->keep_until = clock_mono() + policy(d, name)->keep_s * NSEC_PER_SEC;
 	arm(d);
 }
@@ -179,6 +207,21 @@ void keep_drop(struct daemon *d, const char *name, const char *why)
 	d->kernel->ops->close(d->kernel, fd);
 }
 
+/* Not what may be the last copy: that stays until a program goes on from it, or a person removes it. */
+static void its_time_is_over(struct daemon *d, const struct recorded *e)
+{
+	if (e->damaged)
+		return;
+	if (e->r.outdated)
+		keep_drop(d, e->r.name, "another host has gone on");
+	else if (e->kept_on && e->kept_on == link_of_spare(d, &e->r))
+		keep_drop(d, e->r.name, "its program isn't back, and the spare has everything");
+	else if (keep_has(d, &e->r))
+		tell(&d->tell, LOG_WARNING, TELL_SESSION, e->r.name,
+		     "the program of session %s isn't back: what was kept of it may be the only copy, and stays. Next: start the program; if its data may be lost: %s",
+		     e->r.name, ADVICE(d, "replica remove", e->r.name));
+}
+
 static void keep_timer(struct timer *t)
 {
 	struct daemon *d = container_of(t, struct daemon, keep);
@@ -194,7 +237,7 @@ static void keep_timer(struct timer *t)
 		/* The spare may take over now, whatever it was waiting for. */
 		if (e->back_until)
 			is_late(d, e);
-		keep_drop(d, e->r.name, "its program isn't back");
+		its_time_is_over(d, e);
 	}
 	arm(d);
 }

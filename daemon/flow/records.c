@@ -580,7 +580,7 @@ void records_met(struct daemon *d, const char *name, u64 term, const u8 *owner,
 		if (handed)
 			record_kept(&new);
 		records_still(d, e, &new);
-		keep_drop(d, name, "the other host has gone on without it");
+		keep_overtaken(d, name);
 	}
 	if (handed) {
 		switch_met(d, name, term);

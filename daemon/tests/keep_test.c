@@ -346,14 +346,16 @@ static void the_spare_takes_over_if_it_isnt_back(void **state)
 	struct start_text t;
 
 	p->a.daemon.conf.sessions.restart_s = 1;
+	p->a.daemon.conf.sessions.keep_s = 3;
 	wait_on(&p->b, true);
 	kill_it(p, s);
 	WAIT_FOR(p, promoted(&p->b));
 	assert_content(&p->b, content);
 	WAIT_FOR(p, record(&p->a)->outdated);
-	/* Too late: what was kept is gone, and the program is the spare. */
-	WAIT_FOR(p, !replica(&p->a));
+	/* Too late: the program is the spare. What was kept is a copy until it is fed, or for its time. */
 	assert_int_equal(asked(&p->a, &t), ANSWER_SPARE);
+	assert_content(&p->a, content);
+	WAIT_FOR(p, !replica(&p->a));
 }
 
 static void both_at_once_and_one_goes_on(void **state)
@@ -432,6 +434,14 @@ static void without_a_spare_nobody_is_asked(void **state)
 	WAIT_FOR(p, promoted(&p->a));
 	assert_content(&p->a, content);
 	assert_int_equal(record(&p->a)->term, 2);
+	/* The last copy stays, however long nobody comes. */
+	p->a.daemon.conf.sessions.keep_s = 1;
+	s = go_on(p);
+	publish_some(&p->a, s, 3, 3);
+	WAIT_FOR(p, pair_committed(s));
+	kill_it(p, s);
+	pair_run(p, 1500);
+	assert_int_equal(asked(&p->a, &t), ANSWER_TAKE_BACK);
 	host_start(&p->b);
 }
 

@@ -17,6 +17,8 @@
  * THIRD	there is a third host
  * BACK		a primary that lost its memory takes it back from the spare's replica, by the steps of
  *		failure-model.rst; otherwise it gets it by one message, and the lease covers the rest
+ * KEEP		with BACK: a host keeps what its program had. If the program crashes, its daemon reports that
+ *		later, or the program goes on on the spot, after the other host has agreed
  * BYFENCE	a promotion needs a fence command instead of a time-out
  * GOON		policy "go on": a primary without a spare acknowledges with a flag
  * M_...	a mutant: one safeguard is missing, and an assertion must fail
@@ -37,6 +39,9 @@
 #ifndef MAXSWAP
 #define MAXSWAP	1		/* replacements of a spare */
 #endif
+#ifndef MAXSPOT
+#define MAXSPOT	1		/* crashes of a program whose host has kept what it had */
+#endif
 #define LEASE	1		/* ticks */
 #ifndef MARGIN
 #define MARGIN	1		/* ticks by which one clock may be late, in all */
@@ -47,6 +52,7 @@
 #define SPARE	1		/* a replica */
 #define PROM	2		/* a promoted replica that no program has claimed */
 #define PRIM	3		/* a program */
+#define KEPT	4		/* what a program had that crashed, on its own host */
 
 #ifdef THIRD
 #define N	3
@@ -89,7 +95,7 @@ bool source[N];			/* outdated only since the owner has a copy */
 bool goon[N];			/* acknowledges alone by policy "go on", and says so each time */
 
 /* Messages, by receiver. A new message replaces one that was not delivered yet. */
-mtype = { NIL, HELLO, FEED, ACK, FENCE, BYE, DIED, ASK, GIVE, BACK_ASK };
+mtype = { NIL, HELLO, FEED, ACK, FENCE, BYE, DIED, ASK, GIVE, BACK_ASK, KEEP_ASK, KEEP_OK };
 mtype m_what[N] = NIL;
 byte m_term[N];
 byte m_owner[N];
@@ -112,6 +118,9 @@ byte swaps;
 #endif
 
 byte writes, acked, solo, losses, calm, late;
+#ifdef KEEP
+byte spots;
+#endif
 bool shown;
 
 #ifdef M_TERMLATE
@@ -153,6 +162,12 @@ byte lies[N];			/* content of an old promotion */
 #define IF_IN_STEP	true
 #else
 #define IF_IN_STEP	(!outd[h])
+#endif
+
+#ifdef M_KEPTUNASKED
+#define IF_NO_RIVAL	true
+#else
+#define IF_NO_RIVAL	(lone[h])
 #endif
 
 #ifdef M_TAKEWHATLACKS
@@ -298,6 +313,35 @@ inline got_back_ask()
 }
 #endif
 
+#ifdef KEEP
+/*
+ * The primary's host has what its program had, and asks with its next term whether this host has taken
+ * over. If not, this replica isn't promoted from now on: on disk before the answer.
+ */
+inline got_keep_ask()
+{
+	if
+	:: (role[h] == SPARE || role[h] == NONE) && (term[h] < t || (term[h] == t && owner[h] == o)) ->
+		if
+		:: term[h] < t && owner[h] != o -> NO_BACK(h)
+		:: else
+		fi;
+		term[h] = t; owner[h] = o;
+		if
+		:: role[h] == SPARE && !outd[h] -> source[h] = 1
+		:: else
+		fi;
+#ifndef M_KEPTPROMOTABLE
+		outd[h] = 1;
+#endif
+		send(o, KEEP_OK, 0, 0)
+	:: role[h] == PRIM && term[h] >= t -> send(o, FEED, has[h], alone[h])
+	:: role[h] == PROM && term[h] >= t -> send(o, FENCE, 0, 0)
+	:: else
+	fi
+}
+#endif
+
 inline got_ask()
 {
 	if
@@ -361,14 +405,18 @@ inline receive()
 	:: from != o			/* it isn't the peer by configuration */
 	:: from == o && what != ASK && what != HELLO && t == term[h] && ow != owner[h] -> shown = 1	/* split brain */
 #else
-	:: what != ASK && what != HELLO && what != BACK_ASK && t == term[h] && ow != owner[h] && !TAKING(h) -> shown = 1	/* split brain */
+	:: what != ASK && what != HELLO && what != BACK_ASK && what != KEEP_ASK && t == term[h] && ow != owner[h] && !TAKING(h) -> shown = 1	/* split brain */
 #endif
 	:: else ->
 #ifdef BACK
 		/* Whoever only asks has gone on with nothing: the other one is right. */
 		if
 		:: taking[h] && t == term[h] && ow != owner[h] && (what == FEED || what == FENCE) ->
-			owner[h] = ow; NO_BACK(h)
+			owner[h] = ow; NO_BACK(h);
+			if
+			:: role[h] == KEPT -> role[h] = SPARE; outd[h] = 1
+			:: else
+			fi
 		:: else
 		fi;
 #endif
@@ -386,6 +434,11 @@ inline receive()
 		:: what == ASK -> got_ask()
 #ifdef BACK
 		:: what == BACK_ASK -> got_back_ask()
+#ifdef KEEP
+		:: what == KEEP_ASK -> got_keep_ask()
+		:: what == KEEP_OK && role[h] == KEPT && taking[h] && t == term[h] && ow == h && term[h] < MAXT ->
+			term[h]++; taking[h] = 0; taken[h] = 1; role[h] = PROM
+#endif
 		:: what == GIVE && role[h] == NONE && taking[h] && t == term[h] && ow == h && term[h] < MAXT ->
 			/* (t + 1, h) is on disk, then what came back is promoted. */
 			term[h]++; taking[h] = 0; taken[h] = 1; role[h] = PROM; has[h] = c
@@ -489,6 +542,25 @@ init {
 		:: up[h] && o != h && role[h] == NONE && owner[h] == h && !taking[h] && IF_ITS_OWN &&
 		   term[h] < MAXT ->
 			term[h]++; taking[h] = 1; send(o, BACK_ASK, 0, taken[h])
+#endif
+#ifdef KEEP
+		/* the same, and what was published is kept; its daemon waits with the report */
+		:: up[h] && role[h] == PRIM && spots < MAXSPOT ->
+			spots++; role[h] = KEPT;
+			if
+			:: true
+			:: has[h] = told[h] | flagged[h]	/* the last writes weren't published */
+#ifdef M_KEPTLATE
+			:: has[h] = has[h] & 2			/* or only acknowledged */
+#endif
+			fi;
+			quiet(h)
+		:: up[h] && o != h && role[h] == KEPT && !taking[h] -> send(o, DIED, 0, 0)
+		/* the program is back: nobody else may be promoted, or the other host is asked first */
+		:: up[h] && role[h] == KEPT && !taking[h] && IF_NO_RIVAL && term[h] < MAXT -> promote()
+		:: up[h] && o != h && role[h] == KEPT && taking[h] -> send(o, KEEP_ASK, 0, 0)
+		:: up[h] && o != h && role[h] == KEPT && !taking[h] && !lone[h] && !outd[h] && term[h] < MAXT ->
+			term[h]++; owner[h] = h; taking[h] = 1; send(o, KEEP_ASK, 0, 0)
 #endif
 #ifdef M_EMPTYSTART
 		:: up[h] && role[h] == NONE && term[h] < MAXT ->
