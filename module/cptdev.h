@@ -12,8 +12,8 @@
  *       xa_lock of session->chunks
  *     cptdev_sessions_lock		which sessions exist; ranges across sessions
  *     session->pub_lock (spin)		published snapshots, followers, committed
- *   cptdev_replicas_lock		which replicas exist; under session->lock in SETUP, and when a
- *				generation is kept
+ *   cptdev_replicas_lock		which replicas exist; under session->lock in SETUP, and
+ *				when a generation is kept
  *     cptdev_sessions_lock		whose name it is
  *     replica->stage_lock		staging
  *       replica->sem			content: read by readers, written by commit
@@ -146,7 +146,7 @@ struct cptdev_session {
 	u64 pub_afresh;			/* ... and to here instead of pub_newest, unless it is 0 */
 	bool keeps;			/* what is published is kept: spare/keep.c */
 	bool has_kept;			/* some generation of it is; written under @lock as well */
-	u64 keep_max;			/* bytes of the replica, if it is created for this; 0: the module's */
+	u64 keep_max;			/* bytes of a replica that is created for it, 0: no limit */
 	u64 committed;
 	u64 cancelled;			/* up to here nobody will commit */
 	u64 committed_seen;		/* for poll */
@@ -509,7 +509,8 @@ int cptdev_replica_open(struct cptdev_call *call, void *arg);
 enum cptdev_counted { CPTDEV_SESSIONS, CPTDEV_REPLICAS, CPTDEV_NR_COUNTED };
 
 struct cptdev_user *cptdev_user_take(enum cptdev_counted what);
-struct cptdev_user *cptdev_user_share(struct cptdev_user *u, enum cptdev_counted what, bool capable);
+struct cptdev_user *cptdev_user_share(struct cptdev_user *u, enum cptdev_counted what,
+				      bool capable);
 void cptdev_user_give(struct cptdev_user *u, enum cptdev_counted what);
 void cptdev_user_put(struct cptdev_user *u);
 u64 cptdev_user_hold(struct cptdev_user *u, s64 pages);

@@ -101,7 +101,8 @@ struct cptdev_user *cptdev_user_take(enum cptdev_counted what)
 }
 
 /* The same for a user that is known; @capable: the user has the capability. */
-struct cptdev_user *cptdev_user_share(struct cptdev_user *u, enum cptdev_counted what, bool capable)
+struct cptdev_user *cptdev_user_share(struct cptdev_user *u, enum cptdev_counted what,
+				      bool capable)
 {
 	const unsigned int max = READ_ONCE(*(what == CPTDEV_SESSIONS ? &user_sessions_max :
 					     &user_replicas_max));

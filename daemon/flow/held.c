@@ -55,12 +55,22 @@ static bool is_own_commit(struct daemon *d, const struct kernel_event *ev)
 		chan_committed(d, h->name, h->term, ev->replica->generation);
 }
 
+/* Likewise a generation of a session of this host, which the engine has kept. */
+static bool is_kept(struct daemon *d, const struct kernel_event *ev)
+{
+	const struct held *h = held_find(d, ev->replica->name);
+	const struct known *k = known_find_name(d, ev->replica->name);
+
+	return h && k && ev->cmd == CPTDEV_CMD_REPLICA_COMMITTED_NTF &&
+		ev->replica->flags & CPTDEV_GENL_REPLICA_KEPT && h->term == k->rec.term;
+}
+
 static void held_changed(struct daemon *d, const struct kernel_event *ev)
 {
 	struct replica_rec rec = *ev->replica;
 
 	/* If it is gone by now, that will be told. */
-	if (is_own_commit(d, ev) || kernel_replica_whole(d->kernel, &rec))
+	if (is_own_commit(d, ev) || is_kept(d, ev) || kernel_replica_whole(d->kernel, &rec))
 		return;
 	if (ev->cmd == CPTDEV_CMD_REPLICA_PROMOTED_NTF)
 		promotion_seen(d, &rec);

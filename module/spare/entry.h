@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * cptdev: entries of a replica's arrays. An entry is a page of the module, which has its number in
- * page->private; or, in a replica that is kept (keep.c), a page of a process that the replica shares.
- * The kernel uses ->private and ->lru of such a page, so these are beside it. In what is staged an
- * entry may also be CPTDEV_STAGED_HOLE.
+ * page->private; or, in a replica that is kept (keep.c), a page of a process that the replica
+ * shares. The kernel uses ->private and ->lru of such a page, so these are beside it. In what is
+ * staged an entry may also be CPTDEV_STAGED_HOLE.
  */
 #ifndef _CPTDEV_ENTRY_H
 #define _CPTDEV_ENTRY_H

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cptdev: KEEP. What a session publishes is committed to the replica of its name on the same host, before
- * anybody hears of it. So a program that crashes and is started again goes on from there.
+ * cptdev: KEEP. What a session publishes is committed to the replica of its name on the same host,
+ * before anybody hears of it. So a program that crashes and is started again goes on from there.
  *
- * Nothing is copied: the replica takes references to the frozen pages of the snapshot. Their content
- * doesn't change any more, for the reasons for which that of a snapshot doesn't: the cut has
- * removed the write permission and the exclusiveness, and copied whatever had I/O in flight. As long
- * as there is a reference the next store copies the page, a pin copies it, and giveback.c doesn't make it
- * exclusive. When the process ends the pages are the replica's alone.
+ * Nothing is copied: the replica takes references to the frozen pages of the snapshot. Their
+ * content doesn't change any more, for the reasons for which that of a snapshot doesn't: the cut
+ * has removed the write permission and the exclusiveness, and copied whatever had I/O in flight.
+ * As long as there is a reference the next store copies the page, a pin copies it, and giveback.c
+ * doesn't make it exclusive. When the process ends the pages are the replica's alone.
  *
  * A generation that can't be kept takes the replica with it: what is left would lack what is
  * acknowledged later.
@@ -123,7 +123,7 @@ static int keep_put(struct keep *k, unsigned long index, void *entry)
 	return 0;
 }
 
-/* References to all pages of the snapshot. No lock of the replica is held: room may have to be made. */
+/* References to all pages of the snapshot. No lock of the replica is held: for room. */
 static int keep_pages(struct keep *k)
 {
 	u64 i, at = 0;
@@ -271,8 +271,8 @@ static int keep(struct keep *k)
 }
 
 /*
- * Called before @snap is published, under session->lock. Not before the generation is kept can anybody
- * acknowledge it.
+ * Called before @snap is published, under session->lock. Not before the generation is kept can
+ * anybody acknowledge it.
  */
 void cptdev_keep(struct cptdev_session *s, const struct cptdev_snap *snap)
 {
@@ -327,8 +327,8 @@ static struct cptdev_replica *expendable(const struct cptdev_replica *but)
 }
 
 /*
- * There is no room for a page of @but, by the limit of all replicas: remove a kept one. No lock of a
- * replica is held. False: there is none.
+ * There is no room for a page of @but, by the limit of all replicas: remove a kept one. No lock of
+ * a replica is held. False: there is none.
  */
 bool cptdev_keep_give_way(struct cptdev_replica *but)
 {

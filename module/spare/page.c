@@ -79,8 +79,9 @@ void cptdev_page_drop(struct cptdev_replica *r, void *entry)
 	if (sh) {
 		put_page(sh->page);
 		kfree(sh);
-	} else if (!pool_put(r, entry))
+	} else if (!pool_put(r, entry)) {
 		__free_page(entry);
+	}
 	page_uncharge(r);
 }
 
@@ -118,8 +119,8 @@ static bool page_charge(struct cptdev_replica *r)
 }
 
 /*
- * An entry for @page, which a snapshot has: with a reference of its own, charged. No lock of a replica is
- * held. For what is kept nothing else gives way.
+ * An entry for @page, which a snapshot has: with a reference of its own, charged. No lock of a
+ * replica is held. For what is kept nothing else gives way.
  */
 void *cptdev_page_share(struct cptdev_replica *r, struct page *page)
 {

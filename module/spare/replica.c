@@ -195,8 +195,8 @@ static struct cptdev_replica *replica_get(const struct cptdev_replica_open *arg,
 }
 
 /*
- * The replica of the session's name, referenced: one that is created belongs to the session's user. Or an
- * error.
+ * The replica of the session's name, referenced: one that is created belongs to the session's
+ * user. Or an error.
  */
 struct cptdev_replica *cptdev_replica_for(struct cptdev_session *s, bool create)
 {
