@@ -5,6 +5,8 @@
 # killed twenty times under load, and started again as its unit would do it. Nothing that was acknowledged
 # is lost, and kvstore on b doesn't take over; until the one on a isn't started again. TAP.
 
+# shellcheck disable=SC2016 # commands are for the shells of the guests
+
 # shellcheck source=selftests/twohost/hosts.sh
 . "$(dirname "$0")/hosts.sh"
 link_key=''
@@ -83,8 +85,8 @@ both_end() {
 load_begin() {
 	# Words for long enough: the rate is limited.
 	vm_run a "awk 'BEGIN {for (i = 0; i < 40000; i++) print \"word\" i * 7919 % 4001, \"all\"}' >/tmp/words"
-	load=$(vm_spawn a "exec kvload --rate ${RATE:-150} --timeout 20 --ledger /tmp/ledger \
-		127.0.0.1:$port,10.77.0.2:$port /tmp/words >/tmp/load 2>&1" 3600)
+	vm_spawn a "exec kvload --rate ${RATE:-150} --timeout 20 --ledger /tmp/ledger \
+		127.0.0.1:$port,10.77.0.2:$port /tmp/words >/tmp/load 2>&1" 3600 >/dev/null
 	until_true said a load ' connected '
 }
 
