@@ -193,7 +193,7 @@ static struct soft_replica *expendable(struct soft *s, const struct soft_replica
 {
 	struct soft_replica *r, *other = NULL;
 
-	LIST_FOREACH(r, &s->replicas, entry) {
+	for (r = LIST_FIRST(&s->replicas); r; r = LIST_NEXT(r, entry)) {
 		if (r == but || !r->named || !r->kept || r->promoted || r->rec.waiters || r->frozen)
 			continue;
 		if (!session_of(s, r->rec.name))

@@ -207,7 +207,7 @@ static void takeback_timer(struct timer *t)
 	struct recorded *e;
 	u64 next = 0, ns;
 
-	LIST_FOREACH(e, &d->records, entry) {
+	for (e = LIST_FIRST(&d->records); e; e = LIST_NEXT(e, entry)) {
 		ns = look_at(d, e);
 		if (ns)
 			next = next ? MIN(next, ns) : ns;
