@@ -160,7 +160,7 @@ static int keep_reserve(struct keep *k)
 	int ret = 0;
 
 	xa_for_each(k->staged, index, entry) {
-		ret = cptdev_since_stage(r, index);
+		ret = cptdev_since_stage(r, index, index + 1);
 		if (!ret && k->snap->base)
 			ret = xa_reserve(r->pages, index, GFP_KERNEL_ACCOUNT);
 		if (ret)
