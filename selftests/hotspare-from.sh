@@ -116,6 +116,10 @@ conf gamma soft 7412 1
 for node in "${nodes[@]}"; do
 	start "$node"
 done
+# The programs begin when they can connect.
+for node in alpha gamma; do
+	until_true test -S "$node.programs"
+done
 t "the replica is in the module, and its program is lost" begin
 t "a program goes on from it, on a host with the soft engine" goes_on
 t "nothing is lost" counts_on

@@ -13,7 +13,7 @@ files='log.c main.c listen.c ctl.c reload.c files.c node.c hold.c'
 # Single calls, as "file text": a promotion and its command, of which each replica has one;
 # the fence command, of which each death of the peer has one, with some lines of output;
 # the start; a person's SIGHUP, with the files of the keys, or command; the end of a private daemon's program; a
-# replica that is lost with the memory for it.
+# replica that is lost with the memory for it; what is kept for a restart, which ends with that for a session.
 calls="failover.c can't run
 failover.c running
 failover.c (pid %d) is done
@@ -24,6 +24,8 @@ failover.c promoted %s: generation
 known.c can't listen to the kernel
 unix_bind.c created the directory
 soft_stage.c a page could not be written
+soft_keep.c isn't kept on this host for a restart
+soft_keep.c is given up: there is no room for another one
 ctl_client.c promoted %s by user
 ctl_client.c the record of %s was given up
 ctl_client.c goes on alone by word of user

@@ -38,7 +38,7 @@ run_all() {
 		run $test
 	done
 	export ANSWERS_LOOK=1
-	for test in switchover failover fetch; do
+	for test in switchover failover fetch keep; do
 		run $test
 	done
 }

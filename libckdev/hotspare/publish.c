@@ -154,15 +154,17 @@ static int wait_until(int fd, uint64_t generation, uint64_t end)
 static int wait_for(int fd, uint64_t generation, struct hs_error *e)
 {
 	uint64_t now = hs_now_ns(), end = now + timeout_ns;
+	bool absent = alone && !attached(fd);
 	int ret = -ETIMEDOUT;
 
-	if (alone && !attached(fd))
-		end = now;
-	if (most && end > now + MOMENT_NS)
+	if (most && !absent && timeout_ns > MOMENT_NS)
 		ret = wait_until(fd, generation, now + MOMENT_NS);
 	if (ret == -ETIMEDOUT && most && !attached(fd))
-		end = now;
+		absent = true;
 	if (ret == -ETIMEDOUT)
+		ret = wait_until(fd, generation, absent ? now : end);
+	/* It came meanwhile. */
+	if (ret == -ETIMEDOUT && absent && attached(fd))
 		ret = wait_until(fd, generation, end);
 	if (ret == -ESTALE)
 		return fenced(e);
