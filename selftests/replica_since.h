@@ -86,6 +86,22 @@ TEST_F(replica, since_after_an_abort)
 	EXPECT_STREQ("2+1", changed(self, 3));
 }
 
+/* Pages that are being staged keep places in the content: these are still what they were. */
+TEST_F(replica, since_while_holes_are_staged)
+{
+	ASSERT_EQ(0, put(self, 0, 1, 0, 16, 'a'));
+	ASSERT_EQ(0, begin(self, 1, 2));
+	ASSERT_EQ(0, hole(self, 4, 8));
+	ASSERT_EQ(0, commit(self, 2));
+	EXPECT_STREQ("h4+8 h16+48", changed(self, 1));
+	ASSERT_EQ(0, begin(self, 2, 3));
+	ASSERT_EQ(0, stage(self, 4, 2, 'b'));
+	ASSERT_EQ(0, stage(self, 11, 1, 'b'));
+	EXPECT_STREQ("h4+8 h16+48", changed(self, 1));
+	ASSERT_EQ(0, abort_it(self));
+	EXPECT_STREQ("h4+8 h16+48", changed(self, 1));
+}
+
 TEST_F(replica, since_everything_was_replaced)
 {
 	ASSERT_EQ(0, put(self, 0, 1, 0, 4, 'a'));
