@@ -211,7 +211,6 @@ static void keep_stage(struct keep *k, struct cptdev_gone *gone)
 {
 	struct cptdev_replica *r = k->r;
 
-	cptdev_since_trim(r);
 	r->stager = &keeper;
 	r->staging = (struct cptdev_staging) {
 		.generation = k->snap->generation,
@@ -236,8 +235,11 @@ static int keep_commit(struct keep *k, struct cptdev_gone **gone)
 	int ret;
 
 	ret = keep_valid(k);
-	if (!ret)
-		ret = keep_reserve(k);
+	if (ret)
+		return ret;
+	/* First of all: it drops records of groups without pages, as those are that are made here. */
+	cptdev_since_trim(r);
+	ret = keep_reserve(k);
 	if (!ret)
 		ret = keep_holes(k);
 	if (ret)
