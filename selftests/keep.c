@@ -258,6 +258,26 @@ TEST_F(keep, a_higher_term_stays)
 	close(fd);
 }
 
+/* Nor is it removed because what this program publishes doesn't fit. */
+TEST_F(keep, a_higher_term_stays_without_room)
+{
+	struct cptdev_replica_promote arg = { .size = sizeof(arg), .term = 7 };
+	int fd;
+
+	ASSERT_EQ(0, t_keep(self->daemon, self->id, 0, LEN + 3 * PAGE));
+	ASSERT_EQ(1ULL, publish(self));
+	fd = replica_open(NAME, CPTDEV_REPLICA_WRITE);
+	ASSERT_EQ(0, t_ioctl(fd, CPTDEV_IOC_REPLICA_PROMOTE, &arg));
+	memset(self->m, 9, LEN / 2);
+	ASSERT_EQ(2ULL, publish(self));
+	EXPECT_FALSE(t_image_info(fd).state & CPTDEV_IMAGE_REMOVED);
+	EXPECT_EQ(1ULL, t_image_info(fd).generation);
+	close(fd);
+	fd = replica_open(NAME, 0);
+	EXPECT_LE(0, fd);
+	close(fd);
+}
+
 /* A program that took over from what was kept: its own generations replace it. */
 TEST_F(keep, the_next_program_goes_on)
 {

@@ -109,6 +109,8 @@ struct keep {
 	u64 nr;
 	unsigned long first;
 	unsigned long last;
+	bool create;			/* nothing of the session was kept before */
+	bool gone;			/* the replica takes nothing any more */
 };
 
 static int keep_put(struct keep *k, unsigned long index, void *entry)
@@ -228,15 +230,24 @@ static void keep_stage(struct keep *k, struct cptdev_gone *gone)
 	k->staged = NULL;
 }
 
+/*
+ * The generation isn't kept: is the replica to go? Not one that a later term has, whatever the
+ * reason is. Under the lock under which it may be promoted.
+ */
+static void keep_failed(struct keep *k, int ret)
+{
+	if (ret == -ESTALE || (ret == -EILSEQ && k->create) || !k->r->kept)
+		return;
+	WRITE_ONCE(k->r->removed, true);
+	k->gone = true;
+}
+
 /* Under replica->stage_lock. */
 static int keep_commit(struct keep *k, struct cptdev_gone **gone)
 {
 	struct cptdev_replica *r = k->r;
 	int ret;
 
-	ret = keep_valid(k);
-	if (ret)
-		return ret;
 	/* First of all: it drops records of groups without pages, as those are that are made here. */
 	cptdev_since_trim(r);
 	ret = keep_reserve(k);
@@ -263,8 +274,11 @@ static int keep(struct keep *k)
 	if (gone && k->staged)
 		ret = keep_pages(k);
 	mutex_lock(&k->r->stage_lock);
+	ret = keep_valid(k) ?: ret;
 	if (!ret)
 		ret = keep_commit(k, &gone);
+	if (ret)
+		keep_failed(k, ret);
 	mutex_unlock(&k->r->stage_lock);
 	/* What isn't staged now; places that were reserved in vain stay, or go with the replica. */
 	cptdev_pages_free(k->r, k->staged);
@@ -279,15 +293,14 @@ static int keep(struct keep *k)
 void cptdev_keep(struct cptdev_session *s, const struct cptdev_snap *snap)
 {
 	struct keep k = { .s = s, .snap = snap, .first = ULONG_MAX };
-	bool create;
 	int ret;
 
 	lockdep_assert_held(&s->lock);
 	if (!keeps(s))
 		return;
 	/* What was kept is gone: somebody needed its memory, or a person has removed it. */
-	create = !s->has_kept;
-	k.r = cptdev_replica_for(s, create);
+	k.create = !s->has_kept;
+	k.r = cptdev_replica_for(s, k.create);
 	if (IS_ERR(k.r)) {
 		keeps_no_more(s);
 		return;
@@ -297,17 +310,23 @@ void cptdev_keep(struct cptdev_session *s, const struct cptdev_snap *snap)
 		s->has_kept = true;
 		wake_up_all(&k.r->wq);
 		cptdev_event_replica(k.r, CPTDEV_CMD_REPLICA_COMMITTED_NTF);
-	} else if (ret == -EILSEQ && create) {
+	} else if (ret == -EILSEQ && k.create) {
 		/* The next one has everything. */
 		spin_lock(&s->pub_lock);
 		s->pub_base = 0;
 		spin_unlock(&s->pub_lock);
 	} else {
 		keeps_no_more(s);
-		if (ret != -ESTALE && READ_ONCE(k.r->kept))
+		if (k.gone)
 			cptdev_replica_drop(k.r);
 	}
 	cptdev_replica_put(k.r);
+}
+
+static bool is_expendable(const struct cptdev_replica *r)
+{
+	return READ_ONCE(r->kept) && !READ_ONCE(r->promoted) && !READ_ONCE(r->removed) &&
+		!atomic_read(&r->waiters);
 }
 
 /* A kept replica other than @but, which nobody waits for, referenced, or NULL. */
@@ -317,8 +336,7 @@ static struct cptdev_replica *expendable(const struct cptdev_replica *but)
 
 	mutex_lock(&cptdev_replicas_lock);
 	list_for_each_entry(r, &cptdev_replicas, entry) {
-		if (r == but || !READ_ONCE(r->kept) || READ_ONCE(r->promoted) ||
-		    READ_ONCE(r->removed) || atomic_read(&r->waiters))
+		if (r == but || !is_expendable(r))
 			continue;
 		found = r;
 		kref_get(&found->ref);
@@ -335,10 +353,18 @@ static struct cptdev_replica *expendable(const struct cptdev_replica *but)
 bool cptdev_keep_give_way(struct cptdev_replica *but)
 {
 	struct cptdev_replica *r = expendable(but);
+	bool gone;
 
 	if (!r)
 		return false;
-	cptdev_replica_drop(r);
+	mutex_lock(&r->stage_lock);
+	/* It may have been promoted meanwhile: then it is looked for another one. */
+	gone = is_expendable(r);
+	if (gone)
+		WRITE_ONCE(r->removed, true);
+	mutex_unlock(&r->stage_lock);
+	if (gone)
+		cptdev_replica_drop(r);
 	cptdev_replica_put(r);
 	return true;
 }
