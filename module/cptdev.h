@@ -145,7 +145,7 @@ struct cptdev_session {
 	u64 pub_base;			/* reach back to here with the next one */
 	u64 pub_afresh;			/* ... and to here instead of pub_newest, unless it is 0 */
 	bool keeps;			/* what is published is kept: spare/keep.c */
-	bool has_kept;			/* some generation of it is; written under @lock as well */
+	u64 kept;			/* the newest one that is, 0: none; published under @lock */
 	u64 keep_max;			/* bytes of a replica that is created for it, 0: no limit */
 	u64 committed;
 	u64 cancelled;			/* up to here nobody will commit */

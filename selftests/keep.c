@@ -242,6 +242,27 @@ TEST_F(keep, stops_and_begins_again)
 	EXPECT_EQ(-1, differs(self->image));
 }
 
+/* A spare gets the memory in rounds, of which nothing is kept: the snapshot after them has both. */
+TEST_F(keep, after_a_pass_of_rounds)
+{
+	struct cptdev_round r = { .size = sizeof(r), .session_id = self->id, .pages = 2 * PAGES };
+	int fd;
+
+	ASSERT_EQ(1ULL, publish(self));
+	EXPECT_EQ(1, follow(self->daemon, self->id, self->image));
+	self->m[3 * PAGE]++;
+	fd = t_round(self->daemon, &r);
+	ASSERT_LE(0, fd);
+	close(fd);
+	ASSERT_EQ(0ULL, r.addr);
+	ASSERT_EQ(-ESTALE, t_delta_flags(self->daemon, self->id, r.pass, CPTDEV_DELTA_AFRESH, NULL));
+	self->m[5 * PAGE]++;
+	ASSERT_LT(r.pass, publish(self));
+	EXPECT_EQ(1, follow(self->daemon, self->id, self->image));
+	EXPECT_EQ(-1, differs(self->image));
+	EXPECT_EQ(-1, t_image_differs(self->image, self->m));
+}
+
 /* Another host's program has gone on: what it has sent isn't overwritten. */
 TEST_F(keep, a_higher_term_stays)
 {

@@ -32,6 +32,9 @@ u64 cptdev_publish_base(struct cptdev_session *s)
 
 	spin_lock(&s->pub_lock);
 	base = min(s->pub_afresh ?: s->pub_newest, s->pub_base);
+	/* What is kept is continued, too: a pass of rounds isn't there. */
+	if (s->keeps)
+		base = min(base, s->kept);
 	spin_unlock(&s->pub_lock);
 	return base;
 }

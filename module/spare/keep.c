@@ -71,7 +71,7 @@ int cptdev_keep_call(struct cptdev_call *call, void *uarg)
 	kept = kept_now(s);
 	spin_lock(&s->pub_lock);
 	s->keeps = !(arg->flags & CPTDEV_KEEP_STOP);
-	s->has_kept = kept;
+	s->kept = kept;
 	s->keep_max = arg->max_bytes;
 	/* What was published before isn't there: the next one reaches back to what is. */
 	if (s->keeps && s->pub_newest)
@@ -299,7 +299,7 @@ void cptdev_keep(struct cptdev_session *s, const struct cptdev_snap *snap)
 	if (!keeps(s))
 		return;
 	/* What was kept is gone: somebody needed its memory, or a person has removed it. */
-	k.create = !s->has_kept;
+	k.create = !s->kept;
 	k.r = cptdev_replica_for(s, k.create);
 	if (IS_ERR(k.r)) {
 		keeps_no_more(s);
@@ -307,7 +307,9 @@ void cptdev_keep(struct cptdev_session *s, const struct cptdev_snap *snap)
 	}
 	ret = keep(&k);
 	if (!ret) {
-		s->has_kept = true;
+		spin_lock(&s->pub_lock);
+		s->kept = snap->generation;
+		spin_unlock(&s->pub_lock);
 		wake_up_all(&k.r->wq);
 		cptdev_event_replica(k.r, CPTDEV_CMD_REPLICA_COMMITTED_NTF);
 	} else if (ret == -EILSEQ && k.create) {

@@ -649,8 +649,9 @@ struct cptdev_delta {
 /*
  * After a pass of rounds, when no other spare follows; @since is its generation. If no published
  * snapshot brings it further, the call fails with ESTALE, and the next one has the changes after
- * @since and no others. What was published before is dropped, and a WAIT for it fails with
- * ECANCELED. A spare that has less gets ESTALE as ever.
+ * @since and no others; of a session that is kept (CPTDEV_IOC_KEEP) also those after the generation
+ * kept last. What was published before is dropped, and a WAIT for it fails with ECANCELED. A spare
+ * that has less gets ESTALE as ever.
  */
 #define CPTDEV_DELTA_AFRESH	(1U << 1)
 
