@@ -62,7 +62,11 @@ static struct window asked;
 static bool is_asked, busy, running;
 static uint64_t not_before;
 
-HS_LOCK(looking);			/* a look is under way */
+/*
+ * A look is under way. It takes the lock of the session, so it isn't one of those that a fork takes:
+ * that has another order for the two.
+ */
+static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic unsigned int paused;
 
 /* The thread's own. */
@@ -374,9 +378,13 @@ void hs_touch_cut(uint64_t generation, bool file)
 	hs_unlock(&lock);
 }
 
-/* The thread is the parent's. */
+/* The thread is the parent's, and so is what it was about to change. */
 void hs_touch_in_child(void)
 {
 	news = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-	is_asked = busy = running = false;
+	looking = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	paused = 0;
+	is_asked = busy = running = complete = false;
+	set = (struct hs_touched) { 0 };
+	swapped = (struct hs_intervals) { 0 };
 }

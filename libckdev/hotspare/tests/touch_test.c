@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -644,6 +645,42 @@ static void there_is_no_look_during_a_cut(void **state)
 	assert_true(overlapped);
 }
 
+static _Atomic bool in_look, forked, late;
+
+static int scan_until_forked(struct cptdev_scan *s)
+{
+	unsigned int i;
+
+	in_look = true;
+	for (i = 0; i < 1000 && !forked; i++)
+		usleep(1000);
+	if (!forked)
+		late = true;
+	return fake_scan(s);
+}
+
+/* A look takes the session's lock, so a fork that has this one mustn't wait for the look. */
+static void a_fork_waits_for_no_look(void **state)
+{
+	unsigned int before = hs_touch_windows;
+	pid_t pid;
+
+	(void)state;
+	start_anew("1");
+	hs_touch_scan = scan_until_forked;
+	hs_touch_cut(90, false);
+	while (!in_look)
+		usleep(1000);
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	forked = true;
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	wait_for_window(before);
+	hs_touch_scan = fake_scan;
+	assert_false(late);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -660,6 +697,7 @@ int main(void)
 		cmocka_unit_test(a_cut_in_a_window_begins_none),
 		cmocka_unit_test(a_look_that_fails_ends_the_window),
 		cmocka_unit_test(there_is_no_look_during_a_cut),
+		cmocka_unit_test(a_fork_waits_for_no_look),
 		cmocka_unit_test(looks_have_a_limit),
 	};
 
