@@ -63,8 +63,8 @@ static bool is_asked, busy, running;
 static uint64_t not_before;
 
 /*
- * A look is under way. It takes the lock of the session, so it isn't one of those that a fork takes:
- * that has another order for the two.
+ * A look is under way. It takes the lock of the session, so this isn't one of the locks that a fork
+ * takes: that has another order for the two.
  */
 static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic unsigned int paused;

@@ -248,7 +248,7 @@ static int keep_commit(struct keep *k, struct cptdev_gone **gone)
 	struct cptdev_replica *r = k->r;
 	int ret;
 
-	/* First of all: it drops records of groups without pages, as those are that are made here. */
+	/* First: it drops records of groups without pages, and such are made here. */
 	cptdev_since_trim(r);
 	ret = keep_reserve(k);
 	if (!ret)

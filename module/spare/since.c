@@ -164,8 +164,8 @@ static void run_in_group(struct cptdev_replica *r, u64 since, unsigned long inde
 	rcu_read_lock();
 	for (entry = xas_load(&xas); xas.xa_index < end; entry = xas_next(&xas)) {
 		/*
-		 * A stage that ends gives the places back that it reserved, and nodes with them. The places
-		 * themselves aren't passed over: see page_kind().
+		 * A stage that ends gives the places back that it reserved, and nodes with them.
+		 * The places themselves aren't passed over: see page_kind().
 		 */
 		if (!xa_is_zero(entry) && xas_retry(&xas, entry))
 			continue;
