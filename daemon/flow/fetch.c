@@ -145,11 +145,18 @@ static void flush(struct fetch *f)
  * The end
  */
 
-/* Nothing was changed by the other host: neither is it here. */
+/*
+ * Nothing was changed by the other host: neither is it here. But what was learned meanwhile stays: that another
+ * host went on, or feeds this one.
+ */
 static void restore_record(struct fetch *f)
 {
-	if (f->phase == FETCH_TAKING)
-		records_undo(f->d, f->name, f->had ? &f->before : NULL);
+	const struct record *r = record_of(f->d, f->name);
+
+	if (f->phase != FETCH_TAKING || !r || r->role != RECORD_TAKING || r->term != f->term)
+		return;
+	f->before.outdated |= r->outdated;
+	records_undo(f->d, f->name, f->had ? &f->before : NULL);
 }
 
 static void fail(struct fetch *f, const char *code, const char *why)

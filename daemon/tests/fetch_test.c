@@ -701,6 +701,44 @@ static void a_host_gets_its_own_state(void **state)
 	assert_true(record(B(w))->source);
 }
 
+/* It hears of another host's term, or is fed by it, between the question and the refusal. */
+static void what_is_learned_meanwhile_stays(void **state)
+{
+	struct world *w = *state;
+	char why[512] = "";
+	struct record r;
+	int fd, fed;
+
+	host_lose(A(w));
+	for (fed = 0; fed < 2; fed++) {
+		/* An old copy, of which this host isn't the spare any more. */
+		r = (struct record) {};
+		record_started(&r, "kv", two, 1, C(w)->daemon.self.uuid, C(w)->daemon.boot);
+		assert_int_equal(records_write(&C(w)->daemon, &r), 0);
+		fd = begin_at(C(w), "beta");
+		while (record(C(w))->role != RECORD_TAKING) {
+			loop_turn(&B(w)->daemon.loop, 0);
+			loop_turn(&C(w)->daemon.loop, 0);
+		}
+		r = *record(C(w));
+		if (fed)
+			record_fed(&r, "kv", two, 9, delta, boot);
+		records_write(&C(w)->daemon, &r);
+		if (!fed)
+			records_met(&C(w)->daemon, "kv", 9, delta, "delta");
+		wait_on(B(w), true);
+		fake_replica(&B(w)->fake, "kv")->promoted = true;
+		assert_int_equal(answered(w, fd, why), 0);
+		close(fd);
+		fake_replica(&B(w)->fake, "kv")->promoted = false;
+		wait_on(B(w), false);
+		if (fed)
+			assert_true(record(C(w))->role == RECORD_SPARE && record(C(w))->term == 9);
+		else
+			assert_true(record(C(w))->role == RECORD_PRIMARY && record(C(w))->outdated);
+	}
+}
+
 static void refusals_of_this_host(void **state)
 {
 	struct world *w = *state;
@@ -771,6 +809,7 @@ int main(void)
 		T(a_promoted_replica_stays),
 		T(an_outdated_replica_stays),
 		T(a_host_gets_its_own_state),
+		T(what_is_learned_meanwhile_stays),
 		T(refusals_of_this_host),
 		T(a_program_is_not_believed),
 	};
