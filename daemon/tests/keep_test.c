@@ -543,6 +543,29 @@ static void it_gives_way(void **state)
 	WAIT_FOR(p, pair_committed(s));
 }
 
+/* The program's end can't be written down, or isn't known: the spare's host doesn't wait for its return. */
+static void only_what_is_on_record_is_waited_for(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = begin(p, true);
+
+	strcpy(p->a.daemon.conf.state_dir, "/nonexistent/cptdev");
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
+	pair_run(p, 500);
+	strcpy(p->a.daemon.conf.state_dir, p->a.conf.state_dir);
+	assert_true(record(&p->b)->failed);
+}
+
+static void an_unknown_end_is_told_at_once(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = begin(p, true);
+
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_UNKNOWN, 0);
+	WAIT_FOR(p, record(&p->a)->unseen);
+	assert_false(keep_waits(recorded_find(&p->a.daemon, "kv")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -565,6 +588,8 @@ int main(void)
 		T(it_is_removed_after_its_time),
 		T(a_daemon_may_end),
 		T(it_gives_way),
+		T(only_what_is_on_record_is_waited_for),
+		T(an_unknown_end_is_told_at_once),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
