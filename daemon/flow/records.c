@@ -483,6 +483,9 @@ int records_promote(struct daemon *d, const char *name, u64 *term,
 	if (!force && replica->state & CPTDEV_IMAGE_KEPT && new.role == RECORD_PRIMARY &&
 	    (lives_here(d, name) || record_has_rival(&new)))
 		return -EINPROGRESS;
+	/* The other host's program has fed this host, but sent nothing so far. */
+	if (!force && replica->state & CPTDEV_IMAGE_KEPT && new.role == RECORD_SPARE)
+		return -EREMCHG;
 	/* The state was asked back, and this is an older one: what comes back has that term. */
 	if (!force && new.role == RECORD_TAKING && replica->term != new.term && e->agreed != new.term)
 		return -EREMCHG;

@@ -566,6 +566,25 @@ static void an_unknown_end_is_told_at_once(void **state)
 	assert_false(keep_waits(recorded_find(&p->a.daemon, "kv")));
 }
 
+/* What this host's own program had isn't what a spare was sent. */
+static void what_was_kept_is_no_spares_replica(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = begin(p, false);
+	u64 term = 0, generation;
+	struct record r = {};
+
+	fake_session_end_by(&p->a.fake, s, CPTDEV_END_KILLED, 9);
+	WAIT_FOR(p, !known_find_name(&p->a.daemon, "kv"));
+	/* The other host feeds this one, which has committed nothing yet. */
+	record_fed(&r, "kv", two, 5, beta, p->a.daemon.boot);
+	assert_int_equal(records_write(&p->a.daemon, &r), 0);
+	assert_true(replica(&p->a)->kept);
+	assert_int_equal(promotion_do(&p->a.daemon, "kv", &term, &generation, false), -EREMCHG);
+	term = 0;
+	assert_int_equal(promotion_do(&p->a.daemon, "kv", &term, &generation, true), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,6 +609,7 @@ int main(void)
 		T(it_gives_way),
 		T(only_what_is_on_record_is_waited_for),
 		T(an_unknown_end_is_told_at_once),
+		T(what_was_kept_is_no_spares_replica),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
