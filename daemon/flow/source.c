@@ -275,6 +275,10 @@ static int source_yields(struct in *in, const struct msg_take_back *m, struct fa
 		return refuse_record(in, m, said, f);
 	if (!r)
 		return 0;
+	/* To the same host: one of its programs reads this replica, and goes on unless it ends. */
+	if (lend_gives(in->d, m->name))
+		return fault_set(f, WIRE_E_BUSY, "a program goes on from the replica on %s",
+				 in->d->self.name);
 	source_stop(in->d, m->name, "its owner goes on from a copy of its own");
 	new = *r;
 	record_yielded(&new, m->uuid, m->term, in->node.uuid);

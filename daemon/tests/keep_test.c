@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -585,6 +587,30 @@ static void what_was_kept_is_no_spares_replica(void **state)
 	assert_int_equal(promotion_do(&p->a.daemon, "kv", &term, &generation, true), 0);
 }
 
+/* One program reads the spare's replica from here; another one is started, and finds what was kept. */
+static void one_of_two_ways_is_gone(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = begin(p, true);
+	struct start_text t;
+	char why[256];
+	int sv[2];
+
+	kill_it(p, s);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv), 0);
+	assert_null(fetch_begin(&p->a.daemon, sv[0], 0, true, "kv", p->b.name, NSEC_PER_SEC, why,
+				sizeof(why)));
+	WAIT_FOR(p, lend_gives(&p->b.daemon, "kv"));
+	assert_int_equal(asked(&p->a, &t), ANSWER_TAKE_BACK);
+	wait_on(&p->a, true);
+	pair_run(p, 500);
+	assert_false(promoted(&p->a) || record(&p->b)->outdated);
+	close(sv[1]);
+	WAIT_FOR(p, promoted(&p->a));
+	assert_content(&p->a, content);
+	assert_true(record(&p->b)->outdated);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -610,6 +636,7 @@ int main(void)
 		T(only_what_is_on_record_is_waited_for),
 		T(an_unknown_end_is_told_at_once),
 		T(what_was_kept_is_no_spares_replica),
+		T(one_of_two_ways_is_gone),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
