@@ -80,6 +80,9 @@ void keep_session(struct daemon *d, struct known *k)
 		tell(&d->tell, LOG_WARNING, TELL_SESSION, k->rec.name,
 		     "session %s: nothing is kept for a restart: %s", k->rec.name,
 		     ret == -ENOTTY ? "the module is too old" : strerror(-ret));
+	/* From now on it lacks what is acknowledged; a record on disk may be older than that. */
+	if (policy(d, k->rec.name)->keep != KEEP_RESTART)
+		keep_drop(d, k->rec.name, "the configuration says keep = no");
 	e = recorded_find(d, k->rec.name);
 	/* The program is back. */
 	if (e && keep)

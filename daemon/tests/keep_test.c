@@ -611,6 +611,22 @@ static void one_of_two_ways_is_gone(void **state)
 	assert_true(record(&p->b)->outdated);
 }
 
+/* What isn't kept up to date is of no use, and may look as if it lacked nothing. */
+static void a_policy_that_is_changed_leaves_nothing(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = begin(p, true);
+
+	p->a.daemon.conf.sessions.keep = KEEP_NO;
+	keep_reload(&p->a.daemon);
+	assert_false(s->keeps);
+	assert_null(replica(&p->a));
+	p->a.daemon.conf.sessions.keep = KEEP_RESTART;
+	keep_reload(&p->a.daemon);
+	publish_some(&p->a, s, 3, 98);
+	assert_true(fake_same(replica(&p->a), s));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -637,6 +653,7 @@ int main(void)
 		T(an_unknown_end_is_told_at_once),
 		T(what_was_kept_is_no_spares_replica),
 		T(one_of_two_ways_is_gone),
+		T(a_policy_that_is_changed_leaves_nothing),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
