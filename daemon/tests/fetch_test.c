@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "answers.h"
+#include "fetch_frame.h"
 #include "fetching.h"
 #include "fetchwire.h"
 #include "json.h"
@@ -790,6 +791,51 @@ static void a_program_is_not_believed(void **state)
 	assert_true(linked(C(w), B(w)));
 }
 
+/*
+ * A peer asks for much that is cut short at the end of the memory: the answers are small, and what is read for
+ * them isn't. READ_BUDGET holds for each of the two readings of a turn.
+ */
+static const struct kernel_ops *real;
+static u64 bytes_read;
+
+static ssize_t counting_read(struct kernel *k, int fd, void *to, size_t len, u64 pos)
+{
+	ssize_t n = real->read(k, fd, to, len, pos);
+
+	bytes_read += MAX(n, 0);
+	return n;
+}
+
+static void a_turn_reads_no_more_than_others(void **state)
+{
+	const struct msg_read m = {
+		.what = WIRE_READ_PAGES, .addr = FAKE_BASE + (PAGES - 63) * FAKE_PAGE, .len = WIRE_READ_BYTES,
+	};
+	struct world *w = *state;
+	struct kernel_ops counting;
+	u8 payload[32];
+	u32 i;
+
+	host_lose(A(w));
+	begin(w);
+	real = B(w)->fake.kernel.ops;
+	counting = *real;
+	counting.read = counting_read;
+	B(w)->fake.kernel.ops = &counting;
+	for (i = 0; i < 500; i++) {
+		struct writer p = { .p = payload, .cap = sizeof(payload) };
+
+		read_encode(&p, &m);
+		conn_send(peer(C(w), "beta")->out.conn, WIRE_READ, C(w)->daemon.last_fetch, &p);
+	}
+	for (i = 0; i < 3; i++)
+		loop_turn(&C(w)->daemon.loop, 0);
+	bytes_read = 0;
+	loop_turn(&B(w)->daemon.loop, 1);
+	B(w)->fake.kernel.ops = real;
+	assert_in_range(bytes_read, 1U << 20, 9U << 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -812,6 +858,7 @@ int main(void)
 		T(what_is_learned_meanwhile_stays),
 		T(refusals_of_this_host),
 		T(a_program_is_not_believed),
+		T(a_turn_reads_no_more_than_others),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
