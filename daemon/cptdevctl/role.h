@@ -14,6 +14,7 @@ struct role {
 	const char *state;	/* the daemon's word of the session, "none" without one */
 	bool hung;		/* its program gives no sign of life */
 	const char *replica;	/* none, empty, committed, promoted */
+	bool kept;		/* it is of this host's own program, for its restart */
 	u64 waiters;		/* programs that wait for its promotion */
 	u64 term;		/* of the session; without one of the replica. 0: neither */
 	u64 generation;		/* likewise */

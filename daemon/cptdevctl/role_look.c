@@ -70,6 +70,7 @@ static void look_at_replica(const struct replica_rec *rec, struct role *r)
 {
 	r->replica = rec->flags & CPTDEV_GENL_REPLICA_PROMOTED ? "promoted" :
 		rec->generation ? "committed" : "empty";
+	r->kept = rec->flags & CPTDEV_GENL_REPLICA_KEPT;
 	r->waiters = rec->waiters;
 	r->term = rec->term;
 	r->generation = rec->generation;
@@ -93,6 +94,11 @@ static const char *unfit(const struct role *r, struct json_object *record)
 	for (i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(r->record, known[i].state))
 			return word(record, "error", known[i].why);
+	/* As records_promote() has them. */
+	if (!strcmp(word(record, "role", ""), "primary") && js_at(record, "kept"))
+		return "it was kept for a restart of this host's program (keep = restart). Next: start the program here";
+	if (!strcmp(word(record, "role", ""), "spare") && r->kept)
+		return "nothing was committed to the replica yet";
 	/* As record_outdated() has it. */
 	if (!strcmp(word(record, "role", ""), "primary") && js_get_u64(record, "generation") &&
 	    strcmp(r->replica, "none"))

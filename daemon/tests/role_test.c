@@ -189,6 +189,18 @@ static void each_refusal_of_a_promotion_is_known_before(void **state)
 	assert_false(h.role.promotable);
 	assert_string_equal(h.role.why, "the replica is outdated: a program of this host went on from it and was acknowledged");
 	looked(&h);
+	/* It is this host's own, and lacks nothing. */
+	h.replica.flags = CPTDEV_GENL_REPLICA_KEPT;
+	look(&h, HEAD PEER_FEEDS "," RECORD("lost", "primary", ",'generation':7,'kept':{'generation':7}") "}");
+	assert_false(h.role.promotable);
+	assert_string_equal(h.role.why, "it was kept for a restart of this host's program (keep = restart). Next: start the program here");
+	looked(&h);
+	/* It is from before the other host's program, which has sent nothing yet. */
+	look(&h, HEAD PEER_FEEDS "," RECORD("ok", "spare", ",'generation':0,'kept':null") "}");
+	assert_false(h.role.promotable);
+	assert_string_equal(h.role.why, "nothing was committed to the replica yet");
+	looked(&h);
+	h.replica.flags = CPTDEV_GENL_REPLICA_PROMOTED;
 	/* As above, but nobody relies on what it did. */
 	look(&h, HEAD PEER_DEAD "," RECORD("lost", "primary", ",'generation':0") "}");
 	assert_true(h.role.promotable);
