@@ -146,8 +146,8 @@ static void flush(struct fetch *f)
  */
 
 /*
- * Nothing was changed by the other host: neither is it here. But what was learned meanwhile stays: that another
- * host went on, or feeds this one.
+ * Nothing was changed by the other host: neither is it here. But what was learned meanwhile stays:
+ * that another host went on, or feeds this one.
  */
 static void restore_record(struct fetch *f)
 {

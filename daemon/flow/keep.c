@@ -141,7 +141,8 @@ bool keep_failed(struct daemon *d, const char *name, const char *text)
 	if (!e || p->keep != KEEP_RESTART || !keep_has(d, &e->r))
 		return false;
 	/* Only a failure that is on record: is_late() tells nothing else. */
-	e->back_until = p->restart_s && e->r.failed ? clock_mono() + p->restart_s * NSEC_PER_SEC : 0;
+	e->back_until = p->restart_s && e->r.failed ?
+		clock_mono() + p->restart_s * NSEC_PER_SEC : 0;
 	e->keep_until = clock_mono() + p->keep_s * NSEC_PER_SEC;
 	e->kept_on = link_of_spare(d, &e->r);
 	snprintf(e->failed_how, sizeof(e->failed_how), "%s", text);

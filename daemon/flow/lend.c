@@ -408,8 +408,9 @@ int lend_read(struct in *in, u32 id, const u8 *payload, u32 len)
 		return fault_set(&in->conn->fault, WIRE_E_PROTOCOL, "READ, which wasn't agreed on");
 	if (read_decode(payload, len, in->d->self.page_size, &m, &in->conn->fault))
 		return -1;
-	/* The answer may be short although much is read for it: the turn is bounded by that, too. */
-	in->conn->taken += m.what == WIRE_READ_LIST ? WIRE_READ_EXTENTS * WIRE_READ_EXTENT_LEN : m.len;
+	/* The answer may be short although much is read for it: that bounds the turn, too. */
+	in->conn->taken += m.what == WIRE_READ_LIST ? WIRE_READ_EXTENTS * WIRE_READ_EXTENT_LEN :
+		m.len;
 	a = (struct msg_pages) { .what = m.what, .addr = m.addr, .len = m.len };
 	/* A person may have promoted the replica by force: that the reader learns here. */
 	a.code = !l ? WIRE_E_STALE : m.what == WIRE_READ_LIST ? read_list(l, &a, &w) :

@@ -792,8 +792,8 @@ static void a_program_is_not_believed(void **state)
 }
 
 /*
- * A peer asks for much that is cut short at the end of the memory: the answers are small, and what is read for
- * them isn't. READ_BUDGET holds for each of the two readings of a turn.
+ * A peer asks for much that is cut short at the end of the memory: the answers are small, and what
+ * is read for them isn't. READ_BUDGET holds for each of the two readings of a turn.
  */
 static const struct kernel_ops *real;
 static u64 bytes_read;
@@ -809,7 +809,8 @@ static ssize_t counting_read(struct kernel *k, int fd, void *to, size_t len, u64
 static void a_turn_reads_no_more_than_others(void **state)
 {
 	const struct msg_read m = {
-		.what = WIRE_READ_PAGES, .addr = FAKE_BASE + (PAGES - 63) * FAKE_PAGE, .len = WIRE_READ_BYTES,
+		.what = WIRE_READ_PAGES, .addr = FAKE_BASE + (PAGES - 63) * FAKE_PAGE,
+		.len = WIRE_READ_BYTES,
 	};
 	struct world *w = *state;
 	struct kernel_ops counting;

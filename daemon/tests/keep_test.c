@@ -545,7 +545,7 @@ static void it_gives_way(void **state)
 	WAIT_FOR(p, pair_committed(s));
 }
 
-/* The program's end can't be written down, or isn't known: the spare's host doesn't wait for its return. */
+/* The program's end can't be written down: the spare's host doesn't wait for its return. */
 static void only_what_is_on_record_is_waited_for(void **state)
 {
 	struct pair *p = *state;
@@ -587,7 +587,7 @@ static void what_was_kept_is_no_spares_replica(void **state)
 	assert_int_equal(promotion_do(&p->a.daemon, "kv", &term, &generation, true), 0);
 }
 
-/* One program reads the spare's replica from here; another one is started, and finds what was kept. */
+/* One program reads the spare's replica; another one is started, and finds what was kept. */
 static void one_of_two_ways_is_gone(void **state)
 {
 	struct pair *p = *state;

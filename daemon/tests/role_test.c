@@ -191,7 +191,8 @@ static void each_refusal_of_a_promotion_is_known_before(void **state)
 	looked(&h);
 	/* It is this host's own, and lacks nothing. */
 	h.replica.flags = CPTDEV_GENL_REPLICA_KEPT;
-	look(&h, HEAD PEER_FEEDS "," RECORD("lost", "primary", ",'generation':7,'kept':{'generation':7}") "}");
+	look(&h, HEAD PEER_FEEDS ","
+	     RECORD("lost", "primary", ",'generation':7,'kept':{'generation':7}") "}");
 	assert_false(h.role.promotable);
 	assert_string_equal(h.role.why, "it was kept for a restart of this host's program (keep = restart). Next: start the program here");
 	looked(&h);
