@@ -66,6 +66,14 @@ static bool wanted(struct daemon *d, const struct known *k)
 		!*k->barred && !(k->rec.flags & CPTDEV_GENL_SESSION_FENCED);
 }
 
+/* Nobody waits for it any more. What all there is is told then, see out_listed(). */
+static void wait_over(struct daemon *d, struct recorded *e)
+{
+	if (e->back_until)
+		loop_arm(&d->loop, &d->redump, 0);
+	e->back_until = 0;
+}
+
 void keep_session(struct daemon *d, struct known *k)
 {
 	bool keep = *k->rec.name && wanted(d, k);
@@ -85,8 +93,10 @@ void keep_session(struct daemon *d, struct known *k)
 		keep_drop(d, k->rec.name, "the configuration says keep = no");
 	e = recorded_find(d, k->rec.name);
 	/* The program is back. */
-	if (e && keep)
-		e->back_until = e->keep_until = 0;
+	if (e && keep) {
+		wait_over(d, e);
+		e->keep_until = 0;
+	}
 }
 
 void keep_reload(struct daemon *d)
@@ -167,7 +177,7 @@ void keep_overtaken(struct daemon *d, const char *name)
 
 	if (!e || e->keep_until || !kept(d, name, &info))
 		return;
-	e->back_until = 0;
+	wait_over(d, e);
 	e->keep_until = clock_mono() + policy(d, name)->keep_s * NSEC_PER_SEC;
 	arm(d);
 }
@@ -180,7 +190,7 @@ bool keep_waits(const struct recorded *e)
 /* A program that has asked by now is promoted, or the other host has been. */
 static void is_late(struct daemon *d, struct recorded *e)
 {
-	e->back_until = 0;
+	wait_over(d, e);
 	if (e->damaged || e->r.role != RECORD_PRIMARY || !e->r.failed)
 		return;
 	tell(&d->tell, LOG_WARNING, TELL_SESSION, e->r.name,

@@ -191,6 +191,7 @@ void out_fence(struct out *o, struct known *k, const char *why)
  */
 void out_listed(struct out *o)
 {
+	struct recorded *e;
 	struct known *k;
 
 	ends_listed(o);
@@ -199,6 +200,10 @@ void out_listed(struct out *o)
 		return;
 	LIST_FOREACH(k, &o->d->sessions, entry)
 		if (k->rec.name[0] && !ship_of(o, k) && may_be_spare(o, k))
+			return;
+	/* Likewise one that isn't over yet: the spare takes over if this host is lost. */
+	LIST_FOREACH(e, &o->d->records, entry)
+		if (keep_waits(e))
 			return;
 	conn_send(o->conn, WIRE_LISTED, 0, NULL);
 	o->listed = true;

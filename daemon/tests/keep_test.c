@@ -568,6 +568,24 @@ static void an_unknown_end_is_told_at_once(void **state)
 	assert_false(keep_waits(recorded_find(&p->a.daemon, "kv")));
 }
 
+/* The link is made anew meanwhile, and then the host is lost: the spare takes over as always. */
+static void the_host_may_be_lost_while_it_waits(void **state)
+{
+	struct pair *p = *state;
+	struct fake_session *s = begin(p, true);
+	struct peer *a = host_peer(&p->a);
+	u64 made = a->out.connects;
+
+	kill_it(p, s);
+	shutdown(a->out.conn->fd, SHUT_RDWR);
+	WAIT_FOR(p, a->out.connects > made && host_linked(&p->a) && host_linked(&p->b));
+	pair_run(p, 300);
+	assert_false(record(&p->b)->failed);
+	wait_on(&p->b, true);
+	host_lose(&p->a);
+	WAIT_FOR(p, promoted(&p->b));
+}
+
 /* What this host's own program had isn't what a spare was sent. */
 static void what_was_kept_is_no_spares_replica(void **state)
 {
@@ -651,6 +669,7 @@ int main(void)
 		T(it_gives_way),
 		T(only_what_is_on_record_is_waited_for),
 		T(an_unknown_end_is_told_at_once),
+		T(the_host_may_be_lost_while_it_waits),
 		T(what_was_kept_is_no_spares_replica),
 		T(one_of_two_ways_is_gone),
 		T(a_policy_that_is_changed_leaves_nothing),
