@@ -214,6 +214,18 @@ static void fill_round(struct thread *t, int fd, void *arg)
 	a->pause_ns = rnd(t, 3) ? 0 : 1 + rnd(t, 1000000);
 }
 
+static void fill_keep(struct thread *t, int fd, void *arg)
+{
+	struct cptdev_info info = info_of(t, fd);
+	struct cptdev_keep *a = arg;
+
+	a->session_id = session_id(t, &info);
+	if (!rnd(t, 4))
+		a->flags = CPTDEV_KEEP_STOP;
+	else if (!rnd(t, 4))
+		a->max_bytes = rnd(t, ARENA_PAGES) * PAGE;
+}
+
 static void fill_ack(struct thread *t, int fd, void *arg)
 {
 	struct cptdev_info info = info_of(t, fd);
@@ -536,6 +548,9 @@ static const struct kind ops[] = {
 		  NUMBER(cptdev_round, pass), NUMBER(cptdev_round, addr),
 		  NUMBER(cptdev_round, pages), NUMBER(cptdev_round, pause_ns),
 		  OUT(cptdev_round, fd), RESERVED(cptdev_round, reserved))),
+	OP("KEEP", 3, KEEP, DEVICE, cptdev_keep, CPTDEV_KEEP_STOP, CAP, fill_keep, NULL,
+	   ERRORS(ENOENT),
+	   FIELDS(NUMBER(cptdev_keep, session_id), NUMBER(cptdev_keep, max_bytes))),
 	OP("REPLICA_OPEN", 10, REPLICA_OPEN, DEVICE, cptdev_replica_open, 7, CAP | NEW_FD,
 	   fill_open, done_open, ERRORS(EINVAL, ENOENT, EEXIST, EACCES),
 	   FIELDS(NAME(cptdev_replica_open, name), NUMBER(cptdev_replica_open, max_bytes),
