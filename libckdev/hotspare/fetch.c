@@ -141,11 +141,12 @@ static int list(int fd, struct records *r, struct hs_error *e)
 		for (i = 0; i < a.follows / sizeof(*x); i++) {
 			if (!valid(&x[i], from) || add(r, &x[i])) {
 				const bool bad = !valid(&x[i], from);
+				const uint64_t addr = x[i].addr;
 
 				free(x);
 				return hs_fail(e, bad ? EBADMSG : ENOMEM, bad ?
 					       "the replica has memory at %#" PRIx64 ", where no program has any" :
-					       "no memory for the list of pages, at %#" PRIx64, (uint64_t)x[i].addr);
+					       "no memory for the list of pages, at %#" PRIx64, addr);
 			}
 			from = x[i].addr + x[i].len;
 		}
