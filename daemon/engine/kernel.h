@@ -57,8 +57,8 @@ int kernel_ack(struct kernel *k, int dev, u64 id, u64 generation, u32 flags);
 int kernel_tell(struct kernel *k, struct cptdev_ack *arg);
 
 /*
- * What the session publishes is kept in the replica of its name, too; or, with @stop, no more. -ENOTTY:
- * the engine can't.
+ * Generations that the session publishes are kept in the replica of its name, too; or, with @stop, no
+ * more. -ENOTTY: the engine can't.
  */
 int kernel_keep(struct kernel *k, u64 id, u64 max_bytes, bool stop);
 

@@ -7,8 +7,8 @@
  *   it fails	the spare's host isn't told for restart_s
  *   it is back	it asks before it begins (start.c), and waits for the replica like a spare; takeback.c
  *		promotes it, after the other host has agreed: one of both goes on
- *   it isn't	the spare's host is told, and may take over. What was kept is removed keep_s after the
- *		failure; or replaced by what the other host sends
+ *   it isn't	the spare's host is told, and may take over. The kept replica is removed keep_s after
+ *		the failure; or replaced by the replica that the other host feeds
  *
  * A record whose replica isn't the kept one, or lacks something, goes the ways that it went before.
  */
@@ -66,7 +66,7 @@ static bool wanted(struct daemon *d, const struct known *k)
 		!*k->barred && !(k->rec.flags & CPTDEV_GENL_SESSION_FENCED);
 }
 
-/* Nobody waits for it any more. What all there is is told then, see out_listed(). */
+/* Nobody waits for it any more, so the complete list of sessions can be sent: out_listed(). */
 static void wait_over(struct daemon *d, struct recorded *e)
 {
 	if (e->back_until)

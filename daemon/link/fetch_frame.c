@@ -2,15 +2,9 @@
 /* FETCH, FETCH_STATE, READ and PAGES as bytes: every field is checked. */
 #include "fetch_frame.h"
 #include "message.h"
-#include "name.h"
 
 /* The kernel takes no address from here on. */
 #define ADDR_MAX	((u64)1 << 63)
-
-static int bad(struct fault *f, u16 type, const char *field, u64 value)
-{
-	return fault_set(f, WIRE_E_PROTOCOL, "%s: %s is %llu", wire_type_name(type), field, value);
-}
 
 /* The last field but a text. */
 static int take_name(struct reader *r, u16 type, u16 len, char *to, struct fault *f)
@@ -19,11 +13,7 @@ static int take_name(struct reader *r, u16 type, u16 len, char *to, struct fault
 
 	if (r->short_of)
 		return fault_set(f, WIRE_E_PROTOCOL, "%s is cut short", wire_type_name(type));
-	if (!name_valid((const char *)name, len))
-		return fault_set(f, WIRE_E_PROTOCOL, "%s: bad name", wire_type_name(type));
-	memset(to, 0, CPTDEV_NAME_MAX);
-	memcpy(to, name, len);
-	return 0;
+	return field_name(to, name, len, wire_type_name(type), f);
 }
 
 void fetch_encode(struct writer *w, const struct msg_fetch *m)
@@ -55,15 +45,15 @@ int fetch_decode(const u8 *p, size_t len, struct msg_fetch *m, struct fault *f)
 	if (r.left)
 		return fault_set(f, WIRE_E_PROTOCOL, "FETCH: %zu bytes too many", r.left);
 	if (m->what > WIRE_FETCH_MAX)
-		return bad(f, WIRE_FETCH, "question", m->what);
+		return field_bad(f, WIRE_FETCH, "question", m->what);
 	if (!m->term != (m->what == WIRE_FETCH_ASK) || m->term > CPTDEV_TERM_MAX)
-		return bad(f, WIRE_FETCH, "term", m->term);
+		return field_bad(f, WIRE_FETCH, "term", m->term);
 	if (!m->id)
-		return bad(f, WIRE_FETCH, "number", m->id);
+		return field_bad(f, WIRE_FETCH, "number", m->id);
 	if (m->flags & ~WIRE_FETCH_AGAIN)
-		return bad(f, WIRE_FETCH, "flags", m->flags);
+		return field_bad(f, WIRE_FETCH, "flags", m->flags);
 	if (reserved)
-		return bad(f, WIRE_FETCH, "reserved field", reserved);
+		return field_bad(f, WIRE_FETCH, "reserved field", reserved);
 	return 0;
 }
 
@@ -104,16 +94,16 @@ int fetch_state_decode(const u8 *p, size_t len, struct msg_fetch_state *m, struc
 		return -1;
 	m->fault = text.fault;
 	if (!m->term || m->term > CPTDEV_TERM_MAX)
-		return bad(f, WIRE_FETCH_STATE, "term", m->term);
+		return field_bad(f, WIRE_FETCH_STATE, "term", m->term);
 	if (m->generation > CPTDEV_GENERATION_MAX ||
 	    (!m->generation && m->fault.code == WIRE_OK))
-		return bad(f, WIRE_FETCH_STATE, "generation", m->generation);
+		return field_bad(f, WIRE_FETCH_STATE, "generation", m->generation);
 	if (m->what >= WIRE_FETCH_LEAVE)
-		return bad(f, WIRE_FETCH_STATE, "question", m->what);
+		return field_bad(f, WIRE_FETCH_STATE, "question", m->what);
 	if (!m->id)
-		return bad(f, WIRE_FETCH_STATE, "number", m->id);
+		return field_bad(f, WIRE_FETCH_STATE, "number", m->id);
 	if (reserved)
-		return bad(f, WIRE_FETCH_STATE, "reserved field", reserved);
+		return field_bad(f, WIRE_FETCH_STATE, "reserved field", reserved);
 	return 0;
 }
 
@@ -147,7 +137,7 @@ int read_decode(const u8 *p, size_t len, u32 page_size, struct msg_read *m, stru
 	if (r.short_of || r.left)
 		return fault_set(f, WIRE_E_PROTOCOL, "READ of %zu bytes", len);
 	if (reserved)
-		return bad(f, WIRE_READ, "reserved field", reserved);
+		return field_bad(f, WIRE_READ, "reserved field", reserved);
 	if (!question_valid(m->what, m->addr, m->len, page_size))
 		return fault_set(f, WIRE_E_PROTOCOL, "READ: %u, %llu bytes at 0x%llx", m->what,
 				 m->len, m->addr);
@@ -204,12 +194,12 @@ int pages_decode(const u8 *p, size_t len, u32 page_size, struct msg_pages *m, st
 	if (r.short_of)
 		return fault_set(f, WIRE_E_PROTOCOL, "PAGES is cut short");
 	if (reserved)
-		return bad(f, WIRE_PAGES, "reserved field", reserved);
+		return field_bad(f, WIRE_PAGES, "reserved field", reserved);
 	if (!question_valid(m->what, m->addr, m->len, page_size))
 		return fault_set(f, WIRE_E_PROTOCOL, "PAGES: %u, %llu bytes at 0x%llx", m->what,
 				 m->len, m->addr);
 	if (m->nr > WIRE_READ_EXTENTS || (m->nr && (m->what != WIRE_READ_LIST || m->code)))
-		return bad(f, WIRE_PAGES, "number of extents", m->nr);
+		return field_bad(f, WIRE_PAGES, "number of extents", m->nr);
 	follows = m->code ? 0 : m->what == WIRE_READ_LIST ? m->nr * WIRE_READ_EXTENT_LEN : m->len;
 	if (r.left != follows)
 		return fault_set(f, WIRE_E_PROTOCOL, "PAGES: %zu bytes instead of %llu", r.left, follows);

@@ -16,7 +16,7 @@ static int whole(const struct reader *r, u16 type, struct fault *f)
 	return 0;
 }
 
-static int bad(struct fault *f, u16 type, const char *field, u64 value)
+int field_bad(struct fault *f, u16 type, const char *field, u64 value)
 {
 	return fault_set(f, WIRE_E_PROTOCOL, "%s: %s is %llu", wire_type_name(type),
 			 field, value);
@@ -48,12 +48,12 @@ static int text_decode(struct reader *r, u16 type, char *text, struct fault *f)
 	const u8 *p;
 
 	if (len > WIRE_TEXT_MAX)
-		return bad(f, type, "length of the text", len);
+		return field_bad(f, type, "length of the text", len);
 	p = read_bytes(r, len);
 	if (whole(r, type, f))
 		return -1;
 	if (reserved)
-		return bad(f, type, "reserved field", reserved);
+		return field_bad(f, type, "reserved field", reserved);
 	for (i = 0; i < len; i++)
 		text[i] = p[i] >= ' ' && p[i] <= '~' ? p[i] : '?';
 	text[len] = '\0';
@@ -97,8 +97,7 @@ static bool term_valid(u64 term)
 	return term && term <= CPTDEV_TERM_MAX;
 }
 
-/* @to: CPTDEV_NAME_MAX bytes. */
-static int take_name(char *to, const u8 *name, u16 len, const char *frame, struct fault *f)
+int field_name(char *to, const u8 *name, u16 len, const char *frame, struct fault *f)
 {
 	if (!name_valid((const char *)name, len))
 		return fault_set(f, WIRE_E_PROTOCOL, "%s: bad name", frame);
@@ -132,10 +131,10 @@ int term_decode(const u8 *p, size_t len, struct msg_term *m, struct fault *f)
 	if (whole(&r, WIRE_TERM, f))
 		return -1;
 	if (!term_valid(m->term))
-		return bad(f, WIRE_TERM, "term", m->term);
+		return field_bad(f, WIRE_TERM, "term", m->term);
 	if (m->flags & ~WIRE_TERM_FLAGS)
-		return bad(f, WIRE_TERM, "flags", m->flags);
-	return take_name(m->name, name, name_len, "TERM", f);
+		return field_bad(f, WIRE_TERM, "flags", m->flags);
+	return field_name(m->name, name, name_len, "TERM", f);
 }
 
 void ended_encode(struct writer *w, const struct msg_ended *m)
@@ -170,12 +169,12 @@ int ended_decode(const u8 *p, size_t len, struct msg_ended *m, struct fault *f)
 	if (text_decode(&r, WIRE_ENDED, m->text, f))
 		return -1;
 	if (!term_valid(m->term))
-		return bad(f, WIRE_ENDED, "term", m->term);
+		return field_bad(f, WIRE_ENDED, "term", m->term);
 	if (m->how > WIRE_HOW_MAX)
-		return bad(f, WIRE_ENDED, "how", m->how);
+		return field_bad(f, WIRE_ENDED, "how", m->how);
 	if (reserved)
-		return bad(f, WIRE_ENDED, "reserved field", reserved);
-	return take_name(m->name, name, name_len, "ENDED", f);
+		return field_bad(f, WIRE_ENDED, "reserved field", reserved);
+	return field_name(m->name, name, name_len, "ENDED", f);
 }
 
 void take_back_encode(struct writer *w, const struct msg_take_back *m)
@@ -207,12 +206,12 @@ int take_back_decode(const u8 *p, size_t len, struct msg_take_back *m, struct fa
 	if (whole(&r, WIRE_TAKE_BACK, f))
 		return -1;
 	if (!term_valid(m->term))
-		return bad(f, WIRE_TAKE_BACK, "term", m->term);
+		return field_bad(f, WIRE_TAKE_BACK, "term", m->term);
 	if (m->flags & ~(WIRE_TAKE_BACK_AGAIN | WIRE_TAKE_BACK_KEPT))
-		return bad(f, WIRE_TAKE_BACK, "flags", m->flags);
+		return field_bad(f, WIRE_TAKE_BACK, "flags", m->flags);
 	if (reserved)
-		return bad(f, WIRE_TAKE_BACK, "reserved field", reserved);
-	return take_name(m->name, name, name_len, "TAKE_BACK", f);
+		return field_bad(f, WIRE_TAKE_BACK, "reserved field", reserved);
+	return field_name(m->name, name, name_len, "TAKE_BACK", f);
 }
 
 void take_back_state_encode(struct writer *w, const struct msg_take_back_state *m)
@@ -242,10 +241,10 @@ int take_back_state_decode(const u8 *p, size_t len, struct msg_take_back_state *
 	if (text_decode(&r, WIRE_TAKE_BACK_STATE, m->fault.text, f))
 		return -1;
 	if (!term_valid(m->term))
-		return bad(f, WIRE_TAKE_BACK_STATE, "term", m->term);
+		return field_bad(f, WIRE_TAKE_BACK_STATE, "term", m->term);
 	if (reserved)
-		return bad(f, WIRE_TAKE_BACK_STATE, "reserved field", reserved);
-	return take_name(m->name, name, name_len, "TAKE_BACK_STATE", f);
+		return field_bad(f, WIRE_TAKE_BACK_STATE, "reserved field", reserved);
+	return field_name(m->name, name, name_len, "TAKE_BACK_STATE", f);
 }
 
 void switch_encode(struct writer *w, const struct msg_switch *m)
@@ -277,15 +276,15 @@ int switch_decode(const u8 *p, size_t len, struct msg_switch *m, struct fault *f
 	if (whole(&r, WIRE_SWITCH, f))
 		return -1;
 	if (!term_valid(m->term))
-		return bad(f, WIRE_SWITCH, "term", m->term);
+		return field_bad(f, WIRE_SWITCH, "term", m->term);
 	if (m->what > WIRE_SWITCH_MAX)
-		return bad(f, WIRE_SWITCH, "question", m->what);
+		return field_bad(f, WIRE_SWITCH, "question", m->what);
 	if (m->generation > CPTDEV_GENERATION_MAX ||
 	    (m->what == WIRE_SWITCH_GO && !m->generation))
-		return bad(f, WIRE_SWITCH, "generation", m->generation);
+		return field_bad(f, WIRE_SWITCH, "generation", m->generation);
 	if (reserved)
-		return bad(f, WIRE_SWITCH, "reserved field", reserved);
-	return take_name(m->name, name, name_len, "SWITCH", f);
+		return field_bad(f, WIRE_SWITCH, "reserved field", reserved);
+	return field_name(m->name, name, name_len, "SWITCH", f);
 }
 
 void switch_state_encode(struct writer *w, const struct msg_switch_state *m)
@@ -319,14 +318,14 @@ int switch_state_decode(const u8 *p, size_t len, struct msg_switch_state *m,
 	if (text_decode(&r, WIRE_SWITCH_STATE, m->fault.text, f))
 		return -1;
 	if (!term_valid(m->term))
-		return bad(f, WIRE_SWITCH_STATE, "term", m->term);
+		return field_bad(f, WIRE_SWITCH_STATE, "term", m->term);
 	if (m->generation > CPTDEV_GENERATION_MAX)
-		return bad(f, WIRE_SWITCH_STATE, "generation", m->generation);
+		return field_bad(f, WIRE_SWITCH_STATE, "generation", m->generation);
 	if (m->what > WIRE_SWITCH_STATE_MAX)
-		return bad(f, WIRE_SWITCH_STATE, "answer", m->what);
+		return field_bad(f, WIRE_SWITCH_STATE, "answer", m->what);
 	if (reserved)
-		return bad(f, WIRE_SWITCH_STATE, "reserved field", reserved);
-	return take_name(m->name, name, name_len, "SWITCH_STATE", f);
+		return field_bad(f, WIRE_SWITCH_STATE, "reserved field", reserved);
+	return field_name(m->name, name, name_len, "SWITCH_STATE", f);
 }
 
 void session_encode(struct writer *w, const struct msg_session *m)
@@ -360,16 +359,16 @@ int session_decode(const u8 *p, size_t len, struct msg_session *m, struct fault 
 	if (whole(&r, WIRE_SESSION, f))
 		return -1;
 	if (!term_valid(m->term))
-		return bad(f, WIRE_SESSION, "term", m->term);
+		return field_bad(f, WIRE_SESSION, "term", m->term);
 	if (m->flags & ~(WIRE_SESSION_REPLACE | WIRE_SESSION_UNUSED | WIRE_SESSION_ALONE |
 			 WIRE_SESSION_GOES_ON | WIRE_SESSION_TAKE_BACK | WIRE_SESSION_OTHERS |
 			 WIRE_SESSION_UNSURE))
-		return bad(f, WIRE_SESSION, "flags", m->flags);
+		return field_bad(f, WIRE_SESSION, "flags", m->flags);
 	if (m->uid == (u32)-1)
-		return bad(f, WIRE_SESSION, "uid", m->uid);
+		return field_bad(f, WIRE_SESSION, "uid", m->uid);
 	if (reserved)
-		return bad(f, WIRE_SESSION, "reserved field", reserved);
-	return take_name(m->name, name, name_len, "SESSION", f);
+		return field_bad(f, WIRE_SESSION, "reserved field", reserved);
+	return field_name(m->name, name, name_len, "SESSION", f);
 }
 
 void state_encode(struct writer *w, const struct msg_state *m)
@@ -394,10 +393,10 @@ int state_decode(const u8 *p, size_t len, struct msg_state *m, struct fault *f)
 	if (text_decode(&r, WIRE_SESSION_STATE, m->fault.text, f))
 		return -1;
 	if (m->flags & ~(WIRE_STATE_PROMOTED | WIRE_STATE_OUTDATED))
-		return bad(f, WIRE_SESSION_STATE, "flags", m->flags);
+		return field_bad(f, WIRE_SESSION_STATE, "flags", m->flags);
 	/* An empty replica has none. */
 	if (m->term && !term_valid(m->term))
-		return bad(f, WIRE_SESSION_STATE, "term", m->term);
+		return field_bad(f, WIRE_SESSION_STATE, "term", m->term);
 	return 0;
 }
 
@@ -432,17 +431,17 @@ int begin_decode(const u8 *p, size_t len, struct msg_begin *m, struct fault *f)
 		return fault_set(f, WIRE_E_PROTOCOL, "BEGIN: base %llu, generation %llu",
 				 m->base, m->generation);
 	if (!term_valid(m->term))
-		return bad(f, WIRE_BEGIN, "term", m->term);
+		return field_bad(f, WIRE_BEGIN, "term", m->term);
 	if (m->flags & ~(WIRE_SESSION_REPLACE | WIRE_SESSION_ALONE | WIRE_BEGIN_CONTINUE))
-		return bad(f, WIRE_BEGIN, "flags", m->flags);
+		return field_bad(f, WIRE_BEGIN, "flags", m->flags);
 	if (m->flags & WIRE_BEGIN_CONTINUE && m->base)
-		return bad(f, WIRE_BEGIN, "base of a part", m->base);
+		return field_bad(f, WIRE_BEGIN, "base of a part", m->base);
 	if (m->segments > CPTDEV_LAYOUT_MAX)
-		return bad(f, WIRE_BEGIN, "number of segments", m->segments);
+		return field_bad(f, WIRE_BEGIN, "number of segments", m->segments);
 	if (m->meta_len > CPTDEV_META_MAX)
-		return bad(f, WIRE_BEGIN, "length of the meta-data", m->meta_len);
+		return field_bad(f, WIRE_BEGIN, "length of the meta-data", m->meta_len);
 	if (reserved)
-		return bad(f, WIRE_BEGIN, "reserved field", reserved);
+		return field_bad(f, WIRE_BEGIN, "reserved field", reserved);
 	return 0;
 }
 
@@ -490,6 +489,6 @@ int failed_decode(const u8 *p, size_t len, struct msg_failed *m, struct fault *f
 	if (text_decode(&r, WIRE_FAILED, m->fault.text, f))
 		return -1;
 	if (m->fault.code == WIRE_OK)
-		return bad(f, WIRE_FAILED, "code", 0);
+		return field_bad(f, WIRE_FAILED, "code", 0);
 	return 0;
 }

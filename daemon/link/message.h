@@ -103,6 +103,11 @@ struct msg_failed {			/* FAILED */
 	struct fault fault;
 };
 
+/* A field of a frame of this type has a value that it can't have. */
+int field_bad(struct fault *f, u16 type, const char *field, u64 value);
+/* A name of @len bytes; @to has CPTDEV_NAME_MAX. */
+int field_name(char *to, const u8 *name, u16 len, const char *frame, struct fault *f);
+
 void refuse_encode(struct writer *w, const struct msg_refuse *m);
 int refuse_decode(const u8 *p, size_t len, struct msg_refuse *m, struct fault *f);
 void heartbeat_encode(struct writer *w, const struct msg_heartbeat *m);

@@ -40,7 +40,7 @@ static int get(int fd, void *to, size_t len)
 	return 0;
 }
 
-/* The head of the answer. */
+/* The head of the answer. Returns 0, or -1 with errno. */
 static int ask(int fd, uint32_t what, uint64_t addr, uint64_t len, struct fetch_answer *a)
 {
 	const struct fetch_request r = { .what = what, .addr = addr, .len = len };
@@ -51,8 +51,8 @@ static int ask(int fd, uint32_t what, uint64_t addr, uint64_t len, struct fetch_
 	while (n < 0 && errno == EINTR);
 	if (n != sizeof(r) || get(fd, a, sizeof(*a)))
 		return -1;
-	errno = EPROTO;
-	return a->what == what && a->addr == addr && a->len == len ? 0 : -1;
+	errno = a->err ? -a->err : EPROTO;
+	return !a->err && a->what == what && a->addr == addr && a->len == len ? 0 : -1;
 }
 
 static int lost(struct hs_error *e)
@@ -67,12 +67,9 @@ static int load(int fd, char *to, uint64_t addr, size_t len, struct hs_error *e)
 {
 	struct fetch_answer a;
 
-	if (ask(fd, FETCH_PAGES, addr, len, &a))
+	if (ask(fd, FETCH_PAGES, addr, len, &a) || a.follows != len || get(fd, to, len))
 		return lost(e);
-	errno = a.err ? -a.err : EPROTO;
-	if (a.err || a.follows != len)
-		return lost(e);
-	return get(fd, to, len) ? lost(e) : 0;
+	return 0;
 }
 
 /* When the index isn't needed any more: nobody else goes on from the replica. */
@@ -80,7 +77,7 @@ static int done(int fd, struct hs_error *e)
 {
 	struct fetch_answer a;
 
-	if (!ask(fd, FETCH_DONE, 0, 0, &a) && !a.err)
+	if (!ask(fd, FETCH_DONE, 0, 0, &a))
 		return 0;
 	return hs_fail(e, ESTALE, "the other host doesn't give its replica up: it was promoted, or the link "
 		       "was lost");
@@ -121,38 +118,47 @@ static bool valid(const struct fetch_extent *x, uint64_t from)
 		x->addr < HS_ADDR_END && x->len <= HS_ADDR_END - x->addr;
 }
 
+static int take(struct records *r, const struct fetch_extent *x, uint64_t *from, struct hs_error *e)
+{
+	if (!valid(x, *from))
+		return hs_fail(e, EBADMSG, "the replica has memory at %#" PRIx64 ", where no program has any",
+			       (uint64_t)x->addr);
+	if (add(r, x))
+		return hs_fail(e, ENOMEM, "no memory for the list of pages");
+	*from = x->addr + x->len;
+	return 0;
+}
+
+/* As many extents from @*from on as are told at once, to @x. Returns their number, or -1. */
+static int list_some(int fd, struct fetch_extent *x, struct records *r, uint64_t *from, struct hs_error *e)
+{
+	struct fetch_answer a;
+	size_t i, nr;
+
+	if (ask(fd, FETCH_LIST, *from, 0, &a))
+		return lost(e);
+	nr = a.follows / sizeof(*x);
+	if (nr > FETCH_EXTENTS_MAX || a.follows % sizeof(*x) || get(fd, x, a.follows))
+		return lost(e);
+	for (i = 0; i < nr; i++)
+		if (take(r, &x[i], from, e))
+			return -1;
+	return (int)nr;
+}
+
 static int list(int fd, struct records *r, struct hs_error *e)
 {
 	struct fetch_extent *x = calloc(FETCH_EXTENTS_MAX, sizeof(*x));
-	struct fetch_answer a = { .follows = 1 };
 	uint64_t from = 0;
-	size_t i;
+	int nr;
 
 	if (!x)
 		return hs_fail(e, ENOMEM, "no memory for the list of pages");
-	while (a.follows) {
-		if (ask(fd, FETCH_LIST, from, 0, &a) || a.err ||
-		    a.follows > FETCH_EXTENTS_MAX * sizeof(*x) || a.follows % sizeof(*x) ||
-		    get(fd, x, a.follows)) {
-			free(x);
-			errno = errno ?: EPROTO;
-			return lost(e);
-		}
-		for (i = 0; i < a.follows / sizeof(*x); i++) {
-			if (!valid(&x[i], from) || add(r, &x[i])) {
-				const bool bad = !valid(&x[i], from);
-				const uint64_t addr = x[i].addr;
-
-				free(x);
-				return hs_fail(e, bad ? EBADMSG : ENOMEM, bad ?
-					       "the replica has memory at %#" PRIx64 ", where no program has any" :
-					       "no memory for the list of pages, at %#" PRIx64, addr);
-			}
-			from = x[i].addr + x[i].len;
-		}
-	}
+	do
+		nr = list_some(fd, x, r, &from, e);
+	while (nr > 0);
 	free(x);
-	return 0;
+	return nr;
 }
 
 /*
